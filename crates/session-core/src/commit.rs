@@ -1,0 +1,253 @@
+//! The commit: one compare-and-swap, repeated on what another request wrote.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cookie::SetCookie;
+use crate::error::Error;
+use crate::event::{EventKind, Termination};
+use crate::id::{SessionId, UserId};
+use crate::intent::{Change, Intent, Working};
+use crate::manager::SessionManager;
+use crate::plan::{CookieOp, StoreOp, plan};
+use crate::policy::SameKey;
+use crate::record::{Record, Version};
+use crate::session::{Activity, Base, Session, Standing};
+use crate::store::{Admission, Admitted, Deleted, Replaces, Touched, Updated};
+
+/// How often a commit is tried. Inside a process commits of one session queue, so only other nodes cause conflicts.
+const MAX_ATTEMPTS: u32 = 32;
+/// The longest pause between two tries.
+const MAX_PAUSE: Duration = Duration::from_millis(32);
+
+/// How a try ended.
+enum Outcome {
+    /// The store is as planned; the session now stands on this.
+    Done(Option<Arc<Base>>),
+    /// Somebody was faster. Read again, try again.
+    Conflict,
+    /// The id of the new session is taken. Try again with another.
+    Collision,
+    /// The session that a login replaces is gone. Log in without it.
+    ReplacedAbsent,
+    /// The session ended.
+    Gone,
+}
+
+impl SessionManager {
+    /// Writes the changes of a session: at most one round trip, unless another request changed the same session at the same
+    /// time. Without changes: no round trip, or one if activity is to be recorded.
+    ///
+    /// Adapters call this before the response is sent. A handler may call it to learn the outcome: of a login under a
+    /// limit, or the value an [`update`](Session::update) led to. Later changes are committed later.
+    ///
+    /// Dropping the future leaves the session as it was or as it was to become.
+    ///
+    /// # Errors
+    /// Nothing is written in these cases, except that a store that failed may have done it: [`Error::Store`],
+    /// [`Error::Gone`] if the session ended, [`Error::LimitReached`], [`Error::Conflict`], [`Error::Superseded`], and what
+    /// an intent met when it was applied again.
+    pub async fn commit(&self, session: &Session) -> Result<(), Error> {
+        let _one_at_a_time = session.commit_turn().await;
+        let (first, intents, activity) = {
+            let state = session.state();
+            (state.base.clone(), state.intents.clone(), state.activity)
+        };
+        let result = self.try_commit(session, first, &intents, activity).await;
+        match result {
+            // What cannot be written is given up, so that a second commit does not fail in the same way.
+            Err(error) if !matches!(error, Error::Store(_) | Error::Entropy(_)) => {
+                let base = if matches!(error, Error::Gone) { None } else { session.state().base.clone() };
+                let _ = session.rebase(base, intents.len(), None);
+                Err(error)
+            }
+            other => other,
+        }
+    }
+
+    async fn try_commit(
+        &self,
+        session: &Session,
+        first: Option<Arc<Base>>,
+        intents: &[Intent],
+        activity: Activity,
+    ) -> Result<(), Error> {
+        let mut base = first.clone();
+        let mut turn = None;
+        for attempt in 0..MAX_ATTEMPTS {
+            let record = base.as_deref().map(|base| &base.record);
+            let working = Working::replay(record, intents, self.policy())?;
+            let plan =
+                plan(base.as_deref(), &working, activity, self.policy(), self.now(), self.inner.entropy.as_ref())?;
+            let writes = matches!(plan.store, StoreOp::Update { .. } | StoreOp::Create { .. });
+            let outcome = match &base {
+                // Others are repeating their commit of this session: a try now would only disturb them.
+                Some(base) if writes && turn.is_none() && self.inner.queue.is_contended(&base.record.id) => {
+                    Outcome::Conflict
+                }
+                Some(_) | None => self.execute(plan.store, base.as_ref(), &plan.cookie, working.change).await?,
+            };
+            match outcome {
+                Outcome::Done(next) => {
+                    if let Some(event) = plan.event {
+                        let record = next.as_deref().map(|next| &next.record);
+                        self.report(event, record.map(|record| record.id), record.and_then(Record::user).cloned());
+                    }
+                    let cookie = self.render(plan.cookie);
+                    return session.rebase(next, intents.len(), cookie);
+                }
+                Outcome::Gone => return Err(Error::Gone),
+                Outcome::ReplacedAbsent => base = None,
+                Outcome::Collision => {}
+                Outcome::Conflict => {
+                    let Some(stale) = &base else { return Err(Error::Conflict) };
+                    if turn.is_none() {
+                        turn = Some(self.inner.queue.turn(stale.record.id).await);
+                    } else {
+                        self.pause(attempt).await?;
+                    }
+                    let fresh = self.reread(stale).await?.map(Arc::new);
+                    base = self.accept(session, first.as_deref(), fresh, intents, working.change)?;
+                }
+            }
+        }
+        Err(Error::Conflict)
+    }
+
+    /// Whether the intents may be applied to what another request wrote.
+    fn accept(
+        &self,
+        session: &Session,
+        first: Option<&Base>,
+        fresh: Option<Arc<Base>>,
+        intents: &[Intent],
+        change: Change,
+    ) -> Result<Option<Arc<Base>>, Error> {
+        let Some(fresh) = fresh else {
+            // A login does not depend on the session it replaces; everything else ends with it.
+            return if change == Change::Login { Ok(None) } else { Err(Error::Gone) };
+        };
+        if fresh.standing == Standing::Superseded {
+            let cookie = self.successor_cookie(&fresh.record, &fresh.token, self.now());
+            session.state().cookie = cookie;
+        }
+        if self.policy().same_key() == SameKey::Fail
+            && let Some(first) = first
+        {
+            let overwritten = |key: &bytes::Bytes| first.record.data.get(key) != fresh.record.data.get(key);
+            if intents.iter().filter_map(Intent::blind_write).any(overwritten) {
+                return Err(Error::Conflict);
+            }
+        }
+        Ok(Some(fresh))
+    }
+
+    /// Does what was planned.
+    async fn execute(
+        &self,
+        op: StoreOp,
+        base: Option<&Arc<Base>>,
+        cookie: &CookieOp,
+        change: Change,
+    ) -> Result<Outcome, Error> {
+        let store = &self.inner.store;
+        match op {
+            StoreOp::Nothing => Ok(Outcome::Done(base.cloned())),
+            StoreOp::Touch { id, user, seen } => {
+                let touch = store.touch(&id, user.as_ref(), seen, self.now());
+                Ok(Outcome::Done(match self.call("touch", touch).await? {
+                    Touched::Applied => base.map(|base| {
+                        let record = Record { last_seen: base.record.last_seen.max(seen), ..base.record.clone() };
+                        Arc::new(Base { record, token: base.token.again(), standing: base.standing })
+                    }),
+                    // The session ended during a request that only read it: what it read was true then.
+                    Touched::Absent => None,
+                }))
+            }
+            StoreOp::Delete { id, user } => {
+                if self.call("delete", store.delete(&id, user.as_ref())).await? == Deleted::Deleted {
+                    self.report(EventKind::Terminated(Termination::Logout), Some(id), user);
+                }
+                Ok(Outcome::Done(None))
+            }
+            StoreOp::Update { record, expected } => {
+                match self.call("update", store.update(&record, expected, self.now())).await? {
+                    Updated::Applied => Ok(Outcome::Done(next(*record, cookie, base))),
+                    Updated::Conflict => Ok(Outcome::Conflict),
+                    Updated::Absent => Ok(Outcome::Gone),
+                }
+            }
+            StoreOp::Create { record, replaces, limit } => {
+                let admission = Admission {
+                    record: &record,
+                    replaces: replaces.as_ref().map(|(id, user, version)| Replaces {
+                        id: *id,
+                        user: user.as_ref(),
+                        version: *version,
+                    }),
+                    limit,
+                };
+                match self.call("create", store.create(admission, self.now())).await? {
+                    Admitted::Created { evicted } => {
+                        self.report_ended(replaces, &evicted, record.user(), change);
+                        Ok(Outcome::Done(next(*record, cookie, base)))
+                    }
+                    Admitted::Occupied => Ok(Outcome::Collision),
+                    Admitted::LimitReached => {
+                        self.report(EventKind::LimitReached, None, record.user().cloned());
+                        Err(Error::LimitReached)
+                    }
+                    Admitted::ReplacedChanged => Ok(Outcome::Conflict),
+                    Admitted::ReplacedAbsent => Ok(Outcome::ReplacedAbsent),
+                }
+            }
+        }
+    }
+
+    /// Reports the sessions that a new one brought to an end.
+    fn report_ended(
+        &self,
+        replaced: Option<(SessionId, Option<UserId>, Version)>,
+        evicted: &[SessionId],
+        user: Option<&UserId>,
+        change: Change,
+    ) {
+        if let Some((id, owner, _)) = replaced {
+            let reason = if change == Change::Ended { Termination::Logout } else { Termination::Replaced };
+            self.report(EventKind::Terminated(reason), Some(id), owner);
+        }
+        for id in evicted {
+            self.report(EventKind::Terminated(Termination::Evicted), Some(*id), user.cloned());
+        }
+    }
+
+    fn render(&self, cookie: CookieOp) -> Option<SetCookie> {
+        match cookie {
+            CookieOp::Keep => None,
+            CookieOp::Set { token, max_age } => Some(self.policy().cookie().set(&token.encode(), max_age)),
+            CookieOp::Remove => Some(self.policy().cookie().remove()),
+        }
+    }
+
+    /// Waits a random while, longer with each attempt, so that nodes do not collide in step.
+    async fn pause(&self, attempt: u32) -> Result<(), Error> {
+        let [random] = crate::entropy::random::<1>(self.inner.entropy.as_ref())?;
+        let ceiling = Duration::from_millis(1 << attempt.min(5)).min(MAX_PAUSE);
+        tokio::time::sleep(ceiling * u32::from(random) / 255).await;
+        Ok(())
+    }
+}
+
+/// What the session stands on after `record` was stored.
+fn next(record: Record, cookie: &CookieOp, base: Option<&Arc<Base>>) -> Option<Arc<Base>> {
+    let token = match (cookie, base) {
+        (CookieOp::Set { token, .. }, _) => token.presented(),
+        (CookieOp::Keep | CookieOp::Remove, Some(base)) => base.token.again(),
+        (CookieOp::Keep | CookieOp::Remove, None) => return None,
+    };
+    let standing = match (cookie, base) {
+        (CookieOp::Set { .. }, _) | (_, None) => Standing::Current,
+        (CookieOp::Keep | CookieOp::Remove, Some(base)) => base.standing,
+    };
+    Some(Arc::new(Base { record, token, standing }))
+}

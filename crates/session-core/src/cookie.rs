@@ -1,0 +1,295 @@
+//! The session cookie: its attributes, how it is read, how it is written.
+
+use std::fmt;
+use std::time::Duration;
+
+use cookie::time::Duration as CookieDuration;
+use cookie::{Cookie, CookieBuilder, Expiration, time::OffsetDateTime};
+
+use crate::token::{EncodedToken, PresentedToken};
+
+/// `SameSite` of a cookie. `None` is not offered for sessions: it would leave the cookie to every site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// Sent with top-level navigation from other sites: links to the site work when logged in.
+    Lax,
+    /// Sent with requests from the same site only.
+    Strict,
+}
+
+/// Attributes of the session cookie. Always `HttpOnly`.
+///
+/// A combination that a browser would refuse is refused when it is built.
+///
+/// ```
+/// use session_core::{CookiePolicy, CookiePolicyError, SameSite};
+///
+/// let cookie = CookiePolicy::builder("__Host-app").same_site(SameSite::Strict).build()?;
+/// assert_eq!(cookie.name(), "__Host-app");
+///
+/// let refused = CookiePolicy::builder("__Host-app").domain("example.org").build();
+/// assert_eq!(refused.unwrap_err(), CookiePolicyError::HostPrefix);
+/// # Ok::<_, CookiePolicyError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookiePolicy {
+    name: String,
+    domain: Option<String>,
+    path: String,
+    same_site: SameSite,
+    secure: bool,
+    partitioned: bool,
+}
+
+/// Longest name and value together, in bytes; longer ones are dropped by browsers (RFC 6265bis).
+const MAX_PAIR: usize = 4096;
+
+impl CookiePolicy {
+    /// `__Host-id`, `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`.
+    #[must_use]
+    pub fn standard() -> Self {
+        Self {
+            name: "__Host-id".to_owned(),
+            domain: None,
+            path: "/".to_owned(),
+            same_site: SameSite::Lax,
+            secure: true,
+            partitioned: false,
+        }
+    }
+
+    /// As [`standard`](Self::standard), with `SameSite=Strict`: a link from another site opens the page logged out.
+    #[must_use]
+    pub fn strict() -> Self {
+        Self { same_site: SameSite::Strict, ..Self::standard() }
+    }
+
+    /// For local development over plain http, and nothing else: `id`, without `Secure` and prefix.
+    ///
+    /// Anyone on the network path can read and set such a cookie.
+    #[must_use]
+    pub fn local_development() -> Self {
+        Self { name: "id".to_owned(), secure: false, ..Self::standard() }
+    }
+
+    /// A cookie of another name, with the standard attributes.
+    pub fn builder(name: impl Into<String>) -> CookiePolicyBuilder {
+        CookiePolicyBuilder { cookie: Self { name: name.into(), ..Self::standard() } }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the cookie is sent over https only.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Finds the session cookie in the `Cookie` headers of a request, without allocating.
+    ///
+    /// Names are matched case-sensitively. Two cookies of the name with different values are nobody's session: one of
+    /// them was planted.
+    #[must_use]
+    pub fn read<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Presented {
+        let mut found: Option<&[u8]> = None;
+        for pair in headers.into_iter().flat_map(|header| header.split(|byte| *byte == b';')) {
+            let pair = pair.trim_ascii();
+            let Some(value) = pair.strip_prefix(self.name.as_bytes()).and_then(|rest| rest.strip_prefix(b"=")) else {
+                continue;
+            };
+            match found {
+                Some(other) if other != value => return Presented::Ambiguous,
+                Some(_) | None => found = Some(value),
+            }
+        }
+        match found.map(PresentedToken::parse) {
+            None => Presented::Nothing,
+            Some(Err(_)) => Presented::Malformed,
+            Some(Ok(token)) => Presented::Token(token),
+        }
+    }
+
+    /// The value of a `Set-Cookie` header that hands out `token`. `max_age` makes it persistent; whole seconds count.
+    pub fn set(&self, token: &EncodedToken, max_age: Option<Duration>) -> SetCookie {
+        let mut cookie = self.template(token.expose());
+        if let Some(max_age) = max_age {
+            let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
+            cookie = cookie.max_age(CookieDuration::seconds(seconds));
+        }
+        SetCookie(cookie.build().to_string())
+    }
+
+    /// The value of a `Set-Cookie` header that removes the cookie: same name and attributes, or the browser keeps it.
+    pub fn remove(&self) -> SetCookie {
+        let cookie = self
+            .template("")
+            .max_age(CookieDuration::ZERO)
+            .expires(Expiration::DateTime(OffsetDateTime::UNIX_EPOCH));
+        SetCookie(cookie.build().to_string())
+    }
+
+    fn template<'c>(&'c self, value: &'c str) -> CookieBuilder<'c> {
+        let mut cookie = Cookie::build((self.name.as_str(), value))
+            .http_only(true)
+            .secure(self.secure)
+            .path(self.path.as_str())
+            .same_site(match self.same_site {
+                SameSite::Lax => cookie::SameSite::Lax,
+                SameSite::Strict => cookie::SameSite::Strict,
+            });
+        if let Some(domain) = &self.domain {
+            cookie = cookie.domain(domain.as_str());
+        }
+        if self.partitioned {
+            cookie = cookie.partitioned(true);
+        }
+        cookie
+    }
+}
+
+/// What the carrier of a request held.
+#[must_use]
+pub enum Presented {
+    /// No session cookie.
+    Nothing,
+    /// Something that is not a token. Costs no store call.
+    Malformed,
+    /// Several cookies of the name, with different values. Costs no store call.
+    Ambiguous,
+    /// A token.
+    Token(PresentedToken),
+}
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Malformed => "Malformed",
+            Self::Ambiguous => "Ambiguous",
+            Self::Token(_) => "Token(..)",
+        })
+    }
+}
+
+/// The value of a `Set-Cookie` header. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SetCookie(String);
+
+impl SetCookie {
+    /// The header value, for the response and nothing else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SetCookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SetCookie(..)")
+    }
+}
+
+/// Builds a [`CookiePolicy`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct CookiePolicyBuilder {
+    cookie: CookiePolicy,
+}
+
+impl CookiePolicyBuilder {
+    /// `SameSite`.
+    pub fn same_site(mut self, same_site: SameSite) -> Self {
+        self.cookie.same_site = same_site;
+        self
+    }
+
+    /// Sends the cookie to all subdomains of `domain` as well. Each of them can then read and set it.
+    pub fn domain(mut self, domain: impl Into<String>) -> Self {
+        self.cookie.domain = Some(domain.into());
+        self
+    }
+
+    /// Restricts the cookie to a path. No protection: pages on other paths of the site can still use it.
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.cookie.path = path.into();
+        self
+    }
+
+    /// Keeps the cookie apart for each site that embeds this one (CHIPS).
+    pub fn partitioned(mut self) -> Self {
+        self.cookie.partitioned = true;
+        self
+    }
+
+    /// Allows the cookie over plain http. For local development; the name must have no prefix then.
+    pub fn insecure_for_local_development(mut self) -> Self {
+        self.cookie.secure = false;
+        self
+    }
+
+    /// Checks the cookie.
+    ///
+    /// # Errors
+    /// [`CookiePolicyError`] for a combination that browsers refuse.
+    pub fn build(self) -> Result<CookiePolicy, CookiePolicyError> {
+        let cookie = self.cookie;
+        let is_token = |name: &str| !name.is_empty() && name.bytes().all(is_token_byte);
+        let is_attribute = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b';');
+        if !is_token(&cookie.name) || cookie.name.len() + crate::SessionToken::TEXT_LEN > MAX_PAIR {
+            return Err(CookiePolicyError::Name);
+        }
+        if !cookie.path.starts_with('/') || !is_attribute(&cookie.path) {
+            return Err(CookiePolicyError::Path);
+        }
+        if cookie.domain.as_deref().is_some_and(|domain| domain.is_empty() || !is_attribute(domain)) {
+            return Err(CookiePolicyError::Domain);
+        }
+        let name = cookie.name.to_ascii_lowercase();
+        // Browsers match prefixes without regard to case.
+        let host = name.starts_with("__host-");
+        let secure = host || name.starts_with("__secure-") || name.starts_with("__http-");
+        if secure && !cookie.secure {
+            return Err(CookiePolicyError::SecurePrefix);
+        }
+        if host && (cookie.domain.is_some() || cookie.path != "/") {
+            return Err(CookiePolicyError::HostPrefix);
+        }
+        if cookie.partitioned && !cookie.secure {
+            return Err(CookiePolicyError::Partitioned);
+        }
+        Ok(cookie)
+    }
+}
+
+/// `token` of RFC 9110: what a cookie may be called.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Which part of a [`CookiePolicy`] a browser would refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CookiePolicyError {
+    /// The name has characters that a cookie's name cannot have, or too many.
+    #[error("a cookie name must be 1 to 4032 letters, digits or one of !#$%&'*+-.^_`|~")]
+    Name,
+    /// The path is not one.
+    #[error("the path of a cookie must begin with / and have no control characters and no semicolon")]
+    Path,
+    /// The domain is not one.
+    #[error("the domain of a cookie must not be empty and have no control characters and no semicolon")]
+    Domain,
+    /// A prefix that demands `Secure`.
+    #[error("a cookie named __Secure-, __Host-, __Http- or __Host-Http- must be Secure; use a name without prefix for http")]
+    SecurePrefix,
+    /// A prefix that demands `Path=/` and no `Domain`.
+    #[error("a cookie named __Host- or __Host-Http- must have the path / and no domain")]
+    HostPrefix,
+    /// `Partitioned` demands `Secure`.
+    #[error("a partitioned cookie must be Secure")]
+    Partitioned,
+}

@@ -1,0 +1,245 @@
+//! What a record keeps of a token, and the four answers to "is this it?".
+
+use std::fmt;
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
+
+use crate::clock::Timestamp;
+use crate::entropy::{Entropy, EntropyError, random};
+use crate::id::SessionId;
+use crate::record::Kind;
+use crate::token::{Parts, PresentedToken, SessionToken};
+
+/// A SHA-256 digest of (a part of) a token. The only trace of a token that reaches a store.
+///
+/// Compared in constant time only: there is no `PartialEq`. `Debug` hides it.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct TokenDigest(#[serde(with = "serde_bytes")] [u8; 32]);
+
+impl TokenDigest {
+    /// Digest of the part all tokens of a family share. The kind is hashed too, so that a token of one kind never
+    /// passes for another.
+    fn family(kind: Kind, parts: &Parts) -> Self {
+        Self::of(b"session-core/family/v1", kind, parts, None)
+    }
+
+    /// Digest of one token of the family.
+    fn token(kind: Kind, parts: &Parts) -> Self {
+        Self::of(b"session-core/token/v1", kind, parts, Some(&parts.secret))
+    }
+
+    fn of(domain: &[u8], kind: Kind, parts: &Parts, secret: Option<&[u8; 16]>) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(domain);
+        hash.update([kind.tag()]);
+        hash.update(parts.id.as_bytes());
+        hash.update(parts.family);
+        if let Some(secret) = secret {
+            hash.update(secret);
+        }
+        Self(hash.finalize().into())
+    }
+
+    fn matches(&self, other: &Self) -> Choice {
+        self.0.ct_eq(&other.0)
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenDigest(..)")
+    }
+}
+
+/// What a presented token is to a record.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenCheck {
+    /// The one valid token.
+    Current,
+    /// The immediate predecessor of the valid token.
+    Superseded,
+    /// An authentic token of this family that was consumed earlier than that: somebody kept it. Reuse.
+    Stale,
+    /// Anything else. Treated as no session; never changes or deletes anything, or a public id would be a weapon.
+    Unknown,
+}
+
+/// The stored side of a token: digests, and what renewal needs. Never the token itself.
+///
+/// Order is decided by [`generation`](Self::generation), never by time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Credential {
+    family: TokenDigest,
+    current: TokenDigest,
+    generation: u64,
+    issued_at: i64,
+    predecessor: Option<Predecessor>,
+}
+
+/// The token that was valid before the current one.
+#[derive(Clone, Serialize, Deserialize)]
+struct Predecessor {
+    digest: TokenDigest,
+    /// With the predecessor's secret, this gives the successor's; alone it gives nothing.
+    #[serde(with = "serde_bytes")]
+    nonce: [u8; 16],
+    /// When it was superseded. Anchors the grace window; replays do not move it.
+    at: i64,
+    successor_used: bool,
+}
+
+impl fmt::Debug for Predecessor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Predecessor").field("at", &self.at).field("successor_used", &self.successor_used).finish()
+    }
+}
+
+/// What to do with a [`TokenCheck::Superseded`] token.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grace {
+    /// Inside the window, and the successor was not used yet: answer with the identical successor.
+    Open,
+    /// Inside the window, but the successor was used: the loser of a race. Refused, but no theft.
+    Raced,
+    /// Outside the window: reuse.
+    Closed,
+}
+
+impl Credential {
+    /// A credential of a new family, and its token. Every earlier token of the session stops working.
+    ///
+    /// # Errors
+    /// [`EntropyError`] if the generator failed.
+    pub fn issue(
+        kind: Kind,
+        id: SessionId,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<(Self, SessionToken), EntropyError> {
+        let token = SessionToken::generate(id, entropy)?;
+        let credential = Self {
+            family: TokenDigest::family(kind, token.parts()),
+            current: TokenDigest::token(kind, token.parts()),
+            generation: 0,
+            issued_at: now.as_millis(),
+            predecessor: None,
+        };
+        Ok((credential, token))
+    }
+
+    /// Compares a presented token with this credential, in time that does not depend on either.
+    pub fn check(&self, kind: Kind, token: &PresentedToken) -> TokenCheck {
+        let family = TokenDigest::family(kind, token.parts());
+        let digest = TokenDigest::token(kind, token.parts());
+        let in_family = self.family.matches(&family);
+        let is_current = in_family & self.current.matches(&digest);
+        // Without a predecessor, compare with the current digest all the same: the time taken must not tell.
+        let (previous, exists) = match &self.predecessor {
+            Some(predecessor) => (&predecessor.digest, Choice::from(1)),
+            None => (&self.current, Choice::from(0)),
+        };
+        let is_superseded = in_family & exists & previous.matches(&digest);
+        if is_current.into() {
+            TokenCheck::Current
+        } else if is_superseded.into() {
+            TokenCheck::Superseded
+        } else if in_family.into() {
+            TokenCheck::Stale
+        } else {
+            TokenCheck::Unknown
+        }
+    }
+
+    /// The next credential of the same family, and its token: the successor of `token`, which must be the current one.
+    ///
+    /// The successor's secret is HMAC-SHA-256(secret, nonce ‖ id ‖ generation), cut to 16 bytes: whoever holds the
+    /// predecessor can be given the same successor again ([`successor`](Self::successor)), the store alone cannot
+    /// compute it.
+    ///
+    /// # Errors
+    /// [`EntropyError`] if the generator failed.
+    pub fn renew(
+        &self,
+        kind: Kind,
+        token: &PresentedToken,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<(Self, SessionToken), EntropyError> {
+        let nonce = random(entropy)?;
+        let generation = self.generation.saturating_add(1);
+        let successor = derive(token, &nonce, generation);
+        let credential = Self {
+            family: self.family,
+            current: TokenDigest::token(kind, successor.parts()),
+            generation,
+            issued_at: now.as_millis(),
+            predecessor: Some(Predecessor { digest: self.current, nonce, at: now.as_millis(), successor_used: false }),
+        };
+        Ok((credential, successor))
+    }
+
+    /// The successor of a [`TokenCheck::Superseded`] token, byte for byte what [`renew`](Self::renew) returned.
+    /// `None` if there was no renewal.
+    #[must_use]
+    pub fn successor(&self, superseded: &PresentedToken) -> Option<SessionToken> {
+        let predecessor = self.predecessor.as_ref()?;
+        Some(derive(superseded, &predecessor.nonce, self.generation))
+    }
+
+    /// Whether the predecessor may still be used. The window begins at the renewal, is not moved by replays, and
+    /// closes at the first use of the successor.
+    pub fn grace(&self, window: Duration, now: Timestamp) -> Grace {
+        match &self.predecessor {
+            Some(predecessor) if now < Timestamp::from_millis(predecessor.at) + window => {
+                if predecessor.successor_used { Grace::Raced } else { Grace::Open }
+            }
+            Some(_) | None => Grace::Closed,
+        }
+    }
+
+    /// Whether the first use of the current token is still to be recorded.
+    #[must_use]
+    pub fn awaits_first_use(&self) -> bool {
+        self.predecessor.as_ref().is_some_and(|predecessor| !predecessor.successor_used)
+    }
+
+    /// Records the first use of the current token: closes the grace window.
+    pub(crate) fn record_use(&mut self) {
+        if let Some(predecessor) = &mut self.predecessor {
+            predecessor.successor_used = true;
+        }
+    }
+
+    /// How many times the family was renewed.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When the current token was issued.
+    #[must_use]
+    pub fn issued_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.issued_at)
+    }
+}
+
+fn derive(predecessor: &PresentedToken, nonce: &[u8; 16], generation: u64) -> SessionToken {
+    let parts = predecessor.parts();
+    // HMAC takes keys of any length; the error arm exists for other MACs only.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&parts.secret) else {
+        unreachable!("HMAC-SHA-256 accepts a key of 16 bytes")
+    };
+    mac.update(nonce);
+    mac.update(parts.id.as_bytes());
+    mac.update(&generation.to_be_bytes());
+    let full = mac.finalize().into_bytes();
+    let mut secret = [0; 16];
+    secret.copy_from_slice(&full[..16]);
+    SessionToken::with_secret(parts, secret)
+}

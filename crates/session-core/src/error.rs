@@ -1,0 +1,164 @@
+//! What can go wrong: [`StoreError`] for backends, [`Error`] for applications.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::data::ValueError;
+use crate::entropy::EntropyError;
+
+/// The store failed. It says nothing about any session: unavailable is not absent.
+///
+/// Shows the backend, the operation and the kind; never an id, a user or a token. What the driver said is kept as
+/// [`source`](StdError::source) only: a backend must not put a source there that quotes its parameters.
+pub struct StoreError {
+    kind: StoreErrorKind,
+    backend: &'static str,
+    operation: &'static str,
+    detail: &'static str,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What kind of failure a [`StoreError`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// The store cannot be reached or refuses to work. Worth a retry.
+    Unavailable,
+    /// No answer in time; the operation may have been applied. Worth a retry.
+    Timeout,
+    /// What is stored cannot be understood. It was left as it is.
+    Corrupt,
+    /// The store's quota is used up. Nothing live was dropped to make room.
+    Full,
+    /// Anything else.
+    Other,
+}
+
+impl StoreError {
+    /// A failure of `operation`; `detail` is fixed text without data of any session.
+    #[must_use]
+    pub fn new(kind: StoreErrorKind, operation: &'static str, detail: &'static str) -> Self {
+        Self { kind, backend: "", operation, detail, source: None }
+    }
+
+    /// Names the backend.
+    #[must_use]
+    pub fn in_backend(mut self, backend: &'static str) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// Keeps the driver's error.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+
+    /// The operation that failed.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    /// Whether the same call may succeed if it is repeated.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.kind {
+            StoreErrorKind::Unavailable | StoreErrorKind::Timeout => true,
+            StoreErrorKind::Corrupt | StoreErrorKind::Full | StoreErrorKind::Other => false,
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            StoreErrorKind::Unavailable => "unavailable",
+            StoreErrorKind::Timeout => "timed out",
+            StoreErrorKind::Corrupt => "corrupt data",
+            StoreErrorKind::Full => "full",
+            StoreErrorKind::Other => "failed",
+        };
+        let backend = if self.backend.is_empty() { "session store" } else { self.backend };
+        write!(f, "{backend}: {}: {kind}: {}", self.operation, self.detail)
+    }
+}
+
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreError")
+            .field("kind", &self.kind)
+            .field("backend", &self.backend)
+            .field("operation", &self.operation)
+            .field("detail", &self.detail)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Why a session operation did not happen. Nothing is half done: the stored session is as it was before.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store failed. Answer 503, and change no cookie.
+    #[error("the session store failed")]
+    Store(#[from] StoreError),
+    /// The session ended while the request was running (logout, revocation, login, expiry). Nothing was written.
+    /// Answer 401.
+    #[error("the session ended while the request was running; nothing was written")]
+    Gone,
+    /// The user has as many sessions as the limit allows, and the policy says to reject. Answer 409.
+    #[error("the limit of concurrent sessions is reached; end another session first")]
+    LimitReached,
+    /// The token was replaced by a newer one, which this client has or is being given. Answer 409; the same request
+    /// with the newer cookie will do.
+    #[error("the session token was renewed meanwhile; repeat the request with the current cookie")]
+    Superseded,
+    /// Another request changed the same value, and the policy forbids to overwrite it; or there was no end of
+    /// concurrent writers. Nothing was written. Answer 409.
+    #[error("another request changed the session at the same time; nothing was written, repeat the request")]
+    Conflict,
+    /// The operation needs a logged-in user. Answer 401.
+    #[error("nobody is logged in")]
+    NotAuthenticated,
+    /// A step-up named another user than the one logged in. A different user must log in. Answer 403.
+    #[error("the session belongs to another user; a different user must log in")]
+    WrongUser,
+    /// A value would exceed the payload cap. Answer 413.
+    #[error("the session data would have {size} bytes; the policy allows {max}")]
+    TooLarge {
+        /// Size with the new value, in bytes.
+        size: usize,
+        /// The cap of the policy, in bytes.
+        max: usize,
+    },
+    /// The session would hold more values than the policy allows. Answer 413.
+    #[error("the session would hold {count} values; the policy allows {max}")]
+    TooManyValues {
+        /// Number of values with the new one.
+        count: usize,
+        /// The cap of the policy.
+        max: usize,
+    },
+    /// A value could not be converted.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// The response has been sent: the session cannot be changed any more.
+    #[error("the response has been sent already; change the session before returning the response")]
+    ResponseSent,
+    /// The random generator failed. Nothing was issued. Answer 503.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}

@@ -1,0 +1,48 @@
+#![doc = include_str!("manual/index.md")]
+
+mod clock;
+mod codec;
+mod commit;
+mod cookie;
+mod credential;
+mod data;
+mod entropy;
+mod error;
+mod event;
+mod id;
+mod intent;
+mod manager;
+mod plan;
+mod policy;
+mod queue;
+mod record;
+mod request;
+mod session;
+mod store;
+mod token;
+mod verdict;
+
+pub mod manual;
+
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use codec::layout;
+pub use cookie::{CookiePolicy, CookiePolicyBuilder, CookiePolicyError, Presented, SameSite, SetCookie};
+pub use credential::{Credential, Grace, TokenCheck, TokenDigest};
+pub use data::{Data, Key, KeyError, ValueError};
+pub use entropy::{Entropy, EntropyError, OsEntropy};
+pub use error::{Error, StoreError, StoreErrorKind};
+pub use event::{Event, EventKind, SessionObserver, Termination, TracingObserver};
+pub use id::{ParseSessionIdError, SessionId, UserId, UserIdError};
+pub use intent::{Login, StepUp};
+pub use manager::{SessionManager, SessionManagerBuilder};
+pub use policy::{
+    AtLimit, PayloadCap, Policy, PolicyBuilder, PolicyError, RememberMe, Renewal, SameKey, SessionLimit,
+};
+pub use record::{
+    Assurance, Authentication, Device, Kind, Lifetime, Persistence, Record, SessionSummary, Version,
+};
+pub use request::{RequestSession, ResponseHeaders};
+pub use session::{Session, SessionInfo};
+pub use store::{Admission, Admitted, Deleted, Replaces, SessionStore, Touched, Updated};
+pub use token::{EncodedToken, MalformedToken, PresentedToken, SessionToken};
+pub use verdict::{Due, Expiry, Verdict, verdict};

@@ -1,0 +1,364 @@
+//! [`SessionManager`]: the only caller of a store.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::cookie::{Presented, SetCookie};
+use crate::credential::{Grace, TokenCheck};
+use crate::entropy::{Entropy, OsEntropy};
+use crate::error::{Error, StoreError, StoreErrorKind};
+use crate::event::{Event, EventKind, SessionObserver, Termination};
+use crate::id::{SessionId, UserId};
+use crate::policy::Policy;
+use crate::queue::CommitQueue;
+use crate::record::{Kind, Record, SessionSummary};
+use crate::session::{Base, Session, Standing};
+use crate::store::{Deleted, SessionStore};
+use crate::token::PresentedToken;
+use crate::verdict::{Verdict, verdict};
+
+/// Opens, commits, lists and revokes sessions. Cheap to clone; one per application.
+///
+/// ```
+/// # use session_core::{Policy, SessionManager, SessionStore};
+/// # fn demo(store: impl SessionStore) {
+/// let sessions = SessionManager::new(store, Policy::standard());
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct SessionManager {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    observers: Vec<Arc<dyn SessionObserver>>,
+    pub(crate) queue: CommitQueue,
+}
+
+/// Sets up a [`SessionManager`] with other parts than the default ones.
+#[derive(Debug)]
+#[must_use]
+pub struct SessionManagerBuilder {
+    store: Arc<dyn SessionStore>,
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    observers: Vec<Arc<dyn SessionObserver>>,
+}
+
+impl SessionManagerBuilder {
+    /// The rules. Without it, [`Policy::standard`].
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The clock that decides deadlines. Without it, [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The source of ids and tokens. Without it, [`OsEntropy`].
+    pub fn entropy(mut self, entropy: impl Entropy) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// Adds a receiver of events.
+    pub fn observer(mut self, observer: impl SessionObserver) -> Self {
+        self.observers.push(Arc::new(observer));
+        self
+    }
+
+    /// The manager.
+    #[must_use]
+    pub fn build(self) -> SessionManager {
+        let Self { store, policy, clock, entropy, observers } = self;
+        let policy = Arc::new(policy);
+        SessionManager {
+            inner: Arc::new(Inner { store, policy, clock, entropy, observers, queue: CommitQueue::default() }),
+        }
+    }
+}
+
+impl SessionManager {
+    /// A manager with the clock and the random generator of the operating system, and no observer.
+    #[must_use]
+    pub fn new(store: impl SessionStore, policy: Policy) -> Self {
+        Self::builder(Arc::new(store)).policy(policy).build()
+    }
+
+    /// A builder, for a store that may be shared.
+    pub fn builder(store: Arc<dyn SessionStore>) -> SessionManagerBuilder {
+        SessionManagerBuilder {
+            store,
+            policy: Policy::standard(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            observers: Vec::new(),
+        }
+    }
+
+    /// The rules.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.inner.policy
+    }
+
+    /// The time, by the manager's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// Opens the session of a request. No round trip without a token, else one.
+    ///
+    /// A token that is unknown, expired or forged gives an anonymous session: a client cannot tell which. An authentic
+    /// token that was consumed earlier terminates its session (one more round trip).
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed: unavailable is not absent. [`Error::Superseded`] for the loser of a race
+    /// between a renewed token and its predecessor.
+    pub async fn open(&self, presented: &Presented) -> Result<Session, Error> {
+        let token = match presented {
+            Presented::Nothing => return Ok(self.anonymous()),
+            Presented::Malformed => {
+                self.report(EventKind::MalformedToken, None, None);
+                return Ok(self.anonymous());
+            }
+            Presented::Ambiguous => {
+                self.report(EventKind::AmbiguousCookie, None, None);
+                return Ok(self.anonymous());
+            }
+            Presented::Token(token) => token.again(),
+        };
+        match self.read(token.id()).await? {
+            Some(record) => self.admit(record, token).await,
+            None => {
+                self.report(EventKind::UnknownToken, Some(token.id()), None);
+                Ok(self.anonymous())
+            }
+        }
+    }
+
+    /// Decides what a token gets of the record it names.
+    async fn admit(&self, record: Record, token: PresentedToken) -> Result<Session, Error> {
+        let now = self.now();
+        let (id, user) = (record.id, record.user().cloned());
+        let check = if record.kind == Kind::Cookie {
+            record.credential.check(record.kind, &token)
+        } else {
+            TokenCheck::Unknown
+        };
+        if check == TokenCheck::Unknown {
+            self.report(EventKind::UnknownToken, Some(id), None);
+            return Ok(self.anonymous());
+        }
+        if let Verdict::Expired(expiry) = verdict(&record, &self.inner.policy, now) {
+            self.report(EventKind::Expired(expiry), Some(id), user);
+            return Ok(self.anonymous());
+        }
+        match (check, self.grace(&record, now)) {
+            (TokenCheck::Current, _) => {
+                Ok(self.session(Some(Base { record, token, standing: Standing::Current }), None))
+            }
+            (TokenCheck::Superseded, Grace::Open) => {
+                let cookie = self.successor_cookie(&record, &token, now);
+                Ok(self.session(Some(Base { record, token, standing: Standing::Superseded }), cookie))
+            }
+            (TokenCheck::Superseded, Grace::Raced) => {
+                self.report(EventKind::RenewalRaced, Some(id), user);
+                Err(Error::Superseded)
+            }
+            (TokenCheck::Superseded, Grace::Closed) | (TokenCheck::Stale, _) => {
+                let deleted = self.call("delete", self.inner.store.delete(&id, user.as_ref())).await?;
+                self.report(EventKind::TokenReuse, Some(id), user.clone());
+                if deleted == Deleted::Deleted {
+                    self.report(EventKind::Terminated(Termination::Reuse), Some(id), user);
+                }
+                Ok(self.anonymous())
+            }
+            (TokenCheck::Unknown, _) => Ok(self.anonymous()),
+        }
+    }
+
+    /// Reads the session once more from the store: for a decision that must not rest on what was read earlier. One round
+    /// trip, none for a session that is not stored. Keeps the intents.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed, [`Error::Gone`] if the session ended meanwhile.
+    pub async fn reload(&self, session: &Session) -> Result<(), Error> {
+        let _turn = session.commit_turn().await;
+        let Some(base) = session.state().base.clone() else { return Ok(()) };
+        match self.reread(&base).await? {
+            Some(fresh) => session.rebase(Some(Arc::new(fresh)), 0, None),
+            None => {
+                let dropped = session.state().intents.len();
+                session.rebase(None, dropped, None)?;
+                Err(Error::Gone)
+            }
+        }
+    }
+
+    /// The current record of `base`, if its token still gives access to it.
+    pub(crate) async fn reread(&self, base: &Base) -> Result<Option<Base>, Error> {
+        let Some(record) = self.read(base.record.id).await? else { return Ok(None) };
+        let standing = match record.credential.check(record.kind, &base.token) {
+            TokenCheck::Current => Standing::Current,
+            TokenCheck::Superseded => Standing::Superseded,
+            // Not reuse: the token was valid when this request began.
+            TokenCheck::Stale | TokenCheck::Unknown => return Ok(None),
+        };
+        if let Verdict::Expired(_) = verdict(&record, &self.inner.policy, self.now()) {
+            return Ok(None);
+        }
+        Ok(Some(Base { record, token: base.token.again(), standing }))
+    }
+
+    /// The live sessions of `user`, most recently used first. One round trip.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed.
+    pub async fn list(&self, user: &UserId) -> Result<Vec<SessionSummary>, Error> {
+        let now = self.now();
+        let mut sessions = self.call("list_by_user", self.inner.store.list_by_user(user, now)).await?;
+        let policy = &self.inner.policy;
+        sessions.retain(|session| {
+            let lifetime = session.lifetime.min(policy.lifetime(true, session.persistence));
+            now < lifetime.deadline(session.created_at, session.last_seen) && session.created_at >= policy.not_before()
+        });
+        sessions.sort_by_key(|session| (std::cmp::Reverse(session.last_seen), session.id));
+        Ok(sessions)
+    }
+
+    /// Ends the session `id` if it belongs to `user`; somebody else's is [`Deleted::Absent`]. One round trip.
+    ///
+    /// For the session of the current request, use [`Session::logout`] instead: it removes the cookie too.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed; safe to repeat.
+    pub async fn revoke(&self, user: &UserId, id: &SessionId) -> Result<Deleted, Error> {
+        let deleted = self.call("delete", self.inner.store.delete(id, Some(user))).await?;
+        if deleted == Deleted::Deleted {
+            self.report(EventKind::Terminated(Termination::Revoked), Some(*id), Some(user.clone()));
+        }
+        Ok(deleted)
+    }
+
+    /// Ends all sessions of `user` but `keep`. Returns how many ended. One round trip.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed; safe to repeat.
+    pub async fn revoke_others(&self, user: &UserId, keep: &SessionId) -> Result<usize, Error> {
+        self.delete_by_user(user, Some(keep)).await
+    }
+
+    /// Ends all sessions of `user`: logout everywhere, after a change of password or the end of an account. Returns how
+    /// many ended. One round trip.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed; safe to repeat.
+    pub async fn revoke_all(&self, user: &UserId) -> Result<usize, Error> {
+        self.delete_by_user(user, None).await
+    }
+
+    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<usize, Error> {
+        let ended = self.call("delete_by_user", self.inner.store.delete_by_user(user, keep)).await?;
+        for id in &ended {
+            self.report(EventKind::Terminated(Termination::Revoked), Some(*id), Some(user.clone()));
+        }
+        Ok(ended.len())
+    }
+
+    /// Deletes up to `limit` expired records from the store and returns how many. Hygiene for stores that do not expire
+    /// records themselves; sessions expire on time without it.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed.
+    pub async fn delete_expired(&self, limit: NonZeroU32) -> Result<u64, Error> {
+        self.call("delete_expired", self.inner.store.delete_expired(self.now(), limit)).await
+    }
+
+    fn grace(&self, record: &Record, now: Timestamp) -> Grace {
+        let window = self.inner.policy.renewal().map(|renewal| renewal.grace).unwrap_or_default();
+        record.credential.grace(window, now)
+    }
+
+    /// The cookie that gives the holder of a superseded token its successor again.
+    pub(crate) fn successor_cookie(&self, record: &Record, token: &PresentedToken, now: Timestamp) -> Option<SetCookie> {
+        let successor = record.credential.successor(token)?;
+        let max_age = crate::plan::max_age(record, &self.inner.policy, now);
+        Some(self.inner.policy.cookie().set(&successor.encode(), max_age))
+    }
+
+    fn anonymous(&self) -> Session {
+        self.session(None, None)
+    }
+
+    fn session(&self, base: Option<Base>, cookie: Option<SetCookie>) -> Session {
+        Session::new(Arc::clone(&self.inner.policy), Arc::clone(&self.inner.clock), base, cookie)
+    }
+
+    async fn read(&self, id: SessionId) -> Result<Option<Record>, Error> {
+        let record = self.call("load", self.inner.store.load(&id)).await?;
+        match record {
+            Some(record) if record.id != id => {
+                let error = StoreError::new(StoreErrorKind::Corrupt, "load", "the store answered with another session")
+                    .in_backend(self.inner.store.name());
+                Err(self.failed("load", error))
+            }
+            Some(_) | None => Ok(record),
+        }
+    }
+
+    /// One store operation, within the store timeout.
+    pub(crate) async fn call<T>(
+        &self,
+        operation: &'static str,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(self.inner.policy.store_timeout(), answer).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.failed(operation, error)),
+            Err(_) => {
+                let error = StoreError::new(StoreErrorKind::Timeout, operation, "no answer within the store timeout")
+                    .in_backend(self.inner.store.name());
+                Err(self.failed(operation, error))
+            }
+        }
+    }
+
+    fn failed(&self, operation: &'static str, error: StoreError) -> Error {
+        self.report(EventKind::StoreFailed { operation, kind: error.kind() }, None, None);
+        Error::Store(error)
+    }
+
+    /// Tells the observers. For adapters, which see what core cannot: a request refused as cross-origin.
+    pub fn report(&self, kind: EventKind, session: Option<SessionId>, user: Option<UserId>) {
+        if self.inner.observers.is_empty() {
+            return;
+        }
+        let event = Event { at: self.now(), session, user, kind };
+        for observer in &self.inner.observers {
+            // An audit sink that fails must not keep a session alive.
+            let _ = catch_unwind(AssertUnwindSafe(|| observer.on_event(&event)));
+        }
+    }
+}
+
+impl fmt::Debug for SessionManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManager")
+            .field("store", &self.inner.store.name())
+            .field("policy", &self.inner.policy)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,70 @@
+//! Commits of one session queue inside a process, so that nodes contend, not requests.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+use crate::id::SessionId;
+
+type Turns = HashMap<SessionId, Arc<AsyncMutex<()>>>;
+
+/// The sessions for which a commit met a conflict and is being repeated. Empty almost always: an uncontended commit
+/// costs one load of an atomic.
+#[derive(Default)]
+pub(crate) struct CommitQueue {
+    turns: Mutex<Turns>,
+    len: AtomicUsize,
+}
+
+impl CommitQueue {
+    /// Whether somebody is repeating a commit of `id` right now.
+    pub(crate) fn is_contended(&self, id: &SessionId) -> bool {
+        self.len.load(Ordering::Acquire) != 0 && self.lock().contains_key(id)
+    }
+
+    /// Waits for the other commits of `id` in this process.
+    pub(crate) async fn turn(&self, id: SessionId) -> Turn<'_> {
+        let mutex = {
+            let mut turns = self.lock();
+            let mutex = Arc::clone(turns.entry(id).or_default());
+            self.len.store(turns.len(), Ordering::Release);
+            mutex
+        };
+        // Exists before the wait, so that a request dropped while waiting cleans up too.
+        let mut turn = Turn { queue: self, id, guard: None };
+        turn.guard = Some(mutex.lock_owned().await);
+        turn
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for CommitQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommitQueue").field("len", &self.len).finish()
+    }
+}
+
+/// The right to commit one session.
+pub(crate) struct Turn<'q> {
+    queue: &'q CommitQueue,
+    id: SessionId,
+    guard: Option<OwnedMutexGuard<()>>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.guard = None;
+        let mut turns = self.queue.lock();
+        // The map's own reference is the last one when nobody holds the turn or waits for it.
+        if turns.get(&self.id).is_some_and(|mutex| Arc::strong_count(mutex) == 1) {
+            turns.remove(&self.id);
+        }
+        self.queue.len.store(turns.len(), Ordering::Release);
+    }
+}

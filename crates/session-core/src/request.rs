@@ -1,0 +1,98 @@
+//! One HTTP request and its session: what every adapter needs, without HTTP types.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::OnceCell;
+
+use crate::cookie::{Presented, SetCookie};
+use crate::error::Error;
+use crate::manager::SessionManager;
+use crate::session::Session;
+
+/// The session of one request, loaded when somebody asks for it. Cheap to clone.
+///
+/// An adapter makes one from the `Cookie` header, hands it to extractors, and calls [`finish`](Self::finish) before it
+/// sends the response head. A request that never asks for its session costs no store call.
+#[derive(Clone)]
+pub struct RequestSession {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    manager: SessionManager,
+    presented: Presented,
+    session: OnceCell<Session>,
+    consulted: AtomicBool,
+}
+
+/// What the response must carry. An adapter sets these headers whatever else the response holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct ResponseHeaders {
+    /// `Set-Cookie`. With it goes `Cache-Control: no-store`, replacing any other; the one never without the other.
+    pub set_cookie: Option<SetCookie>,
+    /// Whether the response depends on the cookie: `Vary: Cookie`.
+    pub vary_cookie: bool,
+}
+
+impl RequestSession {
+    /// The session of a request that presented this.
+    #[must_use]
+    pub fn new(manager: SessionManager, presented: Presented) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                manager,
+                presented,
+                session: OnceCell::new(),
+                consulted: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// The manager this request belongs to.
+    #[must_use]
+    pub fn manager(&self) -> &SessionManager {
+        &self.inner.manager
+    }
+
+    /// The session; loaded at the first call, at most once. Costs what [`SessionManager::open`] costs.
+    ///
+    /// # Errors
+    /// As [`SessionManager::open`]. Nothing is kept then; asking again tries again.
+    pub async fn session(&self) -> Result<&Session, Error> {
+        let inner = &self.inner;
+        inner.consulted.store(true, Ordering::Relaxed);
+        inner
+            .session
+            .get_or_try_init(|| inner.manager.open(&inner.presented))
+            .await
+    }
+
+    /// Commits the session if it was asked for, and ends the request: the session cannot be changed any more.
+    ///
+    /// The headers belong on the response whether or not the commit succeeded: on an error there is a cookie only if one was
+    /// committed before.
+    pub async fn finish(&self) -> (Result<(), Error>, ResponseHeaders) {
+        let consulted = self.inner.consulted.load(Ordering::Relaxed);
+        let Some(session) = self.inner.session.get() else {
+            return (Ok(()), ResponseHeaders { set_cookie: None, vary_cookie: consulted });
+        };
+        let outcome = self.inner.manager.commit(session).await;
+        let mut state = session.state();
+        state.sent = true;
+        let set_cookie = match outcome {
+            // "Store down" must leave the client's cookie alone.
+            Err(Error::Store(_)) => None,
+            Ok(()) | Err(_) => state.cookie.take(),
+        };
+        (outcome, ResponseHeaders { set_cookie, vary_cookie: true })
+    }
+}
+
+impl fmt::Debug for RequestSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestSession").field("loaded", &self.inner.session.initialized()).finish_non_exhaustive()
+    }
+}

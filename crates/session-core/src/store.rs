@@ -1,0 +1,186 @@
+//! The contract between `session-core` and a storage backend.
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::error::StoreError;
+use crate::id::{SessionId, UserId};
+use crate::policy::SessionLimit;
+use crate::record::{Record, SessionSummary, Version};
+
+/// Where sessions are kept. Applications use [`SessionManager`](crate::SessionManager); this trait is for backends.
+///
+/// # Contract
+/// A backend has no opinions: it makes a decision atomic and durable. `cargo xtask conformance` proves that it does.
+///
+/// 1. Every method is **atomic** and linearizable per session, and one round trip in the common case.
+/// 2. **Time is an argument.** A backend reads no clock to decide anything; a physical time to live is garbage
+///    collection only, and never earlier than [`Record::deadline`].
+/// 3. A record is **expired** when `now >= record.deadline()`. To every method that takes `now`, an expired record is
+///    absent. `load` does not judge, and the deletions delete what is there.
+/// 4. Expected outcomes are `Ok` values. [`StoreError`] means that the store failed, and says nothing about the session.
+/// 5. A write may have been applied although its caller got an error, and clients of databases repeat commands:
+///    **every method is safe to repeat**, with the same arguments, and then answers as the first time.
+/// 6. Dropping the future at any await leaves the state before the call or the state after it.
+/// 7. `last_seen` never moves backwards, whatever overtakes what.
+/// 8. The user of an id never changes: login creates a new id.
+#[async_trait]
+pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
+    /// A short name, for errors and reports: `moka`, `redis`, `postgres`.
+    fn name(&self) -> &'static str;
+
+    /// Reads the record of `id` as it is stored. One round trip.
+    ///
+    /// An expired record may be returned or not: whether a session is alive is decided by
+    /// [`verdict`](crate::verdict), from the record and the policy, not by a store.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Corrupt`](crate::StoreErrorKind::Corrupt) if what is stored cannot be decoded. It is left as it is.
+    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError>;
+
+    /// Inserts `admission.record`, optionally in exchange for another session, optionally under a limit. One atomic
+    /// step, one round trip.
+    ///
+    /// In this order:
+    /// 1. A record with the same id that has the same version is this call, repeated: [`Admitted::Created`].
+    ///    With another version and not expired: [`Admitted::Occupied`].
+    /// 2. `replaces` names a session and a version. Absent (or expired): [`Admitted::ReplacedAbsent`]. Another version:
+    ///    [`Admitted::ReplacedChanged`].
+    /// 3. `limit`: the user's live sessions are counted, without the replaced one. If there is no room,
+    ///    [`Admitted::LimitReached`] or eviction, as the limit says.
+    /// 4. The record is inserted, the replaced and evicted ones are deleted.
+    ///
+    /// Except for `Created`, nothing is changed. A store that keeps the two sessions in different places (a Redis
+    /// Cluster) inserts first and deletes second, so that a crash in between loses nothing.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Full`](crate::StoreErrorKind::Full) if the store has a quota and it is used up.
+    async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError>;
+
+    /// Replaces the record of `record.id` by `record`, if the stored version is `expected`. Never inserts. One round trip.
+    ///
+    /// A stored version equal to `record.version` is this call, repeated: [`Updated::Applied`]. The stored `last_seen`
+    /// becomes the later of the stored and the given one.
+    ///
+    /// # Errors
+    /// If the store failed.
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError>;
+
+    /// Moves `last_seen` forward to `seen`, and with it the idle deadline. Never inserts, never changes the version or
+    /// anything else. One round trip.
+    ///
+    /// `user` is the owner of the session, so that an index by user can follow.
+    ///
+    /// # Errors
+    /// If the store failed.
+    async fn touch(
+        &self,
+        id: &SessionId,
+        user: Option<&UserId>,
+        seen: Timestamp,
+        now: Timestamp,
+    ) -> Result<Touched, StoreError>;
+
+    /// Deletes the record of `id` if it belongs to `user` (`None`: to nobody). The session of somebody else is left alone
+    /// and answered as [`Deleted::Absent`]. One round trip.
+    ///
+    /// # Errors
+    /// If the store failed. The record may be gone all the same.
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError>;
+
+    /// All live sessions of `user`, in no particular order. One round trip.
+    ///
+    /// # Errors
+    /// If the store failed.
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError>;
+
+    /// Deletes all sessions of `user` but `keep`, live or expired, including any whose login was acknowledged before this
+    /// call. Returns the ids it deleted. One round trip.
+    ///
+    /// # Errors
+    /// If the store failed. Some or all may be gone.
+    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError>;
+
+    /// Deletes at most `limit` expired records and returns how many. Storage hygiene: correctness never depends on it.
+    /// Returns 0 where the store expires records itself.
+    ///
+    /// # Errors
+    /// If the store failed.
+    async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError>;
+}
+
+/// What [`SessionStore::create`] is asked to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Admission<'a> {
+    /// The record to insert.
+    pub record: &'a Record,
+    /// A session that ends in exchange, if it still has this version.
+    pub replaces: Option<Replaces<'a>>,
+    /// How many sessions the user of `record` may have. Ignored for an anonymous one.
+    pub limit: Option<SessionLimit>,
+}
+
+/// The session that a login replaces.
+#[derive(Clone, Copy, Debug)]
+pub struct Replaces<'a> {
+    /// Its id.
+    pub id: SessionId,
+    /// Its user.
+    pub user: Option<&'a UserId>,
+    /// The version it must still have.
+    pub version: Version,
+}
+
+/// Outcome of [`SessionStore::create`].
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// The record is stored.
+    Created {
+        /// The sessions that had to go to make room.
+        evicted: Vec<SessionId>,
+    },
+    /// The id is taken. Nothing was changed.
+    Occupied,
+    /// The user has as many sessions as the limit allows, and the limit says to reject. Nothing was changed.
+    LimitReached,
+    /// The session to replace has another version. Nothing was changed.
+    ReplacedChanged,
+    /// There is no session to replace. Nothing was changed.
+    ReplacedAbsent,
+}
+
+/// Outcome of [`SessionStore::update`].
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Updated {
+    /// The record is stored.
+    Applied,
+    /// The stored version is another one. Nothing was changed.
+    Conflict,
+    /// There is no such live session. Nothing was changed.
+    Absent,
+}
+
+/// Outcome of [`SessionStore::touch`].
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// `last_seen` is at least what was asked for.
+    Applied,
+    /// There is no such live session. Nothing was changed.
+    Absent,
+}
+
+/// Outcome of [`SessionStore::delete`].
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// The record was there and is gone.
+    Deleted,
+    /// There was no such record.
+    Absent,
+}
