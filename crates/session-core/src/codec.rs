@@ -12,9 +12,7 @@ use crate::credential::Credential;
 use crate::data::Data;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::id::{SessionId, UserId};
-use crate::record::{
-    Assurance, Authentication, Device, Kind, Lifetime, Persistence, Record, Version,
-};
+use crate::record::{Assurance, Authentication, Device, Kind, Lifetime, Persistence, Record, Version};
 
 /// Offsets of the fixed header of [`Record::encode`], for backends whose server patches a record in place.
 ///
@@ -123,8 +121,8 @@ impl Record {
             return Err(corrupt("the record has a format this version does not know; is a newer version deployed?"));
         }
         let header = bytes.get(..layout::HEADER).ok_or_else(|| corrupt("the record is truncated"))?;
-        let body: Body<'_> =
-            rmp_serde::from_slice(&bytes[layout::HEADER..]).map_err(|_| corrupt("the body of the record is damaged"))?;
+        let body: Body<'_> = rmp_serde::from_slice(&bytes[layout::HEADER..])
+            .map_err(|_| corrupt("the body of the record is damaged"))?;
         Ok(Self {
             id: SessionId::from_bytes(field(header, layout::ID.start)),
             version: Version {

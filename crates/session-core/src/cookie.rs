@@ -125,10 +125,8 @@ impl CookiePolicy {
 
     /// The value of a `Set-Cookie` header that removes the cookie: same name and attributes, or the browser keeps it.
     pub fn remove(&self) -> SetCookie {
-        let cookie = self
-            .template("")
-            .max_age(CookieDuration::ZERO)
-            .expires(Expiration::DateTime(OffsetDateTime::UNIX_EPOCH));
+        let cookie =
+            self.template("").max_age(CookieDuration::ZERO).expires(Expiration::DateTime(OffsetDateTime::UNIX_EPOCH));
         SetCookie(cookie.build().to_string())
     }
 
@@ -284,7 +282,9 @@ pub enum CookiePolicyError {
     #[error("the domain of a cookie must not be empty and have no control characters and no semicolon")]
     Domain,
     /// A prefix that demands `Secure`.
-    #[error("a cookie named __Secure-, __Host-, __Http- or __Host-Http- must be Secure; use a name without prefix for http")]
+    #[error(
+        "a cookie named __Secure-, __Host-, __Http- or __Host-Http- must be Secure; use a name without prefix for http"
+    )]
     SecurePrefix,
     /// A prefix that demands `Path=/` and no `Domain`.
     #[error("a cookie named __Host- or __Host-Http- must have the path / and no domain")]

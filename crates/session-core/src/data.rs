@@ -185,6 +185,8 @@ pub enum ValueError {
     #[error("the value cannot be serialized; session data must be representable in MessagePack")]
     Encode,
     /// What is stored under the key is not of the key's type. It is left as it is.
-    #[error("the stored value does not have the type of the key; was the type changed? give new fields #[serde(default)]")]
+    #[error(
+        "the stored value does not have the type of the key; was the type changed? give new fields #[serde(default)]"
+    )]
     Decode,
 }

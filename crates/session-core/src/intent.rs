@@ -142,7 +142,9 @@ impl Intent {
     pub(crate) fn blind_write(&self) -> Option<&Bytes> {
         match self {
             Self::Set(key, _) | Self::Remove(key) => Some(key),
-            Self::Update(..) | Self::Clear | Self::Login(..) | Self::StepUp(..) | Self::Regenerate | Self::Logout => None,
+            Self::Update(..) | Self::Clear | Self::Login(..) | Self::StepUp(..) | Self::Regenerate | Self::Logout => {
+                None
+            }
         }
     }
 }
@@ -251,12 +253,8 @@ impl Working {
             Some(previous) if previous.user != login.user => self.data = Data::default(),
             Some(_) | None => self.data.restrict(&login.carry_over),
         }
-        self.authentication = Some(Authentication {
-            user: login.user.clone(),
-            at,
-            methods: login.methods.clone(),
-            level: login.level,
-        });
+        self.authentication =
+            Some(Authentication { user: login.user.clone(), at, methods: login.methods.clone(), level: login.level });
         self.persistence = policy.persistence(login.remember);
         self.device = login.device.clone();
         self.change = Change::Login;

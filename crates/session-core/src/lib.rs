@@ -35,12 +35,8 @@ pub use event::{Event, EventKind, SessionObserver, Termination, TracingObserver}
 pub use id::{ParseSessionIdError, SessionId, UserId, UserIdError};
 pub use intent::{Login, StepUp};
 pub use manager::{SessionManager, SessionManagerBuilder};
-pub use policy::{
-    AtLimit, PayloadCap, Policy, PolicyBuilder, PolicyError, RememberMe, Renewal, SameKey, SessionLimit,
-};
-pub use record::{
-    Assurance, Authentication, Device, Kind, Lifetime, Persistence, Record, SessionSummary, Version,
-};
+pub use policy::{AtLimit, PayloadCap, Policy, PolicyBuilder, PolicyError, RememberMe, Renewal, SameKey, SessionLimit};
+pub use record::{Assurance, Authentication, Device, Kind, Lifetime, Persistence, Record, SessionSummary, Version};
 pub use request::{RequestSession, ResponseHeaders};
 pub use session::{Session, SessionInfo};
 pub use store::{Admission, Admitted, Deleted, Replaces, SessionStore, Touched, Updated};

@@ -293,7 +293,12 @@ impl SessionManager {
     }
 
     /// The cookie that gives the holder of a superseded token its successor again.
-    pub(crate) fn successor_cookie(&self, record: &Record, token: &PresentedToken, now: Timestamp) -> Option<SetCookie> {
+    pub(crate) fn successor_cookie(
+        &self,
+        record: &Record,
+        token: &PresentedToken,
+        now: Timestamp,
+    ) -> Option<SetCookie> {
         let successor = record.credential.successor(token)?;
         let max_age = crate::plan::max_age(record, &self.inner.policy, now);
         Some(self.inner.policy.cookie().set(&successor.encode(), max_age))

@@ -84,8 +84,7 @@ fn begin(
         device: working.device.clone(),
         data: working.data.clone(),
     };
-    let replaces =
-        base.map(|base| (base.record.id, base.record.user().cloned(), base.record.version));
+    let replaces = base.map(|base| (base.record.id, base.record.user().cloned(), base.record.version));
     let limit = user.map(|_| policy.session_limit());
     Ok(Plan {
         cookie: set(token, &record, policy, now),

@@ -42,12 +42,7 @@ impl RequestSession {
     #[must_use]
     pub fn new(manager: SessionManager, presented: Presented) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                manager,
-                presented,
-                session: OnceCell::new(),
-                consulted: AtomicBool::new(false),
-            }),
+            inner: Arc::new(Inner { manager, presented, session: OnceCell::new(), consulted: AtomicBool::new(false) }),
         }
     }
 
@@ -64,10 +59,7 @@ impl RequestSession {
     pub async fn session(&self) -> Result<&Session, Error> {
         let inner = &self.inner;
         inner.consulted.store(true, Ordering::Relaxed);
-        inner
-            .session
-            .get_or_try_init(|| inner.manager.open(&inner.presented))
-            .await
+        inner.session.get_or_try_init(|| inner.manager.open(&inner.presented)).await
     }
 
     /// Commits the session if it was asked for, and ends the request: the session cannot be changed any more.
