@@ -46,23 +46,23 @@ impl SessionManager {
     /// # Errors
     /// Nothing is written in these cases, except that a store that failed may have done it: [`Error::Store`],
     /// [`Error::Gone`] if the session ended, [`Error::LimitReached`], [`Error::Conflict`], [`Error::Superseded`], and what
-    /// an intent met when it was applied again.
+    /// an intent met when it was applied again. The changes are given up then; the session can be used again.
     pub async fn commit(&self, session: &Session) -> Result<(), Error> {
         let _one_at_a_time = session.commit_turn().await;
         let (first, intents, activity) = {
             let state = session.state();
             (state.base.clone(), state.intents.clone(), state.activity)
         };
-        let result = self.try_commit(session, first, &intents, activity).await;
-        match result {
-            // What cannot be written is given up, so that a second commit does not fail in the same way.
-            Err(error) if !matches!(error, Error::Store(_) | Error::Entropy(_)) => {
-                let base = if matches!(error, Error::Gone) { None } else { session.state().base.clone() };
-                let _ = session.rebase(base, intents.len(), None);
-                Err(error)
-            }
-            other => other,
+        let Err(error) = self.try_commit(session, first, &intents, activity).await else { return Ok(()) };
+        // What was not written is given up: a second commit would fail in the same way, or, after a store error, might
+        // apply twice what was applied already.
+        let base = if matches!(error, Error::Gone) { None } else { session.state().base.clone() };
+        let _ = session.rebase(base, intents.len(), None);
+        // A request that only read: what it read was true then, and there is nothing to lose.
+        if intents.is_empty() && matches!(error, Error::Gone | Error::Conflict) {
+            return Ok(());
         }
+        Err(error)
     }
 
     async fn try_commit(

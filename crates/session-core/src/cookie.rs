@@ -93,7 +93,6 @@ impl CookiePolicy {
     ///
     /// Names are matched case-sensitively. Two cookies of the name with different values are nobody's session: one of
     /// them was planted.
-    #[must_use]
     pub fn read<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Presented {
         let mut found: Option<&[u8]> = None;
         for pair in headers.into_iter().flat_map(|header| header.split(|byte| *byte == b';')) {

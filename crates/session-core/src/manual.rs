@@ -1,1 +1,18 @@
-//! The manual.
+//! The manual: what the library promises, why its defaults are what they are, and how to extend it.
+//!
+//! - [`lifecycle`]: what a session goes through, what each step costs, what a handler can rely on
+//! - [`defaults`]: each default, with its reason and its source
+//! - [`threats`]: what is defended against, how, and what is not
+//! - [`backends`]: writing a storage backend
+
+#[doc = include_str!("manual/lifecycle.md")]
+pub mod lifecycle {}
+
+#[doc = include_str!("manual/defaults.md")]
+pub mod defaults {}
+
+#[doc = include_str!("manual/threats.md")]
+pub mod threats {}
+
+#[doc = include_str!("manual/backends.md")]
+pub mod backends {}

@@ -125,6 +125,10 @@ fn carry_on(
     entropy: &dyn Entropy,
 ) -> Result<Plan, Error> {
     let (touch, renewal) = match (activity, verdict(&base.record, policy, now)) {
+        // The deadline passed while the handler ran. What it read was true; what it wants to write is refused.
+        (_, Verdict::Expired(_)) if working.change == Change::None && base.record.data.same_as(&working.data) => {
+            return Ok(Plan::nothing());
+        }
         (_, Verdict::Expired(_)) => return Err(Error::Gone),
         (Activity::Passive, Verdict::Live { .. }) => (Due::Later, Due::Later),
         (Activity::Active, Verdict::Live { touch, renewal }) => (touch, renewal),
@@ -184,3 +188,6 @@ impl Plan {
         Self { store: StoreOp::Nothing, cookie: CookieOp::Keep, event: None }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,7 +87,7 @@ pub enum RememberMe {
     Always,
 }
 
-/// Renewal of the token of a long session, without a login ("renewal timeout" in OWASP's terms).
+/// Renewal of the token of a long authenticated session, without a login ("renewal timeout" in OWASP's terms).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renewal {
     /// Age at which a token is replaced.
@@ -168,7 +168,6 @@ impl Policy {
     }
 
     /// A builder that starts from this policy.
-    #[must_use]
     pub fn to_builder(&self) -> PolicyBuilder {
         PolicyBuilder { policy: self.clone(), touch_interval: None, limit: None }
     }

@@ -64,8 +64,8 @@ impl RequestSession {
 
     /// Commits the session if it was asked for, and ends the request: the session cannot be changed any more.
     ///
-    /// The headers belong on the response whether or not the commit succeeded: on an error there is a cookie only if one was
-    /// committed before.
+    /// The headers belong on the response whether or not the commit succeeded: there is a cookie only if its session was
+    /// committed, here or earlier in the request.
     pub async fn finish(&self) -> (Result<(), Error>, ResponseHeaders) {
         let consulted = self.inner.consulted.load(Ordering::Relaxed);
         let Some(session) = self.inner.session.get() else {
@@ -75,8 +75,8 @@ impl RequestSession {
         let mut state = session.state();
         state.sent = true;
         let set_cookie = match outcome {
-            // "Store down" must leave the client's cookie alone.
-            Err(Error::Store(_)) => None,
+            // The cookie of a session that ended could only overwrite that of a login under way.
+            Err(Error::Gone) => None,
             Ok(()) | Err(_) => state.cookie.take(),
         };
         (outcome, ResponseHeaders { set_cookie, vary_cookie: true })

@@ -51,7 +51,7 @@ pub enum Expiry {
 /// policy's, so that a stricter policy applies to sessions that exist already.
 ///
 /// ```
-/// # use session_core::{*, manual};
+/// # use session_core::*;
 /// # fn demo(record: &Record) {
 /// let policy = Policy::standard();
 /// let deadline = record.deadline();
@@ -71,8 +71,11 @@ pub fn verdict(record: &Record, policy: &Policy, now: Timestamp) -> Verdict {
     }
     Verdict::Live {
         touch: Due::when(now >= record.last_seen + policy.touch_interval()),
+        // An anonymous session gets a new token when somebody logs in; renewed earlier, a late `Set-Cookie` could
+        // overwrite that of the login.
         renewal: Due::when(
-            policy.renewal().is_some_and(|renewal| now >= record.credential.issued_at() + renewal.timeout),
+            record.authentication.is_some()
+                && policy.renewal().is_some_and(|renewal| now >= record.credential.issued_at() + renewal.timeout),
         ),
     }
 }

@@ -1,0 +1,162 @@
+//! The cookie: written, read, refused.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use session_core::{
+    CookiePolicy, CookiePolicyError, Credential, Kind, OsEntropy, Presented, SameSite, SessionId, SessionToken,
+    Timestamp,
+};
+
+fn token() -> SessionToken {
+    let id = SessionId::generate(None, &OsEntropy).unwrap();
+    Credential::issue(Kind::Cookie, id, Timestamp::EPOCH, &OsEntropy).unwrap().1
+}
+
+fn read(policy: &CookiePolicy, headers: &[&[u8]]) -> &'static str {
+    match policy.read(headers.iter().copied()) {
+        Presented::Nothing => "nothing",
+        Presented::Malformed => "malformed",
+        Presented::Ambiguous => "ambiguous",
+        Presented::Token(_) => "token",
+    }
+}
+
+#[test]
+fn the_default_cookie_is_the_one_asvs_asks_for() {
+    let token = token().encode();
+    let set = CookiePolicy::standard().set(&token, None);
+    let expected = format!("__Host-id={}; HttpOnly; SameSite=Lax; Secure; Path=/", token.expose());
+    assert_eq!(set.expose(), expected);
+    let strict = CookiePolicy::strict().set(&token, Some(Duration::from_millis(90_999)));
+    let expected = format!("__Host-id={}; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=90", token.expose());
+    assert_eq!(strict.expose(), expected);
+}
+
+#[test]
+fn the_removal_repeats_every_attribute() {
+    let policy = CookiePolicy::builder("__Secure-id").domain("example.org").path("/app").partitioned().build().unwrap();
+    let set = policy.set(&token().encode(), None).expose().to_owned();
+    let removal = policy.remove().expose().to_owned();
+    let attributes = |header: &str| -> Vec<String> {
+        let mut all: Vec<String> = header.split("; ").skip(1).map(str::to_owned).collect();
+        all.retain(|attribute| !attribute.starts_with("Max-Age") && !attribute.starts_with("Expires"));
+        all
+    };
+    assert_eq!(attributes(&set), attributes(&removal));
+    assert_eq!(
+        attributes(&set),
+        ["HttpOnly", "SameSite=Lax", "Partitioned", "Secure", "Path=/app", "Domain=example.org"]
+    );
+    assert!(removal.starts_with("__Secure-id=; "), "{removal}");
+    assert!(removal.contains("Max-Age=0") && removal.contains("Expires=Thu, 01 Jan 1970 00:00:00 GMT"), "{removal}");
+}
+
+#[test]
+fn prefixes_bind_whatever_their_case() {
+    for name in ["__Host-id", "__HOST-id", "__host-Http-id", "__Host-Http-id"] {
+        let cookie = || CookiePolicy::builder(name);
+        assert!(cookie().build().is_ok(), "{name}");
+        assert!(cookie().same_site(SameSite::Strict).partitioned().build().is_ok(), "{name}");
+        assert_eq!(cookie().domain("example.org").build().unwrap_err(), CookiePolicyError::HostPrefix, "{name}");
+        assert_eq!(cookie().path("/app").build().unwrap_err(), CookiePolicyError::HostPrefix, "{name}");
+        let http = cookie().insecure_for_local_development().build();
+        assert_eq!(http.unwrap_err(), CookiePolicyError::SecurePrefix, "{name}");
+    }
+    for name in ["__Secure-id", "__secure-id", "__Http-id"] {
+        let cookie = || CookiePolicy::builder(name);
+        assert!(cookie().domain("example.org").path("/app").build().is_ok(), "{name}");
+        let http = cookie().insecure_for_local_development().build();
+        assert_eq!(http.unwrap_err(), CookiePolicyError::SecurePrefix, "{name}");
+    }
+    let plain = || CookiePolicy::builder("id");
+    assert!(plain().insecure_for_local_development().domain("example.org").path("/app").build().is_ok());
+    let partitioned = plain().partitioned().insecure_for_local_development().build();
+    assert_eq!(partitioned.unwrap_err(), CookiePolicyError::Partitioned);
+}
+
+#[test]
+fn nonsense_is_refused() {
+    for name in ["", "a b", "a=b", "a;b", "ä", "a\n", "(id)", &"x".repeat(4_033)] {
+        assert_eq!(CookiePolicy::builder(name).build().unwrap_err(), CookiePolicyError::Name, "{name:.10}");
+    }
+    for path in ["", "app", "/a;b", "/a\r\nSet-Cookie: x"] {
+        assert_eq!(CookiePolicy::builder("id").path(path).build().unwrap_err(), CookiePolicyError::Path);
+    }
+    for domain in ["", "a;b", "a\nb"] {
+        assert_eq!(CookiePolicy::builder("id").domain(domain).build().unwrap_err(), CookiePolicyError::Domain);
+    }
+}
+
+#[test]
+fn the_token_is_found_among_other_cookies() {
+    let policy = CookiePolicy::standard();
+    let token = token().encode();
+    let ours = format!("__Host-id={}", token.expose());
+    let found: [&[&str]; 6] = [
+        &[&ours],
+        &["a=1; b=2", &format!("c=3; {ours}; d=4")],
+        &[&format!("garbage;;=; ;{ours}")],
+        &[&format!("x__Host-id=A; {ours}; __Host-id2=B")],
+        &[&format!("{ours}; {ours}")],
+        &[&ours, &ours],
+    ];
+    for headers in found {
+        let headers: Vec<&[u8]> = headers.iter().map(|header| header.as_bytes()).collect();
+        assert_eq!(read(&policy, &headers), "token");
+    }
+    // A sibling that is not UTF-8 hides nothing.
+    let mut sibling = b"bad=\xff\xfe; ".to_vec();
+    sibling.extend_from_slice(ours.as_bytes());
+    assert_eq!(read(&policy, &[&sibling]), "token");
+}
+
+#[test]
+fn what_is_not_our_cookie_is_not_found() {
+    let policy = CookiePolicy::standard();
+    let token = token().encode();
+    let token = token.expose();
+    let others = ["", "__host-id=A", "__HOST-ID=A", "__Host-id", "id=A", "; ;"];
+    for header in others {
+        assert_eq!(read(&policy, &[header.as_bytes()]), "nothing", "{header}");
+    }
+    let malformed = [
+        "__Host-id=".to_owned(),
+        "__Host-id=A".to_owned(),
+        format!("__Host-id=\"{token}\""),
+        format!("__Host-id={token}A"),
+        format!("__Host-id ={token}; __Host-id=%41"),
+        format!("__Host-id={}", "A".repeat(65_536)),
+    ];
+    for header in malformed {
+        assert_eq!(read(&policy, &[header.as_bytes()]), "malformed", "{header:.40}");
+    }
+    assert_eq!(read(&policy, &[b"__Host-id=\xff\xfe"]), "malformed");
+}
+
+#[test]
+fn two_values_are_nobodys_session_in_either_order() {
+    let policy = CookiePolicy::standard();
+    let (a, b) = (token().encode(), token().encode());
+    for (first, second) in [(a.expose(), b.expose()), (b.expose(), a.expose()), (a.expose(), "garbage")] {
+        let one = format!("__Host-id={first}; x=1; __Host-id={second}");
+        assert_eq!(read(&policy, &[one.as_bytes()]), "ambiguous");
+        let (one, two) = (format!("__Host-id={first}"), format!("__Host-id={second}"));
+        assert_eq!(read(&policy, &[one.as_bytes(), two.as_bytes()]), "ambiguous");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_header_is_read_without_panic(header in proptest::collection::vec(any::<u8>(), 0..2_000)) {
+        let _ = read(&CookiePolicy::standard(), &[&header]);
+    }
+
+    #[test]
+    fn any_max_age_is_written_without_panic(seconds in any::<u64>(), nanos in 0u32..1_000_000_000) {
+        let set = CookiePolicy::standard().set(&token().encode(), Some(Duration::new(seconds, nanos)));
+        prop_assert!(!set.expose().contains("Max-Age=-"));
+    }
+}

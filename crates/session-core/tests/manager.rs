@@ -1,0 +1,220 @@
+//! The manager with the executable contract as its store: what does not depend on a backend.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use session_conformance::ReferenceStore;
+use session_core::{
+    CookiePolicy, Entropy, EntropyError, Error, Event, EventKind, Key, Login, ManualClock, OsEntropy, Presented,
+    RequestSession, Session, SessionManager, SessionObserver, SessionStore, UserId,
+};
+
+const N: Key<u64> = Key::new("n");
+
+fn manager() -> SessionManager {
+    SessionManager::builder(Arc::new(ReferenceStore::new())).clock(ManualClock::default()).build()
+}
+
+/// Runs one request; returns the cookie the client then has.
+async fn request(manager: &SessionManager, cookie: Option<&str>, act: impl FnOnce(&Session)) -> Option<String> {
+    let header = cookie.map(|cookie| format!("__Host-id={cookie}"));
+    let presented = CookiePolicy::standard().read(header.as_deref().map(str::as_bytes));
+    let request = RequestSession::new(manager.clone(), presented);
+    act(request.session().await.unwrap());
+    let (outcome, headers) = request.finish().await;
+    outcome.unwrap();
+    let set = headers.set_cookie?;
+    let value = set.expose().split(';').next().unwrap().strip_prefix("__Host-id=").unwrap();
+    Some(value.to_owned())
+}
+
+#[tokio::test]
+async fn an_id_that_is_taken_is_never_overwritten() {
+    /// Repeats the bytes of the first id once.
+    #[derive(Debug, Default)]
+    struct Repeating(Mutex<(Option<Vec<u8>>, VecDeque<Vec<u8>>)>);
+    impl Entropy for Repeating {
+        fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
+            OsEntropy.fill(dest)?;
+            let mut state = self.0.lock().unwrap();
+            if let Some(replay) = state.1.pop_front() {
+                dest.copy_from_slice(&replay);
+            } else if state.0.is_none() {
+                state.0 = Some(dest.to_vec());
+            }
+            Ok(())
+        }
+    }
+    let entropy = Arc::new(Repeating::default());
+    #[derive(Debug)]
+    struct Shared(Arc<Repeating>);
+    impl Entropy for Shared {
+        fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
+            self.0.fill(dest)
+        }
+    }
+    let store = Arc::new(ReferenceStore::new());
+    let manager = SessionManager::builder(Arc::clone(&store) as Arc<dyn SessionStore>)
+        .entropy(Shared(Arc::clone(&entropy)))
+        .build();
+    let first = request(&manager, None, |session| session.insert(N, &1).unwrap()).await.unwrap();
+    {
+        let mut state = entropy.0.lock().unwrap();
+        let id = state.0.clone().unwrap();
+        assert_eq!(id.len(), 16);
+        state.1.push_back(id);
+    }
+    let second = request(&manager, None, |session| session.insert(N, &2).unwrap()).await.unwrap();
+    assert_ne!(first[..21], second[..21], "the second session has another id");
+    request(&manager, Some(&first), |session| assert_eq!(session.get(N).unwrap(), Some(1))).await;
+    request(&manager, Some(&second), |session| assert_eq!(session.get(N).unwrap(), Some(2))).await;
+}
+
+#[tokio::test]
+async fn a_generator_that_fails_fails_the_login_and_stores_nothing() {
+    #[derive(Debug)]
+    struct Broken;
+    impl Entropy for Broken {
+        fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
+            Err(EntropyError)
+        }
+    }
+    let store = Arc::new(ReferenceStore::new());
+    let manager = SessionManager::builder(Arc::clone(&store) as Arc<dyn SessionStore>).entropy(Broken).build();
+    let request = RequestSession::new(manager.clone(), Presented::Nothing);
+    let alice = UserId::new("alice").unwrap();
+    request.session().await.unwrap().login(Login::new(alice.clone())).unwrap();
+    let (outcome, headers) = request.finish().await;
+    assert!(matches!(outcome, Err(Error::Entropy(_))));
+    assert!(headers.set_cookie.is_none());
+    assert!(manager.list(&alice).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_observer_that_panics_prevents_nothing() {
+    #[derive(Debug)]
+    struct Panicking;
+    impl SessionObserver for Panicking {
+        fn on_event(&self, _: &Event) {
+            panic!("the audit log is full");
+        }
+    }
+    #[derive(Clone, Debug, Default)]
+    struct Recording(Arc<Mutex<Vec<EventKind>>>);
+    impl SessionObserver for Recording {
+        fn on_event(&self, event: &Event) {
+            self.0.lock().unwrap().push(event.kind.clone());
+        }
+    }
+    let recording = Recording::default();
+    let manager = SessionManager::builder(Arc::new(ReferenceStore::new()))
+        .observer(Panicking)
+        .observer(recording.clone())
+        .build();
+    let cookie = request(&manager, None, |session| session.insert(N, &1).unwrap()).await;
+    request(&manager, cookie.as_deref(), |session| session.logout().unwrap()).await;
+    request(&manager, cookie.as_deref(), |session| assert!(session.id().is_none())).await;
+    assert_eq!(recording.0.lock().unwrap().len(), 3, "created, terminated, unknown token");
+}
+
+#[tokio::test]
+async fn a_clone_is_the_same_session_and_its_changes_are_applied_once() {
+    let manager = manager();
+    let session = manager.open(&Presented::Nothing).await.unwrap();
+    session.update(N, |n| *n += 1).unwrap();
+    let clone = session.clone();
+    // Two commits at once of the same intents.
+    let (a, b) = tokio::join!(manager.commit(&session), manager.commit(&clone));
+    a.unwrap();
+    b.unwrap();
+    assert_eq!(clone.get(N).unwrap(), Some(1));
+    assert_eq!(session.id(), clone.id());
+}
+
+#[tokio::test]
+async fn several_commits_in_one_request_are_one_session() {
+    let manager = manager();
+    let session = manager.open(&Presented::Nothing).await.unwrap();
+    session.insert(N, &1).unwrap();
+    manager.commit(&session).await.unwrap();
+    let anonymous = session.id().unwrap();
+    session.login(Login::new(UserId::new("alice").unwrap()).carry_over(N)).unwrap();
+    manager.commit(&session).await.unwrap();
+    let authenticated = session.id().unwrap();
+    assert_ne!(anonymous, authenticated);
+    session.update(N, |n| *n += 1).unwrap();
+    manager.commit(&session).await.unwrap();
+    assert_eq!((session.get(N).unwrap(), session.id()), (Some(2), Some(authenticated)));
+    session.logout().unwrap();
+    manager.commit(&session).await.unwrap();
+    assert_eq!((session.get(N).unwrap(), session.id(), session.user()), (None, None, None));
+}
+
+#[tokio::test]
+async fn a_session_cannot_be_changed_once_the_response_is_sent() {
+    let request = RequestSession::new(manager(), Presented::Nothing);
+    let session = request.session().await.unwrap().clone();
+    request.finish().await.0.unwrap();
+    assert!(matches!(session.insert(N, &1), Err(Error::ResponseSent)));
+    assert!(matches!(session.logout(), Err(Error::ResponseSent)));
+    assert!(matches!(session.update(N, |n| *n += 1), Err(Error::ResponseSent)));
+}
+
+#[tokio::test]
+async fn sixty_four_writers_on_one_session_all_succeed() {
+    let manager = manager();
+    let cookie = request(&manager, None, |session| session.insert(N, &0).unwrap()).await.unwrap();
+    let barrier = Arc::new(tokio::sync::Barrier::new(64));
+    let writers: Vec<_> = (0..64)
+        .map(|_| {
+            let (manager, cookie, barrier) = (manager.clone(), cookie.clone(), Arc::clone(&barrier));
+            tokio::spawn(async move {
+                let header = format!("__Host-id={cookie}");
+                let request = RequestSession::new(manager, CookiePolicy::standard().read([header.as_bytes()]));
+                let session = request.session().await.unwrap();
+                barrier.wait().await;
+                session.update(N, |n| *n += 1).unwrap();
+                request.finish().await.0.unwrap();
+                session.get(N).unwrap().unwrap()
+            })
+        })
+        .collect();
+    let mut seen = Vec::new();
+    for writer in writers {
+        seen.push(writer.await.unwrap());
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=64).collect::<Vec<u64>>(), "each writer saw a value of its own");
+}
+
+#[tokio::test]
+async fn a_value_of_another_type_is_an_error_and_stays() {
+    let manager = manager();
+    let cookie = request(&manager, None, |session| session.insert(Key::new("n"), &"text".to_owned()).unwrap()).await;
+    request(&manager, cookie.as_deref(), |session| {
+        assert!(matches!(session.get(N), Err(Error::Value(_))));
+        assert!(matches!(session.update(N, |n| *n += 1), Err(Error::Value(_))));
+    })
+    .await;
+    request(&manager, cookie.as_deref(), |session| {
+        assert_eq!(session.get(Key::<String>::new("n")).unwrap().as_deref(), Some("text"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn freshness_ends_at_its_age() {
+    let clock = ManualClock::default();
+    let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).clock(clock.clone()).build();
+    let session = manager.open(&Presented::Nothing).await.unwrap();
+    session.login(Login::new(UserId::new("alice").unwrap())).unwrap();
+    let age = Duration::from_secs(300);
+    assert!(session.is_fresh(age));
+    clock.advance(age - Duration::from_millis(1));
+    assert!(session.is_fresh(age));
+    clock.advance(Duration::from_millis(1));
+    assert!(!session.is_fresh(age));
+}

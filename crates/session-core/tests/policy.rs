@@ -1,0 +1,185 @@
+//! The policy and the verdict.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use session_core::{
+    Assurance, AtLimit, Authentication, Credential, Data, Device, Due, Expiry, Kind, Lifetime, OsEntropy, PayloadCap,
+    Persistence, Policy, PolicyBuilder, PolicyError, Record, RememberMe, Renewal, SessionId, Timestamp, UserId,
+    Verdict, Version, verdict,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const START: Timestamp = Timestamp::from_millis(1_000_000_000);
+
+fn record(policy: &Policy, user: Option<&str>, persistence: Persistence) -> Record {
+    let authentication = user.map(|user| Authentication {
+        user: UserId::new(user).unwrap(),
+        at: START,
+        methods: Vec::new(),
+        level: Assurance::Aal1,
+    });
+    let id = SessionId::generate(None, &OsEntropy).unwrap();
+    Record {
+        id,
+        version: Version::first(&OsEntropy).unwrap(),
+        kind: Kind::Cookie,
+        created_at: START,
+        last_seen: START,
+        lifetime: policy.lifetime(user.is_some(), persistence),
+        persistence,
+        authentication,
+        credential: Credential::issue(Kind::Cookie, id, START, &OsEntropy).unwrap().0,
+        device: Device::new(),
+        data: Data::default(),
+    }
+}
+
+fn alice(policy: &Policy) -> Record {
+    record(policy, Some("alice"), Persistence::Transient)
+}
+
+#[test]
+fn the_presets_are_valid_and_as_documented() {
+    for preset in [Policy::standard(), Policy::high_assurance(), Policy::consumer()] {
+        preset.to_builder().build().unwrap();
+    }
+    let standard = Policy::standard();
+    assert_eq!(standard.lifetime(true, Persistence::Transient), Lifetime { idle: 30 * MINUTE, absolute: 8 * HOUR });
+    assert_eq!(standard.lifetime(false, Persistence::Transient), Lifetime { idle: 30 * MINUTE, absolute: 2 * HOUR });
+    assert_eq!(standard.lifetime(true, Persistence::Persistent), Lifetime { idle: 7 * DAY, absolute: 30 * DAY });
+    assert_eq!((standard.session_limit().max.get(), standard.session_limit().at_limit), (10, AtLimit::EvictOldest));
+    assert_eq!(standard.renewal(), None);
+    assert_eq!(standard.touch_interval(), MINUTE);
+    let high = Policy::high_assurance();
+    assert_eq!(high.lifetime(true, Persistence::Persistent), Lifetime { idle: 10 * MINUTE, absolute: 8 * HOUR });
+    assert_eq!((high.session_limit().max.get(), high.session_limit().at_limit), (1, AtLimit::Reject));
+    assert_eq!(high.remember_me(), RememberMe::Never);
+    let consumer = Policy::consumer();
+    assert_eq!(consumer.lifetime(true, Persistence::Persistent), Lifetime { idle: 7 * DAY, absolute: 30 * DAY });
+}
+
+#[test]
+fn contradictions_are_refused() {
+    let refused =
+        |change: fn(PolicyBuilder) -> PolicyBuilder| change(Policy::standard().to_builder()).build().unwrap_err();
+    let class = "authenticated";
+    assert_eq!(refused(|p| p.idle_timeout(Duration::ZERO)), PolicyError::IdleTimeout { class });
+    assert_eq!(refused(|p| p.idle_timeout(9 * HOUR)), PolicyError::IdleExceedsAbsolute { class });
+    assert_eq!(refused(|p| p.idle_timeout(Duration::MAX)), PolicyError::IdleExceedsAbsolute { class });
+    assert_eq!(refused(|p| p.absolute_timeout(Duration::MAX)), PolicyError::AbsoluteTimeout { class });
+    assert_eq!(refused(|p| p.absolute_timeout(401 * DAY)), PolicyError::AbsoluteTimeout { class });
+    let class = "anonymous";
+    let lifetime = Lifetime { idle: 2 * HOUR, absolute: HOUR };
+    assert_eq!(
+        Policy::standard().to_builder().anonymous(lifetime).build().unwrap_err(),
+        PolicyError::IdleExceedsAbsolute { class }
+    );
+    let class = "remember-me";
+    assert_eq!(
+        Policy::standard().to_builder().remember_me(RememberMe::WhenAsked(lifetime)).build().unwrap_err(),
+        PolicyError::IdleExceedsAbsolute { class }
+    );
+    for renewal in [(Duration::ZERO, Duration::ZERO), (MINUTE, MINUTE), (HOUR, 6 * MINUTE)] {
+        let renewal = Some(Renewal { timeout: renewal.0, grace: renewal.1 });
+        assert_eq!(Policy::standard().to_builder().renewal(renewal).build().unwrap_err(), PolicyError::Renewal);
+    }
+    assert_eq!(refused(|p| p.touch_interval(16 * MINUTE)), PolicyError::TouchInterval);
+    assert_eq!(refused(|p| p.session_limit(0, AtLimit::Reject)), PolicyError::SessionLimit);
+    assert_eq!(refused(|p| p.session_limit(101, AtLimit::Reject)), PolicyError::SessionLimit);
+    assert_eq!(refused(|p| p.payload(PayloadCap { bytes: 0, values: 1 })), PolicyError::Payload);
+    assert_eq!(refused(|p| p.payload(PayloadCap { bytes: 1, values: 0 })), PolicyError::Payload);
+    assert_eq!(refused(|p| p.anonymous_payload(PayloadCap { bytes: usize::MAX, values: 1 })), PolicyError::Payload);
+    assert_eq!(refused(|p| p.store_timeout(Duration::ZERO)), PolicyError::StoreTimeout);
+    assert_eq!(refused(|p| p.store_timeout(HOUR)), PolicyError::StoreTimeout);
+}
+
+#[test]
+fn a_short_idle_timeout_shortens_the_touch_interval() {
+    let policy = Policy::standard().to_builder().idle_timeout(2 * SECOND).build().unwrap();
+    assert_eq!(policy.touch_interval(), Duration::from_millis(100));
+}
+
+#[test]
+fn at_the_deadline_a_session_is_dead() {
+    let policy = Policy::standard();
+    let ms = Duration::from_millis(1);
+    let mut record = alice(&policy);
+    let idle = START + 30 * MINUTE;
+    assert!(matches!(verdict(&record, &policy, idle - ms), Verdict::Live { .. }));
+    assert_eq!(verdict(&record, &policy, idle), Verdict::Expired(Expiry::Idle));
+    assert_eq!(verdict(&record, &policy, idle + ms), Verdict::Expired(Expiry::Idle));
+    let absolute = START + 8 * HOUR;
+    record.last_seen = absolute - SECOND;
+    assert!(matches!(verdict(&record, &policy, absolute - ms), Verdict::Live { .. }));
+    assert_eq!(verdict(&record, &policy, absolute), Verdict::Expired(Expiry::Absolute));
+    assert!(record.is_expired(absolute) && !record.is_expired(absolute - ms));
+}
+
+#[test]
+fn a_tighter_policy_applies_to_existing_sessions_and_a_looser_one_does_not() {
+    let old = Policy::standard();
+    let record = alice(&old);
+    let tighter = old.to_builder().idle_timeout(MINUTE).build().unwrap();
+    assert_eq!(verdict(&record, &tighter, START + MINUTE), Verdict::Expired(Expiry::Idle));
+    let looser = old.to_builder().idle_timeout(4 * HOUR).build().unwrap();
+    assert_eq!(verdict(&record, &looser, START + 30 * MINUTE), Verdict::Expired(Expiry::Idle));
+    let incident = old.to_builder().not_before(START + SECOND).build().unwrap();
+    assert_eq!(verdict(&record, &incident, START + SECOND), Verdict::Expired(Expiry::NotBefore));
+}
+
+#[test]
+fn renewal_is_due_at_its_timeout_and_for_authenticated_sessions_only() {
+    let renewal = Renewal { timeout: 5 * MINUTE, grace: 10 * SECOND };
+    let policy = Policy::standard().to_builder().renewal(Some(renewal)).build().unwrap();
+    let due = |record: &Record, at| match verdict(record, &policy, at) {
+        Verdict::Live { renewal, .. } => renewal,
+        Verdict::Expired(_) => panic!("expired"),
+    };
+    assert_eq!(due(&alice(&policy), START + 5 * MINUTE - SECOND), Due::Later);
+    assert_eq!(due(&alice(&policy), START + 5 * MINUTE), Due::Now);
+    assert_eq!(due(&record(&policy, None, Persistence::Transient), START + 5 * MINUTE), Due::Later);
+}
+
+proptest! {
+    #[test]
+    fn no_setting_panics(
+        idle in any::<Duration>(), absolute in any::<Duration>(), touch in any::<Duration>(), grace in any::<Duration>(),
+        at in any::<i64>(), seen in any::<i64>(),
+    ) {
+        let built = Policy::standard()
+            .to_builder()
+            .idle_timeout(idle)
+            .absolute_timeout(absolute)
+            .touch_interval(touch)
+            .renewal(Some(Renewal { timeout: idle, grace }))
+            .build();
+        let policy = built.unwrap_or_default();
+        let mut record = alice(&policy);
+        record.created_at = Timestamp::from_millis(seen);
+        record.last_seen = Timestamp::from_millis(seen);
+        record.lifetime = Lifetime { idle, absolute };
+        let _ = verdict(&record, &policy, Timestamp::from_millis(at));
+    }
+
+    #[test]
+    fn activity_never_moves_the_absolute_deadline(steps in proptest::collection::vec(0u64..3_600_000, 1..40)) {
+        let policy = Policy::standard();
+        let mut record = alice(&policy);
+        let mut now = START;
+        for step in steps {
+            now = now + Duration::from_millis(step);
+            match verdict(&record, &policy, now) {
+                Verdict::Live { .. } => record.last_seen = record.last_seen.max(now),
+                Verdict::Expired(_) => break,
+            }
+            prop_assert!(now < START + 8 * HOUR);
+            prop_assert!(record.deadline() <= START + 8 * HOUR);
+        }
+    }
+}
