@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::cookie::CookiePolicy;
+use crate::id::SessionId;
 use crate::record::{Lifetime, Persistence, Record};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -63,6 +64,48 @@ impl SessionLimit {
     /// The highest limit a policy accepts: a user with more sessions than this has a script, and would make every
     /// login and every list slow.
     pub const HARD_CAP: u32 = 100;
+
+    /// Which of `others`, the live sessions a user has, must end so that one more fits; `None` if the login is to be
+    /// rejected. For backends, inside their atomic step.
+    ///
+    /// ```
+    /// use std::num::NonZeroU32;
+    /// use session_core::{AtLimit, Occupant, OsEntropy, SessionId, SessionLimit, Timestamp};
+    ///
+    /// let session = |created_at| Occupant {
+    ///     id: SessionId::generate(None, &OsEntropy).unwrap(),
+    ///     created_at: Timestamp::from_millis(created_at),
+    ///     last_seen: Timestamp::from_millis(9_000),
+    /// };
+    /// let limit = SessionLimit { max: NonZeroU32::new(2).unwrap(), at_limit: AtLimit::EvictOldest };
+    /// let (old, young) = (session(1_000), session(2_000));
+    /// assert_eq!(limit.make_room(vec![young]), Some(vec![]));
+    /// assert_eq!(limit.make_room(vec![young, old]), Some(vec![old.id]));
+    /// ```
+    #[must_use]
+    pub fn make_room(&self, mut others: Vec<Occupant>) -> Option<Vec<SessionId>> {
+        let excess = (others.len() + 1).saturating_sub(self.max.get() as usize);
+        if excess == 0 {
+            return Some(Vec::new());
+        }
+        match self.at_limit {
+            AtLimit::Reject => return None,
+            AtLimit::EvictOldest => others.sort_unstable_by_key(|other| (other.created_at, other.id)),
+            AtLimit::EvictLeastRecent => others.sort_unstable_by_key(|other| (other.last_seen, other.id)),
+        }
+        Some(others.iter().take(excess).map(|other| other.id).collect())
+    }
+}
+
+/// A live session that counts towards a [`SessionLimit`].
+#[derive(Clone, Copy, Debug)]
+pub struct Occupant {
+    /// Its id.
+    pub id: SessionId,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// Last recorded activity.
+    pub last_seen: Timestamp,
 }
 
 /// What happens at the session limit.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,41 +33,30 @@ async fn request(manager: &SessionManager, cookie: Option<&str>, act: impl FnOnc
 
 #[tokio::test]
 async fn an_id_that_is_taken_is_never_overwritten() {
-    /// Repeats the bytes of the first id once.
-    #[derive(Debug, Default)]
-    struct Repeating(Mutex<(Option<Vec<u8>>, VecDeque<Vec<u8>>)>);
+    /// Repeats the first bytes it gave out, when told to.
+    #[derive(Clone, Debug, Default)]
+    struct Repeating {
+        first: Arc<Mutex<Option<Vec<u8>>>>,
+        repeat: Arc<AtomicBool>,
+    }
     impl Entropy for Repeating {
         fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
             OsEntropy.fill(dest)?;
-            let mut state = self.0.lock().unwrap();
-            if let Some(replay) = state.1.pop_front() {
-                dest.copy_from_slice(&replay);
-            } else if state.0.is_none() {
-                state.0 = Some(dest.to_vec());
+            let mut first = self.first.lock().unwrap();
+            let first = first.get_or_insert_with(|| dest.to_vec());
+            if self.repeat.swap(false, Ordering::SeqCst) {
+                dest.copy_from_slice(first);
             }
             Ok(())
         }
     }
-    let entropy = Arc::new(Repeating::default());
-    #[derive(Debug)]
-    struct Shared(Arc<Repeating>);
-    impl Entropy for Shared {
-        fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
-            self.0.fill(dest)
-        }
-    }
-    let store = Arc::new(ReferenceStore::new());
-    let manager = SessionManager::builder(Arc::clone(&store) as Arc<dyn SessionStore>)
-        .entropy(Shared(Arc::clone(&entropy)))
-        .build();
+    let entropy = Repeating::default();
+    let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).entropy(entropy.clone()).build();
     let first = request(&manager, None, |session| session.insert(N, &1).unwrap()).await.unwrap();
-    {
-        let mut state = entropy.0.lock().unwrap();
-        let id = state.0.clone().unwrap();
-        assert_eq!(id.len(), 16);
-        state.1.push_back(id);
-    }
+    assert_eq!(entropy.first.lock().unwrap().as_ref().map(Vec::len), Some(16), "the id is drawn first");
+    entropy.repeat.store(true, Ordering::SeqCst);
     let second = request(&manager, None, |session| session.insert(N, &2).unwrap()).await.unwrap();
+    assert!(!entropy.repeat.load(Ordering::SeqCst), "the id was tried");
     assert_ne!(first[..21], second[..21], "the second session has another id");
     request(&manager, Some(&first), |session| assert_eq!(session.get(N).unwrap(), Some(1))).await;
     request(&manager, Some(&second), |session| assert_eq!(session.get(N).unwrap(), Some(2))).await;

@@ -25,7 +25,7 @@ enum Step {
     Append(usize),
     Clear,
     Login(&'static str, bool),
-    StepUp(&'static str),
+    Confirm(&'static str),
     Regenerate,
     Logout,
 }
@@ -39,7 +39,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => key.prop_map(Step::Append),
         1 => Just(Step::Clear),
         1 => (user.clone(), any::<bool>()).prop_map(|(user, remember)| Step::Login(user, remember)),
-        1 => user.prop_map(Step::StepUp),
+        1 => user.prop_map(Step::Confirm),
         1 => Just(Step::Regenerate),
         1 => Just(Step::Logout),
     ]
@@ -58,7 +58,7 @@ fn intent(step: &Step, now: Timestamp) -> Intent {
             let login = Login::new(UserId::new(*user).unwrap()).carry_over(crate::Key::<u8>::new("cart"));
             Intent::Login(Arc::new(if *remember { login.remember() } else { login }), now)
         }
-        Step::StepUp(user) => Intent::StepUp(Arc::new(StepUp::new(UserId::new(*user).unwrap())), now),
+        Step::Confirm(user) => Intent::StepUp(Arc::new(StepUp::new(UserId::new(*user).unwrap())), now),
         Step::Regenerate => Intent::Regenerate,
         Step::Logout => Intent::Logout,
     }
