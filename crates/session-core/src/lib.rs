@@ -35,7 +35,9 @@ pub use event::{Event, EventKind, SessionObserver, Termination, TracingObserver}
 pub use id::{ParseSessionIdError, SessionId, UserId, UserIdError};
 pub use intent::{Login, StepUp};
 pub use manager::{SessionManager, SessionManagerBuilder};
-pub use policy::{AtLimit, PayloadCap, Policy, PolicyBuilder, PolicyError, RememberMe, Renewal, SameKey, SessionLimit};
+pub use policy::{
+    AtLimit, Occupant, PayloadCap, Policy, PolicyBuilder, PolicyError, RememberMe, Renewal, SameKey, SessionLimit,
+};
 pub use record::{Assurance, Authentication, Device, Kind, Lifetime, Persistence, Record, SessionSummary, Version};
 pub use request::{RequestSession, ResponseHeaders};
 pub use session::{Session, SessionInfo};
