@@ -1,1 +1,45 @@
-//! Tower.
+//! Sessions for [tower] services and [axum]: a layer, extractors, and a guard against cross-site request forgery.
+//!
+//! ```
+//! use axum::{Router, routing::post};
+//! use session_core::{Key, SessionManager};
+//! use session_tower::{Rejection, Session, SessionLayer};
+//!
+//! const VISITS: Key<u64> = Key::new("visits");
+//!
+//! async fn visit(session: Session) -> Result<String, Rejection> {
+//!     session.update(VISITS, |visits| *visits += 1)?;
+//!     Ok(format!("{:?}", session.get(VISITS)?))
+//! }
+//!
+//! fn app(manager: SessionManager) -> Router {
+//!     Router::new().route("/visit", post(visit)).layer(SessionLayer::new(manager))
+//! }
+//! ```
+//!
+//! - [`SessionLayer`] reads the cookie, and before the response head is sent commits what handlers did to the session
+//!   and sets the headers: `Set-Cookie` and with it `Cache-Control: no-store`; `Vary: Cookie` if the session was asked
+//!   for. If the commit fails, so does the request: nothing is lost silently.
+//! - [`Session`] is the session of the visitor, [`Authenticated`] that of a user, [`Fresh`] that of a user who proved
+//!   recently who they are. The session is loaded when the first of them is extracted; a request that asks for none
+//!   costs no store call.
+//! - [`Rejection`] is every answer given instead of the application's. Handlers return it, and get it from `?`.
+//!
+//! Works with any body that is `From<Bytes>`, so without axum too; the extractors need `axum-core` only.
+//!
+//! [tower]: https://docs.rs/tower
+//! [axum]: https://docs.rs/axum
+
+mod csrf;
+mod extract;
+mod future;
+mod headers;
+mod layer;
+mod rejection;
+mod slot;
+
+pub use csrf::OriginError;
+pub use extract::{Authenticated, Fresh, Session};
+pub use future::ResponseFuture;
+pub use layer::{SessionLayer, SessionService};
+pub use rejection::Rejection;

@@ -1,0 +1,160 @@
+//! The extractors: [`Session`], [`Authenticated`], [`Fresh`].
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use axum_core::extract::FromRequestParts;
+use http::request::Parts;
+use session_core::{Assurance, Error, RequestSession, SessionManager, UserId};
+
+use crate::rejection::Rejection;
+use crate::slot::Slot;
+
+/// The session of the request, anonymous or not. Dereferences to [`session_core::Session`].
+///
+/// Costs one round trip at the first extraction in a request that carries a token, none otherwise. What the handler
+/// does to it is committed before the response is sent; there is nothing to call.
+///
+/// A request that is not activity of the user, such as polling or a status page, says so with
+/// [`set_passive`](session_core::Session::set_passive): it does not keep the session alive then.
+///
+/// # Errors
+/// [`Rejection::StoreUnavailable`] if the store failed, [`Rejection::Superseded`] as [`SessionManager::open`] says,
+/// [`Rejection::LayerMissing`] without a [`SessionLayer`](crate::SessionLayer) around the route.
+#[derive(Clone, Debug)]
+pub struct Session {
+    session: session_core::Session,
+    request: RequestSession,
+}
+
+impl Session {
+    /// The manager: to list and revoke sessions.
+    #[must_use]
+    pub fn manager(&self) -> &SessionManager {
+        self.request.manager()
+    }
+
+    /// Commits now, where a handler must know the outcome before it answers: of a login under a limit, or the value
+    /// that an [`update`](session_core::Session::update) led to. Costs what [`SessionManager::commit`] costs; the
+    /// commit before the response then has nothing left to do.
+    ///
+    /// # Errors
+    /// As [`SessionManager::commit`].
+    pub async fn commit(&self) -> Result<(), Error> {
+        self.manager().commit(&self.session).await
+    }
+}
+
+impl Deref for Session {
+    type Target = session_core::Session;
+
+    fn deref(&self) -> &Self::Target {
+        &self.session
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Session {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        let request = parts.extensions.get::<Slot>().ok_or(Rejection::LayerMissing)?.consult().clone();
+        let session = request.session().await?.clone();
+        Ok(Self { session, request })
+    }
+}
+
+/// The session of a user who is logged in. Dereferences to [`Session`].
+///
+/// Costs what [`Session`] costs. A login that waits for a second factor is not one yet: keep its state as a value of
+/// the anonymous session, and log in when the last factor is proved.
+///
+/// # Errors
+/// [`Rejection::Unauthenticated`] if nobody is logged in, whether there was no cookie, an unknown, expired or revoked
+/// one; else as [`Session`].
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    session: Session,
+    user: UserId,
+}
+
+impl Authenticated {
+    /// The user who was logged in when the request came.
+    #[must_use]
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// Checks that the user proved who they are less than `max_age` ago, at least at `level`: for a sensitive action,
+    /// with limits known at run time only. See [`Fresh`].
+    ///
+    /// Reads the session once more from the store, so that what was read earlier, or is cached, cannot let a revoked
+    /// session pass. One round trip.
+    ///
+    /// # Errors
+    /// [`Rejection::ReauthenticationRequired`] if it was too long ago or at a lower level, [`Rejection::Gone`] if the
+    /// session ended meanwhile, [`Rejection::StoreUnavailable`] if the store failed.
+    pub async fn require_fresh(&self, max_age: Duration, level: Assurance) -> Result<(), Rejection> {
+        self.manager().reload(&self.session).await?;
+        let authentication = self.session.authentication().ok_or(Rejection::Unauthenticated)?;
+        if authentication.level >= level && self.session.is_fresh(max_age) {
+            Ok(())
+        } else {
+            Err(Rejection::ReauthenticationRequired)
+        }
+    }
+}
+
+impl Deref for Authenticated {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let session = Session::from_request_parts(parts, state).await?;
+        let user = session.user().ok_or(Rejection::Unauthenticated)?;
+        Ok(Self { session, user })
+    }
+}
+
+/// The session of a user who proved who they are less than `MAX_AGE_SECS` seconds ago, by a login or a
+/// [`step_up`](session_core::Session::step_up): for sensitive actions. Dereferences to [`Authenticated`].
+///
+/// Costs one round trip more than [`Authenticated`], see [`require_fresh`](Authenticated::require_fresh).
+///
+/// # Errors
+/// [`Rejection::ReauthenticationRequired`] at that age or above; else as [`Authenticated`] and
+/// [`require_fresh`](Authenticated::require_fresh).
+///
+/// ```
+/// use session_tower::Fresh;
+///
+/// async fn change_password(session: Fresh<300>) -> String {
+///     format!("Hello {}, which password would you like?", session.user().as_str())
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Fresh<const MAX_AGE_SECS: u64>(Authenticated);
+
+impl<const MAX_AGE_SECS: u64> Deref for Fresh<MAX_AGE_SECS> {
+    type Target = Authenticated;
+
+    fn deref(&self) -> &Authenticated {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync, const MAX_AGE_SECS: u64> FromRequestParts<S> for Fresh<MAX_AGE_SECS> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let session = Authenticated::from_request_parts(parts, state).await?;
+        session.require_fresh(Duration::from_secs(MAX_AGE_SECS), Assurance::Aal1).await?;
+        Ok(Self(session))
+    }
+}

@@ -1,0 +1,281 @@
+//! Stores that fail, handlers that panic, clients that leave, layers in the wrong place.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::common::{Answer, Behaviour, COUNT, NOTE, Site, call, request, routes, send, single};
+use axum::Router;
+use axum::body::Body;
+use axum_core::extract::FromRequestParts;
+use bytes::Bytes;
+use futures::{FutureExt as _, stream};
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use session_core::{AtLimit, Error, EventKind, Policy, Renewal, SameKey, StepUp, UserId};
+use session_tower::{Rejection, Session};
+use tokio::sync::Barrier;
+use tower::{Layer, ServiceExt as _, service_fn};
+
+/// Unavailable is not absent: the request fails, the cookie stays, and so does the session.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_changes_nothing() {
+    for behaviour in [Behaviour::Fails, Behaviour::Hangs] {
+        let site = Site::standard();
+        let app = site.app();
+        let cookie = call(&app, "POST", "/login/alice", "").await.cookie();
+
+        site.on_read(behaviour);
+        for (method, path) in
+            [("GET", "/me"), ("GET", "/read"), ("POST", "/count"), ("POST", "/login/bob"), ("POST", "/logout")]
+        {
+            call(&app, method, path, &cookie).await.assert_rejected(503, "session_store_unavailable");
+        }
+        assert_eq!(call(&app, "GET", "/plain", &cookie).await.status, 200, "a page without a session still works");
+        site.on_read(Behaviour::Works);
+
+        site.on_write(behaviour);
+        assert_eq!(call(&app, "GET", "/me", &cookie).await.text(), "alice", "reading still works");
+        for path in ["/count", "/login/bob", "/logout", "/step-up/alice"] {
+            call(&app, "POST", path, &cookie).await.assert_rejected(503, "session_store_unavailable");
+        }
+        call(&app, "POST", "/count", "").await.assert_rejected(503, "session_store_unavailable");
+        site.on_write(Behaviour::Works);
+
+        assert_eq!(call(&app, "GET", "/me", &cookie).await.text(), "alice");
+        assert_eq!(call(&app, "GET", "/read", &cookie).await.text(), "0");
+    }
+}
+
+/// The handler's own headers and body go with its response, when that turns out to be untrue.
+#[tokio::test]
+async fn a_failed_commit_replaces_the_response() {
+    let site = Site::standard();
+    let handler = async |session: Session| {
+        session.insert(NOTE, &"x".to_owned()).unwrap();
+        ([("x-order", "accepted"), ("etag", "\"1\"")], "Thank you for your order")
+    };
+    site.on_write(Behaviour::Fails);
+    let answer = call(&single(handler).layer(site.layer()), "POST", "/", "").await;
+    answer.assert_rejected(503, "session_store_unavailable");
+    assert_eq!((answer.all("x-order"), answer.all("etag")), (vec![], vec![]));
+    assert_eq!(answer.all("vary"), ["Cookie"]);
+}
+
+#[tokio::test]
+async fn a_write_of_a_session_that_ended_meanwhile_is_401() {
+    let site = Site::standard();
+    let app = site.app();
+    for (method, path) in [("POST", "/logout"), ("POST", "/login/bob")] {
+        let cookie = call(&app, "POST", "/login/alice", "").await.cookie();
+        let other = app.clone();
+        let theirs = cookie.clone();
+        let slow = async move |session: Session| {
+            let _ = call(&other, method, path, &theirs).await;
+            session.insert(NOTE, &"late".to_owned()).unwrap();
+        };
+        call(&single(slow).layer(site.layer()), "POST", "/", &cookie).await.assert_rejected(401, "session_gone");
+        call(&app, "GET", "/me", &cookie).await.assert_rejected(401, "unauthenticated");
+    }
+}
+
+#[tokio::test]
+async fn a_login_over_the_limit_is_409() {
+    let policy = Policy::standard().to_builder().session_limit(2, AtLimit::Reject).build().unwrap();
+    let site = Site::new(policy);
+    let app = site.app();
+    for _ in 0..2 {
+        call(&app, "POST", "/login/alice", "").await.cookie();
+    }
+    let visitor = call(&app, "POST", "/count", "").await.cookie();
+    call(&app, "POST", "/login/alice", &visitor).await.assert_rejected(409, "session_limit_reached");
+    assert_eq!(call(&app, "GET", "/read", &visitor).await.text(), "1", "the visitor keeps what there was");
+}
+
+#[tokio::test]
+async fn the_loser_of_a_renewal_race_is_409() {
+    let renewal = Renewal { timeout: Duration::from_secs(60), grace: Duration::from_secs(10) };
+    let site = Site::new(Policy::standard().to_builder().renewal(Some(renewal)).build().unwrap());
+    let app = site.app();
+    let first = call(&app, "POST", "/login/alice", "").await.cookie();
+    site.clock.advance(Duration::from_secs(60));
+    let renewed = call(&app, "GET", "/me", &first).await.cookie();
+    let again = call(&app, "GET", "/me", &first).await;
+    assert_eq!(again.cookie(), renewed, "both tabs get the same token");
+    assert_eq!(again.all("cache-control"), ["no-store"]);
+    assert_eq!(call(&app, "GET", "/me", &renewed).await.all("set-cookie"), [""; 0]);
+    call(&app, "GET", "/me", &first).await.assert_rejected(409, "session_superseded");
+    assert_eq!(call(&app, "GET", "/me", &renewed).await.text(), "alice");
+}
+
+#[tokio::test]
+async fn two_writers_of_one_key_are_409_where_the_policy_says_so() {
+    let site = Site::new(Policy::standard().to_builder().same_key(SameKey::Fail).build().unwrap());
+    let barrier = Arc::new(Barrier::new(2));
+    let handler = {
+        let barrier = Arc::clone(&barrier);
+        async move |session: Session, note: String| {
+            barrier.wait().await;
+            session.insert(NOTE, &note).map_err(Rejection::from)
+        }
+    };
+    let app = single(handler).merge(routes()).layer(site.layer());
+    let cookie = call(&app, "POST", "/count", "").await.cookie();
+    let write = |note: &'static str| {
+        let request = request("POST", "/", &cookie).map(|_| Body::from(note));
+        send(&app, request)
+    };
+    let (one, two) = tokio::join!(write("one"), write("two"));
+    let (winner, loser) = if one.status == 200 { (one, two) } else { (two, one) };
+    assert_eq!(winner.status, 200);
+    loser.assert_rejected(409, "session_conflict");
+}
+
+#[tokio::test]
+async fn what_handlers_do_wrong_has_a_code_each() {
+    let site = Site::standard();
+    let wrong_type = async |session: Session| {
+        session.update(COUNT, |count| *count += 1)?;
+        session.get(session_core::Key::<String>::new("count"))?;
+        Ok::<_, Rejection>(())
+    };
+    let app = single(wrong_type).merge(routes()).layer(site.layer());
+    call(&app, "POST", "/step-up/alice", "").await.assert_rejected(401, "unauthenticated");
+    let cookie = call(&app, "POST", "/login/alice", "").await.cookie();
+    call(&app, "POST", "/step-up/bob", &cookie).await.assert_rejected(403, "wrong_user");
+    call(&app, "POST", "/", &cookie).await.assert_rejected(500, "session_value_invalid");
+    let large = request("POST", "/note", &cookie).map(|_| Body::from("x".repeat(70_000)));
+    send(&app, large).await.assert_rejected(413, "session_too_large");
+    assert_eq!(call(&app, "GET", "/me", &cookie).await.text(), "alice");
+}
+
+/// A change after the head was sent is an error, not a silent loss.
+#[tokio::test]
+async fn a_streaming_body_cannot_change_the_session() {
+    let site = Site::standard();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let handler = {
+        let seen = Arc::clone(&seen);
+        async move |session: Session| {
+            session.insert(NOTE, &"in time".to_owned()).unwrap();
+            Body::from_stream(stream::once(async move {
+                let outcomes = [
+                    session.insert(NOTE, &"late".to_owned()),
+                    session.remove(NOTE),
+                    session.update(COUNT, |count| *count += 1),
+                    session.clear(),
+                    session.logout(),
+                    session.regenerate(),
+                    session.step_up(StepUp::new(UserId::new("alice").unwrap())),
+                ];
+                seen.lock().unwrap().extend(outcomes);
+                session.commit().await.unwrap();
+                Ok::<_, Infallible>(session.get(NOTE).unwrap().unwrap())
+            }))
+        }
+    };
+    let app = single(handler).merge(routes()).layer(site.layer());
+    let answer = call(&app, "POST", "/", "").await;
+    assert_eq!(answer.text(), "in time");
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 7);
+    assert!(seen.iter().all(|outcome| matches!(outcome, Err(Error::ResponseSent))), "{seen:?}");
+    assert_eq!(site.store.calls(), (0, 1));
+}
+
+#[tokio::test]
+async fn a_panic_commits_nothing() {
+    let site = Site::standard();
+    let panics = async |session: Session| {
+        session.logout().unwrap();
+        if session.user().is_none() {
+            panic!("on purpose");
+        }
+    };
+    let app = single(panics).merge(routes()).layer(site.layer());
+    let cookie = call(&app, "POST", "/login/alice", "").await.cookie();
+    let calls = site.store.calls();
+    let request = request("POST", "/", &cookie);
+    let outcome = tokio::spawn(app.clone().oneshot(request)).await;
+    assert!(outcome.unwrap_err().is_panic());
+    assert_eq!(site.store.calls().1, calls.1);
+    assert_eq!(call(&app, "GET", "/me", &cookie).await.text(), "alice");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_leaves_the_session_as_it_was() {
+    let site = Site::standard();
+    let waits = async |session: Session| {
+        session.logout().unwrap();
+        std::future::pending::<()>().await;
+    };
+    let app = single(waits).merge(routes()).layer(site.layer());
+    let cookie = call(&app, "POST", "/login/alice", "").await.cookie();
+    let abandon = |path: &str| {
+        let answered = app.clone().oneshot(request("POST", path, &cookie)).now_or_never();
+        assert!(answered.is_none(), "dropped before it was answered");
+    };
+    // During the handler.
+    let writes = site.store.calls().1;
+    abandon("/");
+    assert_eq!(site.store.calls().1, writes);
+    // During the commit.
+    site.on_write(Behaviour::Hangs);
+    abandon("/logout");
+    assert_eq!(site.store.calls().1, writes + 1);
+    site.on_write(Behaviour::Works);
+    assert_eq!(call(&app, "GET", "/me", &cookie).await.text(), "alice");
+}
+
+/// Never silently anonymous.
+#[tokio::test]
+async fn an_extractor_without_a_layer_is_500() {
+    let site = Site::standard();
+    for path in ["/read", "/me", "/fresh"] {
+        call(&routes(), "GET", path, "").await.assert_rejected(500, "session_layer_missing");
+    }
+    let beside = routes().layer(site.layer()).route("/late", axum::routing::get(async |_: Session| ()));
+    call(&beside, "GET", "/late", "").await.assert_rejected(500, "session_layer_missing");
+    assert!(Rejection::LayerMissing.to_string().contains("SessionLayer::new"));
+}
+
+#[tokio::test]
+async fn nested_layers_are_500() {
+    let site = Site::standard();
+    let nested = Router::new().nest("/shop", site.app()).layer(site.layer());
+    for path in ["/shop/plain", "/shop/me"] {
+        call(&nested, "GET", path, "").await.assert_rejected(500, "session_layer_nested");
+    }
+    let twice = Site::standard().app().layer(site.layer());
+    call(&twice, "GET", "/plain", "").await.assert_rejected(500, "session_layer_nested");
+    assert_eq!(site.store.calls(), (0, 0));
+
+    let side_by_side = Router::new().nest("/a", site.app()).nest("/b", site.app());
+    let cookie = call(&side_by_side, "POST", "/a/login/alice", "").await.cookie();
+    assert_eq!(call(&side_by_side, "GET", "/b/me", &cookie).await.text(), "alice");
+}
+
+/// Without axum: any service, any body made of bytes; and an error of the service is passed on, with nothing committed.
+#[tokio::test]
+async fn any_tower_service_will_do() {
+    let site = Site::standard();
+    let handler = async |request: Request<()>| {
+        let (mut parts, ()) = request.into_parts();
+        let session = Session::from_request_parts(&mut parts, &()).await.unwrap();
+        session.update(COUNT, |count| *count += 1).unwrap();
+        if parts.uri.path() == "/error" {
+            return Err("no response");
+        }
+        Ok(Response::new(Full::new(Bytes::from_static(b"counted"))))
+    };
+    let service = site.layer().layer(service_fn(handler));
+    let send = |path: &str| service.clone().oneshot(Request::builder().uri(path).body(()).unwrap());
+    assert_eq!(send("/error").await.unwrap_err(), "no response");
+    assert_eq!(site.store.calls(), (0, 0));
+    let answer = Answer::of(send("/").await.unwrap()).await;
+    assert_eq!((answer.status, answer.text()), (StatusCode::OK, "counted"));
+    assert!(answer.cookie().starts_with("__Host-id="));
+    site.on_write(Behaviour::Fails);
+    Answer::of(send("/").await.unwrap()).await.assert_rejected(503, "session_store_unavailable");
+    assert!(site.events.take().iter().any(|event| matches!(event, EventKind::StoreFailed { .. })));
+}

@@ -1,0 +1,10 @@
+//! The layer and the extractors, seen from outside: requests in, bytes out, calls to the store counted.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+mod csrf;
+mod failures;
+mod guards;
+mod headers;
+mod hostile;
+mod restyle;
