@@ -1,2 +1,104 @@
-//! Demo.
-fn main() {}
+//! Starts the demo. See the library for what it shows.
+
+use std::error::Error;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+use session_core::{Policy, SessionManager, TracingObserver};
+use session_demo::args::Args;
+use tokio::net::TcpListener;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// How long requests under way may take after the signal to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    // What happens to sessions, on standard error. Neither ids nor users are written.
+    let events = Targets::new().with_target("session", LevelFilter::DEBUG);
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(log).with(events).init();
+    match run(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("session-demo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let policy = args.policy()?;
+    let told_to_stop = told_to_stop()?;
+    let listener =
+        TcpListener::bind(args.listen).await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+    let address = listener.local_addr()?;
+    if let Some(hint) = hint(address, &policy) {
+        eprintln!("{hint}");
+    }
+    let manager = SessionManager::builder(args.store()).policy(policy).observer(TracingObserver).build();
+    let service = session_demo::build_router(manager).into_make_service_with_connect_info::<SocketAddr>();
+
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serve = axum::serve(listener, service).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
+    let mut serve = std::pin::pin!(serve.into_future());
+    println!("listening on http://{address}");
+    std::io::stdout().flush()?;
+    tokio::select! {
+        result = &mut serve => return Ok(result?),
+        () = told_to_stop => {}
+    }
+    let _ = stop.send(());
+    // A connection that does not end by itself is cut off: sessions are then as they were, or as they were to be.
+    if let Ok(result) = tokio::time::timeout(GRACE, serve).await {
+        result?;
+    }
+    Ok(())
+}
+
+/// Ends at SIGINT or SIGTERM; both are caught from the moment this returns.
+#[cfg(unix)]
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ends at Ctrl-C.
+#[cfg(not(unix))]
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+/// What a newcomer ought to know about the cookie before wondering why the login is forgotten.
+fn hint(address: SocketAddr, policy: &Policy) -> Option<&'static str> {
+    match (policy.cookie().is_secure(), address.ip().is_loopback()) {
+        (true, true) => Some(
+            "hint: the session cookie is Secure. Chromium and Firefox keep it on loopback addresses; \
+             for Safari add --insecure-cookies",
+        ),
+        (true, false) => Some(
+            "hint: the session cookie is Secure, so browsers keep it over https only: \
+             put a proxy with https in front, or try the demo with --insecure-cookies",
+        ),
+        (false, true) => None,
+        (false, false) => Some("hint: with --insecure-cookies everybody on the network can take over sessions"),
+    }
+}

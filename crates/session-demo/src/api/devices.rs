@@ -1,0 +1,59 @@
+//! "Your devices": the sessions of the user who is logged in.
+
+use std::net::IpAddr;
+
+use axum::Json as JsonResponse;
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use axum::http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+use session_core::{Deleted, SessionId};
+use session_tower::Authenticated;
+
+use super::error::ApiError;
+use crate::actions;
+
+#[derive(Serialize)]
+pub(super) struct Listed {
+    id: SessionId,
+    current: bool,
+    created_at: i64,
+    last_seen: i64,
+    user_agent: Option<String>,
+    ip: Option<IpAddr>,
+}
+
+pub(super) async fn list(session: Authenticated) -> Result<JsonResponse<Vec<Listed>>, ApiError> {
+    let current = session.id();
+    let sessions = session.manager().list(session.user()).await?;
+    let listed = sessions.into_iter().map(|listed| Listed {
+        id: listed.id,
+        current: Some(listed.id) == current,
+        created_at: listed.created_at.as_millis(),
+        last_seen: listed.last_seen.as_millis(),
+        user_agent: listed.device.user_agent().map(str::to_owned),
+        ip: listed.device.ip(),
+    });
+    Ok(JsonResponse(listed.collect()))
+}
+
+/// What is not the id of one of the user's sessions is not found, whether it is somebody else's or nobody's.
+pub(super) async fn revoke(
+    session: Authenticated,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, ApiError> {
+    let id: SessionId = id.ok().and_then(|id| id.parse().ok()).ok_or(ApiError::NotFound)?;
+    match actions::revoke(&session, &id).await? {
+        Deleted::Deleted => Ok(StatusCode::NO_CONTENT),
+        Deleted::Absent => Err(ApiError::NotFound),
+    }
+}
+
+pub(super) async fn revoke_others(session: Authenticated) -> Result<JsonResponse<Value>, ApiError> {
+    Ok(JsonResponse(json!({ "revoked": actions::revoke_others(&session).await? })))
+}
+
+pub(super) async fn revoke_all(session: Authenticated) -> Result<JsonResponse<Value>, ApiError> {
+    Ok(JsonResponse(json!({ "revoked": actions::revoke_all(&session).await? })))
+}

@@ -1,0 +1,125 @@
+//! The command line, and the policy it describes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use session_core::{
+    AtLimit, CookiePolicy, Lifetime, PayloadCap, Persistence, Policy, PolicyError, SessionLimit, SessionStore,
+};
+use session_moka::MokaStore;
+
+/// A site with login, devices and logout everywhere. Accounts: alice, bob, carol; password: correct-horse
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+pub struct Args {
+    /// Address to listen on; with port 0, a free one
+    #[arg(long, default_value = "127.0.0.1:3000")]
+    pub listen: SocketAddr,
+    /// Where sessions are kept
+    #[arg(long, value_enum, default_value_t = Store::Memory)]
+    pub store: Store,
+    /// The preset to start from
+    #[arg(long, value_enum, default_value_t = Preset::Standard)]
+    pub policy: Preset,
+    /// How long a session lives without activity, as in 30m
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub idle: Option<Duration>,
+    /// How long a session lives whatever the activity, as in 8h
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub absolute: Option<Duration>,
+    /// How many sessions a user may have at once
+    #[arg(long)]
+    pub limit: Option<u32>,
+    /// What happens to the login that would exceed the limit
+    #[arg(long, value_enum)]
+    pub on_limit: Option<OnLimit>,
+    /// Use a cookie that works over plain http everywhere: for local development only
+    #[arg(long)]
+    pub insecure_cookies: bool,
+}
+
+/// Where sessions are kept.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Store {
+    /// In this process, until it ends.
+    Memory,
+}
+
+/// A preset of [`Policy`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Preset {
+    /// [`Policy::standard`].
+    Standard,
+    /// [`Policy::high_assurance`].
+    HighAssurance,
+    /// [`Policy::consumer`].
+    Consumer,
+}
+
+/// What happens at the session limit.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum OnLimit {
+    /// The session that began first ends.
+    EvictOldest,
+    /// The session that was used least recently ends.
+    EvictLeastRecent,
+    /// The login fails.
+    Reject,
+}
+
+impl Args {
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn SessionStore> {
+        match self.store {
+            Store::Memory => Arc::new(MokaStore::new()),
+        }
+    }
+
+    /// The preset with the other options applied.
+    ///
+    /// # Errors
+    /// [`PolicyError`] if they contradict one another.
+    pub fn policy(&self) -> Result<Policy, PolicyError> {
+        let preset = match self.policy {
+            Preset::Standard => Policy::standard(),
+            Preset::HighAssurance => Policy::high_assurance(),
+            Preset::Consumer => Policy::consumer(),
+        };
+        let authenticated = self.lifetime(preset.lifetime(true, Persistence::Transient));
+        // Visitors get no more time than users, and see the same timeouts take effect.
+        let anonymous = authenticated.min(preset.lifetime(false, Persistence::Transient));
+        let mut policy = preset
+            .to_builder()
+            .idle_timeout(authenticated.idle)
+            .absolute_timeout(authenticated.absolute)
+            .anonymous(anonymous)
+            // Through /api/data anybody can choose keys; leave some room to play.
+            .payload(PayloadCap { values: 256, ..preset.payload(true) })
+            .anonymous_payload(PayloadCap { values: 256, ..preset.payload(false) });
+        if self.limit.is_some() || self.on_limit.is_some() {
+            let limit = self.limit(preset.session_limit());
+            policy = policy.session_limit(limit.0, limit.1);
+        }
+        if self.insecure_cookies {
+            policy = policy.cookie(CookiePolicy::local_development());
+        }
+        policy.build()
+    }
+
+    fn lifetime(&self, preset: Lifetime) -> Lifetime {
+        Lifetime { idle: self.idle.unwrap_or(preset.idle), absolute: self.absolute.unwrap_or(preset.absolute) }
+    }
+
+    fn limit(&self, preset: SessionLimit) -> (u32, AtLimit) {
+        let at_limit = match self.on_limit {
+            None => preset.at_limit,
+            Some(OnLimit::EvictOldest) => AtLimit::EvictOldest,
+            Some(OnLimit::EvictLeastRecent) => AtLimit::EvictLeastRecent,
+            Some(OnLimit::Reject) => AtLimit::Reject,
+        };
+        (self.limit.unwrap_or(preset.max.get()), at_limit)
+    }
+}

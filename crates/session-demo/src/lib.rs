@@ -1,0 +1,22 @@
+//! A site with login, several devices, revocation and logout everywhere, to try the session library.
+//!
+//! `cargo run -p session-demo`, then open <http://127.0.0.1:3000>. The pages work without JavaScript; the same things
+//! are there as JSON under `/api`. Its parts, for somebody who builds a site of their own:
+//!
+//! - [`build_router`]: where the session layer goes, once with pages and once with JSON for its rejections;
+//! - `actions.rs`: what a site does with sessions, one function each;
+//! - `api/` and `pages/`: handlers, which read and write a session as if it were a map;
+//! - [`args`]: how options become a policy.
+//!
+//! Not shown, because it is not the business of sessions: hashing passwords, and limiting the rate of attempts to guess
+//! them. A real site needs both.
+
+mod accounts;
+mod actions;
+mod api;
+mod app;
+pub mod args;
+mod client;
+mod pages;
+
+pub use app::build_router;

@@ -1,0 +1,86 @@
+//! "Your devices".
+
+use axum::response::Redirect;
+use maud::{Markup, html};
+use serde::Deserialize;
+use session_core::{SessionId, SessionSummary, Timestamp};
+use session_tower::Authenticated;
+
+use super::Form;
+use super::errors::PageError;
+use super::layout::{moment, page};
+use crate::actions;
+
+pub(super) async fn show(session: Authenticated) -> Result<Markup, PageError> {
+    let manager = session.manager();
+    let sessions = manager.list(session.user()).await?;
+    let now = manager.now();
+    let content = html! {
+        div.table tabindex="0" role="region" aria-label="Your devices" {
+            table {
+                caption { "Where you are signed in. “Last activity” lags behind by up to a minute or so." }
+                thead {
+                    tr {
+                        th scope="col" { "Device" }
+                        th scope="col" { "Signed in" }
+                        th scope="col" { "Last activity" }
+                        th scope="col" { "Action" }
+                    }
+                }
+                tbody { @for listed in &sessions { (row(listed, session.id() == Some(listed.id), now)) } }
+            }
+        }
+        div.row {
+            form method="post" action="/devices/revoke-others" { button.quiet { "Log out all other devices" } }
+            form method="post" action="/devices/revoke-all" { button.danger { "Log out everywhere" } }
+        }
+        p { a href="/" { "Back to the start" } }
+    };
+    Ok(page("Your devices", Some(session.user().as_str()), &content))
+}
+
+fn row(listed: &SessionSummary, current: bool, now: Timestamp) -> Markup {
+    let agent = listed.device.user_agent().unwrap_or("Unknown device");
+    html! {
+        tr {
+            td.agent {
+                (agent)
+                br;
+                span.quiet {
+                    @if let Some(ip) = listed.device.ip() { (ip) " · " }
+                    code { (listed.id) }
+                }
+                @if current { br; strong { "This device" } }
+            }
+            td { (moment(listed.created_at, now)) }
+            td { (moment(listed.last_seen, now)) }
+            td {
+                form method="post" action="/devices/revoke" {
+                    input type="hidden" name="id" value=(listed.id);
+                    button.danger aria-label={ "Log out " (agent) } { "Log out" }
+                }
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Chosen {
+    id: SessionId,
+}
+
+/// Leads back to the list, whether or not the session was still there: in both cases it is not there any more.
+pub(super) async fn revoke(session: Authenticated, Form(Chosen { id }): Form<Chosen>) -> Result<Redirect, PageError> {
+    let _ = actions::revoke(&session, &id).await?;
+    Ok(Redirect::to("/devices"))
+}
+
+pub(super) async fn revoke_others(session: Authenticated) -> Result<Redirect, PageError> {
+    actions::revoke_others(&session).await?;
+    Ok(Redirect::to("/devices"))
+}
+
+pub(super) async fn revoke_all(session: Authenticated) -> Result<Redirect, PageError> {
+    actions::revoke_all(&session).await?;
+    Ok(Redirect::to("/"))
+}

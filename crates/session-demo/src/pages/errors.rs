@@ -1,0 +1,100 @@
+//! Pages for when things do not work out.
+
+use axum::body::Bytes;
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderValue, Response, StatusCode};
+use axum::response::IntoResponse;
+use maud::{Markup, html};
+use session_tower::Rejection;
+
+use super::home::password_form;
+use super::layout::page;
+
+/// Why a page is not what was asked for.
+pub(super) enum PageError {
+    /// The form is not one of ours.
+    Form,
+    /// The session says no.
+    Session(Rejection),
+}
+
+impl<E: Into<Rejection>> From<E> for PageError {
+    fn from(error: E) -> Self {
+        Self::Session(error.into())
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> axum::response::Response {
+        match self {
+            Self::Form => {
+                let text = html! { p { "A field is missing in what your browser sent. " (back()) } };
+                (StatusCode::BAD_REQUEST, page("Not understood", None, &text)).into_response()
+            }
+            // The session layer makes a page of it, see `rejection`.
+            Self::Session(rejection) => rejection.into_response(),
+        }
+    }
+}
+
+/// The page for a rejection, wherever it comes from.
+pub(crate) fn rejection(rejection: Rejection) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(words(rejection).into_string()));
+    *response.status_mut() = rejection.status();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    if rejection == Rejection::Unauthenticated {
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        response.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
+    }
+    response
+}
+
+fn words(rejection: Rejection) -> Markup {
+    let (title, text) = match rejection {
+        Rejection::Unauthenticated => ("Please sign in", html! { p { (back()) } }),
+        Rejection::ReauthenticationRequired => ("Is it really you?", password_form(None)),
+        Rejection::Gone => (
+            "You are signed out",
+            html! { p { "Your session ended while the page was loading; nothing was changed. " (back()) } },
+        ),
+        Rejection::LimitReached => (
+            "Too many devices",
+            html! { p { "You are signed in on as many devices as are allowed. Log out on one of them. " (back()) } },
+        ),
+        Rejection::Superseded | Rejection::Conflict => (
+            "Please try again",
+            html! { p { "Something else happened in your session just then; nothing was changed. " (back()) } },
+        ),
+        Rejection::CrossOrigin => (
+            "Not from here",
+            html! { p { "Another site made your browser send this. Nothing was changed. " (back()) } },
+        ),
+        Rejection::TooLarge => ("Too much", html! { p { "That is more than a session can hold. " (back()) } }),
+        Rejection::StoreUnavailable | Rejection::EntropyUnavailable => (
+            "Just a moment",
+            html! { p { "Sessions are not available right now. You are still signed in; please try again soon." } },
+        ),
+        // Mistakes of this site; the client is told nothing about them.
+        Rejection::WrongUser
+        | Rejection::InvalidValue
+        | Rejection::ResponseSent
+        | Rejection::LayerMissing
+        | Rejection::LayerNested
+        | Rejection::Internal
+        | _ => ("Something went wrong", html! { p { "This is our fault. " (back()) } }),
+    };
+    page(title, None, &text)
+}
+
+pub(crate) async fn not_found() -> impl IntoResponse {
+    (StatusCode::NOT_FOUND, page("Not found", None, &html! { p { "There is no such page. " (back()) } }))
+}
+
+pub(super) async fn method_not_allowed() -> impl IntoResponse {
+    let text = html! { p { "This page cannot be used that way. " (back()) } };
+    (StatusCode::METHOD_NOT_ALLOWED, page("Not like that", None, &text))
+}
+
+fn back() -> Markup {
+    html! { a href="/" { "Back to the start" } "." }
+}

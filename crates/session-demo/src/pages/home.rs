@@ -1,0 +1,214 @@
+//! The first page: sign in, or the dashboard.
+
+use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::Value;
+use session_core::{Key, SessionInfo, Timestamp};
+use session_tower::{Authenticated, Fresh, Rejection, Session};
+
+use super::Form;
+use super::errors::PageError;
+use super::layout::{moment, page, utc};
+use crate::actions::{self, CART, Credentials, Refused};
+use crate::client::Client;
+
+const COUNTER: Key<u64> = Key::new("counter");
+
+/// Where a login leads; the query tells a lost cookie from a visitor.
+const WELCOME: &str = "welcome";
+
+pub(super) async fn show(session: Session, uri: Uri) -> Result<Markup, PageError> {
+    let user = session.user();
+    let user = user.as_ref().map(|user| user.as_str());
+    let welcome = uri.query() == Some(WELCOME);
+    let title = if user.is_some() { "Dashboard" } else { "Sign in" };
+    let content = html! {
+        @if welcome && user.is_none() { (lost_cookie()) }
+        @if user.is_none() { (sign_in_form(None)) }
+        (values(&session)?)
+        @if user.is_some() {
+            section {
+                h2 { "Sensitive page" }
+                p {
+                    a href="/sensitive" { "Show the recovery code" }
+                    " – asks for your password again 5 minutes after the last time."
+                }
+            }
+        }
+        (about(session.info().as_ref(), session.manager().now()))
+    };
+    Ok(page(title, user, &content))
+}
+
+pub(super) async fn login(
+    client: Client,
+    mut parts: Parts,
+    Form(said): Form<Credentials>,
+) -> Result<Response, PageError> {
+    match actions::sign_in(&mut parts, client, &said).await {
+        Ok(_) => Ok(Redirect::to(&format!("/?{WELCOME}")).into_response()),
+        Err(Refused::Credentials) => {
+            let content = sign_in_form(Some("The name or the password is wrong."));
+            Ok((StatusCode::UNAUTHORIZED, page("Sign in", None, &content)).into_response())
+        }
+        Err(Refused::Session(rejection)) => Err(rejection.into()),
+    }
+}
+
+pub(super) async fn logout(session: Session) -> Result<Redirect, PageError> {
+    session.logout()?;
+    Ok(Redirect::to("/"))
+}
+
+pub(super) async fn count(session: Session) -> Result<Redirect, PageError> {
+    session.update(COUNTER, |count| *count = count.saturating_add(1))?;
+    Ok(Redirect::to("/"))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Item {
+    item: String,
+}
+
+pub(super) async fn add_to_cart(session: Session, Form(Item { item }): Form<Item>) -> Result<Redirect, PageError> {
+    let item = Value::from(item.trim());
+    if item != "" {
+        session.update(CART, move |cart| match cart {
+            Value::Array(items) => items.push(item.clone()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                *cart = Value::from(vec![item.clone()]);
+            }
+        })?;
+    }
+    Ok(Redirect::to("/"))
+}
+
+pub(super) async fn empty_cart(session: Session) -> Result<Redirect, PageError> {
+    session.remove(CART)?;
+    Ok(Redirect::to("/"))
+}
+
+/// Within 5 minutes of a login or reauthentication.
+pub(super) async fn sensitive(session: Fresh<300>) -> Markup {
+    let content = html! { section { p { "Your recovery code is " strong { "1234-5678" } "." } } };
+    page("Sensitive page", Some(session.user().as_str()), &content)
+}
+
+#[derive(Deserialize)]
+pub(super) struct Proof {
+    password: String,
+}
+
+pub(super) async fn reauthenticate(session: Authenticated, Form(proof): Form<Proof>) -> Result<Response, PageError> {
+    match actions::reauthenticate(&session, &proof.password) {
+        Ok(()) => Ok(Redirect::to("/sensitive").into_response()),
+        Err(Refused::Credentials) => {
+            let content = password_form(Some("The password is wrong."));
+            let page = page("Is it really you?", Some(session.user().as_str()), &content);
+            Ok((StatusCode::UNAUTHORIZED, page).into_response())
+        }
+        Err(Refused::Session(rejection)) => Err(rejection.into()),
+    }
+}
+
+fn sign_in_form(problem: Option<&str>) -> Markup {
+    html! {
+        @if let Some(problem) = problem { p.notice role="alert" { (problem) } }
+        section {
+            form method="post" action="/login" {
+                label { "Name" input name="username" autocomplete="username" autocapitalize="none" required; }
+                label { "Password" input name="password" type="password" autocomplete="current-password" required; }
+                label.check { input name="remember" type="checkbox" value="true"; "Stay signed in on this device" }
+                button { "Sign in" }
+            }
+            p.quiet {
+                "There are " code { "alice" } ", " code { "bob" } " and " code { "carol" }
+                ", and their password is " code { "correct-horse" } "."
+            }
+        }
+    }
+}
+
+pub(super) fn password_form(problem: Option<&str>) -> Markup {
+    html! {
+        @if let Some(problem) = problem { p.notice role="alert" { (problem) } }
+        section {
+            p { "This page wants to be sure. Please type your password again." }
+            form method="post" action="/reauthenticate" {
+                label { "Password" input name="password" type="password" autocomplete="current-password" required; }
+                button { "Continue" }
+            }
+            p { a href="/" { "Back to the start" } }
+        }
+    }
+}
+
+fn lost_cookie() -> Markup {
+    html! {
+        p.notice role="alert" {
+            "You signed in, but your browser did not keep the cookie: it is Secure, and some browsers keep such \
+             cookies over https only. Restart the demo with "
+            code { "--insecure-cookies" } ", or use Chromium or Firefox."
+        }
+    }
+}
+
+/// What the session holds.
+fn values(session: &Session) -> Result<Markup, Rejection> {
+    let counter = session.get(COUNTER)?.unwrap_or_default();
+    let cart = session.get(CART)?.unwrap_or_default();
+    Ok(html! {
+        section {
+            h2 { "Counter" }
+            p.count { (counter) }
+            p.quiet { "Open this page in several tabs: no click gets lost." }
+            form method="post" action="/count" { button { "Count" } }
+        }
+        section {
+            h2 { "Cart" }
+            @match &cart {
+                Value::Null => p.quiet { "Nothing in it yet. What a visitor collects is kept when they sign in." },
+                Value::Array(items) => ul { @for item in items { li { (text(item)) } } },
+                other => p { (text(other)) },
+            }
+            form.row method="post" action="/cart/add" {
+                input name="item" aria-label="Item" placeholder="Item" maxlength="80" required;
+                button { "Add" }
+            }
+            @if !cart.is_null() {
+                br;
+                form method="post" action="/cart/empty" { button.quiet { "Empty the cart" } }
+            }
+        }
+    })
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The session itself.
+fn about(info: Option<&SessionInfo>, now: Timestamp) -> Markup {
+    html! {
+        section {
+            h2 { "This session" }
+            @match info {
+                None => p.quiet { "Nothing is stored for you yet, and you have no cookie." },
+                Some(info) => dl {
+                    dt { "Public id" } dd { code { (info.id) } }
+                    dt { "Began" } dd { (time(info.created_at, now)) }
+                    dt { "Last activity" } dd { (time(info.last_seen, now)) }
+                    dt { "Ends when idle" } dd { (time(info.idle_deadline, now)) }
+                    dt { "Ends in any case" } dd { (time(info.absolute_deadline, now)) }
+                },
+            }
+        }
+    }
+}
+
+fn time(at: Timestamp, now: Timestamp) -> Markup {
+    html! { (moment(at, now)) " " span.quiet { "(" (utc(at)) ")" } }
+}

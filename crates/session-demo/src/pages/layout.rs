@@ -1,0 +1,78 @@
+//! What all pages share.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use session_core::Timestamp;
+
+const STYLE: &str = include_str!("style.css");
+const ICON: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='8' cy='8' r='7' \
+                    fill='#1f5fbf'/><path d='M5 8l2 2 4-4' stroke='#fff' stroke-width='2' fill='none'/></svg>";
+
+/// A page; `user` is who is logged in.
+pub(super) fn page(title: &str, user: Option<&str>, content: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) " – session demo" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    p { a href="/" { "session demo" } }
+                    @if let Some(user) = user {
+                        span { "Signed in as " strong { (user) } }
+                        a href="/devices" { "Your devices" }
+                        form method="post" action="/logout" { button.quiet { "Log out" } }
+                    }
+                }
+                main {
+                    h1 { (title) }
+                    (content)
+                }
+            }
+        }
+    }
+}
+
+/// How far away a moment is; the moment itself is in the markup.
+pub(super) fn moment(at: Timestamp, now: Timestamp) -> Markup {
+    let (text, away) = (utc(at), if at > now { at.since(now) } else { now.since(at) });
+    let seconds = away.as_secs();
+    // Beyond an hour nobody counts seconds.
+    let shown = if seconds >= 3600 { seconds - seconds % 60 } else { seconds };
+    let away = humantime::format_duration(Duration::from_secs(shown));
+    html! { time datetime=(text) title=(text) { @if at > now { "in " (away) } @else { (away) " ago" } } }
+}
+
+/// A moment in words: `2026-11-23T07:14:20Z`.
+pub(super) fn utc(at: Timestamp) -> String {
+    let since_epoch = Duration::from_millis(u64::try_from(at.as_millis()).unwrap_or_default());
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string()
+}
+
+pub(crate) async fn favicon() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "public, max-age=86400")], ICON)
+}
+
+/// Headers that keep other sites from framing or reading the pages, and scripts from running in them.
+///
+/// Not `Referrer-Policy: no-referrer`: browsers would then send `Origin: null` with our own forms.
+pub(crate) async fn protect(mut response: Response) -> Response {
+    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; \
+                          frame-ancestors 'none'; base-uri 'none'";
+    let headers: [(HeaderName, &'static str); 3] =
+        [(CONTENT_SECURITY_POLICY, POLICY), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (REFERRER_POLICY, "same-origin")];
+    for (name, value) in headers {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,47 @@
+//! The pages: plain forms, no JavaScript; a redirect after every `POST` that worked.
+
+mod devices;
+mod errors;
+mod home;
+mod layout;
+
+use axum::Router;
+use axum::extract::{FromRequest, Request};
+use axum::routing::{get, post};
+use serde::de::DeserializeOwned;
+
+pub(crate) use errors::{not_found, rejection};
+pub(crate) use layout::{favicon, protect};
+
+use errors::PageError;
+
+pub(crate) fn router() -> Router {
+    Router::new()
+        .route("/", get(home::show))
+        .route("/login", post(home::login))
+        .route("/logout", post(home::logout))
+        .route("/count", post(home::count))
+        .route("/cart/add", post(home::add_to_cart))
+        .route("/cart/empty", post(home::empty_cart))
+        .route("/sensitive", get(home::sensitive))
+        .route("/reauthenticate", post(home::reauthenticate))
+        .route("/devices", get(devices::show))
+        .route("/devices/revoke", post(devices::revoke))
+        .route("/devices/revoke-others", post(devices::revoke_others))
+        .route("/devices/revoke-all", post(devices::revoke_all))
+        .method_not_allowed_fallback(errors::method_not_allowed)
+}
+
+/// The fields of a form.
+struct Form<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
+        match axum::Form::<T>::from_request(request, state).await {
+            Ok(form) => Ok(Self(form.0)),
+            Err(_) => Err(PageError::Form),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The demo as a process, spoken to over TCP.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod account;
+mod concurrency;
+mod data;
+mod devices;
+mod outage;
+mod pages;
+mod process;
+mod support;

@@ -1,0 +1,174 @@
+//! The pages, with a browser that has no JavaScript.
+
+use crate::support::{Browser, Demo};
+
+const SIGN_IN: &str = "username=alice&password=correct-horse";
+
+async fn page(browser: &Browser<'_>, path: &str) -> String {
+    let answer = browser.get(path).await;
+    let text = answer.assert(200).text().to_owned();
+    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(answer.header("content-security-policy").unwrap().contains("default-src 'none'"));
+    assert!(text.starts_with("<!DOCTYPE html><html lang=\"en\">"));
+    assert!(!text.contains("<script"), "works without JavaScript, and escapes what others wrote");
+    text
+}
+
+#[tokio::test]
+async fn a_visitor_signs_in_and_out() {
+    let demo = Demo::start(&[]);
+    let browser = demo.browser();
+    let home = page(&browser, "/").await;
+    assert!(home.contains("action=\"/login\"") && home.contains("Nothing is stored for you yet"));
+    assert_eq!(browser.cookie(), None, "looking at a page creates nothing");
+
+    browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
+    let home = page(&browser, "/?welcome").await;
+    assert!(home.contains("Signed in as <strong>alice</strong>") && home.contains("Ends when idle"));
+    assert!(!home.contains("did not keep the cookie"));
+
+    browser.submit("/logout", "").await.assert_leads_to("/");
+    assert_eq!(browser.cookie(), None);
+    assert!(page(&browser, "/").await.contains("action=\"/login\""));
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_said_and_changes_nothing() {
+    let demo = Demo::start(&[]);
+    let browser = demo.browser();
+    let answer = browser.submit("/login", "username=alice&password=wrong").await;
+    assert!(answer.assert(401).text().contains("role=\"alert\">The name or the password is wrong."));
+    assert_eq!(browser.cookie(), None);
+    let answer = browser.submit("/login", "username=alice").await;
+    assert!(answer.assert(400).text().contains("A field is missing"));
+}
+
+#[tokio::test]
+async fn a_lost_cookie_is_explained() {
+    let demo = Demo::start(&[]);
+    assert!(page(&demo.browser(), "/?welcome").await.contains("did not keep the cookie"));
+}
+
+#[tokio::test]
+async fn remember_me_is_a_check_box() {
+    let demo = Demo::start(&[]);
+    let answer = demo.browser().submit("/login", &format!("{SIGN_IN}&remember=true")).await;
+    assert!(answer.header("set-cookie").unwrap().contains("Max-Age=2592000"));
+}
+
+#[tokio::test]
+async fn counter_and_cart_work_for_visitors_and_the_cart_is_kept() {
+    let demo = Demo::start(&[]);
+    let browser = demo.browser();
+    for _ in 0..3 {
+        browser.submit("/count", "").await.assert_leads_to("/");
+    }
+    browser.submit("/cart/add", "item=%3Cb%3Etea%3C%2Fb%3E").await.assert_leads_to("/");
+    browser.submit("/cart/add", "item=cup").await.assert_leads_to("/");
+    browser.submit("/cart/add", "item=+").await.assert_leads_to("/");
+    let home = page(&browser, "/").await;
+    assert!(home.contains("<p class=\"count\">3</p>"), "{home}");
+    assert!(home.contains("<ul><li>&lt;b&gt;tea&lt;/b&gt;</li><li>cup</li></ul>"), "{home}");
+
+    browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
+    let home = page(&browser, "/").await;
+    assert!(home.contains("<li>cup</li>") && home.contains("<p class=\"count\">0</p>"), "{home}");
+    browser.submit("/cart/empty", "").await.assert_leads_to("/");
+    assert!(page(&browser, "/").await.contains("Nothing in it yet"));
+}
+
+/// What the API stored is shown as it is, or at least does not break the page.
+#[tokio::test]
+async fn a_cart_of_another_shape_is_shown() {
+    let demo = Demo::start(&[]);
+    let browser = demo.browser();
+    for (stored, shown) in [("\"tea\"", "<p>tea</p>"), ("{\"a\":1}", "<p>{&quot;a&quot;:1}</p>"), ("[1]", "<li>1</li>")]
+    {
+        browser.send("PUT", "/api/data/cart", &[], stored).await.assert(204);
+        assert!(page(&browser, "/").await.contains(shown), "{shown}");
+    }
+    browser.submit("/cart/add", "item=cup").await.assert_leads_to("/");
+    assert!(page(&browser, "/").await.contains("<ul><li>1</li><li>cup</li></ul>"));
+}
+
+#[tokio::test]
+async fn devices_are_listed_and_revoked() {
+    let demo = Demo::start(&[]);
+    let (phone, desk) = (demo.browser(), demo.browser());
+    for browser in [&phone, &desk] {
+        browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
+    }
+    let devices = page(&desk, "/devices").await;
+    assert_eq!(devices.matches("action=\"/devices/revoke\"").count(), 2);
+    assert_eq!(devices.matches("This device").count(), 1);
+    assert!(devices.contains("Test/1.0 (&lt;script&gt;"), "{devices}");
+    assert!(devices.contains("127.0.0.1"));
+
+    let id = phone.get("/api/me").await.json()["session_id"].as_str().unwrap().to_owned();
+    for _ in 0..2 {
+        desk.submit("/devices/revoke", &format!("id={id}")).await.assert_leads_to("/devices");
+    }
+    assert_eq!(phone.user().await, None);
+    desk.submit("/devices/revoke", "id=nonsense").await.assert(400);
+
+    phone.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
+    desk.submit("/devices/revoke-others", "").await.assert_leads_to("/devices");
+    assert_eq!((phone.user().await, desk.user().await.as_deref()), (None, Some("alice")));
+
+    phone.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
+    desk.submit("/devices/revoke-all", "").await.assert_leads_to("/");
+    assert_eq!((phone.user().await, desk.cookie()), (None, None));
+}
+
+#[tokio::test]
+async fn revoking_this_device_leads_to_the_sign_in_page() {
+    let demo = Demo::start(&[]);
+    let browser = demo.browser();
+    browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
+    let id = browser.get("/api/me").await.json()["session_id"].as_str().unwrap().to_owned();
+    browser.submit("/devices/revoke", &format!("id={id}")).await.assert_leads_to("/devices");
+    browser.get("/devices").await.assert_leads_to("/");
+}
+
+#[tokio::test]
+async fn pages_for_users_lead_visitors_to_the_sign_in_page() {
+    let demo = Demo::start(&[]);
+    let visitor = demo.browser();
+    for path in ["/devices", "/sensitive"] {
+        visitor.get(path).await.assert_leads_to("/");
+    }
+    for path in ["/devices/revoke-others", "/devices/revoke-all", "/reauthenticate"] {
+        visitor.submit(path, "password=x").await.assert_leads_to("/");
+    }
+}
+
+#[tokio::test]
+async fn the_sensitive_page_takes_the_password_again() {
+    let demo = Demo::start(&[]);
+    let browser = demo.browser();
+    browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
+    assert!(page(&browser, "/sensitive").await.contains("recovery code"));
+    let answer = browser.submit("/reauthenticate", "password=wrong").await;
+    assert!(answer.assert(401).text().contains("role=\"alert\">The password is wrong."));
+    let before = browser.cookie();
+    browser.submit("/reauthenticate", "password=correct-horse").await.assert_leads_to("/sensitive");
+    assert_ne!(browser.cookie(), before);
+    assert!(page(&browser, "/sensitive").await.contains("recovery code"));
+}
+
+#[tokio::test]
+async fn too_many_devices_is_a_page() {
+    let demo = Demo::start(&["--limit", "1", "--on-limit", "reject"]);
+    demo.logged_in("alice").await;
+    let answer = demo.browser().submit("/login", SIGN_IN).await;
+    assert!(answer.assert(409).text().contains("as many devices as are allowed"));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_page_too() {
+    let demo = Demo::start(&[]);
+    let browser = demo.browser();
+    assert!(browser.get("/nothing").await.assert(404).text().contains("There is no such page"));
+    assert!(browser.get("/logout").await.assert(405).text().contains("cannot be used that way"));
+    assert_eq!(browser.get("/favicon.ico").await.assert(200).header("content-type"), Some("image/svg+xml"));
+}

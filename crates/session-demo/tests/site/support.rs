@@ -1,0 +1,194 @@
+//! A running demo, and browsers that talk to it.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+/// The demo, on a free port, until it is dropped.
+pub(crate) struct Demo {
+    child: Child,
+    pub(crate) base: String,
+    client: Client<HttpConnector, Body>,
+}
+
+impl Demo {
+    pub(crate) fn start(options: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_session-demo"))
+            .args(["--listen", "127.0.0.1:0"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let base = line.trim().strip_prefix("listening on ").expect("the first line").to_owned();
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { child, base, client }
+    }
+
+    /// Sends a signal, with the `kill` command.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for the end.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Somebody without a cookie.
+    pub(crate) fn browser(&self) -> Browser<'_> {
+        Browser { demo: self, cookie: Arc::default() }
+    }
+
+    /// A browser in which `user` is logged in.
+    pub(crate) async fn logged_in(&self, user: &str) -> Browser<'_> {
+        let browser = self.browser();
+        browser.login(user).await.assert(200);
+        browser
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Keeps the session cookie, as a browser does. Clones share it, as tabs do.
+#[derive(Clone)]
+pub(crate) struct Browser<'d> {
+    demo: &'d Demo,
+    cookie: Arc<Mutex<Option<String>>>,
+}
+
+impl<'d> Browser<'d> {
+    /// Another browser, with the cookie this one has now and will not update: a stolen copy, or a request under way.
+    pub(crate) fn copy(&self) -> Self {
+        Self { demo: self.demo, cookie: Arc::new(Mutex::new(self.cookie())) }
+    }
+
+    /// `name=value`, if there is a cookie.
+    pub(crate) fn cookie(&self) -> Option<String> {
+        self.cookie.lock().unwrap().clone()
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.demo.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(cookie) = self.cookie() {
+            request = request.header("cookie", cookie);
+        }
+        let response = self.demo.client.request(request.body(body.into()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let answer =
+            Answer { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes() };
+        if let Some(set) = answer.header("set-cookie") {
+            let (pair, attributes) = set.split_once(';').unwrap();
+            let removed = attributes.contains("Max-Age=0");
+            *self.cookie.lock().unwrap() = if removed { None } else { Some(pair.to_owned()) };
+        }
+        answer
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], Body::empty()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.json("POST", path, body).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.json("PUT", path, body).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, &[], Body::empty()).await
+    }
+
+    /// What a browser without JavaScript sends.
+    pub(crate) async fn submit(&self, path: &str, form: &str) -> Answer {
+        let headers = [
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("sec-fetch-site", "same-origin"),
+            ("origin", &*self.demo.base),
+            ("user-agent", "Test/1.0 (<script>alert(1)</script>)"),
+        ];
+        self.send("POST", path, &headers, form.to_owned()).await
+    }
+
+    pub(crate) async fn login(&self, user: &str) -> Answer {
+        self.post("/api/login", &json!({ "username": user, "password": "correct-horse" })).await
+    }
+
+    /// Who is logged in.
+    pub(crate) async fn user(&self) -> Option<String> {
+        self.get("/api/me").await.json()["user"].as_str().map(str::to_owned)
+    }
+
+    async fn json(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.send(method, path, &[("content-type", "application/json")], body.to_string()).await
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    #[track_caller]
+    pub(crate) fn assert(&self, status: u16) -> &Self {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        self
+    }
+
+    /// Asserts an error of the API.
+    #[track_caller]
+    pub(crate) fn assert_error(&self, status: u16, code: &str) {
+        self.assert(status);
+        assert_eq!(self.json(), json!({ "error": code }));
+        assert_eq!(self.header("content-type"), Some("application/json"));
+    }
+
+    /// Asserts a redirect after a form.
+    #[track_caller]
+    pub(crate) fn assert_leads_to(&self, location: &str) {
+        self.assert(303);
+        assert_eq!(self.header("location"), Some(location));
+    }
+}
