@@ -26,8 +26,10 @@ enum Outcome {
     Done(Option<Arc<Base>>),
     /// Somebody was faster. Read again, try again.
     Conflict,
-    /// The id of the new session is taken. Try again with another.
-    Collision,
+    /// Another request ended the session already.
+    EndedBefore,
+    /// The id of the new session was taken, or there is room now. Try again.
+    Again,
     /// The session that a login replaces is gone. Log in without it.
     ReplacedAbsent,
     /// The session ended.
@@ -96,9 +98,11 @@ impl SessionManager {
                     let cookie = self.render(plan.cookie);
                     return session.rebase(next, intents.len(), cookie);
                 }
+                // Only the request that ended a session removes its cookie: by now the client may have that of a login.
+                Outcome::EndedBefore => return session.rebase(None, intents.len(), None),
                 Outcome::Gone => return Err(Error::Gone),
                 Outcome::ReplacedAbsent => base = None,
-                Outcome::Collision => {}
+                Outcome::Again => {}
                 Outcome::Conflict => {
                     let Some(stale) = &base else { return Err(Error::Conflict) };
                     if turn.is_none() {
@@ -124,8 +128,8 @@ impl SessionManager {
         change: Change,
     ) -> Result<Option<Arc<Base>>, Error> {
         let Some(fresh) = fresh else {
-            // A login does not depend on the session it replaces; everything else ends with it.
-            return if change == Change::Login { Ok(None) } else { Err(Error::Gone) };
+            // What begins anew does not depend on the session before; everything else ends with it.
+            return if matches!(change, Change::Login | Change::Ended) { Ok(None) } else { Err(Error::Gone) };
         };
         if fresh.standing == Standing::Superseded {
             let cookie = self.successor_cookie(&fresh.record, &fresh.token, self.now());
@@ -164,12 +168,13 @@ impl SessionManager {
                     Touched::Absent => None,
                 }))
             }
-            StoreOp::Delete { id, user } => {
-                if self.call("delete", store.delete(&id, user.as_ref())).await? == Deleted::Deleted {
+            StoreOp::Delete { id, user } => match self.call("delete", store.delete(&id, user.as_ref())).await? {
+                Deleted::Deleted => {
                     self.report(EventKind::Terminated(Termination::Logout), Some(id), user);
+                    Ok(Outcome::Done(None))
                 }
-                Ok(Outcome::Done(None))
-            }
+                Deleted::Absent => Ok(Outcome::EndedBefore),
+            },
             StoreOp::Update { record, expected } => {
                 match self.call("update", store.update(&record, expected, self.now())).await? {
                     Updated::Applied => Ok(Outcome::Done(next(*record, cookie, base))),
@@ -192,7 +197,8 @@ impl SessionManager {
                         self.report_ended(replaces, &evicted, record.user(), change);
                         Ok(Outcome::Done(next(*record, cookie, base)))
                     }
-                    Admitted::Occupied => Ok(Outcome::Collision),
+                    Admitted::Occupied => Ok(Outcome::Again),
+                    Admitted::LimitReached if self.remove_dead(record.user()).await? => Ok(Outcome::Again),
                     Admitted::LimitReached => {
                         self.report(EventKind::LimitReached, None, record.user().cloned());
                         Err(Error::LimitReached)
@@ -202,6 +208,19 @@ impl SessionManager {
                 }
             }
         }
+    }
+
+    /// Deletes the sessions of a user that are dead by the policy alone, which a store does not know: the policy was
+    /// tightened after they began. Returns whether there were any.
+    async fn remove_dead(&self, user: Option<&UserId>) -> Result<bool, Error> {
+        let Some(user) = user else { return Ok(false) };
+        let now = self.now();
+        let mut sessions = self.call("list_by_user", self.inner.store.list_by_user(user, now)).await?;
+        sessions.retain(|session| !self.policy().is_alive(session, now));
+        for dead in &sessions {
+            let _ = self.call("delete", self.inner.store.delete(&dead.id, Some(user))).await?;
+        }
+        Ok(!sessions.is_empty())
     }
 
     /// Reports the sessions that a new one brought to an end.

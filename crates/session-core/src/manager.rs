@@ -230,11 +230,7 @@ impl SessionManager {
     pub async fn list(&self, user: &UserId) -> Result<Vec<SessionSummary>, Error> {
         let now = self.now();
         let mut sessions = self.call("list_by_user", self.inner.store.list_by_user(user, now)).await?;
-        let policy = &self.inner.policy;
-        sessions.retain(|session| {
-            let lifetime = session.lifetime.min(policy.lifetime(true, session.persistence));
-            now < lifetime.deadline(session.created_at, session.last_seen) && session.created_at >= policy.not_before()
-        });
+        sessions.retain(|session| self.inner.policy.is_alive(session, now));
         sessions.sort_by_key(|session| (std::cmp::Reverse(session.last_seen), session.id));
         Ok(sessions)
     }
@@ -263,6 +259,8 @@ impl SessionManager {
 
     /// Ends all sessions of `user`: logout everywhere, after a change of password or the end of an account. Returns how
     /// many ended. One round trip.
+    ///
+    /// For the user of the current request, log out and commit first: that removes the cookie too.
     ///
     /// # Errors
     /// [`Error::Store`] if the store failed; safe to repeat.

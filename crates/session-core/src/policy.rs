@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::cookie::CookiePolicy;
 use crate::id::SessionId;
-use crate::record::{Lifetime, Persistence, Record};
+use crate::record::{Lifetime, Persistence, Record, SessionSummary};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -52,6 +52,9 @@ pub struct Policy {
 ///
 /// Enforced inside [`SessionStore::create`](crate::SessionStore::create), atomically: after K simultaneous logins exactly
 /// min(K, max) live. Anonymous and expired sessions do not count, nor does the one that the login replaces.
+///
+/// Sessions that are dead only because the policy was tightened after they began never keep a login out. Under the two
+/// eviction rules they take a place until they are evicted or reach their own deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionLimit {
     /// The highest number of live sessions.
@@ -229,6 +232,12 @@ impl Policy {
     #[must_use]
     pub fn effective_lifetime(&self, record: &Record) -> Lifetime {
         record.lifetime.min(self.lifetime(record.authentication.is_some(), record.persistence))
+    }
+
+    /// Whether a listed session, which its store holds for live, is alive under this policy too.
+    pub(crate) fn is_alive(&self, session: &SessionSummary, now: Timestamp) -> bool {
+        let lifetime = session.lifetime.min(self.lifetime(session.authentication.is_some(), session.persistence));
+        session.created_at >= self.not_before && now < lifetime.deadline(session.created_at, session.last_seen)
     }
 
     /// The persistence of a new authenticated session whose login asked for it or not.

@@ -74,7 +74,8 @@ pub(crate) async fn revoke_others(session: &Authenticated) -> Result<usize, Reje
 
 /// Ends all sessions of the user, this one included. Returns how many ended.
 pub(crate) async fn revoke_all(session: &Authenticated) -> Result<usize, Rejection> {
-    let ended = session.manager().revoke_all(session.user()).await?;
+    // First this one, since only the request that ends a session removes its cookie.
     session.logout()?;
-    Ok(ended)
+    session.commit().await?;
+    Ok(1 + session.manager().revoke_all(session.user()).await?)
 }
