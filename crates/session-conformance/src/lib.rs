@@ -1,5 +1,88 @@
 //! The shared suite that every session store must pass.
+//!
+//! [`SessionStore`](session_core::SessionStore) is a contract; this crate is the proof that a backend keeps it. It holds
+//! the [cases], each one promise with an id, and what runs them. *Store cases* call the store; *request cases* drive
+//! whole requests through [`SessionManager`](session_core::SessionManager) above it.
+//!
+//! # Test your backend
+//! Implement [`Harness`], and make it a test with `harness = false`:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! async-trait = "0.1"
+//! session-conformance = "0.1"
+//!
+//! [[test]]
+//! name = "conformance"
+//! harness = false
+//! ```
+//! ```no_run
+//! use std::process::ExitCode;
+//! use std::sync::Arc;
+//!
+//! use async_trait::async_trait;
+//! use session_conformance::{Capabilities, Failure, Harness};
+//! use session_core::SessionStore;
+//! # use session_conformance::ReferenceStore as MyStore;
+//!
+//! #[derive(Debug)]
+//! struct MyBackend;
+//!
+//! #[async_trait]
+//! impl Harness for MyBackend {
+//!     fn backend(&self) -> &'static str {
+//!         "mine"
+//!     }
+//!
+//!     fn capabilities(&self) -> Capabilities {
+//!         Capabilities { durable: false, shared: false }
+//!     }
+//!
+//!     async fn open(&self, _namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+//!         Ok(Arc::new(MyStore::new()))
+//!     }
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     session_conformance::main(MyBackend)
+//! }
+//! ```
+//! `cargo test --test conformance` then shows each case as a test; `cargo test --test conformance -- update/` runs those
+//! about `update`. A case that needs a [capability](Capabilities) the backend does not have is shown as ignored, with the
+//! reason; so is one that is [waived](Waiver). A waived case that passes is a failure, and so is a backend that cannot be
+//! reached.
+//!
+//! Cases run at the same time, each in a namespace of its own, with a clock that stands in the year 2100: a backend that
+//! reads a clock of its own is found out. [`run`] does the same from a program, for a [`Report`] of several backends.
+//!
+//! # The suite is tested, too
+//! Beside each case stand the [faults](Fault) it catches. This crate's own tests seed each fault in turn above the
+//! [`ReferenceStore`], and check that exactly the cases that name it fail. A new case comes with a fault that it catches.
 
+mod build;
+mod case;
+mod cases;
+mod env;
+mod fault;
+#[allow(clippy::wildcard_enum_match_arm, reason = "a fault concerns one place, and is nothing to all others")]
+mod faulty;
+mod harness;
+mod mimic;
+mod outcome;
 mod reference;
+mod report;
+mod request;
+mod runner;
+mod table;
 
+pub use build::RecordBuilder;
+pub use case::{Case, cases, matching};
+pub use env::Env;
+pub use fault::{Fault, StoreFault};
+pub use harness::{Capabilities, Harness, Need, ReferenceHarness, Waiver};
+pub use mimic::main;
+pub use outcome::{Failure, Outcome};
 pub use reference::ReferenceStore;
+pub use report::{CaseResult, Report, Row, Tally};
+pub use request::RequestFault;
+pub use runner::{CaseReport, Options, run, run_case};

@@ -1,0 +1,243 @@
+//! `create` with one broken rule.
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use session_core::{Admission, Admitted, AtLimit, Lifetime, Record, SessionId, SessionLimit, StoreError, Timestamp};
+
+use super::Faulty;
+use crate::fault::StoreFault as Fault;
+
+/// Whether the limit lets a session in.
+enum Room {
+    /// After these had to go.
+    For(Vec<Record>),
+    Full,
+}
+
+impl Faulty {
+    pub(super) async fn admit(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
+        let Admission { record, replaces, limit } = admission;
+        let record = &self.with_timeouts_as_stored(record);
+        let _mine = if self.is(Fault::LimitLockedPerHandle) { Some(self.own_turn.lock().await) } else { None };
+        let mut turn = self.turn().await;
+        if self.is(Fault::ReplacesCheckedFirst)
+            && let Some(replaces) = &replaces
+            && self.fetch(&replaces.id).await?.is_none()
+        {
+            return Ok(Admitted::ReplacedAbsent);
+        }
+        if let Some(stored) = self.fetch(&record.id).await? {
+            let repeated = stored.version == record.version
+                || self.is(Fault::CreateIgnoresNonce) && stored.version.number == record.version.number;
+            match (self.is_expired(&stored, now), repeated) {
+                (false, true) => return self.repeat(record, limit).await,
+                (false, false) if !self.is(Fault::CreateOverwrites) => return Ok(Admitted::Occupied),
+                (true, _) if self.is(Fault::ExpiredOccupies) => return Ok(Admitted::Occupied),
+                (true | false, _) => {}
+            }
+        }
+        if self.is(Fault::CreateNotAtomic) {
+            turn = self.pause(turn).await;
+        }
+        let mut leaving = None;
+        if let Some(replaces) = &replaces {
+            match self.fetch(&replaces.id).await? {
+                Some(old) if !self.is_expired(&old, now) || self.is(Fault::ReplaceAcceptsExpired) => {
+                    if old.version != replaces.version && !self.is(Fault::ReplaceIgnoresVersion) {
+                        if self.is(Fault::EvictsBeforeReplace)
+                            && let Room::For(victims) = self.room(record, None, limit, now).await?
+                        {
+                            self.evict(&victims).await?;
+                        }
+                        return Ok(Admitted::ReplacedChanged);
+                    }
+                    leaving = Some(old);
+                }
+                Some(_) | None if self.is(Fault::ReplaceIgnoresAbsence) => {}
+                Some(_) | None => return Ok(Admitted::ReplacedAbsent),
+            }
+        }
+        if self.is(Fault::ReplaceBeforeLimit)
+            && let Some(old) = &leaving
+        {
+            self.remove(old).await?;
+        }
+        let victims = match self.room(record, leaving.as_ref(), limit, now).await? {
+            Room::For(victims) => victims,
+            Room::Full => {
+                if self.is(Fault::RejectStores) {
+                    self.insert(record).await?;
+                }
+                return Ok(Admitted::LimitReached);
+            }
+        };
+        if limit.is_some() && (self.is(Fault::LimitNotAtomic) || self.is(Fault::LimitLockedPerHandle)) {
+            turn = self.pause(turn).await;
+        }
+        if self.is(Fault::ReplaceNotAtomic) && leaving.is_some() {
+            self.insert(record).await?;
+            turn = self.pause(turn).await;
+        }
+        if let Some(old) = &leaving {
+            self.replace(old, record).await?;
+        }
+        let mut evicted: Vec<SessionId> = victims.iter().map(|victim| victim.id).collect();
+        for (at, victim) in victims.iter().enumerate() {
+            if at > 0 && self.is(Fault::EvictsOneByOne) {
+                turn = self.pause(turn).await;
+            }
+            if at == 0 || !self.is(Fault::EvictedStay) {
+                self.remove(victim).await?;
+            }
+        }
+        if !evicted.contains(&record.id) {
+            self.insert(record).await?;
+        }
+        if self.is(Fault::IndexNotAtomic)
+            && let Some(user) = record.user()
+        {
+            let mut index = self.memory().index.get(user).cloned().unwrap_or_default();
+            turn = self.pause(turn).await;
+            index.push(record.id);
+            self.memory().index.insert(user.clone(), index);
+        }
+        drop(turn);
+        if self.is(Fault::EvictedNotReported) {
+            evicted.truncate(1);
+        }
+        Ok(Admitted::Created { evicted })
+    }
+
+    async fn repeat(&self, record: &Record, limit: Option<SessionLimit>) -> Result<Admitted, StoreError> {
+        if self.is(Fault::CreateRepeatOccupied) {
+            return Ok(Admitted::Occupied);
+        }
+        if self.is(Fault::CreateRepeatRewrites) {
+            self.put(record).await?;
+        }
+        if self.is(Fault::LimitCountsItself)
+            && let (Some(limit), Some(user)) = (limit, record.user())
+            && self.sessions(user).await?.len() >= limit.max.get() as usize
+        {
+            return Ok(Admitted::LimitReached);
+        }
+        Ok(Admitted::Created { evicted: Vec::new() })
+    }
+
+    async fn replace(&self, old: &Record, new: &Record) -> Result<(), StoreError> {
+        let left_behind = if old.id.shard() == new.id.shard() {
+            Fault::ReplaceLeavesOwnShard
+        } else {
+            Fault::ReplaceLeavesOtherShard
+        };
+        if !self.is(left_behind) {
+            self.remove(old).await?;
+        }
+        if self.is(Fault::ReplaceKeepsIndex) {
+            self.memory().ghosts.push(old.clone());
+        }
+        Ok(())
+    }
+
+    async fn insert(&self, record: &Record) -> Result<(), StoreError> {
+        self.put(record).await?;
+        self.own().created.insert(record.id);
+        self.own().loaded.remove(&record.id);
+        let mut memory = self.memory();
+        memory.created.insert(record.id, record.clone());
+        memory.written.insert(record.id, record.clone());
+        memory.touched.insert(record.id, record.last_seen);
+        if let Some(user) = record.user() {
+            memory.users.insert(user.clone());
+            if self.is(Fault::IndexAppends) {
+                memory.index.entry(user.clone()).or_default().push(record.id);
+            }
+        }
+        Ok(())
+    }
+
+    async fn room(
+        &self,
+        record: &Record,
+        leaving: Option<&Record>,
+        limit: Option<SessionLimit>,
+        now: Timestamp,
+    ) -> Result<Room, StoreError> {
+        let Some(limit) = limit else { return Ok(Room::For(Vec::new())) };
+        let mut others = match record.user() {
+            Some(user) => self.indexed(user).await?,
+            None if self.is(Fault::LimitsVisitors) => self.visitors().await?,
+            None => return Ok(Room::For(Vec::new())),
+        };
+        if self.is(Fault::LimitCountsVisitors) {
+            others.extend(self.visitors().await?);
+        }
+        others.retain(|other| {
+            other.id != record.id
+                && (self.is(Fault::LimitCountsExpired) || !self.is_expired(other, now))
+                && (self.is(Fault::LimitCountsReplaced) || leaving.is_none_or(|old| old.id != other.id))
+                && (!self.is(Fault::LimitPerKind) || other.kind == record.kind)
+        });
+        let mut count = others.len() + 1;
+        if self.is(Fault::LimitForgetsLogout)
+            && let Some(user) = record.user()
+        {
+            count += self.memory().logouts.get(user).copied().unwrap_or_default();
+        }
+        let mut excess = count.saturating_sub(limit.max.get() as usize);
+        match limit.at_limit {
+            AtLimit::Reject if excess > 0 => return Ok(Room::Full),
+            AtLimit::EvictLeastRecent => excess += usize::from(self.is(Fault::EvictLeastRecentOffByOne)),
+            AtLimit::Reject | AtLimit::EvictOldest => {}
+        }
+        if self.is(Fault::EvictsNewest) {
+            others.push(record.clone());
+        }
+        if self.is(Fault::EvictsOneAtMost) {
+            excess = excess.min(1);
+        }
+        others.sort_by(|a, b| self.order(limit.at_limit, a, b));
+        others.truncate(excess);
+        Ok(Room::For(others))
+    }
+
+    async fn evict(&self, victims: &[Record]) -> Result<(), StoreError> {
+        for victim in victims {
+            self.remove(victim).await?;
+        }
+        Ok(())
+    }
+
+    /// Who has to go first.
+    fn order(&self, at_limit: AtLimit, a: &Record, b: &Record) -> Ordering {
+        let oldest = at_limit == AtLimit::EvictOldest;
+        let by_use = if oldest { self.is(Fault::EvictOldestByUse) } else { !self.is(Fault::EvictLeastRecentByAge) };
+        let reversed =
+            if oldest { self.is(Fault::OldestTiesReversed) } else { self.is(Fault::LeastRecentTiesReversed) };
+        let moment = |record: &Record| if by_use { self.last_use(record) } else { record.created_at };
+        let ties = a.id.cmp(&b.id);
+        moment(a).cmp(&moment(b)).then(if reversed { ties.reverse() } else { ties })
+    }
+
+    fn last_use(&self, record: &Record) -> Timestamp {
+        let memory = self.memory();
+        let known = match self.fault {
+            Fault::LimitIgnoresTouch => memory.written.get(&record.id).map(|written| written.last_seen),
+            Fault::LimitIgnoresUpdate => memory.touched.get(&record.id).copied(),
+            _ => None,
+        };
+        known.unwrap_or(record.last_seen)
+    }
+
+    /// `record` with its timeouts as the fault stores them.
+    pub(super) fn with_timeouts_as_stored(&self, record: &Record) -> Record {
+        let stored = |timeout: Duration| match self.fault {
+            Fault::WholeSeconds => Duration::from_secs(timeout.as_millis().div_ceil(1000) as u64),
+            Fault::ThirtyTwoBits => timeout.min(Duration::from_millis(i32::MAX as u64)),
+            _ => timeout,
+        };
+        let Lifetime { idle, absolute } = record.lifetime;
+        Record { lifetime: Lifetime { idle: stored(idle), absolute: stored(absolute) }, ..record.clone() }
+    }
+}

@@ -1,0 +1,131 @@
+//! `update` and `touch` with one broken rule.
+
+use std::time::Duration;
+
+use session_core::{Data, Record, SessionId, StoreError, Timestamp, Touched, Updated, Version};
+
+use super::Faulty;
+use crate::fault::StoreFault as Fault;
+
+impl Faulty {
+    pub(super) async fn swap(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
+        let record = &self.with_timeouts_as_stored(record);
+        let _mine = if self.is(Fault::UpdateLockedPerHandle) { Some(self.own_turn.lock().await) } else { None };
+        let mut turn = self.turn().await;
+        self.own().loaded.remove(&record.id);
+        let Some(stored) = self.fetch(&record.id).await? else {
+            if self.is(Fault::UpdateInserts) {
+                self.put(record).await?;
+                return Ok(Updated::Applied);
+            }
+            return Ok(if self.is(Fault::UpdateAbsentIsConflict) { Updated::Conflict } else { Updated::Absent });
+        };
+        if self.is_expired(&stored, now) && !self.is(Fault::UpdateRevivesExpired) {
+            return Ok(Updated::Absent);
+        }
+        let same = |a: Version, b: Version| a == b || self.is(Fault::UpdateIgnoresNonce) && a.number == b.number;
+        if same(stored.version, record.version) {
+            if self.is(Fault::UpdateRepeatRewrites) {
+                self.put(record).await?;
+            }
+            return Ok(if self.is(Fault::UpdateRepeatConflicts) { Updated::Conflict } else { Updated::Applied });
+        }
+        if !same(stored.version, expected) && !self.is(Fault::UpdateIgnoresVersion) {
+            return Ok(Updated::Conflict);
+        }
+        if self.is(Fault::UpdateNotAtomic) || self.is(Fault::UpdateLockedPerHandle) {
+            turn = self.pause(turn).await;
+        }
+        if self.is(Fault::UpdateDeletesFirst) {
+            self.remove(&stored).await?;
+            turn = self.pause(turn).await;
+        }
+        let next = self.merge(stored, record);
+        self.put(&next).await?;
+        if self.is(Fault::UpdateHitsAllOfUser)
+            && let Some(user) = next.user()
+        {
+            for other in self.sessions(user).await? {
+                self.put(&Record { data: next.data.clone(), ..other }).await?;
+            }
+        }
+        drop(turn);
+        let mut memory = self.memory();
+        memory.written.insert(next.id, next.clone());
+        if self.is(Fault::IndexAppends)
+            && let Some(user) = next.user()
+        {
+            memory.index.entry(user.clone()).or_default().push(next.id);
+        }
+        Ok(Updated::Applied)
+    }
+
+    /// What `record` becomes when it is written over `stored`.
+    fn merge(&self, stored: Record, record: &Record) -> Record {
+        let mut next = Record { last_seen: stored.last_seen.max(record.last_seen), ..record.clone() };
+        if self.is(Fault::UpdateRewindsLastSeen) {
+            next.last_seen = record.last_seen;
+        }
+        if self.is(Fault::UpdateKeepsLastSeen) {
+            next.last_seen = stored.last_seen;
+        }
+        if self.is(Fault::UpdateKeepsLifetime) {
+            next.lifetime = stored.lifetime;
+        }
+        if self.is(Fault::UpdateMergesValues) {
+            for name in stored.data.names() {
+                if let (Some(value), None) = (stored.data.get(name.as_bytes()), record.data.get(name.as_bytes())) {
+                    next.data.insert(name.to_owned().into(), value.clone());
+                }
+            }
+        }
+        next
+    }
+
+    pub(super) async fn see(&self, id: &SessionId, seen: Timestamp, now: Timestamp) -> Result<Touched, StoreError> {
+        let mut turn = self.turn().await;
+        self.own().loaded.remove(id);
+        let Some(stored) = self.fetch(id).await? else {
+            let forgotten = self.memory().written.get(id).cloned();
+            return Ok(match forgotten {
+                Some(forgotten) if self.is(Fault::TouchInserts) => {
+                    self.put(&forgotten).await?;
+                    Touched::Applied
+                }
+                Some(_) | None if self.is(Fault::TouchUnknownApplied) => Touched::Applied,
+                Some(_) | None => Touched::Absent,
+            });
+        };
+        if self.is_expired(&stored, now) && !self.is(Fault::TouchRevivesExpired) {
+            return Ok(Touched::Absent);
+        }
+        if seen <= stored.last_seen && self.is(Fault::TouchRepeatAbsent) {
+            return Ok(Touched::Absent);
+        }
+        if self.is(Fault::TouchThrottled) && seen.since(stored.last_seen) < Duration::from_secs(60) {
+            return Ok(Touched::Applied);
+        }
+        let last_seen = if self.is(Fault::TouchBackwards) { seen } else { stored.last_seen.max(seen) };
+        let mut next = Record { last_seen, ..stored.clone() };
+        if self.is(Fault::TouchBumpsVersion) {
+            next.version.number += 1;
+        }
+        if self.is(Fault::TouchDropsValues) {
+            next.data = Data::default();
+        }
+        if self.is(Fault::TouchNotAtomic) {
+            turn = self.pause(turn).await;
+            match self.fetch(id).await? {
+                Some(current) => next = Record { last_seen, ..current },
+                None => return Ok(Touched::Absent),
+            }
+        }
+        if self.is(Fault::TouchWritesBack) {
+            turn = self.pause(turn).await;
+        }
+        self.put(&next).await?;
+        drop(turn);
+        self.memory().touched.insert(*id, last_seen);
+        Ok(Touched::Applied)
+    }
+}

@@ -1,0 +1,111 @@
+//! Runs cases: each in a namespace of its own, in parallel, with a time limit, whatever the others do.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt as _};
+
+use crate::case::{Case, cases};
+use crate::env::Env;
+use crate::fault::Fault;
+use crate::harness::{Harness, Need};
+use crate::outcome::{Failure, Outcome};
+use crate::report::CaseResult;
+
+/// How to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How long one case may take before it fails.
+    pub timeout: Duration,
+    /// How many cases run at once.
+    pub at_once: usize,
+    /// The fault to seed: how the suite itself is tested.
+    pub fault: Option<Fault>,
+}
+
+impl Default for Options {
+    /// 30 seconds for a case, 8 cases at once, no fault.
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(30), at_once: 8, fault: None }
+    }
+}
+
+/// How one case ended on one backend.
+#[derive(Clone, Debug)]
+pub struct CaseReport {
+    /// The id of the case.
+    pub id: &'static str,
+    /// The promise, in words.
+    pub summary: &'static str,
+    /// What the case needs.
+    pub needs: &'static [Need],
+    /// How it ended.
+    pub result: CaseResult,
+}
+
+/// Runs `cases` on the backend of `harness`, and reports in the same order. Needs a multi-threaded tokio runtime: the
+/// cases about concurrency are pointless on one thread.
+///
+/// A waiver that names no case is reported as a failure of its own.
+pub async fn run(harness: Arc<dyn Harness>, cases: &[&'static Case], options: Options) -> Vec<CaseReport> {
+    let runs = cases.iter().map(|case| run_case(Arc::clone(&harness), case, options));
+    let mut reports: Vec<CaseReport> = stream::iter(runs).buffered(options.at_once.max(1)).collect().await;
+    reports.extend(void_waivers(harness.as_ref()));
+    reports
+}
+
+/// Runs one case.
+pub async fn run_case(harness: Arc<dyn Harness>, case: &'static Case, options: Options) -> CaseReport {
+    let result = judge(harness, case, options).await;
+    CaseReport { id: case.id, summary: case.summary, needs: case.needs, result }
+}
+
+async fn judge(harness: Arc<dyn Harness>, case: &'static Case, options: Options) -> CaseResult {
+    let capabilities = harness.capabilities();
+    if let Some(missing) = case.needs.iter().find(|need| !capabilities.have(**need)) {
+        return CaseResult::NotApplicable(format!("needs {missing:?}"));
+    }
+    let waiver = harness.waivers().iter().find(|waiver| waiver.case == case.id);
+    match (attempt(harness, case, options).await, waiver) {
+        (Ok(()), None) => CaseResult::Pass,
+        (Ok(()), Some(_)) => CaseResult::Fail("is waived, but passes: remove the waiver".to_owned()),
+        (Err(failure), None) => CaseResult::Fail(failure.as_str().to_owned()),
+        (Err(_), Some(waiver)) => CaseResult::Waived(waiver.reason.to_owned()),
+    }
+}
+
+async fn attempt(harness: Arc<dyn Harness>, case: &'static Case, options: Options) -> Outcome {
+    let env = Env::new(harness, case.id, options.fault)?;
+    // A task of its own: a case that panics fails, and the others go on.
+    let mut task = tokio::spawn((case.run)(env));
+    match tokio::time::timeout(options.timeout, &mut task).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => match error.try_into_panic() {
+            Ok(panic) => Err(Failure::new(format!("panicked: {}", panic_text(panic.as_ref())))),
+            Err(_) => Err(Failure::new("was cancelled")),
+        },
+        Err(_) => {
+            task.abort();
+            Err(Failure::new(format!("was not finished after {:?}", options.timeout)))
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}
+
+/// Waivers that name no case: left over from one that was renamed.
+pub(crate) fn void_waivers(harness: &dyn Harness) -> Vec<CaseReport> {
+    let cases = cases();
+    let void = harness.waivers().iter().filter(|waiver| !cases.iter().any(|case| case.id == waiver.case));
+    void.map(|waiver| CaseReport {
+        id: waiver.case,
+        summary: "Every waiver names a case.",
+        needs: &[],
+        result: CaseResult::Fail("is waived, but there is no such case".to_owned()),
+    })
+    .collect()
+}

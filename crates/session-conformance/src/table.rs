@@ -1,0 +1,46 @@
+//! `cases!`: the table of cases.
+
+/// Declares a table of cases. The doc comment of a case is its summary.
+///
+/// ```text
+/// cases! {
+///     pub(crate) const STORE_CASES;
+///     /// A deleted session stays deleted: `update` never inserts.
+///     "update/never-resurrects" [] catches [UpdateInserts] => update::never_resurrects;
+///     /// Two nodes see each other's writes.
+///     "nodes/see-each-other" [Shared] catches [HandleCaches, request SomeRequestFault] => nodes::see_each_other;
+/// }
+/// ```
+/// In `catches`, a bare name is a [`StoreFault`](crate::StoreFault), `request Name` a
+/// [`RequestFault`](crate::RequestFault).
+macro_rules! cases {
+    (
+        $visibility:vis const $table:ident;
+        $(
+            $(#[doc = $line:literal])+
+            $id:literal [$($need:ident),*] catches [$($kind:ident $($name:ident)?),* $(,)?] => $run:path;
+        )+
+    ) => {
+        $visibility const $table: &[$crate::Case] = &[
+            $($crate::Case {
+                id: $id,
+                summary: concat!($($line),+).trim_ascii(),
+                needs: &[$($crate::Need::$need),*],
+                catches: &[$($crate::table::fault!($kind $($name)?)),*],
+                run: |env| Box::pin($run(env)),
+            }),+
+        ];
+    };
+}
+
+/// A fault, as `cases!` spells it.
+macro_rules! fault {
+    (request $name:ident) => {
+        $crate::Fault::Request($crate::RequestFault::$name)
+    };
+    ($name:ident) => {
+        $crate::Fault::Store($crate::StoreFault::$name)
+    };
+}
+
+pub(crate) use {cases, fault};

@@ -1,0 +1,83 @@
+//! The suite is tested: each case fails under exactly the faults it names, and passes without one.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt as _};
+use session_conformance::{Case, CaseResult, Fault, Harness, Options, ReferenceHarness, cases, run, run_case};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_fault_all_pass() {
+    let reports = run(Arc::new(ReferenceHarness::default()), &cases(), Options::default()).await;
+    assert_eq!(reports.len(), cases().len());
+    let failed: Vec<String> = reports
+        .iter()
+        .filter(|report| report.result != CaseResult::Pass)
+        .map(|report| format!("{}: {}", report.id, report.result))
+        .collect();
+    assert!(failed.is_empty(), "on the reference store:\n{}", failed.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_fault_fails_exactly_the_cases_that_name_it() {
+    let harness: Arc<dyn Harness> = Arc::new(ReferenceHarness::default());
+    let pairs = Fault::all().into_iter().flat_map(|fault| cases().into_iter().map(move |case| (fault, case)));
+    let runs = pairs.map(|(fault, case)| {
+        let harness = Arc::clone(&harness);
+        async move {
+            let options = Options { fault: Some(fault), ..Options::default() };
+            (fault, case, run_case(harness, case, options).await.result)
+        }
+    });
+    let results: Vec<(Fault, &Case, CaseResult)> = stream::iter(runs).buffer_unordered(16).collect().await;
+
+    let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (fault, case, result) in results {
+        let why = match (case.catches.contains(&fault), result) {
+            (true, CaseResult::Fail(_)) | (false, CaseResult::Pass) => continue,
+            (false, CaseResult::Fail(why)) => format!("  fails, but does not name it: {} ({why})", case.id),
+            (true, CaseResult::Pass) => format!("  names it, but passes: {}", case.id),
+            (_, other @ (CaseResult::NotApplicable(_) | CaseResult::Waived(_))) => {
+                format!("  was not run: {} ({other})", case.id)
+            }
+        };
+        wrong.entry(format!("{fault:?}")).or_default().push(why);
+    }
+    let report: Vec<String> = wrong
+        .into_iter()
+        .map(|(fault, mut lines)| {
+            lines.sort();
+            format!("{fault}\n{}", lines.join("\n"))
+        })
+        .collect();
+    assert!(report.is_empty(), "{} faults are not caught as declared:\n{}", report.len(), report.join("\n"));
+}
+
+#[test]
+fn each_case_catches_a_fault_and_each_fault_is_caught() {
+    let blind: Vec<&str> = cases().iter().filter(|case| case.catches.is_empty()).map(|case| case.id).collect();
+    assert!(blind.is_empty(), "cases that catch no fault: {blind:?}");
+    let caught: HashSet<Fault> = cases().iter().flat_map(|case| case.catches.iter().copied()).collect();
+    let free: Vec<Fault> = Fault::all().into_iter().filter(|fault| !caught.contains(fault)).collect();
+    assert!(free.is_empty(), "faults that no case catches: {free:?}");
+}
+
+#[test]
+fn ids_are_unique_and_speak() {
+    let mut seen = BTreeSet::new();
+    for case in cases() {
+        assert!(seen.insert(case.id), "two cases are called {}", case.id);
+        let (verb, promise) = case.id.split_once('/').expect("verb/what-must-hold");
+        for part in [verb, promise] {
+            let words = part.split('-').all(|word| {
+                !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            });
+            assert!(words, "{} is not kebab-case", case.id);
+        }
+        assert!(case.summary.len() > 12 && case.summary.ends_with('.'), "{} needs a sentence", case.id);
+        let once: HashSet<&Fault> = case.catches.iter().collect();
+        assert_eq!(once.len(), case.catches.len(), "{} names a fault twice", case.id);
+    }
+}
