@@ -1,0 +1,100 @@
+//! [`Entry`]: one session, encoded.
+
+use std::time::Duration;
+
+use session_core::{Lifetime, Record, StoreError, Timestamp, Version, layout};
+
+/// One session as it is kept: the encoded record, and beside it what is needed to pass over it without looking inside.
+pub(crate) struct Entry {
+    /// [`Record::encode`].
+    bytes: Box<[u8]>,
+    /// [`Record::deadline`].
+    deadline: Timestamp,
+    /// From which second of the store's life on the memory may be freed.
+    free_at: u32,
+    /// Some bits of a hash of the user. Who has another tag is another user; who has the same must be compared.
+    tag: u16,
+    /// How often it was loaded from here, modulo 256.
+    loads: u8,
+}
+
+impl Entry {
+    /// # Errors
+    /// As [`Record::encode`].
+    pub(crate) fn new(record: &Record, tag: u16, free_at: u32) -> Result<Self, StoreError> {
+        let bytes = Box::from(record.encode()?.as_ref());
+        Ok(Self { bytes, deadline: record.deadline(), free_at, tag, loads: 0 })
+    }
+
+    /// # Errors
+    /// As [`Record::decode`].
+    pub(crate) fn decode(&self) -> Result<Record, StoreError> {
+        decode(self.copy())
+    }
+
+    /// The encoded record, to be decoded when the lock is released.
+    pub(crate) fn copy(&self) -> Vec<u8> {
+        self.bytes.to_vec()
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        Version { number: self.field(layout::VERSION.start), nonce: self.field(layout::VERSION.start + 8) }
+    }
+
+    pub(crate) fn last_seen(&self) -> Timestamp {
+        self.time(layout::LAST_SEEN.start)
+    }
+
+    /// What the deadline would be with this `last_seen`.
+    pub(crate) fn deadline_if(&self, seen: Timestamp) -> Timestamp {
+        let idle = Duration::from_millis(self.field(layout::IDLE.start));
+        let absolute = Duration::from_millis(self.field(layout::ABSOLUTE.start));
+        Lifetime { idle, absolute }.deadline(self.time(layout::CREATED_AT.start), seen)
+    }
+
+    /// Sets `last_seen`, and what follows from it.
+    pub(crate) fn set_last_seen(&mut self, seen: Timestamp, free_at: u32) {
+        self.bytes[layout::LAST_SEEN].copy_from_slice(&seen.as_millis().to_be_bytes());
+        self.deadline = self.deadline_if(seen);
+        self.free_at = free_at;
+    }
+
+    pub(crate) fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+
+    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
+        now >= self.deadline
+    }
+
+    pub(crate) fn may_be_freed(&self, second: u32) -> bool {
+        second >= self.free_at
+    }
+
+    /// Counts a load, and says whether the session is busy: every eighth time.
+    pub(crate) fn count_load(&mut self) -> bool {
+        self.loads = self.loads.wrapping_add(1);
+        self.loads.is_multiple_of(8)
+    }
+
+    pub(crate) fn has_tag(&self, tag: u16) -> bool {
+        self.tag == tag
+    }
+
+    fn time(&self, start: usize) -> Timestamp {
+        Timestamp::from_millis(self.field(start).cast_signed())
+    }
+
+    /// The number at `start`, which lies within the header that every encoded record has.
+    fn field(&self, start: usize) -> u64 {
+        let mut field = [0; 8];
+        field.copy_from_slice(&self.bytes[start..start + 8]);
+        u64::from_be_bytes(field)
+    }
+}
+
+/// # Errors
+/// As [`Record::decode`].
+pub(crate) fn decode(bytes: Vec<u8>) -> Result<Record, StoreError> {
+    Record::decode(&bytes.into())
+}

@@ -1,0 +1,112 @@
+//! The contract of `SessionStore`, kept by [`MokaStore`].
+
+use std::num::NonZeroU32;
+
+use async_trait::async_trait;
+use session_core::{
+    Admission, Admitted, Deleted, Record, SessionId, SessionStore, SessionSummary, StoreError, Timestamp, Touched,
+    Updated, UserId, Version,
+};
+
+use crate::MokaStore;
+use crate::entry::decode;
+use crate::inner::{NAME, in_moka, stripe};
+
+#[async_trait]
+impl SessionStore for MokaStore {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
+        if let Some(record) = self.inner.busy(id) {
+            return Ok(Some(record));
+        }
+        let mut stripe = self.inner.stripe_of(id);
+        let Some(entry) = stripe.get_mut(id) else { return Ok(None) };
+        if entry.count_load() {
+            let record = entry.decode().map_err(in_moka)?;
+            self.inner.set_busy(record.clone());
+            return Ok(Some(record));
+        }
+        let bytes = entry.copy();
+        drop(stripe);
+        decode(bytes).map(Some).map_err(in_moka)
+    }
+
+    async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
+        self.inner.create(admission, now)
+    }
+
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
+        let inner = &self.inner;
+        let mut entry = inner.entry(record, now)?;
+        let mut stripe = inner.stripe_of(&record.id);
+        let Some(stored) = stripe.live(&record.id, now) else { return Ok(Updated::Absent) };
+        if stored.version() == record.version {
+            return Ok(Updated::Applied);
+        }
+        if stored.version() != expected {
+            return Ok(Updated::Conflict);
+        }
+        let last_seen = stored.last_seen().max(record.last_seen);
+        if last_seen > record.last_seen {
+            entry.set_last_seen(last_seen, inner.free_at(entry.deadline_if(last_seen), now));
+        }
+        stripe.insert(record.id, entry);
+        inner.refresh(&record.id, |busy| *busy = Record { last_seen, ..record.clone() });
+        Ok(Updated::Applied)
+    }
+
+    async fn touch(
+        &self,
+        id: &SessionId,
+        _user: Option<&UserId>,
+        seen: Timestamp,
+        now: Timestamp,
+    ) -> Result<Touched, StoreError> {
+        let inner = &self.inner;
+        let mut stripe = inner.stripe_of(id);
+        let Some(entry) = stripe.get_mut(id).filter(|entry| !entry.is_expired(now)) else {
+            return Ok(Touched::Absent);
+        };
+        if seen > entry.last_seen() {
+            entry.set_last_seen(seen, inner.free_at(entry.deadline_if(seen), now));
+            inner.refresh(id, |busy| busy.last_seen = seen);
+        }
+        Ok(Touched::Applied)
+    }
+
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
+        let mut stripe = self.inner.stripe_of(id);
+        let tag = self.inner.tag(user);
+        let Some(entry) = stripe.get(id).filter(|entry| entry.has_tag(tag)) else { return Ok(Deleted::Absent) };
+        if entry.decode().map_err(in_moka)?.user() != user {
+            return Ok(Deleted::Absent);
+        }
+        stripe.remove(id);
+        self.inner.forget(&[*id]);
+        Ok(Deleted::Deleted)
+    }
+
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+        let records =
+            self.inner.lock(stripe(user.shard())).of_user(user, self.inner.tag(Some(user))).map_err(in_moka)?;
+        Ok(records.iter().filter(|record| !record.is_expired(now)).map(Record::summary).collect())
+    }
+
+    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
+        let mut stripe = self.inner.lock(stripe(user.shard()));
+        let records = stripe.of_user(user, self.inner.tag(Some(user))).map_err(in_moka)?;
+        let leaving: Vec<SessionId> = records.iter().map(|record| record.id).filter(|id| Some(id) != keep).collect();
+        for id in &leaving {
+            stripe.remove(id);
+        }
+        self.inner.forget(&leaving);
+        Ok(leaving)
+    }
+
+    async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
+        Ok(self.inner.remove_expired(now, limit.get() as usize) as u64)
+    }
+}

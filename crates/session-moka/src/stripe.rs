@@ -1,0 +1,107 @@
+//! [`Stripe`]: the sessions under one lock.
+
+use std::collections::BTreeMap;
+
+use session_core::{Record, SessionId, StoreError, Timestamp, UserId};
+
+use crate::entry::Entry;
+
+/// The sessions of some shards. All sessions of a user are in one stripe.
+///
+/// Ordered by id, which begins with the shard: that makes the sessions of one user neighbours and this map its own index by
+/// user. A shard holds about 15 sessions per million of the store.
+pub(crate) struct Stripe {
+    sessions: BTreeMap<SessionId, Entry>,
+    /// No session here has a deadline before this moment.
+    earliest: Timestamp,
+}
+
+impl Stripe {
+    pub(crate) fn new() -> Self {
+        Self { sessions: BTreeMap::new(), earliest: Timestamp::MAX }
+    }
+
+    pub(crate) fn get(&self, id: &SessionId) -> Option<&Entry> {
+        self.sessions.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &SessionId) -> Option<&mut Entry> {
+        self.sessions.get_mut(id)
+    }
+
+    /// The session, unless it is expired: to every operation that takes the time, an expired session is absent.
+    pub(crate) fn live(&self, id: &SessionId, now: Timestamp) -> Option<&Entry> {
+        self.get(id).filter(|entry| !entry.is_expired(now))
+    }
+
+    pub(crate) fn contains(&self, id: &SessionId) -> bool {
+        self.sessions.contains_key(id)
+    }
+
+    pub(crate) fn insert(&mut self, id: SessionId, entry: Entry) {
+        self.earliest = self.earliest.min(entry.deadline());
+        self.sessions.insert(id, entry);
+    }
+
+    pub(crate) fn remove(&mut self, id: &SessionId) {
+        self.sessions.remove(id);
+    }
+
+    /// All sessions of `user`, live or expired. `tag` is the user's.
+    ///
+    /// # Errors
+    /// If one of them cannot be decoded.
+    pub(crate) fn of_user(&self, user: &UserId, tag: u16) -> Result<Vec<Record>, StoreError> {
+        let mut records = Vec::new();
+        for (_, entry) in self.sessions.range(shard_start(user)..=shard_end(user)) {
+            if entry.has_tag(tag) {
+                let record = entry.decode()?;
+                if record.user() == Some(user) {
+                    records.push(record);
+                }
+            }
+        }
+        Ok(records)
+    }
+
+    /// Removes up to `limit` expired sessions.
+    pub(crate) fn remove_expired(&mut self, now: Timestamp, limit: usize) -> Vec<SessionId> {
+        if now < self.earliest {
+            return Vec::new();
+        }
+        let mut earliest = Timestamp::MAX;
+        let expired = self.sessions.extract_if(.., |_, entry| {
+            let expired = entry.is_expired(now);
+            if !expired {
+                earliest = earliest.min(entry.deadline());
+            }
+            expired
+        });
+        let removed: Vec<SessionId> = expired.take(limit).map(|(id, _)| id).collect();
+        // With fewer than the limit, all sessions were visited.
+        if removed.len() < limit {
+            self.earliest = earliest;
+        }
+        removed
+    }
+
+    /// Removes the sessions whose memory may be freed.
+    pub(crate) fn sweep(&mut self, second: u32) -> Vec<SessionId> {
+        self.sessions.extract_if(.., |_, entry| entry.may_be_freed(second)).map(|(id, _)| id).collect()
+    }
+}
+
+fn shard_start(user: &UserId) -> SessionId {
+    shard_bound(user, 0)
+}
+
+fn shard_end(user: &UserId) -> SessionId {
+    shard_bound(user, u8::MAX)
+}
+
+/// The id of the user's shard whose other bytes are all `fill`.
+fn shard_bound(user: &UserId, fill: u8) -> SessionId {
+    let mut bytes = [fill; 16];
+    bytes[..2].copy_from_slice(&user.shard().to_be_bytes());
+    SessionId::from_bytes(bytes)
+}
