@@ -1,0 +1,74 @@
+//! [`Client`]: a browser, as far as sessions are concerned.
+
+use session_core::{Error, RequestSession, Session, SessionManager};
+
+/// Sends requests one after the other, and keeps the session cookie between them. No HTTP: a request is what an adapter
+/// makes of one.
+#[derive(Clone, Debug)]
+pub struct Client {
+    manager: SessionManager,
+    /// The `Cookie` header, if there is a cookie.
+    cookie: Option<String>,
+}
+
+impl Client {
+    /// A client without a cookie.
+    #[must_use]
+    pub fn new(manager: &SessionManager) -> Self {
+        Self { manager: manager.clone(), cookie: None }
+    }
+
+    /// The value of the session cookie.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.cookie.as_deref()?.split_once('=').map(|(_, value)| value)
+    }
+
+    /// Replaces the value of the session cookie, as an attacker or a bug might.
+    pub fn set_token(&mut self, value: &str) {
+        self.cookie = Some(format!("{}={value}", self.manager.policy().cookie().name()));
+    }
+
+    /// A request whose handler does this with its session, from the `Cookie` header to the response.
+    ///
+    /// # Errors
+    /// What the handler or the commit returned.
+    pub async fn request(&mut self, handler: impl AsyncFnOnce(&Session) -> Result<(), Error>) -> Result<(), Error> {
+        let request = self.begin();
+        let handled = match request.session().await {
+            Ok(session) => handler(session).await,
+            Err(error) => Err(error),
+        };
+        let finished = self.end(&request).await;
+        handled.and(finished)
+    }
+
+    /// A request whose handler does not look at the session.
+    ///
+    /// # Errors
+    /// What the end of the request returned.
+    pub async fn request_without_session(&mut self) -> Result<(), Error> {
+        let request = self.begin();
+        self.end(&request).await
+    }
+
+    /// What an adapter does with a request that comes in.
+    #[must_use]
+    pub fn begin(&self) -> RequestSession {
+        let presented = self.manager.policy().cookie().read(self.cookie.as_deref().map(str::as_bytes));
+        RequestSession::new(self.manager.clone(), presented)
+    }
+
+    /// What an adapter does before the response is sent, and a browser with the response.
+    ///
+    /// # Errors
+    /// What [`RequestSession::finish`] returned.
+    pub async fn end(&mut self, request: &RequestSession) -> Result<(), Error> {
+        let (outcome, headers) = request.finish().await;
+        if let Some(set_cookie) = headers.set_cookie {
+            let pair = set_cookie.expose().split(';').next().unwrap_or_default();
+            self.cookie = if pair.ends_with('=') { None } else { Some(pair.to_owned()) };
+        }
+        outcome
+    }
+}

@@ -1,0 +1,156 @@
+//! `Debug` of every public type of `session-core` hides tokens, digests, ids, users and values.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use session_conformance::ReferenceStore;
+use session_core::{
+    Admission, Admitted, Assurance, AtLimit, Authentication, Clock as _, CookiePolicy, CookiePolicyError, Credential,
+    Data, Deleted, Device, Due, EntropyError, Error, Event, EventKind, Expiry, Grace, Key, KeyError, Kind, Login,
+    MalformedToken, ManualClock, Occupant, OsEntropy, ParseSessionIdError, Persistence, Policy, PolicyError, Presented,
+    Record, RememberMe, Renewal, Replaces, RequestSession, SameKey, SameSite, SessionId, SessionManager, StepUp,
+    StoreError, StoreErrorKind, SystemClock, Termination, Touched, TracingObserver, Updated, UserId, UserIdError,
+    ValueError, Version, verdict,
+};
+use session_testbed::{Client, Secrets};
+
+const NOTE: Key<String> = Key::new("note");
+const USER: &str = "user-8f3ac1";
+const VALUE: &str = "value-51c0d2";
+const AGENT: &str = "agent-77aa03";
+
+/// The name of each type and its `Debug`, in both styles.
+macro_rules! shown {
+    ($($type:ident $(<$generic:tt>)?: $value:expr,)+) => {
+        vec![$({
+            #[allow(elided_lifetimes_in_paths, reason = "one spelling for types with and without lifetime")]
+            let value: &session_core::$type$(<$generic>)? = &$value;
+            (stringify!($type), format!("{value:?} {value:#?}"))
+        }),+]
+    };
+}
+
+/// The public types of core, by its `lib.rs`.
+fn exported() -> BTreeSet<String> {
+    let source = include_str!("../../crates/session-core/src/lib.rs");
+    let exports = source.split(';').filter_map(|item| item.trim().strip_prefix("pub use "));
+    let names = exports.flat_map(|item| item.split(|c: char| !c.is_alphanumeric()));
+    names.filter(|name| name.starts_with(|c: char| c.is_uppercase())).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn every_public_type_hides_what_is_secret() {
+    let clock = ManualClock::default();
+    let now = clock.now();
+    let policy = Policy::standard();
+    let user = UserId::new(USER).unwrap();
+    let id = SessionId::generate(Some(&user), &OsEntropy).unwrap();
+    let (credential, token) = Credential::issue(Kind::Cookie, id, now, &OsEntropy).unwrap();
+    let encoded = token.encode();
+    let presented = policy.cookie().read([format!("__Host-id={}", encoded.expose()).as_bytes()]);
+    let Presented::Token(parsed) = &presented else { panic!("a token was presented") };
+    let (renewed, successor) = credential.renew(Kind::Cookie, parsed, now, &OsEntropy).unwrap();
+
+    let mut data = Data::default();
+    data.insert("note".into(), VALUE.into());
+    let device = Device::new().with_label(AGENT).with_user_agent(AGENT);
+    let methods = vec!["pwd".to_owned()];
+    let authentication = Authentication { user: user.clone(), at: now, methods, level: Assurance::Aal1 };
+    let record = Record {
+        id,
+        version: Version::first(&OsEntropy).unwrap(),
+        kind: Kind::Cookie,
+        created_at: now,
+        last_seen: now,
+        lifetime: policy.lifetime(true, Persistence::Transient),
+        persistence: Persistence::Transient,
+        authentication: Some(authentication.clone()),
+        credential: renewed.clone(),
+        device: device.clone(),
+        data: data.clone(),
+    };
+    let set_cookie = policy.cookie().set(&encoded, None);
+
+    // A session that was stored, in a request that changes it, and a store that holds it.
+    let store = Arc::new(ReferenceStore::new());
+    let login = Login::new(user.clone()).method("pwd").device(device.clone()).carry_over(NOTE);
+    let builder = || SessionManager::builder(Arc::clone(&store) as _).clock(clock.clone()).observer(TracingObserver);
+    let manager = builder().build();
+    let mut client = Client::new(&manager);
+    let log_in = async |session: &session_core::Session| {
+        session.login(login.clone())?;
+        session.insert(NOTE, &VALUE.to_owned())
+    };
+    client.request(log_in).await.unwrap();
+    let request: RequestSession = client.begin();
+    let session = request.session().await.unwrap();
+    session.insert(NOTE, &VALUE.repeat(2)).unwrap();
+    let stored_id = session.id().unwrap();
+
+    let mut secrets = Secrets::new();
+    for token in [encoded.expose(), successor.encode().expose(), client.token().unwrap()] {
+        secrets.add_token(token).unwrap();
+    }
+    for id in [id, stored_id] {
+        secrets.add_bytes("a session id", id.as_bytes());
+    }
+    let digest = serde_json::to_value(&renewed).unwrap()["current"].clone();
+    let bytes: Vec<u8> = serde_json::from_value(digest.clone()).unwrap();
+    assert_eq!(bytes.len(), 32, "a digest");
+    secrets.add_bytes("a digest", &bytes);
+    for (what, text) in [("a user", USER), ("a value", VALUE), ("a device", AGENT)] {
+        secrets.add_text(what, text);
+    }
+
+    let event = Event { at: now, session: Some(id), user: Some(user.clone()), kind: EventKind::LoggedIn };
+    let store_error = StoreError::new(StoreErrorKind::Other, "load", "detail").in_backend("reference");
+    let replaces = Replaces { id, user: Some(&user), version: record.version };
+    let cookie_builder = CookiePolicy::builder("__Host-app");
+    let admission = Admission { record: &record, replaces: Some(replaces), limit: Some(policy.session_limit()) };
+    let shown = shown! {
+        Timestamp: now, ManualClock: clock, SystemClock: SystemClock,
+        CookiePolicy: policy.cookie(), CookiePolicyBuilder: cookie_builder, CookiePolicyError: CookiePolicyError::Name,
+        Presented: presented, SameSite: SameSite::Lax, SetCookie: set_cookie,
+        Credential: renewed, Grace: Grace::Open, TokenCheck: renewed.check(Kind::Cookie, parsed),
+        TokenDigest: serde_json::from_value(digest).unwrap(),
+        Data: data, Key<_>: NOTE, KeyError: KeyError, ValueError: ValueError::Decode,
+        EntropyError: EntropyError, OsEntropy: OsEntropy,
+        Error: Error::from(StoreError::new(StoreErrorKind::Other, "load", "detail")),
+        StoreError: store_error, StoreErrorKind: StoreErrorKind::Other,
+        Event: event, EventKind: EventKind::StoreFailed { operation: "load", kind: StoreErrorKind::Full },
+        Termination: Termination::Evicted, TracingObserver: TracingObserver,
+        ParseSessionIdError: ParseSessionIdError, SessionId: id, UserId: user, UserIdError: UserIdError,
+        Login: login, StepUp: StepUp::new(user.clone()).method("otp"),
+        SessionManager: manager, SessionManagerBuilder: builder(),
+        AtLimit: AtLimit::Reject, PayloadCap: policy.payload(true), Policy: policy, PolicyBuilder: policy.to_builder(),
+        PolicyError: PolicyError::Renewal, RememberMe: RememberMe::Never,
+        Renewal: Renewal { timeout: std::time::Duration::from_secs(1), grace: std::time::Duration::ZERO },
+        Occupant: Occupant { id, created_at: now, last_seen: now },
+        SameKey: SameKey::Fail, SessionLimit: policy.session_limit(),
+        Assurance: Assurance::Aal1, Authentication: authentication, Device: device, Kind: Kind::Cookie,
+        Lifetime: record.lifetime, Persistence: Persistence::Transient, Record: record,
+        SessionSummary: record.summary(), Version: record.version,
+        RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
+        Session: session, SessionInfo: session.info().unwrap(),
+        Admission: admission, Admitted: Admitted::Created { evicted: vec![id] }, Deleted: Deleted::Deleted,
+        Replaces: replaces, Touched: Touched::Applied, Updated: Updated::Conflict,
+        EncodedToken: encoded, MalformedToken: MalformedToken,
+        Due: Due::Now, Expiry: Expiry::Idle, Verdict: verdict(&record, &policy, now),
+    };
+
+    for (name, text) in shown.iter().chain(&[("ReferenceStore", format!("{store:?} {store:#?}"))]) {
+        assert_eq!(secrets.found_in(text), [""; 0], "Debug of {name}");
+    }
+    // What is looked for can be found where it is.
+    assert!(secrets.found_in(set_cookie.expose()).contains(&"a token"));
+    assert!(secrets.found_in(record.encode().unwrap()).contains(&"a digest, raw"));
+
+    let shown: BTreeSet<String> = shown.into_iter().map(|(name, _)| name.to_owned()).collect();
+    let traits = ["Clock", "Entropy", "SessionObserver", "SessionStore"];
+    // Tests in core prove that these cannot be shown at all.
+    let without_debug = ["PresentedToken", "SessionToken"];
+    let expected =
+        exported().into_iter().filter(|name| ![&traits[..], &without_debug].concat().contains(&name.as_str()));
+    assert_eq!(shown, expected.collect(), "every public type must be shown here");
+}

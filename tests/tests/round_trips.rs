@@ -1,0 +1,283 @@
+//! The round-trip budget: which store operations a request costs, exactly.
+//!
+//! Access tokens (0), refresh (2) and reads through an in-process cache (0) join when their crates do.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+use std::time::Duration;
+
+use session_conformance::ReferenceStore;
+use session_core::{
+    Deleted, Error, Key, Login, ManualClock, Policy, Renewal, SessionId, SessionManager, StepUp, UserId,
+};
+use session_testbed::{Client, RecordingStore};
+
+const CART: Key<u32> = Key::new("cart");
+const THEME: Key<String> = Key::new("theme");
+
+/// A service, one browser, and what its requests cost.
+struct Site {
+    store: RecordingStore,
+    clock: ManualClock,
+    manager: SessionManager,
+    client: Client,
+}
+
+impl Site {
+    fn new() -> Self {
+        Self::with(Policy::standard())
+    }
+
+    fn with(policy: Policy) -> Self {
+        let store = RecordingStore::new(ReferenceStore::new());
+        let clock = ManualClock::default();
+        let manager =
+            SessionManager::builder(std::sync::Arc::new(store.clone())).policy(policy).clock(clock.clone()).build();
+        let client = Client::new(&manager);
+        Self { store, clock, manager, client }
+    }
+
+    /// With a session of an anonymous visitor.
+    async fn visited() -> Self {
+        Self::new().after(async |site| site.client.request(async |session| session.insert(CART, &1)).await).await
+    }
+
+    /// With somebody logged in.
+    async fn logged_in() -> Self {
+        Self::new().after(Self::log_in).await
+    }
+
+    /// With somebody logged in whose token is due for renewal.
+    async fn renewal_due() -> Self {
+        let renewal = Renewal { timeout: Duration::from_secs(600), grace: Duration::from_secs(10) };
+        let policy = Policy::standard().to_builder().renewal(Some(renewal)).build().unwrap();
+        let site = Self::with(policy).after(Self::log_in).await;
+        site.clock.advance(renewal.timeout);
+        site
+    }
+
+    async fn log_in(site: &mut Self) -> Result<(), Error> {
+        site.client.request(async |session| session.login(Login::new(alice()))).await
+    }
+
+    /// After this; what it cost is forgotten.
+    async fn after(mut self, first: impl AsyncFnOnce(&mut Self) -> Result<(), Error>) -> Self {
+        first(&mut self).await.unwrap();
+        let _ = self.store.take_calls();
+        self
+    }
+
+    /// What this costs.
+    async fn cost(&mut self, of: impl AsyncFnOnce(&mut Self) -> Result<(), Error>) -> Vec<&'static str> {
+        of(self).await.unwrap();
+        self.store.take_calls()
+    }
+
+    async fn cost_of_read(&mut self) -> Vec<&'static str> {
+        self.cost(async |site| site.client.request(async |session| session.get(CART).map(drop)).await).await
+    }
+}
+
+fn alice() -> UserId {
+    UserId::new("alice").unwrap()
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[tokio::test]
+async fn no_cookie() {
+    let mut site = Site::new();
+    assert_eq!(site.cost(async |site| site.client.request_without_session().await).await, NOTHING);
+    assert_eq!(site.cost_of_read().await, NOTHING, "there is nothing to read");
+}
+
+#[tokio::test]
+async fn malformed_cookie() {
+    let mut site = Site::visited().await;
+    let token = site.client.token().unwrap().to_owned();
+    for malformed in ["x".to_owned(), String::new(), token[1..].to_owned(), format!("{token}="), format!("\"{token}\"")]
+    {
+        site.client.set_token(&malformed);
+        assert_eq!(site.cost_of_read().await, NOTHING, "{} characters", malformed.len());
+    }
+}
+
+#[tokio::test]
+async fn two_cookies_of_the_name() {
+    let mut site = Site::visited().await;
+    let twice = format!("{0}; __Host-id={1}", site.client.token().unwrap(), "A".repeat(64));
+    site.client.set_token(&twice);
+    assert_eq!(site.cost_of_read().await, NOTHING);
+}
+
+#[tokio::test]
+async fn untouched_session() {
+    let mut site = Site::visited().await;
+    site.clock.advance(Duration::from_secs(20 * 60));
+    assert_eq!(site.cost(async |site| site.client.request_without_session().await).await, NOTHING, "loading is lazy");
+}
+
+#[tokio::test]
+async fn read() {
+    let mut site = Site::visited().await;
+    assert_eq!(site.cost_of_read().await, ["load"]);
+    let several = site.cost(async |site| {
+        let request = site.client.begin();
+        for _ in 0..3 {
+            request.session().await?.get(CART)?;
+        }
+        site.client.end(&request).await
+    });
+    assert_eq!(several.await, ["load"], "a request loads its session once");
+}
+
+#[tokio::test]
+async fn read_with_a_due_touch() {
+    let mut site = Site::visited().await;
+    let interval = site.manager.policy().touch_interval();
+    site.clock.advance(interval - Duration::from_millis(1));
+    assert_eq!(site.cost_of_read().await, ["load"], "not due yet");
+    site.clock.advance(Duration::from_millis(1));
+    assert_eq!(site.cost_of_read().await, ["load", "touch"]);
+    assert_eq!(site.cost_of_read().await, ["load"], "at most once in an interval");
+}
+
+#[tokio::test]
+async fn passive_read_with_a_due_touch() {
+    let mut site = Site::visited().await;
+    site.clock.advance(site.manager.policy().touch_interval());
+    let polling = site.cost(async |site| {
+        let poll = async |session: &session_core::Session| {
+            session.set_passive();
+            session.get(CART).map(drop)
+        };
+        site.client.request(poll).await
+    });
+    assert_eq!(polling.await, ["load"]);
+}
+
+#[tokio::test]
+async fn unknown_and_expired_sessions() {
+    let mut site = Site::visited().await;
+    let stranger = Site::visited().await;
+    site.client.set_token(stranger.client.token().unwrap());
+    assert_eq!(site.cost_of_read().await, ["load"], "unknown");
+
+    let mut site = Site::visited().await;
+    site.clock.advance(Duration::from_secs(8 * 3600));
+    assert_eq!(site.cost_of_read().await, ["load"], "expired");
+}
+
+#[tokio::test]
+async fn first_write_of_a_visitor() {
+    let mut site = Site::new();
+    let cost = site.cost(async |site| site.client.request(async |session| session.insert(CART, &1)).await);
+    assert_eq!(cost.await, ["create"]);
+}
+
+#[tokio::test]
+async fn write() {
+    let mut site = Site::visited().await;
+    site.clock.advance(Duration::from_secs(20 * 60));
+    let cost = site.cost(async |site| {
+        let write = async |session: &session_core::Session| {
+            session.insert(THEME, &"dark".to_owned())?;
+            session.update(CART, |cart| *cart += 1)?;
+            session.remove(THEME)
+        };
+        site.client.request(write).await
+    });
+    assert_eq!(cost.await, ["load", "update"], "all changes are one write, and activity goes with it");
+}
+
+#[tokio::test]
+async fn write_of_what_is_there_already() {
+    let mut site = Site::visited().await;
+    let cost = site.cost(async |site| site.client.request(async |session| session.insert(CART, &1)).await);
+    assert_eq!(cost.await, ["load"]);
+}
+
+#[tokio::test]
+async fn write_that_meets_another_one() {
+    let mut site = Site::visited().await;
+    let mut other = site.client.clone();
+    let cost = site.cost(async |site| {
+        let increment = async |session: &session_core::Session| session.update(CART, |cart| *cart += 1);
+        let slow = site.client.begin();
+        increment(slow.session().await?).await?;
+        other.request(increment).await?;
+        site.client.end(&slow).await
+    });
+    assert_eq!(cost.await, ["load", "load", "update", "update", "load", "update"], "one more read and write, no more");
+}
+
+#[tokio::test]
+async fn login() {
+    let mut site = Site::new();
+    assert_eq!(site.cost(Site::log_in).await, ["create"], "without a session before");
+    let mut site = Site::visited().await;
+    assert_eq!(site.cost(Site::log_in).await, ["load", "create"], "in place of the visitor's session");
+    assert_eq!(site.cost(Site::log_in).await, ["load", "create"], "again");
+}
+
+#[tokio::test]
+async fn step_up_and_regenerate() {
+    let mut site = Site::logged_in().await;
+    let step_up =
+        site.cost(async |site| site.client.request(async |session| session.step_up(StepUp::new(alice()))).await);
+    assert_eq!(step_up.await, ["load", "update"]);
+    let regenerate = site.cost(async |site| site.client.request(async |session| session.regenerate()).await);
+    assert_eq!(regenerate.await, ["load", "update"]);
+}
+
+#[tokio::test]
+async fn renewal() {
+    let mut site = Site::renewal_due().await;
+    let mut other_tab = site.client.clone();
+    assert_eq!(site.cost_of_read().await, ["load", "update"], "the renewal");
+    let predecessor = site.cost(async |_| other_tab.request(async |session| session.get(CART).map(drop)).await);
+    assert_eq!(predecessor.await, ["load"], "the predecessor, inside the window");
+    assert_eq!(site.cost_of_read().await, ["load", "update"], "the first use of the successor is recorded");
+    assert_eq!(site.cost_of_read().await, ["load"]);
+}
+
+#[tokio::test]
+async fn reuse() {
+    let mut site = Site::renewal_due().await;
+    let mut thief = site.client.clone();
+    let _ = site.cost_of_read().await;
+    site.clock.advance(Duration::from_secs(60));
+    let cost = site.cost(async |_| thief.request(async |session| session.get(CART).map(drop)).await);
+    assert_eq!(cost.await, ["load", "delete"]);
+}
+
+#[tokio::test]
+async fn logout() {
+    let log_out = async |site: &mut Site| site.client.request(async |session| session.logout()).await;
+    let mut site = Site::logged_in().await;
+    assert_eq!(site.cost(log_out).await, ["load", "delete"]);
+    assert_eq!(site.cost(log_out).await, NOTHING, "nobody is logged in any more");
+
+    let mut site = Site::logged_in().await;
+    let cost = site.cost(async |site| {
+        let log_out = async |session: &session_core::Session| {
+            session.logout()?;
+            session.insert(THEME, &"dark".to_owned())
+        };
+        site.client.request(log_out).await
+    });
+    assert_eq!(cost.await, ["load", "create"], "a value for the next visitor takes the place of the session");
+}
+
+#[tokio::test]
+async fn devices() {
+    let mut site = Site::logged_in().await;
+    let cost = site.cost(async |site| {
+        let devices = site.manager.list(&alice()).await?;
+        assert_eq!(devices.len(), 1);
+        let other = SessionId::from_bytes([7; 16]);
+        assert_eq!(site.manager.revoke(&alice(), &other).await?, Deleted::Absent);
+        site.manager.revoke_others(&alice(), &devices[0].id).await?;
+        site.manager.revoke_all(&alice()).await.map(drop)
+    });
+    assert_eq!(cost.await, ["list_by_user", "delete", "delete_by_user", "delete_by_user"]);
+}
