@@ -1,0 +1,57 @@
+//! `cargo xtask test` and `cargo xtask ci`: a list of steps, one after the other, until one fails.
+
+use std::time::Instant;
+
+use crate::command::Cargo;
+use crate::conformance;
+
+/// One step: what it checks, and how.
+struct Step {
+    checks: &'static str,
+    command: Cargo,
+}
+
+/// Format, lints, documentation, tests.
+pub(crate) fn test() -> Result<(), String> {
+    let workspace = ["--workspace", "--all-targets"];
+    run(vec![
+        Step { checks: "format", command: Cargo::new("fmt").args(["--all", "--check"]) },
+        Step { checks: "lints", command: Cargo::new("clippy").args(workspace).args(["--", "-D", "warnings"]) },
+        Step {
+            checks: "documentation",
+            command: Cargo::new("doc").args(["--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+        },
+        // Last, so that its closing lines close the output.
+        Step { checks: "tests", command: Cargo::new("test").args(["--workspace"]) },
+    ])
+}
+
+/// What a change must pass to be merged.
+pub(crate) fn ci() -> Result<(), String> {
+    test()?;
+    if !Cargo::new("deny").args(["--version"]).exists() {
+        return Err("cargo-deny is not installed, so licences and sources were not checked. \
+                    Install it: cargo install --locked cargo-deny"
+            .to_owned());
+    }
+    // Advisories change without a change here and need the network: `cargo deny check advisories`, on a schedule.
+    run(vec![Step {
+        checks: "dependencies",
+        command: Cargo::new("deny").args(["check", "bans", "licenses", "sources"]),
+    }])?;
+    conformance::run(&conformance::Options::default())
+}
+
+fn run(steps: Vec<Step>) -> Result<(), String> {
+    let count = steps.len();
+    let begin = Instant::now();
+    for (number, Step { checks, command }) in (1..).zip(steps) {
+        let shown = command.shown().to_owned();
+        eprintln!("\n[{number}/{count}] {checks}: {shown}");
+        let begin = Instant::now();
+        command.run(checks)?;
+        eprintln!("[{number}/{count}] {checks}: passed in {:.1} s", begin.elapsed().as_secs_f64());
+    }
+    eprintln!("\nall {count} steps passed in {:.1} s", begin.elapsed().as_secs_f64());
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Starting other programs, in the root of the repository.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A command of cargo: the one that started this program.
+pub(crate) struct Cargo {
+    command: Command,
+    shown: String,
+}
+
+impl Cargo {
+    /// `cargo <subcommand>`.
+    pub(crate) fn new(subcommand: &str) -> Self {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.current_dir(root()).arg(subcommand);
+        Self { command, shown: format!("cargo {subcommand}") }
+    }
+
+    pub(crate) fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        for argument in arguments {
+            self.shown.push(' ');
+            self.shown.push_str(&argument.as_ref().to_string_lossy());
+            self.command.arg(argument);
+        }
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.shown.insert_str(0, &format!("{name}='{value}' "));
+        self.command.env(name, value);
+        self
+    }
+
+    /// The command line, as one would type it.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Runs it; what it prints goes where our own output goes. `purpose` names it in the error.
+    pub(crate) fn run(mut self, purpose: &str) -> Result<(), String> {
+        let status = self.command.status().map_err(|error| self.not_started(&error))?;
+        if status.success() { Ok(()) } else { Err(format!("{purpose} failed ({status}): {}", self.shown)) }
+    }
+
+    /// Runs it and returns whether it succeeded, and its standard output. What it says on standard error goes to ours.
+    pub(crate) fn read(mut self) -> Result<(bool, String), String> {
+        let output = self.command.stderr(Stdio::inherit()).output().map_err(|error| self.not_started(&error))?;
+        let text = String::from_utf8(output.stdout)
+            .map_err(|_| format!("{}: printed something else than UTF-8", self.shown))?;
+        Ok((output.status.success(), text))
+    }
+
+    /// Whether it runs at all, without showing what it says.
+    pub(crate) fn exists(mut self) -> bool {
+        let status = self.command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    }
+
+    fn not_started(&self, error: &std::io::Error) -> String {
+        format!("cannot start `{}`: {error}", self.shown)
+    }
+}
+
+/// The root of the repository.
+pub(crate) fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}

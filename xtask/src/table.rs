@@ -1,0 +1,81 @@
+//! Tables, as aligned text and as Markdown.
+
+/// Rows of cells under a header; all rows have as many cells as the header.
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new(header: Vec<String>) -> Self {
+        Self { rows: vec![header] }
+    }
+
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    /// Columns under each other, two spaces apart.
+    pub(crate) fn text(&self) -> String {
+        let widths = self.widths();
+        let line = |row: &Vec<String>| {
+            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            cells.join("  ").trim_end().to_owned() + "\n"
+        };
+        self.rows.iter().map(line).collect()
+    }
+
+    /// A Markdown table, aligned so that it can be read as text too.
+    pub(crate) fn markdown(&self) -> String {
+        let widths = self.widths();
+        let line = |row: &Vec<String>| {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("| {:width$} ", escape(cell)));
+            cells.collect::<String>() + "|\n"
+        };
+        let rule = widths.iter().map(|width| format!("|{}", "-".repeat(width + 2))).collect::<String>() + "|\n";
+        let mut lines: Vec<String> = self.rows.iter().map(line).collect();
+        lines.insert(1, rule);
+        lines.concat()
+    }
+
+    /// The width of each column, in characters.
+    fn widths(&self) -> Vec<usize> {
+        let mut widths = vec![0; self.rows.first().map_or(0, Vec::len)];
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(escape(cell).chars().count());
+            }
+        }
+        widths
+    }
+}
+
+/// A bar inside a cell would end it.
+fn escape(cell: &str) -> String {
+    cell.replace('|', "\\|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Table;
+
+    fn table() -> Table {
+        let cells = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        let mut table = Table::new(cells(["case", "moka"]));
+        table.row(cells(["create/first", "pass"]));
+        table.row(cells(["a|b", "n/a"]));
+        table
+    }
+
+    #[test]
+    fn text_is_aligned_without_trailing_space() {
+        assert_eq!(table().text(), "case          moka\ncreate/first  pass\na|b           n/a\n");
+    }
+
+    #[test]
+    fn markdown_escapes_bars() {
+        assert_eq!(
+            table().markdown(),
+            "| case         | moka |\n|--------------|------|\n| create/first | pass |\n| a\\|b         | n/a  |\n"
+        );
+    }
+}
