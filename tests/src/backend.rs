@@ -1,6 +1,7 @@
 //! The one list of backends.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use session_conformance::{Capabilities, Failure, Harness};
@@ -11,13 +12,15 @@ use session_moka::MokaStore;
 #[must_use]
 pub fn backends() -> Vec<Arc<dyn Harness>> {
     vec![
-        Arc::new(Moka), // one line for each backend
+        Arc::new(Moka::default()), // one line for each backend
     ]
 }
 
-/// `session-moka`: in this process.
-#[derive(Debug)]
-struct Moka;
+/// `session-moka`: in this process. The handles on one namespace are clones of one store, as in an application.
+#[derive(Debug, Default)]
+pub struct Moka {
+    stores: Mutex<HashMap<String, MokaStore>>,
+}
 
 #[async_trait]
 impl Harness for Moka {
@@ -26,10 +29,11 @@ impl Harness for Moka {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: false, shared: false }
+        Capabilities { durable: false, shared: true }
     }
 
-    async fn open(&self, _namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
-        Ok(Arc::new(MokaStore::new()))
+    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::new(stores.entry(namespace.to_owned()).or_default().clone()))
     }
 }

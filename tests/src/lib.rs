@@ -5,7 +5,7 @@ mod client;
 mod recording;
 mod secrets;
 
-pub use backend::backends;
+pub use backend::{Moka, backends};
 pub use client::Client;
 pub use recording::RecordingStore;
 pub use secrets::Secrets;

@@ -1,8 +1,8 @@
 //! The shared suite that every session store must pass.
 //!
-//! [`SessionStore`](session_core::SessionStore) is a contract; this crate is the proof that a backend keeps it. It holds
-//! the [cases], each one promise with an id, and what runs them. *Store cases* call the store; *request cases* drive
-//! whole requests through [`SessionManager`](session_core::SessionManager) above it.
+//! [`SessionStore`](session_core::SessionStore) is a contract; this crate is the proof that a backend keeps it. It
+//! holds the [cases], each one promise with an id, and what runs them. *Store cases* call the store; *request
+//! cases* drive whole requests through [`SessionManager`](session_core::SessionManager) above it.
 //!
 //! # Test your backend
 //! Implement [`Harness`], and make it a test with `harness = false`:
@@ -47,17 +47,19 @@
 //!     session_conformance::main(MyBackend)
 //! }
 //! ```
-//! `cargo test --test conformance` then shows each case as a test; `cargo test --test conformance -- update/` runs those
-//! about `update`. A case that needs a [capability](Capabilities) the backend does not have is shown as ignored, with the
-//! reason; so is one that is [waived](Waiver). A waived case that passes is a failure, and so is a backend that cannot be
-//! reached.
+//! `cargo test --test conformance` then shows each case as a test; `cargo test --test conformance -- update/` runs
+//! those about `update`. A case that needs a [capability](Capabilities) the backend does not have is shown as
+//! ignored, with the reason; so is one that is [waived](Waiver). A waived case that passes is a failure, and so is
+//! a backend that cannot be reached.
 //!
-//! Cases run at the same time, each in a namespace of its own, with a clock that stands in the year 2100: a backend that
-//! reads a clock of its own is found out. [`run`] does the same from a program, for a [`Report`] of several backends.
+//! Cases run at the same time, each in a namespace of its own, with a clock that stands in the year 2100: a backend
+//! that reads a clock of its own is found out. [`run`] does the same from a program, for a [`Report`] of several
+//! backends.
 //!
 //! # The suite is tested, too
 //! Beside each case stand the [faults](Fault) it catches. This crate's own tests seed each fault in turn above the
-//! [`ReferenceStore`], and check that exactly the cases that name it fail. A new case comes with a fault that it catches.
+//! [`ReferenceStore`], and check that exactly the cases that name it fail. A new case comes with a fault that it
+//! catches.
 
 mod build;
 mod case;

@@ -10,8 +10,8 @@ use session_core::{
     Touched, Updated, UserId, Version,
 };
 
-/// The contract, executable: one map under one lock. What the suite is tested against, and what to read when the prose of
-/// [`SessionStore`] leaves a question. Not for production: every operation visits every session.
+/// The contract, executable: one map under one lock. What the suite is tested against, and what to read when the prose
+/// of [`SessionStore`] leaves a question. Not for production: every operation visits every session.
 #[derive(Debug, Default)]
 pub struct ReferenceStore {
     records: Mutex<HashMap<SessionId, Record>>,

@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
-use session_core::{
-    Admission, Admitted, AtLimit, Record, SessionId, SessionLimit, StoreError, StoreErrorKind, Timestamp, UserId,
-};
+use session_core::{Admission, Admitted, Occupant, Record, SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
 
 use crate::entry::Entry;
 use crate::stripe::Stripe;
@@ -183,7 +181,12 @@ impl Inner {
         if let (Some(limit), Some(user)) = (limit, record.user()) {
             let mut others = home.of_user(user, self.tag(Some(user))).map_err(in_moka)?;
             others.retain(|other| !other.is_expired(now) && replaces.is_none_or(|replaces| replaces.id != other.id));
-            match make_room(others, limit) {
+            let others = others.iter().map(|other| Occupant {
+                id: other.id,
+                created_at: other.created_at,
+                last_seen: other.last_seen,
+            });
+            match limit.make_room(others.collect()) {
                 Some(leaving) => evicted = leaving,
                 None => return Ok(Some(Admitted::LimitReached)),
             }
@@ -271,18 +274,6 @@ pub(crate) fn in_moka(error: StoreError) -> StoreError {
 
 fn failed(kind: StoreErrorKind, detail: &'static str) -> StoreError {
     in_moka(StoreError::new(kind, "create", detail))
-}
-
-/// Which of the user's other live sessions must go so that one more fits; `None` if the limit says to reject it.
-fn make_room(mut others: Vec<Record>, limit: SessionLimit) -> Option<Vec<SessionId>> {
-    let excess = (others.len() + 1).saturating_sub(limit.max.get() as usize);
-    match limit.at_limit {
-        AtLimit::Reject if excess > 0 => return None,
-        AtLimit::Reject => {}
-        AtLimit::EvictOldest => others.sort_by_key(|other| (other.created_at, other.id)),
-        AtLimit::EvictLeastRecent => others.sort_by_key(|other| (other.last_seen, other.id)),
-    }
-    Some(others.iter().take(excess).map(|other| other.id).collect())
 }
 
 fn weight(_: &SessionId, busy: &Arc<Mutex<Record>>) -> u32 {

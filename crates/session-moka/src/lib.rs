@@ -16,7 +16,7 @@
 //!   without [`max_sessions`](MokaStoreBuilder::max_sessions) the store grows, with it a session that finds no room is
 //!   refused.
 //! - **Atomic.** Every operation, including a login that ends another session and evicts a third, is one step under locks
-//!   that are held for microseconds. No operation waits for I/O or for a task: none is pending more than once.
+//!   that are held for microseconds. Every future is ready at its first poll.
 //! - **Small.** Sessions are kept encoded, each in about 100 bytes more than its encoding. The busiest ones are kept decoded
 //!   too, in a `moka` cache of 32 MiB.
 //! - **Tidy.** A thread of the store frees sessions 5 to 15 seconds after their deadline, without any call. It ends when the

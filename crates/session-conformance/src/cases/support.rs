@@ -151,8 +151,8 @@ fn difference(actual: &Record, expected: &Record) -> Result<Option<&'static str>
     Ok(same.into_iter().find(|(_, same)| !same).map(|(field, _)| field))
 }
 
-/// Runs `task(0)` to `task(n - 1)` at once, each in a task of its own that waits for all others to be ready. The results
-/// in the order of the tasks.
+/// Runs `task(0)` to `task(n - 1)` at once, each in a task of its own that waits for all others to be ready. Returns
+/// the results in the order of the tasks.
 pub(super) async fn together<T, F>(n: usize, task: impl Fn(usize) -> F) -> Result<Vec<T>, Failure>
 where
     T: Send + 'static,

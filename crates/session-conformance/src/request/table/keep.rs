@@ -26,7 +26,7 @@ cases! {
     ] => limits::expired_ones_do_not_count;
     /// Sessions that a tightened policy ended do not count towards the limit.
     "request/dead-by-policy-do-not-count" [] catches [
-        LimitForgetsLogout, RejectStores, request PolicyNotTightened,
+        RejectStores, LimitForgetsLogout, request PolicyNotTightened,
     ] => limits::dead_by_policy_does_not_count;
     /// After 16 simultaneous logins, as many sessions live as the limit allows.
     "request/limit-holds-under-simultaneous-logins" [] catches [
