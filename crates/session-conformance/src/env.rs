@@ -89,7 +89,8 @@ impl Env {
         Ok(opened)
     }
 
-    /// Another handle on the same sessions, as another node has it. The case must need [`Shared`](crate::Need::Shared).
+    /// Another handle on the same sessions, as another node has it. The case must need
+    /// [`Shared`](crate::Need::Shared).
     ///
     /// # Errors
     /// If it cannot be opened.
@@ -101,8 +102,8 @@ impl Env {
         self.open(&self.inner.namespace).await
     }
 
-    /// Gives up the handle of [`store`](Self::store), as a process that ends does. The next use opens a new one. The case
-    /// must need [`Durable`](crate::Need::Durable).
+    /// Gives up the handle of [`store`](Self::store), as a process that ends does. The next use opens a new one. The
+    /// case must need [`Durable`](crate::Need::Durable).
     pub async fn close(&self) {
         *self.inner.store.lock().await = None;
     }
@@ -155,7 +156,8 @@ impl fmt::Debug for Env {
     }
 }
 
-/// A name nobody used before, of `[a-z0-9_]` and at most 36 characters, that tells the case to whoever looks into the store.
+/// A name nobody used before, of `[a-z0-9_]` and at most 36 characters, that tells the case to whoever looks into the
+/// store.
 fn namespace(case: &str) -> Result<String, Failure> {
     let mut random = [0; 8];
     OsEntropy.fill(&mut random)?;

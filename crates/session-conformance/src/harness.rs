@@ -25,11 +25,12 @@ pub trait Harness: fmt::Debug + Send + Sync + 'static {
         &[]
     }
 
-    /// Opens the store in `namespace`: a key prefix, a schema, a new cache. No two namespaces see each other's sessions.
+    /// Opens the store in `namespace`: a key prefix, a schema, a new cache. No two namespaces see each other's
+    /// sessions.
     ///
-    /// A [`shared`](Capabilities::shared) backend is asked for one namespace several times: the handles are nodes of one
-    /// service, and see the same sessions. A [`durable`](Capabilities::durable) one is asked again after all handles were
-    /// dropped, and has the sessions still. Of any other, each namespace is asked for once.
+    /// A [`shared`](Capabilities::shared) backend is asked for one namespace several times: the handles are nodes of
+    /// one service, and see the same sessions. A [`durable`](Capabilities::durable) one is asked again after all
+    /// handles were dropped, and has the sessions still. Of any other, each namespace is asked for once.
     ///
     /// `namespace` matches `[a-z][a-z0-9_]{0,39}`, and is used for one case of one run only. The suite removes nothing.
     ///

@@ -26,7 +26,7 @@ use crate::record::{Record, SessionSummary, Version};
 ///    **every method is safe to repeat**, with the same arguments, and then answers as the first time.
 /// 6. Dropping the future at any await leaves the state before the call or the state after it.
 /// 7. `last_seen` never moves backwards, whatever overtakes what.
-/// 8. The user of an id never changes: login creates a new id.
+/// 8. The user of an id never changes: login creates a new id. It lies in the user's [shard](UserId::shard).
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// A short name, for errors and reports: `moka`, `redis`, `postgres`.

@@ -2,8 +2,9 @@
 //!
 //! `cargo run --release -p session-moka --example memory -- --sessions 1000000`
 //!
-//! Stores many sessions, each with a user of its own and 236 bytes of data, waits until they have expired and the store has
-//! freed them, and stores as many again: if the memory had not been freed, the process would be twice as large.
+//! Stores many sessions, each with a user of its own and 236 bytes of data, waits until they have expired and the
+//! store has freed them, and stores as many again: if the memory had not been freed, the process would be twice as
+//! large.
 
 use std::error::Error;
 use std::time::{Duration, Instant};

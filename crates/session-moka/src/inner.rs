@@ -20,8 +20,8 @@ pub(crate) const NAME: &str = "moka";
 /// Kept locked while a session is decoded (0.5 µs each) or moved, never across an await.
 const STRIPES: usize = 1024;
 
-/// How long after its deadline a session may be freed. The deadline is compared with a clock that can be set, this with one
-/// that cannot: the slack is for the steps by which the former is adjusted.
+/// How long after its deadline a session may be freed. The deadline is compared with a clock that can be set, this
+/// with one that cannot: the slack is for the steps by which the former is adjusted.
 const SLACK: Duration = Duration::from_secs(5);
 
 /// What decoded sessions may occupy, in bytes.
@@ -30,8 +30,9 @@ const HOT_BYTES: u64 = 32 << 20;
 /// What a decoded session occupies beside its data, with its place in the cache, in bytes.
 const HOT_OVERHEAD: usize = 1400;
 
-// Why two structures. Measured with 1 000 000 sessions of 236 bytes of data in 3 values (425 bytes encoded), each of its own
-// user; 2 cores, glibc; resident bytes per session, and the time of one load, among 1000 sessions and among all:
+// Why two structures. Measured with 1 000 000 sessions of 236 bytes of data in 3 values (425 bytes encoded), each of
+// its own user; 2 cores, glibc; resident bytes per session, and the time of one load, among 1000 sessions and among
+// all:
 //
 //   moka of Arc<Record>, no index by user                     1617 B    0.24 µs    2.8 µs
 //   moka of encoded records, no index by user                  785 B    0.70 µs    3.0 µs
@@ -39,13 +40,13 @@ const HOT_OVERHEAD: usize = 1400;
 //   ordered map of encoded records, which is its own index     525 B    0.62 µs    2.4 µs
 //   the same, and moka for the busy ones: this                 556 B    0.25 µs    2.7 µs
 //
-// Each entry of moka costs 350 bytes, which is well spent on a session that is read all the time. So moka is what it was made
-// to be, a bounded cache that may forget, and the truth is in a table: there a quota, a limit, expiry and an index by user
-// are exact without a listener that runs on somebody's thread, under somebody's lock.
+// Each entry of moka costs 350 bytes, which is well spent on a session that is read all the time. So moka is what it
+// was made to be, a bounded cache that may forget, and the truth is in a table: there a quota, a limit, expiry and an
+// index by user are exact without a listener that runs on somebody's thread, under somebody's lock.
 //
-// Every change of a session, in both structures, happens under the lock of its stripe. So what the cache holds equals what
-// the table holds whenever that lock is free, and a load that finds its session in the cache needs no stripe. A load that
-// took its copy just before a change answers as if it had come before.
+// Every change of a session, in both structures, happens under the lock of its stripe. So what the cache holds equals
+// what the table holds whenever that lock is free, and a load that finds its session in the cache needs no stripe. A
+// load that took its copy just before a change answers as if it had come before.
 pub(crate) struct Inner {
     stripes: Box<[Mutex<Stripe>]>,
     /// Busy sessions, decoded. A cache: what it forgets is in the stripe.
@@ -142,8 +143,8 @@ impl Inner {
         u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 
-    /// From when on a session with this deadline may be freed: not before it has lived its time as counted from the call
-    /// that writes it, by whatever clock `now` was read from.
+    /// From when on a session with this deadline may be freed: not before it has lived its time as counted from the
+    /// call that writes it, by whatever clock `now` was read from.
     pub(crate) fn free_at(&self, deadline: Timestamp, now: Timestamp) -> u32 {
         let lives = (self.started.elapsed() + deadline.since(now) + SLACK).as_secs();
         u32::try_from(lives.saturating_add(1)).unwrap_or(u32::MAX)

@@ -10,17 +10,19 @@
 //! # let _ = sessions;
 //! ```
 //!
-//! For one server process, for development and for tests: sessions end with the process, and no other process sees them.
+//! For one server process, for development and for tests: sessions end with the process, and no other process sees
+//! them.
 //!
-//! - **Authoritative.** A session stays until it is deleted or its deadline has passed. Nothing is evicted to save memory:
-//!   without [`max_sessions`](MokaStoreBuilder::max_sessions) the store grows, with it a session that finds no room is
-//!   refused.
-//! - **Atomic.** Every operation, including a login that ends another session and evicts a third, is one step under locks
-//!   that are held for microseconds. Every future is ready at its first poll.
-//! - **Small.** Sessions are kept encoded, each in about 100 bytes more than its encoding. The busiest ones are kept decoded
-//!   too, in a `moka` cache of 32 MiB.
-//! - **Tidy.** A thread of the store frees sessions 5 to 15 seconds after their deadline, without any call. It ends when the
-//!   last handle is dropped. It never decides whether a session is alive: core does that, at the deadline.
+//! - **Authoritative.** A session stays until it is deleted or its deadline has passed. Nothing is evicted to save
+//!   memory: without [`max_sessions`](MokaStoreBuilder::max_sessions) the store grows, with it a session that finds
+//!   no room is refused.
+//! - **Atomic.** Every operation, including a login that ends another session and evicts a third, is one step under
+//!   locks that are held for microseconds. Every future is ready at its first poll.
+//! - **Small.** Sessions are kept encoded, each in about 100 bytes more than its encoding. The busiest ones are kept
+//!   decoded too, in a `moka` cache of 32 MiB.
+//! - **Tidy.** A thread of the store frees sessions some 5 to 15 seconds after their deadline, without any call. It
+//!   ends when the last handle is dropped. It never decides whether a session is alive: core does that, at the
+//!   deadline.
 
 mod entry;
 mod inner;

@@ -13,7 +13,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// In how many ticks it visits all stripes: a pass over a million sessions takes about 20 ms of one core.
 const TICKS_PER_PASS: usize = 8;
 
-/// Sweeps `store` until it is dropped. The sending half of `stopped` must be dropped with it: that ends the thread at once.
+/// Sweeps `store` until it is dropped. The sending half of `stopped` must be dropped with it: that ends the thread at
+/// once.
 ///
 /// # Panics
 /// If the operating system refuses a thread.

@@ -1,7 +1,7 @@
 //! [`Faulty`]: a store with one broken rule.
 //!
 //! It does what the contract says, one call at a time, with nothing but `load`, an unlimited `create`, `delete` and
-//! `list_by_user` of the store it wraps, and errs in one place. A fault that is about atomicity gives up its turn there.
+//! `list_by_user` of the store it wraps, and errs in one place. A fault about atomicity gives up its turn there.
 
 mod create;
 mod list;
