@@ -141,9 +141,7 @@ async fn the_report_is_a_table() {
     assert!(!report.has_failed());
     report.add("other", &run(Arc::new(Plain::default()), &[&FAILS, &OPENS], Options::default()).await);
     assert!(report.has_failed());
-    let row = |id: &str, needs: Value, results: Value| {
-        json!({ "id": id, "summary": "A case.", "needs": needs, "results": results })
-    };
+    let row = |id: &str, needs: Value, results: Value| json!({ "id": id, "summary": "A case.", "needs": needs, "results": results });
     let expected = json!({
         "backends": ["plain", "other"],
         "cases": [
