@@ -73,7 +73,7 @@ static FAILS: Case = case!("test/fails", [], fails);
 static NEEDS: Case = case!("test/needs", [Shared], opens);
 
 async fn results(harness: Plain, cases: &[&'static Case]) -> Vec<String> {
-    let options = Options { timeout: Duration::from_millis(200), ..Options::default() };
+    let options = Options { timeout: Duration::from_secs(5), ..Options::default() };
     let reports = run(Arc::new(harness), cases, options).await;
     reports.iter().map(|report| format!("{} {}", report.id, report.result)).collect()
 }
@@ -83,7 +83,7 @@ async fn one_case_does_not_disturb_the_others() {
     let results = results(Plain::default(), &[&PANICS, &HANGS, &FAILS, &OPENS]).await;
     let expected = [
         "test/panics fail: panicked: on purpose",
-        "test/hangs fail: was not finished after 200ms",
+        "test/hangs fail: was not finished after 5s",
         "test/fails fail: expected a, got b",
         "test/opens pass",
     ];
@@ -132,6 +132,10 @@ async fn each_run_has_a_namespace_of_its_own() {
     }
 }
 
+fn row(id: &str, needs: Value, results: Value) -> Value {
+    json!({ "id": id, "summary": "A case.", "needs": needs, "results": results })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_report_is_a_table() {
     let mut report = Report::default();
@@ -141,7 +145,6 @@ async fn the_report_is_a_table() {
     assert!(!report.has_failed());
     report.add("other", &run(Arc::new(Plain::default()), &[&FAILS, &OPENS], Options::default()).await);
     assert!(report.has_failed());
-    let row = |id: &str, needs: Value, results: Value| json!({ "id": id, "summary": "A case.", "needs": needs, "results": results });
     let expected = json!({
         "backends": ["plain", "other"],
         "cases": [
