@@ -23,7 +23,9 @@ use crate::record::{Record, SessionSummary, Version};
 ///    absent. `load` does not judge, and the deletions delete what is there.
 /// 4. Expected outcomes are `Ok` values. [`StoreError`] means that the store failed, and says nothing about the session.
 /// 5. A write may have been applied although its caller got an error, and clients of databases repeat commands:
-///    **every method is safe to repeat**, with the same arguments, and then answers as the first time.
+///    **every method is safe to repeat** with the same arguments: that has no further effect. A repeated `create` or
+///    `update` answers as the first time (evictions need not be reported again), a repeated deletion that there is
+///    nothing to delete.
 /// 6. Dropping the future at any await leaves the state before the call or the state after it.
 /// 7. `last_seen` never moves backwards, whatever overtakes what.
 /// 8. The user of an id never changes: login creates a new id. It lies in the user's [shard](UserId::shard).
