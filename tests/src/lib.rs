@@ -1,11 +1,13 @@
-//! The one list of backends, and what tests across crates need.
+//! The one list of backends, the servers they run on, and what tests across crates need.
 
 mod backend;
 mod client;
+pub mod proxy;
 mod recording;
 mod secrets;
+pub mod servers;
 
-pub use backend::{Moka, backends};
+pub use backend::{Moka, Postgres, Redis, RedisCluster, RedisSentinel, backends};
 pub use client::Client;
 pub use recording::RecordingStore;
 pub use secrets::Secrets;

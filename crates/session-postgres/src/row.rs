@@ -1,0 +1,66 @@
+//! Between records and rows.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use session_core::{Record, SessionId, StoreError, StoreErrorKind, Timestamp, UserId, Version};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{Postgres, Row as _};
+
+use crate::error::store_error;
+
+pub(crate) type Statement = Query<'static, Postgres, PgArguments>;
+
+/// Binds the columns that `create_session` and `update_session` begin with.
+pub(crate) fn bind_times(statement: Statement, record: &Record) -> Statement {
+    let deadline = record.created_at + record.lifetime.absolute;
+    statement
+        .bind(record.created_at.as_millis())
+        .bind(record.last_seen.as_millis())
+        .bind(millis(record.lifetime.idle))
+        .bind(deadline.as_millis())
+        .bind(record.deadline().as_millis())
+}
+
+/// The current time as statements compare it. Before 1970 is 1970, so that `now - idle_ms` cannot overflow.
+pub(crate) fn time(now: Timestamp) -> i64 {
+    now.as_millis().max(0)
+}
+
+pub(crate) fn version(version: Version) -> [u8; 16] {
+    (u128::from(version.number) << 64 | u128::from(version.nonce)).to_be_bytes()
+}
+
+pub(crate) fn user(user: Option<&UserId>) -> Option<&[u8]> {
+    user.map(|user| user.as_str().as_bytes())
+}
+
+/// The record in a row of `record, last_seen`.
+pub(crate) fn record(row: &PgRow) -> Result<Record, StoreError> {
+    let stored: Vec<u8> = column(row, 0)?;
+    let mut record = Record::decode(&Bytes::from(stored)).map_err(|error| error.in_backend(crate::NAME))?;
+    record.last_seen = Timestamp::from_millis(column(row, 1)?);
+    Ok(record)
+}
+
+pub(crate) fn id(stored: &[u8]) -> Result<SessionId, StoreError> {
+    let bytes = stored.try_into().map_err(|_| store_error(StoreErrorKind::Corrupt, "decode", "an id is damaged"))?;
+    Ok(SessionId::from_bytes(bytes))
+}
+
+pub(crate) fn column<'r, T>(row: &'r PgRow, index: usize) -> Result<T, StoreError>
+where
+    T: sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>,
+{
+    row.try_get(index).map_err(|_| unexpected())
+}
+
+/// A reply of another shape than our statements have.
+pub(crate) fn unexpected() -> StoreError {
+    store_error(StoreErrorKind::Other, "decode", "the schema answers something unexpected; is it ours?")
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

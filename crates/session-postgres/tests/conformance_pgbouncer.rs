@@ -1,0 +1,10 @@
+//! The shared suite through PgBouncer in transaction mode.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    support::harness::main(session_postgres::Pooler::Transaction)
+}

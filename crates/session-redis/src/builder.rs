@@ -1,0 +1,183 @@
+//! How a store is opened: [`RedisStoreBuilder`].
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session_core::StoreError;
+use tokio::sync::Mutex;
+
+use crate::connection::Link;
+use crate::engine::Engine;
+use crate::key::Keys;
+use crate::store::RedisStore;
+use crate::url::Topology;
+
+/// The longest time limit of an operation.
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why a store could not be opened. Never quotes the URL, which may have a password in it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL is not understood.
+    #[error(
+        "the URL is not understood; expected redis://[user:password@]host[:port][/db], \
+         redis+sentinel://[user:password@]host[:port],…/service[?db=…&sentinel_user=…&sentinel_password=…], \
+         or redis+cluster://[user:password@]host[:port],…"
+    )]
+    Url,
+    /// The URL asks for TLS, and that is not possible.
+    #[error(
+        "no TLS: enable the feature `tls-rustls`, and install a rustls CryptoProvider as the default of the process \
+         before the store is opened"
+    )]
+    Tls,
+    /// The key prefix is not allowed.
+    #[error("a key prefix must have 1 to 64 characters of visible ASCII, without braces")]
+    KeyPrefix,
+    /// The time limit is not allowed.
+    #[error("the time limit of an operation must be more than zero and at most a minute")]
+    OperationTimeout,
+    /// There is no tokio runtime to connect in.
+    #[error("the store must be opened inside a tokio runtime")]
+    NoRuntime,
+    /// The server cannot be reached.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
+
+/// Settings of a [`RedisStore`], from [`RedisStore::builder`].
+///
+/// ```no_run
+/// # async fn open() -> Result<(), session_redis::ConnectError> {
+/// use std::num::NonZeroU32;
+/// use std::time::Duration;
+/// use session_redis::RedisStore;
+///
+/// let store = RedisStore::builder("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster")
+///     .key_prefix("shop")
+///     .operation_timeout(Duration::from_millis(500))
+///     .wait_for_replicas(NonZeroU32::MIN)
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct RedisStoreBuilder {
+    url: String,
+    key_prefix: String,
+    operation_timeout: Duration,
+    wait_for_replicas: Option<NonZeroU32>,
+}
+
+impl fmt::Debug for RedisStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStoreBuilder")
+            .field("key_prefix", &self.key_prefix)
+            .field("operation_timeout", &self.operation_timeout)
+            .field("wait_for_replicas", &self.wait_for_replicas)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RedisStore {
+    /// Connects to the servers of `url` with the default settings: [`builder`](Self::builder), then
+    /// [`connect`](RedisStoreBuilder::connect).
+    ///
+    /// # Errors
+    /// As [`RedisStoreBuilder::connect`].
+    pub async fn connect(url: &str) -> Result<Self, ConnectError> {
+        Self::builder(url).connect().await
+    }
+
+    /// Settings for a store on the servers of `url`:
+    ///
+    /// | URL | what it names |
+    /// |---|---|
+    /// | `redis://[user:password@]host[:port][/db]` | one server |
+    /// | `unix:///path/to/socket[?db=…&user=…&pass=…]` | one server |
+    /// | `redis+sentinel://[user:password@]host[:port],…/service[?db=…&sentinel_user=…&sentinel_password=…]` | the primary of `service`, found through these sentinels (port 26379). The user and password are those of the primary |
+    /// | `redis+cluster://[user:password@]host[:port],…` | a Cluster, found through these nodes |
+    ///
+    /// With `rediss` instead of `redis`, all connections use TLS and trust the certificate authorities that the operating system
+    /// trusts (feature `tls-rustls`). `valkey` and `valkeys` are other words for `redis` and `rediss`. User, password and
+    /// socket path are percent-encoded.
+    pub fn builder(url: &str) -> RedisStoreBuilder {
+        RedisStoreBuilder {
+            url: url.to_owned(),
+            key_prefix: "session".to_owned(),
+            operation_timeout: Duration::from_secs(1),
+            wait_for_replicas: None,
+        }
+    }
+}
+
+impl RedisStoreBuilder {
+    /// What all keys begin with: 1 to 64 characters of visible ASCII, without braces. Every node of a service must have the
+    /// same one, and no other service on the same server. Default: `session`.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.key_prefix = prefix.into();
+        self
+    }
+
+    /// The time limit of every operation, including all its round trips and the wait for a connection. Should be below the
+    /// store timeout of the policy. At most a minute. Default: 1 second.
+    pub fn operation_timeout(mut self, timeout: Duration) -> Self {
+        self.operation_timeout = timeout;
+        self
+    }
+
+    /// Makes `create`, `update`, `delete` and `delete_by_user` wait until this many replicas (of the shard, in a Cluster)
+    /// have confirmed the write, so that a failover to one of them does not undo an acknowledged logout, login or change.
+    /// Default: none.
+    ///
+    /// If too few confirm within three quarters of the time limit, the operation fails with
+    /// [`StoreErrorKind::Timeout`](session_core::StoreErrorKind::Timeout), although the primary has executed it.
+    ///
+    /// These operations use a connection of their own, one at a time each until the replicas have answered: a process
+    /// makes about as many of them per second as round trips to a replica fit into one. While replicas are missing, they
+    /// fail, and reads and touches go on.
+    pub fn wait_for_replicas(mut self, replicas: NonZeroU32) -> Self {
+        self.wait_for_replicas = Some(replicas);
+        self
+    }
+
+    /// Opens the store, and waits until it is connected. Warns through `tracing` if the server is configured to drop live
+    /// sessions when its memory is full.
+    ///
+    /// # Errors
+    /// If a setting is not allowed, or the servers cannot be reached within the time limit of an operation.
+    pub async fn connect(self) -> Result<RedisStore, ConnectError> {
+        let store = self.connect_lazy()?;
+        store.engine.ready().await?;
+        Ok(store)
+    }
+
+    /// Opens the store without waiting: the application may start while the servers are down. Operations fail until they
+    /// can be reached. The tokio runtime this is called in must live as long as the store.
+    ///
+    /// # Errors
+    /// If a setting is not allowed.
+    pub fn connect_lazy(self) -> Result<RedisStore, ConnectError> {
+        let keys = Keys::new(&self.key_prefix).ok_or(ConnectError::KeyPrefix)?;
+        let timeout = self.operation_timeout;
+        if timeout.is_zero() || timeout > MAX_TIMEOUT {
+            return Err(ConnectError::OperationTimeout);
+        }
+        let topology = Topology::parse(&self.url)?;
+        tokio::runtime::Handle::try_current().map_err(|_| ConnectError::NoRuntime)?;
+        let engine = Engine {
+            keys,
+            timeout,
+            cluster: matches!(topology, Topology::Cluster(_)),
+            waiting: self.wait_for_replicas.map(|count| (Link::open(topology.clone(), timeout, false), count)),
+            link: Link::open(topology, timeout, true),
+            turns: std::array::from_fn(|_| Mutex::new(())),
+        };
+        Ok(RedisStore { engine: Arc::new(engine) })
+    }
+}

@@ -1,0 +1,122 @@
+//! `create`: a new session, in exchange for another, under a limit.
+
+use session_core::{Admission, Admitted, Record, Replaces, SessionId, StoreError, Timestamp, UserId, Version};
+
+use crate::answer::{Answer, Seen, not_understood};
+use crate::engine::{ATTEMPTS, Engine, ambiguous, contended, millis, pause, text, version};
+use crate::{key, script};
+
+const OPERATION: &str = "create";
+
+impl Engine {
+    /// `create` where one script can do it all: one round trip; two at the limit, because the victims' keys have to be
+    /// named, and more only if others log the same user in meanwhile.
+    pub(crate) async fn admit(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
+        let Admission { record, replaces, limit } = admission;
+        let mut keys = self.pair(&record.id, record.user());
+        let mut args = vec![key::pack(record)?, millis(now), text(&record.id)];
+        // What does not apply is named by the key of the new session: every name has to be in the same slot.
+        let absent = || self.keys.session(&record.id);
+        match replaces {
+            Some(old) => {
+                keys.extend([self.keys.session(&old.id), old.user.map_or_else(absent, |user| self.keys.index(user))]);
+                args.extend([text(&old.id), version(old.version)]);
+            }
+            None => {
+                keys.extend([absent(), absent()]);
+                args.extend([Vec::new(), Vec::new()]);
+            }
+        }
+        args.push(limit.map_or(0, |limit| limit.max.get()).to_string().into_bytes());
+
+        let (mut seen, mut victims) = (Seen::default(), Vec::new());
+        let mut turn = None;
+        for attempt in 0..ATTEMPTS {
+            seen.put_first(&victims);
+            let (mut keys, mut args) = (keys.clone(), args.clone());
+            args.push(victims.len().to_string().into_bytes());
+            for (id, entry) in &seen.0 {
+                keys.push(self.keys.session(id));
+                args.extend([text(id), entry.to_vec()]);
+            }
+            let answer = self.write(OPERATION, record.id.shard(), &script::CREATE, keys, args).await?;
+            match answer.word() {
+                "created" => return Ok(Admitted::Created { evicted: victims }),
+                "occupied" => return Ok(Admitted::Occupied),
+                "replaced absent" => return Ok(Admitted::ReplacedAbsent),
+                "replaced changed" => return Ok(Admitted::ReplacedChanged),
+                "full" => {}
+                _ => return Err(not_understood(OPERATION)),
+            }
+            let (Some(limit), Some(now_seen)) = (limit, Seen::parse(answer.rest())) else {
+                return Err(not_understood(OPERATION));
+            };
+            match limit.make_room(now_seen.occupants()) {
+                Some(chosen) => victims = chosen,
+                // The second answer is certain: the script has looked whether the sessions are there.
+                None if now_seen == seen => return Ok(Admitted::LimitReached),
+                None => victims.clear(),
+            }
+            seen = now_seen;
+            if attempt > 0 && turn.is_none() {
+                turn = Some(self.turn(record.id.shard()).await);
+            }
+            pause(attempt).await;
+        }
+        Err(contended(OPERATION))
+    }
+
+    /// `create` in a Cluster, in exchange for a session in another slot: looks, creates, then deletes the other one if it
+    /// has not changed, else takes the new one back. Three round trips.
+    ///
+    /// A process that dies in between leaves both sessions: the old one as it was, and a new one whose token nobody has.
+    pub(crate) async fn exchange(
+        &self,
+        admission: Admission<'_>,
+        replaces: Replaces<'_>,
+        now: Timestamp,
+    ) -> Result<Admitted, StoreError> {
+        let record = admission.record;
+        let live = |stored: Option<Record>| stored.filter(|stored| !stored.is_expired(now));
+        let refusal = match live(self.get(OPERATION, &replaces.id).await?) {
+            Some(old) if old.version == replaces.version => None,
+            Some(_) => Some(Admitted::ReplacedChanged),
+            None => Some(Admitted::ReplacedAbsent),
+        };
+        if let Some(refusal) = refusal {
+            // Unless this call is a repetition.
+            return Ok(match live(self.get(OPERATION, &record.id).await?) {
+                Some(stored) if stored.version == record.version => Admitted::Created { evicted: Vec::new() },
+                Some(_) => Admitted::Occupied,
+                None => refusal,
+            });
+        }
+        let created = self.admit(Admission { replaces: None, ..admission }, now).await?;
+        if !matches!(created, Admitted::Created { .. }) {
+            return Ok(created);
+        }
+        let losses = self.losses();
+        let refusal = match self.retire(&replaces.id, replaces.user, replaces.version, now).await?.word() {
+            "deleted" => return Ok(created),
+            // Deleted by the first of two executions, or by somebody else.
+            "absent" if self.losses() != losses => return Err(ambiguous(OPERATION)),
+            "absent" => Admitted::ReplacedAbsent,
+            "changed" => Admitted::ReplacedChanged,
+            _ => return Err(not_understood(OPERATION)),
+        };
+        self.retire(&record.id, record.user(), record.version, now).await?;
+        Ok(refusal)
+    }
+
+    /// Deletes a session if it has this version.
+    async fn retire(
+        &self,
+        id: &SessionId,
+        user: Option<&UserId>,
+        of: Version,
+        now: Timestamp,
+    ) -> Result<Answer, StoreError> {
+        let args = vec![version(of), millis(now), text(id)];
+        self.write(OPERATION, id.shard(), &script::RETIRE, self.pair(id, user), args).await
+    }
+}

@@ -1,0 +1,149 @@
+//! What is stored: the names of the keys, and the form of the values.
+
+use bytes::Bytes;
+use session_core::{Record, SessionId, StoreError, StoreErrorKind, UserId};
+
+/// The longest key prefix, in bytes.
+pub(crate) const MAX_PREFIX: usize = 64;
+
+/// Names keys. What belongs to one shard has one hash tag, and so is in one slot of a Cluster:
+///
+/// * `{prefix:shard}:s:id`: a session;
+/// * `{prefix:shard}:u:user`: the index of a user, ids and what the session limit needs to know of each;
+/// * `{prefix:shard}:w`: written only so that `WAIT` has a write to wait for.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// `None` if `prefix` is empty, too long, or has other characters than visible ASCII without braces. A brace would
+    /// move the hash tag.
+    pub(crate) fn new(prefix: &str) -> Option<Self> {
+        let valid = (1..=MAX_PREFIX).contains(&prefix.len())
+            && prefix.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'{' && byte != b'}');
+        valid.then(|| Self { prefix: prefix.to_owned() })
+    }
+
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub(crate) fn session(&self, id: &SessionId) -> Vec<u8> {
+        self.session_named(id.shard(), &id.to_string())
+    }
+
+    /// The key of the session whose id has this text.
+    pub(crate) fn session_named(&self, shard: u16, id: &str) -> Vec<u8> {
+        format!("{{{}:{shard:04x}}}:s:{id}", self.prefix).into_bytes()
+    }
+
+    pub(crate) fn index(&self, user: &UserId) -> Vec<u8> {
+        format!("{{{}:{:04x}}}:u:{}", self.prefix, user.shard(), user.as_str()).into_bytes()
+    }
+
+    pub(crate) fn fence(&self, shard: u16) -> Vec<u8> {
+        format!("{{{}:{shard:04x}}}:w", self.prefix).into_bytes()
+    }
+}
+
+/// How the value of a session of `user` ends: the user, and the length of the user in two bytes.
+///
+/// The owner is in the record too, but there only core can read it. Two owners never have the same ending, because the
+/// lengths are compared before the users are.
+pub(crate) fn ending(user: Option<&UserId>) -> Vec<u8> {
+    let user = user.map_or("", UserId::as_str);
+    // A user has at most 256 bytes.
+    let length = u16::try_from(user.len()).unwrap_or(u16::MAX);
+    [user.as_bytes(), &length.to_be_bytes()].concat()
+}
+
+/// The value of a session: the record as core encodes it, then [`ending`].
+pub(crate) fn pack(record: &Record) -> Result<Vec<u8>, StoreError> {
+    Ok([&record.encode()?[..], &ending(record.user())].concat())
+}
+
+/// Reads what [`pack`] wrote.
+pub(crate) fn unpack(value: Vec<u8>) -> Result<Record, StoreError> {
+    let value = Bytes::from(value);
+    let length = value.last_chunk().map(|length| usize::from(u16::from_be_bytes(*length)));
+    let record = length.and_then(|length| value.len().checked_sub(length + 2));
+    let Some(record) = record else {
+        return Err(StoreError::new(StoreErrorKind::Corrupt, "decode", "the value is truncated"));
+    };
+    Record::decode(&value.slice(..record))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use session_core::OsEntropy;
+
+    use super::*;
+
+    fn text(key: &[u8]) -> &str {
+        std::str::from_utf8(key).unwrap()
+    }
+
+    /// The part of a key that Redis Cluster hashes: between the first `{` and the next `}`.
+    fn hash_tag(key: &[u8]) -> &str {
+        let key = text(key);
+        let start = key.find('{').unwrap() + 1;
+        &key[start..start + key[start..].find('}').unwrap()]
+    }
+
+    #[test]
+    fn everything_of_a_user_is_in_one_slot_whatever_the_user_is_called() {
+        let keys = Keys::new("shop").unwrap();
+        for name in ["alice", "{}", "}{", "a}b{c", "\0", ":s:", "ü%7d"] {
+            let user = UserId::new(name).unwrap();
+            let id = SessionId::generate(Some(&user), &OsEntropy).unwrap();
+            let tag = format!("shop:{:04x}", user.shard());
+            assert_eq!(hash_tag(&keys.session(&id)), tag);
+            assert_eq!(hash_tag(&keys.index(&user)), tag);
+            assert_eq!(hash_tag(&keys.fence(user.shard())), tag);
+        }
+    }
+
+    #[test]
+    fn keys_read_as_documented() {
+        let keys = Keys::new("shop").unwrap();
+        let id = SessionId::from_bytes([0x0a; 16]);
+        assert_eq!(text(&keys.session(&id)), "{shop:0a0a}:s:CgoKCgoKCgoKCgoKCgoKCg");
+        let user = UserId::new("alice").unwrap();
+        assert_eq!(text(&keys.index(&user)), format!("{{shop:{:04x}}}:u:alice", user.shard()));
+    }
+
+    #[test]
+    fn a_prefix_cannot_move_the_hash_tag() {
+        for bad in ["", "a{b", "a}b", "a b", "a\0b", "ü", &"x".repeat(65)] {
+            assert!(Keys::new(bad).is_none(), "{bad:?} was accepted");
+        }
+        for good in ["s", "my-app:prod", &"x".repeat(64)] {
+            assert!(Keys::new(good).is_some(), "{good:?} was refused");
+        }
+    }
+
+    #[test]
+    fn no_owner_ends_like_another() {
+        let names = ["a", "aa", "\0", "\0\u{1}", "a\0\u{1}", "b\0\u{1}a"];
+        let mut endings = vec![ending(None)];
+        endings.extend(names.iter().map(|name| ending(Some(&UserId::new(*name).unwrap()))));
+        for (i, one) in endings.iter().enumerate() {
+            for (j, other) in endings.iter().enumerate() {
+                // What the script compares: the last bytes of a value, whatever is before them.
+                let value = [b"\0\0\0\0\0\0\0\0", other.as_slice()].concat();
+                assert_eq!(value.ends_with(one), i == j, "{one:?} and {other:?}");
+            }
+        }
+        let longest = UserId::new("x".repeat(UserId::MAX_LEN)).unwrap();
+        assert_eq!(ending(Some(&longest)).len(), UserId::MAX_LEN + 2);
+    }
+
+    #[test]
+    fn a_truncated_value_is_corrupt() {
+        for value in [&b""[..], b"\0", b"\0\0", b"\xff\xff", b"abc\0\x09"] {
+            assert_eq!(unpack(value.to_vec()).unwrap_err().kind(), StoreErrorKind::Corrupt);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The Lua scripts, and how they are called.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use redis::aio::ConnectionLike;
+use redis::{Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value};
+
+/// A script that the server keeps under the SHA-1 of its text.
+pub(crate) struct Script {
+    text: &'static str,
+    sha1: LazyLock<String>,
+}
+
+/// The scripts. `allow-oom`: a session can be ended, and its activity recorded, when the memory of the server is used up.
+macro_rules! scripts {
+    ($($name:ident = $file:literal, $flags:literal;)+) => {$(
+        pub(crate) static $name: Script = {
+            const TEXT: &str = concat!("#!lua", $flags, "\n", include_str!("lua/prelude.lua"), include_str!($file));
+            Script { text: TEXT, sha1: LazyLock::new(|| redis::Script::new(TEXT).get_hash().to_owned()) }
+        };
+    )+};
+}
+
+scripts! {
+    CREATE = "lua/create.lua", "";
+    UPDATE = "lua/update.lua", "";
+    TOUCH = "lua/touch.lua", " flags=allow-oom";
+    DELETE = "lua/delete.lua", " flags=allow-oom";
+    RETIRE = "lua/retire.lua", " flags=allow-oom";
+    LIST = "lua/list.lua", " flags=no-writes";
+    DELETE_BY_USER = "lua/delete_by_user.lua", " flags=allow-oom";
+}
+
+/// Writes one key, so that `WAIT` after it waits for everything before it. Without it, the repetition of a write that was
+/// applied would write nothing, and since Redis 7.2 `WAIT` then has nothing to wait for.
+const FENCE: &str = "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], '', 'PX', 1000)";
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Script(..)")
+    }
+}
+
+/// What is sent to the server in one round trip.
+pub(crate) enum Request {
+    /// `GET` of a key.
+    Get(Vec<u8>),
+    /// A script, with all keys it may use.
+    Call { script: &'static Script, keys: Vec<Vec<u8>>, args: Vec<Vec<u8>> },
+}
+
+/// A write that counts only once replicas have it.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    pub(crate) replicas: u32,
+    pub(crate) millis: u64,
+    pub(crate) fence: Vec<u8>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) value: Value,
+    /// Whether as many replicas as asked for have confirmed it in time.
+    pub(crate) confirmed: bool,
+}
+
+impl Request {
+    /// Sends the request. One round trip; a second one if the server does not know the script yet.
+    pub(crate) async fn send(&self, conn: &mut impl ConnectionLike, wait: Option<&Wait>) -> RedisResult<Reply> {
+        match self.send_once(conn, wait, false).await {
+            // To the same node, which knows it from then on: after a restart, a failover, SCRIPT FLUSH.
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.send_once(conn, wait, true).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn send_once(&self, conn: &mut impl ConnectionLike, wait: Option<&Wait>, text: bool) -> RedisResult<Reply> {
+        let command = self.command(text);
+        let Some(wait) = wait else {
+            return Ok(Reply { value: command.query_async(conn).await?, confirmed: true });
+        };
+        let mut pipeline = Pipeline::with_capacity(3);
+        pipeline.add_command(command);
+        pipeline.cmd("EVAL").arg(FENCE).arg(1).arg(&wait.fence).ignore();
+        pipeline.cmd("WAIT").arg(wait.replicas).arg(wait.millis);
+        let (value, replicas): (Value, u32) = pipeline.query_async(conn).await?;
+        Ok(Reply { value, confirmed: replicas >= wait.replicas })
+    }
+
+    fn command(&self, text: bool) -> Cmd {
+        match self {
+            Self::Get(key) => {
+                let mut command = redis::cmd("GET");
+                command.arg(key);
+                command
+            }
+            Self::Call { script, keys, args } => {
+                let mut command = redis::cmd(if text { "EVAL" } else { "EVALSHA" });
+                command.arg(if text { script.text } else { script.sha1.as_str() });
+                command.arg(keys.len()).arg(keys).arg(args);
+                command
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Request(..)")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use session_core::layout;
+
+    const PRELUDE: &str = include_str!("lua/prelude.lua");
+
+    /// The scripts cannot import core's constants; this fails when core moves a field.
+    #[test]
+    fn the_scripts_and_core_agree_on_the_layout() {
+        assert_eq!(layout::FORMAT, 0);
+        assert_eq!(layout::VERSION, 17..33);
+        assert_eq!(layout::CREATED_AT, 33..41);
+        assert_eq!(layout::LAST_SEEN, 41..49);
+        assert_eq!(layout::IDLE, 49..57);
+        assert_eq!(layout::ABSOLUTE, 57..65);
+        assert_eq!(layout::HEADER, 65);
+        for expected in ["'GETRANGE', key, 0, 64)", "sub(h, 18, 33)", "'>i8', h, 42)", "'>i8i8i8i8', h, 34)"] {
+            assert!(PRELUDE.contains(expected), "the prelude does not have {expected}");
+        }
+    }
+}

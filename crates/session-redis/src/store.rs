@@ -1,0 +1,167 @@
+//! [`RedisStore`]: the contract of `SessionStore`, in terms of scripts.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use session_core::{
+    Admission, Admitted, Deleted, Record, Replaces, SessionId, SessionStore, SessionSummary, StoreError,
+    StoreErrorKind, Timestamp, Touched, Updated, UserId, Version,
+};
+
+use crate::answer::not_understood;
+use crate::engine::{self, Engine, ambiguous, in_backend, millis, text, version};
+use crate::{key, script};
+
+/// Sessions in Redis or Valkey. See the [crate](crate) for what it guarantees, what it costs and how to operate it.
+///
+/// ```no_run
+/// # async fn open() -> Result<(), session_redis::ConnectError> {
+/// use session_redis::RedisStore;
+///
+/// let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct RedisStore {
+    pub(crate) engine: Arc<Engine>,
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Engine { keys, timeout, cluster, waiting, link: _, turns: _ } = &*self.engine;
+        f.debug_struct("RedisStore")
+            .field("key_prefix", &keys.prefix())
+            .field("operation_timeout", timeout)
+            .field("cluster", cluster)
+            .field("wait_for_replicas", &waiting.as_ref().map_or(0, |(_, replicas)| replicas.get()))
+            .finish()
+    }
+}
+
+#[async_trait]
+impl SessionStore for RedisStore {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
+        self.engine.within("load", self.engine.get("load", id)).await
+    }
+
+    async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
+        const OPERATION: &str = "create";
+        let Admission { record, replaces, limit } = admission;
+        check_shard(OPERATION, record)?;
+        let apart = |old: &Replaces<'_>| self.engine.cluster && old.id.shard() != record.id.shard();
+        let Some(Replaces { id, user, version }) = replaces.filter(apart) else {
+            return self.engine.within(OPERATION, self.engine.admit(admission, now)).await;
+        };
+        // In a task of its own: a caller that gives up must not leave both sessions.
+        let (engine, record, user) = (Arc::clone(&self.engine), record.clone(), user.cloned());
+        let exchange = tokio::spawn(async move {
+            let replaces = Replaces { id, user: user.as_ref(), version };
+            let admission = Admission { record: &record, replaces: Some(replaces), limit };
+            engine.within(OPERATION, engine.exchange(admission, replaces, now)).await
+        });
+        let cancelled = |_| StoreError::new(StoreErrorKind::Unavailable, OPERATION, "the runtime is shut down");
+        exchange.await.unwrap_or_else(|error| Err(in_backend(cancelled(error))))
+    }
+
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
+        const OPERATION: &str = "update";
+        check_shard(OPERATION, record)?;
+        let keys = self.engine.pair(&record.id, record.user());
+        let args = vec![key::pack(record)?, millis(now), text(&record.id), version(expected)];
+        self.engine
+            .within(OPERATION, async {
+                let losses = self.engine.losses();
+                let answer = self.engine.write(OPERATION, record.id.shard(), &script::UPDATE, keys, args).await?;
+                match answer.word() {
+                    "applied" => Ok(Updated::Applied),
+                    "absent" => Ok(Updated::Absent),
+                    // Executed, the reply lost, executed again after somebody else's update? Core would apply it twice.
+                    "conflict" if self.engine.losses() != losses => Err(ambiguous(OPERATION)),
+                    "conflict" => Ok(Updated::Conflict),
+                    _ => Err(not_understood(OPERATION)),
+                }
+            })
+            .await
+    }
+
+    async fn touch(
+        &self,
+        id: &SessionId,
+        user: Option<&UserId>,
+        seen: Timestamp,
+        now: Timestamp,
+    ) -> Result<Touched, StoreError> {
+        const OPERATION: &str = "touch";
+        if is_of_another(id, user) {
+            return Ok(Touched::Absent);
+        }
+        let keys = self.engine.pair(id, user);
+        let args = vec![seen.as_millis().to_be_bytes().to_vec(), millis(now), text(id)];
+        let answer = self.engine.within(OPERATION, self.engine.run(OPERATION, &script::TOUCH, keys, args)).await?;
+        match answer.word() {
+            "applied" => Ok(Touched::Applied),
+            "absent" => Ok(Touched::Absent),
+            _ => Err(in_backend(not_understood(OPERATION))),
+        }
+    }
+
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
+        const OPERATION: &str = "delete";
+        if is_of_another(id, user) {
+            return Ok(Deleted::Absent);
+        }
+        let (keys, args) = (self.engine.pair(id, user), vec![key::ending(user), text(id)]);
+        let write = self.engine.write(OPERATION, id.shard(), &script::DELETE, keys, args);
+        match self.engine.within(OPERATION, write).await?.word() {
+            "deleted" => Ok(Deleted::Deleted),
+            "absent" => Ok(Deleted::Absent),
+            _ => Err(in_backend(not_understood(OPERATION))),
+        }
+    }
+
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+        const OPERATION: &str = "list_by_user";
+        let members = self.engine.over_members(OPERATION, user, &script::LIST, None);
+        let mut sessions = Vec::new();
+        for value in self.engine.within(OPERATION, members).await?.into_rest() {
+            if let Some(record) = engine::record(OPERATION, value).map_err(in_backend)?
+                && !record.is_expired(now)
+            {
+                sessions.push(record.summary());
+            }
+        }
+        Ok(sessions)
+    }
+
+    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
+        const OPERATION: &str = "delete_by_user";
+        let keep = Some(keep.map(text).unwrap_or_default());
+        let members = self.engine.over_members(OPERATION, user, &script::DELETE_BY_USER, keep);
+        self.engine.within(OPERATION, members).await?.ids(OPERATION).map_err(in_backend)
+    }
+
+    /// Nothing to do: Redis expires keys.
+    async fn delete_expired(&self, _now: Timestamp, _limit: NonZeroU32) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
+/// Whether the id cannot be one of the user's: all of those are in the user's shard.
+fn is_of_another(id: &SessionId, user: Option<&UserId>) -> bool {
+    user.is_some_and(|user| user.shard() != id.shard())
+}
+
+/// Keys are named after the shard of the id, and the index after that of the user: they must be the same.
+fn check_shard(operation: &'static str, record: &Record) -> Result<(), StoreError> {
+    if is_of_another(&record.id, record.user()) {
+        let detail = "the id is not one that was generated for this user";
+        return Err(in_backend(StoreError::new(StoreErrorKind::Other, operation, detail)));
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! A Cluster of three primaries with a replica each.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::num::NonZeroU32;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session_core::{
+    Admission, Admitted, AtLimit, Deleted, OsEntropy, Record, Replaces, SessionId, SessionStore, Touched, Updated,
+    UserId,
+};
+use session_redis::RedisStore;
+use support::records::{MINUTE, NOW, alone, created, exists, increment, insert, limit, next, record, user};
+use support::{Cluster, eventually};
+
+fn login<'a>(record: &'a Record, visitor: &'a Record) -> Admission<'a> {
+    let replaces = Replaces { id: visitor.id, user: visitor.user(), version: visitor.version };
+    Admission { record, replaces: Some(replaces), limit: None }
+}
+
+/// A visitor whose session is not in the shard of `user`.
+fn visitor(user: &UserId) -> Record {
+    loop {
+        let visitor = record(None, NOW);
+        if visitor.id.shard() != user.shard() {
+            return visitor;
+        }
+    }
+}
+
+/// One Cluster for all these cases: starting one takes seconds. What they do, they do to users and ids of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_keeps_the_contract() {
+    let mut cluster = Cluster::start().await;
+    let store = Arc::new(RedisStore::connect(&cluster.url()).await.unwrap());
+    login_moves_the_session_to_another_slot(&store).await;
+    a_login_that_is_refused_leaves_no_new_session(&store).await;
+    one_of_many_logins_from_one_session_wins(&store).await;
+    a_repeated_login_finishes_what_the_first_began(&store).await;
+    a_login_that_is_given_up_leaves_one_session(&store).await;
+    users_of_all_shards_are_served(&store).await;
+    scripts_may_be_forgotten(&cluster, &store).await;
+    lost_connections_lose_no_increment(&cluster, &store).await;
+    slots_may_move(&cluster, &store).await;
+    for primary in cluster.primaries().await {
+        for (key, ttl) in cluster.servers[primary].keys().await {
+            assert!(ttl > 0, "{} has no time to live", String::from_utf8_lossy(&key));
+        }
+    }
+    a_primary_may_die(&mut cluster, &store).await;
+}
+
+async fn login_moves_the_session_to_another_slot(store: &RedisStore) {
+    let alice = user("alice");
+    let (visitor, new) = (visitor(&alice), record(Some(&alice), NOW));
+    insert(store, &visitor).await;
+    assert_eq!(store.create(login(&new, &visitor), NOW).await.unwrap(), created());
+    assert!(!exists(store, &visitor.id).await && exists(store, &new.id).await);
+    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
+    // And on to another user: the index of the first one follows.
+    let bob = user("bob");
+    let newer = record(Some(&bob), NOW);
+    assert_eq!(store.create(login(&newer, &new), NOW).await.unwrap(), created());
+    assert!(store.list_by_user(&alice, NOW).await.unwrap().is_empty());
+    assert_eq!(store.list_by_user(&bob, NOW).await.unwrap().len(), 1);
+}
+
+async fn a_login_that_is_refused_leaves_no_new_session(store: &RedisStore) {
+    let carol = user("carol");
+    let visitor = visitor(&carol);
+    let new = record(Some(&carol), NOW);
+    assert_eq!(store.create(login(&new, &visitor), NOW).await.unwrap(), Admitted::ReplacedAbsent);
+    insert(store, &visitor).await;
+    let expired = visitor.deadline();
+    assert_eq!(store.create(login(&new, &visitor), expired).await.unwrap(), Admitted::ReplacedAbsent);
+    assert_eq!(store.update(&next(&visitor), visitor.version, NOW).await.unwrap(), Updated::Applied);
+    assert_eq!(store.create(login(&new, &visitor), NOW).await.unwrap(), Admitted::ReplacedChanged);
+    assert!(!exists(store, &new.id).await);
+    let current = store.load(&visitor.id).await.unwrap().unwrap();
+    insert(store, &record(Some(&carol), NOW)).await;
+    let full = Admission { limit: limit(1, AtLimit::Reject), ..login(&new, &current) };
+    assert_eq!(store.create(full, NOW).await.unwrap(), Admitted::LimitReached);
+    assert!(!exists(store, &new.id).await && exists(store, &visitor.id).await);
+    assert_eq!(store.list_by_user(&carol, NOW).await.unwrap().len(), 1);
+}
+
+async fn one_of_many_logins_from_one_session_wins(store: &Arc<RedisStore>) {
+    let dave = user("dave");
+    for _ in 0..10 {
+        let visitor = visitor(&dave);
+        insert(&**store, &visitor).await;
+        let logins = (0..16).map(|_| {
+            let (store, visitor, new) = (Arc::clone(store), visitor.clone(), record(Some(&dave), NOW));
+            tokio::spawn(async move { store.create(login(&new, &visitor), NOW).await.unwrap() })
+        });
+        let mut won = 0;
+        for login in logins.collect::<Vec<_>>() {
+            match login.await.unwrap() {
+                Admitted::Created { .. } => won += 1,
+                Admitted::ReplacedAbsent => {}
+                other @ (Admitted::Occupied | Admitted::LimitReached | Admitted::ReplacedChanged) => {
+                    panic!("{other:?}")
+                }
+            }
+        }
+        assert_eq!(won, 1);
+        assert!(!exists(&**store, &visitor.id).await);
+        assert_eq!(store.delete_by_user(&dave, None).await.unwrap().len(), 1, "the losers took theirs back");
+    }
+}
+
+async fn a_repeated_login_finishes_what_the_first_began(store: &RedisStore) {
+    let erin = user("erin");
+    let (visitor, new) = (visitor(&erin), record(Some(&erin), NOW));
+    insert(store, &visitor).await;
+    // The first died after it had created the new session.
+    insert(store, &new).await;
+    for _ in 0..3 {
+        assert_eq!(store.create(login(&new, &visitor), NOW).await.unwrap(), created());
+        assert!(!exists(store, &visitor.id).await && exists(store, &new.id).await);
+    }
+    let other = Record { version: next(&new).version, ..new.clone() };
+    assert_eq!(store.create(login(&other, &visitor), NOW).await.unwrap(), Admitted::Occupied);
+}
+
+async fn a_login_that_is_given_up_leaves_one_session(store: &RedisStore) {
+    let frank = user("frank");
+    for micros in (0..4000).step_by(100) {
+        let (visitor, new) = (visitor(&frank), record(Some(&frank), NOW));
+        insert(store, &visitor).await;
+        let _ = tokio::time::timeout(Duration::from_micros(micros), store.create(login(&new, &visitor), NOW)).await;
+        eventually("one of both is there", async || exists(store, &visitor.id).await != exists(store, &new.id).await)
+            .await;
+    }
+}
+
+async fn users_of_all_shards_are_served(store: &RedisStore) {
+    for n in 0..100 {
+        let user = user(&format!("}}user{{{n}"));
+        let (one, two) = (record(Some(&user), NOW), record(Some(&user), NOW + MINUTE));
+        insert(store, &one).await;
+        let second = Admission { limit: limit(1, AtLimit::EvictOldest), ..alone(&two) };
+        assert_eq!(store.create(second, NOW).await.unwrap(), Admitted::Created { evicted: vec![one.id] });
+        assert_eq!(store.touch(&two.id, Some(&user), NOW + 2 * MINUTE, NOW).await.unwrap(), Touched::Applied);
+        assert_eq!(store.delete(&two.id, None).await.unwrap(), Deleted::Absent);
+        assert_eq!(store.delete_by_user(&user, None).await.unwrap(), [two.id]);
+    }
+}
+
+async fn scripts_may_be_forgotten(cluster: &Cluster, store: &RedisStore) {
+    let grace = user("grace");
+    let session = record(Some(&grace), NOW);
+    insert(store, &session).await;
+    for server in &cluster.servers {
+        server.run::<()>("SCRIPT FLUSH SYNC").await;
+    }
+    assert_eq!(store.update(&next(&session), session.version, NOW).await.unwrap(), Updated::Applied);
+    assert_eq!(store.delete(&session.id, Some(&grace)).await.unwrap(), Deleted::Deleted);
+}
+
+async fn lost_connections_lose_no_increment(cluster: &Cluster, store: &Arc<RedisStore>) {
+    let session = record(None, NOW);
+    insert(&**store, &session).await;
+    let tasks = (0..8).map(|_| {
+        let (store, id) = (Arc::clone(store), session.id);
+        tokio::spawn(async move {
+            let (mut added, mut unknown) = (0, 0);
+            for _ in 0..20 {
+                match increment(&*store, &id).await {
+                    true => added += 1,
+                    false => unknown += 1,
+                }
+            }
+            (added, unknown)
+        })
+    });
+    let tasks: Vec<_> = tasks.collect();
+    for round in 0..30 {
+        cluster.servers[round % 3].run::<()>("CLIENT KILL TYPE normal SKIPME yes").await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let (mut added, mut unknown) = (0, 0);
+    for task in tasks {
+        let (more, lost) = task.await.unwrap();
+        added += more;
+        unknown += lost;
+    }
+    let total = support::records::count(&store.load(&session.id).await.unwrap().unwrap());
+    assert!((added..=added + unknown).contains(&total), "{total} after {added} that worked and {unknown} unknown");
+}
+
+/// Slots move to another primary while they are in use: no request fails.
+async fn slots_may_move(cluster: &Cluster, store: &Arc<RedisStore>) {
+    let mut sessions = Vec::new();
+    for n in 0..50 {
+        let user = user(&format!("mover {n}"));
+        let (one, two) = (record(Some(&user), NOW), record(Some(&user), NOW));
+        insert(&**store, &one).await;
+        insert(&**store, &two).await;
+        sessions.push((user, one.id));
+    }
+    let work = {
+        let store = Arc::clone(store);
+        let waiting = RedisStore::builder(&cluster.url()).wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
+        tokio::spawn(async move {
+            let mut failed = Vec::new();
+            for round in 1..=20 {
+                for (user, id) in &sessions {
+                    let seen = NOW + Duration::from_secs(round);
+                    failed.extend(store.touch(id, Some(user), seen, NOW).await.err());
+                    failed.extend(store.list_by_user(user, NOW).await.err());
+                    let session = record(Some(user), NOW);
+                    failed.extend(waiting.create(alone(&session), NOW).await.err());
+                    failed.extend(waiting.delete(&session.id, Some(user)).await.err());
+                }
+            }
+            let still_there = how_many_exist(&store, &sessions).await;
+            (failed, still_there, sessions.len())
+        })
+    };
+    let primaries = cluster.primaries().await;
+    let mut ids = Vec::new();
+    for primary in &primaries {
+        ids.push(cluster.servers[*primary].run::<String>("CLUSTER MYID").await);
+    }
+    let address = cluster.servers[primaries[0]].address();
+    let moved = tokio::task::spawn_blocking(move || {
+        let reshard = ["--cluster", "reshard", &address, "--cluster-from", &ids[0], "--cluster-to", &ids[1]];
+        Command::new("redis-cli").args(reshard).args(["--cluster-slots", "1000", "--cluster-yes"]).output().unwrap()
+    });
+    let moved = moved.await.unwrap();
+    assert!(moved.status.success(), "{}", String::from_utf8_lossy(&moved.stdout));
+    let (failed, still_there, expected) = work.await.unwrap();
+    assert!(failed.is_empty(), "{} requests failed, the first: {}", failed.len(), failed[0]);
+    assert_eq!(still_there, expected);
+}
+
+async fn how_many_exist(store: &RedisStore, sessions: &[(UserId, SessionId)]) -> usize {
+    let mut there = 0;
+    for (_, id) in sessions {
+        there += usize::from(exists(store, id).await);
+    }
+    there
+}
+
+async fn a_primary_may_die(cluster: &mut Cluster, store: &RedisStore) {
+    let dead = cluster.primaries().await[0];
+    cluster.servers[dead].kill();
+    // Sessions of every shard, so that some are on the dead primary.
+    let ids: Vec<_> = (0..200).map(|_| SessionId::generate(None, &OsEntropy).unwrap()).collect();
+    eventually("service resumes", async || {
+        for id in &ids {
+            if store.load(id).await.is_err() {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+    let session = record(None, NOW);
+    eventually("writes work", async || store.create(alone(&session), NOW).await.is_ok()).await;
+    assert!(exists(store, &session.id).await);
+}

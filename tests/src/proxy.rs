@@ -1,0 +1,225 @@
+//! [`Proxy`]: a TCP proxy that misbehaves when told to, and counts.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What a [`Proxy`] does, with the connections it has and with new ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Forwards.
+    Pass,
+    /// Holds every request back for this long.
+    Delay(Duration),
+    /// Closes all connections now, and new ones as soon as they are there.
+    Cut,
+    /// Forwards this many bytes of the reply to a request, and closes the connection where the next one would follow.
+    /// With 0, the request is carried out and its reply is lost.
+    CutReply(usize),
+    /// Forwards this many bytes of the reply to a request. Then the connection stays open, and nothing passes any more.
+    Truncate(usize),
+    /// Accepts connections and forwards nothing. What was held back goes on in another mode.
+    BlackHole,
+    /// Ends the direction to the client, for good: it reads the end of the stream, while its requests are carried out.
+    HalfClose,
+}
+
+/// A TCP proxy in front of a server, in the runtime that started it. Dropping it closes its connections.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    /// Aborted when dropped.
+    _acceptor: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    upstream: SocketAddr,
+    state: watch::Sender<State>,
+    connections: AtomicU64,
+    round_trips: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct State {
+    mode: Mode,
+    /// How often all connections were cut. A connection that saw an earlier number is to go.
+    cuts: u64,
+}
+
+impl Proxy {
+    /// Starts a proxy in front of the server at `upstream`, on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// If there is no free port.
+    pub async fn start(upstream: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            upstream,
+            state: watch::Sender::new(State { mode: Mode::Pass, cuts: 0 }),
+            connections: AtomicU64::new(0),
+            round_trips: AtomicU64::new(0),
+        });
+        let mut acceptor = JoinSet::new();
+        acceptor.spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { address, shared, _acceptor: acceptor })
+    }
+
+    /// Where clients connect to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From now on, does this. [`Mode::Cut`] closes all connections even if another mode follows at once.
+    pub fn set(&self, mode: Mode) {
+        self.shared.state.send_modify(|state| {
+            state.mode = mode;
+            state.cuts += u64::from(mode == Mode::Cut);
+        });
+    }
+
+    /// How many connections were accepted so far.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many round trips were begun so far: bytes from a client after a reply to it, or as its first. Requests that
+    /// a client sends without waiting for the reply to the one before count as one, as on the wire.
+    #[must_use]
+    pub fn round_trips(&self) -> u64 {
+        self.shared.round_trips.load(Ordering::SeqCst)
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    // Dropped with this task, and aborts them all.
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                // An error is one of that connection.
+                if let Ok((client, _)) = accepted {
+                    shared.connections.fetch_add(1, Ordering::SeqCst);
+                    connections.spawn(Connection::run(client, Arc::clone(&shared)));
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// One connection: which of the two sides spoke last, and how much.
+struct Connection {
+    shared: Arc<Shared>,
+    /// Whether the next bytes from the client are a new request.
+    replied: AtomicBool,
+    /// How many bytes of the reply to the last request came from the server.
+    reply: AtomicUsize,
+    /// Whether a reply was truncated.
+    silent: AtomicBool,
+}
+
+impl Connection {
+    async fn run(client: TcpStream, shared: Arc<Shared>) {
+        let mut state = shared.state.subscribe();
+        let cuts = state.borrow().cuts;
+        let this = Self {
+            shared: Arc::clone(&shared),
+            replied: AtomicBool::new(true),
+            reply: AtomicUsize::new(0),
+            silent: AtomicBool::new(false),
+        };
+        tokio::select! {
+            // An error of one side closes both, which is all that the other can be told.
+            _ = this.forward(client) => {}
+            _ = state.wait_for(|state| state.mode == Mode::Cut || state.cuts != cuts) => {}
+        }
+    }
+
+    async fn forward(&self, client: TcpStream) -> io::Result<()> {
+        self.passable().await?;
+        let server = TcpStream::connect(self.shared.upstream).await?;
+        client.set_nodelay(true)?;
+        server.set_nodelay(true)?;
+        let (from_client, to_client) = client.into_split();
+        let (from_server, to_server) = server.into_split();
+        tokio::try_join!(self.requests(from_client, to_server), self.replies(from_server, to_client))?;
+        Ok(())
+    }
+
+    /// Waits while nothing is forwarded.
+    async fn passable(&self) -> io::Result<Mode> {
+        let mut state = self.shared.state.subscribe();
+        let state = state.wait_for(|state| state.mode != Mode::BlackHole).await.map_err(io::Error::other)?;
+        Ok(state.mode)
+    }
+
+    async fn requests(&self, mut client: OwnedReadHalf, mut server: OwnedWriteHalf) -> io::Result<()> {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let size = client.read(&mut buffer).await?;
+            if size == 0 {
+                return server.shutdown().await;
+            }
+            if self.replied.swap(false, Ordering::SeqCst) {
+                self.reply.store(0, Ordering::SeqCst);
+                self.shared.round_trips.fetch_add(1, Ordering::SeqCst);
+            }
+            if let Mode::Delay(time) = self.passable().await? {
+                tokio::time::sleep(time).await;
+            }
+            if !self.silent.load(Ordering::SeqCst) {
+                server.write_all(&buffer[..size]).await?;
+            }
+        }
+    }
+
+    async fn replies(&self, mut server: OwnedReadHalf, mut client: OwnedWriteHalf) -> io::Result<()> {
+        let mut state = self.shared.state.subscribe();
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let size = tokio::select! {
+                size = server.read(&mut buffer) => Some(size?),
+                half_close = state.wait_for(|state| state.mode == Mode::HalfClose) => half_close.is_err().then_some(0),
+            };
+            let Some(size) = size else {
+                client.shutdown().await?;
+                // Nobody reads the replies any more.
+                return tokio::io::copy(&mut server, &mut tokio::io::sink()).await.map(drop);
+            };
+            if size == 0 {
+                return client.shutdown().await;
+            }
+            let before = self.reply.fetch_add(size, Ordering::SeqCst);
+            // First: whoever reads the reply may send the next request at once.
+            self.replied.store(true, Ordering::SeqCst);
+            let mode = self.passable().await?;
+            if self.silent.load(Ordering::SeqCst) {
+                continue;
+            }
+            let allowed = match mode {
+                Mode::CutReply(limit) | Mode::Truncate(limit) => limit.saturating_sub(before).min(size),
+                Mode::Pass | Mode::Delay(_) | Mode::Cut | Mode::BlackHole | Mode::HalfClose => size,
+            };
+            client.write_all(&buffer[..allowed]).await?;
+            if allowed < size {
+                if !matches!(mode, Mode::Truncate(_)) {
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+                self.silent.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Finding the programs, and installing what is missing.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use super::ServerError;
+
+/// Something that tests need installed.
+#[derive(Debug)]
+pub(super) struct Program {
+    /// The file, and others that do as well.
+    names: &'static [&'static str],
+    /// The package of Debian and Ubuntu, whose service has the same name.
+    debian: &'static str,
+    /// A package manager and its package.
+    elsewhere: &'static [(&'static str, &'static str)],
+}
+
+pub(super) const REDIS: Program = Program {
+    names: &["redis-server", "valkey-server"],
+    debian: "redis-server",
+    elsewhere: &[
+        ("dnf install", "valkey"),
+        ("apk add", "redis"),
+        ("pacman -S", "valkey"),
+        ("zypper install", "redis"),
+        ("brew install", "redis"),
+    ],
+};
+
+/// `initdb` is in the same folder, and only the package of the server has it.
+pub(super) const POSTGRES: Program = Program {
+    names: &["postgres"],
+    debian: "postgresql",
+    elsewhere: &[
+        ("dnf install", "postgresql-server"),
+        ("apk add", "postgresql"),
+        ("pacman -S", "postgresql"),
+        ("zypper install", "postgresql-server"),
+        ("brew install", "postgresql"),
+    ],
+};
+
+pub(super) const PGBOUNCER: Program = Program {
+    names: &["pgbouncer"],
+    debian: "pgbouncer",
+    elsewhere: &[
+        ("dnf install", "pgbouncer"),
+        ("apk add", "pgbouncer"),
+        ("pacman -S", "pgbouncer"),
+        ("zypper install", "pgbouncer"),
+        ("brew install", "pgbouncer"),
+    ],
+};
+
+impl Program {
+    /// The path of the program, which is installed if it is missing.
+    pub(super) fn find(&self) -> Result<PathBuf, ServerError> {
+        if let Some(path) = self.look() {
+            return Ok(path);
+        }
+        // One at a time: whoever waited may find it installed.
+        let lock = install_lock()?;
+        lock.lock().map_err(ServerError::of("the lock of installations"))?;
+        if let Some(path) = self.look() {
+            return Ok(path);
+        }
+        self.install()?;
+        self.look().ok_or_else(|| ServerError::new(format!("{} is not there after its installation", self.names[0])))
+    }
+
+    fn look(&self) -> Option<PathBuf> {
+        self.names.iter().find_map(|name| find_file(name))
+    }
+
+    fn install(&self) -> Result<(), ServerError> {
+        let missing = format!("{} is not installed, and tests never skip a server", self.names[0]);
+        if find_file("apt-get").is_none() {
+            let command = self.elsewhere.iter().find_map(|(command, package)| {
+                let manager = command.split(' ').next()?;
+                find_file(manager).map(|_| format!("run: {command} {package}"))
+            });
+            let advice = command.unwrap_or_else(|| "install it and put it on the PATH".to_owned());
+            return Err(ServerError::new(format!("{missing}; {advice}")));
+        }
+        let command = format!("apt-get install --no-install-recommends {}", self.debian);
+        let mut shell = if is_root()? {
+            Command::new("sh")
+        } else if succeeds(Command::new("sudo").args(["-n", "true"])) {
+            let mut sudo = Command::new("sudo");
+            sudo.args(["-n", "sh"]);
+            sudo
+        } else {
+            return Err(ServerError::new(format!("{missing}; run as root: {command}")));
+        };
+        eprintln!("{} is not installed. Running: {command}", self.names[0]);
+        let status = shell
+            .args(["-c", include_str!("install.sh"), "install", self.debian])
+            .status()
+            .map_err(ServerError::of("cannot start the installation"))?;
+        if !status.success() {
+            return Err(ServerError::new(format!("{missing}, and installing it failed ({status}): {command}")));
+        }
+        eprintln!("{} is installed.", self.names[0]);
+        Ok(())
+    }
+}
+
+/// Looks on the PATH, then where daemons are and a user's PATH does not lead to.
+fn find_file(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let daemons = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    let folders = std::env::split_paths(&path).chain(postgres_folders()).chain(daemons);
+    folders.map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// Where Debian keeps the versions of PostgreSQL side by side, the newest first.
+fn postgres_folders() -> Vec<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut numbers: Vec<u32> = versions.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    numbers.sort_unstable_by(|a, b| b.cmp(a));
+    numbers.iter().map(|number| Path::new("/usr/lib/postgresql").join(number.to_string()).join("bin")).collect()
+}
+
+/// A file that all users of this machine lock. Reading is enough for that, and all that may be allowed.
+fn install_lock() -> Result<File, ServerError> {
+    let path = std::env::temp_dir().join("session-testbed-install.lock");
+    File::open(&path).or_else(|_| File::create(&path)).map_err(ServerError::of(path.display()))
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn is_root() -> Result<bool, ServerError> {
+    Ok(id(&["-u"])? == "0")
+}
+
+/// What `id` prints.
+fn id(arguments: &[&str]) -> Result<String, ServerError> {
+    let output = Command::new("id").args(arguments).output().map_err(ServerError::of("cannot start id"))?;
+    if !output.status.success() {
+        return Err(ServerError::new(format!("id {}: {}", arguments.join(" "), output.status)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The user that a server runs as which refuses to run as root. `None`: we are not root.
+pub(super) fn unprivileged_user() -> Result<Option<&'static str>, ServerError> {
+    if !is_root()? {
+        return Ok(None);
+    }
+    Ok(Some(if id(&["-u", "postgres"]).is_ok() { "postgres" } else { "nobody" }))
+}
+
+/// The words before a command that make the kernel kill it when its parent ends, and drop the rights of root.
+pub(super) fn with_setpriv(user: Option<&str>) -> Result<Vec<String>, ServerError> {
+    static WORKS: OnceLock<bool> = OnceLock::new();
+    let works = *WORKS.get_or_init(|| succeeds(Command::new("setpriv").args(["--pdeathsig", "KILL", "true"])));
+    let mut words = Vec::new();
+    if works {
+        words.extend(["setpriv", "--pdeathsig", "KILL"].map(str::to_owned));
+    }
+    if let Some(user) = user {
+        if !works {
+            return Err(ServerError::new(format!(
+                "run the tests as another user than root, or install setpriv \
+                (package util-linux), so that a server can run as {user}"
+            )));
+        }
+        let group = id(&["-g", user])?;
+        words.extend([format!("--reuid={user}"), format!("--regid={group}"), "--init-groups".to_owned()]);
+    }
+    if works {
+        words.push("--".to_owned());
+    }
+    Ok(words)
+}

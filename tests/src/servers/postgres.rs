@@ -1,0 +1,145 @@
+//! [`Postgres`]: a PostgreSQL server.
+
+use std::fmt::Display;
+use std::io::{Read, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::install::{POSTGRES, unprivileged_user};
+use super::port::Port;
+use super::process::{Server, Spec};
+use super::{ServerError, blocking};
+
+/// How long one answer may take. Longer means: it does not answer now.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Sets up the data at the first start, then becomes the server. Both happen under the supervisor.
+const RUN: &str = r#"
+bin=$1
+shift
+[ -e data/PG_VERSION ] ||
+    "$bin/initdb" --no-sync --auth trust --username postgres --encoding UTF8 --locale C data >&2 || exit 1
+exec "$bin/postgres" -D data "$@"
+"#;
+
+/// One PostgreSQL server with a database `postgres`, whose superuser `postgres` needs no password.
+///
+/// It flushes every commit to the disk, unless [`FSYNC_OFF`](Self::FSYNC_OFF) is set.
+#[derive(Debug)]
+pub struct Postgres {
+    server: Server,
+    /// The folder of its programs.
+    bin: PathBuf,
+}
+
+impl Postgres {
+    /// The setting for speed. What is committed survives [`kill9`](Server::kill9) all the same, but not the death of
+    /// the machine.
+    pub const FSYNC_OFF: (&'static str, &'static str) = ("fsync", "off");
+
+    /// Starts a server. `settings` are parameters of `postgresql.conf`.
+    ///
+    /// # Errors
+    /// If it cannot be found, installed or started.
+    pub async fn launch(settings: &[(&str, &str)]) -> Result<Self, ServerError> {
+        let settings: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        blocking(move || Self::start_new(&settings)).await
+    }
+
+    fn start_new(settings: &[String]) -> Result<Self, ServerError> {
+        let program = POSTGRES.find()?;
+        // On the PATH, it may be a link to one of several versions.
+        let program = program.canonicalize().map_err(ServerError::of(program.display()))?;
+        let bin = program.parent().unwrap_or(Path::new("/")).to_owned();
+        let user = unprivileged_user()?;
+        let (port, folder) = (Port::claim()?, Server::new_folder());
+        let mut command = ["sh", "-c", RUN, "postgres", &bin.to_string_lossy()].map(str::to_owned).to_vec();
+        let ours = [
+            format!("port={}", port.number()),
+            "listen_addresses=127.0.0.1".to_owned(),
+            "unix_socket_directories=".to_owned(),
+            // In its folder, not in /dev/shm, where it would stay after a kill.
+            "dynamic_shared_memory_type=mmap".to_owned(),
+            // Many pools at once.
+            "max_connections=300".to_owned(),
+        ];
+        for setting in ours.iter().chain(settings) {
+            command.extend(["-c".to_owned(), setting.clone()]);
+        }
+        let server = Server::spawn(Spec {
+            name: "postgres",
+            command,
+            files: Vec::new(),
+            folder,
+            port,
+            user,
+            stop: "INT",
+            // Not KILL: what it shares between its processes would stay.
+            end: "QUIT",
+            ping,
+        })?;
+        server.ready()?;
+        Ok(Self { server, bin })
+    }
+
+    /// `postgres://postgres@127.0.0.1:port/postgres`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        url(self.address())
+    }
+
+    /// A program that came with the server, such as `psql` or `pg_dump`, about to be connected to it.
+    #[must_use]
+    pub fn tool(&self, name: &str) -> Command {
+        let mut command = Command::new(self.bin.join(name));
+        command.args(["--dbname", &self.url()]);
+        command
+    }
+}
+
+impl Deref for Postgres {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+pub(super) fn url(address: impl Display) -> String {
+    format!("postgres://postgres@{address}/postgres")
+}
+
+/// Whether the server lets us in and is ready for a query.
+pub(super) fn ping(address: SocketAddr) -> Result<(), String> {
+    greet(address).unwrap_or_else(|error| Err(error.to_string()))
+}
+
+fn greet(address: SocketAddr) -> std::io::Result<Result<(), String>> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    // The start of protocol 3.0: length, version, names and values.
+    let body = b"\0\x03\0\0user\0postgres\0database\0postgres\0\0";
+    stream.write_all(&(body.len() as u32 + 4).to_be_bytes())?;
+    stream.write_all(body)?;
+    loop {
+        // A message: kind, length with itself, body.
+        let mut head = [0; 5];
+        stream.read_exact(&mut head)?;
+        let [kind, length @ ..] = head;
+        let length = u64::from(u32::from_be_bytes(length).saturating_sub(4));
+        let mut body = Vec::new();
+        Read::by_ref(&mut stream).take(length).read_to_end(&mut body)?;
+        match kind {
+            b'Z' => {
+                stream.write_all(b"X\0\0\0\x04")?;
+                return Ok(Ok(()));
+            }
+            b'E' => return Ok(Err(String::from_utf8_lossy(&body).replace('\0', " "))),
+            _ => {}
+        }
+    }
+}

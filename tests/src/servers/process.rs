@@ -1,0 +1,272 @@
+//! [`Server`]: one process of a server, and its supervisor.
+
+use std::fmt;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::install::with_setpriv;
+use super::port::Port;
+use super::{ServerError, blocking, random, wait_for};
+
+/// How long a server may take to answer, or to end. Long, because a machine may be busy; it is not waited for in vain.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One server: a process that can be stopped, killed, paused and started again, on the same port and with its data.
+///
+/// The methods wait until what they do has happened. Dropping this ends the server and removes its folder.
+pub struct Server {
+    inner: Arc<Inner>,
+}
+
+/// How to start a server.
+pub(super) struct Spec {
+    /// What it is called in errors.
+    pub(super) name: &'static str,
+    /// The program and its arguments. They may name files in `folder`.
+    pub(super) command: Vec<String>,
+    /// Files to write into the folder before the first start.
+    pub(super) files: Vec<(&'static str, String)>,
+    /// The folder, which must not exist. The current folder of the process, and the only one it writes to.
+    pub(super) folder: PathBuf,
+    /// The port that it will listen on.
+    pub(super) port: Port,
+    /// Who runs it, if not the user of the tests.
+    pub(super) user: Option<&'static str>,
+    /// The signal that ends it in good order, without waiting for its clients.
+    pub(super) stop: &'static str,
+    /// The signal that ends it fast and leaves nothing outside of its folder.
+    pub(super) end: &'static str,
+    /// Whether it answers at an address: `Err` says why not.
+    pub(super) ping: fn(SocketAddr) -> Result<(), String>,
+}
+
+struct Inner {
+    name: &'static str,
+    folder: PathBuf,
+    port: Port,
+    stop: &'static str,
+    ping: fn(SocketAddr) -> Result<(), String>,
+    supervisor: Mutex<Supervisor>,
+}
+
+impl Server {
+    /// A path for a folder that does not exist.
+    pub(super) fn new_folder() -> PathBuf {
+        std::env::temp_dir().join(format!("session-testbed-{:016x}", random()))
+    }
+
+    /// Starts the process, and does not wait until it answers.
+    pub(super) fn spawn(spec: Spec) -> Result<Self, ServerError> {
+        let Spec { name, command, files, folder, port, user, stop, end, ping } = spec;
+        let supervisor = Supervisor::spawn(name, &folder, user, end, &command)?;
+        let inner = Inner { name, folder, port, stop, ping, supervisor: Mutex::new(supervisor) };
+        for (file, content) in files {
+            let path = inner.folder.join(file);
+            fs::write(&path, content).map_err(ServerError::of(path.display()))?;
+        }
+        inner.tell("start")?;
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Waits until it answers.
+    pub(super) fn ready(&self) -> Result<(), ServerError> {
+        self.inner.ready()
+    }
+
+    /// The address it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.inner.port.address()
+    }
+
+    /// The port it listens on, at 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.inner.port.number()
+    }
+
+    /// The folder of its data and its log (`log`).
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.inner.folder
+    }
+
+    /// The number of its process, if it runs. A paused one does.
+    ///
+    /// # Errors
+    /// If the supervisor is gone.
+    pub async fn pid(&self) -> Result<Option<u32>, ServerError> {
+        self.blocking(|inner| inner.tell("pid")).await
+    }
+
+    /// Starts it again and waits until it answers. Does nothing if it runs.
+    ///
+    /// # Errors
+    /// If it does not answer within a minute.
+    pub async fn start(&self) -> Result<(), ServerError> {
+        self.blocking(|inner| {
+            inner.tell("start")?;
+            inner.ready()
+        })
+        .await
+    }
+
+    /// Stops it in good order, without waiting for its clients.
+    ///
+    /// # Errors
+    /// If it still runs after a minute.
+    pub async fn stop(&self) -> Result<(), ServerError> {
+        self.blocking(|inner| {
+            // A paused server hears no signal.
+            inner.tell("CONT")?;
+            inner.tell(inner.stop)?;
+            inner.ended()
+        })
+        .await
+    }
+
+    /// Kills it with all its processes: `kill -9`. What it has not written to a file is lost.
+    ///
+    /// # Errors
+    /// If it still runs after a minute.
+    pub async fn kill9(&self) -> Result<(), ServerError> {
+        self.blocking(|inner| {
+            inner.tell("KILL")?;
+            inner.ended()
+        })
+        .await
+    }
+
+    /// Stops all its processes where they are (`SIGSTOP`): connections are accepted by the kernel, and nobody answers.
+    ///
+    /// # Errors
+    /// If the supervisor is gone.
+    pub async fn pause(&self) -> Result<(), ServerError> {
+        self.blocking(|inner| inner.tell("STOP")).await.map(drop)
+    }
+
+    /// Lets it go on after [`pause`](Self::pause).
+    ///
+    /// # Errors
+    /// If the supervisor is gone.
+    pub async fn resume(&self) -> Result<(), ServerError> {
+        self.blocking(|inner| inner.tell("CONT")).await.map(drop)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, ServerError> + Send + 'static,
+    ) -> Result<T, ServerError> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || work(&inner)).await
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on port {}", self.inner.name, self.port())
+    }
+}
+
+impl Inner {
+    /// Gives the supervisor a command. Returns the process that runs afterwards.
+    fn tell(&self, command: &str) -> Result<Option<u32>, ServerError> {
+        self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).tell(command).map_err(|why| self.error(&why))
+    }
+
+    fn ready(&self) -> Result<(), ServerError> {
+        let answer = wait_for("an answer", PATIENCE, || match (self.ping)(self.port.address()) {
+            Ok(()) => Ok(Ok(())),
+            Err(why) => match self.tell("pid") {
+                Ok(Some(_)) => Err(why),
+                Ok(None) => Ok(Err(self.error("it ended"))),
+                Err(error) => Ok(Err(error)),
+            },
+        });
+        answer.map_err(|error| self.error(&error.0))?
+    }
+
+    fn ended(&self) -> Result<(), ServerError> {
+        let end = wait_for("its end", PATIENCE, || match self.tell("pid")? {
+            None => Ok(()),
+            Some(_) => Err(ServerError::new("it still runs")),
+        });
+        end.map_err(|error| self.error(&error.0))
+    }
+
+    /// With the end of the log.
+    fn error(&self, why: &str) -> ServerError {
+        let log = fs::read(self.folder.join("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log[log.len().saturating_sub(2_000)..]).into_owned();
+        ServerError::new(format!("{} on port {}: {why}\n{log}", self.name, self.port.number()))
+    }
+}
+
+/// The shell script that keeps one server.
+struct Supervisor {
+    process: Child,
+    commands: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Supervisor {
+    fn spawn(
+        name: &str,
+        folder: &Path,
+        user: Option<&str>,
+        end: &str,
+        command: &[String],
+    ) -> Result<Self, ServerError> {
+        let mut process = Command::new("sh")
+            .args(["-c", "eval \"$SCRIPT\"", "supervise"])
+            .env("SCRIPT", include_str!("supervise.sh"))
+            .arg(folder)
+            .args([user.unwrap_or_default(), end])
+            .args(with_setpriv(user)?)
+            .args(command)
+            // Not the group that a terminal interrupts: it ends with the pipe, and in order.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(ServerError::of("cannot start sh"))?;
+        let (commands, answers) = (process.stdin.take(), process.stdout.take());
+        let answers = answers.ok_or_else(|| ServerError::new("no pipe"))?;
+        let mut supervisor = Self { process, commands, answers: BufReader::new(answers) };
+        match supervisor.answer() {
+            Ok(answer) if answer == "ready" => Ok(supervisor),
+            Ok(why) | Err(why) => Err(ServerError::new(format!("{name}: no folder at {}: {why}", folder.display()))),
+        }
+    }
+
+    fn tell(&mut self, command: &str) -> Result<Option<u32>, String> {
+        let commands = self.commands.as_mut().ok_or("no pipe")?;
+        writeln!(commands, "{command}").map_err(|error| format!("the supervisor is gone: {error}"))?;
+        Ok(self.answer()?.parse().ok())
+    }
+
+    fn answer(&mut self) -> Result<String, String> {
+        let mut line = String::new();
+        match self.answers.read_line(&mut line) {
+            Ok(0) => Err("the supervisor is gone".to_owned()),
+            Ok(_) => Ok(line.trim_end().to_owned()),
+            Err(error) => Err(format!("the supervisor does not answer: {error}")),
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        // That is the sign to end the server. It takes some milliseconds, after which nothing is left.
+        drop(self.commands.take());
+        if let Err(error) = self.process.wait() {
+            eprintln!("the supervisor of a server: {error}");
+        }
+    }
+}

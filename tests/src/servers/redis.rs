@@ -1,0 +1,108 @@
+//! [`Redis`]: one node.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+
+use super::install::REDIS;
+use super::port::Port;
+use super::process::{Server, Spec};
+use super::resp::{self, Reply};
+use super::{ServerError, blocking};
+
+/// One Redis (or Valkey) server: standalone, or a node of a [`RedisSentinel`](super::RedisSentinel) set or a
+/// [`RedisCluster`](super::RedisCluster).
+///
+/// Every write is in the append-only file before it is answered, so that it survives [`kill9`](Server::kill9). The file
+/// is not flushed to the disk, which matters for the death of a machine only; `appendfsync always` changes that.
+#[derive(Debug)]
+pub struct Redis {
+    server: Server,
+}
+
+impl Redis {
+    /// Starts a standalone server. `settings` are directives of `redis.conf`, and come last.
+    ///
+    /// # Errors
+    /// If it cannot be found, installed or started.
+    pub async fn launch(settings: &[(&str, &str)]) -> Result<Self, ServerError> {
+        let settings = lines(settings);
+        blocking(move || {
+            let node = Self::spawn(Port::claim()?, &settings)?;
+            node.ready()?;
+            Ok(node)
+        })
+        .await
+    }
+
+    /// Starts a node, and does not wait until it answers.
+    pub(super) fn spawn(port: Port, settings: &str) -> Result<Self, ServerError> {
+        let persistence = "save \"\"\nappendonly yes\nappendfsync no\n";
+        // A replica gets its first copy at once, not five seconds later together with others.
+        let replication = "repl-diskless-sync-delay 0\n";
+        Self::run("redis", port, &format!("{persistence}{replication}{settings}"), &[])
+    }
+
+    /// Starts a sentinel, and does not wait until it answers.
+    pub(super) fn spawn_sentinel(port: Port, settings: &str) -> Result<Self, ServerError> {
+        Self::run("redis sentinel", port, settings, &["--sentinel"])
+    }
+
+    fn run(name: &'static str, port: Port, settings: &str, arguments: &[&str]) -> Result<Self, ServerError> {
+        let folder = Server::new_folder();
+        let file = folder.join("redis.conf");
+        let mut command = vec![REDIS.find()?.display().to_string(), file.display().to_string()];
+        command.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        let content = format!("bind 127.0.0.1\nport {}\ndir \"{}\"\n{settings}", port.number(), folder.display());
+        let server = Server::spawn(Spec {
+            name,
+            command,
+            files: vec![("redis.conf", content)],
+            folder,
+            port,
+            user: None,
+            stop: "TERM",
+            end: "KILL",
+            ping: resp::ping,
+        })?;
+        Ok(Self { server })
+    }
+
+    /// `redis://127.0.0.1:port`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address())
+    }
+
+    /// Sends one command, over a connection of its own, and waits at most two seconds. What belongs to a connection is
+    /// lost with it: `WAIT` would wait for nothing.
+    ///
+    /// # Errors
+    /// If the server does not answer, or answers with an error.
+    pub async fn command(&self, arguments: &[&str]) -> Result<Reply, ServerError> {
+        let (address, arguments) = (self.address(), arguments.iter().map(|&a| a.to_owned()).collect::<Vec<_>>());
+        blocking(move || {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            ask(address, &arguments)
+        })
+        .await
+    }
+}
+
+impl Deref for Redis {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+/// Sends one command, and names it if it fails.
+pub(super) fn ask(address: SocketAddr, arguments: &[&str]) -> Result<Reply, ServerError> {
+    let what = arguments.first().copied().unwrap_or_default();
+    resp::command(address, arguments).map_err(ServerError::of(format_args!("redis on {address}: {what}")))
+}
+
+/// Settings as lines of `redis.conf`.
+pub(super) fn lines(settings: &[(&str, &str)]) -> String {
+    settings.iter().map(|(name, value)| format!("{name} {value}\n")).collect()
+}

@@ -1,0 +1,178 @@
+//! [`RedisSentinel`]: a primary, two replicas, and three sentinels that watch them.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::port::Port;
+use super::redis::{Redis, ask, lines};
+use super::{ServerError, blocking, random, wait_for};
+
+/// The name under which the sentinels know the primary.
+const SERVICE: &str = "main";
+
+/// How long the set may take to agree.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A Sentinel set: one primary, two replicas, three sentinels, two of which decide.
+///
+/// A primary that does not answer for one second is replaced, which takes two or three seconds in all.
+#[derive(Debug)]
+pub struct RedisSentinel {
+    nodes: Vec<Redis>,
+    sentinels: Vec<Redis>,
+}
+
+impl RedisSentinel {
+    /// Starts the set and waits until it is [`settled`](Self::settled). `settings` are directives of `redis.conf` for
+    /// the primary and its replicas.
+    ///
+    /// # Errors
+    /// If it cannot be found, installed or started.
+    pub async fn launch(settings: &[(&str, &str)]) -> Result<Self, ServerError> {
+        let settings = lines(settings);
+        let set = blocking(move || Self::spawn(&settings)).await?;
+        set.settled().await?;
+        Ok(set)
+    }
+
+    fn spawn(settings: &str) -> Result<Self, ServerError> {
+        let primary = Redis::spawn(Port::claim()?, settings)?;
+        primary.ready()?;
+        let replica = format!("replicaof 127.0.0.1 {}\n{settings}", primary.port());
+        let mut nodes = vec![primary];
+        for _ in 0..2 {
+            nodes.push(Redis::spawn(Port::claim()?, &replica)?);
+        }
+        // The sentinels are told of each other and of the replicas: to find out by themselves takes them seconds.
+        let mut ports = Vec::new();
+        for _ in 0..3 {
+            ports.push((Port::claim()?, format!("{:016x}{:016x}{:08x}", random(), random(), random() as u32)));
+        }
+        let mut known = format!(
+            "sentinel monitor {SERVICE} 127.0.0.1 {} 2\n\
+             sentinel down-after-milliseconds {SERVICE} 1000\n\
+             sentinel failover-timeout {SERVICE} 5000\n\
+             sentinel parallel-syncs {SERVICE} 2\n",
+            nodes[0].port()
+        );
+        for replica in &nodes[1..] {
+            replica.ready()?;
+            let _ = writeln!(known, "sentinel known-replica {SERVICE} 127.0.0.1 {}", replica.port());
+        }
+        let others: Vec<String> = ports
+            .iter()
+            .map(|(port, id)| format!("sentinel known-sentinel {SERVICE} 127.0.0.1 {} {id}\n", port.number()))
+            .collect();
+        let mut sentinels = Vec::new();
+        for (turn, (port, id)) in ports.into_iter().enumerate() {
+            let others = [&others[..turn], &others[turn + 1..]].concat().concat();
+            sentinels.push(Redis::spawn_sentinel(port, &format!("sentinel myid {id}\n{known}{others}"))?);
+        }
+        for sentinel in &sentinels {
+            sentinel.ready()?;
+            // Set for large networks, these make a node that comes back wait for ten seconds.
+            ask(
+                sentinel.address(),
+                &["SENTINEL", "DEBUG", "PUBLISH-PERIOD", "500", "INFO-PERIOD", "1000", "PING-PERIOD", "200"],
+            )?;
+        }
+        Ok(Self { nodes, sentinels })
+    }
+
+    /// `redis+sentinel://127.0.0.1:port,…/service`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let sentinels: Vec<String> = self.sentinels.iter().map(|node| node.address().to_string()).collect();
+        format!("redis+sentinel://{}/{SERVICE}", sentinels.join(","))
+    }
+
+    /// The name under which the sentinels know the primary.
+    #[must_use]
+    pub fn service(&self) -> &'static str {
+        SERVICE
+    }
+
+    /// The primary and its replicas, whichever is which. The first one was the primary at first.
+    #[must_use]
+    pub fn nodes(&self) -> &[Redis] {
+        &self.nodes
+    }
+
+    /// The sentinels.
+    #[must_use]
+    pub fn sentinels(&self) -> &[Redis] {
+        &self.sentinels
+    }
+
+    /// Waits until all sentinels that answer, two at least, name the same node as the primary, and that node says so
+    /// itself. After the primary was killed or paused, that is the new one.
+    ///
+    /// # Errors
+    /// If that takes longer than a minute.
+    pub async fn primary(&self) -> Result<&Redis, ServerError> {
+        let (nodes, sentinels) = (addresses(&self.nodes), addresses(&self.sentinels));
+        let port = blocking(move || {
+            wait_for("a primary", PATIENCE, || agreed(&sentinels).and_then(|port| confirmed(&nodes, port)))
+        })
+        .await?;
+        let node = self.nodes.iter().find(|node| node.port() == port);
+        node.ok_or_else(|| ServerError::new("the sentinels name a primary that is not ours"))
+    }
+
+    /// Waits until both replicas follow the primary, and all sentinels know of everybody.
+    ///
+    /// # Errors
+    /// If that takes longer than a minute.
+    pub async fn settled(&self) -> Result<(), ServerError> {
+        let primary = self.primary().await?.address();
+        let sentinels = addresses(&self.sentinels);
+        blocking(move || {
+            wait_for("the replicas", PATIENCE, || {
+                let info = ask(primary, &["INFO", "replication"])?;
+                let online = info.text().matches("state=online").count();
+                if online == 2 { Ok(()) } else { Err(ServerError::new(format!("{online} of 2 follow"))) }
+            })?;
+            wait_for("the sentinels", PATIENCE, || {
+                let complete = sentinels.iter().filter(|&&sentinel| knows_all(sentinel)).count();
+                if complete == 3 { Ok(()) } else { Err(format!("{complete} of 3 know of everybody")) }
+            })
+        })
+        .await
+    }
+}
+
+fn addresses(nodes: &[Redis]) -> Vec<SocketAddr> {
+    nodes.iter().map(|node| node.address()).collect()
+}
+
+fn knows_all(sentinel: SocketAddr) -> bool {
+    let info = ask(sentinel, &["INFO", "sentinel"]);
+    info.is_ok_and(|info| info.text().contains("status=ok") && info.text().contains("slaves=2,sentinels=3"))
+}
+
+/// The port that all sentinels that answer name.
+fn agreed(sentinels: &[SocketAddr]) -> Result<u16, String> {
+    let mut named = Vec::new();
+    for &sentinel in sentinels {
+        if let Ok(answer) = ask(sentinel, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE]) {
+            named.push(answer.list().get(1).and_then(super::Reply::number));
+        }
+    }
+    match named[..] {
+        [Some(first), _, ..] if named.iter().all(|port| *port == Some(first)) => {
+            u16::try_from(first).map_err(|error| error.to_string())
+        }
+        _ => Err(format!("the sentinels name {named:?}")),
+    }
+}
+
+/// The same port, if the node there says that it is the primary.
+fn confirmed(nodes: &[SocketAddr], port: u16) -> Result<u16, String> {
+    let node = nodes.iter().find(|node| node.port() == port).ok_or("it is not ours")?;
+    let role = ask(*node, &["ROLE"]).map_err(|error| error.to_string())?;
+    match role.list().first().map(super::Reply::text) {
+        Some("master") => Ok(port),
+        other => Err(format!("the node on port {port} says {other:?}")),
+    }
+}
