@@ -16,12 +16,12 @@ use crate::session::{Activity, Base, Session, Standing};
 use crate::store::{Admission, Admitted, Deleted, Replaces, Touched, Updated};
 
 /// How often a commit is tried. Inside a process commits of one session queue, so only other nodes cause conflicts.
-const MAX_ATTEMPTS: u32 = 32;
+pub(crate) const MAX_ATTEMPTS: u32 = 32;
 /// The longest pause between two tries.
 const MAX_PAUSE: Duration = Duration::from_millis(32);
 
 /// How a try ended.
-enum Outcome {
+pub(crate) enum Outcome {
     /// The store is as planned; the session now stands on this.
     Done(Option<Arc<Base>>),
     /// Somebody was faster. Read again, try again.
@@ -147,7 +147,7 @@ impl SessionManager {
     }
 
     /// Does what was planned.
-    async fn execute(
+    pub(crate) async fn execute(
         &self,
         op: StoreOp,
         base: Option<&Arc<Base>>,
@@ -249,7 +249,7 @@ impl SessionManager {
     }
 
     /// Waits a random while, longer with each attempt, so that nodes do not collide in step.
-    async fn pause(&self, attempt: u32) -> Result<(), Error> {
+    pub(crate) async fn pause(&self, attempt: u32) -> Result<(), Error> {
         let [random] = crate::entropy::random::<1>(self.inner.entropy.as_ref())?;
         let ceiling = Duration::from_millis(1 << attempt.min(5)).min(MAX_PAUSE);
         tokio::time::sleep(ceiling * u32::from(random) / 255).await;

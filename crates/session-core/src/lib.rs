@@ -16,6 +16,7 @@ mod plan;
 mod policy;
 mod queue;
 mod record;
+mod refresh;
 mod request;
 mod session;
 mod store;
@@ -39,6 +40,7 @@ pub use policy::{
     AtLimit, Occupant, PayloadCap, Policy, PolicyBuilder, PolicyError, RememberMe, Renewal, SameKey, SessionLimit,
 };
 pub use record::{Assurance, Authentication, Device, Kind, Lifetime, Persistence, Record, SessionSummary, Version};
+pub use refresh::{Grant, Refresh};
 pub use request::{RequestSession, ResponseHeaders};
 pub use session::{Session, SessionInfo};
 pub use store::{Admission, Admitted, Deleted, Replaces, SessionStore, Touched, Updated};

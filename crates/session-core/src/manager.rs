@@ -179,11 +179,8 @@ impl SessionManager {
                 Err(Error::Superseded)
             }
             (TokenCheck::Superseded, Grace::Closed) | (TokenCheck::Stale, _) => {
-                let deleted = self.call("delete", self.inner.store.delete(&id, user.as_ref())).await?;
-                self.report(EventKind::TokenReuse, Some(id), user.clone());
-                if deleted == Deleted::Deleted {
-                    self.report(EventKind::Terminated(Termination::Reuse), Some(id), user);
-                }
+                self.report(EventKind::TokenReuse, Some(id), user);
+                let _ = self.terminate(&record, Termination::Reuse).await?;
                 Ok(self.anonymous())
             }
             (TokenCheck::Unknown, _) => Ok(self.anonymous()),
@@ -285,6 +282,16 @@ impl SessionManager {
         self.call("delete_expired", self.inner.store.delete_expired(self.now(), limit)).await
     }
 
+    /// Ends a session whose record was read.
+    pub(crate) async fn terminate(&self, record: &Record, why: Termination) -> Result<Deleted, Error> {
+        let user = record.user();
+        let deleted = self.call("delete", self.inner.store.delete(&record.id, user)).await?;
+        if deleted == Deleted::Deleted {
+            self.report(EventKind::Terminated(why), Some(record.id), user.cloned());
+        }
+        Ok(deleted)
+    }
+
     fn grace(&self, record: &Record, now: Timestamp) -> Grace {
         let window = self.inner.policy.renewal().map(|renewal| renewal.grace).unwrap_or_default();
         record.credential.grace(window, now)
@@ -310,7 +317,7 @@ impl SessionManager {
         Session::new(Arc::clone(&self.inner.policy), Arc::clone(&self.inner.clock), base, cookie)
     }
 
-    async fn read(&self, id: SessionId) -> Result<Option<Record>, Error> {
+    pub(crate) async fn read(&self, id: SessionId) -> Result<Option<Record>, Error> {
         let record = self.call("load", self.inner.store.load(&id)).await?;
         match record {
             Some(record) if record.id != id => {

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::id::{SessionId, UserId};
 use crate::intent::{Intent, Login, StepUp, Working};
 use crate::policy::Policy;
-use crate::record::{Authentication, Device, Kind, Persistence, Record};
+use crate::record::{Authentication, Device, Kind, Persistence, Record, Version};
 use crate::token::PresentedToken;
 
 /// The session of one request. Cheap to clone; all clones are the same session.
@@ -56,6 +56,13 @@ pub(crate) struct Base {
     pub(crate) standing: Standing,
 }
 
+impl Base {
+    /// What a store needs to know of a session that is replaced.
+    pub(crate) fn handle(&self) -> (SessionId, Option<UserId>, Version) {
+        (self.record.id, self.record.user().cloned(), self.record.version)
+    }
+}
+
 /// What the presented token is to the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -92,6 +99,23 @@ pub struct SessionInfo {
     pub authentication: Option<Authentication>,
     /// Where it was opened.
     pub device: Device,
+}
+
+impl SessionInfo {
+    pub(crate) fn of(record: &Record, policy: &Policy) -> Self {
+        let lifetime = policy.effective_lifetime(record);
+        Self {
+            id: record.id,
+            kind: record.kind,
+            created_at: record.created_at,
+            last_seen: record.last_seen,
+            idle_deadline: lifetime.deadline(record.created_at, record.last_seen),
+            absolute_deadline: record.created_at + lifetime.absolute,
+            persistence: record.persistence,
+            authentication: record.authentication.clone(),
+            device: record.device.clone(),
+        }
+    }
 }
 
 impl fmt::Debug for SessionInfo {
@@ -270,19 +294,7 @@ impl Session {
     #[must_use]
     pub fn info(&self) -> Option<SessionInfo> {
         let base = self.state().base.clone()?;
-        let record = &base.record;
-        let lifetime = self.shared.policy.effective_lifetime(record);
-        Some(SessionInfo {
-            id: record.id,
-            kind: record.kind,
-            created_at: record.created_at,
-            last_seen: record.last_seen,
-            idle_deadline: lifetime.deadline(record.created_at, record.last_seen),
-            absolute_deadline: record.created_at + lifetime.absolute,
-            persistence: record.persistence,
-            authentication: record.authentication.clone(),
-            device: record.device.clone(),
-        })
+        Some(SessionInfo::of(&base.record, &self.shared.policy))
     }
 
     fn intend(&self, intent: Intent) -> Result<(), Error> {
