@@ -1,5 +1,6 @@
 #![doc = include_str!("manual/index.md")]
 
+mod client_side;
 mod clock;
 mod codec;
 mod commit;
@@ -25,6 +26,7 @@ mod verdict;
 
 pub mod manual;
 
+pub use client_side::Seal;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use codec::layout;
 pub use cookie::{CookiePolicy, CookiePolicyBuilder, CookiePolicyError, Presented, SameSite, SetCookie};

@@ -176,8 +176,11 @@ fn carry_on(
         cookie = set(token, &record, policy, now);
         event = Some(if working.change == Change::StepUp { EventKind::SteppedUp } else { EventKind::Regenerated });
         changed = true;
-    } else if base.standing == Standing::Current && renewal == Due::Now {
-        let (credential, token) = record.credential.renew(record.kind, &base.token, now, entropy)?;
+    } else if base.standing == Standing::Current
+        && renewal == Due::Now
+        && let Some(token) = &base.token
+    {
+        let (credential, token) = record.credential.renew(record.kind, token, now, entropy)?;
         record.credential = credential;
         cookie = set(token, &record, policy, now);
         event = Some(EventKind::Renewed);

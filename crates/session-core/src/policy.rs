@@ -238,6 +238,15 @@ impl Policy {
         record.lifetime.min(self.lifetime(record.authentication.is_some(), record.persistence))
     }
 
+    /// The longest that any session may live.
+    pub(crate) fn longest_lifetime(&self) -> Duration {
+        let remembered = match self.remember_me {
+            RememberMe::WhenAsked(lifetime) => lifetime.absolute,
+            RememberMe::Never | RememberMe::Always => Duration::ZERO,
+        };
+        self.authenticated.absolute.max(self.anonymous.absolute).max(remembered)
+    }
+
     /// Whether a listed session, which its store holds for live, is alive under this policy too.
     pub(crate) fn is_alive(&self, session: &SessionSummary, now: Timestamp) -> bool {
         let lifetime = session.lifetime.min(self.lifetime(session.authentication.is_some(), session.persistence));

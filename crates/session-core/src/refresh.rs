@@ -38,7 +38,9 @@ impl fmt::Debug for Grant {
 /// [`SessionManager::rotate`] an application looks whether the user's account is still in order.
 #[must_use]
 pub struct Refresh {
-    base: Base,
+    record: Record,
+    token: PresentedToken,
+    standing: Standing,
     session: SessionInfo,
 }
 
@@ -69,10 +71,7 @@ impl SessionManager {
     /// [`Error::LimitReached`] if the policy says to reject and the user has as many sessions as the limit allows;
     /// [`Error::Store`], [`Error::Entropy`].
     pub async fn grant(&self, login: Login, replaces: Option<&PresentedToken>) -> Result<Grant, Error> {
-        let mut replaced = match replaces {
-            Some(token) => self.standing_of(token).await?.map(Arc::new),
-            None => None,
-        };
+        let mut replaced = self.replaced(replaces).await?;
         let working = Working::logged_in(&login, self.now(), self.policy());
         for attempt in 0..MAX_ATTEMPTS {
             let (record, token) =
@@ -89,10 +88,7 @@ impl SessionManager {
                 }
                 Outcome::Conflict => {
                     self.pause(attempt).await?;
-                    replaced = match &replaced {
-                        Some(base) => self.standing_of(&base.token).await?.map(Arc::new),
-                        None => None,
-                    };
+                    replaced = self.replaced(replaces).await?;
                 }
                 Outcome::ReplacedAbsent => replaced = None,
                 Outcome::Again | Outcome::EndedBefore | Outcome::Gone => {}
@@ -129,7 +125,7 @@ impl SessionManager {
     pub async fn rotate(&self, refresh: Refresh) -> Result<Option<Grant>, Error> {
         let mut refresh = refresh;
         for attempt in 0..MAX_ATTEMPTS {
-            let Refresh { base: Base { record, token, standing }, session } = refresh;
+            let Refresh { record, token, standing, session } = refresh;
             if standing == Standing::Superseded {
                 return Ok(record.credential.successor(&token).map(|token| Grant { token, session }));
             }
@@ -200,12 +196,15 @@ impl SessionManager {
             }
         };
         let session = self.info(&record);
-        Ok(Some(Refresh { base: Base { record, token: token.again(), standing }, session }))
+        Ok(Some(Refresh { record, token: token.again(), standing, session }))
     }
 
-    /// The live session of a token that a client logs in with once more.
-    async fn standing_of(&self, token: &PresentedToken) -> Result<Option<Base>, Error> {
-        Ok(self.open_refresh(token).await?.map(|refresh| refresh.base))
+    /// The live session of the token that a client has when it logs in once more.
+    async fn replaced(&self, token: Option<&PresentedToken>) -> Result<Option<Arc<Base>>, Error> {
+        let Some(token) = token else { return Ok(None) };
+        let refresh = self.open_refresh(token).await?;
+        Ok(refresh
+            .map(|Refresh { record, token, standing, .. }| Arc::new(Base { record, token: Some(token), standing })))
     }
 
     fn info(&self, record: &Record) -> SessionInfo {

@@ -127,7 +127,7 @@ impl From<Error> for Rejection {
             Error::Superseded => Self::Superseded,
             Error::Conflict => Self::Conflict,
             Error::WrongUser => Self::WrongUser,
-            Error::TooLarge { .. } | Error::TooManyValues { .. } => Self::TooLarge,
+            Error::TooLarge { .. } | Error::TooManyValues { .. } | Error::CookieTooLarge { .. } => Self::TooLarge,
             Error::Value(_) => Self::InvalidValue,
             Error::ResponseSent => Self::ResponseSent,
             // Core may add errors in a later version.
