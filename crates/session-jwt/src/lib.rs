@@ -68,6 +68,8 @@ mod public;
 mod ring;
 mod ring_file;
 mod secret;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod verify;
 mod verifying_keys;

@@ -1,5 +1,8 @@
 //! What is refused as an HMAC key.
 
+use ed25519_dalek::pkcs8::PrivateKeyInfoRef;
+use ed25519_dalek::pkcs8::spki::SubjectPublicKeyInfoRef;
+
 use crate::key::KeyError;
 
 /// The shortest key, in bytes: the size of the hash (RFC 7518, section 3.2).
@@ -20,7 +23,7 @@ const WELL_KNOWN: [&[u8]; 5] = [
     // RFC 7520, section 3.5.
     &[
         132, 155, 87, 33, 157, 174, 72, 222, 100, 109, 7, 219, 181, 51, 86, 110, 151, 102, 134, 69, 124, 20, 145, 190,
-        58, 118, 220, 230, 234, 108, 65, 136,
+        58, 118, 220, 234, 108, 66, 113, 136,
     ],
     b"a-string-secret-at-least-256-bits-long",
     b"super-secret-jwt-token-with-at-least-32-characters-long",
@@ -69,12 +72,12 @@ fn is_key_file(bytes: &[u8]) -> bool {
         || p256::PublicKey::from_sec1_bytes(bytes).is_ok()
 }
 
-/// A DER sequence that is as long as it says.
+/// A key in DER. The parsers know the short ones; a long sequence that is as long as it says is not random.
 fn is_der(bytes: &[u8]) -> bool {
-    match bytes {
-        [0x30, length @ ..=0x7f, rest @ ..] => rest.len() == usize::from(*length),
+    let is_long = match bytes {
         [0x30, 0x81, length, rest @ ..] => rest.len() == usize::from(*length),
         [0x30, 0x82, high, low, rest @ ..] => rest.len() == usize::from(u16::from_be_bytes([*high, *low])),
         _ => false,
-    }
+    };
+    is_long || SubjectPublicKeyInfoRef::try_from(bytes).is_ok() || PrivateKeyInfoRef::try_from(bytes).is_ok()
 }

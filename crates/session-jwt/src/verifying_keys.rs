@@ -44,7 +44,7 @@ pub(crate) struct VerifyingKey {
 }
 
 /// There is no way from one kind to another: a public key is never the secret of an HMAC.
-enum Kind {
+pub(crate) enum Kind {
     Hmac(Hmac<Sha256>),
     Public(Point),
 }
@@ -138,6 +138,11 @@ impl VerifyingKeys {
 }
 
 impl VerifyingKey {
+    #[cfg(test)]
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self { kind, until: Timestamp::MAX }
+    }
+
     pub(crate) fn algorithm(&self) -> Algorithm {
         match &self.kind {
             Kind::Hmac(_) => Algorithm::Hs256,
