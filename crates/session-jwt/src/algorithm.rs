@@ -33,4 +33,12 @@ impl Algorithm {
             Self::EdDsa | Self::Es256 => false,
         }
     }
+
+    /// How many characters a signature has.
+    pub(crate) const fn signature_len(self) -> usize {
+        match self {
+            Self::Hs256 => 43,
+            Self::EdDsa | Self::Es256 => 86,
+        }
+    }
 }

@@ -8,8 +8,23 @@ use crate::algorithm::Algorithm;
 use crate::encoding;
 use crate::verify::VerifyError;
 
-/// The `typ` of access tokens (RFC 9068). Every kind of token has its own.
-const TYPE: &str = "at+jwt";
+/// What a token is (`typ`). Every kind has its own, so that none passes for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Type {
+    /// An access token (RFC 9068).
+    Access,
+    /// A client-side session.
+    Session,
+}
+
+impl Type {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "at+jwt",
+            Self::Session => "session+jwt",
+        }
+    }
+}
 
 /// The longest header segment of another issuer: a `kid` of 128 bytes, escaped, fits in.
 const MAX_SEGMENT_LEN: usize = 1400;
@@ -27,8 +42,8 @@ pub(crate) struct Header<'a> {
 }
 
 /// The header segment that we write for a key.
-pub(crate) fn segment(algorithm: Algorithm, kid: &str) -> String {
-    let header = Header { alg: algorithm.as_str().into(), kid: kid.into(), typ: TYPE.into() };
+pub(crate) fn segment(kind: Type, algorithm: Algorithm, kid: &str) -> String {
+    let header = Header { alg: algorithm.as_str().into(), kid: kid.into(), typ: kind.as_str().into() };
     let Ok(json) = serde_json::to_vec(&header) else { unreachable!("a struct of strings is JSON") };
     encoding::encode(json)
 }
@@ -43,7 +58,7 @@ impl<'a> Header<'a> {
             Some(start) if start.eq_ignore_ascii_case(prefix) => &header.typ[prefix.len()..],
             Some(_) | None => &header.typ,
         };
-        if typ.eq_ignore_ascii_case(TYPE) { Ok(header) } else { Err(VerifyError::Type) }
+        if typ.eq_ignore_ascii_case(Type::Access.as_str()) { Ok(header) } else { Err(VerifyError::Type) }
     }
 
     /// The bytes of a header segment.

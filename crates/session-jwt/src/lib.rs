@@ -8,7 +8,7 @@
 //! ```
 //! use std::time::Duration;
 //! use session_core::{Assurance, Authentication, OsEntropy, SessionId, Timestamp, UserId};
-//! use session_jwt::{AccessTokens, Algorithm, Grant, KeyRing, Rotation, TokenPolicy, Verifier, VerifyingKeys};
+//! use session_jwt::{AccessTokens, Algorithm, Subject, KeyRing, Rotation, TokenPolicy, Verifier, VerifyingKeys};
 //!
 //! let now = Timestamp::from_millis(1_767_225_600_000);
 //! let policy = TokenPolicy::new("https://login.example", "https://api.example")?;
@@ -23,7 +23,7 @@
 //! };
 //! let session = SessionId::generate(Some(&authentication.user), &OsEntropy)?;
 //! let deadline = now + Duration::from_secs(8 * 3600);
-//! let token = tokens.issue(&Grant { session, authentication: &authentication, deadline }, now)?;
+//! let token = tokens.issue(&Subject { session, authentication: &authentication, deadline }, now)?;
 //!
 //! // On another server, which has the public keys only:
 //! let keys = VerifyingKeys::from_jwks(&tokens.jwks(now).to_json())?;
@@ -61,12 +61,14 @@ mod algorithm;
 mod claims;
 mod encoding;
 mod header;
+mod hybrid;
 mod jwk;
 mod key;
 mod policy;
 mod public;
 mod ring;
 mod ring_file;
+mod seal;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -76,11 +78,13 @@ mod verifying_keys;
 
 pub use algorithm::Algorithm;
 pub use claims::Claims;
+pub use hybrid::{Accounts, AccountsError, Hybrid, HybridConfigError, HybridError, Standing, TokenPair};
 pub use jwk::Jwks;
 pub use key::{Ed25519Key, HmacKey, KeyError, P256Key, SigningKey};
 pub use policy::{TokenPolicy, TokenPolicyError};
 pub use public::PublicKey;
 pub use ring::{KeyInfo, KeyRing, KeyState, Rotation};
-pub use tokens::{AccessToken, AccessTokens, Grant, IssueError};
+pub use seal::{JwtSeal, SealError};
+pub use tokens::{AccessToken, AccessTokens, IssueError, Subject};
 pub use verify::{MAX_TOKEN_LEN, Verifier, VerifyError};
 pub use verifying_keys::VerifyingKeys;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use session_core::{Entropy, Timestamp};
 
 use crate::algorithm::Algorithm;
+use crate::header::Type;
 use crate::jwk::Jwks;
 use crate::key::{KeyError, SigningKey};
 use crate::verifying_keys::VerifyingKeys;
@@ -240,7 +241,7 @@ impl KeyRing {
     /// What verifies the tokens of this ring. Each key knows until when.
     #[must_use]
     pub fn verifying_keys(&self) -> VerifyingKeys {
-        VerifyingKeys::of_ring(self)
+        VerifyingKeys::of_ring(self, Type::Access)
     }
 
     /// The times of rotation.

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::claims::{Claims, Payload, acr};
 use crate::encoding;
-use crate::header;
+use crate::header::{self, Type};
 use crate::jwk::Jwks;
 use crate::policy::{TokenPolicy, TokenPolicyError};
 use crate::ring::KeyRing;
@@ -36,7 +36,7 @@ pub enum IssueError {
 
 /// For whom a token is.
 #[derive(Clone, Copy, Debug)]
-pub struct Grant<'a> {
+pub struct Subject<'a> {
     /// The session.
     pub session: SessionId,
     /// Who is logged in and how.
@@ -93,7 +93,8 @@ impl Keys {
         if ring.rotation.verify_for < policy.lifetime() + policy.leeway() {
             return Err(TokenPolicyError::VerifyFor);
         }
-        let header = |entry: &crate::ring::Entry| header::segment(entry.key.algorithm(), &entry.kid) + ".";
+        let header =
+            |entry: &crate::ring::Entry| header::segment(Type::Access, entry.key.algorithm(), &entry.kid) + ".";
         Ok(Self { verifying: ring.verifying_keys(), headers: ring.entries.iter().map(header).collect(), ring })
     }
 }
@@ -119,10 +120,10 @@ impl AccessTokens {
     ///
     /// # Errors
     /// [`IssueError`]
-    pub fn issue(&self, grant: &Grant<'_>, now: Timestamp) -> Result<AccessToken, IssueError> {
+    pub fn issue(&self, subject: &Subject<'_>, now: Timestamp) -> Result<AccessToken, IssueError> {
         let keys = self.keys.load();
         let iat = seconds(now);
-        let exp = (iat + self.policy.lifetime().as_secs()).min(seconds(grant.deadline));
+        let exp = (iat + self.policy.lifetime().as_secs()).min(seconds(subject.deadline));
         if exp <= iat {
             return Err(IssueError::SessionOver);
         }
@@ -130,16 +131,16 @@ impl AccessTokens {
         self.entropy.fill(&mut id)?;
         let payload = Payload {
             iss: self.policy.issuer(),
-            sub: grant.authentication.user.as_str(),
+            sub: subject.authentication.user.as_str(),
             aud: self.policy.audience(),
             exp,
             iat,
             jti: &encoding::encode(id),
             client_id: self.policy.client(),
-            sid: grant.session,
-            auth_time: seconds(grant.authentication.at),
-            acr: acr(grant.authentication.level),
-            amr: &grant.authentication.methods,
+            sid: subject.session,
+            auth_time: seconds(subject.authentication.at),
+            acr: acr(subject.authentication.level),
+            amr: &subject.authentication.methods,
         };
         let Ok(payload) = serde_json::to_vec(&payload) else { unreachable!("strings and numbers are JSON") };
         let signing = keys.ring.signing(now);
@@ -199,6 +200,6 @@ impl fmt::Debug for AccessTokens {
 }
 
 /// Whole seconds since the epoch. A clock before 1970 shows the epoch.
-fn seconds(time: Timestamp) -> u64 {
+pub(crate) fn seconds(time: Timestamp) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(0) / 1000
 }

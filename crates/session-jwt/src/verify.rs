@@ -161,6 +161,11 @@ pub(crate) fn check(
     policy: &TokenPolicy,
     now: Timestamp,
 ) -> Result<Claims, VerifyError> {
+    claims::read(&payload(token, keys, gate, now)?, policy, now)
+}
+
+/// The payload of a token, once the signature has been found to be that of one of the keys.
+pub(crate) fn payload(token: &[u8], keys: &VerifyingKeys, gate: Gate, now: Timestamp) -> Result<Vec<u8>, VerifyError> {
     if token.len() > MAX_TOKEN_LEN {
         return Err(VerifyError::TooLong);
     }
@@ -174,8 +179,7 @@ pub(crate) fn check(
     if !key.verify(signed, signature) {
         return Err(VerifyError::Signature);
     }
-    let payload = encoding::decode(payload).ok_or(VerifyError::Encoding)?;
-    claims::read(&payload, policy, now)
+    encoding::decode(payload).ok_or(VerifyError::Encoding)
 }
 
 /// A token, cut at its dots.

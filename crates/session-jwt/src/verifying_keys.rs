@@ -9,7 +9,7 @@ use session_core::Timestamp;
 use sha2::Sha256;
 
 use crate::algorithm::Algorithm;
-use crate::header;
+use crate::header::{self, Type};
 use crate::jwk::Jwk;
 use crate::key::{KeyError, SigningKey};
 use crate::public::{Point, PublicKey};
@@ -31,6 +31,8 @@ use crate::ring::{KeyRing, MAX_KEYS};
 /// # Ok::<_, KeyError>(())
 /// ```
 pub struct VerifyingKeys {
+    /// What they verify.
+    of: Type,
     keys: Vec<VerifyingKey>,
     /// From header segment, as we write it, to its key.
     by_header: HashMap<Box<[u8]>, usize>,
@@ -82,15 +84,15 @@ impl VerifyingKeys {
     /// # Errors
     /// [`KeyError::DuplicateKid`], [`KeyError::Count`].
     pub fn from_public(keys: impl IntoIterator<Item = PublicKey>) -> Result<Self, KeyError> {
-        let mut set = Self::empty();
+        let mut set = Self::empty(Type::Access);
         for key in keys {
             set.add(key.algorithm(), key.kid(), Kind::Public(key.point.clone()), Timestamp::MAX)?;
         }
         if set.keys.is_empty() || set.keys.len() > MAX_KEYS { Err(KeyError::Count) } else { Ok(set) }
     }
 
-    pub(crate) fn of_ring(ring: &KeyRing) -> Self {
-        let mut set = Self::empty();
+    pub(crate) fn of_ring(ring: &KeyRing, of: Type) -> Self {
+        let mut set = Self::empty(of);
         for entry in &ring.entries {
             let kind = match &*entry.key {
                 SigningKey::Hs256(key) => Kind::Hmac(key.mac().clone()),
@@ -104,8 +106,8 @@ impl VerifyingKeys {
         set
     }
 
-    fn empty() -> Self {
-        Self { keys: Vec::new(), by_header: HashMap::new(), by_kid: HashMap::new() }
+    fn empty(of: Type) -> Self {
+        Self { of, keys: Vec::new(), by_header: HashMap::new(), by_kid: HashMap::new() }
     }
 
     fn add(&mut self, algorithm: Algorithm, kid: &str, kind: Kind, until: Timestamp) -> Result<(), KeyError> {
@@ -114,7 +116,7 @@ impl VerifyingKeys {
             return Err(KeyError::DuplicateKid);
         }
         self.by_kid.insert(kid.into(), index);
-        self.by_header.insert(header::segment(algorithm, kid).into_bytes().into(), index);
+        self.by_header.insert(header::segment(self.of, algorithm, kid).into_bytes().into(), index);
         self.keys.push(VerifyingKey { kind, until });
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::{ALGORITHMS, AUDIENCE, Forge, ISSUER, NOW, Payload, SESSION, alice, at, issue, now, policy};
 use session_core::{Assurance, Clock as _, Entropy, EntropyError, ManualClock, Timestamp, UserId};
 use session_jwt::{
-    AccessTokens, Algorithm, Grant, IssueError, KeyRing, MAX_TOKEN_LEN, Rotation, TokenPolicy, TokenPolicyError,
+    AccessTokens, Algorithm, IssueError, KeyRing, MAX_TOKEN_LEN, Rotation, Subject, TokenPolicy, TokenPolicyError,
     Verifier, VerifyError,
 };
 
@@ -102,7 +102,7 @@ fn iat_and_nbf_may_be_ahead_by_the_leeway_only() {
 fn no_token_outlives_the_session() {
     let tokens = tokens(Algorithm::Hs256);
     let authentication = alice();
-    let grant = |deadline| Grant { session: SESSION, authentication: &authentication, deadline };
+    let grant = |deadline| Subject { session: SESSION, authentication: &authentication, deadline };
     let token = tokens.issue(&grant(at(NOW + 10) + Duration::from_millis(999)), now()).unwrap();
     assert_eq!(token.expires_in(), Duration::from_secs(10));
     assert_eq!(tokens.verify(token.expose(), now()).unwrap().expires_at, at(NOW + 10));
@@ -133,7 +133,7 @@ fn what_cannot_be_verified_is_not_issued() {
         let mut authentication = alice();
         authentication.methods = methods;
         authentication.user = UserId::new("\u{1}".repeat(256)).unwrap();
-        let grant = Grant { session: SESSION, authentication: &authentication, deadline: Timestamp::MAX };
+        let grant = Subject { session: SESSION, authentication: &authentication, deadline: Timestamp::MAX };
         tokens.issue(&grant, now())
     };
     let tokens = tokens(Algorithm::Hs256);

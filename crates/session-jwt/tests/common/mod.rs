@@ -10,7 +10,7 @@ use ed25519_dalek::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, spki::de
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use session_core::{Assurance, Authentication, SessionId, Timestamp, UserId};
 use session_jwt::{
-    AccessTokens, Algorithm, Ed25519Key, Grant, HmacKey, KeyRing, P256Key, Rotation, SigningKey, TokenPolicy,
+    AccessTokens, Algorithm, Ed25519Key, HmacKey, KeyRing, P256Key, Rotation, SigningKey, Subject, TokenPolicy,
 };
 use sha2::Sha256;
 
@@ -55,7 +55,7 @@ pub(crate) const SESSION: SessionId = SessionId::from_bytes([9; 16]);
 pub(crate) fn issue(tokens: &AccessTokens, now: Timestamp) -> String {
     let authentication = alice();
     let deadline = now + Duration::from_secs(8 * 3600);
-    let grant = Grant { session: SESSION, authentication: &authentication, deadline };
+    let grant = Subject { session: SESSION, authentication: &authentication, deadline };
     tokens.issue(&grant, now).unwrap().expose().to_owned()
 }
 
