@@ -135,8 +135,7 @@ async fn a_store_or_a_generator_that_fails_does_not_end_it() {
             Err(EntropyError)
         }
     }
-    let store =
-        Arc::new(Backlog { expired: AtomicU64::new(1), failures: AtomicU64::new(3), ..Backlog::default() });
+    let store = Arc::new(Backlog { expired: AtomicU64::new(1), failures: AtomicU64::new(3), ..Backlog::default() });
     let manager = SessionManager::builder(Arc::clone(&store) as Arc<dyn SessionStore>).entropy(Broken).build();
     tokio::spawn(manager.sweep());
     let begin = Instant::now();

@@ -79,6 +79,11 @@ impl<'d> Browser<'d> {
         Self { demo: self.demo, cookie: Arc::new(Mutex::new(self.cookie())) }
     }
 
+    /// This browser, after a load balancer sent it to another demo: the cookie is the same, now and later.
+    pub(crate) fn at<'o>(&self, demo: &'o Demo) -> Browser<'o> {
+        Browser { demo, cookie: Arc::clone(&self.cookie) }
+    }
+
     /// `name=value`, if there is a cookie.
     pub(crate) fn cookie(&self) -> Option<String> {
         self.cookie.lock().unwrap().clone()
