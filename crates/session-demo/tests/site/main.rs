@@ -13,3 +13,4 @@ mod server;
 mod server_outage;
 mod store;
 mod support;
+mod tls;

@@ -69,7 +69,7 @@ impl Server {
 }
 
 /// What a statement answers.
-fn psql(postgres: &Postgres, sql: &str) -> String {
+pub(crate) fn psql(postgres: &Postgres, sql: &str) -> String {
     let output = postgres.tool("psql").args(["-XAtc", sql]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()

@@ -17,7 +17,7 @@ async fn run(store: &str) -> Output {
 }
 
 /// Asserts that the demo gives up, says this, and keeps the password to itself.
-async fn assert_refused(store: &str, said: &[&str]) {
+pub(crate) async fn assert_refused(store: &str, said: &[&str]) {
     let output = run(store).await;
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{store}: {text}");

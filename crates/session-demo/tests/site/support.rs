@@ -21,9 +21,14 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn start(options: &[&str]) -> Self {
+        Self::start_with(options, &[])
+    }
+
+    pub(crate) fn start_with(options: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_session-demo"))
             .args(["--listen", "127.0.0.1:0"])
             .args(options)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
