@@ -19,6 +19,7 @@ mod record;
 mod request;
 mod session;
 mod store;
+mod sweep;
 mod token;
 mod verdict;
 
