@@ -21,6 +21,7 @@ mod refresh;
 mod request;
 mod session;
 mod store;
+mod sweep;
 mod token;
 mod verdict;
 

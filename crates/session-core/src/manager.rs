@@ -358,7 +358,7 @@ impl SessionManager {
     }
 
     /// Deletes up to `limit` expired records from the store and returns how many. Hygiene for stores that do not expire
-    /// records themselves; sessions expire on time without it.
+    /// records themselves; sessions expire on time without it. [`sweep`](Self::sweep) calls it regularly.
     ///
     /// # Errors
     /// [`Error::Store`] if the store failed.

@@ -3,6 +3,7 @@
 //! - [`lifecycle`]: what a session goes through, what each step costs, what a handler can rely on
 //! - [`defaults`]: each default, with its reason and its source
 //! - [`threats`]: what is defended against, how, and what is not
+//! - [`stores`]: choosing a backend, what it costs, how to operate it
 //! - [`backends`]: writing a storage backend
 
 #[doc = include_str!("manual/lifecycle.md")]
@@ -13,6 +14,9 @@ pub mod defaults {}
 
 #[doc = include_str!("manual/threats.md")]
 pub mod threats {}
+
+#[doc = include_str!("manual/stores.md")]
+pub mod stores {}
 
 #[doc = include_str!("manual/backends.md")]
 pub mod backends {}

@@ -1,14 +1,12 @@
 //! The command line, and the policy it describes.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use session_core::{
-    AtLimit, CookiePolicy, Lifetime, PayloadCap, Persistence, Policy, PolicyError, SessionLimit, SessionStore,
-};
-use session_moka::MokaStore;
+use session_core::{AtLimit, CookiePolicy, Lifetime, PayloadCap, Persistence, Policy, PolicyError, SessionLimit};
+
+use crate::store::StoreUrl;
 
 /// A site with login, devices and logout everywhere. Accounts: alice, bob, carol; password: correct-horse
 #[derive(Clone, Debug, Parser)]
@@ -17,9 +15,10 @@ pub struct Args {
     /// Address to listen on; with port 0, a free one
     #[arg(long, default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
-    /// Where sessions are kept
-    #[arg(long, value_enum, default_value_t = Store::Memory)]
-    pub store: Store,
+    /// Where sessions are kept: memory, or the URL of a server that several demos share: redis://…, rediss://…,
+    /// redis+sentinel://…, redis+cluster://…, unix://…, or postgres://…
+    #[arg(long, value_name = "URL", default_value = "memory")]
+    pub store: StoreUrl,
     /// The preset to start from
     #[arg(long, value_enum, default_value_t = Preset::Standard)]
     pub policy: Preset,
@@ -38,13 +37,6 @@ pub struct Args {
     /// Use a cookie that works over plain http everywhere: for local development only
     #[arg(long)]
     pub insecure_cookies: bool,
-}
-
-/// Where sessions are kept.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Store {
-    /// In this process, until it ends.
-    Memory,
 }
 
 /// A preset of [`Policy`].
@@ -70,14 +62,6 @@ pub enum OnLimit {
 }
 
 impl Args {
-    /// The store.
-    #[must_use]
-    pub fn store(&self) -> Arc<dyn SessionStore> {
-        match self.store {
-            Store::Memory => Arc::new(MokaStore::new()),
-        }
-    }
-
     /// The preset with the other options applied.
     ///
     /// # Errors

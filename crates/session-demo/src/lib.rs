@@ -6,7 +6,8 @@
 //! - [`build_router`]: where the session layer goes, once with pages and once with JSON for its rejections;
 //! - `actions.rs`: what a site does with sessions, one function each;
 //! - `api/` and `pages/`: handlers, which read and write a session as if it were a map;
-//! - [`args`]: how options become a policy.
+//! - [`args`]: how options become a policy;
+//! - [`store`]: how a URL becomes a store.
 //!
 //! Not shown, because it is not the business of sessions: hashing passwords, and limiting the rate of attempts to guess
 //! them. A real site needs both.
@@ -18,5 +19,6 @@ mod app;
 pub mod args;
 mod client;
 mod pages;
+pub mod store;
 
 pub use app::build_router;

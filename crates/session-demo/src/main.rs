@@ -17,14 +17,13 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// How long requests under way may take after the signal to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
     // What happens to sessions, on standard error. Neither ids nor users are written.
     let events = Targets::new().with_target("session", LevelFilter::DEBUG);
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     tracing_subscriber::registry().with(log).with(events).init();
-    match run(args).await {
+    match start(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("session-demo: {error}");
@@ -33,16 +32,32 @@ async fn main() -> ExitCode {
     }
 }
 
+fn start(args: Args) -> Result<(), Box<dyn Error>> {
+    // For connections to the store with TLS. Fails if there is one already, which will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Runtime::new()?;
+    let result = runtime.block_on(run(args));
+    // Does not wait for what is still looking up the name of a server.
+    runtime.shutdown_background();
+    result
+}
+
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let policy = args.policy()?;
-    let told_to_stop = told_to_stop()?;
+    let mut told_to_stop = std::pin::pin!(told_to_stop()?);
+    let store = tokio::select! {
+        store = args.store.open(&policy) => store?,
+        () = &mut told_to_stop => return Ok(()),
+    };
     let listener =
         TcpListener::bind(args.listen).await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let address = listener.local_addr()?;
     if let Some(hint) = hint(address, &policy) {
         eprintln!("{hint}");
     }
-    let manager = SessionManager::builder(args.store()).policy(policy).observer(TracingObserver).build();
+    let manager = SessionManager::builder(store).policy(policy).observer(TracingObserver).build();
+    // Ends with the runtime. For a store that expires records itself it has nothing to do.
+    tokio::spawn(manager.clone().sweep());
     let service = session_demo::build_router(manager).into_make_service_with_connect_info::<SocketAddr>();
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

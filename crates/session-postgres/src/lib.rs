@@ -28,7 +28,8 @@
 //! # Running it
 //! **Clean-up.** Expired rows stay until
 //! [`delete_expired`](session_core::SessionManager::delete_expired) is called. Call it every few seconds, with a limit of about 1000, on
-//! as many nodes as you like, and again at once while it returns the limit. A call looks at no more than its limit plus 1000 rows, so
+//! as many nodes as you like, and again soon while it returns the limit; [`sweep`](session_core::SessionManager::sweep) does just
+//! that: `tokio::spawn(manager.clone().sweep())`. A call looks at no more than its limit plus 1000 rows, so
 //! 0 may also mean that only sessions were due which are still in use.
 //!
 //! **Connections.** Each operation occupies a connection of the pool for about two round trips; ten connections serve thousands of

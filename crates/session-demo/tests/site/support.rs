@@ -21,9 +21,14 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn start(options: &[&str]) -> Self {
+        Self::start_with(options, &[])
+    }
+
+    pub(crate) fn start_with(options: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_session-demo"))
             .args(["--listen", "127.0.0.1:0"])
             .args(options)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -77,6 +82,11 @@ impl<'d> Browser<'d> {
     /// Another browser, with the cookie this one has now and will not update: a stolen copy, or a request under way.
     pub(crate) fn copy(&self) -> Self {
         Self { demo: self.demo, cookie: Arc::new(Mutex::new(self.cookie())) }
+    }
+
+    /// This browser, after a load balancer sent it to another demo: the cookie is the same, now and later.
+    pub(crate) fn at<'o>(&self, demo: &'o Demo) -> Browser<'o> {
+        Browser { demo, cookie: Arc::clone(&self.cookie) }
     }
 
     /// `name=value`, if there is a cookie.

@@ -1,0 +1,123 @@
+//! Where sessions are kept: the option `--store`.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session_core::{Policy, SessionStore};
+use session_moka::MokaStore;
+use session_postgres::{PostgresStore, recommended_pool_options};
+use session_redis::{ConnectError, RedisStore};
+use sqlx::postgres::PgConnectOptions;
+
+/// How long the migrations may take: another node may be busy with them.
+const MIGRATIONS: Duration = Duration::from_secs(30);
+
+/// What was said on the command line. Not checked there, where an error would quote it: it may have a password in it.
+#[derive(Clone)]
+pub struct StoreUrl(String);
+
+/// Why there is no store. Never quotes the URL.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The URL is not one of ours.
+    NotUnderstood,
+    /// A setting is not possible.
+    Refused(ConnectError),
+    /// The server cannot be used; each text is the cause of the one before.
+    Unavailable(Vec<String>),
+}
+
+impl StoreUrl {
+    /// Opens the store, and waits until its server answers. One in PostgreSQL is brought up to date. Must be called
+    /// inside a tokio runtime.
+    ///
+    /// # Errors
+    /// If the URL is not understood, or the server cannot be used.
+    pub async fn open(&self, policy: &Policy) -> Result<Arc<dyn SessionStore>, OpenError> {
+        // Ends before core gives up, so that the error says what happened.
+        let timeout = policy.store_timeout() * 3 / 4;
+        if self.0 == "memory" {
+            return Ok(Arc::new(MokaStore::new()));
+        }
+        let (scheme, _) = self.0.split_once("://").unwrap_or_default();
+        if matches!(scheme, "postgres" | "postgresql") {
+            return postgres(&self.0, timeout).await;
+        }
+        match RedisStore::builder(&self.0).operation_timeout(timeout).connect().await {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(ConnectError::Unavailable(error)) => Err(OpenError::unavailable(&error)),
+            Err(ConnectError::Url) => Err(OpenError::NotUnderstood),
+            Err(error) => Err(OpenError::Refused(error)),
+        }
+    }
+}
+
+async fn postgres(url: &str, timeout: Duration) -> Result<Arc<dyn SessionStore>, OpenError> {
+    // The error may quote the URL.
+    let options: PgConnectOptions = url.parse().map_err(|_| OpenError::NotUnderstood)?;
+    let pool = recommended_pool_options().acquire_timeout(timeout).connect_lazy_with(options);
+    let store = PostgresStore::new(pool).with_timeout(timeout);
+    match tokio::time::timeout(MIGRATIONS, store.migrate()).await {
+        Ok(Ok(())) => Ok(Arc::new(store)),
+        Ok(Err(error)) => Err(OpenError::unavailable(&error)),
+        Err(_) => Err(OpenError::Unavailable(vec!["postgres: migrate: no end within 30 seconds".to_owned()])),
+    }
+}
+
+impl FromStr for StoreUrl {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreUrl(…)")
+    }
+}
+
+impl OpenError {
+    fn unavailable(error: &dyn Error) -> Self {
+        let mut causes = vec![error.to_string()];
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
+        Self::Unavailable(causes)
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotUnderstood => f.write_str(
+                "--store is not understood. It may be\n  \
+                 memory\n  \
+                 redis://[user:password@]host[:port][/db]\n  \
+                 redis+sentinel://[user:password@]host[:port],…/service\n  \
+                 redis+cluster://[user:password@]host[:port],…\n  \
+                 unix:///path/to/the/socket/of/redis\n  \
+                 postgres://[user[:password]@]host[:port]/database\n\
+                 with rediss for TLS, valkey and valkeys for redis and rediss, postgresql for postgres; special \
+                 characters in a user or password are percent-encoded",
+            ),
+            Self::Refused(error) => write!(f, "--store: {error}"),
+            Self::Unavailable(causes) => {
+                write!(f, "the store cannot be used: {}", causes.join(": "))?;
+                f.write_str(
+                    "\nIs the server running, and are the address, the user and the password in --store right? Without \
+                     a server, try the demo with --store memory",
+                )
+            }
+        }
+    }
+}
+
+impl Error for OpenError {}

@@ -1,0 +1,163 @@
+//! Two demos on one store, as behind a load balancer.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use crate::server::{Backend, Nodes, Server, on_both};
+use crate::support::{Browser, Demo};
+
+on_both!(
+    writers_of_different_keys_lose_nothing,
+    no_increment_is_lost_and_no_value_is_answered_twice,
+    what_one_node_does_the_other_sees,
+    a_logout_stays_a_logout,
+    the_limit_holds_under_simultaneous_logins,
+    the_limit_can_reject,
+    a_session_that_expired_is_gone_everywhere,
+    a_node_that_restarts_loses_nobody,
+);
+
+async fn writers_of_different_keys_lose_nothing(backend: Backend) {
+    let nodes = Nodes::start(backend, &[]).await;
+    for browser in [nodes.a.browser(), nodes.a.logged_in("alice").await] {
+        browser.put("/api/data/first", &json!(0)).await.assert(204);
+        let writes = join_all((0..64).map(|number| {
+            let browser = browser.copy().at(nodes.turn(number));
+            async move { browser.put(&format!("/api/data/k{number}?delay_ms=5"), &json!(number)).await.status }
+        }));
+        assert_eq!(writes.await, [204; 64]);
+        for number in 0..64 {
+            let other = browser.at(nodes.turn(number + 1));
+            assert_eq!(other.get(&format!("/api/data/k{number}")).await.assert(200).json(), number);
+        }
+        assert_eq!(browser.get("/api/data").await.json()["keys"].as_array().unwrap().len(), 65);
+    }
+}
+
+async fn no_increment_is_lost_and_no_value_is_answered_twice(backend: Backend) {
+    let nodes = Nodes::start(backend, &[]).await;
+    let alice = nodes.a.logged_in("alice").await;
+    let counts = join_all((0..64).map(|number| {
+        let tab = alice.copy().at(nodes.turn(number));
+        async move { tab.post("/api/counter/n?delay_ms=5", &Value::Null).await.assert(200).json()["value"].as_u64() }
+    }));
+    let values: BTreeSet<_> = counts.await.into_iter().flatten().collect();
+    assert_eq!(values, (1..=64).collect());
+    for node in [&nodes.a, &nodes.b] {
+        assert_eq!(alice.at(node).get("/api/data/n").await.json(), 64);
+    }
+}
+
+async fn what_one_node_does_the_other_sees(backend: Backend) {
+    let nodes = Nodes::start(backend, &[]).await;
+    let at = |browser: &Browser<'_>, number| browser.at(nodes.turn(number));
+    let visitor = nodes.a.browser();
+    at(&visitor, 0).put("/api/data/cart", &json!(["tea"])).await.assert(204);
+    at(&visitor, 1).login("alice").await.assert(200);
+    let (alice, other) = (visitor, nodes.b.logged_in("alice").await);
+    for turn in 0..10 {
+        assert_eq!(at(&alice, turn).get("/api/data/cart").await.assert(200).json(), json!(["tea"]));
+        let counted = at(&alice, turn).post("/api/counter/n", &Value::Null).await;
+        assert_eq!(counted.assert(200).json()["value"], turn + 1);
+        assert_eq!(at(&alice, turn + 1).get("/api/devices").await.json().as_array().unwrap().len(), 2);
+    }
+    // A token that was replaced on one node is dead on the other.
+    let before = alice.copy();
+    at(&alice, 0).post("/api/reauthenticate", &json!({ "password": "correct-horse" })).await.assert(204);
+    assert_eq!(at(&before, 1).user().await, None);
+
+    let copy = alice.copy();
+    at(&alice, 0).post("/api/logout", &Value::Null).await.assert(204);
+    assert_eq!(at(&copy, 1).user().await, None, "the very next request");
+    assert_eq!(other.user().await.as_deref(), Some("alice"));
+    let third = nodes.a.logged_in("alice").await;
+    at(&third, 0).post("/api/devices/revoke-others", &Value::Null).await.assert(200);
+    assert_eq!(at(&other, 1).user().await, None);
+}
+
+async fn a_logout_stays_a_logout(backend: Backend) {
+    let nodes = Nodes::start(backend, &["--limit", "100"]).await;
+    let trials = join_all((0..20).map(async |number| {
+        let alice = nodes.turn(number).logged_in("alice").await;
+        let (slow, copy) = (alice.copy().at(nodes.turn(number + 1)), alice.copy());
+        let late = slow.send("PUT", "/api/data/late?delay_ms=1500", &[], "\"resurrected\"");
+        let logout = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            alice.post("/api/logout", &Value::Null).await.assert(204);
+        };
+        let (late, ()) = tokio::join!(late, logout);
+        late.assert_error(401, "session_gone");
+        assert_eq!(late.header("set-cookie"), None);
+        for node in [&nodes.a, &nodes.b] {
+            assert_eq!(copy.at(node).user().await, None);
+            copy.at(node).get("/api/data/late").await.assert_error(404, "not_found");
+        }
+    }));
+    assert_eq!(trials.await.len(), 20);
+}
+
+/// 16 people know the password. Returns how their logins ended, and who is in afterwards, as the other node sees it.
+async fn stampede(nodes: &Nodes) -> (Vec<u16>, usize) {
+    let browsers: Vec<Browser<'_>> = (0..16).map(|number| nodes.turn(number).browser()).collect();
+    let logins = join_all(browsers.iter().map(async |browser| browser.login("alice").await));
+    let statuses = logins.await.iter().map(|answer| answer.status.as_u16()).collect();
+    let users = (1..).zip(&browsers).map(async |(number, browser)| browser.at(nodes.turn(number)).user().await);
+    (statuses, join_all(users).await.iter().flatten().count())
+}
+
+async fn the_limit_holds_under_simultaneous_logins(backend: Backend) {
+    for on_limit in ["evict-oldest", "evict-least-recent"] {
+        let nodes = Nodes::start(backend, &["--limit", "3", "--on-limit", on_limit]).await;
+        assert_eq!(stampede(&nodes).await, (vec![200; 16], 3), "{on_limit}");
+    }
+}
+
+async fn the_limit_can_reject(backend: Backend) {
+    let nodes = Nodes::start(backend, &["--limit", "3", "--on-limit", "reject"]).await;
+    let (mut statuses, live) = stampede(&nodes).await;
+    statuses.sort_unstable();
+    assert_eq!(statuses, [vec![200; 3], vec![409; 13]].concat());
+    assert_eq!(live, 3);
+}
+
+async fn a_session_that_expired_is_gone_everywhere(backend: Backend) {
+    let server = Server::launch(backend).await;
+    let nodes = Nodes::on(&server.url(), &["--idle", "2s"]);
+    let alice = nodes.a.logged_in("alice").await;
+    let visitor = nodes.b.browser();
+    visitor.put("/api/data/a", &json!(1)).await.assert(204);
+    assert_eq!(alice.at(&nodes.b).user().await.as_deref(), Some("alice"));
+    assert_eq!(server.records().await, 2);
+    // The demo runs on the clock of the system.
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    for node in [&nodes.a, &nodes.b] {
+        assert_eq!(alice.copy().at(node).user().await, None);
+        visitor.copy().at(node).get("/api/data/a").await.assert_error(404, "not_found");
+    }
+    // Redis removes the records itself, a minute later; session-redis tests that.
+    if backend == Backend::Postgres {
+        let swept = async {
+            while server.records().await > 0 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), swept).await.expect("the demo deletes expired rows");
+    }
+}
+
+async fn a_node_that_restarts_loses_nobody(backend: Backend) {
+    let store = crate::server::empty_store(backend).await;
+    let Nodes { a, b } = Nodes::on(&store, &[]);
+    let (alice, visitor) = (a.logged_in("alice").await.at(&b), a.browser().at(&b));
+    visitor.at(&a).put("/api/data/cart", &json!(["tea"])).await.assert(204);
+    a.signal("TERM");
+    assert_eq!(a.wait().code(), Some(0));
+    let a = Demo::start(&["--store", &store]);
+    for node in [&a, &b] {
+        assert_eq!(alice.at(node).user().await.as_deref(), Some("alice"));
+        assert_eq!(visitor.at(node).get("/api/data/cart").await.assert(200).json(), json!(["tea"]));
+    }
+}

@@ -1,0 +1,120 @@
+//! Real servers, and several demos on one of them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use session_testbed::servers::{self, Postgres, Redis, namespace};
+use tokio::sync::OnceCell;
+
+use crate::support::Demo;
+
+/// Which kind of server a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backend {
+    Redis,
+    Postgres,
+}
+
+/// Runs each of these tests on both kinds of servers.
+macro_rules! on_both {
+    ($($test:ident),+ $(,)?) => {
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test($crate::server::Backend::Redis).await; })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test($crate::server::Backend::Postgres).await; })+
+        }
+    };
+}
+pub(crate) use on_both;
+
+/// A server of a test's own, or one that the tests of this process share.
+#[derive(Debug)]
+pub(crate) enum Server {
+    Redis(Redis),
+    Postgres(Postgres),
+}
+
+impl Server {
+    pub(crate) async fn launch(backend: Backend) -> Self {
+        match backend {
+            Backend::Redis => Self::Redis(Redis::launch(&[]).await.unwrap()),
+            Backend::Postgres => Self::Postgres(Postgres::launch(&[Postgres::FSYNC_OFF]).await.unwrap()),
+        }
+    }
+
+    /// Its process, to be stopped and paused.
+    pub(crate) fn process(&self) -> &servers::Server {
+        match self {
+            Self::Redis(redis) => redis,
+            Self::Postgres(postgres) => postgres,
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Redis(redis) => redis.url(),
+            Self::Postgres(postgres) => postgres.url(),
+        }
+    }
+
+    /// How many sessions are stored, live or not.
+    pub(crate) async fn records(&self) -> usize {
+        match self {
+            Self::Redis(redis) => redis.command(&["KEYS", "*:s:*"]).await.unwrap().list().len(),
+            Self::Postgres(postgres) => psql(postgres, "SELECT count(*) FROM session.session").parse().unwrap(),
+        }
+    }
+}
+
+/// What a statement answers.
+pub(crate) fn psql(postgres: &Postgres, sql: &str) -> String {
+    let output = postgres.tool("psql").args(["-XAtc", sql]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Two demos behind a load balancer.
+pub(crate) struct Nodes {
+    pub(crate) a: Demo,
+    pub(crate) b: Demo,
+}
+
+impl Nodes {
+    /// On an empty store of one of the servers that all tests share.
+    pub(crate) async fn start(backend: Backend, options: &[&str]) -> Self {
+        Self::on(&empty_store(backend).await, options)
+    }
+
+    pub(crate) fn on(store: &str, options: &[&str]) -> Self {
+        let options = [&["--store", store], options].concat();
+        Self { a: Demo::start(&options), b: Demo::start(&options) }
+    }
+
+    /// The one whose turn it is.
+    pub(crate) fn turn(&self, number: usize) -> &Demo {
+        if number.is_multiple_of(2) { &self.a } else { &self.b }
+    }
+}
+
+/// The URL of a database that nobody else uses. There are three users only, so tests must not meet.
+pub(crate) async fn empty_store(backend: Backend) -> String {
+    static REDIS: OnceCell<Redis> = OnceCell::const_new();
+    static POSTGRES: OnceCell<Postgres> = OnceCell::const_new();
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    match backend {
+        Backend::Redis => {
+            let launch = || Redis::launch(&[("databases", "1000")]);
+            let redis = REDIS.get_or_try_init(launch).await.unwrap();
+            format!("{}/{}", redis.url(), NEXT.fetch_add(1, Ordering::SeqCst))
+        }
+        Backend::Postgres => {
+            let launch = || Postgres::launch(&[Postgres::FSYNC_OFF]);
+            let postgres = POSTGRES.get_or_try_init(launch).await.unwrap();
+            let name = namespace();
+            psql(postgres, &format!("CREATE DATABASE {name}"));
+            format!("postgresql://postgres@{}/{name}", postgres.address())
+        }
+    }
+}

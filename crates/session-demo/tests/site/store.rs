@@ -1,0 +1,101 @@
+//! The option `--store`.
+
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::Value;
+use session_testbed::servers::{Redis, redis_cluster, redis_sentinel};
+use tokio::process::Command;
+
+use crate::server::{Backend, Nodes, empty_store};
+
+/// Runs a demo that is to end by itself.
+async fn run(store: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_session-demo"));
+    let output = command.args(["--listen", "127.0.0.1:0", "--store", store]).kill_on_drop(true).output();
+    tokio::time::timeout(Duration::from_secs(30), output).await.expect("an end").unwrap()
+}
+
+/// Asserts that the demo gives up, says this, and keeps the password to itself.
+pub(crate) async fn assert_refused(store: &str, said: &[&str]) {
+    let output = run(store).await;
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{store}: {text}");
+    for said in said {
+        assert!(text.contains(said), "{store}: {text}");
+    }
+    assert!(!text.contains("hunter2"), "{store}: {text}");
+}
+
+#[tokio::test]
+async fn a_url_that_is_not_understood_is_refused() {
+    for store in [
+        "",
+        "paper",
+        "hunter2",
+        "memory://hunter2",
+        "localhost:6379",
+        "http://:hunter2@localhost",
+        "redis://:hunter2@localhost:port",
+        "redis://:hunter2@localhost/db",
+        "redis+tls://:hunter2@localhost",
+        "redis+sentinel://:hunter2@localhost",
+        "redis+cluster://:hunter2@localhost/1",
+        "postgres://app:hunter2@localhost:port/app",
+        "postgres://app:hunter2@localhost/app?sslmode=hunter2",
+    ] {
+        assert_refused(store, &["--store is not understood", "memory\n", "redis://", "postgres://"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_is_said() {
+    // Nobody listens on port 1.
+    let stores = [
+        "redis://:hunter2@127.0.0.1:1",
+        "rediss://:hunter2@127.0.0.1:1",
+        "valkeys://:hunter2@127.0.0.1:1",
+        "redis+sentinel://:hunter2@127.0.0.1:1/mymaster",
+        "redis+cluster://:hunter2@127.0.0.1:1",
+        "unix:///nonexistent?pass=hunter2",
+        "postgres://app:hunter2@127.0.0.1:1/app",
+        "postgresql://app:hunter2@127.0.0.1:1/app?sslmode=require",
+    ];
+    futures::future::join_all(stores.map(|store| async move {
+        let backend = if store.starts_with("postgres") { "postgres: " } else { "redis: " };
+        assert_refused(store, &[backend, "unavailable", "Is the server running", "--store memory"]).await;
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_let_us_in_is_said() {
+    let redis = Redis::launch(&[("user", "app on >right ~* &* +@all"), ("protected-mode", "no")]).await.unwrap();
+    assert_refused(&format!("redis://app:hunter2@{}", redis.address()), &["redis: ", "WRONGPASS"]).await;
+    let postgres = empty_store(Backend::Postgres).await;
+    let stranger = postgres.replace("postgres@", "stranger:hunter2@");
+    assert_refused(&stranger, &["the server refused our role or database"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_of_server_is_shared_by_nodes() {
+    let socket = Redis::launch(&[("unixsocket", "redis.sock")]).await.unwrap();
+    let stores = [
+        format!("unix://{}", socket.folder().join("redis.sock").display()),
+        empty_store(Backend::Redis).await.replace("redis:", "valkey:"),
+        empty_store(Backend::Postgres).await.replace("postgresql:", "postgres:"),
+        redis_sentinel().await.unwrap().url(),
+        redis_cluster().await.unwrap().url(),
+    ];
+    for store in stores {
+        let nodes = Nodes::on(&store, &[]);
+        let alice = nodes.a.browser();
+        alice.post("/api/counter/n", &Value::Null).await.assert(200);
+        alice.at(&nodes.b).login("alice").await.assert(200);
+        assert_eq!(alice.user().await.as_deref(), Some("alice"), "{store}");
+        assert_eq!(alice.get("/api/devices").await.json().as_array().unwrap().len(), 1);
+        let copy = alice.copy();
+        alice.post("/api/devices/revoke-all", &Value::Null).await.assert(200);
+        assert_eq!(copy.at(&nodes.b).user().await, None, "{store}");
+    }
+}

@@ -1,0 +1,220 @@
+//! A dump of a real store holds no token, and in Redis every key ends by itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+#[allow(dead_code, reason = "secrets.rs uses the rest")]
+mod life;
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use session_conformance::ReferenceStore;
+use session_core::{Record, SessionStore};
+use session_postgres::{PostgresStore, recommended_pool_options};
+use session_redis::RedisStore;
+use session_testbed::Secrets;
+use session_testbed::servers::{Postgres, Redis, RedisCluster};
+
+use life::{Traces, USER, VALUE, life};
+
+/// All that a store holds at one moment.
+#[derive(Default)]
+struct Dump {
+    bytes: Vec<u8>,
+    /// Redis only: the keys that stay for ever.
+    immortal: Vec<String>,
+}
+
+impl Dump {
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.bytes.push(b'\n');
+    }
+
+    /// Every key of these Redis servers, with its value and its time to live.
+    fn of_redis(nodes: &[Redis]) -> Self {
+        let mut dump = Self::default();
+        for node in nodes {
+            let mut connection = redis::Client::open(node.url()).unwrap().get_connection().unwrap();
+            for key in scan(&mut connection) {
+                let ask = |command: &str| {
+                    let mut command = redis::cmd(command);
+                    command.arg(&key);
+                    command
+                };
+                let name = String::from_utf8_lossy(&key).into_owned();
+                dump.add(&key);
+                let kind: String = ask("TYPE").query(&mut connection).unwrap();
+                let values: Vec<Vec<u8>> = match &*kind {
+                    "string" => vec![ask("GET").query(&mut connection).unwrap()],
+                    "hash" => ask("HGETALL").query(&mut connection).unwrap(),
+                    other => panic!("{name} is a {other}, which we do not know how to read"),
+                };
+                values.iter().for_each(|value| dump.add(value));
+                let left: i64 = ask("PTTL").query(&mut connection).unwrap();
+                if left <= 0 {
+                    dump.immortal.push(name);
+                }
+            }
+        }
+        dump
+    }
+
+    /// What `pg_dump` writes, and all that is in hex in it once more as bytes.
+    fn of_postgres(postgres: &Postgres) -> Self {
+        let output = postgres.tool("pg_dump").arg("--data-only").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let mut dump = Self::default();
+        dump.add(&output.stdout);
+        for digits in output.stdout.split(|byte| !byte.is_ascii_hexdigit()).filter(|digits| digits.len() >= 16) {
+            let digit = |byte: u8| (byte as char).to_digit(16).unwrap() as u8;
+            dump.add(&digits.chunks_exact(2).map(|pair| digit(pair[0]) * 16 + digit(pair[1])).collect::<Vec<_>>());
+        }
+        dump
+    }
+}
+
+fn scan(connection: &mut redis::Connection) -> Vec<Vec<u8>> {
+    let (mut cursor, mut keys) = (0_u64, Vec::new());
+    loop {
+        let found: Vec<Vec<u8>>;
+        (cursor, found) = redis::cmd("SCAN").arg(cursor).query(connection).unwrap();
+        keys.extend(found);
+        if cursor == 0 {
+            return keys;
+        }
+    }
+}
+
+/// Lives a whole life in `store`, and looks at all of it after each step.
+async fn assert_no_token(store: impl SessionStore, dump: impl Fn() -> Dump) -> Traces {
+    let mut dumps = Vec::new();
+    let traces = life(store, async || dumps.push(dump())).await;
+    let tokens = traces.tokens();
+    assert!(traces.tokens.len() >= 8 && dumps.len() >= 20, "{} tokens, {} dumps", traces.tokens.len(), dumps.len());
+    for (step, dump) in dumps.iter().enumerate() {
+        assert_eq!(tokens.found_in(&dump.bytes), [""; 0], "step {step}");
+        assert_eq!(dump.immortal, [""; 0], "step {step}");
+    }
+    // The dumps hold what was stored, so a token would be there too.
+    for (what, secret) in stored(&traces) {
+        assert!(dumps.iter().any(|dump| !secret.found_in(&dump.bytes).is_empty()), "no dump holds the {what}");
+    }
+    // The drivers log too, and all that they log at all levels is in the log.
+    assert_eq!(traces.all().found_in(&traces.log), [""; 0]);
+    traces
+}
+
+/// What was certainly stored.
+fn stored(traces: &Traces) -> Vec<(&'static str, Secrets)> {
+    let record = Record::decode(&traces.written[0]).unwrap();
+    let [family, secret] = life::stored_secrets(&record).try_into().expect("two digests");
+    let bytes = [
+        ("digest of a family", family),
+        ("digest of a secret", secret),
+        ("user", USER.into()),
+        ("value", VALUE.into()),
+    ];
+    let secrets = bytes.map(|(what, bytes)| {
+        let mut secrets = Secrets::new();
+        secrets.add_bytes(what, &bytes);
+        (what, secrets)
+    });
+    secrets.into()
+}
+
+/// All files under `folder`, one after the other.
+fn files(folder: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        bytes.extend(if path.is_dir() { files(&path) } else { fs::read(&path).unwrap_or_default() });
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn redis_holds_no_token() {
+    let nodes = [Redis::launch(&[]).await.unwrap()];
+    let store = RedisStore::connect(&nodes[0].url()).await.unwrap();
+    let traces = assert_no_token(store, || Dump::of_redis(&nodes)).await;
+    // The append-only file has every value there ever was.
+    let files = files(nodes[0].folder());
+    assert!(files.windows(VALUE.len()).any(|window| window == VALUE.as_bytes()), "the file was not found");
+    assert_eq!(traces.tokens().found_in(files), [""; 0]);
+}
+
+#[tokio::test]
+async fn redis_cluster_holds_no_token() {
+    let cluster = RedisCluster::launch(0, &[]).await.unwrap();
+    let store = RedisStore::connect(&cluster.url()).await.unwrap();
+    assert_no_token(store, || Dump::of_redis(cluster.nodes())).await;
+}
+
+#[tokio::test]
+async fn postgres_holds_no_token() {
+    let postgres = Postgres::launch(&[Postgres::FSYNC_OFF, ("log_statement", "all")]).await.unwrap();
+    let pool = recommended_pool_options().connect(&postgres.url()).await.unwrap();
+    let store = PostgresStore::new(pool);
+    store.migrate().await.unwrap();
+    let traces = assert_no_token(store, || Dump::of_postgres(&postgres)).await;
+    // The log has every statement with its parameters.
+    let log = fs::read(postgres.folder().join("log")).unwrap();
+    assert!(String::from_utf8_lossy(&log).contains("parameters: $1 = "), "the parameters are not in the log");
+    assert_eq!(traces.tokens().found_in(log), [""; 0]);
+}
+
+/// A token in every spelling in which it might be stored, and what to look for.
+async fn planted() -> (Vec<Vec<u8>>, Secrets) {
+    let traces = life(ReferenceStore::new(), async || {}).await;
+    let text = &traces.tokens[0];
+    let bytes = URL_SAFE_NO_PAD.decode(text).unwrap();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes();
+    let mut spellings = vec![text.clone().into_bytes()];
+    for part in [&bytes[..], &bytes[16..32], &bytes[32..]] {
+        spellings.extend([part.to_vec(), hex(part), hex(part).to_ascii_uppercase()]);
+        spellings.extend([STANDARD.encode(part).into_bytes(), URL_SAFE_NO_PAD.encode(part).into_bytes()]);
+    }
+    (spellings, traces.tokens())
+}
+
+#[tokio::test]
+async fn a_token_planted_in_redis_is_found() {
+    let nodes = [Redis::launch(&[]).await.unwrap()];
+    let mut connection = redis::Client::open(nodes[0].url()).unwrap().get_connection().unwrap();
+    let (spellings, tokens) = planted().await;
+    for token in &spellings {
+        for command in [
+            redis::cmd("SET").arg("planted").arg(token),
+            redis::cmd("SET").arg([b"planted:", &token[..]].concat()).arg("value"),
+            redis::cmd("HSET").arg("planted").arg("field").arg(token),
+            redis::cmd("HSET").arg("planted").arg(token).arg("value"),
+        ] {
+            command.exec(&mut connection).unwrap();
+            let dump = Dump::of_redis(&nodes);
+            assert!(!tokens.found_in(&dump.bytes).is_empty(), "{}", String::from_utf8_lossy(token));
+            assert_eq!(dump.immortal.len(), 1, "a key without a time to live is found too");
+            redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
+        }
+    }
+    redis::cmd("SET").arg("planted").arg("harmless").arg("PX").arg(60_000).exec(&mut connection).unwrap();
+    let dump = Dump::of_redis(&nodes);
+    assert_eq!((tokens.found_in(&dump.bytes), dump.immortal), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn a_token_planted_in_postgres_is_found() {
+    let postgres = Postgres::launch(&[Postgres::FSYNC_OFF]).await.unwrap();
+    let pool = recommended_pool_options().connect(&postgres.url()).await.unwrap();
+    sqlx::query("CREATE TABLE planted (bytes bytea, text text)").execute(&pool).await.unwrap();
+    let (spellings, tokens) = planted().await;
+    assert_eq!(tokens.found_in(Dump::of_postgres(&postgres).bytes), [""; 0]);
+    let texts = [(None, Some(String::from_utf8(spellings[0].clone()).unwrap()))];
+    for (bytes, text) in spellings.into_iter().map(|token| (Some(token), None)).chain(texts) {
+        let insert = sqlx::query("INSERT INTO planted VALUES ($1, $2)").bind(&bytes).bind(&text);
+        insert.execute(&pool).await.unwrap();
+        let dump = Dump::of_postgres(&postgres);
+        assert!(!tokens.found_in(&dump.bytes).is_empty(), "{bytes:?} {text:?}");
+        sqlx::query("DELETE FROM planted").execute(&pool).await.unwrap();
+    }
+}
