@@ -20,7 +20,9 @@ pub(crate) fn from_sqlx(operation: &'static str, error: sqlx::Error) -> StoreErr
     }
     #[expect(clippy::wildcard_enum_match_arm, reason = "an enum of the driver, which grows")]
     let (kind, detail) = match &error {
-        sqlx::Error::PoolTimedOut => (StoreErrorKind::Unavailable, "no connection became free in time"),
+        sqlx::Error::PoolTimedOut => {
+            (StoreErrorKind::Unavailable, "no connection in time: the server is down, or the pool too small")
+        }
         sqlx::Error::PoolClosed => (StoreErrorKind::Unavailable, "the pool is closed"),
         sqlx::Error::Io(_) => (StoreErrorKind::Unavailable, "the server cannot be reached, or the connection broke"),
         sqlx::Error::Tls(_) => (StoreErrorKind::Unavailable, "the server and we do not agree on TLS"),
@@ -56,6 +58,7 @@ fn explain(state: &str) -> (StoreErrorKind, &'static str) {
         (_, "SE001") => (StoreErrorKind::Other, "the isolation level must be READ COMMITTED"),
         (_, "3F000" | "42P01" | "42883") => (StoreErrorKind::Other, "the schema is not there; run the migrations"),
         (_, "42501") => (StoreErrorKind::Other, "the role may not use the schema"),
+        (_, "08P01") => (StoreErrorKind::Unavailable, "the pooler refused, or lost the server; its log says why"),
         ("08" | "53" | "57", _) => (StoreErrorKind::Unavailable, "the server refuses connections at the moment"),
         ("28" | "3D", _) => (StoreErrorKind::Unavailable, "the server refused our role or database"),
         _ => (StoreErrorKind::Other, "the server refused the statement"),

@@ -48,11 +48,9 @@
 //! **Isolation.** `default_transaction_isolation` must be `read committed`, as it is by default; a login is refused otherwise.
 
 mod error;
-mod guard;
 mod migrate;
 mod pool;
 mod row;
-mod statements;
 mod store;
 
 pub use migrate::{Migration, SchemaName, SchemaNameError, migrations};

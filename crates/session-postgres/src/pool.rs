@@ -7,6 +7,8 @@ use sqlx::postgres::PgPoolOptions;
 
 /// Idle for longer than this, a connection is asked for a sign of life before it is used: firewalls forget about it.
 const IDLE: Duration = Duration::from_secs(30);
+/// How long to wait for a connection: less than the timeout of the store, so that the error says what was missing.
+const ACQUIRE: Duration = Duration::from_secs(1);
 /// How long the sign of life may take. Then the connection is replaced, within the same request.
 const PING: Duration = Duration::from_millis(300);
 
@@ -28,12 +30,10 @@ const PING: Duration = Duration::from_millis(300);
 /// ```
 #[must_use]
 pub fn recommended_pool_options() -> PgPoolOptions {
-    PgPoolOptions::new().test_before_acquire(false).acquire_timeout(Duration::from_secs(2)).before_acquire(
-        |connection, used| {
-            Box::pin(async move {
-                let fresh = used.idle_for < IDLE;
-                Ok(fresh || matches!(tokio::time::timeout(PING, connection.ping()).await, Ok(Ok(()))))
-            })
-        },
-    )
+    PgPoolOptions::new().test_before_acquire(false).acquire_timeout(ACQUIRE).before_acquire(|connection, used| {
+        Box::pin(async move {
+            let fresh = used.idle_for < IDLE;
+            Ok(fresh || matches!(tokio::time::timeout(PING, connection.ping()).await, Ok(Ok(()))))
+        })
+    })
 }
