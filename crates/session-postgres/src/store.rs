@@ -69,7 +69,7 @@ impl PostgresStore {
     }
 
     /// Creates the schema, or brings it up to date. Call it when the application starts: any number of nodes may at once,
-    /// and one that finds everything in place needs two round trips and no right to create anything.
+    /// and one that finds everything in place needs one round trip and no right to create anything.
     ///
     /// Not subject to the timeout of the store, because a migration may have much to do.
     ///

@@ -93,6 +93,10 @@ pub(crate) async fn wait_until(pool: &PgPool, sql: &str, holds: impl Fn(i64) -> 
 pub(crate) const WAITING: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
+/// How many others are connected to the database.
+pub(crate) const OTHERS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
 /// Waits until all connections of the pool are back, after the sign of life that follows each operation.
 pub(crate) async fn wait_until_idle(pool: &PgPool) {
     for _ in 0..3_000 {

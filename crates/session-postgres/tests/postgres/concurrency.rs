@@ -6,7 +6,7 @@ use std::sync::Arc;
 use session_core::{Admission, Admitted, AtLimit, Replaces, SessionLimit, SessionStore, Updated, UserId};
 use tokio::task::JoinSet;
 
-use crate::common::{NOW, WAITING, changed, database, insert, nodes, number, pool, record, user, wait_until};
+use crate::common::{NOW, OTHERS, WAITING, changed, database, insert, nodes, number, pool, record, user, wait_until};
 
 fn limit(max: u32, at_limit: AtLimit) -> Option<SessionLimit> {
     Some(SessionLimit { max: NonZeroU32::new(max).unwrap(), at_limit })
@@ -84,8 +84,7 @@ async fn crosswise_logins_do_not_deadlock() {
     // Statistics are published once a second, those of the last statements when their connection is closed.
     drop(nodes);
     let pool = pool(1, &database);
-    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    wait_until(&pool, others, |others| others == 0).await;
+    wait_until(&pool, OTHERS, |others| others == 0).await;
     let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
     assert_eq!(number(&pool, deadlocks).await, 0);
 }

@@ -8,7 +8,9 @@ use session_core::{Admission, Deleted, Lifetime, SessionStore, StoreErrorKind, T
 use tokio::task::JoinSet;
 
 use crate::calls::{Call, Sessions};
-use crate::common::{MINUTE, NOW, changed, database, execute, insert, number, pool, record, store, user, wait_until};
+use crate::common::{
+    MINUTE, NOW, OTHERS, changed, database, execute, insert, number, pool, record, store, user, wait_until,
+};
 
 /// A touch leaves every index alone, or the table bloats.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -77,6 +79,7 @@ async fn plans_of_an_empty_table_read_only_what_they_need() {
     let before = number(&other, reads).await;
     call_all(1).await;
     own.close().await;
+    wait_until(&other, OTHERS, |others| others == 0).await;
     let read = number(&other, reads).await - before;
     println!("{read} rows were read");
     assert!(read < 5_000, "{read} rows were read");
