@@ -9,7 +9,7 @@ use session_core::{SessionStore, StoreErrorKind};
 use session_postgres::{PostgresStore, recommended_pool_options};
 use tokio::task::JoinSet;
 
-use crate::common::{NOW, WAITING, changed, database, insert_many, pool, record, store, user, wait_until};
+use crate::common::{NOW, WAITING, changed, database, insert_many, number, pool, record, store, user, wait_until};
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 /// A machine may be busy.
@@ -56,6 +56,31 @@ async fn poll_at_most(polls: usize, call: impl Future) -> bool {
         call.as_mut().poll(context).map(|_| false)
     })
     .await
+}
+
+/// The connection of a call that was cancelled, or got no answer in time, is closed, even if the answer comes later.
+#[tokio::test]
+async fn connections_of_unfinished_calls_are_closed() {
+    const PID: &str = "SELECT pg_backend_pid()::bigint";
+    let database = database().await;
+    let (own, outside) = (pool(1, &database), pool(2, &database));
+    let patient = store(&own).await;
+    let record = insert_many(&patient, 1).await.remove(0);
+    for store in [patient.clone(), patient.with_timeout(TIMEOUT)] {
+        let before = number(&own, PID).await;
+        let mut lock = outside.begin().await.unwrap();
+        sqlx::query("SELECT FROM session.session FOR UPDATE").execute(&mut *lock).await.unwrap();
+        tokio::select! {
+            touched = store.touch(&record.id, record.user(), NOW, NOW) => assert!(touched.is_err()),
+            () = async {
+                wait_until(&outside, WAITING, |waiting| waiting == 1).await;
+                // The second store is not that patient.
+                tokio::time::sleep(TIMEOUT * 2).await;
+            } => {}
+        }
+        lock.rollback().await.unwrap();
+        assert_ne!(number(&own, PID).await, before);
+    }
 }
 
 /// A statement that is stuck: the call ends, its connection is not used again, and the pool stays whole.
