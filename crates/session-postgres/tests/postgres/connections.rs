@@ -24,8 +24,8 @@ async fn cancelled_calls() {
     let store = store(&pool).await;
     let records = insert_many(&store, 64).await;
     let mut tasks = JoinSet::new();
-    for task in 0..64 {
-        let (store, record) = (store.clone(), records[task].clone());
+    for (task, record) in records.into_iter().enumerate() {
+        let store = store.clone();
         tasks.spawn(async move {
             let mut cancelled = 0;
             for turn in 0..10 {
