@@ -37,8 +37,8 @@ pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(_)) || sql_state(error).is_some_and(|state| state.starts_with("57P"))
 }
 
-/// Whether the server certainly did not execute the statement, so that repeating it hides nothing from the caller: it said that
-/// it is shutting down, or the connection was closed already when we wrote.
+/// Whether the server certainly did not execute the statement, so that repeating it hides nothing from the caller: it
+/// said that it is shutting down, or the connection was closed already when we wrote.
 pub(crate) fn was_not_executed(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
         || sql_state(error).is_some_and(|state| state.starts_with("57P"))

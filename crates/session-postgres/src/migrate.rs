@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, raw_sql};
 
-/// The name of the schema that holds everything this crate creates: 1 to 63 of `a-z`, `0-9` and `_`, not beginning with a
-/// digit or with `pg_`. Nothing else can get into a statement through it.
+/// The name of the schema that holds everything this crate creates: 1 to 63 of `a-z`, `0-9` and `_`, not beginning with
+/// a digit or with `pg_`. Nothing else can get into a statement through it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaName(Arc<str>);
 
@@ -57,13 +57,14 @@ pub struct Migration {
     pub sql: String,
 }
 
-/// In the order they apply. A released step never changes; a change is a new step, which the previous release must be able
-/// to live with, because nodes of both run side by side during a deployment.
+/// In the order they apply. A released step never changes; a change is a new step, which the previous release must be
+/// able to live with, because nodes of both run side by side during a deployment.
 const STEPS: &[(&str, &str)] =
     &[("0001_table", include_str!("sql/0001_table.sql")), ("0002_functions", include_str!("sql/0002_functions.sql"))];
 
 /// The migrations as text, for those who apply them with a tool of their own instead of
-/// [`PostgresStore::migrate`](crate::PostgresStore::migrate). Do one or the other: neither knows what the other has applied.
+/// [`PostgresStore::migrate`](crate::PostgresStore::migrate). Do one or the other: neither knows what the other has
+/// applied.
 ///
 /// The schema itself is not among them: `CREATE SCHEMA` comes first, and usually needs other rights.
 ///
@@ -80,11 +81,12 @@ pub fn migrations(schema: &SchemaName) -> Vec<Migration> {
     STEPS.iter().map(|(name, sql)| Migration { name, sql: schema.substitute(sql) }).collect()
 }
 
-/// Applies what is missing, in one transaction. Without parameters, so that everything goes by the simple protocol and works
-/// behind any pooler.
+/// Applies what is missing, in one transaction. Without parameters, so that everything goes by the simple protocol and
+/// works behind any pooler.
 pub(crate) async fn run(connection: &mut PgConnection, schema: &SchemaName) -> Result<(), sqlx::Error> {
-    // Up to date: no lock, and no right to create anything is needed. More steps than we know: a newer release was here, and
-    // left the schema usable for us. An error: usually there is no schema yet; whatever else it is will come again below.
+    // Up to date: no lock, and no right to create anything is needed. More steps than we know: a newer release was
+    // here, and left the schema usable for us. An error: usually there is no schema yet; whatever else it is will come
+    // again below.
     let count = schema.substitute("SELECT count(*) FROM {schema}.migration");
     let row = raw_sql(AssertSqlSafe(count)).fetch_one(&mut *connection).await;
     let applied = row.and_then(|row| row.try_get::<i64, _>(0)).unwrap_or(0);

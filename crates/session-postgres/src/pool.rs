@@ -12,12 +12,13 @@ const ACQUIRE: Duration = Duration::from_secs(1);
 /// How long the sign of life may take. Then the connection is replaced, within the same request.
 const PING: Duration = Duration::from_millis(300);
 
-/// Options of a pool that suits the store: 10 connections, no round trip before a connection is used, and no more than a
-/// second of waiting for one.
+/// Options of a pool that suits the store: 10 connections, no round trip before a connection is used, and no more than
+/// a second of waiting for one.
 ///
-/// By default a pool of sqlx asks the server for a sign of life before each use of a connection, which doubles the latency
-/// of every operation; these options do so only for a connection that has been idle for 30 seconds. The pool also asks after each use,
-/// in the background; that cannot be switched off, and means that a connection is busy about twice as long as the operation.
+/// By default a pool of sqlx asks the server for a sign of life before each use of a connection, which doubles the
+/// latency of every operation; these options do so only for a connection that has been idle for 30 seconds. The pool
+/// also asks after each use, in the background; that cannot be switched off, and means that a connection is busy about
+/// twice as long as the operation.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {

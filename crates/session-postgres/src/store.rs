@@ -33,11 +33,11 @@ pub struct PostgresStore {
 /// What stands between this process and the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooler {
-    /// Nothing, or something that keeps track of prepared statements: PgBouncer from 1.21 on with `max_prepared_statements`
-    /// above zero. Statements are prepared once for each connection.
+    /// Nothing, or something that keeps track of prepared statements: PgBouncer from 1.21 on with
+    /// `max_prepared_statements` above zero. Statements are prepared once for each connection.
     Transparent,
-    /// A pooler in transaction mode that does not: PgBouncer before 1.21. Each operation prepares its statement anew, inside
-    /// a transaction that keeps preparation and execution on one server: four round trips instead of one.
+    /// A pooler in transaction mode that does not: PgBouncer before 1.21. Each operation prepares its statement anew,
+    /// inside a transaction that keeps preparation and execution on one server: four round trips instead of one.
     Transaction,
 }
 
@@ -55,8 +55,8 @@ impl PostgresStore {
         Self { schema, ..self }
     }
 
-    /// How long an operation may take, waiting for a connection included. Best a little less than the policy's store timeout, so that
-    /// the error says what happened.
+    /// How long an operation may take, waiting for a connection included. Best a little less than the policy's store
+    /// timeout, so that the error says what happened.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
@@ -68,8 +68,8 @@ impl PostgresStore {
         Self { pooler, ..self }
     }
 
-    /// Creates the schema, or brings it up to date. Call it when the application starts: any number of nodes may at once,
-    /// and one that finds everything in place needs one round trip and no right to create anything.
+    /// Creates the schema, or brings it up to date. Call it when the application starts: any number of nodes may at
+    /// once, and one that finds everything in place needs one round trip and no right to create anything.
     ///
     /// Not subject to the timeout of the store, because a migration may have much to do.
     ///
@@ -85,7 +85,8 @@ impl PostgresStore {
         migrated.await.map_err(|error| error::from_sqlx("migrate", error))
     }
 
-    /// Executes one statement within the timeout; once more if the connection turns out to have been closed while it was idle.
+    /// Executes one statement within the timeout; once more if the connection turns out to have been closed while it
+    /// was idle.
     async fn run(
         &self,
         operation: &'static str,
@@ -117,8 +118,9 @@ impl PostgresStore {
         result
     }
 
-    /// A connection that is closed when it is dropped, because the operation failed, timed out or was cancelled: a reply may be
-    /// under way on it, and the next user would read it. [`give_back`](Self::give_back) is the only way back into the pool.
+    /// A connection that is closed when it is dropped, because the operation failed, timed out or was cancelled: a
+    /// reply may be under way on it, and the next user would read it. [`give_back`](Self::give_back) is the only way
+    /// back into the pool.
     async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
         connection.close_on_drop();
@@ -234,8 +236,9 @@ impl SessionStore for PostgresStore {
         seen: Timestamp,
         now: Timestamp,
     ) -> Result<Touched, StoreError> {
-        // A crash of the server may lose the last moments of activity, which is nothing; in exchange a touch does not wait
-        // for the disk. The setting ends with the transaction. It must be in FROM: what nobody refers to is not executed.
+        // A crash of the server may lose the last moments of activity, which is nothing; in exchange a touch does not
+        // wait for the disk. The setting ends with the transaction. It must be in FROM: what nobody refers to is not
+        // executed.
         let sql = "UPDATE {schema}.session SET last_seen = greatest(last_seen, $2) \
                    FROM (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed \
                    WHERE id = $1 AND deadline > $3 AND last_seen > $3 - idle_ms RETURNING 1";

@@ -1,5 +1,5 @@
-//! The shared suite through PgBouncer in transaction mode, with fewer connections to the server than clients, on a database
-//! whose sessions are neither in UTC nor write dates as ISO 8601.
+//! The shared suite through PgBouncer in transaction mode, with fewer connections to the server than clients, on a
+//! database whose sessions are neither in UTC nor write dates as ISO 8601.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 use std::process::ExitCode;
@@ -34,7 +34,8 @@ impl Pooled {
         ];
         let bouncer = PgBouncer::launch(&server, &settings).await.unwrap();
         let pool = || {
-            // The driver asks for UTC when it connects; PgBouncer knows of both settings, and takes them from server to server.
+            // The driver asks for UTC when it connects; PgBouncer knows of both settings, and takes them from server to
+            // server.
             let pool = recommended_pool_options().after_connect(|connection, _| {
                 Box::pin(async move {
                     raw_sql("SET timezone = 'Asia/Tokyo'").execute(&mut *connection).await?;

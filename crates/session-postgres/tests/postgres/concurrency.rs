@@ -111,7 +111,8 @@ async fn revocation_catches_successors() {
     }
 }
 
-/// The stored version after a race is the one of the writer who was told `Applied`, and everybody else was told the truth.
+/// The stored version after a race is the one of the writer who was told `Applied`, and everybody else was told the
+/// truth.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_writer_wins() {
     let database = database().await;
@@ -135,7 +136,8 @@ async fn one_writer_wins() {
     }
 }
 
-/// An update that lost against a deletion says so; a stale answer would be `Conflict`, and core would retry for nothing.
+/// An update that lost against a deletion says so; a stale answer would be `Conflict`, and core would retry for
+/// nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn update_after_deletion_is_absent() {
     let database = database().await;

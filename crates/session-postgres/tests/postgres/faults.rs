@@ -25,8 +25,8 @@ pub(crate) fn assert_failed(answer: Result<String, StoreError>, begin: Instant, 
     assert!(begin.elapsed() < timeout + MARGIN, "{what}: took {:?}", begin.elapsed());
 }
 
-/// Seventy failures in a pool of one connection: no answer that nobody gave, nothing lost or created, nothing done twice, and
-/// the place in the pool is still there.
+/// Seventy failures in a pool of one connection: no answer that nobody gave, nothing lost or created, nothing done
+/// twice, and the place in the pool is still there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_call_under_every_fault() {
     let (proxy, options) = through_proxy(database().await).await;
@@ -65,7 +65,8 @@ async fn every_call_under_every_fault() {
     }
 }
 
-/// The reply came, and then the network dies, while the pool waits for its sign of life: the place in the pool is not lost.
+/// The reply came, and then the network dies, while the pool waits for its sign of life: the place in the pool is not
+/// lost.
 ///
 /// One thread: the sign of life is asked for when this test waits.
 #[tokio::test]

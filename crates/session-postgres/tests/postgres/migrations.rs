@@ -58,8 +58,12 @@ async fn only_what_is_missing_is_applied() {
 async fn nothing_is_half_applied() {
     let pool = pool(2, &database().await);
     // In the way of the second step.
-    execute(&pool, "CREATE SCHEMA session; CREATE FUNCTION session.lock_users(bytea, bytea) RETURNS int LANGUAGE sql AS 'SELECT 1'")
-        .await;
+    execute(
+        &pool,
+        "CREATE SCHEMA session;
+         CREATE FUNCTION session.lock_users(bytea, bytea) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    )
+    .await;
     let error = PostgresStore::new(pool.clone()).migrate().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Other, "{error}");
     let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'session'";

@@ -48,8 +48,8 @@ impl Outage {
     }
 }
 
-/// No operation answers while the server does not, more often than there are connections; afterwards all do, and everything
-/// is there as it was or as the operation left it.
+/// No operation answers while the server does not, more often than there are connections; afterwards all do, and
+/// everything is there as it was or as the operation left it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_call_in_every_outage() {
     let server = own_server().await;
@@ -94,7 +94,8 @@ fn remaining(calls: &[(Call, Sessions)]) -> i64 {
     i64::try_from(calls.len()).unwrap() * 2 + 1 - 2
 }
 
-/// 16 tasks that load, until told to stop. Every answer is right, or an error within the timeout. Returns the number of errors.
+/// 16 tasks that load, until told to stop. Every answer is right, or an error within the timeout. Returns the number of
+/// errors.
 fn load_without_end(store: &PostgresStore, records: &[Record]) -> (Arc<AtomicU32>, JoinSet<()>) {
     let errors = Arc::new(AtomicU32::new(0));
     let mut tasks = JoinSet::new();

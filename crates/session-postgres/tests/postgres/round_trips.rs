@@ -5,8 +5,8 @@ use session_postgres::{Pooler, PostgresStore};
 use crate::calls::{Call, Sessions};
 use crate::common::{database, pool, store, through_proxy, wait_until_idle};
 
-/// One round trip for each operation, and in the background one for the sign of life that the pool asks for afterwards. With
-/// [`Pooler::Transaction`], four: begin, prepare, execute, commit.
+/// One round trip for each operation, and in the background one for the sign of life that the pool asks for afterwards.
+/// With [`Pooler::Transaction`], four: begin, prepare, execute, commit.
 ///
 /// One thread: what runs in the background waits until the test waits.
 #[tokio::test]

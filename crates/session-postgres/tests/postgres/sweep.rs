@@ -14,7 +14,8 @@ use crate::common::{
 
 const ALL: NonZeroU32 = NonZeroU32::MAX;
 
-/// Four nodes sweep while others log in, touch and write: every expired session is deleted and counted once, no live one is.
+/// Four nodes sweep while others log in, touch and write: every expired session is deleted and counted once, no live
+/// one is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn four_nodes_sweep_under_load() {
     const EXPIRED: u64 = 4_000;
@@ -146,8 +147,8 @@ async fn a_failed_call_deletes_nothing() {
     assert_eq!(number(&pool, ROWS).await, 0);
 }
 
-/// An update that brings the end of a session nearer is obeyed by the sweep; one that moves it away costs no session, and
-/// neither does a touch.
+/// An update that brings the end of a session nearer is obeyed by the sweep; one that moves it away costs no session,
+/// and neither does a touch.
 #[tokio::test]
 async fn the_sweep_follows_updates_and_touches() {
     let pool = pool(2, &database().await);

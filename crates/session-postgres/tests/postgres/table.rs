@@ -45,8 +45,8 @@ async fn touches_are_hot() {
     assert!(hot * 100 > all * 95, "{hot} of {all}");
 }
 
-/// A plan is kept by its connection until the table is analyzed. Those that were made when it was empty do not read all of it
-/// once it is full.
+/// A plan is kept by its connection until the table is analyzed. Those that were made when it was empty do not read all
+/// of it once it is full.
 #[tokio::test]
 async fn plans_of_an_empty_table_read_only_what_they_need() {
     let database = database().await;
