@@ -12,7 +12,7 @@ use session_conformance::{Capabilities, Failure, Harness};
 use session_core::SessionStore;
 use session_postgres::{Pooler, PostgresStore, SchemaName, recommended_pool_options};
 use session_testbed::servers::{PgBouncer, Postgres};
-use sqlx::{PgPool, raw_sql};
+use sqlx::{PgPool, Row as _, raw_sql};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -46,11 +46,9 @@ impl Pooled {
         };
         let pools = [pool(), pool()];
         for _ in 0..20 {
-            let zone: String = sqlx::query_scalar("SELECT current_setting('timezone')")
-                .persistent(false)
-                .fetch_one(&pools[0])
-                .await
-                .unwrap();
+            // Not a prepared statement: it would be prepared and executed on different servers.
+            let row = raw_sql("SELECT current_setting('timezone')").fetch_one(&pools[0]).await.unwrap();
+            let zone: String = row.get(0);
             assert_eq!(zone, "Asia/Tokyo");
         }
         Self { pools, turn: AtomicUsize::new(0), _servers: (bouncer, server) }
