@@ -170,12 +170,14 @@ impl RedisStoreBuilder {
         }
         let topology = Topology::parse(&self.url)?;
         tokio::runtime::Handle::try_current().map_err(|_| ConnectError::NoRuntime)?;
+        // Later than replicas are waited for, and before the operation ends.
+        let patience = timeout * 7 / 8;
         let engine = Engine {
             keys,
             timeout,
             cluster: matches!(topology, Topology::Cluster(_)),
-            waiting: self.wait_for_replicas.map(|count| (Link::open(topology.clone(), timeout, false), count)),
-            link: Link::open(topology, timeout, true),
+            waiting: self.wait_for_replicas.map(|count| (Link::open(topology.clone(), patience, false), count)),
+            link: Link::open(topology, patience, true),
             turns: std::array::from_fn(|_| Mutex::new(())),
         };
         Ok(RedisStore { engine: Arc::new(engine) })

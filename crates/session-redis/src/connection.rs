@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -16,7 +16,6 @@ use redis::{
 use session_core::{StoreError, StoreErrorKind};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use crate::script::{Reply, Request, Wait};
 use crate::url::Topology;
@@ -27,8 +26,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between attempts to connect: the first, and the longest. So much later than the server service is back.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
-/// So many requests in a row without an answer, and the connection is given up although nobody closed it.
-const SUSPICIOUS: u32 = 3;
 
 /// A connection to the server, kept by a task of its own: it is repaired when it breaks, not when it is needed, and a
 /// request that gives up does not interrupt the repair.
@@ -45,8 +42,6 @@ struct Shared {
     cluster: bool,
     /// How often a connection to any node was lost: whatever was under way may have been executed.
     losses: AtomicU64,
-    /// Requests without an answer since the last answer.
-    unanswered: AtomicU32,
 }
 
 #[derive(Clone)]
@@ -55,6 +50,9 @@ enum State {
     Connecting,
     /// The number tells this connection from its predecessors.
     Ready(u64, Connection),
+    /// In use until there is another: a request got no answer, and it is not known whether others will. The server may be
+    /// slow, the network may drop everything, a node of a Cluster may have been replaced without anybody telling us.
+    Doubtful(u64, Connection),
     /// The last attempt failed, for this reason. Requests fail at once.
     Down(Arc<str>),
 }
@@ -64,6 +62,7 @@ impl std::fmt::Debug for State {
         f.write_str(match self {
             Self::Connecting => "Connecting",
             Self::Ready(..) => "Ready",
+            Self::Doubtful(..) => "Doubtful",
             Self::Down(_) => "Down",
         })
     }
@@ -76,16 +75,16 @@ impl Drop for Link {
 }
 
 impl Link {
-    /// Starts to connect. Must be called inside a tokio runtime. `timeout` is that of an operation; with `inspect`, each
-    /// new connection is asked whether the server is configured to lose sessions.
-    pub(crate) fn open(topology: Topology, timeout: Duration, inspect: bool) -> Self {
+    /// Starts to connect. Must be called inside a tokio runtime. A request without an answer for the time of `patience` fails,
+    /// and casts doubt on the connection. With `inspect`, each new connection is asked whether the server is configured to
+    /// lose sessions.
+    pub(crate) fn open(topology: Topology, patience: Duration, inspect: bool) -> Self {
         let shared = Arc::new(Shared {
             state: watch::Sender::new(State::Connecting),
             cluster: matches!(topology, Topology::Cluster(_)),
             losses: AtomicU64::new(0),
-            unanswered: AtomicU32::new(0),
         });
-        let task = tokio::spawn(keep_connected(Arc::clone(&shared), topology, timeout, inspect)).abort_handle();
+        let task = tokio::spawn(keep_connected(Arc::clone(&shared), topology, patience, inspect)).abort_handle();
         Self { shared, task }
     }
 
@@ -101,7 +100,7 @@ impl Link {
 
     /// Sends a request, and once more if the connection was lost meanwhile: every request is safe to repeat.
     ///
-    /// The caller sets the time limit. Dropping the future leaves no reply behind: the connection takes the reply off the
+    /// The caller sets the time limit of it all. Dropping the future leaves no reply behind: the connection takes the reply off the
     /// wire and drops it.
     pub(crate) async fn run(
         &self,
@@ -112,15 +111,25 @@ impl Link {
         let mut repeated = false;
         loop {
             let (number, mut connection) = self.connection(operation).await?;
-            let mut attempt = Attempt { shared: &self.shared, number, answered: false };
-            let outcome = request.send(&mut connection, wait).await;
-            attempt.ended(outcome.as_ref().err());
-            drop(attempt);
-            match outcome {
+            let error = match request.send(&mut connection, wait).await {
                 Ok(reply) => return Ok(reply),
-                Err(error) if !repeated && !self.shared.cluster && must_reconnect(&error) => repeated = true,
-                Err(error) => return Err(store_error(operation, &error)),
+                Err(error) => error,
+            };
+            let lost = must_reconnect(&error);
+            if lost {
+                self.shared.losses.fetch_add(1, Ordering::SeqCst);
             }
+            // That one node of a Cluster cannot be reached is no reason to leave the others.
+            if lost && !self.shared.cluster {
+                self.shared.discard(number);
+                if !repeated {
+                    repeated = true;
+                    continue;
+                }
+            } else if lost || error.is_timeout() {
+                self.shared.doubt(number);
+            }
+            return Err(store_error(operation, &error));
         }
     }
 
@@ -128,7 +137,7 @@ impl Link {
         let mut state = self.shared.state.subscribe();
         let state = state.wait_for(|state| !matches!(state, State::Connecting)).await;
         let reason: Arc<str> = match state.as_deref() {
-            Ok(State::Ready(number, connection)) => return Ok((*number, connection.clone())),
+            Ok(State::Ready(number, connection) | State::Doubtful(number, connection)) => return Ok((*number, connection.clone())),
             Ok(State::Down(reason)) => Arc::clone(reason),
             Ok(State::Connecting) | Err(_) => "the store is shut down".into(),
         };
@@ -140,58 +149,36 @@ impl Link {
 impl Shared {
     /// Gives up the connection with this number, if it is still in use. Requests under way on it go on.
     fn discard(&self, number: u64) {
-        self.state.send_if_modified(|state| {
-            let current = matches!(state, State::Ready(ready, _) if *ready == number);
-            if current {
+        self.state.send_if_modified(|state| match state {
+            State::Ready(ready, _) | State::Doubtful(ready, _) if *ready == number => {
                 *state = State::Connecting;
+                true
             }
-            current
+            State::Ready(..) | State::Doubtful(..) | State::Connecting | State::Down(_) => false,
+        });
+    }
+
+    /// Has the connection with this number replaced, if it is still in use.
+    fn doubt(&self, number: u64) {
+        self.state.send_if_modified(|state| match state {
+            State::Ready(ready, connection) if *ready == number => {
+                *state = State::Doubtful(number, connection.clone());
+                true
+            }
+            State::Ready(..) | State::Doubtful(..) | State::Connecting | State::Down(_) => false,
         });
     }
 }
 
-/// One request on one connection. Without an answer (dropped by whoever set a time limit), it counts against the
-/// connection.
-struct Attempt<'s> {
-    shared: &'s Shared,
-    number: u64,
-    answered: bool,
-}
-
-impl Attempt<'_> {
-    fn ended(&mut self, error: Option<&RedisError>) {
-        let lost = error.is_some_and(must_reconnect);
-        if lost {
-            self.shared.losses.fetch_add(1, Ordering::SeqCst);
-        }
-        if lost && !self.shared.cluster {
-            self.shared.discard(self.number);
-        }
-        // That one node of a Cluster cannot be reached is no reason to leave the others at once.
-        self.answered = !(lost && self.shared.cluster || error.is_some_and(RedisError::is_timeout));
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        let unanswered = &self.shared.unanswered;
-        if self.answered {
-            unanswered.store(0, Ordering::Relaxed);
-        } else if unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= SUSPICIOUS {
-            unanswered.store(0, Ordering::Relaxed);
-            self.shared.discard(self.number);
-        }
-    }
-}
-
-async fn keep_connected(shared: Arc<Shared>, topology: Topology, timeout: Duration, inspect: bool) {
+async fn keep_connected(shared: Arc<Shared>, topology: Topology, patience: Duration, inspect: bool) {
     let mut pause = PAUSES.0;
     for number in 0.. {
-        let opened = tokio::time::timeout(OPEN_TIMEOUT, open(&shared, &topology, timeout, number)).await;
+        let opened = tokio::time::timeout(OPEN_TIMEOUT, open(&shared, &topology, patience, number)).await;
         match opened.unwrap_or_else(|_| Err(RedisError::from((ErrorKind::Io, "no answer in time")))) {
             Ok(mut connection) => {
                 pause = PAUSES.0;
-                let opened = Instant::now();
+                // A server that accepts connections only to close them is not asked in a busy loop.
+                let soon = tokio::time::sleep(PAUSES.0);
                 shared.state.send_replace(State::Ready(number, connection.clone()));
                 if inspect {
                     let _ = tokio::time::timeout(CONNECT_TIMEOUT, warn_about_eviction(&mut connection)).await;
@@ -199,9 +186,9 @@ async fn keep_connected(shared: Arc<Shared>, topology: Topology, timeout: Durati
                 drop(connection);
                 let mut state = shared.state.subscribe();
                 let _ = state.wait_for(|state| !matches!(state, State::Ready(..))).await;
-                tracing::info!("the connection to Redis is lost; connecting again");
-                // A server that accepts connections only to close them is not asked in a busy loop.
-                tokio::time::sleep_until(opened + PAUSES.0).await;
+                drop(state);
+                tracing::info!("the connection to Redis is lost, or does not answer; connecting again");
+                soon.await;
             }
             Err(error) => {
                 // Once for each outage.
@@ -218,7 +205,7 @@ async fn keep_connected(shared: Arc<Shared>, topology: Topology, timeout: Durati
     }
 }
 
-async fn open(shared: &Arc<Shared>, topology: &Topology, timeout: Duration, number: u64) -> RedisResult<Connection> {
+async fn open(shared: &Arc<Shared>, topology: &Topology, patience: Duration, number: u64) -> RedisResult<Connection> {
     let lost = {
         let shared = Arc::downgrade(shared);
         move |push: PushInfo| {
@@ -232,16 +219,16 @@ async fn open(shared: &Arc<Shared>, topology: &Topology, timeout: Duration, numb
         }
     };
     match topology {
-        Topology::Single(info) => connect(&Client::open(info.clone())?, lost).await,
+        Topology::Single(info) => connect(&Client::open(info.clone())?, patience, lost).await,
         Topology::Sentinel { sentinels, service, primary } => {
             let mut sentinel = Sentinel::build(sentinels.clone())?;
-            connect(&sentinel.async_master_for(service, Some(primary)).await?, lost).await
+            connect(&sentinel.async_master_for(service, Some(primary)).await?, patience, lost).await
         }
         Topology::Cluster(nodes) => {
             let client: ClusterClient = ClusterClientBuilder::new(nodes.clone())
                 .connection_timeout(CONNECT_TIMEOUT)
-                .response_timeout(timeout)
-                .overall_response_timeout(None)
+                .response_timeout(patience)
+                .overall_response_timeout(Some(patience))
                 .retries(8)
                 .min_retry_wait(10)
                 .max_retry_wait(200)
@@ -253,11 +240,10 @@ async fn open(shared: &Arc<Shared>, topology: &Topology, timeout: Duration, numb
     }
 }
 
-async fn connect(client: &Client, lost: impl redis::aio::AsyncPushSender) -> RedisResult<Connection> {
+async fn connect(client: &Client, patience: Duration, lost: impl redis::aio::AsyncPushSender) -> RedisResult<Connection> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        // Whoever sends a request sets the time limit.
-        .set_response_timeout(None)
+        .set_response_timeout(Some(patience))
         .set_pipeline_buffer_size(1024)
         .set_push_sender(lost);
     Ok(Connection::Node(client.get_multiplexed_async_connection_with_config(&config).await?))
