@@ -133,14 +133,14 @@ impl RedisStoreBuilder {
 
     /// Makes `create`, `update`, `delete` and `delete_by_user` wait until this many replicas (of the shard, in a Cluster)
     /// have confirmed the write, so that a failover to one of them does not undo an acknowledged logout, login or change.
-    /// Default: none.
+    /// With fewer than there are, a replica that has not confirmed may be promoted if it is the only one left. Default: none.
     ///
     /// If too few confirm within three quarters of the time limit, the operation fails with
     /// [`StoreErrorKind::Timeout`](session_core::StoreErrorKind::Timeout), although the primary has executed it.
     ///
     /// These operations use a connection of their own, one at a time each until the replicas have answered: a process
     /// makes about as many of them per second as round trips to a replica fit into one. While replicas are missing, they
-    /// fail, and reads and touches go on.
+    /// fail, and reads and touches go on. After a failover they are missing until the old primary is back as one.
     pub fn wait_for_replicas(mut self, replicas: NonZeroU32) -> Self {
         self.wait_for_replicas = Some(replicas);
         self

@@ -5,14 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::Sentinel;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, PushInfo, PushKind, RedisError, RedisFuture, RedisResult,
-    ServerErrorKind, Value,
-};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, PushInfo, PushKind, RedisError, RedisResult, ServerErrorKind};
 use session_core::{StoreError, StoreErrorKind};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -29,13 +26,11 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 
 /// A connection to the server, kept by a task of its own: it is repaired when it breaks, not when it is needed, and a
 /// request that gives up does not interrupt the repair.
-#[derive(Debug)]
 pub(crate) struct Link {
     shared: Arc<Shared>,
     task: AbortHandle,
 }
 
-#[derive(Debug)]
 struct Shared {
     state: watch::Sender<State>,
     /// The client of a Cluster repairs the connections to its nodes, and repeats requests, itself.
@@ -55,17 +50,6 @@ enum State {
     Doubtful(u64, Connection),
     /// The last attempt failed, for this reason. Requests fail at once.
     Down(Arc<str>),
-}
-
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Connecting => "Connecting",
-            Self::Ready(..) => "Ready",
-            Self::Doubtful(..) => "Doubtful",
-            Self::Down(_) => "Down",
-        })
-    }
 }
 
 impl Drop for Link {
@@ -111,7 +95,7 @@ impl Link {
         let mut repeated = false;
         loop {
             let (number, mut connection) = self.connection(operation).await?;
-            let error = match request.send(&mut connection, wait).await {
+            let error = match connection.send(request, wait).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
@@ -183,7 +167,7 @@ async fn keep_connected(shared: Arc<Shared>, topology: Topology, patience: Durat
                 let soon = tokio::time::sleep(PAUSES.0);
                 shared.state.send_replace(State::Ready(number, connection.clone()));
                 if inspect {
-                    let _ = tokio::time::timeout(CONNECT_TIMEOUT, warn_about_eviction(&mut connection)).await;
+                    let _ = tokio::time::timeout(CONNECT_TIMEOUT, connection.warn_about_eviction()).await;
                 }
                 drop(connection);
                 let mut state = shared.state.subscribe();
@@ -255,22 +239,6 @@ async fn connect(
     Ok(Connection::Node(client.get_multiplexed_async_connection_with_config(&config).await?))
 }
 
-/// Warns if the server is configured to drop live sessions when its memory is full. All keys have a time to live, so the
-/// `volatile-*` policies drop them just as the `allkeys-*` policies do.
-async fn warn_about_eviction(connection: &mut Connection) {
-    let answer = redis::cmd("CONFIG").arg("GET").arg("maxmemory-policy").query_async(connection).await;
-    match answer.map(|mut values: HashMap<String, String>| values.remove("maxmemory-policy")) {
-        Ok(Some(policy)) if policy == "noeviction" => {}
-        Ok(Some(policy)) => tracing::warn!(
-            policy,
-            "the maxmemory-policy of Redis lets it drop live sessions, and the index that revocation depends on, when \
-             its memory is full; set it to noeviction"
-        ),
-        Ok(None) => tracing::debug!("Redis did not tell its maxmemory-policy; it should be noeviction"),
-        Err(error) => tracing::debug!(%error, "Redis did not tell its maxmemory-policy; it should be noeviction"),
-    }
-}
-
 /// Whether the server can only be reached over a new connection. Nothing was executed, or it is not known.
 fn must_reconnect(error: &RedisError) -> bool {
     // READONLY: what was the primary is a replica now.
@@ -313,30 +281,32 @@ pub(crate) enum Connection {
     Cluster(ClusterConnection),
 }
 
-impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+impl Connection {
+    async fn send(&mut self, request: &Request, wait: Option<&Wait>) -> RedisResult<Reply> {
         match self {
-            Self::Node(connection) => connection.req_packed_command(command),
-            Self::Cluster(connection) => connection.req_packed_command(command),
+            Self::Node(connection) => request.send(connection, wait).await,
+            Self::Cluster(connection) => request.send(connection, wait).await,
         }
     }
 
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::Node(connection) => connection.req_packed_commands(pipeline, offset, count),
-            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::Node(connection) => connection.get_db(),
-            Self::Cluster(connection) => connection.get_db(),
+    /// Warns if the server is configured to drop live sessions when its memory is full. All keys have a time to live, so
+    /// the `volatile-*` policies drop them just as the `allkeys-*` policies do.
+    async fn warn_about_eviction(&mut self) {
+        let mut question = redis::cmd("CONFIG");
+        question.arg("GET").arg("maxmemory-policy");
+        let answer: RedisResult<HashMap<String, String>> = match self {
+            Self::Node(connection) => question.query_async(connection).await,
+            Self::Cluster(connection) => question.query_async(connection).await,
+        };
+        match answer.map(|mut values| values.remove("maxmemory-policy")) {
+            Ok(Some(policy)) if policy == "noeviction" => {}
+            Ok(Some(policy)) => tracing::warn!(
+                policy,
+                "the maxmemory-policy of Redis lets it drop live sessions, and the index that revocation depends on, \
+                 when its memory is full; set it to noeviction"
+            ),
+            Ok(None) => tracing::debug!("Redis did not tell its maxmemory-policy; it should be noeviction"),
+            Err(error) => tracing::debug!(%error, "Redis did not tell its maxmemory-policy; it should be noeviction"),
         }
     }
 }

@@ -17,7 +17,6 @@ use crate::script::{Request, Script, Wait};
 pub(crate) const ATTEMPTS: u32 = 32;
 
 /// The connections of a store, and how requests are sent over them.
-#[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) keys: Keys,
     pub(crate) timeout: Duration,

@@ -1,6 +1,5 @@
 //! The Lua scripts, and how they are called.
 
-use std::fmt;
 use std::sync::LazyLock;
 
 use redis::aio::ConnectionLike;
@@ -36,12 +35,6 @@ scripts! {
 /// applied would write nothing, and since Redis 7.2 `WAIT` then has nothing to wait for.
 const FENCE: &str = "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], '', 'PX', 1000)";
 
-impl fmt::Debug for Script {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Script(..)")
-    }
-}
-
 /// What is sent to the server in one round trip.
 pub(crate) enum Request {
     /// `GET` of a key.
@@ -51,7 +44,6 @@ pub(crate) enum Request {
 }
 
 /// A write that counts only once replicas have it.
-#[derive(Debug)]
 pub(crate) struct Wait {
     pub(crate) replicas: u32,
     pub(crate) millis: u64,
@@ -59,7 +51,6 @@ pub(crate) struct Wait {
 }
 
 /// What came back.
-#[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) value: Value,
     /// Whether as many replicas as asked for have confirmed it in time.
@@ -105,12 +96,6 @@ impl Request {
                 command
             }
         }
-    }
-}
-
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Request(..)")
     }
 }
 

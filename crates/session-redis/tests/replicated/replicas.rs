@@ -81,8 +81,11 @@ async fn a_write_counts_only_once_the_replica_has_it() {
 async fn a_primary_that_becomes_a_replica_is_left() {
     let set = RedisSentinel::launch(&[]).await.unwrap();
     let store = RedisStore::builder(&set.url()).operation_timeout(TIMEOUT).connect().await.unwrap();
+    // The replicas have to have it. After their first copy they are slow for a moment.
+    let builder = RedisStore::builder(&set.url()).wait_for_replicas(NonZeroU32::new(2).unwrap());
+    let waiting = builder.connect().await.unwrap();
     let session = record(None, NOW);
-    insert(&store, &session).await;
+    eventually("all have it", async || waiting.create(alone(&session), NOW).await.is_ok()).await;
     let old = set.primary().await.unwrap();
     run(&set.sentinels()[0], &format!("SENTINEL FAILOVER {}", set.service())).await;
     let seen = NOW + MINUTE;

@@ -1,14 +1,17 @@
 //! How the store and the server are set up, and what is said about it.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use session_core::{Deleted, SessionId, SessionStore, StoreErrorKind, Touched};
+use session_core::{
+    Admission, Admitted, AtLimit, Deleted, Replaces, SessionId, SessionStore, StoreErrorKind, Touched, Updated,
+};
 use session_redis::{ConnectError, RedisStore};
 use session_testbed::servers::Redis;
 
-use crate::support::records::{MINUTE, NOW, alone, exists, insert, next, record, user};
+use crate::support::records::{MINUTE, NOW, alone, created, exists, insert, limit, next, record, user};
 use crate::support::run;
 
 #[tokio::test]
@@ -54,6 +57,38 @@ async fn errors_show_no_id_no_user_and_no_password() {
     let wrong = RedisStore::connect(&format!("redis://app:hunter3@{}", server.address())).await.unwrap_err();
     let text = format!("{wrong} {wrong:?} {:?}", std::error::Error::source(&wrong));
     assert!(matches!(wrong, ConnectError::Unavailable(_)) && !text.contains("hunter"), "{text}");
+}
+
+/// The documentation names these.
+#[tokio::test]
+async fn the_documented_rights_are_enough() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let commands = [
+        "get", "getrange", "set", "setrange", "exists", "unlink", "pexpire", "pttl", "hset", "hdel", "hgetall",
+        "hkeys", "hlen", "hexists", "eval", "evalsha", "hello", "wait",
+    ];
+    let rights = format!("ACL SETUSER app on >hunter2 resetkeys ~{{session:* -@all +{}", commands.join(" +"));
+    run(&server, &rights).await;
+    let builder = RedisStore::builder(&format!("redis://app:hunter2@{}", server.address()));
+    let waiting = builder.clone().wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
+    let store = builder.connect().await.unwrap();
+    let alice = user("alice");
+    let (one, two, three) = (record(Some(&alice), NOW), record(Some(&alice), NOW), record(Some(&alice), NOW));
+    insert(&store, &one).await;
+    let replaces = Some(Replaces { id: one.id, user: Some(&alice), version: one.version });
+    let login = Admission { record: &two, replaces, limit: limit(1, AtLimit::EvictOldest) };
+    assert_eq!(store.create(login, NOW).await.unwrap(), created());
+    let login = Admission { record: &three, replaces: None, limit: limit(1, AtLimit::EvictOldest) };
+    assert_eq!(store.create(login, NOW).await.unwrap(), Admitted::Created { evicted: vec![two.id] });
+    assert_eq!(store.update(&next(&three), three.version, NOW).await.unwrap(), Updated::Applied);
+    assert_eq!(store.touch(&three.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), Touched::Applied);
+    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
+    assert_eq!(store.delete(&three.id, Some(&alice)).await.unwrap(), Deleted::Deleted);
+    insert(&store, &one).await;
+    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [one.id]);
+    // There is no replica, but it was allowed to ask.
+    let error = waiting.create(alone(&one), NOW).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error}");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ const SLACK: Duration = Duration::from_secs(60);
 
 /// Every key has a time to live, and the longest is `expected` and the slack, give or take what the test takes.
 async fn longest_life(server: &Redis, expected: Duration, after: &str) {
-    let keys = keys(&server).await;
+    let keys = keys(server).await;
     for (key, ttl) in &keys {
         assert!(*ttl > 0, "{key} has no time to live after {after}");
     }
