@@ -45,8 +45,8 @@ enum State {
     Connecting,
     /// The number tells this connection from its predecessors.
     Ready(u64, Connection),
-    /// In use until there is another: a request got no answer, and it is not known whether others will. The server may be
-    /// slow, the network may drop everything, a node of a Cluster may have been replaced without anybody telling us.
+    /// In use until there is another: a request got no answer, and it is not known whether others will. The server may
+    /// be slow, the network may drop everything, a node of a Cluster may have been replaced without anybody telling us.
     Doubtful(u64, Connection),
     /// The last attempt failed, for this reason. Requests fail at once.
     Down(Arc<str>),
@@ -59,9 +59,9 @@ impl Drop for Link {
 }
 
 impl Link {
-    /// Starts to connect. Must be called inside a tokio runtime. A request without an answer for the time of `patience` fails,
-    /// and casts doubt on the connection. With `inspect`, each new connection is asked whether the server is configured to
-    /// lose sessions.
+    /// Starts to connect. Must be called inside a tokio runtime. A request without an answer for the time of `patience`
+    /// fails, and casts doubt on the connection. With `inspect`, each new connection is asked whether the server is
+    /// configured to lose sessions.
     pub(crate) fn open(topology: Topology, patience: Duration, inspect: bool) -> Self {
         let shared = Arc::new(Shared {
             state: watch::Sender::new(State::Connecting),
@@ -84,8 +84,8 @@ impl Link {
 
     /// Sends a request, and once more if the connection was lost meanwhile: every request is safe to repeat.
     ///
-    /// The caller sets the time limit of it all. Dropping the future leaves no reply behind: the connection takes the reply off the
-    /// wire and drops it.
+    /// The caller sets the time limit of it all. Dropping the future leaves no reply behind: the connection takes the
+    /// reply off the wire and drops it.
     pub(crate) async fn run(
         &self,
         operation: &'static str,
@@ -289,8 +289,8 @@ impl Connection {
         }
     }
 
-    /// Warns if the server is configured to drop live sessions when its memory is full. All keys have a time to live, so
-    /// the `volatile-*` policies drop them just as the `allkeys-*` policies do.
+    /// Warns if the server is configured to drop live sessions when its memory is full. All keys have a time to live,
+    /// so the `volatile-*` policies drop them just as the `allkeys-*` policies do.
     async fn warn_about_eviction(&mut self) {
         let mut question = redis::cmd("CONFIG");
         question.arg("GET").arg("maxmemory-policy");

@@ -11,7 +11,8 @@ pub(crate) struct Script {
     sha1: LazyLock<String>,
 }
 
-/// The scripts. `allow-oom`: a session can be ended, and its activity recorded, when the memory of the server is used up.
+/// The scripts. `allow-oom`: a session can be ended, and its activity recorded, when the memory of the server is used
+/// up.
 macro_rules! scripts {
     ($($name:ident = $file:literal, $flags:literal;)+) => {$(
         pub(crate) static $name: Script = {
@@ -31,8 +32,8 @@ scripts! {
     DELETE_BY_USER = "lua/delete_by_user.lua", " flags=allow-oom";
 }
 
-/// Writes one key, so that `WAIT` after it waits for everything before it. Without it, the repetition of a write that was
-/// applied would write nothing, and since Redis 7.2 `WAIT` then has nothing to wait for.
+/// Writes one key, so that `WAIT` after it waits for everything before it. Without it, the repetition of a write that
+/// was applied would write nothing, and since Redis 7.2 `WAIT` then has nothing to wait for.
 const FENCE: &str = "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], '', 'PX', 1000)";
 
 /// What is sent to the server in one round trip.

@@ -68,8 +68,8 @@ struct Outcome {
     resumed: Duration,
 }
 
-/// Logs sessions of one user out, one after the other, in several tasks. Meanwhile the replicas are cut off for a moment,
-/// and in that moment the primary is killed.
+/// Logs sessions of one user out, one after the other, in several tasks. Meanwhile the replicas are cut off for a
+/// moment, and in that moment the primary is killed.
 async fn log_out_during_failover(set: &Set, wait: Option<NonZeroU32>) -> Outcome {
     let mut builder = RedisStore::builder(&set.url()).operation_timeout(TIMEOUT);
     if let Some(replicas) = wait {
