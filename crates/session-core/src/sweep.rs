@@ -10,7 +10,7 @@ use crate::manager::SessionManager;
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// The pause while there is more to delete, so that a large backlog leaves room for requests.
-const SHORT_PAUSE: Duration = Duration::from_millis(10);
+const SHORT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How many records one call may delete.
 const BATCH: NonZeroU32 = NonZeroU32::new(1000).unwrap();

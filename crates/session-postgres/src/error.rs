@@ -20,7 +20,9 @@ pub(crate) fn from_sqlx(operation: &'static str, error: sqlx::Error) -> StoreErr
     }
     #[expect(clippy::wildcard_enum_match_arm, reason = "an enum of the driver, which grows")]
     let (kind, detail) = match &error {
-        sqlx::Error::PoolTimedOut => (StoreErrorKind::Unavailable, "no connection became free in time"),
+        sqlx::Error::PoolTimedOut => {
+            (StoreErrorKind::Unavailable, "no connection in time: the server is down, or the pool too small")
+        }
         sqlx::Error::PoolClosed => (StoreErrorKind::Unavailable, "the pool is closed"),
         sqlx::Error::Io(_) => (StoreErrorKind::Unavailable, "the server cannot be reached, or the connection broke"),
         sqlx::Error::Tls(_) => (StoreErrorKind::Unavailable, "the server and we do not agree on TLS"),
@@ -35,8 +37,8 @@ pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(_)) || sql_state(error).is_some_and(|state| state.starts_with("57P"))
 }
 
-/// Whether the server certainly did not execute the statement, so that repeating it hides nothing from the caller: it said that
-/// it is shutting down, or the connection was closed already when we wrote.
+/// Whether the server certainly did not execute the statement, so that repeating it hides nothing from the caller: it
+/// said that it is shutting down, or the connection was closed already when we wrote.
 pub(crate) fn was_not_executed(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
         || sql_state(error).is_some_and(|state| state.starts_with("57P"))
@@ -56,6 +58,7 @@ fn explain(state: &str) -> (StoreErrorKind, &'static str) {
         (_, "SE001") => (StoreErrorKind::Other, "the isolation level must be READ COMMITTED"),
         (_, "3F000" | "42P01" | "42883") => (StoreErrorKind::Other, "the schema is not there; run the migrations"),
         (_, "42501") => (StoreErrorKind::Other, "the role may not use the schema"),
+        (_, "08P01") => (StoreErrorKind::Unavailable, "the pooler refused, or lost the server; its log says why"),
         ("08" | "53" | "57", _) => (StoreErrorKind::Unavailable, "the server refuses connections at the moment"),
         ("28" | "3D", _) => (StoreErrorKind::Unavailable, "the server refused our role or database"),
         _ => (StoreErrorKind::Other, "the server refused the statement"),

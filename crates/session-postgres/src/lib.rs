@@ -14,46 +14,56 @@
 //! ```
 //!
 //! # What it guarantees
-//! Each operation is one statement, hence one transaction. What must look at the table more than once (create, update, the two
-//! bulk deletions) is a function in the schema. A login takes a lock of its user for the moment, so that the session limit
-//! is exact and a revocation of all sessions misses none; reads, updates and touches wait for nothing but their own row.
+//! Each operation is one statement, hence one transaction, and one round trip. What must look at the table more than
+//! once (create, update, the two bulk deletions) is a function in the schema. A login takes a lock of its user for the
+//! moment, so that the session limit is exact and a revocation of all sessions misses none; reads wait for nothing,
+//! updates and touches for nothing but their own row.
 //!
 //! | | |
 //! |---|---|
-//! | Acknowledged logins, updates, logouts, revocations | as durable as any commit of your server: on disk, unless `synchronous_commit` is off |
+//! | Acknowledged logins, updates, logouts, revocations | as durable as any commit of your server: on disk, unless `synchronous_commit` or `fsync` is off |
 //! | Touches, clean-up | not waited for; a crash of the server may lose the last second of them |
-//! | Failover to a standby | loses what the standby has not received, a logout included; with `synchronous_standby_names`, nothing |
+//! | Failover to a standby | loses what the standby has not received, a logout included; with `synchronous_standby_names`, nothing that was acknowledged but touches. If that standby is down, writes wait, and end as a timeout although the server has applied them |
+//! | Server down, hanging or cut off | every operation is an error within the timeout, never "no session"; afterwards it works again without being restarted |
 //! | Time | the application's; neither the clock nor the time zone of the server matters |
 //!
 //! # Running it
-//! **Clean-up.** Expired rows stay until
-//! [`delete_expired`](session_core::SessionManager::delete_expired) is called. Call it every few seconds, with a limit of about 1000, on
-//! as many nodes as you like, and again soon while it returns the limit; [`sweep`](session_core::SessionManager::sweep) does just
-//! that: `tokio::spawn(manager.clone().sweep())`. A call looks at no more than its limit plus 1000 rows, so
-//! 0 may also mean that only sessions were due which are still in use.
+//! **Clean-up.** Expired rows stay until [`delete_expired`](session_core::SessionManager::delete_expired) is called.
+//! [`sweep`](session_core::SessionManager::sweep) does that every few seconds, on as many nodes as you like:
+//! `tokio::spawn(manager.clone().sweep())`. If you call it yourself, take a limit of about 1000, and while it returns the
+//! limit call it again after a pause as long as the call took, so that it is at work no more than half of the time. Leave
+//! autovacuum on: a call also passes the index entries of all that was deleted since the last vacuum. A call looks at
+//! no more than its limit plus 1000 rows, and passes over those that somebody is writing to, so 0 may also mean that
+//! only sessions were due which are still in use. A call that fails has deleted nothing, unless its reply was lost.
 //!
-//! **Connections.** Each operation occupies a connection of the pool for about two round trips; ten connections serve thousands of
-//! requests per second. A call that times out or is cancelled costs its connection, and the server may still finish what it was doing; set
+//! **Connections.** Each operation occupies a connection of the pool for about two round trips (see
+//! [`recommended_pool_options`]); ten connections serve thousands of requests per second. A call that times out or is
+//! cancelled costs its connection, which is closed, and the server may still finish what it was doing; set
 //! `statement_timeout` for the role to about the timeout of the store, and `client_connection_check_interval` where the
-//! server has it. TLS is a feature of sqlx: enable one in your own dependency on it.
+//! server has it (14 and later). When a connection turns out to be lost, those that lie idle in the pool are closed,
+//! too, also if the application shares the pool; one that is in use is left alone. TLS is a feature of sqlx: enable one
+//! in your own dependency on it.
 //!
-//! **PgBouncer.** In session mode nothing is special. In transaction mode, from PgBouncer 1.21 on, set
-//! `max_prepared_statements` above 0. With older versions use [`Pooler::Transaction`], and nothing less: neither
-//! `statement_cache_capacity(0)` nor statements that are not persistent are safe there, because sqlx prepares and executes in two
-//! steps between which PgBouncer changes the server, and the parameters reach the statement of somebody else. Migrations work
-//! either way.
+//! **PgBouncer.** It refuses a parameter that sqlx sends: set its `ignore_startup_parameters = extra_float_digits`, or
+//! `PgConnectOptions::extra_float_digits(None)`. In session mode nothing else is special. In transaction mode, use
+//! [`Pooler::Transaction`], which works with every version; it is tested with 1.18. From 1.21 on, PgBouncer keeps track
+//! of prepared statements if `max_prepared_statements` is above 0, and [`Pooler::Transparent`] will do. Without that,
+//! neither `statement_cache_capacity(0)` nor statements that are not persistent are safe with it, because sqlx prepares
+//! and executes in two steps between which PgBouncer changes the server, and the parameters reach the statement of
+//! somebody else. Migrations work either way. A pool for [`Pooler::Transaction`] must not be shared with code that
+//! prepares statements.
 //!
-//! **Rights.** Only [`migrate`](PostgresStore::migrate) creates anything. Afterwards a role needs
-//! `USAGE` on the schema, `SELECT, INSERT, UPDATE, DELETE` on `session`, and `SELECT` on `migration` if it calls `migrate` too.
+//! **Rights.** Only [`migrate`](PostgresStore::migrate) creates anything: the schema, unless it is there already, and
+//! what lies in it. Afterwards a role needs `USAGE` on the schema, `SELECT, INSERT, UPDATE, DELETE` on `session`, and
+//! `SELECT` on `migration` if it calls `migrate` too.
 //!
-//! **Isolation.** `default_transaction_isolation` must be `read committed`, as it is by default; a login is refused otherwise.
+//! **Isolation.** `default_transaction_isolation` must be `read committed`, as it is by default; a login, and a
+//! revocation of all sessions, is refused otherwise.
 
 mod error;
-mod guard;
 mod migrate;
 mod pool;
 mod row;
-mod statements;
 mod store;
 
 pub use migrate::{Migration, SchemaName, SchemaNameError, migrations};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, raw_sql};
 
-/// The name of the schema that holds everything this crate creates: 1 to 63 of `a-z`, `0-9` and `_`, not beginning with a
-/// digit or with `pg_`. Nothing else can get into a statement through it.
+/// The name of the schema that holds everything this crate creates: 1 to 63 of `a-z`, `0-9` and `_`, not beginning with
+/// a digit or with `pg_`. Nothing else can get into a statement through it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaName(Arc<str>);
 
@@ -57,13 +57,14 @@ pub struct Migration {
     pub sql: String,
 }
 
-/// In the order they apply. A released step never changes; a change is a new step, which the previous release must be able
-/// to live with, because nodes of both run side by side during a deployment.
+/// In the order they apply. A released step never changes; a change is a new step, which the previous release must be
+/// able to live with, because nodes of both run side by side during a deployment.
 const STEPS: &[(&str, &str)] =
     &[("0001_table", include_str!("sql/0001_table.sql")), ("0002_functions", include_str!("sql/0002_functions.sql"))];
 
 /// The migrations as text, for those who apply them with a tool of their own instead of
-/// [`PostgresStore::migrate`](crate::PostgresStore::migrate). Do one or the other: neither knows what the other has applied.
+/// [`PostgresStore::migrate`](crate::PostgresStore::migrate). Do one or the other: neither knows what the other has
+/// applied.
 ///
 /// The schema itself is not among them: `CREATE SCHEMA` comes first, and usually needs other rights.
 ///
@@ -80,46 +81,26 @@ pub fn migrations(schema: &SchemaName) -> Vec<Migration> {
     STEPS.iter().map(|(name, sql)| Migration { name, sql: schema.substitute(sql) }).collect()
 }
 
-/// Applies what is missing, in one transaction. Without parameters, so that everything goes by the simple protocol and works
-/// behind any pooler.
+/// Applies what is missing, in one transaction. Without parameters, so that everything goes by the simple protocol and
+/// works behind any pooler.
 pub(crate) async fn run(connection: &mut PgConnection, schema: &SchemaName) -> Result<(), sqlx::Error> {
-    // Up to date: no lock, and no right to create anything is needed.
-    if applied(connection, schema).await? >= STEPS.len() {
+    // Up to date: no lock, and no right to create anything is needed. More steps than we know: a newer release was
+    // here, and left the schema usable for us. An error: usually there is no schema yet; whatever else it is will come
+    // again below.
+    let count = schema.substitute("SELECT count(*) FROM {schema}.migration");
+    let row = raw_sql(AssertSqlSafe(count)).fetch_one(&mut *connection).await;
+    let applied = row.and_then(|row| row.try_get::<i64, _>(0)).unwrap_or(0);
+    if usize::try_from(applied).is_ok_and(|applied| applied >= STEPS.len()) {
         return Ok(());
     }
+    let mut script = schema.substitute(include_str!("sql/begin.sql"));
+    for Migration { name, sql } in migrations(schema) {
+        script += &schema.substitute(&format!(
+            "DO $step$ BEGIN IF NOT EXISTS (SELECT FROM {{schema}}.migration WHERE name = '{name}') THEN {sql}
+             INSERT INTO {{schema}}.migration (name) VALUES ('{name}'); END IF; END $step$;"
+        ));
+    }
     let mut transaction = connection.begin().await?;
-    // Held to the end of the transaction, not of the connection, which a pooler may have given to somebody else by then.
-    execute(&mut transaction, schema, "SELECT pg_advisory_xact_lock(hashtextextended('{schema}.migration', 0))")
-        .await?;
-    let applied = applied(&mut transaction, schema).await?;
-    if applied == 0 {
-        let start = "CREATE SCHEMA IF NOT EXISTS {schema};
-            CREATE TABLE {schema}.migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())";
-        execute(&mut transaction, schema, start).await?;
-    }
-    for (name, sql) in STEPS.iter().skip(applied) {
-        execute(&mut transaction, schema, sql).await?;
-        execute(&mut transaction, schema, &format!("INSERT INTO {{schema}}.migration (name) VALUES ('{name}')"))
-            .await?;
-    }
+    raw_sql(AssertSqlSafe(script)).execute(&mut *transaction).await?;
     transaction.commit().await
-}
-
-/// How many steps are applied. More than we know, if a newer release was here: it left the schema usable for us.
-async fn applied(connection: &mut PgConnection, schema: &SchemaName) -> Result<usize, sqlx::Error> {
-    // Not to_regclass: it believes a cache in which the schema may still be missing that somebody else has just created.
-    let exists = schema.substitute(
-        "SELECT count(*) > 0 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relname = 'migration' AND '\"' || n.nspname || '\"' = '{schema}'",
-    );
-    if !raw_sql(AssertSqlSafe(exists)).fetch_one(&mut *connection).await?.try_get::<bool, _>(0)? {
-        return Ok(0);
-    }
-    let count = schema.substitute("SELECT count(*) FROM {schema}.migration");
-    let count: i64 = raw_sql(AssertSqlSafe(count)).fetch_one(connection).await?.try_get(0)?;
-    Ok(usize::try_from(count).unwrap_or(0))
-}
-
-async fn execute(connection: &mut PgConnection, schema: &SchemaName, sql: &str) -> Result<(), sqlx::Error> {
-    raw_sql(AssertSqlSafe(schema.substitute(sql))).execute(connection).await.map(drop)
 }

@@ -28,6 +28,10 @@ pub(crate) fn time(now: Timestamp) -> i64 {
     now.as_millis().max(0)
 }
 
+pub(crate) fn bytes(id: &SessionId) -> &[u8] {
+    id.as_bytes()
+}
+
 pub(crate) fn version(version: Version) -> [u8; 16] {
     (u128::from(version.number) << 64 | u128::from(version.nonce)).to_be_bytes()
 }
@@ -47,6 +51,11 @@ pub(crate) fn record(row: &PgRow) -> Result<Record, StoreError> {
 pub(crate) fn id(stored: &[u8]) -> Result<SessionId, StoreError> {
     let bytes = stored.try_into().map_err(|_| store_error(StoreErrorKind::Corrupt, "decode", "an id is damaged"))?;
     Ok(SessionId::from_bytes(bytes))
+}
+
+/// The row of what answers with exactly one.
+pub(crate) fn only(mut rows: Vec<PgRow>) -> Result<PgRow, StoreError> {
+    rows.pop().ok_or_else(unexpected)
 }
 
 pub(crate) fn column<'r, T>(row: &'r PgRow, index: usize) -> Result<T, StoreError>

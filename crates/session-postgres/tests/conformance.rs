@@ -1,10 +1,7 @@
-//! The shared suite.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
+//! The shared suite, on this store.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    support::harness::main(session_postgres::Pooler::Transparent)
+    session_conformance::main(session_testbed::Postgres::default())
 }

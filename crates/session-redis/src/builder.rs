@@ -103,9 +103,9 @@ impl RedisStore {
     /// | `redis+sentinel://[user:password@]host[:port],…/service[?db=…&sentinel_user=…&sentinel_password=…]` | the primary of `service`, found through these sentinels (port 26379). The user and password are those of the primary |
     /// | `redis+cluster://[user:password@]host[:port],…` | a Cluster, found through these nodes |
     ///
-    /// With `rediss` instead of `redis`, all connections use TLS and trust the certificate authorities that the operating system
-    /// trusts (feature `tls-rustls`). `valkey` and `valkeys` are other words for `redis` and `rediss`. User, password and
-    /// socket path are percent-encoded.
+    /// With `rediss` instead of `redis`, all connections use TLS and trust the certificate authorities that the
+    /// operating system trusts (feature `tls-rustls`). `valkey` and `valkeys` are other words for `redis` and `rediss`.
+    /// User, password and socket path are percent-encoded.
     pub fn builder(url: &str) -> RedisStoreBuilder {
         RedisStoreBuilder {
             url: url.to_owned(),
@@ -117,37 +117,38 @@ impl RedisStore {
 }
 
 impl RedisStoreBuilder {
-    /// What all keys begin with: 1 to 64 characters of visible ASCII, without braces. Every node of a service must have the
-    /// same one, and no other service on the same server. Default: `session`.
+    /// What all keys begin with: 1 to 64 characters of visible ASCII, without braces. Every node of a service must have
+    /// the same one, and no other service on the same server. Default: `session`.
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.key_prefix = prefix.into();
         self
     }
 
-    /// The time limit of every operation, including all its round trips and the wait for a connection. Should be below the
-    /// store timeout of the policy. At most a minute. Default: 1 second.
+    /// The time limit of every operation, including all its round trips and the wait for a connection. Should be below
+    /// the store timeout of the policy. At most a minute. Default: 1 second.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = timeout;
         self
     }
 
-    /// Makes `create`, `update`, `delete` and `delete_by_user` wait until this many replicas (of the shard, in a Cluster)
-    /// have confirmed the write, so that a failover to one of them does not undo an acknowledged logout, login or change.
-    /// Default: none.
+    /// Makes `create`, `update`, `delete` and `delete_by_user` wait until this many replicas (of the shard, in a
+    /// Cluster) have confirmed the write, so that a failover to one of them does not undo an acknowledged logout, login
+    /// or change. With fewer than there are, a replica that has not confirmed may be promoted if it is the only one
+    /// left. Default: none.
     ///
     /// If too few confirm within three quarters of the time limit, the operation fails with
     /// [`StoreErrorKind::Timeout`](session_core::StoreErrorKind::Timeout), although the primary has executed it.
     ///
     /// These operations use a connection of their own, one at a time each until the replicas have answered: a process
-    /// makes about as many of them per second as round trips to a replica fit into one. While replicas are missing, they
-    /// fail, and reads and touches go on.
+    /// makes about as many of them per second as round trips to a replica fit into one. While replicas are missing,
+    /// they fail, and reads and touches go on. After a failover they are missing until the old primary is back as one.
     pub fn wait_for_replicas(mut self, replicas: NonZeroU32) -> Self {
         self.wait_for_replicas = Some(replicas);
         self
     }
 
-    /// Opens the store, and waits until it is connected. Warns through `tracing` if the server is configured to drop live
-    /// sessions when its memory is full.
+    /// Opens the store, and waits until it is connected. Warns through `tracing` if the server is configured to drop
+    /// live sessions when its memory is full.
     ///
     /// # Errors
     /// If a setting is not allowed, or the servers cannot be reached within the time limit of an operation.
@@ -157,8 +158,8 @@ impl RedisStoreBuilder {
         Ok(store)
     }
 
-    /// Opens the store without waiting: the application may start while the servers are down. Operations fail until they
-    /// can be reached. The tokio runtime this is called in must live as long as the store.
+    /// Opens the store without waiting: the application may start while the servers are down. Operations fail until
+    /// they can be reached. The tokio runtime this is called in must live as long as the store.
     ///
     /// # Errors
     /// If a setting is not allowed.
@@ -170,12 +171,14 @@ impl RedisStoreBuilder {
         }
         let topology = Topology::parse(&self.url)?;
         tokio::runtime::Handle::try_current().map_err(|_| ConnectError::NoRuntime)?;
+        // Later than replicas are waited for, and before the operation ends.
+        let patience = timeout * 7 / 8;
         let engine = Engine {
             keys,
             timeout,
             cluster: matches!(topology, Topology::Cluster(_)),
-            waiting: self.wait_for_replicas.map(|count| (Link::open(topology.clone(), timeout, false), count)),
-            link: Link::open(topology, timeout, true),
+            waiting: self.wait_for_replicas.map(|count| (Link::open(topology.clone(), patience, false), count)),
+            link: Link::open(topology, patience, true),
             turns: std::array::from_fn(|_| Mutex::new(())),
         };
         Ok(RedisStore { engine: Arc::new(engine) })

@@ -2,21 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::Sentinel;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, PushInfo, PushKind, RedisError, RedisFuture, RedisResult,
-    ServerErrorKind, Value,
-};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, PushInfo, PushKind, RedisError, RedisResult, ServerErrorKind};
 use session_core::{StoreError, StoreErrorKind};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use crate::script::{Reply, Request, Wait};
 use crate::url::Topology;
@@ -27,26 +23,20 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between attempts to connect: the first, and the longest. So much later than the server service is back.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
-/// So many requests in a row without an answer, and the connection is given up although nobody closed it.
-const SUSPICIOUS: u32 = 3;
 
 /// A connection to the server, kept by a task of its own: it is repaired when it breaks, not when it is needed, and a
 /// request that gives up does not interrupt the repair.
-#[derive(Debug)]
 pub(crate) struct Link {
     shared: Arc<Shared>,
     task: AbortHandle,
 }
 
-#[derive(Debug)]
 struct Shared {
     state: watch::Sender<State>,
     /// The client of a Cluster repairs the connections to its nodes, and repeats requests, itself.
     cluster: bool,
     /// How often a connection to any node was lost: whatever was under way may have been executed.
     losses: AtomicU64,
-    /// Requests without an answer since the last answer.
-    unanswered: AtomicU32,
 }
 
 #[derive(Clone)]
@@ -55,18 +45,11 @@ enum State {
     Connecting,
     /// The number tells this connection from its predecessors.
     Ready(u64, Connection),
+    /// In use until there is another: a request got no answer, and it is not known whether others will. The server may
+    /// be slow, the network may drop everything, a node of a Cluster may have been replaced without anybody telling us.
+    Doubtful(u64, Connection),
     /// The last attempt failed, for this reason. Requests fail at once.
     Down(Arc<str>),
-}
-
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Connecting => "Connecting",
-            Self::Ready(..) => "Ready",
-            Self::Down(_) => "Down",
-        })
-    }
 }
 
 impl Drop for Link {
@@ -76,16 +59,16 @@ impl Drop for Link {
 }
 
 impl Link {
-    /// Starts to connect. Must be called inside a tokio runtime. `timeout` is that of an operation; with `inspect`, each
-    /// new connection is asked whether the server is configured to lose sessions.
-    pub(crate) fn open(topology: Topology, timeout: Duration, inspect: bool) -> Self {
+    /// Starts to connect. Must be called inside a tokio runtime. A request without an answer for the time of `patience`
+    /// fails, and casts doubt on the connection. With `inspect`, each new connection is asked whether the server is
+    /// configured to lose sessions.
+    pub(crate) fn open(topology: Topology, patience: Duration, inspect: bool) -> Self {
         let shared = Arc::new(Shared {
             state: watch::Sender::new(State::Connecting),
             cluster: matches!(topology, Topology::Cluster(_)),
             losses: AtomicU64::new(0),
-            unanswered: AtomicU32::new(0),
         });
-        let task = tokio::spawn(keep_connected(Arc::clone(&shared), topology, timeout, inspect)).abort_handle();
+        let task = tokio::spawn(keep_connected(Arc::clone(&shared), topology, patience, inspect)).abort_handle();
         Self { shared, task }
     }
 
@@ -101,8 +84,8 @@ impl Link {
 
     /// Sends a request, and once more if the connection was lost meanwhile: every request is safe to repeat.
     ///
-    /// The caller sets the time limit. Dropping the future leaves no reply behind: the connection takes the reply off the
-    /// wire and drops it.
+    /// The caller sets the time limit of it all. Dropping the future leaves no reply behind: the connection takes the
+    /// reply off the wire and drops it.
     pub(crate) async fn run(
         &self,
         operation: &'static str,
@@ -112,15 +95,25 @@ impl Link {
         let mut repeated = false;
         loop {
             let (number, mut connection) = self.connection(operation).await?;
-            let mut attempt = Attempt { shared: &self.shared, number, answered: false };
-            let outcome = request.send(&mut connection, wait).await;
-            attempt.ended(outcome.as_ref().err());
-            drop(attempt);
-            match outcome {
+            let error = match connection.send(request, wait).await {
                 Ok(reply) => return Ok(reply),
-                Err(error) if !repeated && !self.shared.cluster && must_reconnect(&error) => repeated = true,
-                Err(error) => return Err(store_error(operation, &error)),
+                Err(error) => error,
+            };
+            let lost = must_reconnect(&error);
+            if lost {
+                self.shared.losses.fetch_add(1, Ordering::SeqCst);
             }
+            // That one node of a Cluster cannot be reached is no reason to leave the others.
+            if lost && !self.shared.cluster {
+                self.shared.discard(number);
+                if !repeated {
+                    repeated = true;
+                    continue;
+                }
+            } else if lost || error.is_timeout() {
+                self.shared.doubt(number);
+            }
+            return Err(store_error(operation, &error));
         }
     }
 
@@ -128,7 +121,9 @@ impl Link {
         let mut state = self.shared.state.subscribe();
         let state = state.wait_for(|state| !matches!(state, State::Connecting)).await;
         let reason: Arc<str> = match state.as_deref() {
-            Ok(State::Ready(number, connection)) => return Ok((*number, connection.clone())),
+            Ok(State::Ready(number, connection) | State::Doubtful(number, connection)) => {
+                return Ok((*number, connection.clone()));
+            }
             Ok(State::Down(reason)) => Arc::clone(reason),
             Ok(State::Connecting) | Err(_) => "the store is shut down".into(),
         };
@@ -140,68 +135,46 @@ impl Link {
 impl Shared {
     /// Gives up the connection with this number, if it is still in use. Requests under way on it go on.
     fn discard(&self, number: u64) {
-        self.state.send_if_modified(|state| {
-            let current = matches!(state, State::Ready(ready, _) if *ready == number);
-            if current {
+        self.state.send_if_modified(|state| match state {
+            State::Ready(ready, _) | State::Doubtful(ready, _) if *ready == number => {
                 *state = State::Connecting;
+                true
             }
-            current
+            State::Ready(..) | State::Doubtful(..) | State::Connecting | State::Down(_) => false,
+        });
+    }
+
+    /// Has the connection with this number replaced, if it is still in use.
+    fn doubt(&self, number: u64) {
+        self.state.send_if_modified(|state| match state {
+            State::Ready(ready, connection) if *ready == number => {
+                *state = State::Doubtful(number, connection.clone());
+                true
+            }
+            State::Ready(..) | State::Doubtful(..) | State::Connecting | State::Down(_) => false,
         });
     }
 }
 
-/// One request on one connection. Without an answer (dropped by whoever set a time limit), it counts against the
-/// connection.
-struct Attempt<'s> {
-    shared: &'s Shared,
-    number: u64,
-    answered: bool,
-}
-
-impl Attempt<'_> {
-    fn ended(&mut self, error: Option<&RedisError>) {
-        let lost = error.is_some_and(must_reconnect);
-        if lost {
-            self.shared.losses.fetch_add(1, Ordering::SeqCst);
-        }
-        if lost && !self.shared.cluster {
-            self.shared.discard(self.number);
-        }
-        // That one node of a Cluster cannot be reached is no reason to leave the others at once.
-        self.answered = !(lost && self.shared.cluster || error.is_some_and(RedisError::is_timeout));
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        let unanswered = &self.shared.unanswered;
-        if self.answered {
-            unanswered.store(0, Ordering::Relaxed);
-        } else if unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= SUSPICIOUS {
-            unanswered.store(0, Ordering::Relaxed);
-            self.shared.discard(self.number);
-        }
-    }
-}
-
-async fn keep_connected(shared: Arc<Shared>, topology: Topology, timeout: Duration, inspect: bool) {
+async fn keep_connected(shared: Arc<Shared>, topology: Topology, patience: Duration, inspect: bool) {
     let mut pause = PAUSES.0;
     for number in 0.. {
-        let opened = tokio::time::timeout(OPEN_TIMEOUT, open(&shared, &topology, timeout, number)).await;
+        let opened = tokio::time::timeout(OPEN_TIMEOUT, open(&shared, &topology, patience, number)).await;
         match opened.unwrap_or_else(|_| Err(RedisError::from((ErrorKind::Io, "no answer in time")))) {
             Ok(mut connection) => {
                 pause = PAUSES.0;
-                let opened = Instant::now();
+                // A server that accepts connections only to close them is not asked in a busy loop.
+                let soon = tokio::time::sleep(PAUSES.0);
                 shared.state.send_replace(State::Ready(number, connection.clone()));
                 if inspect {
-                    let _ = tokio::time::timeout(CONNECT_TIMEOUT, warn_about_eviction(&mut connection)).await;
+                    let _ = tokio::time::timeout(CONNECT_TIMEOUT, connection.warn_about_eviction()).await;
                 }
                 drop(connection);
                 let mut state = shared.state.subscribe();
                 let _ = state.wait_for(|state| !matches!(state, State::Ready(..))).await;
-                tracing::info!("the connection to Redis is lost; connecting again");
-                // A server that accepts connections only to close them is not asked in a busy loop.
-                tokio::time::sleep_until(opened + PAUSES.0).await;
+                drop(state);
+                tracing::info!("the connection to Redis is lost, or does not answer; connecting again");
+                soon.await;
             }
             Err(error) => {
                 // Once for each outage.
@@ -218,7 +191,7 @@ async fn keep_connected(shared: Arc<Shared>, topology: Topology, timeout: Durati
     }
 }
 
-async fn open(shared: &Arc<Shared>, topology: &Topology, timeout: Duration, number: u64) -> RedisResult<Connection> {
+async fn open(shared: &Arc<Shared>, topology: &Topology, patience: Duration, number: u64) -> RedisResult<Connection> {
     let lost = {
         let shared = Arc::downgrade(shared);
         move |push: PushInfo| {
@@ -232,16 +205,16 @@ async fn open(shared: &Arc<Shared>, topology: &Topology, timeout: Duration, numb
         }
     };
     match topology {
-        Topology::Single(info) => connect(&Client::open(info.clone())?, lost).await,
+        Topology::Single(info) => connect(&Client::open(info.clone())?, patience, lost).await,
         Topology::Sentinel { sentinels, service, primary } => {
             let mut sentinel = Sentinel::build(sentinels.clone())?;
-            connect(&sentinel.async_master_for(service, Some(primary)).await?, lost).await
+            connect(&sentinel.async_master_for(service, Some(primary)).await?, patience, lost).await
         }
         Topology::Cluster(nodes) => {
             let client: ClusterClient = ClusterClientBuilder::new(nodes.clone())
                 .connection_timeout(CONNECT_TIMEOUT)
-                .response_timeout(timeout)
-                .overall_response_timeout(None)
+                .response_timeout(patience)
+                .overall_response_timeout(Some(patience))
                 .retries(8)
                 .min_retry_wait(10)
                 .max_retry_wait(200)
@@ -253,30 +226,17 @@ async fn open(shared: &Arc<Shared>, topology: &Topology, timeout: Duration, numb
     }
 }
 
-async fn connect(client: &Client, lost: impl redis::aio::AsyncPushSender) -> RedisResult<Connection> {
+async fn connect(
+    client: &Client,
+    patience: Duration,
+    lost: impl redis::aio::AsyncPushSender,
+) -> RedisResult<Connection> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        // Whoever sends a request sets the time limit.
-        .set_response_timeout(None)
+        .set_response_timeout(Some(patience))
         .set_pipeline_buffer_size(1024)
         .set_push_sender(lost);
     Ok(Connection::Node(client.get_multiplexed_async_connection_with_config(&config).await?))
-}
-
-/// Warns if the server is configured to drop live sessions when its memory is full. All keys have a time to live, so the
-/// `volatile-*` policies drop them just as the `allkeys-*` policies do.
-async fn warn_about_eviction(connection: &mut Connection) {
-    let answer = redis::cmd("CONFIG").arg("GET").arg("maxmemory-policy").query_async(connection).await;
-    match answer.map(|mut values: HashMap<String, String>| values.remove("maxmemory-policy")) {
-        Ok(Some(policy)) if policy == "noeviction" => {}
-        Ok(Some(policy)) => tracing::warn!(
-            policy,
-            "the maxmemory-policy of Redis lets it drop live sessions, and the index that revocation depends on, when \
-             its memory is full; set it to noeviction"
-        ),
-        Ok(None) => tracing::debug!("Redis did not tell its maxmemory-policy; it should be noeviction"),
-        Err(error) => tracing::debug!(%error, "Redis did not tell its maxmemory-policy; it should be noeviction"),
-    }
 }
 
 /// Whether the server can only be reached over a new connection. Nothing was executed, or it is not known.
@@ -321,30 +281,32 @@ pub(crate) enum Connection {
     Cluster(ClusterConnection),
 }
 
-impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+impl Connection {
+    async fn send(&mut self, request: &Request, wait: Option<&Wait>) -> RedisResult<Reply> {
         match self {
-            Self::Node(connection) => connection.req_packed_command(command),
-            Self::Cluster(connection) => connection.req_packed_command(command),
+            Self::Node(connection) => request.send(connection, wait).await,
+            Self::Cluster(connection) => request.send(connection, wait).await,
         }
     }
 
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::Node(connection) => connection.req_packed_commands(pipeline, offset, count),
-            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::Node(connection) => connection.get_db(),
-            Self::Cluster(connection) => connection.get_db(),
+    /// Warns if the server is configured to drop live sessions when its memory is full. All keys have a time to live,
+    /// so the `volatile-*` policies drop them just as the `allkeys-*` policies do.
+    async fn warn_about_eviction(&mut self) {
+        let mut question = redis::cmd("CONFIG");
+        question.arg("GET").arg("maxmemory-policy");
+        let answer: RedisResult<HashMap<String, String>> = match self {
+            Self::Node(connection) => question.query_async(connection).await,
+            Self::Cluster(connection) => question.query_async(connection).await,
+        };
+        match answer.map(|mut values| values.remove("maxmemory-policy")) {
+            Ok(Some(policy)) if policy == "noeviction" => {}
+            Ok(Some(policy)) => tracing::warn!(
+                policy,
+                "the maxmemory-policy of Redis lets it drop live sessions, and the index that revocation depends on, \
+                 when its memory is full; set it to noeviction"
+            ),
+            Ok(None) => tracing::debug!("Redis did not tell its maxmemory-policy; it should be noeviction"),
+            Err(error) => tracing::debug!(%error, "Redis did not tell its maxmemory-policy; it should be noeviction"),
         }
     }
 }

@@ -66,10 +66,11 @@ impl Engine {
         Err(contended(OPERATION))
     }
 
-    /// `create` in a Cluster, in exchange for a session in another slot: looks, creates, then deletes the other one if it
-    /// has not changed, else takes the new one back. Three round trips.
+    /// `create` in a Cluster, in exchange for a session in another slot: looks, creates, then deletes the other one if
+    /// it has not changed, else takes the new one back. Three round trips.
     ///
-    /// A process that dies in between leaves both sessions: the old one as it was, and a new one whose token nobody has.
+    /// A process that dies in between leaves both sessions: the old one as it was, and a new one whose token nobody
+    /// has.
     pub(crate) async fn exchange(
         &self,
         admission: Admission<'_>,

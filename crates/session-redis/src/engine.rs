@@ -17,7 +17,6 @@ use crate::script::{Request, Script, Wait};
 pub(crate) const ATTEMPTS: u32 = 32;
 
 /// The connections of a store, and how requests are sent over them.
-#[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) keys: Keys,
     pub(crate) timeout: Duration,
@@ -144,7 +143,8 @@ impl Engine {
         self.turns[usize::from(shard) % self.turns.len()].lock().await
     }
 
-    /// The keys of a session and of its user's index. The session stands for the index that an anonymous one does not have.
+    /// The keys of a session and of its user's index. The session stands for the index that an anonymous one does not
+    /// have.
     pub(crate) fn pair(&self, id: &SessionId, user: Option<&UserId>) -> Vec<Vec<u8>> {
         let session = self.keys.session(id);
         vec![session.clone(), user.map_or(session, |user| self.keys.index(user))]

@@ -1,6 +1,5 @@
 //! The Lua scripts, and how they are called.
 
-use std::fmt;
 use std::sync::LazyLock;
 
 use redis::aio::ConnectionLike;
@@ -12,7 +11,8 @@ pub(crate) struct Script {
     sha1: LazyLock<String>,
 }
 
-/// The scripts. `allow-oom`: a session can be ended, and its activity recorded, when the memory of the server is used up.
+/// The scripts. `allow-oom`: a session can be ended, and its activity recorded, when the memory of the server is used
+/// up.
 macro_rules! scripts {
     ($($name:ident = $file:literal, $flags:literal;)+) => {$(
         pub(crate) static $name: Script = {
@@ -32,15 +32,9 @@ scripts! {
     DELETE_BY_USER = "lua/delete_by_user.lua", " flags=allow-oom";
 }
 
-/// Writes one key, so that `WAIT` after it waits for everything before it. Without it, the repetition of a write that was
-/// applied would write nothing, and since Redis 7.2 `WAIT` then has nothing to wait for.
+/// Writes one key, so that `WAIT` after it waits for everything before it. Without it, the repetition of a write that
+/// was applied would write nothing, and since Redis 7.2 `WAIT` then has nothing to wait for.
 const FENCE: &str = "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], '', 'PX', 1000)";
-
-impl fmt::Debug for Script {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Script(..)")
-    }
-}
 
 /// What is sent to the server in one round trip.
 pub(crate) enum Request {
@@ -51,7 +45,6 @@ pub(crate) enum Request {
 }
 
 /// A write that counts only once replicas have it.
-#[derive(Debug)]
 pub(crate) struct Wait {
     pub(crate) replicas: u32,
     pub(crate) millis: u64,
@@ -59,7 +52,6 @@ pub(crate) struct Wait {
 }
 
 /// What came back.
-#[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) value: Value,
     /// Whether as many replicas as asked for have confirmed it in time.
@@ -105,12 +97,6 @@ impl Request {
                 command
             }
         }
-    }
-}
-
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Request(..)")
     }
 }
 

@@ -1,5 +1,5 @@
--- One row for each session. Times are milliseconds since the epoch, given by the application: no clock of the server and
--- no time zone is involved. Columns of fixed width come first, so that there is no padding between them.
+-- One row for each session. Times are milliseconds since the epoch, given by the application: no clock of the server
+-- and no time zone is involved. Columns of fixed width come first, so that there is no padding between them.
 CREATE TABLE {schema}.session (
     created_at bigint NOT NULL,
     -- Moves with every touch, so no index may mention it. Authoritative: the copy inside `record` lags behind.
@@ -17,7 +17,8 @@ CREATE TABLE {schema}.session (
     -- Record::encode.
     record     bytea  NOT NULL
 ) WITH (
-    -- Room on each page for the next version of its rows: an update stays on its page and leaves the indexes alone (HOT).
+    -- Room on each page for the next version of its rows: an update stays on its page and leaves the indexes alone
+    -- (HOT).
     fillfactor = 80,
     -- Sessions come and go: clean up after 2 % of dead rows, not after 20 %.
     autovacuum_vacuum_scale_factor = 0.02,
@@ -25,8 +26,8 @@ CREATE TABLE {schema}.session (
     autovacuum_analyze_scale_factor = 0.05
 );
 
--- A scan of the primary key by the shard of the user would do without this index, but reads every row of the shard: at 10 million
--- rows 129 pages instead of 5.
+-- A scan of the primary key by the shard of the user would do without this index, but reads every row of the shard: at
+-- 10 million rows 129 pages instead of 5.
 CREATE INDEX session_user_id ON {schema}.session (user_id) WHERE user_id IS NOT NULL;
 
 CREATE INDEX session_sweep_at ON {schema}.session (sweep_at);

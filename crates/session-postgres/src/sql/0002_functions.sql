@@ -1,9 +1,13 @@
 -- What takes more than one look at the table. In a VOLATILE function each statement sees what was committed before that
--- statement began; in one statement with CTEs all parts would see what was committed before the call waited for its locks.
--- A function is never changed in place: nodes of two versions run side by side during a deployment.
+-- statement began; in one statement with CTEs all parts would see what was committed before the call waited for its
+-- locks. A function is never changed in place: nodes of two versions run side by side during a deployment.
+--
+-- A connection keeps the plan of a statement until the table is next analyzed. One that was made when the table was
+-- empty would read all of it once it is full, hence the settings: there is an index for everything.
 
--- Excludes every other transaction that adds sessions of these users, or deletes all of them, until the end of the transaction.
--- The locks are taken in ascending order, so that two logins that each replace a session of the other's user do not deadlock.
+-- Excludes every other transaction that adds sessions of these users, or deletes all of them, until the end of the
+-- transaction. The locks are taken in ascending order, so that two logins that each replace a session of the other's
+-- user do not deadlock.
 CREATE FUNCTION {schema}.lock_users(p_user bytea, p_other bytea) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     -- With the snapshot of the whole transaction, counting behind the lock would not see who held it before.
@@ -16,15 +20,15 @@ BEGIN
     ) AS keys;
 END $$;
 
--- SessionStore::create. Other functions wait for one row at a time while they hold none, delete_expired never waits, and the
--- insertion, which may wait for one of the same id, comes after every lock.
+-- SessionStore::create. Other functions wait for one row at a time while they hold none, delete_expired never waits,
+-- and the insertion, which may wait for one of the same id, comes after every lock.
 CREATE FUNCTION {schema}.create_session(
     p_created_at bigint, p_last_seen bigint, p_idle_ms bigint, p_deadline bigint, p_sweep_at bigint,
     p_id bytea, p_version bytea, p_user bytea, p_record bytea,
     p_replaces bytea, p_replaces_user bytea, p_replaces_version bytea,
     p_max bigint, p_at_limit text, p_now bigint,
     OUT outcome text, OUT evicted bytea[]
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     stored bytea;
     others bigint;
@@ -94,7 +98,7 @@ END $$;
 CREATE FUNCTION {schema}.update_session(
     p_created_at bigint, p_last_seen bigint, p_idle_ms bigint, p_deadline bigint, p_sweep_at bigint,
     p_id bytea, p_version bytea, p_record bytea, p_expected bytea, p_now bigint
-) RETURNS text LANGUAGE plpgsql AS $$
+) RETURNS text LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     stored bytea;
 BEGIN
@@ -122,17 +126,20 @@ BEGIN
 END $$;
 
 -- SessionStore::delete_by_user.
-CREATE FUNCTION {schema}.delete_sessions_of(p_user bytea, p_keep bytea) RETURNS SETOF bytea LANGUAGE plpgsql AS $$
+CREATE FUNCTION {schema}.delete_sessions_of(p_user bytea, p_keep bytea) RETURNS SETOF bytea
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 BEGIN
     PERFORM {schema}.lock_users(p_user, NULL);
     RETURN QUERY
         DELETE FROM {schema}.session s WHERE s.user_id = p_user AND s.id IS DISTINCT FROM p_keep RETURNING s.id;
 END $$;
 
--- SessionStore::delete_expired. Looks at the rows whose time to be looked at has come, in that order: deletes what is expired, and
--- puts off the rest until it will be expired unless it is touched again. So a session in use is looked at once in each idle
--- timeout, an abandoned one when it expires, and last_seen needs no index. Rows that others hold are left to a later call.
-CREATE FUNCTION {schema}.delete_expired(p_now bigint, p_limit bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+-- SessionStore::delete_expired. Looks at the rows whose time to be looked at has come, in that order: deletes what is
+-- expired, and puts off the rest until it will be expired unless it is touched again. So a session in use is looked at
+-- once in each idle timeout, an abandoned one when it expires, and last_seen needs no index. Rows that others hold are
+-- left to a later call.
+CREATE FUNCTION {schema}.delete_expired(p_now bigint, p_limit bigint) RETURNS bigint
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     reached   bigint := -9223372036854775808;
     looked_at bigint := 0;

@@ -65,8 +65,8 @@ pub async fn exists(store: &dyn SessionStore, id: &SessionId) -> bool {
     store.load(id).await.unwrap().is_some()
 }
 
-/// Adds one to the counter of a session as core does it: reads, changes, writes, and starts again on a conflict. `false`
-/// if it is not known whether it was added.
+/// Adds one to the counter of a session as core does it: reads, changes, writes, and starts again on a conflict.
+/// `false` if it is not known whether it was added.
 pub async fn increment(store: &dyn SessionStore, id: &SessionId) -> bool {
     loop {
         let Ok(stored) = store.load(id).await else {

@@ -1,7 +1,4 @@
-//! A Cluster of three primaries with a replica each.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
+//! A Cluster of three primaries with a replica each, while all of them live.
 
 use std::num::NonZeroU32;
 use std::process::Command;
@@ -9,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Admission, Admitted, AtLimit, Deleted, OsEntropy, Record, Replaces, SessionId, SessionStore, Touched, Updated,
-    UserId,
+    Admission, Admitted, AtLimit, Deleted, Record, Replaces, SessionId, SessionStore, Touched, Updated, UserId,
 };
 use session_redis::RedisStore;
-use support::records::{MINUTE, NOW, alone, created, exists, increment, insert, limit, next, record, user};
-use support::{Cluster, eventually};
+use session_testbed::servers::RedisCluster;
+
+use crate::support::records::{
+    MINUTE, NOW, alone, count, created, exists, increment, insert, limit, next, record, user,
+};
+use crate::support::{assert_all_expire, cut_clients, eventually, run};
 
 fn login<'a>(record: &'a Record, visitor: &'a Record) -> Admission<'a> {
     let replaces = Replaces { id: visitor.id, user: visitor.user(), version: visitor.version };
@@ -34,7 +34,7 @@ fn visitor(user: &UserId) -> Record {
 /// One Cluster for all these cases: starting one takes seconds. What they do, they do to users and ids of their own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_keeps_the_contract() {
-    let mut cluster = Cluster::start().await;
+    let cluster = RedisCluster::launch(1, &[]).await.unwrap();
     let store = Arc::new(RedisStore::connect(&cluster.url()).await.unwrap());
     login_moves_the_session_to_another_slot(&store).await;
     a_login_that_is_refused_leaves_no_new_session(&store).await;
@@ -45,12 +45,7 @@ async fn a_cluster_keeps_the_contract() {
     scripts_may_be_forgotten(&cluster, &store).await;
     lost_connections_lose_no_increment(&cluster, &store).await;
     slots_may_move(&cluster, &store).await;
-    for primary in cluster.primaries().await {
-        for (key, ttl) in cluster.servers[primary].keys().await {
-            assert!(ttl > 0, "{} has no time to live", String::from_utf8_lossy(&key));
-        }
-    }
-    a_primary_may_die(&mut cluster, &store).await;
+    every_key_has_a_time_to_live(&cluster).await;
 }
 
 async fn login_moves_the_session_to_another_slot(store: &RedisStore) {
@@ -150,18 +145,18 @@ async fn users_of_all_shards_are_served(store: &RedisStore) {
     }
 }
 
-async fn scripts_may_be_forgotten(cluster: &Cluster, store: &RedisStore) {
+async fn scripts_may_be_forgotten(cluster: &RedisCluster, store: &RedisStore) {
     let grace = user("grace");
     let session = record(Some(&grace), NOW);
     insert(store, &session).await;
-    for server in &cluster.servers {
-        server.run::<()>("SCRIPT FLUSH SYNC").await;
+    for node in cluster.nodes() {
+        run(node, "SCRIPT FLUSH SYNC").await;
     }
     assert_eq!(store.update(&next(&session), session.version, NOW).await.unwrap(), Updated::Applied);
     assert_eq!(store.delete(&session.id, Some(&grace)).await.unwrap(), Deleted::Deleted);
 }
 
-async fn lost_connections_lose_no_increment(cluster: &Cluster, store: &Arc<RedisStore>) {
+async fn lost_connections_lose_no_increment(cluster: &RedisCluster, store: &Arc<RedisStore>) {
     let session = record(None, NOW);
     insert(&**store, &session).await;
     let tasks = (0..8).map(|_| {
@@ -179,7 +174,7 @@ async fn lost_connections_lose_no_increment(cluster: &Cluster, store: &Arc<Redis
     });
     let tasks: Vec<_> = tasks.collect();
     for round in 0..30 {
-        cluster.servers[round % 3].run::<()>("CLIENT KILL TYPE normal SKIPME yes").await;
+        cut_clients(&cluster.nodes()[round % 3]).await;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let (mut added, mut unknown) = (0, 0);
@@ -188,12 +183,12 @@ async fn lost_connections_lose_no_increment(cluster: &Cluster, store: &Arc<Redis
         added += more;
         unknown += lost;
     }
-    let total = support::records::count(&store.load(&session.id).await.unwrap().unwrap());
+    let total = count(&store.load(&session.id).await.unwrap().unwrap());
     assert!((added..=added + unknown).contains(&total), "{total} after {added} that worked and {unknown} unknown");
 }
 
 /// Slots move to another primary while they are in use: no request fails.
-async fn slots_may_move(cluster: &Cluster, store: &Arc<RedisStore>) {
+async fn slots_may_move(cluster: &RedisCluster, store: &Arc<RedisStore>) {
     let mut sessions = Vec::new();
     for n in 0..50 {
         let user = user(&format!("mover {n}"));
@@ -221,12 +216,12 @@ async fn slots_may_move(cluster: &Cluster, store: &Arc<RedisStore>) {
             (failed, still_there, sessions.len())
         })
     };
-    let primaries = cluster.primaries().await;
+    // Nobody has died: the first nodes are the primaries.
     let mut ids = Vec::new();
-    for primary in &primaries {
-        ids.push(cluster.servers[*primary].run::<String>("CLUSTER MYID").await);
+    for primary in &cluster.nodes()[..2] {
+        ids.push(run(primary, "CLUSTER MYID").await.text().to_owned());
     }
-    let address = cluster.servers[primaries[0]].address();
+    let address = cluster.nodes()[0].address().to_string();
     let moved = tokio::task::spawn_blocking(move || {
         let reshard = ["--cluster", "reshard", &address, "--cluster-from", &ids[0], "--cluster-to", &ids[1]];
         Command::new("redis-cli").args(reshard).args(["--cluster-slots", "1000", "--cluster-yes"]).output().unwrap()
@@ -246,21 +241,12 @@ async fn how_many_exist(store: &RedisStore, sessions: &[(UserId, SessionId)]) ->
     there
 }
 
-async fn a_primary_may_die(cluster: &mut Cluster, store: &RedisStore) {
-    let dead = cluster.primaries().await[0];
-    cluster.servers[dead].kill();
-    // Sessions of every shard, so that some are on the dead primary.
-    let ids: Vec<_> = (0..200).map(|_| SessionId::generate(None, &OsEntropy).unwrap()).collect();
-    eventually("service resumes", async || {
-        for id in &ids {
-            if store.load(id).await.is_err() {
-                return false;
-            }
-        }
-        true
-    })
-    .await;
-    let session = record(None, NOW);
-    eventually("writes work", async || store.create(alone(&session), NOW).await.is_ok()).await;
-    assert!(exists(store, &session.id).await);
+async fn every_key_has_a_time_to_live(cluster: &RedisCluster) {
+    let waiting = RedisStore::builder(&cluster.url()).wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
+    let session = record(Some(&user("heidi")), NOW);
+    insert(&waiting, &session).await;
+    // Among them that of the write that waited: it lives for a second.
+    for node in &cluster.nodes()[..3] {
+        assert_all_expire(node, "all that").await;
+    }
 }

@@ -1,0 +1,121 @@
+//! Connections: those of calls that did not end well are not used again, and none is lost.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use session_core::{SessionStore, StoreErrorKind};
+use session_postgres::{PostgresStore, recommended_pool_options};
+use tokio::task::JoinSet;
+
+use crate::common::{NOW, WAITING, changed, database, insert_many, number, pool, record, store, user, wait_until};
+
+const TIMEOUT: Duration = Duration::from_millis(300);
+/// A machine may be busy.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// Calls dropped at any moment: whoever gets a connection next gets his own answer from it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn cancelled_calls() {
+    let options = database().await;
+    let pool = recommended_pool_options().max_connections(8).acquire_timeout(Duration::from_secs(20));
+    let pool = pool.connect_lazy_with(options);
+    let store = store(&pool).await;
+    let records = insert_many(&store, 64).await;
+    let mut tasks = JoinSet::new();
+    for (task, record) in records.into_iter().enumerate() {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let mut cancelled = 0;
+            for turn in 0..10 {
+                // So many times the call may be polled.
+                let polls = (task + turn) % 9;
+                cancelled += usize::from(poll_at_most(polls, store.touch(&record.id, record.user(), NOW, NOW)).await);
+                cancelled += usize::from(poll_at_most(polls, store.delete_by_user(&user("nobody"), None)).await);
+                cancelled += usize::from(poll_at_most(polls, store.load(&record.id)).await);
+                assert_eq!(store.load(&record.id).await.unwrap().unwrap().id, record.id);
+            }
+            cancelled
+        });
+    }
+    let cancelled: usize = tasks.join_all().await.into_iter().sum();
+    assert!(cancelled > 300, "only {cancelled} calls were cancelled");
+    assert!(pool.size() <= 8);
+}
+
+/// Whether `call` was dropped before it was finished.
+async fn poll_at_most(polls: usize, call: impl Future) -> bool {
+    let mut call = pin!(call);
+    let mut turn = 0;
+    poll_fn(|context| {
+        turn += 1;
+        if turn > polls {
+            return Poll::Ready(true);
+        }
+        call.as_mut().poll(context).map(|_| false)
+    })
+    .await
+}
+
+/// The connection of a call that was cancelled, or got no answer in time, is closed, even if the answer comes later.
+#[tokio::test]
+async fn connections_of_unfinished_calls_are_closed() {
+    const PID: &str = "SELECT pg_backend_pid()::bigint";
+    let database = database().await;
+    let (own, outside) = (pool(1, &database), pool(2, &database));
+    let patient = store(&own).await;
+    let record = insert_many(&patient, 1).await.remove(0);
+    for store in [patient.clone(), patient.with_timeout(TIMEOUT)] {
+        let before = number(&own, PID).await;
+        let mut lock = outside.begin().await.unwrap();
+        sqlx::query("SELECT FROM session.session FOR UPDATE").execute(&mut *lock).await.unwrap();
+        tokio::select! {
+            touched = store.touch(&record.id, record.user(), NOW, NOW) => assert!(touched.is_err()),
+            () = async {
+                wait_until(&outside, WAITING, |waiting| waiting == 1).await;
+                // The second store is not that patient.
+                tokio::time::sleep(TIMEOUT * 2).await;
+            } => {}
+        }
+        lock.rollback().await.unwrap();
+        assert_ne!(number(&own, PID).await, before);
+    }
+}
+
+/// A statement that is stuck: the call ends, its connection is not used again, and the pool stays whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stuck_statement() {
+    let database = database().await;
+    let pool = pool(2, &database);
+    let store = store(&pool).await.with_timeout(TIMEOUT);
+    let records = insert_many(&store, 1).await;
+    let outside = crate::common::pool(2, &database);
+    let mut lock = outside.begin().await.unwrap();
+    sqlx::query("SELECT FROM session.session FOR UPDATE").execute(&mut *lock).await.unwrap();
+    for _ in 0..6 {
+        let begin = Instant::now();
+        let error = store.update(&changed(&records[0], "x"), records[0].version, NOW).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error}");
+        assert!(begin.elapsed() < TIMEOUT + MARGIN);
+        assert!(store.load(&records[0].id).await.unwrap().is_some());
+    }
+    lock.rollback().await.unwrap();
+    // The first of the updates that were given up has got through by now: all were applied, or none.
+    wait_until(&outside, WAITING, |waiting| waiting == 0).await;
+    let stored = store.load(&records[0].id).await.unwrap().unwrap();
+    assert!(stored.version.number == 2 && stored.data.get(b"value").is_some());
+}
+
+/// A pool that is used up: an error in time, which says that nothing was done.
+#[tokio::test]
+async fn exhausted_pool() {
+    let pool = pool(1, &database().await);
+    let store = PostgresStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    let taken = pool.acquire().await.unwrap();
+    let error = store.load(&record(None, NOW).id).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    drop(taken);
+    assert!(store.load(&record(None, NOW).id).await.unwrap().is_none());
+}

@@ -1,0 +1,117 @@
+//! Every operation, with the network failing under it in every way.
+
+use std::time::{Duration, Instant};
+
+use session_core::{StoreError, StoreErrorKind};
+use session_postgres::PostgresStore;
+use session_testbed::proxy::Mode;
+
+use crate::calls::{Call, Sessions};
+use crate::common::{NOW, database, insert_many, pool, store, through_proxy, wait_until_idle};
+
+const TIMEOUT: Duration = Duration::from_millis(200);
+/// A machine may be busy.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// What an operation may answer while the server cannot be asked: that it could not, in time.
+pub(crate) fn assert_failed(answer: Result<String, StoreError>, begin: Instant, timeout: Duration, what: &str) {
+    match answer {
+        Ok(answer) => panic!("{what}: answered {answer}"),
+        Err(error) => {
+            let kind = error.kind();
+            assert!(matches!(kind, StoreErrorKind::Unavailable | StoreErrorKind::Timeout), "{what}: {error}");
+        }
+    }
+    assert!(begin.elapsed() < timeout + MARGIN, "{what}: took {:?}", begin.elapsed());
+}
+
+/// Seventy failures in a pool of one connection: no answer that nobody gave, nothing lost or created, nothing done
+/// twice, and the place in the pool is still there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_call_under_every_fault() {
+    let (proxy, options) = through_proxy(database().await).await;
+    let pool = pool(1, &options);
+    let patient = store(&pool).await;
+    let store = patient.clone().with_timeout(TIMEOUT);
+    let modes = [
+        Mode::Cut,
+        Mode::CutReply(0),
+        Mode::CutReply(1),
+        Mode::CutReply(12),
+        Mode::HalfClose,
+        Mode::Truncate(0),
+        Mode::Truncate(1),
+        Mode::Truncate(12),
+        Mode::BlackHole,
+    ];
+    for mode in modes {
+        for call in Call::ALL {
+            let what = format!("{call:?} in {mode:?}");
+            // The connection is a new one: the statement is prepared, so that it is its own reply that does not arrive.
+            let prepared = Sessions::store(&patient).await.call(&patient, call).await;
+            assert_eq!(prepared.unwrap(), call.answers().0, "{what}");
+            let sessions = Sessions::store(&patient).await;
+            wait_until_idle(&pool).await;
+            proxy.set(mode);
+            let begin = Instant::now();
+            let answer = sessions.call(&store, call).await;
+            assert_failed(answer, begin, TIMEOUT, &what);
+            proxy.set(Mode::Pass);
+            // Whether or not it was carried out: repeated, it has no further effect.
+            let answer = sessions.call(&patient, call).await.unwrap();
+            assert!(call.answers().1.contains(&answer.as_str()), "{what}: answered {answer}");
+            sessions.assert_done(&patient, call).await;
+        }
+    }
+}
+
+/// The reply came, and then the network dies, while the pool waits for its sign of life: the place in the pool is not
+/// lost.
+///
+/// One thread: the sign of life is asked for when this test waits.
+#[tokio::test]
+async fn the_sign_of_life_is_not_waited_for_without_end() {
+    let (proxy, options) = through_proxy(database().await).await;
+    let pool = pool(2, &options);
+    let patient = store(&pool).await;
+    let record = insert_many(&patient, 1).await.remove(0);
+    let store = patient.with_timeout(TIMEOUT);
+    for turn in 0..6 {
+        proxy.set(Mode::Pass);
+        let begin = Instant::now();
+        while session_core::SessionStore::load(&store, &record.id).await.is_err() {
+            assert!(begin.elapsed() < TIMEOUT + MARGIN, "no connection after {turn} were lost");
+        }
+        proxy.set(Mode::Truncate(0));
+        // It is asked, and the reply is lost.
+        let asked = proxy.round_trips();
+        while proxy.round_trips() == asked {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// The connections of a store that was cut off are replaced, and one that the application uses is left alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_applications_connection_is_left_alone() {
+    let database = database().await;
+    let pool = pool(4, &database);
+    let store: PostgresStore = store(&pool).await;
+    let record = insert_many(&store, 1).await.remove(0);
+    let mut own = pool.begin().await.unwrap();
+    sqlx::query("CREATE TEMPORARY TABLE work (n int)").execute(&mut *own).await.unwrap();
+    wait_until_idle_but_one(&pool).await;
+    let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    sqlx::query(terminate).execute(&mut *own).await.unwrap();
+    let loaded = session_core::SessionStore::load(&store, &record.id).await.unwrap().unwrap();
+    assert_eq!(loaded.last_seen, NOW);
+    sqlx::query("INSERT INTO work VALUES (1)").execute(&mut *own).await.unwrap();
+    own.commit().await.unwrap();
+}
+
+async fn wait_until_idle_but_one(pool: &sqlx::PgPool) {
+    while pool.num_idle() + 1 != pool.size() as usize {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

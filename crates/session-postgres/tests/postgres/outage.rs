@@ -1,0 +1,216 @@
+//! The server stops, is killed, hangs, or cannot be reached any more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use session_core::{Record, SessionStore, StoreErrorKind};
+use session_postgres::PostgresStore;
+use session_testbed::proxy::Mode;
+use session_testbed::servers::Postgres;
+use tokio::task::JoinSet;
+
+use crate::calls::{Call, Sessions};
+use crate::common::{
+    NOW, changed, database, insert_many, options, own_server, pool, store, through_proxy, wait_until_idle,
+};
+use crate::faults::assert_failed;
+
+const TIMEOUT: Duration = Duration::from_millis(500);
+/// A machine may be busy.
+const MARGIN: Duration = Duration::from_secs(2);
+/// How soon there is service again after the server is.
+const RECOVERY: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Copy, Debug)]
+enum Outage {
+    Stopped,
+    Killed,
+    Paused,
+}
+
+impl Outage {
+    async fn begin(self, server: &Postgres) {
+        match self {
+            Self::Stopped => server.stop().await,
+            Self::Killed => server.kill9().await,
+            Self::Paused => server.pause().await,
+        }
+        .unwrap();
+    }
+
+    async fn end(self, server: &Postgres) {
+        match self {
+            Self::Stopped | Self::Killed => server.start().await,
+            Self::Paused => server.resume().await,
+        }
+        .unwrap();
+    }
+}
+
+/// No operation answers while the server does not, more often than there are connections; afterwards all do, and
+/// everything is there as it was or as the operation left it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_call_in_every_outage() {
+    let server = own_server().await;
+    let pool = pool(2, &options(&server));
+    let store = store(&pool).await.with_timeout(TIMEOUT);
+    for outage in [Outage::Stopped, Outage::Killed, Outage::Paused] {
+        let mut calls = Vec::new();
+        for call in Call::ALL {
+            calls.push((call, Sessions::store(&store).await));
+        }
+        outage.begin(&server).await;
+        for (call, sessions) in &calls {
+            let begin = Instant::now();
+            assert_failed(sessions.call(&store, *call).await, begin, TIMEOUT, &format!("{call:?}, {outage:?}"));
+        }
+        outage.end(&server).await;
+        let begin = Instant::now();
+        let mut first = None;
+        for (call, sessions) in &calls {
+            let answer = loop {
+                match sessions.call(&store, *call).await {
+                    Ok(answer) => break answer,
+                    Err(error) => assert!(begin.elapsed() < RECOVERY + MARGIN, "{outage:?}: {call:?}: {error}"),
+                }
+            };
+            first.get_or_insert(begin.elapsed());
+            assert!(call.answers().1.contains(&answer.as_str()), "{outage:?}: {call:?}: {answer}");
+            sessions.assert_done(&store, *call).await;
+        }
+        println!("{outage:?}: service after {first:?}, all operations after {:?}", begin.elapsed());
+        // Nothing else, and no place in the pool is lost.
+        assert_eq!(crate::common::number(&pool, "SELECT count(*) FROM session.session").await, remaining(&calls));
+        wait_until_idle(&pool).await;
+        let both = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+        drop(both);
+        sqlx::query("DELETE FROM session.session").execute(&pool).await.unwrap();
+    }
+}
+
+/// Two sessions for each call, one more after `create`, one less after each of two deletions.
+fn remaining(calls: &[(Call, Sessions)]) -> i64 {
+    i64::try_from(calls.len()).unwrap() * 2 + 1 - 2
+}
+
+/// 16 tasks that load, until told to stop. Every answer is right, or an error within the timeout. Returns the number of
+/// errors.
+fn load_without_end(store: &PostgresStore, records: &[Record]) -> (Arc<AtomicU32>, JoinSet<()>) {
+    let errors = Arc::new(AtomicU32::new(0));
+    let mut tasks = JoinSet::new();
+    for task in 0..16 {
+        let (store, records, errors) = (store.clone(), records.to_vec(), Arc::clone(&errors));
+        tasks.spawn(async move {
+            for record in records.iter().cycle().skip(task) {
+                let begin = Instant::now();
+                match store.load(&record.id).await {
+                    Ok(stored) => assert_eq!(stored.expect("the session is there").id, record.id),
+                    Err(error) => {
+                        errors.fetch_add(1, Ordering::SeqCst);
+                        assert!(error.is_retryable(), "{error}");
+                    }
+                }
+                assert!(begin.elapsed() < TIMEOUT + MARGIN, "took {:?}", begin.elapsed());
+            }
+        });
+    }
+    (errors, tasks)
+}
+
+/// Ends the tasks; a wrong answer to one of them fails the test.
+async fn end(mut tasks: JoinSet<()>) {
+    tasks.abort_all();
+    while let Some(task) = tasks.join_next().await {
+        assert!(!task.is_err_and(|error| error.is_panic()));
+    }
+}
+
+async fn wait_for_errors(errors: &AtomicU32, more: u32) {
+    let before = errors.load(Ordering::SeqCst);
+    while errors.load(Ordering::SeqCst) < before + more {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// How long until ten loads in a row succeed.
+async fn assert_recovery(store: &PostgresStore, record: &Record) {
+    let begin = Instant::now();
+    let mut successes = 0;
+    while successes < 10 {
+        assert!(begin.elapsed() < RECOVERY + MARGIN, "no service {:?} after the server is back", begin.elapsed());
+        successes = if store.load(&record.id).await.is_ok() { successes + 1 } else { 0 };
+    }
+    println!("service again after {:?}", begin.elapsed());
+}
+
+/// With 16 tasks at it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outages_under_load() {
+    let server = own_server().await;
+    let store = store(&pool(8, &options(&server))).await.with_timeout(TIMEOUT);
+    let records = insert_many(&store, 20).await;
+    let (errors, tasks) = load_without_end(&store, &records);
+    for outage in [Outage::Stopped, Outage::Killed, Outage::Paused] {
+        let before = errors.load(Ordering::SeqCst);
+        assert_recovery(&store, &records[0]).await;
+        assert_eq!(errors.load(Ordering::SeqCst), before, "errors long after the server is back");
+        outage.begin(&server).await;
+        wait_for_errors(&errors, 32).await;
+        outage.end(&server).await;
+        println!("{outage:?}");
+        assert_recovery(&store, &records[0]).await;
+        // What began before may still fail.
+        tokio::time::sleep(TIMEOUT * 2).await;
+    }
+    end(tasks).await;
+}
+
+/// A restart while nobody asks: all connections in the pool are dead, and no request notices.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restart_between_requests() {
+    let server = own_server().await;
+    let pool = pool(8, &options(&server));
+    let store = store(&pool).await;
+    let records = insert_many(&store, 20).await;
+    let (_, tasks) = load_without_end(&store, &records);
+    while pool.size() < 8 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    end(tasks).await;
+    server.stop().await.unwrap();
+    server.start().await.unwrap();
+    for turn in 0..30 {
+        let stored = store.load(&records[0].id).await.unwrap().unwrap();
+        let change = changed(&records[0], format!("{turn}"));
+        let _ = store.update(&change, stored.version, NOW).await.unwrap();
+    }
+}
+
+/// With the settings that are recommended, the error says what was missing.
+#[tokio::test]
+async fn a_server_that_is_down_is_unavailable() {
+    let server = own_server().await;
+    let store = PostgresStore::new(pool(2, &options(&server)));
+    store.migrate().await.unwrap();
+    let records = insert_many(&store, 1).await;
+    server.stop().await.unwrap();
+    let error = store.load(&records[0].id).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+}
+
+/// Connections over which nothing will ever come again, the pool's sign of life included, cost no place in the pool.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn network_that_forgets_its_connections() {
+    let (proxy, options) = through_proxy(database().await).await;
+    let store = store(&pool(4, &options)).await.with_timeout(TIMEOUT);
+    let records = insert_many(&store, 20).await;
+    let (errors, tasks) = load_without_end(&store, &records);
+    for _ in 0..5 {
+        proxy.set(Mode::Truncate(0));
+        wait_for_errors(&errors, 16).await;
+        proxy.set(Mode::Pass);
+        assert_recovery(&store, &records[0]).await;
+    }
+    end(tasks).await;
+}

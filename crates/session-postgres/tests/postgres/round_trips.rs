@@ -1,0 +1,47 @@
+//! What an operation costs on the wire.
+
+use session_postgres::{Pooler, PostgresStore};
+
+use crate::calls::{Call, Sessions};
+use crate::common::{database, pool, store, through_proxy, wait_until_idle};
+
+/// One round trip for each operation, and in the background one for the sign of life that the pool asks for afterwards.
+/// With [`Pooler::Transaction`], four: begin, prepare, execute, commit.
+///
+/// One thread: what runs in the background waits until the test waits.
+#[tokio::test]
+async fn each_operation_is_one_round_trip() {
+    let (proxy, options) = through_proxy(database().await).await;
+    for (pooler, expected) in [(Pooler::Transparent, 1), (Pooler::Transaction, 4)] {
+        let pool = pool(1, &options);
+        let store = store(&pool).await.with_pooler(pooler);
+        // The first time, statements are prepared.
+        for measured in [false, true] {
+            for call in Call::ALL {
+                let sessions = Sessions::store(&store).await;
+                wait_until_idle(&pool).await;
+                let before = proxy.round_trips();
+                assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers().0, "{call:?}");
+                let cost = proxy.round_trips() - before;
+                wait_until_idle(&pool).await;
+                let sign_of_life = proxy.round_trips() - before - cost;
+                assert!(!measured || (cost, sign_of_life) == (expected, 1), "{call:?}: {cost} + {sign_of_life}");
+            }
+        }
+    }
+    assert_eq!(proxy.connections(), 2);
+}
+
+/// A node that finds the schema in place asks one question.
+#[tokio::test]
+async fn nothing_to_migrate_is_one_round_trip() {
+    let database = database().await;
+    store(&pool(1, &database)).await;
+    let (proxy, options) = through_proxy(database).await;
+    let pool = pool(1, &options);
+    drop(pool.acquire().await.unwrap());
+    wait_until_idle(&pool).await;
+    let before = proxy.round_trips();
+    PostgresStore::new(pool.clone()).migrate().await.unwrap();
+    assert_eq!(proxy.round_trips() - before, 1);
+}

@@ -1,0 +1,70 @@
+//! Settings of the server, the database and what stands before them.
+
+use std::num::NonZeroU32;
+
+use session_core::{Admission, AtLimit, SessionLimit, SessionStore};
+use session_postgres::{Pooler, PostgresStore};
+use session_testbed::servers::PgBouncer;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::calls::{Call, Sessions};
+use crate::common::{NOW, database, insert, number, pool, record, server, store, user};
+
+/// Behind the lock the whole transaction would still see the old count: refused instead of wrong.
+#[tokio::test]
+async fn other_isolation_levels_are_refused() {
+    let database = database().await;
+    store(&pool(1, &database)).await;
+    for level in ["repeatable read", "serializable"] {
+        let store = PostgresStore::new(pool(1, &database.clone().options([("default_transaction_isolation", level)])));
+        let alice = user("alice");
+        let new = record(Some(&alice), NOW);
+        let limit = Some(SessionLimit { max: NonZeroU32::MIN, at_limit: AtLimit::Reject });
+        let error = store.create(Admission { record: &new, replaces: None, limit }, NOW).await.unwrap_err();
+        assert!(error.to_string().contains("READ COMMITTED"), "{error}");
+        let error = store.delete_by_user(&alice, None).await.unwrap_err();
+        assert!(error.to_string().contains("READ COMMITTED"), "{error}");
+        assert!(store.load(&new.id).await.unwrap().is_none());
+    }
+}
+
+/// A way to the database through PgBouncer in transaction mode, with fewer connections to the server than clients.
+pub(crate) async fn through_pgbouncer(database: &PgConnectOptions) -> (PgBouncer, PgConnectOptions) {
+    let settings = [("ignore_startup_parameters", "extra_float_digits"), ("default_pool_size", "2")];
+    let bouncer = PgBouncer::launch(server().await, &settings).await.unwrap();
+    let options = database.clone().port(bouncer.port());
+    (bouncer, options)
+}
+
+/// The relaxed commit of a touch does not outlast it, whoever gets the connection next.
+#[tokio::test]
+async fn relaxed_commit_ends_with_the_touch() {
+    let database = database().await;
+    let (_bouncer, bounced) = through_pgbouncer(&database).await;
+    for (pooler, options) in [(Pooler::Transparent, database), (Pooler::Transaction, bounced)] {
+        let pool = pool(1, &options);
+        let store = store(&pool).await.with_pooler(pooler);
+        let record = record(None, NOW);
+        insert(&store, &record).await;
+        let _ = store.touch(&record.id, None, NOW, NOW).await.unwrap();
+        let _ = store.delete_expired(NOW, NonZeroU32::MIN).await.unwrap();
+        let on = "SELECT count(*) FROM pg_settings WHERE name = 'synchronous_commit' AND setting = 'on'";
+        assert_eq!(number(&pool, on).await, 1);
+    }
+}
+
+/// PgBouncer refuses the parameter that sqlx sends, unless one of the two is told otherwise.
+#[tokio::test]
+async fn pgbouncer_without_extra_float_digits() {
+    let database = database().await;
+    let bouncer = PgBouncer::launch(server().await, &[]).await.unwrap();
+    let options = database.port(bouncer.port());
+    let refused = PostgresStore::new(pool(1, &options)).migrate().await.unwrap_err();
+    assert!(refused.to_string().contains("the pooler refused"), "{refused}");
+    let store = store(&pool(1, &options.extra_float_digits(None))).await.with_pooler(Pooler::Transaction);
+    for call in Call::ALL {
+        let sessions = Sessions::store(&store).await;
+        assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers().0, "{call:?}");
+        sessions.assert_done(&store, call).await;
+    }
+}

@@ -1,0 +1,176 @@
+//! Clean-up.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use session_core::{SessionStore, StoreErrorKind, Touched, Updated};
+use tokio::task::JoinSet;
+
+use crate::common::{
+    LONG_AGO, MINUTE, NOW, changed, database, execute, insert, nodes, number, pool, record, store, user,
+};
+
+const ALL: NonZeroU32 = NonZeroU32::MAX;
+
+/// Four nodes sweep while others log in, touch and write: every expired session is deleted and counted once, no live
+/// one is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn four_nodes_sweep_under_load() {
+    const EXPIRED: u64 = 4_000;
+    let database = database().await;
+    let nodes = nodes(&database, 4).await;
+    let mut live = Vec::new();
+    for turn in 0..EXPIRED {
+        let owner = (turn % 2 == 0).then(|| user(&format!("user {}", turn % 100)));
+        insert(&nodes[0], &record(owner.as_ref(), NOW)).await;
+        if turn % 20 == 0 {
+            live.push(record(owner.as_ref(), NOW));
+            insert(&nodes[0], &live[live.len() - 1]).await;
+        }
+    }
+    let seen = NOW + 20 * MINUTE;
+    for record in &live {
+        assert_eq!(nodes[0].touch(&record.id, record.user(), seen, seen).await.unwrap(), Touched::Applied);
+    }
+    let now = NOW + 40 * MINUTE;
+    let total = Arc::new(AtomicU64::new(0));
+    let mut sweepers = JoinSet::new();
+    for store in nodes.clone() {
+        let total = Arc::clone(&total);
+        sweepers.spawn(async move {
+            let mut idle = 0;
+            while idle < 3 {
+                let deleted = store.delete_expired(now, NonZeroU32::new(100).unwrap()).await.unwrap();
+                assert!(deleted <= 100);
+                total.fetch_add(deleted, Ordering::SeqCst);
+                idle = if deleted == 0 { idle + 1 } else { 0 };
+            }
+        });
+    }
+    let load = tokio::spawn({
+        let (store, live) = (nodes[3].clone(), live.clone());
+        async move {
+            for (turn, record) in live.iter().cycle().take(1_000).enumerate() {
+                if turn % 2 == 0 {
+                    let _ = store.touch(&record.id, record.user(), now, now).await.unwrap();
+                } else {
+                    let stored = store.load(&record.id).await.unwrap().expect("a live session was swept");
+                    let updated = store.update(&changed(&stored, "x"), stored.version, now).await.unwrap();
+                    assert_eq!(updated, Updated::Applied);
+                }
+            }
+        }
+    });
+    sweepers.join_all().await;
+    load.await.unwrap();
+    // What a writer held at that moment was passed over.
+    while let deleted @ 1.. = nodes[0].delete_expired(now, NonZeroU32::new(100).unwrap()).await.unwrap() {
+        total.fetch_add(deleted, Ordering::SeqCst);
+    }
+    assert_eq!(total.load(Ordering::SeqCst), EXPIRED);
+    let left = number(&pool(1, &database), "SELECT count(*) FROM session.session").await;
+    assert_eq!(left, i64::try_from(live.len()).unwrap());
+}
+
+/// Sessions that are due but alive are put off, not deleted, and do not stand in the way of the dead ones behind them.
+#[tokio::test]
+async fn sweep_puts_off_what_lives() {
+    let database = database().await;
+    let pool = pool(2, &database);
+    let store = store(&pool).await;
+    let mut dead = record(None, NOW);
+    dead.last_seen = NOW + MINUTE;
+    insert(&store, &dead).await;
+    for _ in 0..50 {
+        let live = record(None, NOW);
+        insert(&store, &live).await;
+        let _ = store.touch(&live.id, None, NOW + 20 * MINUTE, NOW + 20 * MINUTE).await.unwrap();
+    }
+    let now = NOW + 40 * MINUTE;
+    let one = NonZeroU32::MIN;
+    assert_eq!(store.delete_expired(now, one).await.unwrap(), 1);
+    let due = format!("SELECT count(*) FROM session.session WHERE sweep_at <= {}", now.as_millis());
+    assert_eq!(number(&pool, &due).await, 0);
+    assert_eq!(store.delete_expired(NOW + 50 * MINUTE - Duration::from_millis(1), one).await.unwrap(), 0);
+    assert_eq!(store.delete_expired(NOW + 50 * MINUTE, NonZeroU32::MAX).await.unwrap(), 50);
+}
+
+/// What the table holds, whoever looks.
+const ROWS: &str = "SELECT count(*) FROM session.session";
+
+/// A row that somebody holds is left to a later call; nobody waits for it, and it is not counted.
+#[tokio::test]
+async fn a_locked_row_is_passed_over() {
+    let pool = pool(3, &database().await);
+    let store = store(&pool).await;
+    for _ in 0..10 {
+        insert(&store, &record(None, LONG_AGO)).await;
+    }
+    let mut other = pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM session.session ORDER BY sweep_at, id LIMIT 1 FOR UPDATE")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    assert_eq!(store.delete_expired(NOW, ALL).await.unwrap(), 9);
+    assert_eq!(store.delete_expired(NOW, ALL).await.unwrap(), 0);
+    assert_eq!(number(&pool, ROWS).await, 1);
+    other.rollback().await.unwrap();
+    assert_eq!(store.delete_expired(NOW, ALL).await.unwrap(), 1);
+    assert_eq!(number(&pool, ROWS).await, 0);
+}
+
+/// A call that fails half-way has deleted nothing, and the next one reports everything.
+#[tokio::test]
+async fn a_failed_call_deletes_nothing() {
+    let pool = pool(2, &database().await);
+    let store = store(&pool).await;
+    for _ in 0..50 {
+        insert(&store, &record(None, LONG_AGO)).await;
+    }
+    // The thirtieth deletion fails.
+    execute(
+        &pool,
+        "CREATE SEQUENCE deletions;
+         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF nextval('deletions') = 30 THEN RAISE EXCEPTION 'no'; END IF;
+             RETURN OLD;
+         END $$;
+         CREATE TRIGGER fail BEFORE DELETE ON session.session FOR EACH ROW EXECUTE FUNCTION fail()",
+    )
+    .await;
+    let error = store.delete_expired(NOW, ALL).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Other, "{error}");
+    assert_eq!(number(&pool, ROWS).await, 50);
+    assert_eq!(store.delete_expired(NOW, ALL).await.unwrap(), 50);
+    assert_eq!(number(&pool, ROWS).await, 0);
+}
+
+/// An update that brings the end of a session nearer is obeyed by the sweep; one that moves it away costs no session,
+/// and neither does a touch.
+#[tokio::test]
+async fn the_sweep_follows_updates_and_touches() {
+    let pool = pool(2, &database().await);
+    let store = store(&pool).await;
+    let (shorter, longer, touched) = (record(None, NOW), record(None, NOW), record(None, NOW));
+    for record in [&shorter, &longer, &touched] {
+        insert(&store, record).await;
+    }
+    let mut change = changed(&shorter, "x");
+    change.lifetime.idle = 10 * MINUTE;
+    assert_eq!(store.update(&change, shorter.version, NOW).await.unwrap(), Updated::Applied);
+    let mut change = changed(&longer, "x");
+    change.lifetime.idle = 60 * MINUTE;
+    assert_eq!(store.update(&change, longer.version, NOW).await.unwrap(), Updated::Applied);
+    let seen = NOW + 20 * MINUTE;
+    assert_eq!(store.touch(&touched.id, None, seen, seen).await.unwrap(), Touched::Applied);
+    let millisecond = Duration::from_millis(1);
+    for (minutes, dead) in [(10, &shorter), (50, &touched), (60, &longer)] {
+        let end = NOW + minutes * MINUTE;
+        assert_eq!(store.delete_expired(NOW + (minutes * MINUTE - millisecond), ALL).await.unwrap(), 0);
+        assert!(store.load(&dead.id).await.unwrap().is_some());
+        assert_eq!(store.delete_expired(end, ALL).await.unwrap(), 1);
+        assert!(store.load(&dead.id).await.unwrap().is_none());
+    }
+}

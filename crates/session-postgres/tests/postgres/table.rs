@@ -1,0 +1,163 @@
+//! What lies in the table, and what an error shows of it.
+
+use std::error::Error as _;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use session_core::{Admission, Deleted, Lifetime, SessionStore, StoreErrorKind, Timestamp, Touched};
+use tokio::task::JoinSet;
+
+use crate::calls::{Call, Sessions};
+use crate::common::{
+    MINUTE, NOW, OTHERS, changed, database, execute, insert, number, pool, record, store, user, wait_until,
+};
+
+/// A touch leaves every index alone, or the table bloats.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn touches_are_hot() {
+    const TOUCHES: i64 = 20_000;
+    let database = database().await;
+    let pool = pool(16, &database);
+    let store = store(&pool).await;
+    let mut records = Vec::new();
+    for turn in 0..2_000 {
+        let owner = (turn % 3 > 0).then(|| user(&format!("user {}", turn % 500)));
+        records.push(record(owner.as_ref(), NOW));
+        insert(&store, &records[turn]).await;
+    }
+    let mut tasks = JoinSet::new();
+    for task in 0..16_usize {
+        let (store, records) = (store.clone(), records.clone());
+        tasks.spawn(async move {
+            for turn in 0..usize::try_from(TOUCHES).unwrap() / 16 {
+                let record = &records[(task * 7_919 + turn * 104_729) % records.len()];
+                let seen = NOW + Duration::from_millis(turn as u64);
+                assert_eq!(store.touch(&record.id, record.user(), seen, seen).await.unwrap(), Touched::Applied);
+            }
+        });
+    }
+    tasks.join_all().await;
+    let count = |column| format!("SELECT {column} FROM pg_stat_user_tables WHERE relname = 'session'");
+    // Statistics are published once a second, those of the last statements when their connection is closed.
+    wait_until(&pool, &count("n_tup_upd"), |updates| updates >= TOUCHES * 99 / 100).await;
+    let (hot, all) = (number(&pool, &count("n_tup_hot_upd")).await, number(&pool, &count("n_tup_upd")).await);
+    println!("{hot} of {all} touches are HOT");
+    assert!(hot * 100 > all * 95, "{hot} of {all}");
+}
+
+/// A plan is kept by its connection until the table is analyzed. Those that were made when it was empty do not read all
+/// of it once it is full.
+#[tokio::test]
+async fn plans_of_an_empty_table_read_only_what_they_need() {
+    let database = database().await;
+    let own = pool(1, &database);
+    let store = store(&own).await;
+    execute(&own, "ALTER TABLE session.session SET (autovacuum_enabled = off)").await;
+    let call_all = async |times| {
+        for _ in 0..times {
+            for call in Call::ALL {
+                let sessions = Sessions::store(&store).await;
+                assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers().0, "{call:?}");
+            }
+        }
+    };
+    // Often enough for a plan to be kept.
+    call_all(10).await;
+    execute(
+        &own,
+        "DELETE FROM session.session WHERE id <> (SELECT id FROM session.session LIMIT 1);
+         INSERT INTO session.session SELECT created_at, last_seen, idle_ms, deadline, sweep_at,
+             decode(lpad(to_hex(n), 32, '0'), 'hex'), version, user_id || int4send(n), record
+         FROM session.session, generate_series(1, 20000) AS n",
+    )
+    .await;
+    let other = pool(1, &database);
+    let reads = "SELECT (idx_tup_fetch + seq_tup_read)::bigint FROM pg_stat_user_tables WHERE relname = 'session'";
+    let inserted = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'session'";
+    // Statistics are published once a second, by whoever does something.
+    wait_until(&own, inserted, |inserted| inserted > 20_000).await;
+    let before = number(&other, reads).await;
+    call_all(1).await;
+    own.close().await;
+    wait_until(&other, OTHERS, |others| others == 0).await;
+    let read = number(&other, reads).await - before;
+    println!("{read} rows were read");
+    assert!(read < 5_000, "{read} rows were read");
+}
+
+/// What cannot be read is an error, and stays as it is.
+#[tokio::test]
+async fn damaged_record() {
+    let database = database().await;
+    let pool = pool(2, &database);
+    let store = store(&pool).await;
+    let alice = user("alice");
+    let record = record(Some(&alice), NOW);
+    insert(&store, &record).await;
+    for damage in ["'\\x'", "'\\x01'", "set_byte(record, 0, 9)", "substring(record FOR 70)"] {
+        execute(&pool, &format!("UPDATE session.session SET record = {damage}")).await;
+        let loaded = store.load(&record.id).await.unwrap_err();
+        assert_eq!(loaded.kind(), StoreErrorKind::Corrupt, "{damage}: {loaded}");
+        assert_eq!(store.list_by_user(&alice, NOW).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+        assert_eq!(number(&pool, &format!("SELECT count(*) FROM session.session WHERE record = {damage}")).await, 1);
+    }
+    assert_eq!(store.delete(&record.id, Some(&alice)).await.unwrap(), Deleted::Deleted);
+}
+
+/// Whatever the server says, nothing of the session is in the error or in what it wraps.
+#[tokio::test]
+async fn errors_show_no_parameters() {
+    let database = database().await;
+    let pool = pool(2, &database);
+    let store = store(&pool).await;
+    let alice = user("alice-the-secret");
+    let stored = record(Some(&alice), NOW);
+    insert(&store, &stored).await;
+    execute(
+        &pool,
+        "CREATE FUNCTION quote() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             RAISE EXCEPTION 'user % id %', encode(NEW.user_id, 'escape'), NEW.id USING DETAIL = encode(NEW.id, 'hex');
+         END $$;
+         CREATE TRIGGER quote BEFORE INSERT OR UPDATE ON session.session FOR EACH ROW EXECUTE FUNCTION quote()",
+    )
+    .await;
+    let new = record(Some(&alice), NOW);
+    let errors = [
+        store.create(Admission { record: &new, replaces: None, limit: None }, NOW).await.unwrap_err(),
+        store.update(&changed(&stored, "x"), stored.version, NOW).await.unwrap_err(),
+        store.touch(&stored.id, Some(&alice), NOW, NOW).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), StoreErrorKind::Other);
+        let source = error.source().expect("the code is kept");
+        let shown = format!("{error} {error:?} {source} {source:?}");
+        assert!(source.source().is_none() && shown.contains("P0001"), "{shown}");
+        let hex: String = new.id.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        for secret in ["secret", &hex, &new.id.to_string()] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+}
+
+/// No time and no timeout is too far away.
+#[tokio::test]
+async fn extreme_times() {
+    let database = database().await;
+    let store = store(&pool(2, &database)).await;
+    for (idle, absolute) in [(Duration::MAX, Duration::MAX), (MINUTE, Duration::MAX), (Duration::MAX, MINUTE)] {
+        let mut eternal = record(None, NOW);
+        eternal.lifetime = Lifetime { idle, absolute };
+        insert(&store, &eternal).await;
+        for now in [Timestamp::from_millis(i64::MIN), Timestamp::EPOCH, NOW, Timestamp::MAX] {
+            let expected = if eternal.is_expired(now) { Touched::Absent } else { Touched::Applied };
+            assert_eq!(store.touch(&eternal.id, None, NOW, now).await.unwrap(), expected, "{eternal:?} at {now:?}");
+        }
+        let _ = store.touch(&eternal.id, None, Timestamp::MAX, NOW).await.unwrap();
+        assert_eq!(
+            store.delete_expired(NOW + 2 * MINUTE, NonZeroU32::MAX).await.unwrap(),
+            u64::from(absolute == MINUTE)
+        );
+        let _ = store.delete_expired(Timestamp::MAX, NonZeroU32::MAX).await.unwrap();
+        assert!(store.load(&eternal.id).await.unwrap().is_none());
+    }
+}

@@ -1,0 +1,236 @@
+//! `kill -9` of a primary while it is used: service resumes, and what was acknowledged is counted.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use session_core::{Deleted, SessionId, SessionStore, Touched, UserId};
+use session_redis::RedisStore;
+use session_testbed::servers::{Redis, RedisCluster, RedisSentinel};
+
+use crate::support::records::{MINUTE, NOW, alone, insert, record, user};
+use crate::support::{eventually, index_key, run};
+
+const TIMEOUT: Duration = Duration::from_millis(600);
+/// How many sessions wait to be logged out.
+const STOCK: usize = 2000;
+const WORKERS: usize = 8;
+
+/// Servers of which one may die.
+enum Set {
+    Sentinel(RedisSentinel),
+    Cluster(RedisCluster),
+}
+
+impl Set {
+    fn url(&self) -> String {
+        match self {
+            Self::Sentinel(set) => set.url(),
+            Self::Cluster(cluster) => cluster.url(),
+        }
+    }
+
+    /// The primary of the sessions of `user`, as soon as there is one.
+    async fn primary_of(&self, user: &UserId) -> &Redis {
+        match self {
+            Self::Sentinel(set) => set.primary().await.unwrap(),
+            Self::Cluster(cluster) => cluster.primary_of(&index_key(user)).await.unwrap(),
+        }
+    }
+
+    fn nodes(&self) -> &[Redis] {
+        match self {
+            Self::Sentinel(set) => set.nodes(),
+            Self::Cluster(cluster) => cluster.nodes(),
+        }
+    }
+
+    async fn replicas_of(&self, primary: &Redis) -> Vec<&Redis> {
+        let mut replicas = Vec::new();
+        for node in self.nodes() {
+            let role = run(node, "ROLE").await;
+            if role.list()[0].text() == "slave" && role.list()[2].number() == Some(i64::from(primary.port())) {
+                replicas.push(node);
+            }
+        }
+        replicas
+    }
+}
+
+/// What came of the logouts.
+struct Outcome {
+    /// Answered as done.
+    acknowledged: usize,
+    /// Answered as done, and the session is there all the same.
+    undone: usize,
+    /// From the death of the primary to the first logout that was acknowledged again.
+    resumed: Duration,
+}
+
+/// Logs sessions of one user out, one after the other, in several tasks. Meanwhile the replicas are cut off for a
+/// moment, and in that moment the primary is killed.
+async fn log_out_during_failover(set: &Set, wait: Option<NonZeroU32>) -> Outcome {
+    let mut builder = RedisStore::builder(&set.url()).operation_timeout(TIMEOUT);
+    if let Some(replicas) = wait {
+        builder = builder.wait_for_replicas(replicas);
+    }
+    let store = Arc::new(builder.connect().await.unwrap());
+    let alice = user("alice");
+    let plain = RedisStore::connect(&set.url()).await.unwrap();
+    let mut stock = Vec::new();
+    for _ in 0..STOCK {
+        let session = record(Some(&alice), NOW);
+        insert(&plain, &session).await;
+        stock.push(session.id);
+    }
+    let primary = set.primary_of(&alice).await;
+    let replicas = set.replicas_of(primary).await;
+    for replica in &replicas {
+        let same = async || run(replica, "DBSIZE").await == run(primary, "DBSIZE").await;
+        eventually("the replicas have all", same).await;
+    }
+
+    let done = Arc::new(AtomicBool::new(false));
+    let workers: Vec<_> = stock
+        .chunks(STOCK / WORKERS)
+        .map(|ids| tokio::spawn(log_out(Arc::clone(&store), alice.clone(), ids.to_vec(), Arc::clone(&done))))
+        .collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    for replica in &replicas {
+        replica.pause().await.unwrap();
+    }
+    // Else what is sent from now on would wait in the sockets of the paused replicas.
+    run(primary, "CLIENT KILL TYPE replica").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    primary.kill9().await.unwrap();
+    let death = Instant::now();
+    for replica in &replicas {
+        replica.resume().await.unwrap();
+    }
+    let new = set.primary_of(&alice).await;
+    assert_ne!(new.port(), primary.port());
+    // It follows the new one: else there would be too few to wait for.
+    primary.start().await.unwrap();
+    let probe = record(Some(&alice), NOW);
+    eventually("logins are acknowledged", async || store.create(alone(&probe), NOW).await.is_ok()).await;
+    let touch = async || store.touch(&probe.id, Some(&alice), NOW + MINUTE, NOW).await;
+    eventually("the session is there", async || touch().await.is_ok_and(|it| it == Touched::Applied)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    done.store(true, Ordering::SeqCst);
+
+    let (mut acknowledged, mut resumed) = (Vec::new(), None);
+    for worker in workers {
+        for (id, at) in worker.await.unwrap() {
+            acknowledged.push(id);
+            if let Some(after) = at.checked_duration_since(death) {
+                resumed = Some(resumed.unwrap_or(after).min(after));
+            }
+        }
+    }
+    let mut undone = 0;
+    for id in &acknowledged {
+        // The servers may have moved once more.
+        let loaded = loop {
+            match store.load(id).await {
+                Ok(loaded) => break loaded,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        undone += usize::from(loaded.is_some());
+    }
+    let resumed = resumed.expect("logouts are acknowledged again");
+    Outcome { acknowledged: acknowledged.len(), undone, resumed }
+}
+
+/// Logs each session out, trying until it is answered, and says when that was.
+async fn log_out(
+    store: Arc<RedisStore>,
+    alice: UserId,
+    ids: Vec<SessionId>,
+    done: Arc<AtomicBool>,
+) -> Vec<(SessionId, Instant)> {
+    let mut acknowledged = Vec::new();
+    for id in ids {
+        while !done.load(Ordering::SeqCst) {
+            match store.delete(&id, Some(&alice)).await {
+                // Absent: an earlier attempt has done it, and its answer was lost.
+                Ok(Deleted::Deleted | Deleted::Absent) => {
+                    acknowledged.push((id, Instant::now()));
+                    break;
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    acknowledged
+}
+
+/// How many logouts were undone.
+async fn experiment(name: &str, set: Set, wait: Option<u32>) -> usize {
+    let outcome = log_out_during_failover(&set, wait.and_then(NonZeroU32::new)).await;
+    let Outcome { acknowledged, undone, resumed } = outcome;
+    let waited = wait.unwrap_or(0);
+    println!(
+        "{name}, {waited} replicas waited for: {undone} of {acknowledged} logouts undone; resumed after {resumed:?}"
+    );
+    assert!(acknowledged > 100, "hardly used");
+    undone
+}
+
+async fn sentinel() -> Set {
+    Set::Sentinel(RedisSentinel::launch(&[]).await.unwrap())
+}
+
+async fn cluster() -> Set {
+    Set::Cluster(RedisCluster::launch(1, &[]).await.unwrap())
+}
+
+/// Both replicas, as either may be chosen.
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinel_undoes_no_logout_that_waited_for_the_replicas() {
+    assert_eq!(experiment("Sentinel", sentinel().await, Some(2)).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_undoes_no_logout_that_waited_for_the_replica() {
+    assert_eq!(experiment("Cluster", cluster().await, Some(1)).await, 0);
+}
+
+/// What waiting is for. How many are undone is a matter of luck: it is printed.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_waiting_service_resumes_and_logouts_may_be_undone() {
+    experiment("Sentinel", sentinel().await, None).await;
+    experiment("Cluster", cluster().await, None).await;
+}
+
+/// A node that is frozen, and not dead, closes no connection, and nobody tells the store that it was replaced.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_primary_of_a_cluster_is_left_for_its_replica() {
+    let cluster = RedisCluster::launch(1, &[("cluster-require-full-coverage", "no")]).await.unwrap();
+    let store = RedisStore::builder(&cluster.url()).operation_timeout(TIMEOUT).connect().await.unwrap();
+    let (alice, bob) = (user("alice"), user("bob"));
+    let frozen = cluster.primary_of(&index_key(&alice)).await.unwrap();
+    assert_ne!(cluster.primary_of(&index_key(&bob)).await.unwrap().port(), frozen.port());
+    let (of_alice, of_bob) = (record(Some(&alice), NOW), record(Some(&bob), NOW));
+    insert(&store, &of_bob).await;
+    // The replica has to have it.
+    let waiting = RedisStore::builder(&cluster.url()).wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
+    eventually("it is there twice", async || waiting.create(alone(&of_alice), NOW).await.is_ok()).await;
+    frozen.pause().await.unwrap();
+
+    let (rounds, held_up) = (AtomicU32::new(0), AtomicU32::new(0));
+    // At the same time: the answers of the others must not hide that this one is missing.
+    let found = async || {
+        let (found, other) = tokio::join!(store.load(&of_alice.id), store.load(&of_bob.id));
+        rounds.fetch_add(1, Ordering::SeqCst);
+        held_up.fetch_add(u32::from(other.is_err()), Ordering::SeqCst);
+        found.is_ok_and(|stored| stored.is_some())
+    };
+    let index = index_key(&alice);
+    let (new, back) = tokio::join!(cluster.primary_of(&index), eventually("the replica is found", found));
+    assert_ne!(new.unwrap().port(), frozen.port());
+    println!("Cluster, frozen primary: back after {back:?}; on the others {held_up:?} of {rounds:?} requests failed");
+    assert!(held_up.into_inner() < rounds.into_inner(), "the others do not depend on it");
+}

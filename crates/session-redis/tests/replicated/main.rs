@@ -1,0 +1,8 @@
+//! Redis with replicas: behind Sentinel, and in a Cluster.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+mod cluster;
+mod failover;
+mod replicas;
+#[path = "../support/mod.rs"]
+mod support;

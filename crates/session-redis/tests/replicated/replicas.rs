@@ -1,0 +1,134 @@
+//! Writes that wait for replicas, and a primary that becomes a replica.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use session_core::{Deleted, SessionStore, StoreErrorKind, Touched, Updated};
+use session_redis::RedisStore;
+use session_testbed::servers::{Redis, RedisSentinel};
+
+use crate::support::records::{MINUTE, NOW, alone, created, exists, insert, next, record, user};
+use crate::support::{assert_all_expire, eventually, run};
+
+const TIMEOUT: Duration = Duration::from_millis(600);
+/// How much later than its time limit an operation may answer on a busy machine.
+const MARGIN: Duration = Duration::from_secs(2);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_counts_only_once_the_replica_has_it() {
+    let primary = Redis::launch(&[]).await.unwrap();
+    let replica = Redis::launch(&[("replicaof", &format!("127.0.0.1 {}", primary.port()))]).await.unwrap();
+    eventually("the replica is connected", async || {
+        run(&primary, "INFO replication").await.text().contains("state=online")
+    })
+    .await;
+    let builder = RedisStore::builder(&primary.url()).operation_timeout(TIMEOUT);
+    let store = builder.wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
+    // After its first copy a replica is slow for a moment.
+    let probe = record(None, NOW);
+    eventually("the replica keeps up", async || store.create(alone(&probe), NOW).await.is_ok()).await;
+    let alice = user("alice");
+    let (one, two) = (record(Some(&alice), NOW), record(Some(&alice), NOW));
+
+    assert_eq!(store.create(alone(&one), NOW).await.unwrap(), created());
+    insert(&store, &two).await;
+    let change = next(&one);
+    assert_eq!(store.update(&change, one.version, NOW).await.unwrap(), Updated::Applied);
+    assert_all_expire(&primary, "a write that waited").await;
+
+    // Errors are the same as without waiting.
+    run(&primary, "CONFIG SET maxmemory 1").await;
+    let full = store.create(alone(&record(None, NOW)), NOW).await.unwrap_err();
+    assert_eq!(full.kind(), StoreErrorKind::Full, "{full}");
+    run(&primary, "CONFIG SET maxmemory 0").await;
+    run(&primary, "SCRIPT FLUSH").await;
+    assert_eq!(store.update(&next(&two), two.version, NOW).await.unwrap(), Updated::Applied);
+
+    replica.pause().await.unwrap();
+    let timed_out = |started: Instant, error: session_core::StoreError| {
+        assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error}");
+        assert!(started.elapsed() < TIMEOUT + MARGIN, "{:?}", started.elapsed());
+    };
+    let start = Instant::now();
+    timed_out(start, store.update(&next(&change), change.version, NOW).await.unwrap_err());
+    let start = Instant::now();
+    timed_out(start, store.delete(&one.id, Some(&alice)).await.unwrap_err());
+    // Executed all the same; and its repetition, which finds nothing to delete, is not good news either.
+    assert!(!exists(&store, &one.id).await);
+    let start = Instant::now();
+    timed_out(start, store.delete(&one.id, Some(&alice)).await.unwrap_err());
+    let start = Instant::now();
+    timed_out(start, store.create(alone(&record(None, NOW)), NOW).await.unwrap_err());
+    let start = Instant::now();
+    timed_out(start, store.delete_by_user(&alice, None).await.unwrap_err());
+    assert!(store.list_by_user(&alice, NOW).await.unwrap().is_empty());
+    let start = Instant::now();
+    timed_out(start, store.delete_by_user(&alice, None).await.unwrap_err());
+    // What does not wait goes on.
+    let start = Instant::now();
+    let two = record(Some(&alice), NOW);
+    insert(&RedisStore::connect(&primary.url()).await.unwrap(), &two).await;
+    assert_eq!(store.touch(&two.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), Touched::Applied);
+    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
+    assert!(start.elapsed() < MARGIN, "{:?}", start.elapsed());
+
+    replica.resume().await.unwrap();
+    eventually("writes work again", async || store.delete(&two.id, Some(&alice)).await.is_ok()).await;
+    assert_eq!(store.delete(&one.id, Some(&alice)).await.unwrap(), Deleted::Absent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_becomes_a_replica_is_left() {
+    let set = RedisSentinel::launch(&[]).await.unwrap();
+    let store = RedisStore::builder(&set.url()).operation_timeout(TIMEOUT).connect().await.unwrap();
+    // The replicas have to have it. After their first copy they are slow for a moment.
+    let builder = RedisStore::builder(&set.url()).wait_for_replicas(NonZeroU32::new(2).unwrap());
+    let waiting = builder.connect().await.unwrap();
+    let session = record(None, NOW);
+    eventually("all have it", async || waiting.create(alone(&session), NOW).await.is_ok()).await;
+    let old = set.primary().await.unwrap();
+    run(&set.sentinels()[0], &format!("SENTINEL FAILOVER {}", set.service())).await;
+    let seen = NOW + MINUTE;
+    eventually("the sentinels have chosen another, and writes reach it", async || {
+        set.primary().await.unwrap().port() != old.port() && store.touch(&session.id, None, seen, NOW).await.is_ok()
+    })
+    .await;
+    eventually("the old primary follows", async || {
+        let info = old.command(&["INFO", "replication"]).await;
+        info.is_ok_and(|info| info.text().contains("role:slave"))
+    })
+    .await;
+    let later = seen + MINUTE;
+    eventually("writes go on", async || {
+        store.touch(&session.id, None, later, NOW).await.is_ok_and(|touched| touched == Touched::Applied)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_write_is_unavailable_and_not_absent() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = RedisStore::builder(&server.url()).operation_timeout(TIMEOUT).connect().await.unwrap();
+    let session = record(None, NOW);
+    insert(&store, &session).await;
+    run(&server, "REPLICAOF 127.0.0.1 1").await;
+    for _ in 0..5 {
+        let error = store.touch(&session.id, None, NOW + MINUTE, NOW).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    }
+    run(&server, "REPLICAOF NO ONE").await;
+    eventually("writes work", async || store.touch(&session.id, None, NOW + MINUTE, NOW).await.is_ok()).await;
+}
+
+/// A sentinel that does not answer is passed over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_sentinel_does_not_keep_the_store_from_the_primary() {
+    let set = RedisSentinel::launch(&[]).await.unwrap();
+    // The first of the URL.
+    set.sentinels()[0].pause().await.unwrap();
+    let builder = RedisStore::builder(&set.url()).operation_timeout(Duration::from_secs(20));
+    let store = builder.connect().await.unwrap();
+    let session = record(None, NOW);
+    insert(&store, &session).await;
+    assert!(exists(&store, &session.id).await);
+}

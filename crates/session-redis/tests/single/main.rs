@@ -1,0 +1,10 @@
+//! One real Redis: what is stored in it, what goes over the wire, and what happens when it fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+mod faults;
+mod replies;
+mod settings;
+mod stored;
+#[path = "../support/mod.rs"]
+mod support;
+mod wire;

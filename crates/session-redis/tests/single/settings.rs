@@ -1,0 +1,151 @@
+//! How the store and the server are set up, and what is said about it.
+
+use std::io;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use session_core::{
+    Admission, Admitted, AtLimit, Deleted, Replaces, SessionId, SessionStore, StoreErrorKind, Touched, Updated,
+};
+use session_redis::{ConnectError, RedisStore};
+use session_testbed::servers::Redis;
+
+use crate::support::records::{MINUTE, NOW, alone, created, exists, insert, limit, next, record, user};
+use crate::support::run;
+
+#[tokio::test]
+async fn sessions_end_although_the_memory_is_used_up() {
+    let server = Redis::launch(&[("maxmemory-policy", "noeviction")]).await.unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let alice = user("alice");
+    let (one, two) = (record(Some(&alice), NOW), record(Some(&alice), NOW));
+    insert(&store, &one).await;
+    insert(&store, &two).await;
+    run(&server, "CONFIG SET maxmemory 1").await;
+    let full = store.create(alone(&record(Some(&alice), NOW)), NOW).await.unwrap_err();
+    assert_eq!(full.kind(), StoreErrorKind::Full);
+    let full = store.update(&next(&one), one.version, NOW).await.unwrap_err();
+    assert_eq!(full.kind(), StoreErrorKind::Full);
+    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 2);
+    assert_eq!(store.touch(&one.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), Touched::Applied);
+    assert_eq!(store.delete(&one.id, Some(&alice)).await.unwrap(), Deleted::Deleted);
+    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [two.id]);
+}
+
+#[tokio::test]
+async fn errors_show_no_id_no_user_and_no_password() {
+    let server = Redis::launch(&[]).await.unwrap();
+    run(&server, "ACL SETUSER app on >hunter2 ~* +@all -evalsha -eval -get").await;
+    let url = format!("redis://app:hunter2@{}", server.address());
+    let store = RedisStore::connect(&url).await.unwrap();
+    let session = record(Some(&user("alice")), NOW);
+    let errors = [
+        store.load(&session.id).await.unwrap_err(),
+        store.create(alone(&session), NOW).await.unwrap_err(),
+        store.delete_by_user(&user("alice"), None).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), StoreErrorKind::Other);
+        let source = std::error::Error::source(&error).unwrap();
+        let text = format!("{error} {error:?} {source} {source:?} {store:?}");
+        for secret in ["alice", "hunter2", &session.id.to_string(), "{session"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        assert!(text.contains("redis"), "{text}");
+    }
+    let wrong = RedisStore::connect(&format!("redis://app:hunter3@{}", server.address())).await.unwrap_err();
+    let text = format!("{wrong} {wrong:?} {:?}", std::error::Error::source(&wrong));
+    assert!(matches!(wrong, ConnectError::Unavailable(_)) && !text.contains("hunter"), "{text}");
+}
+
+/// The documentation names these.
+#[tokio::test]
+async fn the_documented_rights_are_enough() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let commands = [
+        "get", "getrange", "set", "setrange", "exists", "unlink", "pexpire", "pttl", "hset", "hdel", "hgetall",
+        "hkeys", "hlen", "hexists", "eval", "evalsha", "hello", "wait",
+    ];
+    let rights = format!("ACL SETUSER app on >hunter2 resetkeys ~{{session:* -@all +{}", commands.join(" +"));
+    run(&server, &rights).await;
+    let builder = RedisStore::builder(&format!("redis://app:hunter2@{}", server.address()));
+    let waiting = builder.clone().wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
+    let store = builder.connect().await.unwrap();
+    let alice = user("alice");
+    let (one, two, three) = (record(Some(&alice), NOW), record(Some(&alice), NOW), record(Some(&alice), NOW));
+    insert(&store, &one).await;
+    let replaces = Some(Replaces { id: one.id, user: Some(&alice), version: one.version });
+    let login = Admission { record: &two, replaces, limit: limit(1, AtLimit::EvictOldest) };
+    assert_eq!(store.create(login, NOW).await.unwrap(), created());
+    let login = Admission { record: &three, replaces: None, limit: limit(1, AtLimit::EvictOldest) };
+    assert_eq!(store.create(login, NOW).await.unwrap(), Admitted::Created { evicted: vec![two.id] });
+    assert_eq!(store.update(&next(&three), three.version, NOW).await.unwrap(), Updated::Applied);
+    assert_eq!(store.touch(&three.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), Touched::Applied);
+    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
+    assert_eq!(store.delete(&three.id, Some(&alice)).await.unwrap(), Deleted::Deleted);
+    insert(&store, &one).await;
+    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [one.id]);
+    // There is no replica, but it was allowed to ask.
+    let error = waiting.create(alone(&one), NOW).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error}");
+}
+
+#[tokio::test]
+async fn settings_are_checked() {
+    let open = |prefix: &str, timeout| {
+        RedisStore::builder("redis://127.0.0.1:1").key_prefix(prefix).operation_timeout(timeout).connect_lazy()
+    };
+    assert!(matches!(open("a{b", Duration::from_secs(1)), Err(ConnectError::KeyPrefix)));
+    assert!(matches!(open("ab", Duration::ZERO), Err(ConnectError::OperationTimeout)));
+    assert!(matches!(open("ab", Duration::from_secs(61)), Err(ConnectError::OperationTimeout)));
+    assert!(open("ab", Duration::from_secs(60)).is_ok());
+}
+
+#[test]
+fn a_store_needs_a_runtime() {
+    let store = RedisStore::builder("redis://127.0.0.1:1").connect_lazy();
+    assert!(matches!(store, Err(ConnectError::NoRuntime)));
+}
+
+/// What is logged, as text.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_may_evict_sessions_is_reported() {
+    for (policy, warns) in [("allkeys-lru", true), ("volatile-ttl", true), ("noeviction", false)] {
+        let server = Redis::launch(&[("maxmemory-policy", policy)]).await.unwrap();
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        // The runtime of the test has one thread, so what its tasks log comes here.
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let store = RedisStore::connect(&server.url()).await.unwrap();
+        for _ in 0..10 {
+            store.load(&SessionId::from_bytes([0; 16])).await.unwrap();
+        }
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.contains("WARN") && text.contains(policy), warns, "{policy}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_tell_its_settings_is_used_all_the_same() {
+    let server = Redis::launch(&[("rename-command", "CONFIG \"\"")]).await.unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let session = record(None, NOW);
+    insert(&store, &session).await;
+    assert!(exists(&store, &session.id).await);
+}

@@ -1,0 +1,223 @@
+//! What is in the server, looked at from the side.
+
+use std::time::Duration;
+
+use session_core::{
+    Admission, Admitted, AtLimit, Deleted, Record, Replaces, SessionId, SessionStore, StoreErrorKind, Touched, Updated,
+};
+use session_redis::RedisStore;
+use session_testbed::servers::Redis;
+
+use crate::support::records::{ABSOLUTE, IDLE, MINUTE, NOW, alone, created, exists, insert, limit, next, record, user};
+use crate::support::{index_key, keys, run, session_key};
+
+const SLACK: Duration = Duration::from_secs(60);
+
+/// Every key has a time to live, and the longest is `expected` and the slack, give or take what the test takes.
+async fn longest_life(server: &Redis, expected: Duration, after: &str) {
+    let keys = keys(server).await;
+    for (key, ttl) in &keys {
+        assert!(*ttl > 0, "{key} has no time to live after {after}");
+    }
+    let longest = keys.iter().map(|(_, ttl)| *ttl).max().expect("no key");
+    let expected = i64::try_from((expected + SLACK).as_millis()).unwrap();
+    assert!((expected - 5_000..=expected).contains(&longest), "{longest} ms instead of {expected} after {after}");
+}
+
+#[tokio::test]
+async fn every_key_has_a_time_to_live_after_every_operation() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let alice = user("alice");
+    let visitor = record(None, NOW);
+    insert(&store, &visitor).await;
+    longest_life(&server, IDLE, "create").await;
+
+    let login = record(Some(&alice), NOW);
+    let replaces = Some(Replaces { id: visitor.id, user: None, version: visitor.version });
+    assert_eq!(store.create(Admission { replaces, ..alone(&login) }, NOW).await.unwrap(), created());
+    assert_eq!(keys(&server).await.len(), 2, "the session and the index; the visitor is gone");
+    longest_life(&server, IDLE, "login").await;
+
+    // The idle deadline moves with the activity, until the absolute one is earlier.
+    let later = NOW + 10 * MINUTE;
+    assert_eq!(store.touch(&login.id, Some(&alice), later, later).await.unwrap(), Touched::Applied);
+    longest_life(&server, IDLE, "touch").await;
+    let mut end = later;
+    while end < NOW + ABSOLUTE - 15 * MINUTE {
+        end = end + 15 * MINUTE;
+        assert_eq!(store.touch(&login.id, Some(&alice), end, end).await.unwrap(), Touched::Applied);
+    }
+    let left = (NOW + ABSOLUTE).since(end);
+    let session = keys(&server).await.into_iter().find(|(key, _)| key.ends_with(&login.id.to_string()));
+    let ttl = Duration::from_millis(u64::try_from(session.unwrap().1).unwrap());
+    assert!(ttl <= left + SLACK && ttl + Duration::from_secs(5) > left + SLACK, "{ttl:?}, {left:?}");
+
+    // A longer lifetime by an update, in the index too.
+    let mut longer = next(&store.load(&login.id).await.unwrap().unwrap());
+    let before = login.version;
+    longer.lifetime.idle = 4 * ABSOLUTE;
+    longer.lifetime.absolute = 4 * ABSOLUTE;
+    assert_eq!(store.update(&longer, before, end).await.unwrap(), Updated::Applied);
+    longest_life(&server, longer.deadline().since(end), "update").await;
+
+    let forever =
+        Record { lifetime: session_core::Lifetime { idle: Duration::MAX, absolute: Duration::MAX }, ..next(&longer) };
+    assert_eq!(store.update(&forever, longer.version, end).await.unwrap(), Updated::Applied);
+    assert!(keys(&server).await.iter().all(|(_, ttl)| *ttl > 1 << 52));
+    assert_eq!(store.delete(&login.id, Some(&alice)).await.unwrap(), Deleted::Deleted);
+    assert_eq!(keys(&server).await, []);
+}
+
+#[tokio::test]
+async fn an_expired_record_is_stored_with_the_slack_as_its_life() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let old = record(Some(&user("alice")), NOW);
+    assert_eq!(store.create(alone(&old), NOW + 2 * ABSOLUTE).await.unwrap(), created());
+    longest_life(&server, Duration::ZERO, "create").await;
+}
+
+#[tokio::test]
+async fn the_index_cleans_itself() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let alice = user("alice");
+    let index = index_key(&alice);
+    for hour in 0..5 {
+        let now = NOW + hour * 60 * MINUTE;
+        assert_eq!(store.create(alone(&record(Some(&alice), now)), now).await.unwrap(), created());
+        assert_eq!(run(&server, &format!("HLEN {index}")).await.number(), Some(1), "after {hour} hours");
+    }
+    // Within the slack an entry stays: the key of its session is still there, and revocation must find it.
+    let now = NOW + 4 * 60 * MINUTE + IDLE;
+    let last = record(Some(&alice), now);
+    let login = Admission { limit: limit(1, AtLimit::Reject), ..alone(&last) };
+    assert_eq!(store.create(login, now).await.unwrap(), created(), "what is expired does not count");
+    assert_eq!(run(&server, &format!("HLEN {index}")).await.number(), Some(2));
+    assert_eq!(store.delete_by_user(&alice, None).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn sessions_that_redis_evicted_do_not_count() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let alice = user("alice");
+    let (one, two, three) = (record(Some(&alice), NOW), record(Some(&alice), NOW), record(Some(&alice), NOW));
+    let login = |record| Admission { limit: limit(2, AtLimit::Reject), ..alone(record) };
+    assert_eq!(store.create(login(&one), NOW).await.unwrap(), created());
+    assert_eq!(store.create(login(&two), NOW).await.unwrap(), created());
+    assert_eq!(store.create(login(&three), NOW).await.unwrap(), Admitted::LimitReached);
+    run(&server, &format!("DEL {}", session_key(&alice, &one.id))).await;
+    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
+    assert_eq!(store.create(login(&three), NOW).await.unwrap(), created());
+}
+
+#[tokio::test]
+async fn a_lost_index_comes_back_with_the_next_activity() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let alice = user("alice");
+    let session = record(Some(&alice), NOW);
+    insert(&store, &session).await;
+    run(&server, &format!("DEL {}", index_key(&alice))).await;
+    assert_eq!(store.touch(&session.id, Some(&alice), NOW + MINUTE, NOW + MINUTE).await.unwrap(), Touched::Applied);
+    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
+    longest_life(&server, IDLE, "touch").await;
+    // Without an index, `delete` still knows whose session it is.
+    run(&server, &format!("DEL {}", index_key(&alice))).await;
+    assert_eq!(store.delete(&session.id, None).await.unwrap(), Deleted::Absent);
+    assert_eq!(store.delete(&session.id, Some(&alice)).await.unwrap(), Deleted::Deleted);
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_format_is_left_as_it_is() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let alice = user("alice");
+    let session = record(Some(&alice), NOW);
+    insert(&store, &session).await;
+    let key = session_key(&alice, &session.id);
+    run(&server, &format!("SETRANGE {key} 0 \u{7f}")).await;
+    // Its digest: the value is not text.
+    let digest = ["EVAL", "return redis.sha1hex(redis.call('GET', KEYS[1]))", "1", &key];
+    let before = server.command(&digest).await.unwrap();
+
+    let kind = |error: session_core::StoreError| error.kind();
+    let later = NOW + MINUTE;
+    assert_eq!(store.load(&session.id).await.map_err(kind).unwrap_err(), StoreErrorKind::Corrupt);
+    assert_eq!(
+        store.touch(&session.id, Some(&alice), later, later).await.map_err(kind).unwrap_err(),
+        StoreErrorKind::Corrupt
+    );
+    let change = next(&session);
+    assert_eq!(store.update(&change, session.version, NOW).await.map_err(kind).unwrap_err(), StoreErrorKind::Corrupt);
+    assert_eq!(store.create(alone(&session), NOW).await.map_err(kind).unwrap_err(), StoreErrorKind::Corrupt);
+    assert_eq!(store.list_by_user(&alice, NOW).await.map_err(kind).unwrap_err(), StoreErrorKind::Corrupt);
+    assert_eq!(server.command(&digest).await.unwrap(), before);
+    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [session.id]);
+}
+
+#[tokio::test]
+async fn an_id_of_another_shard_is_refused() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let mut session = record(Some(&user("alice")), NOW);
+    session.id = SessionId::from_bytes([0xff; 16]);
+    assert_eq!(store.create(alone(&session), NOW).await.unwrap_err().kind(), StoreErrorKind::Other);
+    assert_eq!(store.update(&session, session.version, NOW).await.unwrap_err().kind(), StoreErrorKind::Other);
+    assert!(!exists(&store, &session.id).await);
+}
+
+#[tokio::test]
+async fn stores_with_different_prefixes_do_not_see_each_other() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let open = |prefix: &str| RedisStore::builder(&server.url()).key_prefix(prefix).connect();
+    // One prefix is the beginning of the other.
+    let (here, there) = (open("shop").await.unwrap(), open("shop:b").await.unwrap());
+    let alice = user("alice");
+    let session = record(Some(&alice), NOW);
+    insert(&here, &session).await;
+
+    assert!(!exists(&there, &session.id).await);
+    assert!(there.list_by_user(&alice, NOW).await.unwrap().is_empty());
+    assert_eq!(there.update(&next(&session), session.version, NOW).await.unwrap(), Updated::Absent);
+    assert_eq!(there.touch(&session.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), Touched::Absent);
+    assert_eq!(there.delete(&session.id, Some(&alice)).await.unwrap(), Deleted::Absent);
+    assert_eq!(there.delete_by_user(&alice, None).await.unwrap(), []);
+    // Neither the same id nor the limit.
+    let first = Admission { limit: limit(1, AtLimit::Reject), ..alone(&session) };
+    assert_eq!(there.create(first, NOW).await.unwrap(), created());
+    assert_eq!(there.delete_by_user(&alice, None).await.unwrap(), [session.id]);
+    assert_eq!(here.load(&session.id).await.unwrap().unwrap().version, session.version);
+    assert!(keys(&server).await.iter().all(|(key, _)| key.starts_with("{shop:")));
+}
+
+/// Core allows a hundred; a store that was filled without a limit has to be emptied all the same.
+#[tokio::test]
+async fn a_user_may_have_a_thousand_sessions() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = RedisStore::builder(&server.url()).operation_timeout(Duration::from_secs(20)).connect().await.unwrap();
+    let alice = user("alice");
+    let mut oldest = Vec::new();
+    for n in 0..1000 {
+        let session = record(Some(&alice), NOW + Duration::from_millis(n));
+        insert(&store, &session).await;
+        oldest.push(session.id);
+    }
+    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1000);
+
+    let newest = record(Some(&alice), NOW + MINUTE);
+    let login = Admission { limit: limit(100, AtLimit::EvictOldest), ..alone(&newest) };
+    let Admitted::Created { mut evicted } = store.create(login, NOW).await.unwrap() else { panic!("not created") };
+    evicted.sort_unstable();
+    let mut expected = oldest[..901].to_vec();
+    expected.sort_unstable();
+    assert_eq!(evicted, expected);
+    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 100);
+    assert_eq!(keys(&server).await.len(), 101);
+
+    let gone = store.delete_by_user(&alice, Some(&newest.id)).await.unwrap();
+    assert_eq!(gone.len(), 99);
+    assert!(exists(&store, &newest.id).await);
+}

@@ -1,0 +1,121 @@
+//! What goes over the wire: how often, and which scripts.
+
+use std::num::NonZeroU32;
+
+use session_core::{Admission, Admitted, AtLimit, Deleted, Replaces, SessionStore, Touched, Updated};
+use session_redis::RedisStore;
+use session_testbed::proxy::Proxy;
+use session_testbed::servers::Redis;
+
+use crate::support::records::{MINUTE, NOW, alone, created, insert, limit, next, record, user};
+use crate::support::{eventually, run};
+
+/// How many round trips `call` takes, as the proxy counts them.
+async fn trips<T>(proxy: &Proxy, call: impl Future<Output = T>) -> (u64, T) {
+    let before = proxy.round_trips();
+    let outcome = call.await;
+    (proxy.round_trips() - before, outcome)
+}
+
+#[tokio::test]
+async fn round_trips() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let proxy = Proxy::start(server.address()).await.unwrap();
+    let store = RedisStore::connect(&format!("redis://{}", proxy.address())).await.unwrap();
+    // A new connection asks for the memory policy, whenever it comes to it.
+    eventually("the settings were asked for", async || {
+        run(&server, "INFO commandstats").await.text().contains("cmdstat_config|get:calls=")
+    })
+    .await;
+    let (alice, bob) = (user("alice"), user("bob"));
+    // Teaches the server the scripts: one more round trip each.
+    let first = record(Some(&alice), NOW);
+    assert_eq!(trips(&proxy, insert(&store, &first)).await.0, 2, "a script that the server does not know");
+    assert_eq!(store.touch(&first.id, Some(&alice), NOW, NOW).await.unwrap(), Touched::Applied);
+    assert_eq!(store.update(&next(&first), first.version, NOW).await.unwrap(), Updated::Applied);
+    store.list_by_user(&alice, NOW).await.unwrap();
+    assert_eq!(store.delete(&first.id, Some(&alice)).await.unwrap(), Deleted::Deleted);
+    store.delete_by_user(&alice, None).await.unwrap();
+
+    let (one, visitor) = (record(Some(&alice), NOW), record(None, NOW));
+    let (count, outcome) = trips(&proxy, store.create(alone(&visitor), NOW)).await;
+    assert_eq!((count, outcome.unwrap()), (1, created()), "create");
+    let replaces = Some(Replaces { id: visitor.id, user: None, version: visitor.version });
+    let login = Admission { record: &one, replaces, limit: limit(1, AtLimit::EvictOldest) };
+    let (count, outcome) = trips(&proxy, store.create(login, NOW)).await;
+    assert_eq!((count, outcome.unwrap()), (1, created()), "login that replaces");
+    let (count, outcome) = trips(&proxy, store.load(&one.id)).await;
+    assert_eq!((count, outcome.unwrap().unwrap().version), (1, one.version), "load");
+    let (count, outcome) = trips(&proxy, store.update(&next(&one), one.version, NOW)).await;
+    assert_eq!((count, outcome.unwrap()), (1, Updated::Applied), "update");
+    let (count, outcome) = trips(&proxy, store.touch(&one.id, Some(&alice), NOW + MINUTE, NOW)).await;
+    assert_eq!((count, outcome.unwrap()), (1, Touched::Applied), "touch");
+    let (count, outcome) = trips(&proxy, store.list_by_user(&alice, NOW)).await;
+    assert_eq!((count, outcome.unwrap().len()), (2, 1), "list of one");
+    assert_eq!(trips(&proxy, store.list_by_user(&user("nobody"), NOW)).await.0, 1, "list of none");
+
+    let two = record(Some(&alice), NOW);
+    let login = Admission { limit: limit(1, AtLimit::EvictOldest), ..alone(&two) };
+    let (count, outcome) = trips(&proxy, store.create(login, NOW)).await;
+    assert_eq!((count, outcome.unwrap()), (2, Admitted::Created { evicted: vec![one.id] }), "login at the limit");
+    let three = record(Some(&alice), NOW);
+    let login = Admission { limit: limit(1, AtLimit::Reject), ..alone(&three) };
+    let (count, outcome) = trips(&proxy, store.create(login, NOW)).await;
+    assert_eq!((count, outcome.unwrap()), (2, Admitted::LimitReached), "rejected login");
+
+    assert_ne!(bob.shard(), alice.shard());
+    assert_eq!(trips(&proxy, store.delete(&two.id, Some(&bob))).await.0, 0, "delete of somebody else's session");
+    let (count, outcome) = trips(&proxy, store.delete(&two.id, Some(&alice))).await;
+    assert_eq!((count, outcome.unwrap()), (1, Deleted::Deleted), "delete");
+    assert_eq!(trips(&proxy, store.delete_by_user(&alice, None)).await.0, 1, "delete_by_user of none");
+    insert(&store, &one).await;
+    let (count, outcome) = trips(&proxy, store.delete_by_user(&alice, None)).await;
+    assert_eq!((count, outcome.unwrap()), (2, vec![one.id]), "delete_by_user of one");
+    let (count, outcome) = trips(&proxy, store.delete_expired(NOW, NonZeroU32::MAX)).await;
+    assert_eq!((count, outcome.unwrap()), (0, 0), "delete_expired");
+    assert_eq!(proxy.connections(), 1);
+}
+
+#[tokio::test]
+async fn scripts_may_be_forgotten_at_any_time() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let alice = user("alice");
+    let forget = async || run(&server, "SCRIPT FLUSH SYNC").await;
+    let (one, two) = (record(Some(&alice), NOW), record(Some(&alice), NOW + MINUTE));
+    insert(&store, &one).await;
+    forget().await;
+    insert(&store, &two).await;
+    forget().await;
+    assert_eq!(store.update(&next(&one), one.version, NOW).await.unwrap(), Updated::Applied);
+    forget().await;
+    assert_eq!(store.touch(&one.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), Touched::Applied);
+    forget().await;
+    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 2);
+    forget().await;
+    assert_eq!(store.delete(&one.id, Some(&alice)).await.unwrap(), Deleted::Deleted);
+    forget().await;
+    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [two.id]);
+}
+
+#[tokio::test]
+async fn a_repeated_call_answers_as_the_first() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let alice = user("alice");
+    let visitor = record(None, NOW);
+    insert(&store, &visitor).await;
+    let login = record(Some(&alice), NOW);
+    let replaces = Some(Replaces { id: visitor.id, user: None, version: visitor.version });
+    let admission = Admission { record: &login, replaces, limit: limit(1, AtLimit::Reject) };
+    for _ in 0..3 {
+        assert_eq!(store.create(admission, NOW).await.unwrap(), created());
+    }
+    let change = next(&login);
+    for _ in 0..3 {
+        assert_eq!(store.update(&change, login.version, NOW).await.unwrap(), Updated::Applied);
+    }
+    assert_eq!(store.update(&next(&change), login.version, NOW).await.unwrap(), Updated::Conflict);
+    // `create` again, after the record has moved on: it is another one now.
+    assert_eq!(store.create(admission, NOW).await.unwrap(), Admitted::Occupied);
+}
