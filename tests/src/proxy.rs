@@ -52,6 +52,8 @@ struct Shared {
 #[derive(Clone, Copy, Debug)]
 struct State {
     mode: Mode,
+    /// What follows once a reply was cut.
+    then: Option<Mode>,
     /// How often all connections were cut. A connection that saw an earlier number is to go.
     cuts: u64,
 }
@@ -66,7 +68,7 @@ impl Proxy {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             upstream,
-            state: watch::Sender::new(State { mode: Mode::Pass, cuts: 0 }),
+            state: watch::Sender::new(State { mode: Mode::Pass, then: None, cuts: 0 }),
             connections: AtomicU64::new(0),
             round_trips: AtomicU64::new(0),
         });
@@ -85,7 +87,17 @@ impl Proxy {
     pub fn set(&self, mode: Mode) {
         self.shared.state.send_modify(|state| {
             state.mode = mode;
+            state.then = None;
             state.cuts += u64::from(mode == Mode::Cut);
+        });
+    }
+
+    /// Cuts one reply, the next that is longer than `bytes`, as [`Mode::CutReply`] does. From then on, does what `then`
+    /// says: before the client can know, so that its next connection already meets that.
+    pub fn cut_one_reply(&self, bytes: usize, then: Mode) {
+        self.shared.state.send_modify(|state| {
+            state.mode = Mode::CutReply(bytes);
+            state.then = Some(then);
         });
     }
 
@@ -216,6 +228,7 @@ impl Connection {
             client.write_all(&buffer[..allowed]).await?;
             if allowed < size {
                 if !matches!(mode, Mode::Truncate(_)) {
+                    self.shared.state.send_modify(|state| state.mode = state.then.take().unwrap_or(state.mode));
                     return Err(io::ErrorKind::ConnectionAborted.into());
                 }
                 self.silent.store(true, Ordering::SeqCst);

@@ -151,6 +151,25 @@ async fn a_reply_is_cut_after_so_many_bytes() {
 }
 
 #[tokio::test]
+async fn one_reply_is_cut() {
+    let bed = Bed::new().await;
+    let mut stream = bed.connect().await;
+    bed.proxy.cut_one_reply(1, Mode::Pass);
+    stream.write_all(PING).await.unwrap();
+    assert_eq!(read_to_close(&mut stream).await, b"+");
+    let mut stream = bed.connect().await;
+    ping(&mut stream).await.unwrap();
+
+    // What follows is there before the connection is gone.
+    bed.proxy.cut_one_reply(0, Mode::BlackHole);
+    stream.write_all(PING).await.unwrap();
+    assert_eq!(read_to_close(&mut stream).await, b"");
+    let mut stream = bed.connect().await;
+    stream.write_all(PING).await.unwrap();
+    assert!(is_silent(&mut stream).await);
+}
+
+#[tokio::test]
 async fn a_reply_is_truncated_and_the_connection_stays_open_and_silent() {
     let bed = Bed::new().await;
     let mut stream = bed.connect().await;
