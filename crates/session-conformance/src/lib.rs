@@ -35,7 +35,7 @@
 //!     }
 //!
 //!     fn capabilities(&self) -> Capabilities {
-//!         Capabilities { durable: false, shared: false }
+//!         Capabilities { durable: false, shared: false, disturbances: &[] }
 //!     }
 //!
 //!     async fn open(&self, _namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
@@ -69,12 +69,14 @@ mod fault;
 #[allow(clippy::wildcard_enum_match_arm, reason = "a fault concerns one place, and is nothing to all others")]
 mod faulty;
 mod harness;
+mod history;
 mod mimic;
 mod outcome;
 mod reference;
 mod report;
 mod request;
 mod runner;
+mod service;
 mod table;
 
 pub use build::RecordBuilder;
@@ -88,3 +90,4 @@ pub use reference::ReferenceStore;
 pub use report::{CaseResult, Report, Row, Tally};
 pub use request::RequestFault;
 pub use runner::{CaseReport, Options, run, run_case};
+pub use service::{Disturbance, Service, ServiceFault};

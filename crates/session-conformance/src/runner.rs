@@ -64,7 +64,7 @@ pub async fn run_case(harness: Arc<dyn Harness>, case: &'static Case, options: O
 async fn judge(harness: Arc<dyn Harness>, case: &'static Case, options: Options) -> CaseResult {
     let capabilities = harness.capabilities();
     if let Some(missing) = case.needs.iter().find(|need| !capabilities.have(**need)) {
-        return CaseResult::NotApplicable(format!("needs {missing:?}"));
+        return CaseResult::NotApplicable(format!("needs {missing}"));
     }
     let waiver = harness.waivers().iter().find(|waiver| waiver.case == case.id);
     match (attempt(harness, case, options).await, waiver) {
