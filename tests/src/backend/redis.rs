@@ -83,7 +83,9 @@ impl Harness for RedisCluster {
             durable: true,
             shared: true,
             disturbances: &[
+                Disturbance::Restart,
                 Disturbance::Outage,
+                Disturbance::Freeze,
                 Disturbance::ForgetScripts,
                 Disturbance::MoveShards,
                 Disturbance::Failover,

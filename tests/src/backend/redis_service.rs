@@ -172,6 +172,11 @@ impl ClusterService {
         if slots.is_empty() { Err(ServerError::new("the first node has no sessions to move")) } else { Ok(()) }
     }
 
+    async fn start(&self) -> Result<(), ServerError> {
+        self.each(async |node| node.start().await).await?;
+        self.cluster.settled().await
+    }
+
     async fn each(&self, work: impl AsyncFn(&Redis) -> Result<(), ServerError>) -> Result<(), ServerError> {
         for node in self.cluster.nodes() {
             work(node).await?;
@@ -188,22 +193,24 @@ impl Service for ClusterService {
 
     async fn begin(&self) -> Result<(), Failure> {
         match self.disturbance {
+            Disturbance::Restart => match self.each(async |node| node.kill9().await).await {
+                Ok(()) => self.start().await,
+                Err(error) => Err(error),
+            },
             Disturbance::Outage => self.each(async |node| node.stop().await).await,
+            Disturbance::Freeze => self.each(async |node| node.pause().await).await,
             Disturbance::ForgetScripts => {
                 self.each(async |node| node.command(&["SCRIPT", "FLUSH", "SYNC"]).await.map(drop)).await
             }
             Disturbance::MoveShards => self.move_slots().await,
             Disturbance::Failover => self.fail_over().await,
-            other @ (Disturbance::Restart
-            | Disturbance::Freeze
-            | Disturbance::LostReply
-            | Disturbance::ForeignTimeZone) => return Err(unable(other)),
+            other @ (Disturbance::LostReply | Disturbance::ForeignTimeZone) => return Err(unable(other)),
         }
         .map_err(failure)
     }
 
     async fn end(&self) -> Result<(), Failure> {
-        self.each(async |node| node.start().await).await.map_err(failure)?;
-        self.cluster.settled().await.map_err(failure)
+        self.each(async |node| node.resume().await).await.map_err(failure)?;
+        self.start().await.map_err(failure)
     }
 }

@@ -190,7 +190,7 @@ impl SessionStore for FaultyNode {
 
     async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
         self.pass().await?;
-        if self.is_absent_now() || self.is(Fault::MovedShardsVanish) && id.shard() % 2 == 0 {
+        if self.is_absent_now() || self.is(Fault::MovedShardsVanish) && id.shard().is_multiple_of(2) {
             return Ok(None);
         }
         let seen = self.seen().get(id).cloned();
