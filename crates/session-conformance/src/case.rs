@@ -19,9 +19,6 @@ pub struct Case {
     pub needs: &'static [Need],
     /// The seeded faults that make this case fail, and no other fault does.
     pub catches: &'static [Fault],
-    /// The seeded faults that make this case fail in some runs only: it is a matter of chance what a random history
-    /// meets. Others have to catch these for certain.
-    pub perhaps: &'static [Fault],
     /// Runs the case.
     pub run: fn(Env) -> BoxFuture<'static, Outcome>,
 }

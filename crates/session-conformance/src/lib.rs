@@ -108,7 +108,7 @@
 //! # The suite is tested, too
 //! Beside each case stand the [faults](Fault) it catches. This crate's own tests seed each fault in turn above the
 //! [`ReferenceStore`], and check that exactly the cases that name it fail. A new case comes with a fault that it
-//! catches. Of what a random history meets, some is [chance](Case::perhaps).
+//! catches.
 
 mod build;
 mod case;

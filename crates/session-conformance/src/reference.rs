@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use session_core::{
@@ -32,7 +32,8 @@ impl ReferenceStore {
 /// What the contract says about calls that come one after the other: also what recorded histories are checked against.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions {
-    records: HashMap<SessionId, Record>,
+    /// Shared, because whoever looks for the order of a history copies them at every step.
+    records: HashMap<SessionId, Arc<Record>>,
 }
 
 /// Which sessions there are, by id.
@@ -48,7 +49,7 @@ impl Sessions {
     }
 
     pub(crate) fn load(&self, id: &SessionId) -> Option<&Record> {
-        self.records.get(id)
+        self.records.get(id).map(Arc::as_ref)
     }
 
     pub(crate) fn create(&mut self, admission: Admission<'_>, now: Timestamp) -> Admitted {
@@ -68,7 +69,7 @@ impl Sessions {
         }
         let mut evicted = Vec::new();
         if let (Some(limit), Some(user)) = (limit, record.user()) {
-            let mut others: Vec<&Record> = self
+            let mut others: Vec<&Arc<Record>> = self
                 .records
                 .values()
                 .filter(|other| other.user() == Some(user) && !other.is_expired(now) && !leaving.contains(&other.id))
@@ -85,7 +86,7 @@ impl Sessions {
         for id in leaving.iter().chain(&evicted) {
             self.records.remove(id);
         }
-        self.records.insert(record.id, record.clone());
+        self.records.insert(record.id, Arc::new(record.clone()));
         Admitted::Created { evicted }
     }
 
@@ -98,13 +99,14 @@ impl Sessions {
             return Updated::Conflict;
         }
         let last_seen = stored.last_seen.max(record.last_seen);
-        self.records.insert(record.id, Record { last_seen, ..record.clone() });
+        self.records.insert(record.id, Arc::new(Record { last_seen, ..record.clone() }));
         Updated::Applied
     }
 
     pub(crate) fn touch(&mut self, id: &SessionId, seen: Timestamp, now: Timestamp) -> Touched {
         match self.records.get_mut(id) {
             Some(stored) if !stored.is_expired(now) => {
+                let stored = Arc::make_mut(stored);
                 stored.last_seen = stored.last_seen.max(seen);
                 Touched::Applied
             }
@@ -122,7 +124,7 @@ impl Sessions {
 
     pub(crate) fn list_by_user(&self, user: &UserId, now: Timestamp) -> Vec<SessionSummary> {
         let mine = self.records.values().filter(|record| record.user() == Some(user) && !record.is_expired(now));
-        mine.map(Record::summary).collect()
+        mine.map(|record| record.summary()).collect()
     }
 
     pub(crate) fn delete_by_user(&mut self, user: &UserId, keep: Option<&SessionId>) -> Vec<SessionId> {
@@ -145,8 +147,8 @@ impl Sessions {
 }
 
 /// The record of `id`, unless it is expired: to every method that takes the time, an expired record is absent.
-fn live<'r>(records: &'r HashMap<SessionId, Record>, id: &SessionId, now: Timestamp) -> Option<&'r Record> {
-    records.get(id).filter(|record| !record.is_expired(now))
+fn live<'r>(records: &'r HashMap<SessionId, Arc<Record>>, id: &SessionId, now: Timestamp) -> Option<&'r Record> {
+    records.get(id).map(Arc::as_ref).filter(|record| !record.is_expired(now))
 }
 
 #[async_trait]

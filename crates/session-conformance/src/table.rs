@@ -13,14 +13,14 @@
 /// ```
 /// In `catches`, a bare name is a [`StoreFault`](crate::StoreFault), `request Name` a
 /// [`RequestFault`](crate::RequestFault), `service Name` a [`ServiceFault`](crate::ServiceFault). In what a case needs,
-/// `suffers Name` is a [`Disturbance`](crate::Disturbance). `perhaps [A, B]` may follow `catches`.
+/// `suffers Name` is a [`Disturbance`](crate::Disturbance).
 macro_rules! cases {
     (
         $visibility:vis const $table:ident;
         $(
             $(#[doc = $line:literal])+
             $id:literal [$($need:ident $($which:ident)?),*]
-                catches [$($kind:ident $($name:ident)?),* $(,)?] $(perhaps [$($maybe:ident),* $(,)?])? => $run:path;
+                catches [$($kind:ident $($name:ident)?),* $(,)?] => $run:path;
         )+
     ) => {
         $visibility const $table: &[$crate::Case] = &[
@@ -29,7 +29,6 @@ macro_rules! cases {
                 summary: concat!($($line),+).trim_ascii(),
                 needs: &[$($crate::table::need!($need $($which)?)),*],
                 catches: &[$($crate::table::fault!($kind $($name)?)),*],
-                perhaps: &[$($($crate::table::fault!($maybe)),*)?],
                 run: |env| Box::pin($run(env)),
             }),+
         ];

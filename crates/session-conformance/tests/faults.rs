@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 use session_conformance::{Case, CaseResult, Fault, Harness, Options, ReferenceHarness, cases, run, run_case};
@@ -27,7 +28,8 @@ async fn each_fault_fails_exactly_the_cases_that_name_it() {
     let runs = pairs.map(|(fault, case)| {
         let harness = Arc::clone(&harness);
         async move {
-            let options = Options { fault: Some(fault), ..Options::default() };
+            // Many cases at once: a slow machine is not a fault.
+            let options = Options { fault: Some(fault), timeout: Duration::from_secs(120), ..Options::default() };
             (fault, case, run_case(harness, case, options).await.result)
         }
     });
@@ -37,7 +39,6 @@ async fn each_fault_fails_exactly_the_cases_that_name_it() {
     for (fault, case, result) in results {
         let why = match (case.catches.contains(&fault), result) {
             (true, CaseResult::Fail(_)) | (false, CaseResult::Pass) => continue,
-            (false, CaseResult::Fail(_)) if case.perhaps.contains(&fault) => continue,
             (false, CaseResult::Fail(why)) => format!("  fails, but does not name it: {} ({why})", case.id),
             (true, CaseResult::Pass) => format!("  names it, but passes: {}", case.id),
             (_, other @ (CaseResult::NotApplicable(_) | CaseResult::Waived(_))) => {
@@ -66,12 +67,6 @@ fn each_case_catches_a_fault_and_each_fault_is_caught() {
 }
 
 #[test]
-fn chance_is_for_random_histories() {
-    let lucky: Vec<&str> = cases().iter().filter(|case| !case.perhaps.is_empty()).map(|case| case.id).collect();
-    assert_eq!(lucky, ["history/of-a-session", "history/of-a-user"]);
-}
-
-#[test]
 fn ids_are_unique_and_speak() {
     let mut seen = BTreeSet::new();
     for case in cases() {
@@ -84,7 +79,7 @@ fn ids_are_unique_and_speak() {
             assert!(words, "{} is not kebab-case", case.id);
         }
         assert!(case.summary.len() > 12 && case.summary.ends_with('.'), "{} needs a sentence", case.id);
-        let once: HashSet<&Fault> = case.catches.iter().chain(case.perhaps).collect();
-        assert_eq!(once.len(), case.catches.len() + case.perhaps.len(), "{} names a fault twice", case.id);
+        let once: HashSet<&Fault> = case.catches.iter().collect();
+        assert_eq!(once.len(), case.catches.len(), "{} names a fault twice", case.id);
     }
 }

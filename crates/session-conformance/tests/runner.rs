@@ -62,7 +62,7 @@ async fn fails(_: Env) -> Outcome {
 
 macro_rules! case {
     ($id:literal, [$($need:ident),*], $run:ident) => {
-        Case { id: $id, summary: "A case.", needs: &[$(Need::$need),*], catches: &[], perhaps: &[], run: |env| Box::pin($run(env)) }
+        Case { id: $id, summary: "A case.", needs: &[$(Need::$need),*], catches: &[], run: |env| Box::pin($run(env)) }
     };
 }
 

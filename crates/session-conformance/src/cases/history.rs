@@ -53,9 +53,8 @@ async fn histories<F>(env: &Env, tasks: usize, work: impl Fn(Task, SessionId) ->
 where
     F: Future<Output = Result<Vec<SessionId>, Failure>> + Send + 'static,
 {
-    let first = env.store().await?;
-    let second = if env.is_shared() { env.open_node().await? } else { Arc::clone(&first) };
-    let nodes = [first, second];
+    let node = env.store().await?;
+    let nodes = if env.is_shared() { [node, env.open_node().await?] } else { [Arc::clone(&node), node] };
     let histories = (0..HISTORIES).map(|history| {
         let (nodes, work) = (&nodes, &work);
         async move {
@@ -65,14 +64,16 @@ where
                 let (env, log, user, dice) = (env.clone(), log.clone(), user.clone(), Dice::new(seed, number));
                 Task { number, env, store: Arc::clone(&nodes[number % 2]), user, log, dice }
             };
+            let first = task(0);
+            first.ask(Call::List(user.clone())).await?;
+            first.ask(Call::DeleteByUser(user.clone(), None)).await?;
             let mentioned = together(tasks, |number| work(task(number), id)).await?.concat();
-            // What is left in the end is an answer, too; and then nothing is, which keeps the list of others short.
-            let last = task(0);
-            last.ask(Call::List(user.clone())).await?;
+            // What is left in the end is an answer, too.
+            first.ask(Call::List(user.clone())).await?;
             for id in mentioned {
-                last.ask(Call::Load(id)).await?;
+                first.ask(Call::Load(id)).await?;
             }
-            last.ask(Call::DeleteByUser(user, None)).await?;
+            first.ask(Call::DeleteByUser(user, None)).await?;
             log.check(seed, env.now()).await
         }
     });

@@ -92,10 +92,9 @@ cases! {
             UpdateKeepsLastSeen, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, TouchThrottled,
             TouchBackwards, TouchRepeatAbsent, TouchBumpsVersion, TouchDropsValues, TouchUnknownApplied,
             TouchInserts, TouchNotAtomic, TouchWritesBack, TouchSkipsList, DeleteAlwaysDeleted, DeleteUnknownFails,
-            DeleteKeepsIndex, DeleteNotAtomic, IndexAppends, RevokeUnknownFails, HandleCaches, HandleIndex,
-            DeleteStaysInHandle, OpenStartsEmpty,
+            DeleteKeepsIndex, DeleteNotAtomic, ListUnknownFails, IndexAppends, RevokedStayHidden, RevokeUnknownFails,
+            HandleCaches, HandleIndex, DeleteStaysInHandle, OpenStartsEmpty,
         ]
-        perhaps [ListUnknownFails]
         => history::of_a_session;
     /// Whatever several tasks ask about the sessions of one user at once: their answers are those of some order.
     "history/of-a-user" []
@@ -107,9 +106,8 @@ cases! {
             TouchBumpsVersion, TouchDropsValues, TouchUnknownApplied, TouchInserts, TouchWritesBack,
             TouchSkipsList, DeleteAlwaysDeleted, DeleteUnknownFails, DeleteKeepsIndex, DeleteTakesSiblings,
             DeleteNotAtomic, ListUnknownFails, IndexNotAtomic, RevokedStayHidden, RevokeIgnoresKeep,
-            RevokeReportsOne, RevokeOneByOne, HandleIndex, DeleteStaysInHandle, OpenStartsEmpty,
+            RevokeReportsOne, RevokeUnknownFails, RevokeOneByOne, HandleIndex, DeleteStaysInHandle, OpenStartsEmpty,
         ]
-        perhaps [RevokeUnknownFails]
         => history::of_a_user;
 
     /// What one node writes, another reads.
