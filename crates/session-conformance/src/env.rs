@@ -12,6 +12,7 @@ use crate::fault::{Fault, StoreFault};
 use crate::faulty::{Faulty, Shared};
 use crate::harness::Harness;
 use crate::outcome::Failure;
+use crate::service::{Disturbance, Disturbed, FaultyService};
 
 /// 2100-01-01T00:00:00.123Z, where the clock of every case starts.
 ///
@@ -102,6 +103,12 @@ impl Env {
         self.open(&self.inner.namespace).await
     }
 
+    /// Whether there may be a second handle: [`open_node`](Self::open_node) for a case that uses one if it can.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.inner.harness.capabilities().shared
+    }
+
     /// Gives up the handle of [`store`](Self::store), as a process that ends does. The next use opens a new one. The
     /// case must need [`Durable`](crate::Need::Durable).
     pub async fn close(&self) {
@@ -127,8 +134,23 @@ impl Env {
                 let shared = faulty.entry(namespace.to_owned()).or_default();
                 Arc::new(Faulty::new(store, fault, Arc::clone(shared)))
             }
-            Some(Fault::Request(_)) | None => store,
+            Some(Fault::Request(_) | Fault::Service(_)) | None => store,
         })
+    }
+
+    /// A service that this case has for itself, with two nodes on it. The case must need
+    /// [`Disturbance`](crate::Need::Disturbance) of the same kind.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub(crate) async fn launch(&self, disturbance: Disturbance) -> Result<Disturbed, Failure> {
+        let service = self.inner.harness.launch(disturbance).await?;
+        let service = match self.inner.fault {
+            Some(Fault::Service(fault)) => Box::new(FaultyService::new(service, fault, disturbance)),
+            Some(Fault::Store(_) | Fault::Request(_)) | None => service,
+        };
+        let open = || service.open(&self.inner.namespace);
+        Ok(Disturbed { nodes: [open().await?, open().await?], service })
     }
 
     /// A user.

@@ -1,6 +1,7 @@
 //! Seeded faults: what the cases are tested with.
 
 use crate::request::RequestFault;
+use crate::service::ServiceFault;
 
 /// One broken rule. A run with a fault must fail exactly the cases that name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,6 +10,8 @@ pub enum Fault {
     Store(StoreFault),
     /// A request is handled wrongly above a correct store.
     Request(RequestFault),
+    /// A correct store does not survive what happens to its servers.
+    Service(ServiceFault),
 }
 
 impl Fault {
@@ -16,7 +19,8 @@ impl Fault {
     #[must_use]
     pub fn all() -> Vec<Self> {
         let store = StoreFault::ALL.iter().copied().map(Self::Store);
-        store.chain(RequestFault::ALL.iter().copied().map(Self::Request)).collect()
+        let request = RequestFault::ALL.iter().copied().map(Self::Request);
+        store.chain(request).chain(ServiceFault::ALL.iter().copied().map(Self::Service)).collect()
     }
 }
 
@@ -29,6 +33,12 @@ impl From<StoreFault> for Fault {
 impl From<RequestFault> for Fault {
     fn from(fault: RequestFault) -> Self {
         Self::Request(fault)
+    }
+}
+
+impl From<ServiceFault> for Fault {
+    fn from(fault: ServiceFault) -> Self {
+        Self::Service(fault)
     }
 }
 

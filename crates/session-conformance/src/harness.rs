@@ -5,11 +5,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use session_core::SessionStore;
 
 use crate::outcome::Failure;
 use crate::reference::ReferenceStore;
+use crate::service::{Disturbance, ReferenceService, Service};
 
 /// Opens stores of one backend for the suite.
 #[async_trait]
@@ -37,6 +38,15 @@ pub trait Harness: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// If the backend cannot be reached: the case then fails. Unreachable is never green.
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure>;
+
+    /// Starts servers that no other case uses, for one that suffers `disturbance`: one of those that
+    /// [`capabilities`](Self::capabilities) names. Without any, this is never asked for.
+    ///
+    /// # Errors
+    /// If they cannot be started: the case then fails.
+    async fn launch(&self, disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
+        Err(Failure::new(format!("the harness of {} cannot bring about {disturbance:?}", self.backend())))
+    }
 }
 
 /// What a backend can do. There is no default: whoever adds a capability makes every harness answer.
@@ -46,6 +56,8 @@ pub struct Capabilities {
     pub durable: bool,
     /// Two handles on one namespace see the same sessions.
     pub shared: bool,
+    /// What [`Harness::launch`] can do to its servers. None, for a backend without a server.
+    pub disturbances: &'static [Disturbance],
 }
 
 impl Capabilities {
@@ -55,17 +67,35 @@ impl Capabilities {
         match need {
             Need::Durable => self.durable,
             Need::Shared => self.shared,
+            Need::Disturbance(disturbance) => self.disturbances.contains(&disturbance),
         }
     }
 }
 
-/// A capability that a case needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+/// A capability that a case needs. As text, and in JSON, by its name: `Durable`, `Restart`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Need {
     /// [`Capabilities::durable`].
     Durable,
     /// [`Capabilities::shared`].
     Shared,
+    /// One of [`Capabilities::disturbances`].
+    Disturbance(Disturbance),
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Durable | Self::Shared => fmt::Debug::fmt(self, f),
+            Self::Disturbance(disturbance) => fmt::Debug::fmt(disturbance, f),
+        }
+    }
+}
+
+impl Serialize for Need {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// A case that a backend is known to fail.
@@ -92,12 +122,16 @@ impl Harness for ReferenceHarness {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: true, shared: true }
+        Capabilities { durable: true, shared: true, disturbances: Disturbance::ALL }
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
         let store: Arc<ReferenceStore> = Arc::clone(stores.entry(namespace.to_owned()).or_default());
         Ok(store)
+    }
+
+    async fn launch(&self, disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
+        Ok(Box::new(ReferenceService::new(disturbance)))
     }
 }

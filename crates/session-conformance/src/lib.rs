@@ -35,7 +35,7 @@
 //!     }
 //!
 //!     fn capabilities(&self) -> Capabilities {
-//!         Capabilities { durable: false, shared: false }
+//!         Capabilities { durable: false, shared: false, disturbances: &[] }
 //!     }
 //!
 //!     async fn open(&self, _namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
@@ -56,6 +56,55 @@
 //! that reads a clock of its own is found out. [`run`] does the same from a program, for a [`Report`] of several
 //! backends.
 //!
+//! # Recorded histories
+//! Two cases (`history/…`) let several tasks ask for random things at once, on two nodes if the backend is
+//! [shared](Capabilities::shared), write down what was asked and answered, and look for an order of the calls that
+//! explains the answers: one in which [`ReferenceStore`] gives them too. If there is none, the failure shows the whole
+//! history, with its seed.
+//!
+//! # Disturb your servers
+//! A backend whose [`disturbances`](Capabilities::disturbances) are empty, as above, is complete; cases that need one
+//! are then `n/a`. Whoever can start servers of the backend implements [`Harness::launch`] and [`Service`], too:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use async_trait::async_trait;
+//! use session_conformance::{Failure, Service};
+//! use session_core::SessionStore;
+//! # use session_conformance::ReferenceStore as MyStore;
+//! # #[derive(Debug, Default)]
+//! # struct MyServer;
+//! # impl MyServer {
+//! #     async fn stop(&self) -> Result<(), Failure> { Ok(()) }
+//! #     async fn start(&self) -> Result<(), Failure> { Ok(()) }
+//! #     fn connect(&self, _: &str) -> MyStore { MyStore::new() }
+//! # }
+//!
+//! // What `launch` returns: servers that no other case uses.
+//! #[derive(Debug)]
+//! struct MyService {
+//!     server: MyServer,
+//! }
+//!
+//! #[async_trait]
+//! impl Service for MyService {
+//!     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+//!         Ok(Arc::new(self.server.connect(namespace)))
+//!     }
+//!
+//!     // `Disturbance::Outage`
+//!     async fn begin(&self) -> Result<(), Failure> {
+//!         self.server.stop().await
+//!     }
+//!
+//!     async fn end(&self) -> Result<(), Failure> {
+//!         self.server.start().await
+//!     }
+//! }
+//! ```
+//! Such a case starts servers of its own even if the others run on servers from elsewhere.
+//!
 //! # The suite is tested, too
 //! Beside each case stand the [faults](Fault) it catches. This crate's own tests seed each fault in turn above the
 //! [`ReferenceStore`], and check that exactly the cases that name it fail. A new case comes with a fault that it
@@ -69,12 +118,14 @@ mod fault;
 #[allow(clippy::wildcard_enum_match_arm, reason = "a fault concerns one place, and is nothing to all others")]
 mod faulty;
 mod harness;
+mod history;
 mod mimic;
 mod outcome;
 mod reference;
 mod report;
 mod request;
 mod runner;
+mod service;
 mod table;
 
 pub use build::RecordBuilder;
@@ -88,3 +139,4 @@ pub use reference::ReferenceStore;
 pub use report::{CaseResult, Report, Row, Tally};
 pub use request::RequestFault;
 pub use runner::{CaseReport, Options, run, run_case};
+pub use service::{Disturbance, Service, ServiceFault};

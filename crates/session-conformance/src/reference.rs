@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use session_core::{
@@ -14,7 +14,7 @@ use session_core::{
 /// of [`SessionStore`] leaves a question. Not for production: every operation visits every session.
 #[derive(Debug, Default)]
 pub struct ReferenceStore {
-    records: Mutex<HashMap<SessionId, Record>>,
+    sessions: Mutex<Sessions>,
 }
 
 impl ReferenceStore {
@@ -24,9 +24,131 @@ impl ReferenceStore {
         Self::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Record>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the contract says about calls that come one after the other: also what recorded histories are checked against.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sessions {
+    /// Shared, because whoever looks for the order of a history copies them at every step.
+    records: HashMap<SessionId, Arc<Record>>,
+}
+
+/// Which sessions there are, by id.
+pub(crate) type Snapshot = Vec<(SessionId, Version, Timestamp)>;
+
+impl Sessions {
+    /// Tells two states of one history apart: there, a version has one content.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let sessions = self.records.values().map(|record| (record.id, record.version, record.last_seen));
+        let mut sessions: Snapshot = sessions.collect();
+        sessions.sort_unstable_by_key(|(id, ..)| *id);
+        sessions
+    }
+
+    pub(crate) fn load(&self, id: &SessionId) -> Option<&Record> {
+        self.records.get(id).map(Arc::as_ref)
+    }
+
+    pub(crate) fn create(&mut self, admission: Admission<'_>, now: Timestamp) -> Admitted {
+        let Admission { record, replaces, limit } = admission;
+        match live(&self.records, &record.id, now) {
+            Some(stored) if stored.version == record.version => return Admitted::Created { evicted: Vec::new() },
+            Some(_) => return Admitted::Occupied,
+            None => {}
+        }
+        let mut leaving = Vec::new();
+        if let Some(replaces) = replaces {
+            match live(&self.records, &replaces.id, now) {
+                None => return Admitted::ReplacedAbsent,
+                Some(stored) if stored.version != replaces.version => return Admitted::ReplacedChanged,
+                Some(stored) => leaving.push(stored.id),
+            }
+        }
+        let mut evicted = Vec::new();
+        if let (Some(limit), Some(user)) = (limit, record.user()) {
+            let mut others: Vec<&Arc<Record>> = self
+                .records
+                .values()
+                .filter(|other| other.user() == Some(user) && !other.is_expired(now) && !leaving.contains(&other.id))
+                .collect();
+            let excess = (others.len() + 1).saturating_sub(limit.max.get() as usize);
+            match limit.at_limit {
+                AtLimit::Reject if excess > 0 => return Admitted::LimitReached,
+                AtLimit::Reject => {}
+                AtLimit::EvictOldest => others.sort_by_key(|other| (other.created_at, other.id)),
+                AtLimit::EvictLeastRecent => others.sort_by_key(|other| (other.last_seen, other.id)),
+            }
+            evicted.extend(others.iter().take(excess).map(|other| other.id));
+        }
+        for id in leaving.iter().chain(&evicted) {
+            self.records.remove(id);
+        }
+        self.records.insert(record.id, Arc::new(record.clone()));
+        Admitted::Created { evicted }
+    }
+
+    pub(crate) fn update(&mut self, record: &Record, expected: Version, now: Timestamp) -> Updated {
+        let Some(stored) = live(&self.records, &record.id, now) else { return Updated::Absent };
+        if stored.version == record.version {
+            return Updated::Applied;
+        }
+        if stored.version != expected {
+            return Updated::Conflict;
+        }
+        let last_seen = stored.last_seen.max(record.last_seen);
+        self.records.insert(record.id, Arc::new(Record { last_seen, ..record.clone() }));
+        Updated::Applied
+    }
+
+    pub(crate) fn touch(&mut self, id: &SessionId, seen: Timestamp, now: Timestamp) -> Touched {
+        match self.records.get_mut(id) {
+            Some(stored) if !stored.is_expired(now) => {
+                let stored = Arc::make_mut(stored);
+                stored.last_seen = stored.last_seen.max(seen);
+                Touched::Applied
+            }
+            Some(_) | None => Touched::Absent,
+        }
+    }
+
+    pub(crate) fn delete(&mut self, id: &SessionId, user: Option<&UserId>) -> Deleted {
+        if self.records.get(id).is_some_and(|stored| stored.user() == user) {
+            self.records.remove(id);
+            return Deleted::Deleted;
+        }
+        Deleted::Absent
+    }
+
+    pub(crate) fn list_by_user(&self, user: &UserId, now: Timestamp) -> Vec<SessionSummary> {
+        let mine = self.records.values().filter(|record| record.user() == Some(user) && !record.is_expired(now));
+        mine.map(|record| record.summary()).collect()
+    }
+
+    pub(crate) fn delete_by_user(&mut self, user: &UserId, keep: Option<&SessionId>) -> Vec<SessionId> {
+        let mine = self.records.values().filter(|record| record.user() == Some(user) && Some(&record.id) != keep);
+        let leaving: Vec<SessionId> = mine.map(|record| record.id).collect();
+        for id in &leaving {
+            self.records.remove(id);
+        }
+        leaving
+    }
+
+    pub(crate) fn delete_expired(&mut self, now: Timestamp, limit: NonZeroU32) -> u64 {
+        let expired = self.records.values().filter(|record| record.is_expired(now)).take(limit.get() as usize);
+        let leaving: Vec<SessionId> = expired.map(|record| record.id).collect();
+        for id in &leaving {
+            self.records.remove(id);
+        }
+        leaving.len() as u64
+    }
+}
+
+/// The record of `id`, unless it is expired: to every method that takes the time, an expired record is absent.
+fn live<'r>(records: &'r HashMap<SessionId, Arc<Record>>, id: &SessionId, now: Timestamp) -> Option<&'r Record> {
+    records.get(id).map(Arc::as_ref).filter(|record| !record.is_expired(now))
 }
 
 #[async_trait]
@@ -36,59 +158,15 @@ impl SessionStore for ReferenceStore {
     }
 
     async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
-        Ok(self.lock().get(id).cloned())
+        Ok(self.lock().load(id).cloned())
     }
 
     async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
-        let Admission { record, replaces, limit } = admission;
-        let mut records = self.lock();
-        match live(&records, &record.id, now) {
-            Some(stored) if stored.version == record.version => return Ok(Admitted::Created { evicted: Vec::new() }),
-            Some(_) => return Ok(Admitted::Occupied),
-            None => {}
-        }
-        let mut leaving = Vec::new();
-        if let Some(replaces) = replaces {
-            match live(&records, &replaces.id, now) {
-                None => return Ok(Admitted::ReplacedAbsent),
-                Some(stored) if stored.version != replaces.version => return Ok(Admitted::ReplacedChanged),
-                Some(stored) => leaving.push(stored.id),
-            }
-        }
-        let mut evicted = Vec::new();
-        if let (Some(limit), Some(user)) = (limit, record.user()) {
-            let mut others: Vec<&Record> = records
-                .values()
-                .filter(|other| other.user() == Some(user) && !other.is_expired(now) && !leaving.contains(&other.id))
-                .collect();
-            let excess = (others.len() + 1).saturating_sub(limit.max.get() as usize);
-            match limit.at_limit {
-                AtLimit::Reject if excess > 0 => return Ok(Admitted::LimitReached),
-                AtLimit::Reject => {}
-                AtLimit::EvictOldest => others.sort_by_key(|other| (other.created_at, other.id)),
-                AtLimit::EvictLeastRecent => others.sort_by_key(|other| (other.last_seen, other.id)),
-            }
-            evicted.extend(others.iter().take(excess).map(|other| other.id));
-        }
-        for id in leaving.iter().chain(&evicted) {
-            records.remove(id);
-        }
-        records.insert(record.id, record.clone());
-        Ok(Admitted::Created { evicted })
+        Ok(self.lock().create(admission, now))
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
-        let mut records = self.lock();
-        let Some(stored) = live(&records, &record.id, now) else { return Ok(Updated::Absent) };
-        if stored.version == record.version {
-            return Ok(Updated::Applied);
-        }
-        if stored.version != expected {
-            return Ok(Updated::Conflict);
-        }
-        let last_seen = stored.last_seen.max(record.last_seen);
-        records.insert(record.id, Record { last_seen, ..record.clone() });
-        Ok(Updated::Applied)
+        Ok(self.lock().update(record, expected, now))
     }
 
     async fn touch(
@@ -98,53 +176,22 @@ impl SessionStore for ReferenceStore {
         seen: Timestamp,
         now: Timestamp,
     ) -> Result<Touched, StoreError> {
-        let mut records = self.lock();
-        match records.get_mut(id) {
-            Some(stored) if !stored.is_expired(now) => {
-                stored.last_seen = stored.last_seen.max(seen);
-                Ok(Touched::Applied)
-            }
-            Some(_) | None => Ok(Touched::Absent),
-        }
+        Ok(self.lock().touch(id, seen, now))
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
-        let mut records = self.lock();
-        if records.get(id).is_some_and(|stored| stored.user() == user) {
-            records.remove(id);
-            return Ok(Deleted::Deleted);
-        }
-        Ok(Deleted::Absent)
+        Ok(self.lock().delete(id, user))
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        let records = self.lock();
-        let mine = records.values().filter(|record| record.user() == Some(user) && !record.is_expired(now));
-        Ok(mine.map(Record::summary).collect())
+        Ok(self.lock().list_by_user(user, now))
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
-        let mut records = self.lock();
-        let mine = records.values().filter(|record| record.user() == Some(user) && Some(&record.id) != keep);
-        let leaving: Vec<SessionId> = mine.map(|record| record.id).collect();
-        for id in &leaving {
-            records.remove(id);
-        }
-        Ok(leaving)
+        Ok(self.lock().delete_by_user(user, keep))
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
-        let mut records = self.lock();
-        let expired = records.values().filter(|record| record.is_expired(now)).take(limit.get() as usize);
-        let leaving: Vec<SessionId> = expired.map(|record| record.id).collect();
-        for id in &leaving {
-            records.remove(id);
-        }
-        Ok(leaving.len() as u64)
+        Ok(self.lock().delete_expired(now, limit))
     }
-}
-
-/// The record of `id`, unless it is expired: to every method that takes the time, an expired record is absent.
-fn live<'r>(records: &'r HashMap<SessionId, Record>, id: &SessionId, now: Timestamp) -> Option<&'r Record> {
-    records.get(id).filter(|record| !record.is_expired(now))
 }

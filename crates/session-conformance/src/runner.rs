@@ -64,7 +64,11 @@ pub async fn run_case(harness: Arc<dyn Harness>, case: &'static Case, options: O
 async fn judge(harness: Arc<dyn Harness>, case: &'static Case, options: Options) -> CaseResult {
     let capabilities = harness.capabilities();
     if let Some(missing) = case.needs.iter().find(|need| !capabilities.have(**need)) {
-        return CaseResult::NotApplicable(format!("needs {missing:?}"));
+        let why = match missing {
+            Need::Durable | Need::Shared => "",
+            Need::Disturbance(_) => ", and has no servers that the harness can do that to",
+        };
+        return CaseResult::NotApplicable(format!("needs {missing}{why}"));
     }
     let waiver = harness.waivers().iter().find(|waiver| waiver.case == case.id);
     match (attempt(harness, case, options).await, waiver) {

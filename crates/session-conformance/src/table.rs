@@ -12,20 +12,22 @@
 /// }
 /// ```
 /// In `catches`, a bare name is a [`StoreFault`](crate::StoreFault), `request Name` a
-/// [`RequestFault`](crate::RequestFault).
+/// [`RequestFault`](crate::RequestFault), `service Name` a [`ServiceFault`](crate::ServiceFault). In what a case needs,
+/// `suffers Name` is a [`Disturbance`](crate::Disturbance).
 macro_rules! cases {
     (
         $visibility:vis const $table:ident;
         $(
             $(#[doc = $line:literal])+
-            $id:literal [$($need:ident),*] catches [$($kind:ident $($name:ident)?),* $(,)?] => $run:path;
+            $id:literal [$($need:ident $($which:ident)?),*]
+                catches [$($kind:ident $($name:ident)?),* $(,)?] => $run:path;
         )+
     ) => {
         $visibility const $table: &[$crate::Case] = &[
             $($crate::Case {
                 id: $id,
                 summary: concat!($($line),+).trim_ascii(),
-                needs: &[$($crate::Need::$need),*],
+                needs: &[$($crate::table::need!($need $($which)?)),*],
                 catches: &[$($crate::table::fault!($kind $($name)?)),*],
                 run: |env| Box::pin($run(env)),
             }),+
@@ -38,9 +40,22 @@ macro_rules! fault {
     (request $name:ident) => {
         $crate::Fault::Request($crate::RequestFault::$name)
     };
+    (service $name:ident) => {
+        $crate::Fault::Service($crate::ServiceFault::$name)
+    };
     ($name:ident) => {
         $crate::Fault::Store($crate::StoreFault::$name)
     };
 }
 
-pub(crate) use {cases, fault};
+/// What a case needs, as `cases!` spells it.
+macro_rules! need {
+    (suffers $name:ident) => {
+        $crate::Need::Disturbance($crate::Disturbance::$name)
+    };
+    ($name:ident) => {
+        $crate::Need::$name
+    };
+}
+
+pub(crate) use {cases, fault, need};

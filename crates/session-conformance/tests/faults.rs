@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 use session_conformance::{Case, CaseResult, Fault, Harness, Options, ReferenceHarness, cases, run, run_case};
@@ -27,7 +28,8 @@ async fn each_fault_fails_exactly_the_cases_that_name_it() {
     let runs = pairs.map(|(fault, case)| {
         let harness = Arc::clone(&harness);
         async move {
-            let options = Options { fault: Some(fault), ..Options::default() };
+            // Many cases at once: a slow machine is not a fault.
+            let options = Options { fault: Some(fault), timeout: Duration::from_secs(120), ..Options::default() };
             (fault, case, run_case(harness, case, options).await.result)
         }
     });

@@ -30,7 +30,7 @@ impl Harness for Plain {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: false, shared: false }
+        Capabilities { durable: false, shared: false, disturbances: &[] }
     }
 
     fn waivers(&self) -> &'static [Waiver] {

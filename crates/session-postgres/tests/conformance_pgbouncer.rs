@@ -62,7 +62,7 @@ impl Harness for Pooled {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: true, shared: true }
+        Capabilities { durable: true, shared: true, disturbances: &[] }
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {

@@ -41,7 +41,9 @@ impl Engine {
             }
             let answer = self.write(OPERATION, record.id.shard(), &script::CREATE, keys, args).await?;
             match answer.word() {
-                "created" => return Ok(Admitted::Created { evicted: victims }),
+                // There was room by then, whoever was chosen to go.
+                "created" => return Ok(Admitted::Created { evicted: Vec::new() }),
+                "evicted" => return Ok(Admitted::Created { evicted: victims }),
                 "occupied" => return Ok(Admitted::Occupied),
                 "replaced absent" => return Ok(Admitted::ReplacedAbsent),
                 "replaced changed" => return Ok(Admitted::ReplacedChanged),

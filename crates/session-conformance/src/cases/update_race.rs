@@ -46,7 +46,7 @@ async fn increment(env: &Env, store: &dyn SessionStore, id: &SessionId) -> Outco
     Err("no end of conflicts".into())
 }
 
-fn count(record: &Record) -> Result<u32, Failure> {
+pub(super) fn count(record: &Record) -> Result<u32, Failure> {
     let value = record.data.get(b"n").and_then(|value| <[u8; 4]>::try_from(value.as_ref()).ok());
     value.map(u32::from_be_bytes).ok_or_else(|| "the counter is gone".into())
 }

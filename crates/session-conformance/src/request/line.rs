@@ -12,7 +12,7 @@ use session_core::{
 
 /// What is wrong with a line.
 #[derive(Clone, Debug, Default)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// Nothing.
     #[default]
     None,
@@ -24,6 +24,8 @@ pub(super) enum Trouble {
     Hangs,
     /// Every operation is executed, and its answer lost.
     LosesAnswers,
+    /// The next operation is executed, and its answer lost.
+    LosesOneAnswer,
     /// What is stored cannot be decoded.
     Corrupt,
     /// Answers get mixed up: a load gets this record.
@@ -33,7 +35,7 @@ pub(super) enum Trouble {
 /// A store as a node sees it. Gives way before and after each operation, so that requests interleave and can be dropped
 /// there.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(crate) struct Line {
     store: Arc<dyn SessionStore>,
     /// Seeded: loads are answered from memory until this node writes something.
     caches: bool,
@@ -48,22 +50,22 @@ struct State {
 }
 
 impl Line {
-    pub(super) fn new(store: Arc<dyn SessionStore>, caches: bool) -> Self {
+    pub(crate) fn new(store: Arc<dyn SessionStore>, caches: bool) -> Self {
         Self { store, caches, state: Mutex::default() }
     }
 
     /// The store itself: what is seen there is not seen by the line.
-    pub(super) fn store(&self) -> &dyn SessionStore {
+    pub(crate) fn store(&self) -> &dyn SessionStore {
         self.store.as_ref()
     }
 
     /// From now on this is wrong.
-    pub(super) fn suffer(&self, trouble: Trouble) {
+    pub(crate) fn suffer(&self, trouble: Trouble) {
         self.state().trouble = trouble;
     }
 
     /// The names of the operations since this was asked last, in order.
-    pub(super) fn calls(&self) -> Vec<&'static str> {
+    pub(crate) fn calls(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.state().calls)
     }
 
@@ -101,6 +103,11 @@ impl Line {
             Trouble::LosesAnswers => {
                 answer.await?;
                 Err(StoreError::new(StoreErrorKind::Timeout, operation, "the answer got lost"))
+            }
+            Trouble::LosesOneAnswer => {
+                self.suffer(Trouble::None);
+                answer.await?;
+                Err(StoreError::new(StoreErrorKind::Unavailable, operation, "the answer got lost"))
             }
             Trouble::Corrupt => Err(StoreError::new(StoreErrorKind::Corrupt, operation, "the record is damaged")),
             Trouble::None | Trouble::DownAt(_) | Trouble::Crossed(_) => answer.await,

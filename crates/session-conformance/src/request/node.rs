@@ -54,7 +54,7 @@ impl Node {
     pub(super) fn over(env: &Env, store: Arc<dyn SessionStore>, policy: Policy, entropy: impl Entropy) -> Self {
         let fault = match env.fault() {
             Some(Fault::Request(fault)) => Some(fault),
-            Some(Fault::Store(_)) | None => None,
+            Some(Fault::Store(_) | Fault::Service(_)) | None => None,
         };
         let line = Arc::new(Line::new(store, fault == Some(RequestFault::NodeCachesLoads)));
         let recorder = Recorder::new(fault);

@@ -2,7 +2,8 @@
 --      saw in the index. KEYS[1] stands for each of 2 to 4 that does not apply.
 -- ARGV 1 value, 2 now, 3 id, 4 id and 5 version of the replaced session, 6 limit (0: none), 7 number of victims;
 --      8.. id and entry of each session the caller saw, the victims first, in the order of KEYS
--- One of: created, occupied, replaced absent, replaced changed, full followed by id and entry of each live session
+-- One of: created, evicted (created, and the victims are gone), occupied, replaced absent, replaced changed,
+--         full followed by id and entry of each live session
 local now, id, replaced = tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local has_user, replaces, limit = KEYS[2] ~= KEYS[1], KEYS[3] ~= KEYS[1], tonumber(ARGV[6])
 
@@ -14,6 +15,7 @@ if replaces then
   if version_of(stored) ~= ARGV[5] then return { 'replaced changed' } end
 end
 
+local outcome = 'created'
 if has_user then
   -- Only what the caller saw may be judged: somebody may have come, gone, or been active since.
   local seen, gone = {}, 0
@@ -38,6 +40,7 @@ if has_user then
   if limit > 0 and (#full - 1) / 2 >= limit then
     local victims = tonumber(ARGV[7])
     if not same or #full ~= #ARGV - 6 or victims == 0 then return full end
+    outcome = 'evicted'
     for i = 1, victims do
       redis.call('UNLINK', KEYS[4 + i])
       redis.call('HDEL', KEYS[2], ARGV[6 + 2 * i])
@@ -51,4 +54,4 @@ if replaces then
   if KEYS[4] ~= KEYS[1] then redis.call('HDEL', KEYS[4], replaced) end
 end
 settle(KEYS[1], KEYS[2], id, now)
-return { 'created' }
+return { outcome }

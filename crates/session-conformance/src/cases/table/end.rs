@@ -1,6 +1,6 @@
 //! How sessions end, in numbers and in time; calls that are dropped, nodes, tenants.
 
-use crate::cases::{apart, boundary, cancel, nodes, revoke, sweep};
+use crate::cases::{apart, boundary, cancel, history, nodes, revoke, sweep};
 use crate::table::cases;
 
 cases! {
@@ -83,6 +83,32 @@ cases! {
     "cancel/store-works-on" []
         catches [TouchBumpsVersion, DeleteIgnoresOwner, DroppedListLocks, IndexAppends, SweepTakesLive]
         => cancel::store_works_on;
+
+    /// Whatever several tasks ask about one session at once: their answers are those of some order of the calls.
+    "history/of-a-session" []
+        catches [
+            LoadUnknownFails, CreateOverwrites, CreateIgnoresNonce, CreateNotAtomic, UpdateInserts,
+            UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateAbsentIsConflict, UpdateRewindsLastSeen,
+            UpdateKeepsLastSeen, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, TouchThrottled,
+            TouchBackwards, TouchRepeatAbsent, TouchBumpsVersion, TouchDropsValues, TouchUnknownApplied,
+            TouchInserts, TouchNotAtomic, TouchWritesBack, TouchSkipsList, DeleteAlwaysDeleted, DeleteUnknownFails,
+            DeleteKeepsIndex, DeleteNotAtomic, ListUnknownFails, IndexAppends, RevokedStayHidden, RevokeUnknownFails,
+            HandleCaches, HandleIndex, DeleteStaysInHandle, OpenStartsEmpty,
+        ]
+        => history::of_a_session;
+    /// Whatever several tasks ask about the sessions of one user at once: their answers are those of some order.
+    "history/of-a-user" []
+        catches [
+            ReplaceLeavesOwnShard, ReplaceKeepsIndex, ReplaceIgnoresAbsence, LimitCountsReplaced, ReplaceNotAtomic,
+            EvictOldestByUse, EvictLeastRecentByAge, OldestTiesReversed, LeastRecentTiesReversed,
+            LimitIgnoresTouch, EvictsNewest, EvictLeastRecentOffByOne, RejectStores, LimitForgetsLogout,
+            LimitNotAtomic, LimitLockedPerHandle, TouchThrottled, TouchBackwards, TouchRepeatAbsent,
+            TouchBumpsVersion, TouchDropsValues, TouchUnknownApplied, TouchInserts, TouchWritesBack,
+            TouchSkipsList, DeleteAlwaysDeleted, DeleteUnknownFails, DeleteKeepsIndex, DeleteTakesSiblings,
+            DeleteNotAtomic, ListUnknownFails, IndexNotAtomic, RevokedStayHidden, RevokeIgnoresKeep,
+            RevokeReportsOne, RevokeUnknownFails, RevokeOneByOne, HandleIndex, DeleteStaysInHandle, OpenStartsEmpty,
+        ]
+        => history::of_a_user;
 
     /// What one node writes, another reads.
     "nodes/see-each-others-writes" [Shared]

@@ -2,9 +2,10 @@
 
 mod begin;
 mod change;
+mod disturbed;
 mod end;
 
 use crate::case::Case;
 
 /// The tables, one after the other.
-pub(crate) const STORE_CASES: [&[Case]; 3] = [begin::CASES, change::CASES, end::CASES];
+pub(crate) const STORE_CASES: [&[Case]; 4] = [begin::CASES, change::CASES, end::CASES, disturbed::CASES];

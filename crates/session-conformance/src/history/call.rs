@@ -1,0 +1,124 @@
+//! [`Call`] and [`Answer`]: a store operation as a value, so that it can be sent to a store, written down, and asked
+//! of the contract.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use session_core::{
+    Admission, Admitted, Deleted, Record, Replaces, SessionId, SessionLimit, SessionStore, StoreError, Timestamp,
+    Touched, Updated, UserId, Version,
+};
+
+use crate::reference::Sessions;
+
+/// The one value of the sessions in a history.
+pub(crate) const VALUE: &str = "n";
+
+#[derive(Clone, Debug)]
+pub(crate) enum Call {
+    Load(SessionId),
+    /// In exchange for the session with this id and version, if one is named. All sessions belong to one user.
+    Create(Arc<Record>, Option<(SessionId, Version)>, Option<SessionLimit>),
+    /// From this version.
+    Update(Arc<Record>, Version),
+    Touch(SessionId, UserId, Timestamp),
+    Delete(SessionId, UserId),
+    List(UserId),
+    /// All sessions but this one.
+    DeleteByUser(UserId, Option<SessionId>),
+}
+
+/// Lists are sorted: their order is nobody's promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Loaded(Option<Seen>),
+    Created(Admitted),
+    Updated(Updated),
+    Touched(Touched),
+    Deleted(Deleted),
+    Listed(Vec<(SessionId, Timestamp)>),
+    DeletedByUser(Vec<SessionId>),
+}
+
+/// What is looked at in a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) version: Version,
+    pub(crate) last_seen: Timestamp,
+    pub(crate) value: Option<Bytes>,
+}
+
+impl Seen {
+    fn of(record: &Record) -> Self {
+        Self { version: record.version, last_seen: record.last_seen, value: record.data.get(VALUE.as_bytes()).cloned() }
+    }
+}
+
+impl Call {
+    /// Asks a store.
+    pub(crate) async fn ask(&self, store: &dyn SessionStore, now: Timestamp) -> Result<Answer, StoreError> {
+        Ok(match self {
+            Self::Load(id) => Answer::Loaded(store.load(id).await?.as_ref().map(Seen::of)),
+            Self::Create(record, replaces, limit) => {
+                Answer::created(store.create(admission(record, *replaces, *limit), now).await?)
+            }
+            Self::Update(record, expected) => Answer::Updated(store.update(record, *expected, now).await?),
+            Self::Touch(id, user, seen) => Answer::Touched(store.touch(id, Some(user), *seen, now).await?),
+            Self::Delete(id, user) => Answer::Deleted(store.delete(id, Some(user)).await?),
+            Self::List(user) => {
+                let listed = store.list_by_user(user, now).await?;
+                Answer::listed(listed.iter().map(|session| (session.id, session.last_seen)))
+            }
+            Self::DeleteByUser(user, keep) => Answer::deleted_by_user(store.delete_by_user(user, keep.as_ref()).await?),
+        })
+    }
+
+    /// Asks the contract.
+    pub(crate) fn apply(&self, sessions: &mut Sessions, now: Timestamp) -> Answer {
+        match self {
+            Self::Load(id) => Answer::Loaded(sessions.load(id).map(Seen::of)),
+            Self::Create(record, replaces, limit) => {
+                Answer::created(sessions.create(admission(record, *replaces, *limit), now))
+            }
+            Self::Update(record, expected) => Answer::Updated(sessions.update(record, *expected, now)),
+            Self::Touch(id, _, seen) => Answer::Touched(sessions.touch(id, *seen, now)),
+            Self::Delete(id, user) => Answer::Deleted(sessions.delete(id, Some(user))),
+            Self::List(user) => {
+                let listed = sessions.list_by_user(user, now);
+                Answer::listed(listed.iter().map(|session| (session.id, session.last_seen)))
+            }
+            Self::DeleteByUser(user, keep) => Answer::deleted_by_user(sessions.delete_by_user(user, keep.as_ref())),
+        }
+    }
+}
+
+impl Answer {
+    fn created(admitted: Admitted) -> Self {
+        Self::Created(match admitted {
+            Admitted::Created { mut evicted } => {
+                evicted.sort_unstable();
+                Admitted::Created { evicted }
+            }
+            other @ (Admitted::Occupied
+            | Admitted::LimitReached
+            | Admitted::ReplacedChanged
+            | Admitted::ReplacedAbsent) => other,
+        })
+    }
+
+    fn listed(sessions: impl Iterator<Item = (SessionId, Timestamp)>) -> Self {
+        let mut sessions: Vec<_> = sessions.collect();
+        sessions.sort_unstable();
+        Self::Listed(sessions)
+    }
+
+    fn deleted_by_user(mut ids: Vec<SessionId>) -> Self {
+        ids.sort_unstable();
+        Self::DeletedByUser(ids)
+    }
+}
+
+fn admission(record: &Record, replaces: Option<(SessionId, Version)>, limit: Option<SessionLimit>) -> Admission<'_> {
+    let replaces = replaces.map(|(id, version)| Replaces { id, user: record.user(), version });
+    Admission { record, replaces, limit }
+}

@@ -1,0 +1,307 @@
+//! [`FaultyService`]: a service that goes wrong in one way when it is disturbed.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use session_core::{
+    Admission, Admitted, Deleted, Record, SessionId, SessionStore, SessionSummary, StoreError, StoreErrorKind,
+    Timestamp, Touched, Updated, UserId, Version,
+};
+
+use super::ServiceFault as Fault;
+use super::{Disturbance, Service};
+use crate::outcome::Failure;
+
+/// `inner` with one fault.
+#[derive(Debug)]
+pub(crate) struct FaultyService {
+    inner: Box<dyn Service>,
+    /// `None` if the fault concerns another disturbance.
+    fault: Option<Fault>,
+    shared: Arc<Mutex<Memory>>,
+}
+
+/// What the nodes of a faulty service have in common.
+#[derive(Debug, Default)]
+struct Memory {
+    begun: bool,
+    ended: bool,
+    nodes: Vec<Arc<dyn SessionStore>>,
+    created: HashMap<SessionId, Record>,
+    deleted: HashMap<SessionId, Record>,
+    used: Vec<(SessionId, Option<UserId>)>,
+}
+
+impl FaultyService {
+    pub(crate) fn new(inner: Box<dyn Service>, fault: Fault, disturbance: Disturbance) -> Self {
+        let fault = (concerns(fault) == disturbance).then_some(fault);
+        Self { inner, fault, shared: Arc::default() }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn delete_all(&self, store: &dyn SessionStore, sessions: &[Record]) -> Result<(), Failure> {
+        for record in sessions {
+            let _ = store.delete(&record.id, record.user()).await?;
+        }
+        Ok(())
+    }
+
+    async fn create_all(&self, store: &dyn SessionStore, sessions: &[Record]) -> Result<(), Failure> {
+        for record in sessions {
+            let _ = store.create(Admission { record, replaces: None, limit: None }, record.created_at).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The disturbance during which a fault shows.
+fn concerns(fault: Fault) -> Disturbance {
+    match fault {
+        Fault::RestartForgetsSessions | Fault::RestartRevivesLogouts | Fault::RestartForgetsChanges => {
+            Disturbance::Restart
+        }
+        Fault::OutageLooksAbsent
+        | Fault::OutageLooksDone
+        | Fault::OutageHangs
+        | Fault::OutageNeverEnds
+        | Fault::OutageEndsSessions => Disturbance::Outage,
+        Fault::FreezeLooksAbsent | Fault::FreezeNeverEnds => Disturbance::Freeze,
+        Fault::LostReplyLooksAbsent
+        | Fault::LostReplyConflicts
+        | Fault::LostReplyAppliedTwice
+        | Fault::LostReplyUndone
+        | Fault::LostReplyShiftsAnswers => Disturbance::LostReply,
+        Fault::ForgottenScriptsFail => Disturbance::ForgetScripts,
+        Fault::TimeZoneShiftsTimes => Disturbance::ForeignTimeZone,
+        Fault::MovedShardsVanish => Disturbance::MoveShards,
+        Fault::FailoverRevivesLogouts | Fault::FailoverSplitsNodes => Disturbance::Failover,
+    }
+}
+
+#[async_trait]
+impl Service for FaultyService {
+    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+        let inner = self.inner.open(namespace).await?;
+        let turn = {
+            let mut memory = self.memory();
+            memory.nodes.push(Arc::clone(&inner));
+            memory.nodes.len()
+        };
+        let (fault, shared) = (self.fault, Arc::clone(&self.shared));
+        Ok(Arc::new(FaultyNode { inner, fault, turn, shared, last: Mutex::default(), seen: Mutex::default() }))
+    }
+
+    async fn begin(&self) -> Result<(), Failure> {
+        self.inner.begin().await?;
+        let (store, created, deleted) = {
+            let mut memory = self.memory();
+            memory.begun = true;
+            let store = memory.nodes.first().cloned().ok_or("no node was opened")?;
+            let created: Vec<Record> = memory.created.values().cloned().collect();
+            (store, created, memory.deleted.values().cloned().collect::<Vec<_>>())
+        };
+        match self.fault {
+            Some(Fault::RestartForgetsSessions) => self.delete_all(&*store, &created).await,
+            Some(Fault::RestartRevivesLogouts | Fault::FailoverRevivesLogouts) => {
+                self.create_all(&*store, &deleted).await
+            }
+            Some(Fault::RestartForgetsChanges) => {
+                self.delete_all(&*store, &created).await?;
+                self.create_all(&*store, &created).await
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn end(&self) -> Result<(), Failure> {
+        self.inner.end().await?;
+        let used = {
+            let mut memory = self.memory();
+            memory.ended = true;
+            (self.fault == Some(Fault::OutageEndsSessions))
+                .then(|| (memory.nodes.first().cloned(), memory.used.clone()))
+        };
+        if let Some((Some(store), used)) = used {
+            for (id, user) in used {
+                let _ = store.delete(&id, user.as_ref()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A node of a faulty service.
+#[derive(Debug)]
+struct FaultyNode {
+    inner: Arc<dyn SessionStore>,
+    fault: Option<Fault>,
+    /// Which of the nodes this is, from 1.
+    turn: usize,
+    shared: Arc<Mutex<Memory>>,
+    /// The answer to a load that was not given yet.
+    last: Mutex<Option<Option<Record>>>,
+    /// What is loaded from memory.
+    seen: Mutex<HashMap<SessionId, Option<Record>>>,
+}
+
+impl FaultyNode {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, HashMap<SessionId, Option<Record>>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this is the fault, and shows now.
+    fn is(&self, fault: Fault) -> bool {
+        self.fault == Some(fault) && self.memory().begun
+    }
+
+    /// Whether this is the fault, and the servers are disturbed.
+    fn is_during(&self, fault: Fault) -> bool {
+        self.is(fault) && !self.memory().ended
+    }
+
+    async fn pass(&self) -> Result<(), StoreError> {
+        if self.is_during(Fault::OutageHangs) {
+            std::future::pending::<()>().await;
+        }
+        let over = self.memory().ended && (self.is(Fault::OutageNeverEnds) || self.is(Fault::FreezeNeverEnds));
+        if over { Err(StoreError::new(StoreErrorKind::Unavailable, "any", "seeded fault")) } else { Ok(()) }
+    }
+
+    fn is_absent_now(&self) -> bool {
+        self.is_during(Fault::OutageLooksAbsent) || self.is_during(Fault::FreezeLooksAbsent)
+    }
+}
+
+#[async_trait]
+impl SessionStore for FaultyNode {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
+        self.pass().await?;
+        if self.is_absent_now() || self.is(Fault::MovedShardsVanish) && id.shard().is_multiple_of(2) {
+            return Ok(None);
+        }
+        let seen = self.seen().get(id).cloned();
+        if let Some(seen) = seen {
+            return Ok(seen);
+        }
+        let answer = self.inner.load(id).await;
+        if answer.is_err() {
+            let mut memory = self.memory();
+            let user = memory.created.get(id).and_then(|record| record.user().cloned());
+            memory.used.push((*id, user));
+        }
+        let mut answer = match answer {
+            Err(_) if self.is(Fault::LostReplyLooksAbsent) => return Ok(None),
+            other => other?,
+        };
+        if self.is(Fault::FailoverSplitsNodes) && self.turn == 2 {
+            self.seen().insert(*id, answer.clone());
+        }
+        if self.is(Fault::LostReplyShiftsAnswers) {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = last.replace(answer.clone());
+            return Ok(before.unwrap_or(answer));
+        }
+        if let Some(record) = &mut answer
+            && self.is(Fault::TimeZoneShiftsTimes)
+        {
+            record.last_seen = record.last_seen + Duration::from_secs(60 * 60);
+        }
+        Ok(answer)
+    }
+
+    async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
+        self.pass().await?;
+        if self.is_during(Fault::OutageLooksDone) {
+            return Ok(Admitted::Created { evicted: Vec::new() });
+        }
+        let admitted = self.inner.create(admission, now).await?;
+        self.memory().created.insert(admission.record.id, admission.record.clone());
+        Ok(admitted)
+    }
+
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
+        self.pass().await?;
+        if self.is_during(Fault::OutageLooksDone) {
+            return Ok(Updated::Applied);
+        }
+        if self.is(Fault::ForgottenScriptsFail) {
+            return Err(StoreError::new(StoreErrorKind::Other, "update", "seeded fault"));
+        }
+        match self.inner.update(record, expected, now).await {
+            Err(_) if self.is(Fault::LostReplyConflicts) => Ok(Updated::Conflict),
+            Err(_) if self.is(Fault::LostReplyAppliedTwice) => {
+                let nonce = record.version.nonce;
+                let again = Record { version: Version { number: record.version.number + 1, nonce }, ..record.clone() };
+                self.inner.update(&again, record.version, now).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn touch(
+        &self,
+        id: &SessionId,
+        user: Option<&UserId>,
+        seen: Timestamp,
+        now: Timestamp,
+    ) -> Result<Touched, StoreError> {
+        self.pass().await?;
+        if self.is_during(Fault::OutageLooksDone) {
+            return Ok(Touched::Applied);
+        }
+        self.inner.touch(id, user, seen, now).await
+    }
+
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
+        self.pass().await?;
+        if self.is_during(Fault::OutageLooksDone) {
+            return Ok(Deleted::Deleted);
+        }
+        let stored = self.memory().created.get(id).cloned();
+        match (self.inner.delete(id, user).await, stored) {
+            (Err(_), Some(record)) if self.is(Fault::LostReplyUndone) => {
+                let _ = self
+                    .inner
+                    .create(Admission { record: &record, replaces: None, limit: None }, record.created_at)
+                    .await?;
+                Ok(Deleted::Deleted)
+            }
+            (answer, stored) => {
+                self.memory().deleted.extend(stored.map(|record| (*id, record)));
+                answer
+            }
+        }
+    }
+
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+        self.pass().await?;
+        if self.is_absent_now() {
+            return Ok(Vec::new());
+        }
+        self.inner.list_by_user(user, now).await
+    }
+
+    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
+        self.pass().await?;
+        self.inner.delete_by_user(user, keep).await
+    }
+
+    async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
+        self.pass().await?;
+        self.inner.delete_expired(now, limit).await
+    }
+}

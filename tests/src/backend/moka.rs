@@ -1,0 +1,32 @@
+//! [`Moka`].
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use session_conformance::{Capabilities, Failure, Harness};
+use session_core::SessionStore;
+use session_moka::MokaStore;
+
+/// `session-moka`: in this process. The handles on one namespace are clones of one store, as in an application.
+#[derive(Debug, Default)]
+pub struct Moka {
+    stores: Mutex<HashMap<String, MokaStore>>,
+}
+
+#[async_trait]
+impl Harness for Moka {
+    fn backend(&self) -> &'static str {
+        "moka"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        // There is no server that could be disturbed.
+        Capabilities { durable: false, shared: true, disturbances: &[] }
+    }
+
+    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::new(stores.entry(namespace.to_owned()).or_default().clone()))
+    }
+}

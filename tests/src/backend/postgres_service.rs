@@ -1,0 +1,79 @@
+//! A server of `session-postgres` that is disturbed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use session_conformance::{Disturbance, Failure, Service};
+use session_core::SessionStore;
+use sqlx::{Connection as _, PgConnection};
+
+use super::postgres::{open, pool};
+use super::{IMPATIENCE, failure};
+use crate::proxy::{Mode, Proxy};
+use crate::servers::Postgres;
+
+/// One server, behind a proxy.
+#[derive(Debug)]
+pub(super) struct PostgresService {
+    disturbance: Disturbance,
+    postgres: Postgres,
+    proxy: Proxy,
+}
+
+impl PostgresService {
+    pub(super) async fn launch(disturbance: Disturbance) -> Result<Self, Failure> {
+        let postgres = Postgres::launch(&[Postgres::FSYNC_OFF]).await.map_err(failure)?;
+        let proxy = Proxy::start(postgres.address()).await.map_err(failure)?;
+        Ok(Self { disturbance, postgres, proxy })
+    }
+
+    /// What was written in one time zone is read in another: connections get it when they are opened.
+    async fn change_time_zone(&self) -> Result<(), sqlx::Error> {
+        let mut connection = PgConnection::connect(&self.postgres.url()).await?;
+        for statement in [
+            "ALTER DATABASE postgres SET timezone = 'Asia/Kathmandu'",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres' AND pid <> pg_backend_pid()",
+        ] {
+            sqlx::query(statement).execute(&mut connection).await?;
+        }
+        connection.close().await
+    }
+}
+
+#[async_trait]
+impl Service for PostgresService {
+    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+        let url = format!("postgres://postgres@{}/postgres", self.proxy.address());
+        // With one connection, the one that loses a reply is the one that is used next.
+        let connections = if self.disturbance == Disturbance::LostReply { 1 } else { 8 };
+        open(&pool(&url, connections, IMPATIENCE)?, namespace, IMPATIENCE).await
+    }
+
+    async fn begin(&self) -> Result<(), Failure> {
+        match self.disturbance {
+            Disturbance::Restart => {
+                self.postgres.kill9().await.map_err(failure)?;
+                self.postgres.start().await.map_err(failure)
+            }
+            Disturbance::Outage => self.postgres.stop().await.map_err(failure),
+            Disturbance::Freeze => self.postgres.pause().await.map_err(failure),
+            Disturbance::LostReply => {
+                // After each use of a connection, its pool asks for a sign of life. That is not the reply to lose.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                self.proxy.cut_one_reply(0, Mode::Pass);
+                Ok(())
+            }
+            Disturbance::ForeignTimeZone => self.change_time_zone().await.map_err(failure),
+            other @ (Disturbance::ForgetScripts | Disturbance::MoveShards | Disturbance::Failover) => {
+                Err(Failure::new(format!("this server cannot suffer {other:?}")))
+            }
+        }
+    }
+
+    async fn end(&self) -> Result<(), Failure> {
+        self.proxy.set(Mode::Pass);
+        self.postgres.resume().await.map_err(failure)?;
+        self.postgres.start().await.map_err(failure)
+    }
+}
