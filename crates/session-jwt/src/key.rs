@@ -198,7 +198,8 @@ impl P256Key {
         Err(KeyError::Entropy(EntropyError))
     }
 
-    /// Reads PKCS#8 (`BEGIN PRIVATE KEY`). Convert the older `BEGIN EC PRIVATE KEY` with `openssl pkcs8 -topk8 -nocrypt`.
+    /// Reads PKCS#8 (`BEGIN PRIVATE KEY`). Convert the older `BEGIN EC PRIVATE KEY` with `openssl pkcs8 -topk8
+    /// -nocrypt`.
     ///
     /// # Errors
     /// [`KeyError::Pem`] for anything else, also for keys of other algorithms and curves.
