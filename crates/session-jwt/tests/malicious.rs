@@ -7,8 +7,10 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{ALGORITHMS, AUDIENCE, Forge, ISSUER, NOW, Payload, encode, header, hmac, now, policy};
+use curve25519_dalek::Scalar;
 use session_jwt::VerifyError::{self, *};
 use session_jwt::{AccessTokens, Algorithm, Verifier};
+use sha2::{Digest as _, Sha512};
 
 struct Row {
     name: String,
@@ -228,10 +230,12 @@ fn signatures(table: &mut Table) {
         table.both("r is the order", with(&[&order[..], s].concat()), Signature);
         table.both("s is the order", with(&[r, &order[..]].concat()), Signature);
     }
-    if let Forge::EdDsa(_) = &table.forge {
-        // The point and the scalar of a signature that a lenient verifier accepts for a key of small order.
-        let identity = [&[1][..], &[0; 63]].concat();
-        table.both("R is the neutral point", with(&identity), Signature);
+    if let Forge::EdDsa(key) = &table.forge {
+        // The equation of the signature holds, but its point has small order: only strict verification refuses it.
+        let point = [&[1][..], &[0; 31]].concat();
+        let hash = Sha512::digest([&point, key.verifying_key().as_bytes().as_slice(), message.as_bytes()].concat());
+        let scalar = Scalar::from_bytes_mod_order_wide(&hash.into()) * key.to_scalar();
+        table.both("R is the neutral point", with(&[&point[..], scalar.as_bytes()].concat()), Signature);
         let order = common::decode("7dP1XBpjEljWnPei3vneFAAAAAAAAAAAAAAAAAAAABA");
         table.both("S is the order", with(&[&bytes[..32], &order].concat()), Signature);
     }
