@@ -4,11 +4,11 @@ use std::fmt;
 
 use ed25519_dalek::Signer as _;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use session_core::{Entropy, EntropyError};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::algorithm::Algorithm;
 use crate::encoding;
@@ -162,7 +162,11 @@ impl Ed25519Key {
     /// # Errors
     /// [`KeyError::Pem`] if it cannot be encoded, which does not happen.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
-        self.0.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Pem)
+        // Without the public half: OpenSSL does not read version 2 of PKCS#8, which has it.
+        let mut bytes = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
+        let pem = bytes.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Pem);
+        bytes.secret_key.zeroize();
+        pem
     }
 }
 
@@ -194,7 +198,8 @@ impl P256Key {
         Err(KeyError::Entropy(EntropyError))
     }
 
-    /// Reads PKCS#8 (`BEGIN PRIVATE KEY`). Convert the older `BEGIN EC PRIVATE KEY` with `openssl pkcs8 -topk8 -nocrypt`.
+    /// Reads PKCS#8 (`BEGIN PRIVATE KEY`). Convert the older `BEGIN EC PRIVATE KEY` with `openssl pkcs8 -topk8
+    /// -nocrypt`.
     ///
     /// # Errors
     /// [`KeyError::Pem`] for anything else, also for keys of other algorithms and curves.

@@ -1,7 +1,7 @@
 //! Access tokens for sessions: short-lived JWTs (RFC 9068, `typ: at+jwt`) that are checked without a store.
 //!
-//! - [`KeyRing`]: the keys that sign, the ones that will, and the ones whose tokens still live. [`SigningKey`] for HS256,
-//!   EdDSA (Ed25519) or ES256 (P-256).
+//! - [`KeyRing`]: the keys that sign, the ones that will, and the ones whose tokens still live. [`SigningKey`] for
+//!   HS256, EdDSA (Ed25519) or ES256 (P-256).
 //! - [`AccessTokens`]: issues, and verifies its own.
 //! - [`Verifier`]: verifies only, with public keys ([`VerifyingKeys`]) from a [`Jwks`] document.
 //!
@@ -38,13 +38,13 @@
 //! In this order, and nothing is looked at before the step before it has passed:
 //!
 //! 1. The token has at most [`MAX_TOKEN_LEN`] bytes, and exactly three segments.
-//! 2. The header segment is, byte for byte, one that our own keys would have written. Nothing in a header is interpreted,
-//!    so `alg`, `typ`, `kid`, `crit` or `jku` cannot confuse anybody. ([`Verifier::foreign`] has a strict parser
-//!    instead, for issuers that write the same header differently.)
+//! 2. The header segment is, byte for byte, one that our own keys would have written. Nothing in a header is
+//!    interpreted, so `alg`, `typ`, `kid`, `crit` or `jku` cannot confuse anybody. ([`Verifier::foreign`] has a strict
+//!    parser instead, for issuers that write the same header differently.)
 //! 3. The signature is base64url without padding, in its one spelling, and is the key's. HMACs are compared in constant
 //!    time; Ed25519 signatures are verified strictly.
-//! 4. The payload is parsed once, into typed [`Claims`]: a claim that is missing, has another JSON type or occurs twice is
-//!    an error.
+//! 4. The payload is parsed once, into typed [`Claims`]: a claim that is missing, has another JSON type or occurs twice
+//!    is an error.
 //! 5. Issuer, audience, and times. A token is expired when `now >= exp + leeway`.
 //!
 //! There is no I/O in it, and no clock: `now` is an argument.
@@ -52,8 +52,9 @@
 //! # What it does not do
 //!
 //! An access token stays valid until it expires, although its session was ended: that is the price of not asking the
-//! store. Keep the lifetime short (the default is 5 minutes), or compare [`Claims::session`] with a feed of revocations. To
-//! present an access token is no activity of the session. The payload is signed, not encrypted: its holder can read it.
+//! store. Keep the lifetime short (the default is 5 minutes), or compare [`Claims::session`] with a feed of
+//! revocations. To present an access token is no activity of the session. The payload is signed, not encrypted: its
+//! holder can read it.
 //!
 //! Deny lists are keyed by [`Claims::token_id`], never by the token's text: an ECDSA signature has two valid forms.
 

@@ -45,8 +45,8 @@ impl TokenPolicy {
     /// The longest issuer, audience or client, in bytes.
     pub const MAX_NAME_LEN: usize = 512;
 
-    /// Tokens of `issuer` for `audience`, which live for 5 minutes, with 5 seconds of leeway. Both are compared byte for
-    /// byte.
+    /// Tokens of `issuer` for `audience`, which live for 5 minutes, with 5 seconds of leeway. Both are compared byte
+    /// for byte.
     ///
     /// # Errors
     /// [`TokenPolicyError::Name`] if one of them is empty or too long.

@@ -26,13 +26,13 @@ pub(crate) const MAX_KEYS: usize = 100;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// How long a key is published before it signs. At least as long as anybody caches the JWKS document, and as servers
-    /// take to load a stored ring. Default: 1 day.
+    /// How long a key is published before it signs. At least as long as anybody caches the JWKS document, and as
+    /// servers take to load a stored ring. Default: 1 day.
     pub publish_ahead: Duration,
     /// How long a key signs. Default: 30 days.
     pub sign_for: Duration,
-    /// How long a key still verifies after it has ceased to sign: at least the lifetime of a token and the leeway, which
-    /// [`AccessTokens`](crate::AccessTokens) checks. Default: 1 hour.
+    /// How long a key still verifies after it has ceased to sign: at least the lifetime of a token and the leeway,
+    /// which [`AccessTokens`](crate::AccessTokens) checks. Default: 1 hour.
     pub verify_for: Duration,
 }
 
@@ -151,8 +151,8 @@ impl KeyRing {
     }
 
     /// What is due at `now`: a next key is published [`Rotation::publish_ahead`] before it signs, and keys whose tokens
-    /// have all expired are removed. `None` if nothing is due. Nothing else depends on when, or whether, it is called: a
-    /// key without a successor goes on signing, and one that is not removed verifies nothing after its time.
+    /// have all expired are removed. `None` if nothing is due. Nothing else depends on when, or whether, it is called:
+    /// a key without a successor goes on signing, and one that is not removed verifies nothing after its time.
     ///
     /// # Errors
     /// [`KeyError::Entropy`] if the generator failed.
@@ -191,9 +191,23 @@ impl KeyRing {
         Ok(ring)
     }
 
-    /// Removes a key at once: every token it signed is refused from now on. For a key that somebody else may have. If it
-    /// was the one that signs, the next one signs now, or a new one is made; verifiers elsewhere refuse its tokens until
-    /// they read the JWKS document again.
+    /// Removes a key at once: every token it signed is refused from now on. For a key that somebody else may have. If
+    /// it was the one that signs, the next one signs now, or a new one is made; verifiers elsewhere refuse its tokens
+    /// until they read the JWKS document again.
+    ///
+    /// ```
+    /// use session_core::{OsEntropy, Timestamp};
+    /// use session_jwt::{Algorithm, KeyRing, KeyState, Rotation};
+    ///
+    /// let now = Timestamp::from_millis(1_767_225_600_000);
+    /// let ring = KeyRing::generate(Algorithm::EdDsa, Rotation::default(), now, &OsEntropy)?;
+    /// let stolen = ring.keys(now).next().expect("one key");
+    /// let ring = ring.retire(&stolen.kid, now, &OsEntropy)?;
+    /// let key = ring.keys(now).next().expect("another key");
+    /// assert_eq!(key.state, KeyState::Signing);
+    /// assert_ne!(key.kid, stolen.kid);
+    /// # Ok::<_, session_jwt::KeyError>(())
+    /// ```
     ///
     /// # Errors
     /// [`KeyError::Unknown`] if there is no such key; [`KeyError::Entropy`] if a new key is needed and the generator

@@ -51,8 +51,9 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Whether these are the bytes of a key file or a public key: PEM, DER, SSH, JWK, a point of P-256. Everybody knows a public
-/// key, so as an HMAC key it would let everybody sign. (32 bytes of an Ed25519 public key cannot be told from a secret.)
+/// Whether these are the bytes of a key file or a public key: PEM, DER, SSH, JWK, a point of P-256. Everybody knows a
+/// public key, so as an HMAC key it would let everybody sign. (32 bytes of an Ed25519 public key cannot be told from a
+/// secret.)
 fn is_key_file(bytes: &[u8]) -> bool {
     const PREFIXES: [&[u8]; 7] = [
         b"ssh-",

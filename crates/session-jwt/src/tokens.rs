@@ -73,7 +73,24 @@ impl fmt::Debug for AccessToken {
 
 /// Issues access tokens with a [`KeyRing`], and verifies them. Share it behind an [`Arc`]; no call waits for another.
 ///
-/// The crate's documentation has an example.
+/// The crate's documentation shows how a token is issued. From time to time, the keys are rotated:
+///
+/// ```
+/// use session_core::{Clock, OsEntropy, SystemClock};
+/// use session_jwt::{AccessTokens, Algorithm, KeyRing, Rotation, TokenPolicy};
+///
+/// let now = SystemClock.now();
+/// let policy = TokenPolicy::new("https://login.example", "https://api.example")?;
+/// let ring = KeyRing::generate(Algorithm::Hs256, Rotation::default(), now, &OsEntropy)?;
+/// let tokens = AccessTokens::new(policy, ring)?;
+///
+/// // Each hour:
+/// if let Some(ring) = tokens.ring().rotate(SystemClock.now(), &OsEntropy)? {
+///     let _stored = ring.to_json(); // a file with mode 0600, before the ring is used
+///     tokens.set_ring(ring)?;
+/// }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct AccessTokens {
     policy: TokenPolicy,
     keys: ArcSwap<Keys>,

@@ -91,10 +91,10 @@ pub(crate) enum Gate {
 
 /// Verifies the tokens of one issuer. No I/O, and no clock.
 ///
-/// What is accepted: `iss` is the policy's issuer, byte for byte. `aud` is the policy's audience, or an array of strings
-/// with it (RFC 7519, RFC 9068). `exp`, `iat` and `auth_time` are whole, non-negative numbers of seconds, and so is
-/// `nbf` if it is there; `sid` is a [`SessionId`](session_core::SessionId); `jti`, `sub` and `amr` are required. Other
-/// claims are ignored.
+/// What is accepted: `iss` is the policy's issuer, byte for byte. `aud` is the policy's audience, or an array of
+/// strings with it (RFC 7519, RFC 9068). `exp`, `iat` and `auth_time` are whole, non-negative numbers of seconds, and
+/// so is `nbf` if it is there; `sid` is a [`SessionId`](session_core::SessionId); `jti`, `sub` and `amr` are required.
+/// Other claims are ignored.
 ///
 /// ```
 /// use session_core::{OsEntropy, Timestamp};
@@ -114,16 +114,30 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// For tokens of [`AccessTokens`](crate::AccessTokens): the header is compared byte for byte with what such an issuer
-    /// writes for these keys.
+    /// For tokens of [`AccessTokens`](crate::AccessTokens): the header is compared byte for byte with what such an
+    /// issuer writes for these keys.
     #[must_use]
     pub fn new(policy: TokenPolicy, keys: VerifyingKeys) -> Self {
         Self { policy, gate: Gate::Exact, keys: ArcSwap::from_pointee(keys) }
     }
 
     /// For tokens with the same claims from other software, which writes the members of the header in its own way. The
-    /// header must be an object of `alg`, `kid` and `typ` and nothing else; `kid` names a key, `alg` is that key's, `typ` is
-    /// `at+jwt` or `application/at+jwt` in any case. The rest is as for our own tokens.
+    /// header must be an object of `alg`, `kid` and `typ` and nothing else; `kid` names a key, `alg` is that key's,
+    /// `typ` is `at+jwt` or `application/at+jwt` in any case. The rest is as for our own tokens.
+    ///
+    /// ```
+    /// use session_core::Timestamp;
+    /// use session_jwt::{TokenPolicy, Verifier, VerifyError, VerifyingKeys};
+    ///
+    /// let document = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"}]}"#;
+    /// let policy = TokenPolicy::new("https://partner.example", "https://api.example")?;
+    /// let verifier = Verifier::foreign(policy, VerifyingKeys::from_jwks(document)?);
+    /// // {"alg":"none","kid":"a","typ":"at+jwt"}
+    /// let token = "eyJhbGciOiJub25lIiwia2lkIjoiYSIsInR5cCI6ImF0K2p3dCJ9.e30.AAAA";
+    /// let now = Timestamp::from_millis(1_767_225_600_000);
+    /// assert_eq!(verifier.verify(token, now).unwrap_err(), VerifyError::Algorithm);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn foreign(policy: TokenPolicy, keys: VerifyingKeys) -> Self {
         Self { policy, gate: Gate::Parsed, keys: ArcSwap::from_pointee(keys) }

@@ -52,13 +52,13 @@ pub(crate) enum Kind {
 }
 
 impl VerifyingKeys {
-    /// The keys of a JWKS document. Keys of types that are not supported, or for other purposes, are left out (RFC 7517,
-    /// section 5).
+    /// The keys of a JWKS document. Keys of types that are not supported, or for other purposes, are left out (RFC
+    /// 7517, section 5).
     ///
     /// # Errors
-    /// [`KeyError::Jwk`] if it is no such document, [`KeyError::Private`] if there is any secret in it, [`KeyError::Kid`]
-    /// if a key has no name, [`KeyError::DuplicateKid`], [`KeyError::Count`], and [`KeyError::Invalid`] for a point that
-    /// is not on its curve or of small order.
+    /// [`KeyError::Jwk`] if it is no such document, [`KeyError::Private`] if there is any secret in it,
+    /// [`KeyError::Kid`] if a key has no name, [`KeyError::DuplicateKid`], [`KeyError::Count`], and
+    /// [`KeyError::Invalid`] for a point that is not on its curve or of small order.
     pub fn from_jwks(json: &str) -> Result<Self, KeyError> {
         #[derive(serde::Deserialize)]
         struct Document {

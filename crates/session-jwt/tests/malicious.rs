@@ -1,5 +1,5 @@
-//! The table of tokens that must be refused: each under every algorithm, by the verifier of our own tokens and by the one
-//! for other issuers, with the error that is meant and without panic.
+//! The table of tokens that must be refused: each under every algorithm, by the verifier of our own tokens and by the
+//! one for other issuers, with the error that is meant and without panic.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod common;
@@ -7,8 +7,10 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{ALGORITHMS, AUDIENCE, Forge, ISSUER, NOW, Payload, encode, header, hmac, now, policy};
+use curve25519_dalek::Scalar;
 use session_jwt::VerifyError::{self, *};
 use session_jwt::{AccessTokens, Algorithm, Verifier};
+use sha2::{Digest as _, Sha512};
 
 struct Row {
     name: String,
@@ -164,9 +166,10 @@ fn segments(table: &mut Table) {
     table.both("signature in the standard alphabet", format!("{head}.{body}.+/{}", &signature[2..]), Encoding);
     table.both("signature with unused bits set", format!("{head}.{body}.{}", with_unused_bits(signature)), Encoding);
     let padded = table.forge.sign(&format!("{head}.{}", pad(body)));
-    table.both("payload padded and signed so", padded, if body.len() % 4 == 0 { Signature } else { Encoding });
+    table.both("payload padded and signed so", padded, if body.len().is_multiple_of(4) { Signature } else { Encoding });
     let uneven = encode(Payload::good().also("x", "\"1\"").json() + " ".repeat(2).as_str());
-    let uneven = if uneven.len() % 4 == 0 { encode(Payload::good().also("x", "\"1\"").json() + " ") } else { uneven };
+    let uneven =
+        if uneven.len().is_multiple_of(4) { encode(Payload::good().also("x", "\"1\"").json() + " ") } else { uneven };
     let token = table.forge.sign(&format!("{head}.{}", with_unused_bits(&uneven)));
     table.both("payload with unused bits set and signed so", token, Encoding);
     table.both("payload is not base64 but signed", table.forge.sign(&format!("{head}.$$$$")), Encoding);
@@ -227,10 +230,12 @@ fn signatures(table: &mut Table) {
         table.both("r is the order", with(&[&order[..], s].concat()), Signature);
         table.both("s is the order", with(&[r, &order[..]].concat()), Signature);
     }
-    if let Forge::EdDsa(_) = &table.forge {
-        // The point and the scalar of a signature that a lenient verifier accepts for a key of small order.
-        let identity = [&[1][..], &[0; 63]].concat();
-        table.both("R is the neutral point", with(&identity), Signature);
+    if let Forge::EdDsa(key) = &table.forge {
+        // The equation of the signature holds, but its point has small order: only strict verification refuses it.
+        let point = [&[1][..], &[0; 31]].concat();
+        let hash = Sha512::digest([&point, key.verifying_key().as_bytes().as_slice(), message.as_bytes()].concat());
+        let scalar = Scalar::from_bytes_mod_order_wide(&hash.into()) * key.to_scalar();
+        table.both("R is the neutral point", with(&[&point[..], scalar.as_bytes()].concat()), Signature);
         let order = common::decode("7dP1XBpjEljWnPei3vneFAAAAAAAAAAAAAAAAAAAABA");
         table.both("S is the order", with(&[&bytes[..32], &order].concat()), Signature);
     }

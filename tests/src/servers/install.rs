@@ -55,20 +55,62 @@ pub(super) const PGBOUNCER: Program = Program {
     ],
 };
 
+pub(super) const PYTHON: Program = Program {
+    names: &["python3"],
+    debian: "python3-venv",
+    elsewhere: &[
+        ("dnf install", "python3"),
+        ("apk add", "python3"),
+        ("pacman -S", "python"),
+        ("zypper install", "python3"),
+        ("brew install", "python"),
+    ],
+};
+
+pub(super) const NODE: Program = Program {
+    names: &["node", "nodejs"],
+    debian: "nodejs",
+    elsewhere: &[
+        ("dnf install", "nodejs"),
+        ("apk add", "nodejs"),
+        ("pacman -S", "nodejs"),
+        ("zypper install", "nodejs"),
+        ("brew install", "node"),
+    ],
+};
+
+pub(super) const NPM: Program = Program {
+    names: &["npm"],
+    debian: "npm",
+    elsewhere: &[
+        ("dnf install", "nodejs-npm"),
+        ("apk add", "npm"),
+        ("pacman -S", "npm"),
+        ("zypper install", "npm"),
+        ("brew install", "node"),
+    ],
+};
+
 impl Program {
     /// The path of the program, which is installed if it is missing.
     pub(super) fn find(&self) -> Result<PathBuf, ServerError> {
-        if let Some(path) = self.look() {
+        self.find_with(|_| true)
+    }
+
+    /// The path of the program, which is installed if it is missing or `works` says that it does not.
+    pub(super) fn find_with(&self, works: impl Fn(&Path) -> bool) -> Result<PathBuf, ServerError> {
+        let look = || self.look().filter(|path| works(path));
+        if let Some(path) = look() {
             return Ok(path);
         }
         // One at a time: whoever waited may find it installed.
         let lock = install_lock()?;
         lock.lock().map_err(ServerError::of("the lock of installations"))?;
-        if let Some(path) = self.look() {
+        if let Some(path) = look() {
             return Ok(path);
         }
         self.install()?;
-        self.look().ok_or_else(|| ServerError::new(format!("{} is not there after its installation", self.names[0])))
+        look().ok_or_else(|| ServerError::new(format!("{} is not there after its installation", self.names[0])))
     }
 
     fn look(&self) -> Option<PathBuf> {
@@ -130,7 +172,7 @@ fn install_lock() -> Result<File, ServerError> {
     File::open(&path).or_else(|_| File::create(&path)).map_err(ServerError::of(path.display()))
 }
 
-fn succeeds(command: &mut Command) -> bool {
+pub(super) fn succeeds(command: &mut Command) -> bool {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

@@ -29,5 +29,9 @@ done
 apt-get -q install -y --no-install-recommends -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 \
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" || exit 1
 
-# The services have the names of their packages.
-[ ! -d /run/systemd/system ] || systemctl disable --quiet "$@"
+# The services have the names of their packages; some packages have none.
+[ -d /run/systemd/system ] || exit 0
+for package; do
+    systemctl cat "$package.service" >/dev/null 2>&1 || continue
+    systemctl disable --quiet "$package" || exit 1
+done

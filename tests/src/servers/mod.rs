@@ -37,6 +37,7 @@ mod redis;
 mod resp;
 mod sentinel;
 mod shared;
+pub mod tools;
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};

@@ -1,0 +1,77 @@
+//! Access tokens: what signing and verifying cost, beside the signature alone, for each algorithm.
+//!
+//! The bare calls sign and verify the same message with the same libraries. The difference is the rest: the entropy of
+//! `jti`, JSON, base64url, the lookup of the key, and all checks.
+#![allow(clippy::unwrap_used, reason = "a panic is how a benchmark fails")]
+#![allow(missing_docs, reason = "criterion's macros")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use ed25519_dalek::Signer as _;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use p256::ecdsa::signature::Verifier as _;
+use session_core::{Assurance, Authentication, OsEntropy, SessionId, Timestamp, UserId};
+use session_jwt::{AccessTokens, Algorithm, KeyRing, Rotation, Subject, TokenPolicy, Verifier};
+use sha2::Sha256;
+
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+fn access_tokens(criterion: &mut Criterion) {
+    let user = UserId::new("0190b3a2-7c1e-7d2f-9a3b-5c4d6e7f8a9b").unwrap();
+    let session = SessionId::generate(Some(&user), &OsEntropy).unwrap();
+    let authentication = Authentication { user, at: NOW, methods: vec!["pwd".to_owned()], level: Assurance::Aal1 };
+    let grant = Subject { session, authentication: &authentication, deadline: NOW + Duration::from_secs(3600) };
+    let policy = TokenPolicy::new("https://login.example", "https://api.example").unwrap();
+    for algorithm in [Algorithm::Hs256, Algorithm::EdDsa, Algorithm::Es256] {
+        let ring = KeyRing::generate(algorithm, Rotation::default(), NOW, &OsEntropy).unwrap();
+        let foreign = Verifier::foreign(policy.clone(), ring.verifying_keys());
+        let tokens = AccessTokens::new(policy.clone(), ring).unwrap();
+        let token = tokens.issue(&grant, NOW).unwrap();
+        let token = token.expose();
+        let mut group = criterion.benchmark_group(format!("jwt/{}", algorithm.as_str()));
+        group.bench_function("issue", |bencher| bencher.iter(|| tokens.issue(black_box(&grant), NOW).unwrap()));
+        group.bench_function("verify", |bencher| bencher.iter(|| tokens.verify(black_box(token), NOW).unwrap()));
+        group.bench_function("verify-foreign", |bencher| {
+            bencher.iter(|| foreign.verify(black_box(token), NOW).unwrap());
+        });
+
+        let message = black_box(token.rsplit_once('.').unwrap().0.as_bytes());
+        match algorithm {
+            Algorithm::Hs256 => {
+                let mac = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
+                let tag = mac.clone().chain_update(message).finalize().into_bytes();
+                group.bench_function("bare-sign", |bencher| {
+                    bencher.iter(|| mac.clone().chain_update(message).finalize().into_bytes());
+                });
+                group.bench_function("bare-verify", |bencher| {
+                    bencher.iter(|| mac.clone().chain_update(message).verify_slice(&tag).unwrap());
+                });
+            }
+            Algorithm::EdDsa => {
+                let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+                let (public, signed) = (key.verifying_key(), key.sign(message));
+                group.bench_function("bare-sign", |bencher| bencher.iter(|| key.sign(message)));
+                group.bench_function("bare-verify", |bencher| {
+                    bencher.iter(|| public.verify_strict(message, &signed).unwrap());
+                });
+            }
+            Algorithm::Es256 => {
+                let key = p256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap();
+                let signed: p256::ecdsa::Signature = key.sign(message);
+                let public = key.verifying_key();
+                group.bench_function("bare-sign", |bencher| {
+                    bencher.iter(|| -> p256::ecdsa::Signature { key.sign(message) });
+                });
+                group.bench_function("bare-verify", |bencher| {
+                    bencher.iter(|| public.verify(message, &signed).unwrap());
+                });
+            }
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, access_tokens);
+criterion_main!(benches);
