@@ -6,55 +6,59 @@ use std::time::Duration;
 use session_core::{Deleted, Device, Error, Login, OsEntropy, Policy, Session, SessionId};
 
 use super::browser::Browser;
+use super::client::Client;
 use super::ensure_err;
 use super::node::{Method, Node};
 use super::values::{NOTE, Note};
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 
-/// Alice in three browsers, and bob in one.
-struct People {
+/// Alice with three clients, and bob with one.
+struct People<C> {
     node: Node,
-    alice: [Browser; 3],
+    alice: [C; 3],
     ids: [SessionId; 3],
-    bob: Browser,
+    bob: C,
 }
 
-async fn people(env: &Env) -> Result<People, Failure> {
+async fn people<C: Client>(env: &Env) -> Result<People<C>, Failure> {
     let node = Node::start(env, Policy::standard()).await?;
-    let (alice, bob) = ([(); 3].map(|()| Browser::new(env)), Browser::new(env));
+    let (alice, bob) = ([(); 3].map(|()| C::arrive(env)), C::arrive(env));
     let mut ids = Vec::new();
-    for browser in &alice {
-        ids.push(browser.log_in(&node, &env.user("alice")?).await?);
+    for client in &alice {
+        ids.push(client.log_in(&node, &env.user("alice")?).await?);
     }
     bob.log_in(&node, &env.user("bob")?).await?;
     let ids = <[SessionId; 3]>::try_from(ids).map_err(|_| Failure::new("three logins gave another number of ids"))?;
     Ok(People { node, alice, ids, bob })
 }
 
-impl People {
-    /// Which of alice's browsers are logged in.
+impl<C: Client> People<C> {
+    /// Which of alice's clients are logged in.
     async fn alive(&self) -> Result<[bool; 3], Failure> {
         let mut alive = [false; 3];
-        for (alive, browser) in alive.iter_mut().zip(&self.alice) {
-            *alive = browser.has_session(&self.node).await?;
+        for (alive, client) in alive.iter_mut().zip(&self.alice) {
+            *alive = client.is_alive(&self.node).await?;
         }
         Ok(alive)
     }
 }
 
-pub(super) async fn list_shows_own_devices(env: Env) -> Outcome {
+pub(super) async fn list_shows_own_devices<C: Client>(env: Env) -> Outcome {
     let node = Node::start(&env, Policy::standard()).await?;
     let alice = env.user("alice")?;
-    let (laptop, phone, bob) = (Browser::new(&env), Browser::new(&env), Browser::new(&env));
-    let device = Device::new().with_label("laptop").with_user_agent("Firefox").with_ip(Ipv4Addr::LOCALHOST.into());
-    let id = laptop.log_in_with(&node, Login::new(alice.clone()).device(device)).await?;
+    let (laptop, phone, bob) = (C::arrive(&env), C::arrive(&env), C::arrive(&env));
+    let at_home = |login: Login| {
+        let device = Device::new().with_label("laptop").with_user_agent("Firefox");
+        login.device(device.with_ip(Ipv4Addr::LOCALHOST.into()))
+    };
+    let id = laptop.try_log_in(&node, &alice, at_home).await?;
     let begun = env.now();
     env.clock().advance(Duration::from_secs(300));
-    phone.log_in_with(&node, Login::new(alice.clone()).device(Device::new().with_label("phone"))).await?;
+    phone.try_log_in(&node, &alice, |login| login.device(Device::new().with_label("phone"))).await?;
     bob.log_in(&node, &env.user("bob")?).await?;
     env.clock().advance(Duration::from_secs(300));
-    ensure!(laptop.has_session(&node).await?, "the first session ended");
+    ensure!(laptop.is_alive(&node).await?, "the first session ended");
     let list = node.manager().list(&alice).await?;
     let labels: Vec<Option<&str>> = list.iter().map(|session| session.device.label()).collect();
     ensure_eq!(labels, [Some("laptop"), Some("phone")], "the devices, most recently used first");
@@ -66,8 +70,8 @@ pub(super) async fn list_shows_own_devices(env: Env) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn revoked_is_dead_at_the_next_request(env: Env) -> Outcome {
-    let people = people(&env).await?;
+pub(super) async fn revoked_is_dead_at_the_next_request<C: Client>(env: Env) -> Outcome {
+    let people = people::<C>(&env).await?;
     let alice = env.user("alice")?;
     let revoked = people.node.manager().revoke(&alice, &people.ids[1]).await?;
     ensure_eq!(revoked, Deleted::Deleted, "the revocation");
@@ -77,33 +81,32 @@ pub(super) async fn revoked_is_dead_at_the_next_request(env: Env) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn only_the_owner_may_revoke(env: Env) -> Outcome {
-    let people = people(&env).await?;
+pub(super) async fn only_the_owner_may_revoke<C: Client>(env: Env) -> Outcome {
+    let people = people::<C>(&env).await?;
     let revoked = people.node.manager().revoke(&env.user("bob")?, &people.ids[0]).await?;
     ensure_eq!(revoked, Deleted::Absent, "the revocation of somebody else's session");
     ensure_eq!(people.alive().await?, [true, true, true], "which sessions live");
     Ok(())
 }
 
-pub(super) async fn revoking_the_others_keeps_this_one(env: Env) -> Outcome {
-    let people = people(&env).await?;
+pub(super) async fn revoking_the_others_keeps_this_one<C: Client>(env: Env) -> Outcome {
+    let people = people::<C>(&env).await?;
     let ended = people.node.manager().revoke_others(&env.user("alice")?, &people.ids[2]).await?;
     ensure_eq!(ended, 2, "how many sessions ended");
     ensure_eq!(people.alive().await?, [false, false, true], "which sessions live");
-    ensure!(people.bob.has_session(&people.node).await?, "somebody else's session ended");
+    ensure!(people.bob.is_alive(&people.node).await?, "somebody else's session ended");
     Ok(())
 }
 
-pub(super) async fn revoking_all_ends_all(env: Env) -> Outcome {
-    let people = people(&env).await?;
+pub(super) async fn revoking_all_ends_all<C: Client>(env: Env) -> Outcome {
+    let people = people::<C>(&env).await?;
     let (node, alice) = (&people.node, env.user("alice")?);
-    let slow = people.alice[0].begin(node);
-    slow.session().await?;
+    let slow = people.alice[0].begin_change(node).await?;
     ensure_eq!(node.manager().revoke_all(&alice).await?, 3, "how many sessions ended");
-    let late = slow.handle(|session| session.insert(NOTE, &Note::Late)).await;
-    ensure_err!(late.result, Error::Gone, "a write to a session that was revoked");
+    let late = people.alice[0].end_change(slow).await;
+    ensure_err!(late, Error::Gone, "a change of a session that was revoked");
     ensure_eq!(people.alive().await?, [false, false, false], "which sessions live");
-    ensure!(people.bob.has_session(node).await?, "somebody else's session ended");
+    ensure!(people.bob.is_alive(node).await?, "somebody else's session ended");
     // After a revocation of everything, life goes on.
     let id = people.alice[0].log_in(node, &alice).await?;
     ensure_eq!(people.alive().await?, [true, false, false], "which sessions live after a new login");

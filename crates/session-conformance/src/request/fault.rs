@@ -97,6 +97,12 @@ faults! {
         FirstUseForgotten,
         /// The reuse of a token does not end its session.
         ReuseForgiven,
+        /// A refresh token counts as used before its successor is stored.
+        UsedBeforeStored,
+        /// Only the newest refresh token logs out.
+        LogoutNeedsNewest,
+        /// A token of one kind passes for one of the other.
+        KindIgnored,
         /// Events about the end of sessions get lost.
         EventsLost,
         /// Every event is reported twice.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use session_core::{Error, Key, Lifetime, Login, PayloadCap, Policy, Session};
 
 use super::browser::Browser;
+use super::client::{App, Client};
 use super::node::{Exchange, Method, Node};
 use super::values::{CART, COUNT, NOTE, Note};
 use super::{ensure_err, policy};
@@ -16,15 +17,21 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-pub(super) async fn idle_deadline_is_exact(env: Env) -> Outcome {
+pub(super) async fn idle_deadline_is_exact<C: Client>(env: Env) -> Outcome {
+    let node = Node::start(&env, Policy::standard()).await?;
+    for (wait, lives) in [(30 * MINUTE - MILLI, true), (30 * MINUTE, false), (30 * MINUTE + MILLI, false)] {
+        let client = C::arrive(&env);
+        client.log_in(&node, &env.user("alice")?).await?;
+        env.clock().advance(wait);
+        ensure_eq!(client.is_alive(&node).await?, lives, "whether a user's session lives after {wait:?}");
+    }
+    Ok(())
+}
+
+pub(super) async fn idle_deadlines_are_exact(env: Env) -> Outcome {
+    idle_deadline_is_exact::<Browser>(env.clone()).await?;
     let anonymous = Lifetime { idle: 10 * MINUTE, absolute: HOUR };
     let node = Node::start(&env, policy(|it| it.anonymous(anonymous))?).await?;
-    for (wait, lives) in [(30 * MINUTE - MILLI, true), (30 * MINUTE, false), (30 * MINUTE + MILLI, false)] {
-        let browser = Browser::new(&env);
-        browser.log_in(&node, &env.user("alice")?).await?;
-        env.clock().advance(wait);
-        ensure_eq!(browser.has_session(&node).await?, lives, "whether a user's session lives after {wait:?}");
-    }
     for (wait, lives) in [(10 * MINUTE - MILLI, true), (10 * MINUTE, false)] {
         let browser = Browser::new(&env);
         browser.post(&node, |session| session.insert(NOTE, &Note::Visitor)).await?;
@@ -34,37 +41,38 @@ pub(super) async fn idle_deadline_is_exact(env: Env) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn absolute_deadline_stands_still(env: Env) -> Outcome {
+pub(super) async fn absolute_deadline_stands_still<C: Client>(env: Env) -> Outcome {
     let node = Node::start(&env, Policy::standard()).await?;
-    let browser = Browser::new(&env);
+    let client = C::arrive(&env);
     let end = env.now() + 8 * HOUR;
-    browser.log_in(&node, &env.user("alice")?).await?;
+    client.log_in(&node, &env.user("alice")?).await?;
     for minutes in (20..480).step_by(20) {
         env.clock().set(end - 8 * HOUR + minutes * MINUTE);
-        let work = if minutes % 40 == 0 { Session::regenerate } else { |it: &Session| it.insert(NOTE, &Note::Kept) };
-        browser.post(&node, work).await?;
-        ensure!(browser.has_session(&node).await?, "an active session did not live {minutes} minutes");
+        if minutes % 40 == 0 {
+            client.change(&node).await?;
+        }
+        ensure!(client.is_alive(&node).await?, "an active session did not live {minutes} minutes");
     }
     env.clock().set(end - MILLI);
-    ensure!(browser.has_session(&node).await?, "an active session ended before its absolute deadline");
+    ensure!(client.is_alive(&node).await?, "an active session ended before its absolute deadline");
     env.clock().set(end);
-    ensure!(!browser.has_session(&node).await?, "activity moved the absolute deadline");
+    ensure!(!client.is_alive(&node).await?, "activity moved the absolute deadline");
     Ok(())
 }
 
-pub(super) async fn backward_clock_extends_nothing(env: Env) -> Outcome {
+pub(super) async fn backward_clock_extends_nothing<C: Client>(env: Env) -> Outcome {
     let node = Node::start(&env, policy(|it| it.idle_timeout(8 * HOUR).touch_interval(MINUTE))?).await?;
-    let browser = Browser::new(&env);
+    let client = C::arrive(&env);
     let start = env.now();
-    browser.log_in(&node, &env.user("alice")?).await?;
+    client.log_in(&node, &env.user("alice")?).await?;
     env.clock().set(start - HOUR);
-    browser.post(&node, |session| session.insert(NOTE, &Note::Kept)).await?;
+    client.change(&node).await?;
     env.clock().advance(30 * MINUTE);
-    browser.post(&node, Session::regenerate).await?;
+    client.change(&node).await?;
     env.clock().set(start + 8 * HOUR - MILLI);
-    ensure!(browser.has_session(&node).await?, "a clock that jumped back shortened the session");
+    ensure!(client.is_alive(&node).await?, "a clock that jumped back shortened the session");
     env.clock().set(start + 8 * HOUR);
-    ensure!(!browser.has_session(&node).await?, "a clock that jumped back lengthened the session");
+    ensure!(!client.is_alive(&node).await?, "a clock that jumped back lengthened the session");
     Ok(())
 }
 
@@ -119,37 +127,52 @@ async fn max_age(browser: &Browser, exchange: Exchange) -> Result<Option<Duratio
     Ok(seconds.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs))
 }
 
-pub(super) async fn tightened_policy_applies(env: Env) -> Outcome {
+pub(super) async fn remembered_lives_longer(env: Env) -> Outcome {
+    let node = Node::start(&env, Policy::standard()).await?;
+    let (client, alice) = (App::default(), env.user("alice")?);
+    let end = env.now() + 30 * DAY;
+    client.try_log_in(&node, &alice, Login::remember).await?;
+    for days in (6..30).step_by(6) {
+        env.clock().set(end - 30 * DAY + days * DAY);
+        ensure_eq!(client.user(&node).await?.as_ref(), Some(&alice), "who is remembered after {days} days");
+    }
+    env.clock().set(end - MILLI);
+    ensure!(client.is_alive(&node).await?, "a remembered session ended before its absolute deadline");
+    env.clock().set(end);
+    ensure!(!client.is_alive(&node).await?, "a remembered session lives longer than its absolute timeout");
+    Ok(())
+}
+
+pub(super) async fn tightened_policy_applies<C: Client>(env: Env) -> Outcome {
     let loose = Node::start(&env, Policy::standard()).await?;
     let alice = env.user("alice")?;
-    let (idle, absolute, older, newer) =
-        (Browser::new(&env), Browser::new(&env), Browser::new(&env), Browser::new(&env));
-    for browser in [&idle, &absolute, &older] {
-        browser.log_in(&loose, &alice).await?;
+    let [idle, absolute, older, newer] = [(); 4].map(|()| C::arrive(&env));
+    for client in [&idle, &absolute, &older] {
+        client.log_in(&loose, &alice).await?;
     }
     env.clock().advance(20 * MINUTE);
     newer.log_in(&loose, &alice).await?;
     let stricter = loose.redeploy(policy(|it| it.idle_timeout(10 * MINUTE))?).await?;
-    ensure!(!idle.has_session(&stricter).await?, "a shorter idle timeout does not apply to earlier sessions");
+    ensure!(!idle.is_alive(&stricter).await?, "a shorter idle timeout does not apply to earlier sessions");
     let short = policy(|it| it.idle_timeout(10 * MINUTE).absolute_timeout(15 * MINUTE))?;
     let stricter = loose.redeploy(short).await?;
-    ensure!(!absolute.has_session(&stricter).await?, "a shorter absolute timeout does not apply to earlier sessions");
+    ensure!(!absolute.is_alive(&stricter).await?, "a shorter absolute timeout does not apply to earlier sessions");
     let cut = loose.redeploy(policy(|it| it.not_before(env.now() - MINUTE))?).await?;
-    ensure!(!older.has_session(&cut).await?, "a session from before the cut lives on");
-    ensure!(newer.has_session(&cut).await?, "a session from after the cut ended");
+    ensure!(!older.is_alive(&cut).await?, "a session from before the cut lives on");
+    ensure!(newer.is_alive(&cut).await?, "a session from after the cut ended");
     ensure_eq!(cut.sessions(&alice).await?.len(), 1, "sessions listed after the cut");
     Ok(())
 }
 
-pub(super) async fn loosened_policy_is_for_new_sessions(env: Env) -> Outcome {
+pub(super) async fn loosened_policy_is_for_new_sessions<C: Client>(env: Env) -> Outcome {
     let strict = Node::start(&env, policy(|it| it.idle_timeout(10 * MINUTE))?).await?;
-    let browser = Browser::new(&env);
-    browser.log_in(&strict, &env.user("alice")?).await?;
+    let client = C::arrive(&env);
+    client.log_in(&strict, &env.user("alice")?).await?;
     let loose = strict.redeploy(Policy::standard()).await?;
     env.clock().advance(9 * MINUTE);
-    browser.post(&loose, |session| session.insert(NOTE, &Note::Kept)).await?;
+    client.change(&loose).await?;
     env.clock().advance(15 * MINUTE);
-    ensure!(!browser.has_session(&loose).await?, "a longer timeout applies to earlier sessions");
+    ensure!(!client.is_alive(&loose).await?, "a longer timeout applies to earlier sessions");
     Ok(())
 }
 
@@ -168,17 +191,16 @@ pub(super) async fn touched_when_due(env: Env) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn activity_moves_the_idle_deadline(env: Env) -> Outcome {
+pub(super) async fn activity_moves_the_idle_deadline<C: Client>(env: Env) -> Outcome {
     let node = Node::start(&env, Policy::standard()).await?;
-    let browser = Browser::new(&env);
-    browser.log_in(&node, &env.user("alice")?).await?;
+    let client = C::arrive(&env);
+    client.log_in(&node, &env.user("alice")?).await?;
     for _ in 0..4 {
         env.clock().advance(20 * MINUTE);
-        let found = browser.get(&node, |session| Ok(session.id().is_some())).await?;
-        ensure!(found, "a session that is read every 20 minutes ended");
+        ensure!(client.only_reads(&node).await?, "a session that is used every 20 minutes ended");
     }
     env.clock().advance(30 * MINUTE);
-    ensure!(!browser.has_session(&node).await?, "a session lives longer than its idle timeout");
+    ensure!(!client.is_alive(&node).await?, "a session lives longer than its idle timeout");
     Ok(())
 }
 

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use session_core::{AtLimit, Error, Login, Policy, Session, UserId};
+use session_core::{AtLimit, Error, Policy, UserId};
 
-use super::browser::Browser;
+use super::client::Client;
 use super::dice::Dice;
 use super::line::Trouble;
 use super::node::Node;
-use super::values::{NOTE, Note};
 use super::{ensure_err, policy};
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
@@ -18,110 +17,103 @@ fn limit(max: u32, at_limit: AtLimit) -> Result<Policy, Failure> {
     policy(|it| it.session_limit(max, at_limit))
 }
 
-/// Logs `user` in with `number` browsers, two minutes apart.
-async fn logged_in(env: &Env, node: &Node, user: &UserId, number: usize) -> Result<Vec<Browser>, Failure> {
-    let mut browsers = Vec::new();
+/// Logs `user` in with `number` clients, two minutes apart.
+async fn logged_in<C: Client>(env: &Env, node: &Node, user: &UserId, number: usize) -> Result<Vec<C>, Failure> {
+    let mut clients = Vec::new();
     for _ in 0..number {
-        let browser = Browser::new(env);
-        browser.log_in(node, user).await?;
-        browsers.push(browser);
+        let client = C::arrive(env);
+        client.log_in(node, user).await?;
+        clients.push(client);
         env.clock().advance(Duration::from_secs(120));
     }
-    Ok(browsers)
+    Ok(clients)
 }
 
-/// Which of the browsers have a session.
-async fn alive(node: &Node, browsers: &[Browser]) -> Result<Vec<bool>, Failure> {
+/// Which of the clients have a session.
+async fn alive<C: Client>(node: &Node, clients: &[C]) -> Result<Vec<bool>, Failure> {
     let mut alive = Vec::new();
-    for browser in browsers {
-        alive.push(browser.has_session(node).await?);
+    for client in clients {
+        alive.push(client.is_alive(node).await?);
     }
     Ok(alive)
 }
 
-pub(super) async fn evicts_the_oldest(env: Env) -> Outcome {
+pub(super) async fn evicts_the_oldest<C: Client>(env: Env) -> Outcome {
     let node = Node::start(&env, limit(2, AtLimit::EvictOldest)?).await?;
     let alice = env.user("alice")?;
-    let mut browsers = logged_in(&env, &node, &alice, 2).await?;
+    let mut clients: Vec<C> = logged_in(&env, &node, &alice, 2).await?;
     // The oldest one is the one that was used last.
-    ensure!(browsers[0].has_session(&node).await?, "the first session ended within the limit");
-    browsers.extend(logged_in(&env, &node, &alice, 1).await?);
-    ensure_eq!(alive(&node, &browsers).await?, [false, true, true], "which sessions live");
+    ensure!(clients[0].is_alive(&node).await?, "the first session ended within the limit");
+    clients.extend(logged_in(&env, &node, &alice, 1).await?);
+    ensure_eq!(alive(&node, &clients).await?, [false, true, true], "which sessions live");
     Ok(())
 }
 
-pub(super) async fn evicts_the_least_recent(env: Env) -> Outcome {
+pub(super) async fn evicts_the_least_recent<C: Client>(env: Env) -> Outcome {
     let node = Node::start(&env, limit(2, AtLimit::EvictLeastRecent)?).await?;
     let alice = env.user("alice")?;
-    let mut browsers = logged_in(&env, &node, &alice, 2).await?;
-    ensure!(browsers[0].has_session(&node).await?, "the first session ended within the limit");
-    browsers.extend(logged_in(&env, &node, &alice, 1).await?);
-    ensure_eq!(alive(&node, &browsers).await?, [true, false, true], "which sessions live");
+    let mut clients: Vec<C> = logged_in(&env, &node, &alice, 2).await?;
+    ensure!(clients[0].is_alive(&node).await?, "the first session ended within the limit");
+    clients.extend(logged_in(&env, &node, &alice, 1).await?);
+    ensure_eq!(alive(&node, &clients).await?, [true, false, true], "which sessions live");
     Ok(())
 }
 
-pub(super) async fn rejects(env: Env) -> Outcome {
+pub(super) async fn rejects<C: Client>(env: Env) -> Outcome {
     let node = Node::start(&env, limit(2, AtLimit::Reject)?).await?;
     let alice = env.user("alice")?;
-    let browsers = logged_in(&env, &node, &alice, 2).await?;
-    let third = Browser::new(&env);
-    third.post(&node, |session| session.insert(NOTE, &Note::Visitor)).await?;
-    let login = || Login::new(alice.clone());
-    let reply = third.begin(&node).handle(|session| session.login(login())).await;
-    ensure_err!(reply.result, Error::LimitReached, "a login over the limit");
-    ensure!(reply.set_cookie.is_none(), "a login over the limit changed the cookie");
-    ensure_eq!(third.post(&node, |it| it.get(NOTE)).await?, Some(Note::Visitor), "the visitor's session");
-    ensure_eq!(alive(&node, &browsers).await?, [true, true], "which sessions live after a login was rejected");
+    let clients: Vec<C> = logged_in(&env, &node, &alice, 2).await?;
+    let third = C::arrive(&env);
+    third.visit(&node).await?;
+    let login = third.try_log_in(&node, &alice, |login| login).await;
+    ensure_err!(login, Error::LimitReached, "a login over the limit");
+    ensure!(third.still_visits(&node).await?, "a login over the limit changed what the visitor had");
+    ensure_eq!(alive(&node, &clients).await?, [true, true], "which sessions live after a login was rejected");
     // The session that a login replaces does not count, nor does one that ended.
-    browsers[0].log_in(&node, &alice).await?;
-    browsers[1].post(&node, Session::logout).await?;
+    clients[0].log_in(&node, &alice).await?;
+    clients[1].log_out(&node).await?;
     third.log_in(&node, &alice).await?;
     ensure_eq!(node.sessions(&alice).await?.len(), 2, "sessions in the end");
     Ok(())
 }
 
-pub(super) async fn expired_ones_do_not_count(env: Env) -> Outcome {
+pub(super) async fn expired_ones_do_not_count<C: Client>(env: Env) -> Outcome {
     let node = Node::start(&env, limit(2, AtLimit::Reject)?).await?;
     let alice = env.user("alice")?;
-    logged_in(&env, &node, &alice, 2).await?;
+    logged_in::<C>(&env, &node, &alice, 2).await?;
     env.clock().advance(Duration::from_secs(3600));
-    let browsers = logged_in(&env, &node, &alice, 2).await?;
-    ensure_eq!(alive(&node, &browsers).await?, [true, true], "which sessions live");
+    let clients: Vec<C> = logged_in(&env, &node, &alice, 2).await?;
+    ensure_eq!(alive(&node, &clients).await?, [true, true], "which sessions live");
     Ok(())
 }
 
-pub(super) async fn dead_by_policy_does_not_count(env: Env) -> Outcome {
+pub(super) async fn dead_by_policy_does_not_count<C: Client>(env: Env) -> Outcome {
     let node = Node::start(&env, limit(1, AtLimit::Reject)?).await?;
     let alice = env.user("alice")?;
-    logged_in(&env, &node, &alice, 1).await?;
+    logged_in::<C>(&env, &node, &alice, 1).await?;
     let now = env.now();
     let cut = node.redeploy(policy(|it| it.session_limit(1, AtLimit::Reject).not_before(now))?).await?;
     ensure_eq!(cut.sessions(&alice).await?.len(), 0, "sessions after the cut");
-    let browsers = logged_in(&env, &cut, &alice, 1).await?;
-    ensure_eq!(alive(&cut, &browsers).await?, [true], "which sessions live");
+    let clients: Vec<C> = logged_in(&env, &cut, &alice, 1).await?;
+    ensure_eq!(alive(&cut, &clients).await?, [true], "which sessions live");
     Ok(())
 }
 
-pub(super) async fn holds_under_simultaneous_logins(env: Env) -> Outcome {
+pub(super) async fn holds_under_simultaneous_logins<C: Client>(env: Env) -> Outcome {
     const LOGINS: usize = 16;
     for (max, at_limit) in
         [(1, AtLimit::EvictOldest), (2, AtLimit::EvictLeastRecent), (1, AtLimit::Reject), (3, AtLimit::Reject)]
     {
         let node = Node::start(&env, limit(max, at_limit)?).await?;
         let user = env.user(&format!("user-{max}-{at_limit:?}"))?;
-        let (mut browsers, mut logins) = (Vec::new(), Vec::new());
-        for _ in 0..LOGINS {
-            let browser = Browser::new(&env);
-            browser.post(&node, |session| session.insert(NOTE, &Note::Visitor)).await?;
-            let login = browser.begin(&node);
-            login.session().await?.login(Login::new(user.clone()))?;
-            browsers.push(browser);
-            logins.push(login.respond(Ok(())));
+        let clients: Vec<C> = (0..LOGINS).map(|_| C::arrive(&env)).collect();
+        for client in &clients {
+            client.visit(&node).await?;
         }
         let mut worked = 0;
-        for (browser, reply) in browsers.iter().zip(join_all(logins).await) {
-            match browser.take(reply) {
-                Ok(()) => worked += 1,
+        for login in join_all(clients.iter().map(|client| client.try_log_in(&node, &user, |login| login))).await {
+            match login {
+                Ok(_) => worked += 1,
                 Err(Error::LimitReached) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -130,30 +122,27 @@ pub(super) async fn holds_under_simultaneous_logins(env: Env) -> Outcome {
         ensure_eq!(worked, expected, "how many of {LOGINS} logins worked, {at_limit:?} {max}");
         ensure_eq!(node.sessions(&user).await?.len(), max as usize, "how many sessions are listed, {at_limit:?} {max}");
         let mut users = 0;
-        for browser in &browsers {
-            users += usize::from(browser.user(&node).await?.is_some());
+        for client in &clients {
+            users += usize::from(client.is_alive(&node).await?);
         }
-        ensure_eq!(users, max as usize, "how many browsers are logged in, {at_limit:?} {max}");
+        ensure_eq!(users, max as usize, "how many clients are logged in, {at_limit:?} {max}");
     }
     Ok(())
 }
 
-pub(super) async fn failed_login_evicts_nobody(env: Env) -> Outcome {
+pub(super) async fn failed_login_evicts_nobody<C: Client>(env: Env) -> Outcome {
     let dice = Dice::new();
     let node = Node::over(&env, env.store().await?, limit(2, AtLimit::EvictOldest)?, dice.clone());
     let alice = env.user("alice")?;
-    let browsers = logged_in(&env, &node, &alice, 2).await?;
-    let login = || Login::new(alice.clone());
-    let wrong_password = |_: &Session| Err::<(), Error>(Error::NotAuthenticated);
-    ensure_err!(Browser::new(&env).post(&node, wrong_password).await, Error::NotAuthenticated, "a wrong password");
+    let clients: Vec<C> = logged_in(&env, &node, &alice, 2).await?;
     node.line().suffer(Trouble::DownAt("create"));
-    let outage = Browser::new(&env).post(&node, |session| session.login(login())).await;
+    let outage = C::arrive(&env).try_log_in(&node, &alice, |login| login).await;
     node.line().suffer(Trouble::None);
     ensure_err!(outage, Error::Store(_), "a login that could not be stored");
     dice.fail();
-    let unlucky = Browser::new(&env).post(&node, |session| session.login(login())).await;
+    let unlucky = C::arrive(&env).try_log_in(&node, &alice, |login| login).await;
     ensure!(unlucky.is_err(), "a login without random numbers worked");
     let other = Node::start(&env, limit(2, AtLimit::EvictOldest)?).await?;
-    ensure_eq!(alive(&other, &browsers).await?, [true, true], "which sessions live after logins that failed");
+    ensure_eq!(alive(&other, &clients).await?, [true, true], "which sessions live after logins that failed");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Cases of whole requests, through `SessionManager`.
 
 mod browser;
+mod client;
 mod cookies;
 mod devices;
 mod dice;
@@ -14,6 +15,9 @@ mod node;
 mod outage;
 mod races;
 mod recorder;
+mod refresh;
+mod refresh_races;
+mod refresh_reuse;
 mod renewal;
 mod responses;
 mod secrets;
@@ -21,6 +25,7 @@ mod seeded;
 mod steps;
 mod stepup;
 mod table;
+mod tokens;
 mod values;
 
 use session_core::{Policy, PolicyBuilder};

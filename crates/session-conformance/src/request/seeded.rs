@@ -14,6 +14,8 @@ use super::node::Node;
 
 /// The longest timeout that a policy can have.
 const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+/// The longest grace that a policy can have.
+const LONGEST_GRACE: Duration = Duration::from_secs(300);
 
 /// `policy`, as a faulty node understands it.
 pub(super) fn policy(fault: Option<RequestFault>, policy: Policy) -> Policy {
@@ -36,10 +38,10 @@ pub(super) fn policy(fault: Option<RequestFault>, policy: Policy) -> Policy {
         }),
         Some(RequestFault::StoreTimeoutIgnored) => with.store_timeout(Duration::from_secs(60)),
         Some(RequestFault::RenewalForgotten) => with.renewal(None),
-        Some(RequestFault::GraceForgotten) => with.renewal(grace(|_| Duration::ZERO)),
+        Some(RequestFault::GraceForgotten) => with.renewal(grace(|_| Duration::ZERO)).refresh_grace(Duration::ZERO),
         Some(RequestFault::GraceEndless) => {
-            let longest = |renewal: Renewal| renewal.timeout.min(Duration::from_secs(300)) - Duration::from_millis(1);
-            with.renewal(grace(longest))
+            let longest = |renewal: Renewal| renewal.timeout.min(LONGEST_GRACE) - Duration::from_millis(1);
+            with.renewal(grace(longest)).refresh_grace(LONGEST_GRACE)
         }
         Some(_) | None => return policy,
     };
@@ -119,7 +121,7 @@ impl Node {
     }
 
     /// What a faulty node takes `token` for.
-    fn alias(&self, token: &str) -> String {
+    pub(super) fn alias(&self, token: &str) -> String {
         let aliases = self.inner.aliases.lock().unwrap_or_else(PoisonError::into_inner);
         let mut token = token;
         while let Some(next) = aliases.get(token) {
@@ -129,6 +131,13 @@ impl Node {
             token = next;
         }
         token.to_owned()
+    }
+
+    /// Remembers that a token was replaced, if the fault is about that.
+    pub(super) fn add_alias(&self, token: String, successor: String) {
+        if let Some(RequestFault::PredecessorIsSuccessor | RequestFault::GraceCoversTwoGenerations) = self.inner.fault {
+            self.inner.aliases.lock().unwrap_or_else(PoisonError::into_inner).insert(token, successor);
+        }
     }
 
     /// The session object that a faulty node uses for a request.

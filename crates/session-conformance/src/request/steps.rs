@@ -4,12 +4,12 @@ use std::sync::{MutexGuard, PoisonError};
 
 use serde_json::Value;
 use session_core::{
-    Admission, AtLimit, Error, EventKind, Key, OsEntropy, Persistence, Presented, PresentedToken, Record,
+    Admission, AtLimit, Error, EventKind, Key, Kind, Login, OsEntropy, Persistence, Presented, PresentedToken, Record,
     RequestSession, Session, SessionStore, UserId,
 };
 
 use super::fault::RequestFault as Fault;
-use super::node::{Answer, Exchange, Method};
+use super::node::{Answer, Exchange, Method, Node};
 
 /// What a faulty node writes into the session of every visitor, and into one that it creates anew.
 const VISITED: Key<bool> = Key::new("visited");
@@ -37,6 +37,11 @@ impl Exchange {
             Some(token) => self.node.line().store().load(&token.id()).await?,
             None => None,
         };
+        if self.has(Fault::KindIgnored)
+            && let Some(user) = record.as_ref().filter(|record| record.kind == Kind::Refresh).and_then(Record::user)
+        {
+            self.start_afresh().session().await?.login(Login::new(user.clone()))?;
+        }
         let events = self.node.inner.recorder.len();
         *self.opened() = Some(Opened { record, events, ..Opened::default() });
         Ok(())
@@ -62,8 +67,10 @@ impl Exchange {
         {
             let _ = self.node.line().store().delete(&record.id, record.user()).await?;
         }
-        if self.has(Fault::ReuseForgiven) && self.happened(|kind| *kind == EventKind::TokenReuse) {
-            self.revive().await?;
+        if self.has(Fault::ReuseForgiven)
+            && let Some(record) = self.record().filter(|_| self.happened(|kind| *kind == EventKind::TokenReuse))
+        {
+            self.node.revive(&record).await?;
         }
         Ok(())
     }
@@ -87,7 +94,7 @@ impl Exchange {
             }
             Some(Fault::EvictsBeforeLogin) => {
                 if let Some(user) = self.login_of() {
-                    self.make_room(&user).await?;
+                    self.node.make_room(&user).await?;
                 }
             }
             Some(Fault::RefusedStepUpEndsSession) if matches!(error, Some(Error::WrongUser)) => {
@@ -237,34 +244,10 @@ impl Exchange {
         }
     }
 
-    /// Brings the record back that was there when the session was opened.
-    async fn revive(&self) -> Result<(), Error> {
-        if let Some(record) = self.record() {
-            let admission = Admission { record: &record, replaces: None, limit: None };
-            let _ = self.node.line().store().create(admission, self.node.manager().now()).await?;
-        }
-        Ok(())
-    }
-
     /// The user that this request logs in.
     fn login_of(&self) -> Option<UserId> {
         let before = self.record().and_then(|record| record.user().cloned());
         self.session_now()?.user().filter(|user| before.as_ref() != Some(user))
-    }
-
-    /// Ends the oldest session of `user` if there is no room for another one.
-    async fn make_room(&self, user: &UserId) -> Result<(), Error> {
-        let limit = self.node.policy().session_limit();
-        let store = self.node.line().store();
-        let mut sessions = store.list_by_user(user, self.node.manager().now()).await?;
-        sessions.sort_by_key(|session| session.created_at);
-        if limit.at_limit != AtLimit::Reject
-            && sessions.len() >= limit.max.get() as usize
-            && let Some(oldest) = sessions.first()
-        {
-            let _ = store.delete(&oldest.id, Some(user)).await?;
-        }
-        Ok(())
     }
 
     /// Stores a new session and returns its cookie.
@@ -299,6 +282,30 @@ impl Exchange {
 
     fn opened(&self) -> MutexGuard<'_, Option<Opened>> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Node {
+    /// Ends the oldest session of `user` if there is no room for another one.
+    pub(super) async fn make_room(&self, user: &UserId) -> Result<(), Error> {
+        let limit = self.policy().session_limit();
+        let store = self.line().store();
+        let mut sessions = store.list_by_user(user, self.manager().now()).await?;
+        sessions.sort_by_key(|session| session.created_at);
+        if limit.at_limit != AtLimit::Reject
+            && sessions.len() >= limit.max.get() as usize
+            && let Some(oldest) = sessions.first()
+        {
+            let _ = store.delete(&oldest.id, Some(user)).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings a record back that was there before.
+    pub(super) async fn revive(&self, record: &Record) -> Result<(), Error> {
+        let admission = Admission { record, replaces: None, limit: None };
+        let _ = self.line().store().create(admission, self.manager().now()).await?;
+        Ok(())
     }
 }
 

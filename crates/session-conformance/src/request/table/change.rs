@@ -1,5 +1,6 @@
 //! Cases of whole requests: logout and races, deadlines, changes of the token.
 
+use crate::request::browser::Browser;
 use crate::request::{lifetime, races, renewal, stepup};
 use crate::table::cases;
 
@@ -59,15 +60,15 @@ cases! {
     /// A session lives until its idle deadline, and no millisecond longer.
     "request/idle-deadline-is-exact" [] catches [
         request TimeoutsIgnored, request DeadlineInclusive,
-    ] => lifetime::idle_deadline_is_exact;
+    ] => lifetime::idle_deadlines_are_exact;
     /// A session ends at its absolute deadline, whatever its activity.
     "request/absolute-deadline-stands-still" [] catches [
         TouchKeepsDeadline, request TimeoutsIgnored, request DeadlineInclusive, request ActivityRestartsAbsolute,
-    ] => lifetime::absolute_deadline_stands_still;
+    ] => lifetime::absolute_deadline_stands_still::<Browser>;
     /// A clock that jumps back never extends a session past its absolute deadline.
     "request/backward-clock-extends-nothing" [] catches [
         request TimeoutsIgnored, request DeadlineInclusive, request ActivityRestartsAbsolute,
-    ] => lifetime::backward_clock_extends_nothing;
+    ] => lifetime::backward_clock_extends_nothing::<Browser>;
     /// The server ends a session on time, although the browser keeps its cookie.
     "request/kept-cookie-expires-all-the-same" [] catches [
         request TimeoutsIgnored,
@@ -80,11 +81,11 @@ cases! {
     /// A policy that is tightened applies to sessions that exist already.
     "request/tightened-policy-applies" [] catches [
         request TimeoutsIgnored, request PolicyNotTightened,
-    ] => lifetime::tightened_policy_applies;
+    ] => lifetime::tightened_policy_applies::<Browser>;
     /// A policy that is loosened does not lengthen sessions that exist already.
     "request/loosened-policy-is-for-new-sessions" [] catches [
         request TimeoutsIgnored,
-    ] => lifetime::loosened_policy_is_for_new_sessions;
+    ] => lifetime::loosened_policy_is_for_new_sessions::<Browser>;
     /// Activity is recorded when it is due: one store call more, at most once per touch interval.
     "request/touched-when-due" [] catches [
         request SetCookieOnEveryResponse, request GetNotFinished, request TouchOnEveryRequest,
@@ -92,7 +93,7 @@ cases! {
     /// Reading keeps a session alive.
     "request/activity-moves-the-idle-deadline" [] catches [
         TouchKeepsDeadline, request GetNotFinished, request TimeoutsIgnored, request DeadlineInclusive,
-    ] => lifetime::activity_moves_the_idle_deadline;
+    ] => lifetime::activity_moves_the_idle_deadline::<Browser>;
     /// A passive request does not keep a session alive.
     "request/passive-is-no-activity" [] catches [
         request TimeoutsIgnored, request DeadlineInclusive, request TouchOnEveryRequest,

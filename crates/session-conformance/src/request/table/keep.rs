@@ -1,5 +1,6 @@
 //! Cases of whole requests: limits, failures, devices, events and secrets.
 
+use crate::request::browser::Browser;
 use crate::request::{devices, events, limits, outage, secrets};
 use crate::table::cases;
 
@@ -9,34 +10,34 @@ cases! {
     /// At the limit, a login ends the session that began first.
     "request/login-evicts-the-oldest" [] catches [
         EvictOldestByUse, request ActivityRestartsAbsolute,
-    ] => limits::evicts_the_oldest;
+    ] => limits::evicts_the_oldest::<Browser>;
     /// At the limit, a login ends the session that was used least recently, if the policy says so.
     "request/login-evicts-the-least-recent" [] catches [
         EvictLeastRecentByAge, LimitIgnoresTouch, EvictLeastRecentOffByOne, request EvictsBeforeLogin,
-    ] => limits::evicts_the_least_recent;
+    ] => limits::evicts_the_least_recent::<Browser>;
     /// At the limit, a login is rejected and changes nothing, if the policy says so; what it replaces does not count.
     "request/login-over-the-limit-is-rejected" [] catches [
         ReplaceLeavesOwnShard, ReplaceKeepsIndex, ReplaceBeforeLimit, LimitCountsReplaced, RejectStores,
         LimitCountsVisitors, LimitForgetsLogout, DeleteKeepsIndex, DeleteTakesSiblings, request CommitErrorIgnored,
         request LoginDeletesFirst,
-    ] => limits::rejects;
+    ] => limits::rejects::<Browser>;
     /// Expired sessions do not count towards the limit.
     "request/expired-do-not-count" [] catches [
         LimitCountsExpired, request TimeoutsIgnored,
-    ] => limits::expired_ones_do_not_count;
+    ] => limits::expired_ones_do_not_count::<Browser>;
     /// Sessions that a tightened policy ended do not count towards the limit.
     "request/dead-by-policy-do-not-count" [] catches [
         RejectStores, LimitForgetsLogout, request PolicyNotTightened,
-    ] => limits::dead_by_policy_does_not_count;
+    ] => limits::dead_by_policy_does_not_count::<Browser>;
     /// After 16 simultaneous logins, as many sessions live as the limit allows.
     "request/limit-holds-under-simultaneous-logins" [] catches [
         EvictLeastRecentOffByOne, RejectStores, LimitCountsVisitors, LimitNotAtomic, ListShowsVisitors,
         IndexNotAtomic, request CommitErrorIgnored,
-    ] => limits::holds_under_simultaneous_logins;
+    ] => limits::holds_under_simultaneous_logins::<Browser>;
     /// Only a login that succeeds ends other sessions.
     "request/failed-login-evicts-nobody" [] catches [
         request CommitErrorIgnored, request EvictsBeforeLogin, request EntropyFailureIgnored,
-    ] => limits::failed_login_evicts_nobody;
+    ] => limits::failed_login_evicts_nobody::<Browser>;
 
     /// A session that cannot be read is an error: not "logged out", no new session, no change of the cookie.
     "request/unreadable-is-not-logged-out" [] catches [
@@ -70,23 +71,23 @@ cases! {
     /// The list of sessions shows the user's own, with their devices, most recently used first.
     "request/list-shows-own-devices" [] catches [
         TouchSkipsList, ListDropsDevice, request ActivityRestartsAbsolute,
-    ] => devices::list_shows_own_devices;
+    ] => devices::list_shows_own_devices::<Browser>;
     /// A session that was revoked is dead at its next request.
     "request/revoked-is-dead-at-the-next-request" [] catches [
         DeleteAlwaysDeleted, DeleteUnknownFails, DeleteTakesSiblings,
-    ] => devices::revoked_is_dead_at_the_next_request;
+    ] => devices::revoked_is_dead_at_the_next_request::<Browser>;
     /// Nobody can revoke somebody else's session.
     "request/only-the-owner-may-revoke" [] catches [
         DeleteIgnoresOwner, DeleteAlwaysDeleted,
-    ] => devices::only_the_owner_may_revoke;
+    ] => devices::only_the_owner_may_revoke::<Browser>;
     /// Revoking all others keeps the current session.
     "request/revoking-the-others-keeps-this-one" [] catches [
         RevokeIgnoresKeep, RevokeReportsOne,
-    ] => devices::revoking_the_others_keeps_this_one;
+    ] => devices::revoking_the_others_keeps_this_one::<Browser>;
     /// Revoking all sessions ends all of the user and nobody else's; the user can log in again.
     "request/revoking-all-ends-all" [] catches [
         UpdateInserts, RevokedStayHidden, RevokeReportsOne, request CommitErrorIgnored, request GoneIsRecreated,
-    ] => devices::revoking_all_ends_all;
+    ] => devices::revoking_all_ends_all::<Browser>;
     /// What one node revokes, regenerates or writes, another node sees at the next request.
     "request/revoked-on-one-node-is-dead-on-another" [] catches [
         request ForgedTokenEndsSession, request NodeCachesLoads,

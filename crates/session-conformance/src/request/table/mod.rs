@@ -3,8 +3,9 @@
 mod begin;
 mod change;
 mod keep;
+mod refresh;
 
 use crate::case::Case;
 
 /// The tables, one after the other.
-pub(crate) const REQUEST_CASES: [&[Case]; 3] = [begin::CASES, change::CASES, keep::CASES];
+pub(crate) const REQUEST_CASES: [&[Case]; 4] = [begin::CASES, change::CASES, keep::CASES, refresh::CASES];
