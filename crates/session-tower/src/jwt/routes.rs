@@ -295,7 +295,7 @@ impl From<HybridError> for Refused {
             | HybridError::Issue(IssueError::Entropy(_))
             | HybridError::Accounts(_) => Self::LATER,
             // What remains is a mistake of the application too, or comes with a later version.
-            _ => Self::SERVER,
+            HybridError::Session(_) | HybridError::Issue(_) | _ => Self::SERVER,
         }
     }
 }

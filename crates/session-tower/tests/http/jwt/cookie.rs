@@ -27,8 +27,8 @@ fn with(cookie: &str) -> Vec<(&str, &str)> {
     if cookie.is_empty() { vec![] } else { vec![("cookie", cookie)] }
 }
 
-fn devices(service: &Service) -> impl Future<Output = usize> {
-    async { service.site.manager.list(&UserId::new("alice").unwrap()).await.unwrap().len() }
+async fn devices(service: &Service) -> usize {
+    service.site.manager.list(&UserId::new("alice").unwrap()).await.unwrap().len()
 }
 
 #[tokio::test]
