@@ -166,7 +166,8 @@ fn segments(table: &mut Table) {
     let padded = table.forge.sign(&format!("{head}.{}", pad(body)));
     table.both("payload padded and signed so", padded, if body.len() % 4 == 0 { Signature } else { Encoding });
     let uneven = encode(Payload::good().also("x", "\"1\"").json() + " ".repeat(2).as_str());
-    let uneven = if uneven.len() % 4 == 0 { encode(Payload::good().also("x", "\"1\"").json() + " ") } else { uneven };
+    let uneven =
+        if uneven.len().is_multiple_of(4) { encode(Payload::good().also("x", "\"1\"").json() + " ") } else { uneven };
     let token = table.forge.sign(&format!("{head}.{}", with_unused_bits(&uneven)));
     table.both("payload with unused bits set and signed so", token, Encoding);
     table.both("payload is not base64 but signed", table.forge.sign(&format!("{head}.$$$$")), Encoding);

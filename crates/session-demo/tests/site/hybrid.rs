@@ -97,6 +97,7 @@ async fn a_login_on_one_node_is_good_on_the_other(backend: Backend) {
             let devices = call(node, "GET", "/api/devices", &pair.access).await.assert(200).json();
             assert_eq!(devices.as_array().unwrap().len(), 1);
             assert_eq!((&devices[0]["kind"], &devices[0]["current"]), (&json!("refresh_token"), &json!(true)));
+            assert_eq!(devices[0]["ip"], "127.0.0.1", "where the login came from");
         }
     }
     let wrong = json!({ "username": "alice", "password": "wrong" });

@@ -1,6 +1,7 @@
 //! The file with the keys.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -65,13 +66,23 @@ async fn two_demos_that_start_at_once_share_one_ring_that_nobody_else_reads() {
     assert_eq!(fs::read_to_string(folder.file()).unwrap(), ring, "nobody wrote it again");
 }
 
+/// Runs a demo that is not to start.
 fn run(options: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_session-demo"))
+    let mut child = Command::new(env!("CARGO_BIN_EXE_session-demo"))
         .args(["--listen", "127.0.0.1:0"])
         .args(options)
         .stdout(Stdio::piped())
-        .output()
-        .unwrap()
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    if !line.is_empty() {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        panic!("it started with {options:?}");
+    }
+    child.wait_with_output().unwrap()
 }
 
 #[track_caller]
@@ -79,7 +90,6 @@ fn assert_refused(output: &Output, said: &str) {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.starts_with("session-demo: ") && error.contains(said), "{error}");
-    assert!(output.stdout.is_empty());
 }
 
 #[tokio::test]
