@@ -5,7 +5,12 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use clap::Parser as _;
+use session_demo::args::Args;
+use session_demo::keys::KeyFile;
+use session_demo::sessions::Sessions;
 use session_testbed::servers::namespace;
 
 use crate::support::Demo;
@@ -136,6 +141,36 @@ async fn options_that_do_not_fit_are_refused() {
     assert_refused(&run(&["--mode", "hybrid", "--idle", "5s"]), "shorter than the idle timeout");
     let long = ["--mode", "client", "--idle", "60d", "--absolute", "60d"];
     assert_refused(&run(&long), "verify_for is shorter than the longest idle timeout");
+}
+
+/// The time of the test's runtime is virtual.
+#[tokio::test(start_paused = true)]
+async fn what_another_demo_wrote_is_taken_over_and_what_is_no_ring_is_not() {
+    let folder = Folder::new();
+    let keys = folder.keys();
+    let args = Args::parse_from(["session-demo", "--mode", "hybrid", "--keys", &keys]);
+    let sessions = Sessions::open(&args, args.policy().unwrap()).await.unwrap();
+    let Sessions::Hybrid(hybrid) = &sessions else { panic!("{sessions:?}") };
+    let now = sessions.manager().now();
+    let published = || hybrid.tokens().jwks(now).to_json();
+    let first = published();
+    let follow = tokio::spawn(sessions.clone().follow(KeyFile::new(&keys)));
+    let two_minutes = Duration::from_secs(120);
+
+    for broken in ["", "garbage"] {
+        fs::write(folder.file(), broken).unwrap();
+        tokio::time::sleep(two_minutes).await;
+        assert_eq!(published(), first);
+    }
+    fs::remove_file(folder.file()).unwrap();
+    tokio::time::sleep(two_minutes).await;
+    assert_eq!((published(), folder.file().exists()), (first.clone(), false));
+
+    let ring = KeyFile::new(&keys).open(now).unwrap();
+    tokio::time::sleep(two_minutes).await;
+    assert_eq!(published(), ring.jwks(now).to_json());
+    assert_ne!(published(), first);
+    follow.abort();
 }
 
 /// A newcomer would wonder why everybody is signed out after a restart.
