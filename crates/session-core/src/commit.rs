@@ -16,12 +16,12 @@ use crate::session::{Activity, Base, Session, Standing};
 use crate::store::{Admission, Admitted, Deleted, Replaces, Touched, Updated};
 
 /// How often a commit is tried. Inside a process commits of one session queue, so only other nodes cause conflicts.
-const MAX_ATTEMPTS: u32 = 32;
+pub(crate) const MAX_ATTEMPTS: u32 = 32;
 /// The longest pause between two tries.
 const MAX_PAUSE: Duration = Duration::from_millis(32);
 
 /// How a try ended.
-enum Outcome {
+pub(crate) enum Outcome {
     /// The store is as planned; the session now stands on this.
     Done(Option<Arc<Base>>),
     /// Somebody was faster. Read again, try again.
@@ -81,6 +81,7 @@ impl SessionManager {
             let working = Working::replay(record, intents, self.policy())?;
             let plan =
                 plan(base.as_deref(), &working, activity, self.policy(), self.now(), self.inner.entropy.as_ref())?;
+            let sealed = self.seal(&plan.store, base.as_deref())?;
             let writes = matches!(plan.store, StoreOp::Update { .. } | StoreOp::Create { .. });
             let outcome = match &base {
                 // Others are repeating their commit of this session: a try now would only disturb them.
@@ -95,7 +96,7 @@ impl SessionManager {
                         let record = next.as_deref().map(|next| &next.record);
                         self.report(event, record.map(|record| record.id), record.and_then(Record::user).cloned());
                     }
-                    let cookie = self.render(plan.cookie);
+                    let cookie = sealed.or_else(|| self.render(plan.cookie));
                     return session.rebase(next, intents.len(), cookie);
                 }
                 // Only the request that ended a session removes its cookie: by now the client may have that of a login.
@@ -131,8 +132,8 @@ impl SessionManager {
             // What begins anew does not depend on the session before; everything else ends with it.
             return if matches!(change, Change::Login | Change::Ended) { Ok(None) } else { Err(Error::Gone) };
         };
-        if fresh.standing == Standing::Superseded {
-            let cookie = self.successor_cookie(&fresh.record, &fresh.token, self.now());
+        if let (Standing::Superseded, Some(token)) = (fresh.standing, &fresh.token) {
+            let cookie = self.successor_cookie(&fresh.record, token, self.now());
             session.state().cookie = cookie;
         }
         if self.policy().same_key() == SameKey::Fail
@@ -147,7 +148,7 @@ impl SessionManager {
     }
 
     /// Does what was planned.
-    async fn execute(
+    pub(crate) async fn execute(
         &self,
         op: StoreOp,
         base: Option<&Arc<Base>>,
@@ -162,7 +163,7 @@ impl SessionManager {
                 Ok(Outcome::Done(match self.call("touch", touch).await? {
                     Touched::Applied => base.map(|base| {
                         let record = Record { last_seen: base.record.last_seen.max(seen), ..base.record.clone() };
-                        Arc::new(Base { record, token: base.token.again(), standing: base.standing })
+                        Arc::new(Base { record, token: base.token_again(), standing: base.standing })
                     }),
                     // The session ended during a request that only read it: what it read was true then.
                     Touched::Absent => None,
@@ -240,6 +241,24 @@ impl SessionManager {
         }
     }
 
+    /// The cookie that carries a client-side session after this.
+    fn seal(&self, op: &StoreOp, base: Option<&Base>) -> Result<Option<SetCookie>, Error> {
+        let Some(client_side) = &self.inner.client_side else { return Ok(None) };
+        let touched;
+        let record = match (op, base) {
+            (StoreOp::Create { record, .. } | StoreOp::Update { record, .. }, _) => &**record,
+            (StoreOp::Touch { seen, .. }, Some(base)) => {
+                touched = Record { last_seen: base.record.last_seen.max(*seen), ..base.record.clone() };
+                &touched
+            }
+            (StoreOp::Touch { .. } | StoreOp::Nothing | StoreOp::Delete { .. }, _) => return Ok(None),
+        };
+        let sealed = client_side.seal.seal(record, self.now()).map_err(|error| self.failed("seal", error))?;
+        self.policy().cookie().fits(sealed.len())?;
+        let max_age = crate::plan::max_age(record, self.policy(), self.now());
+        Ok(Some(self.policy().cookie().set_text(&sealed, max_age)))
+    }
+
     fn render(&self, cookie: CookieOp) -> Option<SetCookie> {
         match cookie {
             CookieOp::Keep => None,
@@ -249,7 +268,7 @@ impl SessionManager {
     }
 
     /// Waits a random while, longer with each attempt, so that nodes do not collide in step.
-    async fn pause(&self, attempt: u32) -> Result<(), Error> {
+    pub(crate) async fn pause(&self, attempt: u32) -> Result<(), Error> {
         let [random] = crate::entropy::random::<1>(self.inner.entropy.as_ref())?;
         let ceiling = Duration::from_millis(1 << attempt.min(5)).min(MAX_PAUSE);
         tokio::time::sleep(ceiling * u32::from(random) / 255).await;
@@ -260,8 +279,8 @@ impl SessionManager {
 /// What the session stands on after `record` was stored.
 fn next(record: Record, cookie: &CookieOp, base: Option<&Arc<Base>>) -> Option<Arc<Base>> {
     let token = match (cookie, base) {
-        (CookieOp::Set { token, .. }, _) => token.presented(),
-        (CookieOp::Keep | CookieOp::Remove, Some(base)) => base.token.again(),
+        (CookieOp::Set { token, .. }, _) => Some(token.presented()),
+        (CookieOp::Keep | CookieOp::Remove, Some(base)) => base.token_again(),
         (CookieOp::Keep | CookieOp::Remove, None) => return None,
     };
     let standing = match (cookie, base) {

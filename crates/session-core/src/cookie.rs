@@ -6,6 +6,7 @@ use std::time::Duration;
 use cookie::time::Duration as CookieDuration;
 use cookie::{Cookie, CookieBuilder, Expiration, time::OffsetDateTime};
 
+use crate::error::Error;
 use crate::token::{EncodedToken, PresentedToken};
 
 /// `SameSite` of a cookie. `None` is not offered for sessions: it would leave the cookie to every site.
@@ -89,11 +90,21 @@ impl CookiePolicy {
         self.secure
     }
 
-    /// Finds the session cookie in the `Cookie` headers of a request, without allocating.
+    /// Finds the session cookie in the `Cookie` headers of a request, without allocating. Adapters call
+    /// [`SessionManager::presented`](crate::SessionManager::presented), which knows client-side sessions too.
     ///
     /// Names are matched case-sensitively. Two cookies of the name with different values are nobody's session: one of
     /// them was planted.
     pub fn read<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Presented {
+        match self.find(headers) {
+            Err(Ambiguous) => Presented::Ambiguous,
+            Ok(None) => Presented::Nothing,
+            Ok(Some(value)) => PresentedToken::parse(value).map_or(Presented::Malformed, Presented::Token),
+        }
+    }
+
+    /// The value of the cookie, if there is one.
+    pub(crate) fn find<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Result<Option<&'h [u8]>, Ambiguous> {
         let mut found: Option<&[u8]> = None;
         for pair in headers.into_iter().flat_map(|header| header.split(|byte| *byte == b';')) {
             let pair = pair.trim_ascii();
@@ -101,20 +112,26 @@ impl CookiePolicy {
                 continue;
             };
             match found {
-                Some(other) if other != value => return Presented::Ambiguous,
+                Some(other) if other != value => return Err(Ambiguous),
                 Some(_) | None => found = Some(value),
             }
         }
-        match found.map(PresentedToken::parse) {
-            None => Presented::Nothing,
-            Some(Err(_)) => Presented::Malformed,
-            Some(Ok(token)) => Presented::Token(token),
-        }
+        Ok(found)
     }
 
     /// The value of a `Set-Cookie` header that hands out `token`. `max_age` makes it persistent; whole seconds count.
     pub fn set(&self, token: &EncodedToken, max_age: Option<Duration>) -> SetCookie {
-        let mut cookie = self.template(token.expose());
+        self.set_text(token.expose(), max_age)
+    }
+
+    /// Whether browsers keep a cookie whose value has `len` bytes.
+    pub(crate) fn fits(&self, len: usize) -> Result<(), Error> {
+        let size = self.name.len() + len;
+        if size > MAX_PAIR { Err(Error::CookieTooLarge { size, max: MAX_PAIR }) } else { Ok(()) }
+    }
+
+    pub(crate) fn set_text(&self, value: &str, max_age: Option<Duration>) -> SetCookie {
+        let mut cookie = self.template(value);
         if let Some(max_age) = max_age {
             let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
             cookie = cookie.max_age(CookieDuration::seconds(seconds));
@@ -159,7 +176,12 @@ pub enum Presented {
     Ambiguous,
     /// A token.
     Token(PresentedToken),
+    /// What may be a [client-side session](crate::Seal), not looked at yet.
+    Sealed(Vec<u8>),
 }
+
+/// Several cookies of the name, with different values.
+pub(crate) struct Ambiguous;
 
 impl fmt::Debug for Presented {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -168,6 +190,7 @@ impl fmt::Debug for Presented {
             Self::Malformed => "Malformed",
             Self::Ambiguous => "Ambiguous",
             Self::Token(_) => "Token(..)",
+            Self::Sealed(_) => "Sealed(..)",
         })
     }
 }

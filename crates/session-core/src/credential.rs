@@ -216,6 +216,14 @@ impl Credential {
         }
     }
 
+    /// The same, as if the last renewal had been at `moment`; for a test of what must not happen.
+    #[cfg(test)]
+    pub(crate) fn anchored_at(&self, moment: Timestamp) -> Self {
+        let predecessor =
+            self.predecessor.clone().map(|predecessor| Predecessor { at: moment.as_millis(), ..predecessor });
+        Self { predecessor, ..self.clone() }
+    }
+
     /// How many times the family was renewed.
     #[must_use]
     pub fn generation(&self) -> u64 {

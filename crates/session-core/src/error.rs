@@ -30,6 +30,8 @@ pub enum StoreErrorKind {
     Corrupt,
     /// The store's quota is used up. Nothing live was dropped to make room.
     Full,
+    /// The operation is not possible with sessions that only their clients know.
+    Unsupported,
     /// Anything else.
     Other,
 }
@@ -72,7 +74,9 @@ impl StoreError {
     pub fn is_retryable(&self) -> bool {
         match self.kind {
             StoreErrorKind::Unavailable | StoreErrorKind::Timeout => true,
-            StoreErrorKind::Corrupt | StoreErrorKind::Full | StoreErrorKind::Other => false,
+            StoreErrorKind::Corrupt | StoreErrorKind::Full | StoreErrorKind::Unsupported | StoreErrorKind::Other => {
+                false
+            }
         }
     }
 }
@@ -84,6 +88,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Timeout => "timed out",
             StoreErrorKind::Corrupt => "corrupt data",
             StoreErrorKind::Full => "full",
+            StoreErrorKind::Unsupported => "not supported",
             StoreErrorKind::Other => "failed",
         };
         let backend = if self.backend.is_empty() { "session store" } else { self.backend };
@@ -142,6 +147,14 @@ pub enum Error {
         /// Size with the new value, in bytes.
         size: usize,
         /// The cap of the policy, in bytes.
+        max: usize,
+    },
+    /// A client-side session would not fit into a cookie. Answer 413.
+    #[error("the session cookie would have {size} bytes; browsers keep {max}. Store less, or keep sessions in a store")]
+    CookieTooLarge {
+        /// Size of name and value, in bytes.
+        size: usize,
+        /// What browsers keep, in bytes.
         max: usize,
     },
     /// The session would hold more values than the policy allows. Answer 413.

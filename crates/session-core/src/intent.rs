@@ -190,6 +190,13 @@ impl Working {
         }
     }
 
+    /// What a login alone makes.
+    pub(crate) fn logged_in(login: &Login, at: Timestamp, policy: &Policy) -> Self {
+        let mut working = Self::of(None);
+        working.log_in(login, at, policy);
+        working
+    }
+
     /// `base` with all `intents`. An error leaves nothing to commit.
     pub(crate) fn replay(base: Option<&Record>, intents: &[Intent], policy: &Policy) -> Result<Self, Error> {
         let mut working = Self::of(base);

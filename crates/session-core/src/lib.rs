@@ -1,5 +1,6 @@
 #![doc = include_str!("manual/index.md")]
 
+mod client_side;
 mod clock;
 mod codec;
 mod commit;
@@ -16,6 +17,7 @@ mod plan;
 mod policy;
 mod queue;
 mod record;
+mod refresh;
 mod request;
 mod session;
 mod store;
@@ -25,6 +27,7 @@ mod verdict;
 
 pub mod manual;
 
+pub use client_side::Seal;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use codec::layout;
 pub use cookie::{CookiePolicy, CookiePolicyBuilder, CookiePolicyError, Presented, SameSite, SetCookie};
@@ -40,6 +43,7 @@ pub use policy::{
     AtLimit, Occupant, PayloadCap, Policy, PolicyBuilder, PolicyError, RememberMe, Renewal, SameKey, SessionLimit,
 };
 pub use record::{Assurance, Authentication, Device, Kind, Lifetime, Persistence, Record, SessionSummary, Version};
+pub use refresh::{Grant, Refresh};
 pub use request::{RequestSession, ResponseHeaders};
 pub use session::{Session, SessionInfo};
 pub use store::{Admission, Admitted, Deleted, Replaces, SessionStore, Touched, Updated};

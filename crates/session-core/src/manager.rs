@@ -5,8 +5,9 @@ use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::client_side::{ClientStore, DenyList, Seal, unsupported};
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::cookie::{Presented, SetCookie};
+use crate::cookie::{Ambiguous, Presented, SetCookie};
 use crate::credential::{Grace, TokenCheck};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::{Error, StoreError, StoreErrorKind};
@@ -35,6 +36,8 @@ pub struct SessionManager {
 
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn SessionStore>,
+    /// The same object as `store`, if clients keep their sessions themselves.
+    pub(crate) client_side: Option<Arc<ClientStore>>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -46,11 +49,18 @@ pub(crate) struct Inner {
 #[derive(Debug)]
 #[must_use]
 pub struct SessionManagerBuilder {
-    store: Arc<dyn SessionStore>,
+    keeping: Keeping,
     policy: Policy,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     observers: Vec<Arc<dyn SessionObserver>>,
+}
+
+/// Who keeps the sessions.
+#[derive(Debug)]
+enum Keeping {
+    Store(Arc<dyn SessionStore>),
+    Clients { seal: Arc<dyn Seal>, deny_list: Option<Arc<dyn SessionStore>> },
 }
 
 impl SessionManagerBuilder {
@@ -81,11 +91,18 @@ impl SessionManagerBuilder {
     /// The manager.
     #[must_use]
     pub fn build(self) -> SessionManager {
-        let Self { store, policy, clock, entropy, observers } = self;
-        let policy = Arc::new(policy);
-        SessionManager {
-            inner: Arc::new(Inner { store, policy, clock, entropy, observers, queue: CommitQueue::default() }),
-        }
+        let Self { keeping, policy, clock, entropy, observers } = self;
+        let (store, client_side) = match keeping {
+            Keeping::Store(store) => (store, None),
+            Keeping::Clients { seal, deny_list } => {
+                let longest = policy.longest_lifetime();
+                let deny_list = deny_list.map(|store| DenyList { store, entropy: Arc::clone(&entropy), longest });
+                let clients = Arc::new(ClientStore { clock: Arc::clone(&clock), seal, deny_list });
+                (Arc::clone(&clients) as Arc<dyn SessionStore>, Some(clients))
+            }
+        };
+        let (policy, queue) = (Arc::new(policy), CommitQueue::default());
+        SessionManager { inner: Arc::new(Inner { store, client_side, policy, clock, entropy, observers, queue }) }
     }
 }
 
@@ -98,8 +115,25 @@ impl SessionManager {
 
     /// A builder, for a store that may be shared.
     pub fn builder(store: Arc<dyn SessionStore>) -> SessionManagerBuilder {
+        Self::keeping(Keeping::Store(store))
+    }
+
+    /// A builder for client-side sessions: each is in its cookie, sealed, and nowhere else. No request costs a round trip.
+    ///
+    /// In exchange, and whatever the policy says: two requests that change a session at once overwrite each other, and
+    /// the later response wins; there is no list of a user's sessions, no limit, and no revocation but
+    /// [`Policy::not_before`]; a logout or login removes a cookie, but a copy of it works until its deadlines, unless there
+    /// is a `deny_list`; a session, with everything around it, has at most 4096 bytes, and its holder can read it.
+    ///
+    /// `deny_list` is any store, best one of its own. Sessions that end are noted there, and it is asked with each request
+    /// that opens a session: one round trip.
+    pub fn client_side(seal: impl Seal, deny_list: Option<Arc<dyn SessionStore>>) -> SessionManagerBuilder {
+        Self::keeping(Keeping::Clients { seal: Arc::new(seal), deny_list })
+    }
+
+    fn keeping(keeping: Keeping) -> SessionManagerBuilder {
         SessionManagerBuilder {
-            store,
+            keeping,
             policy: Policy::standard(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
@@ -117,6 +151,19 @@ impl SessionManager {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
+    }
+
+    /// What the `Cookie` headers of a request hold; for adapters.
+    pub fn presented<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Presented {
+        let cookie = self.policy().cookie();
+        if self.inner.client_side.is_none() {
+            return cookie.read(headers);
+        }
+        match cookie.find(headers) {
+            Err(Ambiguous) => Presented::Ambiguous,
+            Ok(None) => Presented::Nothing,
+            Ok(Some(value)) => Presented::Sealed(value.to_vec()),
+        }
     }
 
     /// Opens the session of a request. No round trip without a token, else one.
@@ -138,6 +185,8 @@ impl SessionManager {
                 self.report(EventKind::AmbiguousCookie, None, None);
                 return Ok(self.anonymous());
             }
+            Presented::Sealed(text) => return self.open_sealed(text).await,
+            Presented::Token(_) if self.inner.client_side.is_some() => return Ok(self.anonymous()),
             Presented::Token(token) => token.again(),
         };
         match self.read(token.id()).await? {
@@ -146,6 +195,33 @@ impl SessionManager {
                 self.report(EventKind::UnknownToken, Some(token.id()), None);
                 Ok(self.anonymous())
             }
+        }
+    }
+
+    /// Opens a client-side session. No round trip; one if there is a deny list.
+    async fn open_sealed(&self, text: &[u8]) -> Result<Session, Error> {
+        let now = self.now();
+        let opened = self.inner.client_side.as_ref().and_then(|clients| clients.seal.open(text, now));
+        let Some(record) = opened else {
+            self.report(EventKind::MalformedToken, None, None);
+            return Ok(self.anonymous());
+        };
+        if let Verdict::Expired(expiry) = verdict(&record, &self.inner.policy, now) {
+            self.report(EventKind::Expired(expiry), Some(record.id), record.user().cloned());
+            return Ok(self.anonymous());
+        }
+        if self.is_denied(record.id).await? {
+            self.report(EventKind::UnknownToken, Some(record.id), None);
+            return Ok(self.anonymous());
+        }
+        Ok(self.session(Some(Base { record, token: None, standing: Standing::Current }), None))
+    }
+
+    /// Whether a client-side session was ended.
+    async fn is_denied(&self, id: SessionId) -> Result<bool, Error> {
+        match &self.inner.client_side {
+            Some(clients) => self.call("load", clients.is_denied(&id, self.now())).await,
+            None => Ok(false),
         }
     }
 
@@ -168,22 +244,19 @@ impl SessionManager {
         }
         match (check, self.grace(&record, now)) {
             (TokenCheck::Current, _) => {
-                Ok(self.session(Some(Base { record, token, standing: Standing::Current }), None))
+                Ok(self.session(Some(Base { record, token: Some(token), standing: Standing::Current }), None))
             }
             (TokenCheck::Superseded, Grace::Open) => {
                 let cookie = self.successor_cookie(&record, &token, now);
-                Ok(self.session(Some(Base { record, token, standing: Standing::Superseded }), cookie))
+                Ok(self.session(Some(Base { record, token: Some(token), standing: Standing::Superseded }), cookie))
             }
             (TokenCheck::Superseded, Grace::Raced) => {
                 self.report(EventKind::RenewalRaced, Some(id), user);
                 Err(Error::Superseded)
             }
             (TokenCheck::Superseded, Grace::Closed) | (TokenCheck::Stale, _) => {
-                let deleted = self.call("delete", self.inner.store.delete(&id, user.as_ref())).await?;
-                self.report(EventKind::TokenReuse, Some(id), user.clone());
-                if deleted == Deleted::Deleted {
-                    self.report(EventKind::Terminated(Termination::Reuse), Some(id), user);
-                }
+                self.report(EventKind::TokenReuse, Some(id), user);
+                let _ = self.terminate(&record, Termination::Reuse).await?;
                 Ok(self.anonymous())
             }
             (TokenCheck::Unknown, _) => Ok(self.anonymous()),
@@ -210,8 +283,12 @@ impl SessionManager {
 
     /// The current record of `base`, if its token still gives access to it.
     pub(crate) async fn reread(&self, base: &Base) -> Result<Option<Base>, Error> {
+        let Some(token) = &base.token else {
+            let denied = self.is_denied(base.record.id).await?;
+            return Ok((!denied).then(|| Base { record: base.record.clone(), token: None, standing: base.standing }));
+        };
         let Some(record) = self.read(base.record.id).await? else { return Ok(None) };
-        let standing = match record.credential.check(record.kind, &base.token) {
+        let standing = match record.credential.check(record.kind, token) {
             TokenCheck::Current => Standing::Current,
             TokenCheck::Superseded => Standing::Superseded,
             // Not reuse: the token was valid when this request began.
@@ -220,7 +297,7 @@ impl SessionManager {
         if let Verdict::Expired(_) = verdict(&record, &self.inner.policy, self.now()) {
             return Ok(None);
         }
-        Ok(Some(Base { record, token: base.token.again(), standing }))
+        Ok(Some(Base { record, token: Some(token.again()), standing }))
     }
 
     /// The live sessions of `user`, most recently used first. One round trip.
@@ -242,6 +319,10 @@ impl SessionManager {
     /// # Errors
     /// [`Error::Store`] if the store failed; safe to repeat.
     pub async fn revoke(&self, user: &UserId, id: &SessionId) -> Result<Deleted, Error> {
+        if self.inner.client_side.is_some() {
+            // Whose session it is, only its client could say.
+            return Err(self.failed("delete", unsupported("delete")));
+        }
         let deleted = self.call("delete", self.inner.store.delete(id, Some(user))).await?;
         if deleted == Deleted::Deleted {
             self.report(EventKind::Terminated(Termination::Revoked), Some(*id), Some(user.clone()));
@@ -285,6 +366,16 @@ impl SessionManager {
         self.call("delete_expired", self.inner.store.delete_expired(self.now(), limit)).await
     }
 
+    /// Ends a session whose record was read.
+    pub(crate) async fn terminate(&self, record: &Record, why: Termination) -> Result<Deleted, Error> {
+        let user = record.user();
+        let deleted = self.call("delete", self.inner.store.delete(&record.id, user)).await?;
+        if deleted == Deleted::Deleted {
+            self.report(EventKind::Terminated(why), Some(record.id), user.cloned());
+        }
+        Ok(deleted)
+    }
+
     fn grace(&self, record: &Record, now: Timestamp) -> Grace {
         let window = self.inner.policy.renewal().map(|renewal| renewal.grace).unwrap_or_default();
         record.credential.grace(window, now)
@@ -307,10 +398,11 @@ impl SessionManager {
     }
 
     fn session(&self, base: Option<Base>, cookie: Option<SetCookie>) -> Session {
-        Session::new(Arc::clone(&self.inner.policy), Arc::clone(&self.inner.clock), base, cookie)
+        let seal = self.inner.client_side.as_ref().map(|clients| Arc::clone(&clients.seal));
+        Session::new(Arc::clone(&self.inner.policy), Arc::clone(&self.inner.clock), seal, base, cookie)
     }
 
-    async fn read(&self, id: SessionId) -> Result<Option<Record>, Error> {
+    pub(crate) async fn read(&self, id: SessionId) -> Result<Option<Record>, Error> {
         let record = self.call("load", self.inner.store.load(&id)).await?;
         match record {
             Some(record) if record.id != id => {
@@ -339,7 +431,7 @@ impl SessionManager {
         }
     }
 
-    fn failed(&self, operation: &'static str, error: StoreError) -> Error {
+    pub(crate) fn failed(&self, operation: &'static str, error: StoreError) -> Error {
         self.report(EventKind::StoreFailed { operation, kind: error.kind() }, None, None);
         Error::Store(error)
     }

@@ -12,7 +12,7 @@ use crate::intent::{Change, Working};
 use crate::policy::{Policy, SessionLimit};
 use crate::record::{Kind, Persistence, Record, Version};
 use crate::session::{Activity, Base, Standing};
-use crate::token::SessionToken;
+use crate::token::{PresentedToken, SessionToken};
 use crate::verdict::{Due, Verdict, verdict};
 
 /// At most one store operation, at most one change of the cookie.
@@ -68,13 +68,31 @@ fn begin(
     now: Timestamp,
     entropy: &dyn Entropy,
 ) -> Result<Plan, Error> {
+    let (record, token) = new_record(Kind::Cookie, working, policy, now, entropy)?;
+    let replaces = base.map(Base::handle);
+    let limit = record.user().map(|_| policy.session_limit());
+    Ok(Plan {
+        cookie: set(token, &record, policy, now),
+        store: StoreOp::Create { record: Box::new(record), replaces, limit },
+        event: Some(event),
+    })
+}
+
+/// The record of a session that begins now, and its token.
+pub(crate) fn new_record(
+    kind: Kind,
+    working: &Working,
+    policy: &Policy,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<(Record, SessionToken), Error> {
     let user = working.authentication.as_ref().map(|authentication| &authentication.user);
     let id = SessionId::generate(user, entropy)?;
-    let (credential, token) = Credential::issue(Kind::Cookie, id, now, entropy)?;
+    let (credential, token) = Credential::issue(kind, id, now, entropy)?;
     let record = Record {
         id,
         version: Version::first(entropy)?,
-        kind: Kind::Cookie,
+        kind,
         created_at: now,
         last_seen: now,
         lifetime: policy.lifetime(user.is_some(), working.persistence),
@@ -84,13 +102,26 @@ fn begin(
         device: working.device.clone(),
         data: working.data.clone(),
     };
-    let replaces = base.map(|base| (base.record.id, base.record.user().cloned(), base.record.version));
-    let limit = user.map(|_| policy.session_limit());
-    Ok(Plan {
-        cookie: set(token, &record, policy, now),
-        store: StoreOp::Create { record: Box::new(record), replaces, limit },
-        event: Some(event),
-    })
+    Ok((record, token))
+}
+
+/// The record of a session whose current refresh token is used up now, and the token that follows it.
+pub(crate) fn rotated(
+    record: &Record,
+    token: &PresentedToken,
+    policy: &Policy,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<(Record, SessionToken), Error> {
+    let (credential, successor) = record.credential.renew(record.kind, token, now, entropy)?;
+    let rotated = Record {
+        version: record.version.next(entropy)?,
+        last_seen: record.last_seen.max(now),
+        lifetime: policy.effective_lifetime(record),
+        credential,
+        ..record.clone()
+    };
+    Ok((rotated, successor))
 }
 
 /// No session any more; a new one if there are values for it.
@@ -145,8 +176,11 @@ fn carry_on(
         cookie = set(token, &record, policy, now);
         event = Some(if working.change == Change::StepUp { EventKind::SteppedUp } else { EventKind::Regenerated });
         changed = true;
-    } else if base.standing == Standing::Current && renewal == Due::Now {
-        let (credential, token) = record.credential.renew(record.kind, &base.token, now, entropy)?;
+    } else if base.standing == Standing::Current
+        && renewal == Due::Now
+        && let Some(token) = &base.token
+    {
+        let (credential, token) = record.credential.renew(record.kind, token, now, entropy)?;
         record.credential = credential;
         cookie = set(token, &record, policy, now);
         event = Some(EventKind::Renewed);

@@ -38,6 +38,7 @@ pub struct Policy {
     anonymous: Lifetime,
     remember_me: RememberMe,
     renewal: Option<Renewal>,
+    refresh_grace: Duration,
     touch_interval: Duration,
     limit: SessionLimit,
     payload: PayloadCap,
@@ -171,6 +172,7 @@ impl Policy {
             anonymous: Lifetime { idle: 30 * MINUTE, absolute: 2 * HOUR },
             remember_me: RememberMe::WhenAsked(Lifetime { idle: 7 * DAY, absolute: 30 * DAY }),
             renewal: None,
+            refresh_grace: Duration::from_secs(10),
             touch_interval: MINUTE,
             limit: limit(10, AtLimit::EvictOldest),
             payload: PayloadCap { bytes: 64 * 1024, values: 64 },
@@ -191,6 +193,7 @@ impl Policy {
             anonymous: Lifetime { idle: 10 * MINUTE, absolute: HOUR },
             remember_me: RememberMe::Never,
             renewal: Some(Renewal { timeout: 15 * MINUTE, grace: Duration::from_secs(10) }),
+            refresh_grace: Duration::ZERO,
             touch_interval: Duration::from_secs(15),
             limit: limit(1, AtLimit::Reject),
             payload: PayloadCap { bytes: 16 * 1024, values: 64 },
@@ -207,6 +210,7 @@ impl Policy {
             anonymous: Lifetime { idle: DAY, absolute: 2 * DAY },
             remember_me: RememberMe::Always,
             renewal: Some(Renewal { timeout: DAY, grace: Duration::from_secs(30) }),
+            refresh_grace: Duration::from_secs(30),
             touch_interval: HOUR,
             limit: limit(20, AtLimit::EvictOldest),
             ..Self::standard()
@@ -232,6 +236,15 @@ impl Policy {
     #[must_use]
     pub fn effective_lifetime(&self, record: &Record) -> Lifetime {
         record.lifetime.min(self.lifetime(record.authentication.is_some(), record.persistence))
+    }
+
+    /// The longest that any session may live.
+    pub(crate) fn longest_lifetime(&self) -> Duration {
+        let remembered = match self.remember_me {
+            RememberMe::WhenAsked(lifetime) => lifetime.absolute,
+            RememberMe::Never | RememberMe::Always => Duration::ZERO,
+        };
+        self.authenticated.absolute.max(self.anonymous.absolute).max(remembered)
     }
 
     /// Whether a listed session, which its store holds for live, is alive under this policy too.
@@ -264,6 +277,12 @@ impl Policy {
     #[must_use]
     pub fn renewal(&self) -> Option<Renewal> {
         self.renewal
+    }
+
+    /// How long after its replacement a refresh token still gets its successor, unless that is used.
+    #[must_use]
+    pub fn refresh_grace(&self) -> Duration {
+        self.refresh_grace
     }
 
     /// How long `last_seen` may lag behind. The idle timeout takes effect up to this much earlier, never later.
@@ -355,6 +374,14 @@ impl PolicyBuilder {
         self
     }
 
+    /// How long after its replacement a refresh token still gets its successor, the same one each time, unless that is
+    /// used: for tabs that refresh at once, and answers that got lost. At most 5 minutes; later, or with zero, any second
+    /// use is reuse and ends the session.
+    pub fn refresh_grace(mut self, grace: Duration) -> Self {
+        self.policy.refresh_grace = grace;
+        self
+    }
+
     /// How long `last_seen` may lag behind: at most one write per session and interval. Without it, the preset's or a
     /// twentieth of the idle timeout, whichever is shorter.
     pub fn touch_interval(mut self, interval: Duration) -> Self {
@@ -420,6 +447,9 @@ impl PolicyBuilder {
         {
             return Err(PolicyError::Renewal);
         }
+        if policy.refresh_grace > MAX_GRACE {
+            return Err(PolicyError::RefreshGrace);
+        }
         let idle = policy.authenticated.idle.min(policy.anonymous.idle);
         policy.touch_interval = touch_interval.unwrap_or_else(|| policy.touch_interval.min(idle / 20));
         if policy.touch_interval > idle / 2 {
@@ -482,6 +512,9 @@ pub enum PolicyError {
     /// The renewal timeout or its grace makes no sense.
     #[error("the renewal timeout must not be zero, and its grace must be shorter than it and at most 5 minutes")]
     Renewal,
+    /// The grace of refresh tokens is too long.
+    #[error("the grace of a refresh token must be at most 5 minutes")]
+    RefreshGrace,
     /// The touch interval would eat up the idle timeout.
     #[error("the touch interval must be at most half of the shortest idle timeout, or active sessions would expire")]
     TouchInterval,

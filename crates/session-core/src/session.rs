@@ -7,14 +7,16 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::client_side::Seal;
 use crate::clock::{Clock, Timestamp};
 use crate::cookie::SetCookie;
 use crate::data::{Key, decode, encode};
+use crate::entropy::{Entropy, EntropyError};
 use crate::error::Error;
 use crate::id::{SessionId, UserId};
 use crate::intent::{Intent, Login, StepUp, Working};
 use crate::policy::Policy;
-use crate::record::{Authentication, Device, Kind, Persistence, Record};
+use crate::record::{Authentication, Device, Kind, Persistence, Record, Version};
 use crate::token::PresentedToken;
 
 /// The session of one request. Cheap to clone; all clones are the same session.
@@ -33,6 +35,8 @@ pub struct Session {
 struct Shared {
     policy: Arc<Policy>,
     clock: Arc<dyn Clock>,
+    /// For client-side sessions, which have to fit into a cookie.
+    seal: Option<Arc<dyn Seal>>,
     state: Mutex<State>,
     /// Held during a commit: clones of one session commit one after the other.
     committing: tokio::sync::Mutex<()>,
@@ -52,8 +56,20 @@ pub(crate) struct State {
 /// A stored session, as it was when it was read, and the token that gave access to it.
 pub(crate) struct Base {
     pub(crate) record: Record,
-    pub(crate) token: PresentedToken,
+    /// `None`: the client keeps the session itself, and the seal was the proof.
+    pub(crate) token: Option<PresentedToken>,
     pub(crate) standing: Standing,
+}
+
+impl Base {
+    pub(crate) fn token_again(&self) -> Option<PresentedToken> {
+        self.token.as_ref().map(PresentedToken::again)
+    }
+
+    /// What a store needs to know of a session that is replaced.
+    pub(crate) fn handle(&self) -> (SessionId, Option<UserId>, Version) {
+        (self.record.id, self.record.user().cloned(), self.record.version)
+    }
 }
 
 /// What the presented token is to the record.
@@ -94,6 +110,23 @@ pub struct SessionInfo {
     pub device: Device,
 }
 
+impl SessionInfo {
+    pub(crate) fn of(record: &Record, policy: &Policy) -> Self {
+        let lifetime = policy.effective_lifetime(record);
+        Self {
+            id: record.id,
+            kind: record.kind,
+            created_at: record.created_at,
+            last_seen: record.last_seen,
+            idle_deadline: lifetime.deadline(record.created_at, record.last_seen),
+            absolute_deadline: record.created_at + lifetime.absolute,
+            persistence: record.persistence,
+            authentication: record.authentication.clone(),
+            device: record.device.clone(),
+        }
+    }
+}
+
 impl fmt::Debug for SessionInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionInfo")
@@ -109,6 +142,7 @@ impl Session {
     pub(crate) fn new(
         policy: Arc<Policy>,
         clock: Arc<dyn Clock>,
+        seal: Option<Arc<dyn Seal>>,
         base: Option<Base>,
         cookie: Option<SetCookie>,
     ) -> Self {
@@ -122,7 +156,7 @@ impl Session {
             sent: false,
         };
         let committing = tokio::sync::Mutex::new(());
-        Self { shared: Arc::new(Shared { policy, clock, state: Mutex::new(state), committing }) }
+        Self { shared: Arc::new(Shared { policy, clock, seal, state: Mutex::new(state), committing }) }
     }
 
     /// The value of `key`, if there is one. Decodes this value only.
@@ -270,19 +304,7 @@ impl Session {
     #[must_use]
     pub fn info(&self) -> Option<SessionInfo> {
         let base = self.state().base.clone()?;
-        let record = &base.record;
-        let lifetime = self.shared.policy.effective_lifetime(record);
-        Some(SessionInfo {
-            id: record.id,
-            kind: record.kind,
-            created_at: record.created_at,
-            last_seen: record.last_seen,
-            idle_deadline: lifetime.deadline(record.created_at, record.last_seen),
-            absolute_deadline: record.created_at + lifetime.absolute,
-            persistence: record.persistence,
-            authentication: record.authentication.clone(),
-            device: record.device.clone(),
-        })
+        Some(SessionInfo::of(&base.record, &self.shared.policy))
     }
 
     fn intend(&self, intent: Intent) -> Result<(), Error> {
@@ -290,7 +312,16 @@ impl Session {
         if state.sent {
             return Err(Error::ResponseSent);
         }
-        state.working.apply(&intent, &self.shared.policy)?;
+        let policy = &self.shared.policy;
+        if let Some(seal) = &self.shared.seal {
+            let mut working = state.working.clone();
+            working.apply(&intent, policy)?;
+            let base = state.base.as_deref();
+            policy.cookie().fits(seal.sealed_len(&sample(base, &working, policy, self.shared.clock.now())?))?;
+            state.working = working;
+        } else {
+            state.working.apply(&intent, policy)?;
+        }
         state.intents.push(intent);
         Ok(())
     }
@@ -324,6 +355,31 @@ impl Session {
         }
         state.working = replayed?;
         state.intents = rest;
+        Ok(())
+    }
+}
+
+/// A record as long as the one that a commit would make.
+fn sample(base: Option<&Base>, working: &Working, policy: &Policy, now: Timestamp) -> Result<Record, Error> {
+    let record = match base {
+        Some(base) => base.record.clone(),
+        None => crate::plan::new_record(Kind::Cookie, working, policy, now, &Zeros)?.0,
+    };
+    Ok(Record {
+        authentication: working.authentication.clone(),
+        device: working.device.clone(),
+        data: working.data.clone(),
+        ..record
+    })
+}
+
+/// No randomness, for what is thrown away.
+#[derive(Debug)]
+struct Zeros;
+
+impl Entropy for Zeros {
+    fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
+        dest.fill(0);
         Ok(())
     }
 }

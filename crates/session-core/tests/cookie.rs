@@ -21,6 +21,7 @@ fn read(policy: &CookiePolicy, headers: &[&[u8]]) -> &'static str {
         Presented::Malformed => "malformed",
         Presented::Ambiguous => "ambiguous",
         Presented::Token(_) => "token",
+        Presented::Sealed(_) => "sealed",
     }
 }
 

@@ -162,7 +162,7 @@ impl Config {
             return Err(Rejection::LayerNested);
         }
         let cookies = request.headers().get_all(COOKIE).iter().map(|value| value.as_bytes());
-        let presented = self.manager.policy().cookie().read(cookies);
+        let presented = self.manager.presented(cookies);
         self.check_origin(request, &presented)?;
         let slot = Slot::new(Arc::clone(self), presented);
         request.extensions_mut().insert(slot.clone());

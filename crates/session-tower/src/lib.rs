@@ -25,6 +25,9 @@
 //!   costs no store call.
 //! - [`Rejection`] is every answer given instead of the application's. Handlers return it, and get it from `?`.
 //!
+//! - With the feature `jwt`: [`Bearer`] and [`LiveBearer`] take access tokens from the `Authorization` header, and
+//!   [`TokenRoutes`] are the routes that hand them out and refresh them.
+//!
 //! Works with any body that is `From<Bytes>`, so without axum too; the extractors need `axum-core` only.
 //!
 //! [tower]: https://docs.rs/tower
@@ -34,6 +37,8 @@ mod csrf;
 mod extract;
 mod future;
 mod headers;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod layer;
 mod rejection;
 mod slot;
@@ -41,5 +46,7 @@ mod slot;
 pub use csrf::OriginError;
 pub use extract::{Authenticated, Fresh, Session};
 pub use future::ResponseFuture;
+#[cfg(feature = "jwt")]
+pub use jwt::{Authenticator, Bearer, BearerLayer, BearerRejection, BearerService, LiveBearer, TokenRoutes};
 pub use layer::{SessionLayer, SessionService};
 pub use rejection::Rejection;

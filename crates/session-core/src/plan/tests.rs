@@ -89,7 +89,7 @@ fn base(user: Option<&str>, standing: Standing) -> Base {
     for key in KEYS {
         record.data.insert(Bytes::from_static(key), Bytes::from_static(b"before"));
     }
-    Base { record, token: token.presented(), standing }
+    Base { record, token: Some(token.presented()), standing }
 }
 
 fn policy() -> Policy {
@@ -153,7 +153,7 @@ proptest! {
                 prop_assert!(now < old.deadline(), "a dead session is never written");
                 prop_assert!(record.data.same_as(&working.data));
                 // The cookie changes exactly if the token does.
-                let check = record.credential.check(Kind::Cookie, &base.token);
+                let check = record.credential.check(Kind::Cookie, base.token.as_ref().unwrap());
                 match &plan.cookie {
                     CookieOp::Set { token, .. } => {
                         prop_assert_ne!(check, TokenCheck::Current);
@@ -180,7 +180,7 @@ proptest! {
                 prop_assert_eq!(replaces.is_some(), base.is_some());
                 if let Some(base) = base {
                     prop_assert_ne!(record.id, base.record.id);
-                    prop_assert_eq!(record.credential.check(Kind::Cookie, &base.token), TokenCheck::Unknown);
+                    prop_assert_eq!(record.credential.check(Kind::Cookie, base.token.as_ref().unwrap()), TokenCheck::Unknown);
                 }
                 if let Some(user) = record.user() {
                     prop_assert_eq!(record.id.shard(), user.shard());

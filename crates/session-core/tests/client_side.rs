@@ -1,0 +1,202 @@
+//! Client-side sessions: the same `Session`, without a store.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use session_conformance::ReferenceStore;
+use session_core::{
+    Error, Key, Login, ManualClock, Policy, Record, RequestSession, Seal, Session, SessionManager, SessionStore,
+    StoreError, StoreErrorKind, Timestamp, UserId,
+};
+
+const N: Key<u64> = Key::new("n");
+const TEXT: Key<String> = Key::new("text");
+
+/// Hexadecimal digits are no protection; what a seal must do is the business of `session-jwt`.
+#[derive(Debug)]
+struct Plain;
+
+impl Seal for Plain {
+    fn seal(&self, record: &Record, _now: Timestamp) -> Result<String, StoreError> {
+        Ok(record.encode()?.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    fn open(&self, text: &[u8], _now: Timestamp) -> Option<Record> {
+        let text = std::str::from_utf8(text).ok()?;
+        let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+        let bytes = (0..text.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>()?;
+        Record::decode(&Bytes::from(bytes)).ok()
+    }
+
+    fn sealed_len(&self, record: &Record) -> usize {
+        record.encode().map_or(usize::MAX / 2, |bytes| 2 * bytes.len())
+    }
+}
+
+struct Browser {
+    manager: SessionManager,
+    cookie: Option<String>,
+}
+
+impl Browser {
+    fn new(manager: &SessionManager) -> Self {
+        Self { manager: manager.clone(), cookie: None }
+    }
+
+    fn copy(&self) -> Self {
+        Self { manager: self.manager.clone(), cookie: self.cookie.clone() }
+    }
+
+    async fn request<T>(&mut self, act: impl FnOnce(&Session) -> T) -> Result<T, Error> {
+        let header = self.cookie.as_ref().map(|cookie| format!("__Host-id={cookie}"));
+        let presented = self.manager.presented(header.as_deref().map(str::as_bytes));
+        let request = RequestSession::new(self.manager.clone(), presented);
+        let answer = act(request.session().await?);
+        let (outcome, headers) = request.finish().await;
+        if let Some(set) = headers.set_cookie {
+            let value = set.expose().split(['=', ';']).nth(1).unwrap().to_owned();
+            self.cookie = Some(value).filter(|value| !value.is_empty());
+        }
+        outcome.map(|()| answer)
+    }
+
+    async fn user(&mut self) -> Option<UserId> {
+        self.request(Session::user).await.unwrap()
+    }
+}
+
+fn alice() -> UserId {
+    UserId::new("alice").unwrap()
+}
+
+fn manager(clock: &ManualClock, deny_list: Option<Arc<dyn SessionStore>>) -> SessionManager {
+    SessionManager::client_side(Plain, deny_list).policy(Policy::standard()).clock(clock.clone()).build()
+}
+
+#[tokio::test]
+async fn a_session_is_in_its_cookie() {
+    let manager = manager(&ManualClock::default(), None);
+    let mut browser = Browser::new(&manager);
+    assert_eq!(browser.request(|session| session.get(N)).await.unwrap().unwrap(), None);
+    assert!(browser.cookie.is_none(), "a visitor who holds nothing gets none");
+    browser.request(|session| session.insert(N, &1).unwrap()).await.unwrap();
+    browser.request(|session| session.update(N, |n| *n += 1).unwrap()).await.unwrap();
+    let before = browser.cookie.clone();
+    assert_eq!(browser.request(|session| session.get(N)).await.unwrap().unwrap(), Some(2));
+    assert_eq!(browser.cookie, before, "reading sets no cookie");
+    let login = Login::new(alice()).method("pwd").carry_over(N);
+    let visitor = browser.request(Session::id).await.unwrap();
+    browser.request(|session| session.login(login).unwrap()).await.unwrap();
+    assert_eq!(browser.user().await, Some(alice()));
+    assert_ne!(browser.request(Session::id).await.unwrap(), visitor, "a login begins a new session");
+    assert_eq!(browser.request(|session| session.get(N)).await.unwrap().unwrap(), Some(2));
+    browser.request(|session| session.logout().unwrap()).await.unwrap();
+    assert!(browser.cookie.is_none());
+}
+
+#[tokio::test]
+async fn both_timeouts_are_inside() {
+    let clock = ManualClock::default();
+    let manager = manager(&clock, None);
+    let mut browser = Browser::new(&manager);
+    browser.request(|session| session.login(Login::new(alice())).unwrap()).await.unwrap();
+    let mut idle = browser.copy();
+    for _ in 0..16 {
+        clock.advance(Duration::from_secs(29 * 60));
+        assert_eq!(browser.user().await, Some(alice()), "activity is recorded in the cookie");
+    }
+    assert_eq!(idle.user().await, None);
+    clock.advance(Duration::from_secs(16 * 60));
+    assert_eq!(browser.user().await, None, "8 hours after the login");
+}
+
+#[tokio::test]
+async fn what_is_not_a_seal_is_nobody() {
+    let manager = manager(&ManualClock::default(), None);
+    for text in ["", "0", "zz", "00", "ffff", &"00".repeat(200)] {
+        let mut browser = Browser { manager: manager.clone(), cookie: Some(text.to_owned()) };
+        assert_eq!(browser.user().await, None);
+        assert_eq!(browser.cookie.as_deref(), Some(text), "and the cookie is left alone");
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_that_browsers_would_drop_is_refused_when_it_is_written() {
+    let manager = manager(&ManualClock::default(), None);
+    let mut browser = Browser::new(&manager);
+    browser.request(|session| session.insert(TEXT, &"x".repeat(500)).unwrap()).await.unwrap();
+    let before = browser.cookie.clone();
+    let refused = browser.request(|session| session.insert(TEXT, &"x".repeat(3000))).await.unwrap().unwrap_err();
+    let Error::CookieTooLarge { size, max } = refused else { panic!("{refused:?}") };
+    assert!(max == 4096 && size > 6000, "{size} of {max}");
+    assert!(refused.to_string().contains(&size.to_string()));
+    assert_eq!(browser.cookie, before, "nothing is lost");
+    // To the last byte.
+    let mut fits = 0;
+    for length in 1500..2000 {
+        let mut copy = browser.copy();
+        match copy.request(|session| session.insert(TEXT, &"x".repeat(length))).await.unwrap() {
+            Ok(()) => fits = "__Host-id".len() + copy.cookie.unwrap().len(),
+            Err(error) => {
+                assert!(matches!(error, Error::CookieTooLarge { size, .. } if size > 4096), "{error:?}");
+                break;
+            }
+        }
+    }
+    assert!((4095..=4096).contains(&fits), "{fits}");
+}
+
+#[tokio::test]
+async fn without_a_deny_list_a_copy_outlives_the_logout() {
+    let manager = manager(&ManualClock::default(), None);
+    let mut browser = Browser::new(&manager);
+    browser.request(|session| session.login(Login::new(alice())).unwrap()).await.unwrap();
+    let mut copy = browser.copy();
+    browser.request(|session| session.logout().unwrap()).await.unwrap();
+    assert_eq!(copy.user().await, Some(alice()), "which the documentation says");
+}
+
+#[tokio::test]
+async fn with_a_deny_list_what_ended_stays_so() {
+    let (clock, list) = (ManualClock::default(), Arc::new(ReferenceStore::new()));
+    let manager = manager(&clock, Some(list));
+    let mut browser = Browser::new(&manager);
+    browser.request(|session| session.insert(N, &1).unwrap()).await.unwrap();
+    let mut visitor = browser.copy();
+    browser.request(|session| session.login(Login::new(alice())).unwrap()).await.unwrap();
+    assert_eq!(visitor.request(Session::id).await.unwrap(), None, "the login ended the session before");
+    let (mut copy, mut slow) = (browser.copy(), browser.copy());
+    // A request that is under way while the user logs out.
+    let header = format!("__Host-id={}", slow.cookie.take().unwrap());
+    let under_way = RequestSession::new(manager.clone(), manager.presented([header.as_bytes()]));
+    under_way.session().await.unwrap().insert(N, &2).unwrap();
+    browser.request(|session| session.logout().unwrap()).await.unwrap();
+    let (outcome, headers) = under_way.finish().await;
+    assert!(matches!(outcome, Err(Error::Gone)) && headers.set_cookie.is_none());
+    assert_eq!(copy.user().await, None);
+    clock.advance(Duration::from_secs(29 * 60));
+    assert_eq!(copy.user().await, None);
+}
+
+#[tokio::test]
+async fn what_needs_a_store_says_so() {
+    let list = Arc::new(ReferenceStore::new());
+    let manager = manager(&ManualClock::default(), Some(list));
+    let mut browser = Browser::new(&manager);
+    browser.request(|session| session.login(Login::new(alice())).unwrap()).await.unwrap();
+    let id = browser.request(Session::id).await.unwrap().unwrap();
+    let errors = [
+        manager.list(&alice()).await.map(drop),
+        manager.revoke_all(&alice()).await.map(drop),
+        manager.revoke(&alice(), &id).await.map(drop),
+        manager.grant(Login::new(alice()), None).await.map(drop),
+    ];
+    for error in errors {
+        let Err(Error::Store(error)) = error else { panic!("{error:?}") };
+        assert_eq!(error.kind(), StoreErrorKind::Unsupported);
+    }
+    assert_eq!(browser.user().await, Some(alice()));
+}

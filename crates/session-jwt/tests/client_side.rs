@@ -1,0 +1,148 @@
+//! Client-side sessions, signed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::Duration;
+
+use session_core::{
+    Assurance, Authentication, Clock as _, Credential, Data, Device, Error, Key, Kind, Lifetime, Login, ManualClock,
+    OsEntropy, Persistence, Policy, Record, RequestSession, Seal, Session, SessionId, SessionManager, Timestamp,
+    UserId, Version,
+};
+use session_jwt::{AccessTokens, Algorithm, JwtSeal, KeyRing, Rotation, SealError, Subject, TokenPolicy, VerifyError};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const ISSUER: &str = "https://shop.example";
+
+fn ring(algorithm: Algorithm, now: Timestamp) -> KeyRing {
+    let rotation = Rotation { verify_for: 7 * DAY, ..Rotation::default() };
+    KeyRing::generate(algorithm, rotation, now, &OsEntropy).unwrap()
+}
+
+fn seal(ring: KeyRing) -> JwtSeal {
+    JwtSeal::new(ISSUER, ring, &Policy::standard()).unwrap()
+}
+
+fn alice() -> UserId {
+    UserId::new("alice").unwrap()
+}
+
+fn record(now: Timestamp, size: usize) -> Record {
+    let id = SessionId::generate(Some(&alice()), &OsEntropy).unwrap();
+    let mut data = Data::default();
+    data.insert("cart".into(), vec![b'x'; size].into());
+    Record {
+        id,
+        version: Version::first(&OsEntropy).unwrap(),
+        kind: Kind::Cookie,
+        created_at: now,
+        last_seen: now,
+        lifetime: Lifetime { idle: DAY, absolute: 2 * DAY },
+        persistence: Persistence::Transient,
+        authentication: Some(Authentication {
+            user: alice(),
+            at: now,
+            methods: vec!["pwd".to_owned()],
+            level: Assurance::Aal1,
+        }),
+        credential: Credential::issue(Kind::Cookie, id, now, &OsEntropy).unwrap().0,
+        device: Device::new(),
+        data,
+    }
+}
+
+#[test]
+fn what_is_sealed_is_opened_and_as_long_as_foretold() {
+    let now = ManualClock::default().now();
+    for algorithm in [Algorithm::Hs256, Algorithm::EdDsa, Algorithm::Es256] {
+        let seal = seal(ring(algorithm, now));
+        for size in 0..100 {
+            let record = record(now, size);
+            let text = seal.seal(&record, now).unwrap();
+            assert_eq!(text.len(), seal.sealed_len(&record), "{algorithm:?} {size}");
+            assert_eq!(seal.open(text.as_bytes(), now).unwrap().encode().unwrap(), record.encode().unwrap());
+        }
+    }
+}
+
+#[test]
+fn nothing_else_is_opened() {
+    let now = ManualClock::default().now();
+    let keys = ring(Algorithm::Hs256, now);
+    let seal = seal(keys.clone());
+    let text = seal.seal(&record(now, 10), now).unwrap();
+    // Every bit of it counts.
+    for at in 0..text.len() {
+        let mut changed = text.clone().into_bytes();
+        changed[at] ^= 1;
+        assert!(seal.open(&changed, now).is_none(), "byte {at}");
+    }
+    for cut in 0..text.len() {
+        assert!(seal.open(&text.as_bytes()[..cut], now).is_none(), "cut after {cut}");
+    }
+    let other_keys = self::seal(ring(Algorithm::Hs256, now));
+    assert!(other_keys.open(text.as_bytes(), now).is_none());
+    let other_issuer = JwtSeal::new("https://other.example", keys, &Policy::standard()).unwrap();
+    assert!(other_issuer.open(text.as_bytes(), now).is_none());
+}
+
+#[test]
+fn neither_kind_of_token_passes_for_the_other() {
+    let now = ManualClock::default().now();
+    let keys = ring(Algorithm::Hs256, now);
+    let seal = seal(keys.clone());
+    let tokens = AccessTokens::new(TokenPolicy::new(ISSUER, ISSUER).unwrap(), keys).unwrap();
+    let record = record(now, 0);
+    let text = seal.seal(&record, now).unwrap();
+    assert_eq!(tokens.verify(&text, now).unwrap_err(), VerifyError::Header);
+    let authentication = record.authentication.as_ref().unwrap();
+    let subject = Subject { session: record.id, authentication, deadline: Timestamp::MAX };
+    assert!(seal.open(tokens.issue(&subject, now).unwrap().expose().as_bytes(), now).is_none());
+}
+
+#[test]
+fn keys_change_under_sessions_that_live() {
+    let now = ManualClock::default().now();
+    let keys = ring(Algorithm::EdDsa, now);
+    let seal = seal(keys.clone());
+    let old = seal.seal(&record(now, 0), now).unwrap();
+    let later = now + 29 * DAY;
+    let keys = keys.rotate(later, &OsEntropy).unwrap().unwrap();
+    seal.set_ring(keys.clone()).unwrap();
+    assert!(seal.open(old.as_bytes(), now + 31 * DAY).is_some(), "the key verifies for 7 days more");
+    let new = seal.seal(&record(now, 0), now + 31 * DAY).unwrap();
+    assert_ne!(new.split('.').next(), old.split('.').next());
+    let first = keys.keys(later).next().unwrap().kid;
+    seal.set_ring(keys.retire(&first, now + 31 * DAY, &OsEntropy).unwrap()).unwrap();
+    assert!(seal.open(old.as_bytes(), now + 31 * DAY).is_none(), "retired at once");
+    assert!(seal.open(new.as_bytes(), now + 31 * DAY).is_some());
+    let hasty = KeyRing::generate(Algorithm::EdDsa, Rotation::default(), now, &OsEntropy).unwrap();
+    assert_eq!(seal.set_ring(hasty), Err(SealError::VerifyFor));
+}
+
+#[tokio::test]
+async fn a_whole_visit() {
+    const TEXT: Key<String> = Key::new("text");
+    let clock = ManualClock::default();
+    let seal = seal(ring(Algorithm::Es256, clock.now()));
+    let manager = SessionManager::client_side(seal, None).clock(clock.clone()).build();
+    let request = async |cookie: Option<String>, act: &dyn Fn(&Session) -> Result<(), Error>| {
+        let header = cookie.map(|cookie| format!("__Host-id={cookie}"));
+        let request = RequestSession::new(manager.clone(), manager.presented(header.as_deref().map(str::as_bytes)));
+        let session = request.session().await.unwrap().clone();
+        let acted = act(&session);
+        let (outcome, headers) = request.finish().await;
+        outcome.unwrap();
+        let cookie = headers.set_cookie.map(|set| set.expose().split(['=', ';']).nth(1).unwrap().to_owned());
+        (session, acted, cookie)
+    };
+    let (_, _, cookie) = request(None, &|session| session.login(Login::new(alice()).method("pwd"))).await;
+    let (session, _, cookie) = request(cookie, &|session| session.insert(TEXT, &"hello".to_owned())).await;
+    assert_eq!(session.user(), Some(alice()));
+    let (session, refused, none) = request(cookie.clone(), &|session| session.insert(TEXT, &"x".repeat(3000))).await;
+    assert!(matches!(refused, Err(Error::CookieTooLarge { max: 4096, .. })), "{refused:?}");
+    assert!(none.is_none() && session.get(TEXT).unwrap().as_deref() == Some("hello"));
+    clock.advance(Duration::from_secs(30 * 60));
+    let (session, _, _) = request(cookie, &|_| Ok(())).await;
+    assert!(session.user().is_none(), "the idle timeout is inside");
+}

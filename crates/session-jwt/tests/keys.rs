@@ -1,0 +1,250 @@
+//! What is a key, and what is refused as one.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod common;
+
+use common::{ALGORITHMS, Forge, encode, now, policy};
+use session_core::{Entropy, EntropyError, OsEntropy};
+use session_jwt::{
+    AccessTokens, Algorithm, Ed25519Key, HmacKey, KeyError, KeyRing, P256Key, PublicKey, Rotation, SigningKey,
+    VerifyingKeys,
+};
+
+#[test]
+fn weak_hmac_keys_are_refused() {
+    let pattern: Vec<u8> = (0..64).map(|index| index % 9).collect();
+    let table: [(&str, &[u8], KeyError); 10] = [
+        ("empty", b"", KeyError::TooShort),
+        ("one byte", b"x", KeyError::TooShort),
+        ("31 bytes", &[7; 31], KeyError::TooShort),
+        ("1025 bytes", &[7; 1025], KeyError::TooLong),
+        ("zeros", &[0; 32], KeyError::WellKnown),
+        ("one letter", &[b'a'; 64], KeyError::WellKnown),
+        ("a pattern", &pattern, KeyError::WellKnown),
+        ("the example of jwt.io", b"a-string-secret-at-least-256-bits-long", KeyError::WellKnown),
+        ("a default of a product", b"super-secret-jwt-token-with-at-least-32-characters-long", KeyError::WellKnown),
+        ("RFC 7520", &common::decode("hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg"), KeyError::WellKnown),
+    ];
+    for (name, bytes, error) in table {
+        assert_eq!(HmacKey::from_bytes(bytes).unwrap_err(), error, "{name}");
+        let jwk = format!(r#"{{"kty":"oct","k":"{}"}}"#, encode(bytes));
+        assert_eq!(SigningKey::from_jwk(&jwk).unwrap_err(), error, "{name} as JWK");
+    }
+    let mut random: Vec<u8> = (0..32).map(|index| index * 7 + 3).collect();
+    assert!(HmacKey::from_bytes(&random).is_ok());
+    // One random key of 65536 begins like this.
+    random[..2].copy_from_slice(&[0x30, 30]);
+    assert!(HmacKey::from_bytes(&random).is_ok());
+}
+
+#[test]
+fn a_key_file_or_a_public_key_is_no_hmac_key() {
+    let mut forms = vec![
+        ("ssh", b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo".to_vec()),
+        ("ssh ecdsa", b"ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTY".to_vec()),
+        ("text of a certificate", b"\n -----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUY".to_vec()),
+        ("PEM without its frame", b"MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=".to_vec()),
+    ];
+    for algorithm in [Algorithm::EdDsa, Algorithm::Es256] {
+        let forge = Forge::new(algorithm, 1);
+        // 32 bytes cannot be told from a secret.
+        forms.extend(forge.public_forms().into_iter().filter(|(_, bytes)| bytes.len() != 32));
+        forms.push(("private JWK", forge.key().to_jwk().as_bytes().to_vec()));
+    }
+    for (name, bytes) in forms {
+        assert_eq!(HmacKey::from_bytes(&bytes).unwrap_err(), KeyError::NotASecret, "{name}");
+    }
+}
+
+#[test]
+fn points_that_are_none_are_refused() {
+    let okp = |x: &str| format!(r#"{{"kty":"OKP","crv":"Ed25519","kid":"k","x":"{x}"}}"#);
+    let ec = |x: &str, y: &str| format!(r#"{{"kty":"EC","crv":"P-256","kid":"k","x":"{x}","y":"{y}"}}"#);
+    let zero = encode([0; 32]);
+    let one = encode([&[1][..], &[0; 31]].concat());
+    let small_order = encode(common::decode("x2oHD3fhw1KaGqDFSX78xLtcQn-jqw_hyRjVtiuJoXA"));
+    let (x, y) = ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
+    assert!(PublicKey::from_jwk(&ec(x, y)).is_ok());
+    let prime = "_____wAAAAEAAAAAAAAAAAAAAAD_______________8";
+    let table = [
+        ("Ed25519, all zero", okp(&zero), KeyError::Invalid),
+        ("Ed25519, the neutral point", okp(&one), KeyError::Invalid),
+        ("Ed25519, a point of small order", okp(&small_order), KeyError::Invalid),
+        ("Ed25519, not on the curve", okp(&encode([&[2][..], &[0; 31]].concat())), KeyError::Invalid),
+        ("Ed25519, 31 bytes", okp(&encode([7; 31])), KeyError::Jwk),
+        ("Ed25519, 33 bytes", okp(&encode([7; 33])), KeyError::Jwk),
+        ("Ed25519, padded", okp("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo="), KeyError::Jwk),
+        ("Ed25519, unused bits", okp("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURp"), KeyError::Jwk),
+        ("P-256, not on the curve", ec(x, x), KeyError::Invalid),
+        ("P-256, all zero", ec(&zero, &zero), KeyError::Invalid),
+        ("P-256, x is the prime", ec(prime, y), KeyError::Invalid),
+        ("P-256, x without its leading byte", ec(&encode(&common::decode(x)[1..]), y), KeyError::Jwk),
+        ("P-256 without y", format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}"}}"#), KeyError::Jwk),
+        ("another curve", ec(x, y).replace("P-256", "P-384"), KeyError::Jwk),
+        ("X25519", okp(&one).replace("Ed25519", "X25519"), KeyError::Jwk),
+        ("for encryption", ec(x, y).replace("\"kid\"", "\"use\":\"enc\",\"kid\""), KeyError::Jwk),
+        ("for deriving", ec(x, y).replace("\"kid\"", "\"key_ops\":[\"deriveKey\"],\"kid\""), KeyError::Jwk),
+        ("for another algorithm", ec(x, y).replace("\"kid\"", "\"alg\":\"ECDH-ES\",\"kid\""), KeyError::Jwk),
+        ("x twice", ec(x, y).replace("\"kid\"", "\"x\":\"\",\"kid\""), KeyError::Jwk),
+        ("empty kid", ec(x, y).replace("\"k\"", "\"\""), KeyError::Kid),
+        ("long kid", ec(x, y).replace("\"k\"", &format!("\"{}\"", "k".repeat(129))), KeyError::Kid),
+        ("a private key", Forge::new(Algorithm::EdDsa, 1).key().to_jwk().to_string(), KeyError::Private),
+        ("a secret", r#"{"kty":"oct","k":"AAAA"}"#.to_owned(), KeyError::Private),
+        ("RSA", r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#.to_owned(), KeyError::Jwk),
+        ("no JSON", "kty".to_owned(), KeyError::Jwk),
+    ];
+    for (name, jwk, error) in table {
+        assert_eq!(PublicKey::from_jwk(&jwk).unwrap_err(), error, "{name}");
+    }
+}
+
+#[test]
+fn halves_of_different_keys_are_no_key() {
+    for algorithm in [Algorithm::EdDsa, Algorithm::Es256] {
+        let [one, other] = [1, 100].map(|number| Forge::new(algorithm, number).key().to_jwk());
+        let d = |jwk: &str| jwk.split("\"d\":\"").nth(1).unwrap()[..43].to_owned();
+        let mixed = one.replace(&d(&one), &d(&other));
+        assert_eq!(SigningKey::from_jwk(&mixed).unwrap_err(), KeyError::Mismatch);
+        let zero = one.replace(&d(&one), &encode([0; 32]));
+        assert!(SigningKey::from_jwk(&zero).is_err());
+    }
+}
+
+#[test]
+fn keys_survive_pem_and_jwk() {
+    for algorithm in ALGORITHMS {
+        let key = SigningKey::generate(algorithm, &OsEntropy).unwrap();
+        assert_eq!(SigningKey::from_jwk(&key.to_jwk()).unwrap().to_jwk(), key.to_jwk());
+    }
+    let ed25519 = Ed25519Key::generate(&OsEntropy).unwrap().to_pem().unwrap();
+    let p256 = P256Key::generate(&OsEntropy).unwrap().to_pem().unwrap();
+    assert!(Ed25519Key::from_pem(&ed25519).is_ok() && P256Key::from_pem(&p256).is_ok());
+    assert_eq!(Ed25519Key::from_pem(&p256).unwrap_err(), KeyError::Pem);
+    assert_eq!(P256Key::from_pem(&ed25519).unwrap_err(), KeyError::Pem);
+    for algorithm in [Algorithm::EdDsa, Algorithm::Es256] {
+        let forge = Forge::new(algorithm, 1);
+        let pem = forge.public_forms().into_iter().find(|(name, _)| *name == "pem").unwrap().1;
+        let public = PublicKey::from_pem(std::str::from_utf8(&pem).unwrap()).unwrap();
+        assert_eq!(public.kid(), forge.key().kid());
+        assert_eq!(public.algorithm(), algorithm);
+        // A private key is not a public one.
+        assert_eq!(PublicKey::from_pem(&ed25519).unwrap_err(), KeyError::Pem);
+    }
+}
+
+#[test]
+fn nothing_secret_is_shown() {
+    for algorithm in ALGORITHMS {
+        let forge = Forge::new(algorithm, 1);
+        let ring = forge.ring();
+        let secret: Vec<u8> = (1..33).collect();
+        let tokens = AccessTokens::new(policy(), ring.clone()).unwrap();
+        let shown = format!("{:?} {ring:?} {tokens:?} {:?}", forge.key(), ring.verifying_keys());
+        let decimal = secret.iter().take(4).map(u8::to_string).collect::<Vec<_>>().join(", ");
+        for trace in [encode(&secret), decimal, "01020304".to_owned()] {
+            assert!(!shown.contains(&trace), "{shown}");
+        }
+        assert!(!tokens.jwks(now()).to_json().contains(&encode(&secret)));
+        assert!(!tokens.jwks(now()).to_json().contains("\"d\""));
+        assert!(ring.to_json().contains(&encode(&secret)));
+    }
+}
+
+#[test]
+fn hmac_kids_are_equal_for_equal_keys_only_and_are_not_hashes_of_the_key() {
+    use sha2::Digest as _;
+    let [one, other] = [1, 100].map(|number| Forge::new(Algorithm::Hs256, number).key().kid());
+    assert_eq!(one, Forge::new(Algorithm::Hs256, 1).key().kid());
+    assert_ne!(one, other);
+    let hash = encode(sha2::Sha256::digest((1..33).collect::<Vec<u8>>()));
+    assert!(!hash.starts_with(&one));
+}
+
+/// A generator that fails.
+#[derive(Debug)]
+struct Broken;
+
+impl Entropy for Broken {
+    fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
+        Err(EntropyError)
+    }
+}
+
+/// A generator that repeats itself.
+#[derive(Debug)]
+struct Constant(u8);
+
+impl Entropy for Constant {
+    fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
+        dest.fill(self.0);
+        Ok(())
+    }
+}
+
+#[test]
+fn without_randomness_there_is_no_key() {
+    for algorithm in ALGORITHMS {
+        let error = SigningKey::generate(algorithm, &Broken).unwrap_err();
+        assert_eq!(error, KeyError::Entropy(EntropyError));
+    }
+    // Patterns are noticed where they are no key at all.
+    assert!(SigningKey::generate(Algorithm::Hs256, &Constant(5)).is_err());
+    assert!(SigningKey::generate(Algorithm::Es256, &Constant(0)).is_err());
+    assert!(SigningKey::generate(Algorithm::Es256, &Constant(0xff)).is_err());
+}
+
+#[test]
+fn documents_of_others_are_read_as_rfc_7517_asks() {
+    let ours = Forge::new(Algorithm::Es256, 1).ring().jwks(now()).to_json();
+    let key = &ours[r#"{"keys":["#.len()..ours.len() - 2];
+    let document = |keys: &str| format!(r#"{{"keys":[{keys}],"more":1}}"#);
+    let rsa = r#"{"kty":"RSA","n":"AQAB","e":"AQAB","kid":"r","use":"sig"}"#;
+    let keys = VerifyingKeys::from_jwks(&document(&format!("{rsa},{key},{}", r#"{"kty":"new","kid":"n"}"#))).unwrap();
+    assert_eq!(keys.kids().collect::<Vec<_>>(), [Forge::new(Algorithm::Es256, 1).key().kid()]);
+    let nameless = key.replace("\"kid\"", "\"name\"");
+    let many = vec![key; 101].join(",");
+    let private = Forge::new(Algorithm::EdDsa, 1).key().to_jwk();
+    let table = [
+        (document(""), KeyError::Count),
+        (document(rsa), KeyError::Count),
+        (document(&many), KeyError::Count),
+        (document(&format!("{key},{key}")), KeyError::DuplicateKid),
+        (document(&nameless), KeyError::Kid),
+        (document(&private), KeyError::Private),
+        (document(&format!("{key},{}", r#"{"kty":"RSA","d":"AQAB"}"#)), KeyError::Private),
+        (document(r#"{"kty":"oct"}"#), KeyError::Private),
+        (document("1"), KeyError::Jwk),
+        ("[]".to_owned(), KeyError::Jwk),
+        ("{}".to_owned(), KeyError::Jwk),
+    ];
+    for (text, error) in table {
+        assert_eq!(VerifyingKeys::from_jwks(&text).unwrap_err(), error, "{text:.80}");
+    }
+}
+
+#[test]
+fn a_stored_ring_is_read_as_it_was_or_not_at_all() {
+    for algorithm in ALGORITHMS {
+        let ring = Forge::new(algorithm, 1).ring();
+        let ring = ring.publish(Forge::new(algorithm, 100).key(), now()).unwrap();
+        let json = ring.to_json();
+        let again = KeyRing::from_json(&json).unwrap();
+        assert_eq!(again.to_json(), json);
+        assert_eq!(again.rotation(), Rotation::default());
+        for (from, to) in [
+            (r#""format":1"#, r#""format":2"#),
+            (r#""signs_until":null"#, r#""signs_until":1"#),
+            (r#""keys":["#, r#""more":1,"keys":["#),
+            (r#""kid""#, r#""kid":"twice","kid""#),
+            (r#""sign_for":2592000000"#, r#""sign_for":1"#),
+        ] {
+            let changed = json.replacen(from, to, 1);
+            assert_ne!(changed, *json, "{from}");
+            assert!(KeyRing::from_json(&changed).is_err(), "{to}");
+        }
+        assert!(KeyRing::from_json(&json[..json.len() - 1]).is_err());
+        assert!(KeyRing::from_json(&format!("{}x", *json)).is_err());
+    }
+    let empty = r#"{"format":1,"publish_ahead":1,"sign_for":2,"verify_for":1,"keys":[]}"#;
+    assert_eq!(KeyRing::from_json(empty).unwrap_err(), KeyError::Count);
+}

@@ -1,0 +1,427 @@
+//! The table of tokens that must be refused: each under every algorithm, by the verifier of our own tokens and by the one
+//! for other issuers, with the error that is meant and without panic.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::{ALGORITHMS, AUDIENCE, Forge, ISSUER, NOW, Payload, encode, header, hmac, now, policy};
+use session_jwt::VerifyError::{self, *};
+use session_jwt::{AccessTokens, Algorithm, Verifier};
+
+struct Row {
+    name: String,
+    token: Vec<u8>,
+    /// What the verifier of our own tokens says.
+    own: VerifyError,
+    /// What the one for other issuers says.
+    foreign: VerifyError,
+}
+
+struct Table {
+    forge: Forge,
+    rows: Vec<Row>,
+}
+
+impl Table {
+    fn row(&mut self, name: impl Into<String>, token: impl Into<Vec<u8>>, own: VerifyError, foreign: VerifyError) {
+        self.rows.push(Row { name: name.into(), token: token.into(), own, foreign });
+    }
+
+    /// Both verifiers say the same.
+    fn both(&mut self, name: impl Into<String>, token: impl Into<Vec<u8>>, error: VerifyError) {
+        self.row(name, token, error, error);
+    }
+
+    /// A header that is not ours, rightly signed.
+    fn header(&mut self, name: impl Into<String>, header: impl AsRef<[u8]>, foreign: VerifyError) {
+        let token = self.forge.token(header, Payload::good().json());
+        self.row(name, token, Header, foreign);
+    }
+
+    /// A payload that is wrong, rightly signed.
+    fn payload(&mut self, name: impl Into<String>, payload: impl AsRef<[u8]>, error: VerifyError) {
+        self.both(name, self.forge.token(self.forge.header(), payload), error);
+    }
+
+    fn claim(&mut self, name: &'static str, value: &str, error: VerifyError) {
+        self.payload(format!("{name} is {value:.40}"), Payload::good().with(name, value).json(), error);
+    }
+
+    fn good(&self) -> String {
+        self.forge.token(self.forge.header(), Payload::good().json())
+    }
+}
+
+fn headers(table: &mut Table) {
+    let (alg, kid) = (table.forge.alg(), table.forge.key().kid());
+    for none in ["none", "None", "NONE", "nOnE", " none", "none\\u0000", ""] {
+        table.header(format!("alg {none:?}"), header(none, &kid, "at+jwt"), Algorithm);
+    }
+    let payload = encode(Payload::good().json());
+    let unsigned = format!("{}.{payload}", encode(header("none", &kid, "at+jwt")));
+    table.both("alg none without a signature", format!("{unsigned}."), Segments);
+    table.row("alg none with some signature", format!("{unsigned}.AAAA"), Header, Algorithm);
+    for other in ["HS256", "EdDSA", "ES256", "RS256", "PS256", "HS384", "ES256K", "Ed25519", "A128KW", "dir"] {
+        if other != alg {
+            table.header(format!("alg {other}"), header(other, &kid, "at+jwt"), Algorithm);
+        }
+    }
+    table.header("alg in lower case", header(&alg.to_lowercase(), &kid, "at+jwt"), Algorithm);
+    for (form, public) in table.forge.public_forms() {
+        let message = format!("{}.{payload}", encode(header("HS256", &kid, "at+jwt")));
+        let token = format!("{message}.{}", encode(hmac(&public, message.as_bytes())));
+        table.row(format!("HS256 keyed with the public key as {form}"), token, Header, Algorithm);
+        let message = format!("{}.{payload}", encode(table.forge.header()));
+        let token = format!("{message}.{}", encode(hmac(&public, message.as_bytes())));
+        table.both(format!("our header, HMAC keyed with the public key as {form}"), token, Signature);
+    }
+    for typ in ["JWT", "refresh+jwt", "dpop+jwt", "logout+jwt", "dbsc+jwt", "at+jwt ", "at-jwt", "", "application/"] {
+        table.header(format!("typ {typ:?}"), header(alg, &kid, typ), Type);
+    }
+    table.header("typ absent", format!(r#"{{"alg":"{alg}","kid":"{kid}"}}"#), Header);
+    table.header("alg absent", format!(r#"{{"kid":"{kid}","typ":"at+jwt"}}"#), Header);
+    table.header("kid absent", format!(r#"{{"alg":"{alg}","typ":"at+jwt"}}"#), Header);
+    for value in ["null", "1", "true", "[\"at+jwt\"]", "{}"] {
+        table.header(format!("typ is {value}"), format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":{value}}}"#), Header);
+        table.header(format!("alg is {value}"), format!(r#"{{"alg":{value},"kid":"{kid}","typ":"at+jwt"}}"#), Header);
+        table.header(format!("kid is {value}"), format!(r#"{{"alg":"{alg}","kid":{value},"typ":"at+jwt"}}"#), Header);
+    }
+    let extras = [
+        ("crit", r#"["exp"]"#),
+        ("crit", "[]"),
+        ("jku", r#""https://evil.example/jwks.json""#),
+        ("jwk", r#"{"kty":"oct","k":"AAAA"}"#),
+        ("x5u", r#""https://evil.example/cert.pem""#),
+        ("x5c", r#"["MIIB"]"#),
+        ("x5t", r#""AAAA""#),
+        ("zip", r#""DEF""#),
+        ("b64", "false"),
+        ("cty", r#""JWT""#),
+        ("enc", r#""A128GCM""#),
+        ("p2c", "1000000000"),
+        ("unknown", "null"),
+    ];
+    for (name, value) in extras {
+        let text = format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"at+jwt","{name}":{value}}}"#);
+        table.header(format!("header member {name} {value}"), text, Header);
+    }
+    for name in ["alg", "kid", "typ", "\\u0061lg"] {
+        let text = format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"at+jwt","{name}":"none"}}"#);
+        table.header(format!("header member {name} twice"), text, Header);
+    }
+    for name in ["../../../../dev/null", "' OR 1=1 --", "\\u0000", "", "*", "https://evil.example/key", "$(id)"] {
+        table.header(format!("kid {name:?}"), header(alg, name, "at+jwt"), Key);
+    }
+    table.header("kid with a NUL behind it", header(alg, &format!("{kid}\\u0000"), "at+jwt"), Key);
+    table.header("kid of 2000 bytes", header(alg, &"k".repeat(2000), "at+jwt"), Header);
+    table.both(
+        "kid of 100,000 bytes",
+        table.forge.token(header(alg, &"k".repeat(100_000), "at+jwt"), Payload::good().json()),
+        TooLong,
+    );
+    let ours = table.forge.header();
+    table.header("header behind a BOM", format!("\u{feff}{ours}"), Header);
+    table.header("header with trailing garbage", format!("{ours}{{}}"), Header);
+    table.header("header is an array", format!("[{ours}]"), Header);
+    table.header("header is a string", "\"at+jwt\"", Header);
+    table.header("header is no JSON", "alg: none", Header);
+    table.header("header is not UTF-8", b"{\"alg\":\"\xff\"}", Header);
+    table.header("header nested 900 deep", format!("{}{}", "[".repeat(450), "]".repeat(450)), Header);
+}
+
+fn segments(table: &mut Table) {
+    let good = table.good();
+    let parts: Vec<String> = good.split('.').map(str::to_owned).collect();
+    let (head, body, signature) = (&parts[0], &parts[1], &parts[2]);
+    table.both("empty", "", Segments);
+    table.both("one dot", ".", Segments);
+    table.both("two dots", "..", Segments);
+    table.both("8192 dots", ".".repeat(8192), Segments);
+    table.both("one segment", head.as_str(), Segments);
+    table.both("no signature", format!("{head}.{body}"), Segments);
+    table.both("empty signature", format!("{head}.{body}."), Segments);
+    table.both("empty payload", format!("{head}..{signature}"), Segments);
+    table.both("empty header", format!(".{body}.{signature}"), Segments);
+    table.both("a fourth segment", format!("{good}.{signature}"), Segments);
+    table.both("an empty fourth segment", format!("{good}."), Segments);
+    table.both("five segments, as a JWE", format!("{good}.AAAA.AAAA"), Segments);
+    table.both("1 MiB", "A".repeat(1 << 20), TooLong);
+    table.both("1 MiB of dots", ".".repeat(1 << 20), TooLong);
+    table.both("8193 bytes", format!("{good}{}", "A".repeat(8193 - good.len())), TooLong);
+    table.both("8192 bytes, signature too long", format!("{good}{}", "A".repeat(8192 - good.len())), Signature);
+    table.row("space in front", format!(" {good}"), Header, Header);
+    table.row("Bearer in front", format!("Bearer {good}"), Header, Header);
+    table.row("NUL in front", format!("\0{good}"), Header, Header);
+    table.both("newline behind", format!("{good}\n"), Encoding);
+    table.both("NUL behind", format!("{good}\0"), Encoding);
+    table.both("space in the payload", format!("{head}. {body}.{signature}"), Signature);
+    table.row("not UTF-8", [b"\xff\xfe", good.as_bytes()].concat(), Header, Header);
+    table.row("header padded", format!("{head}=.{body}.{signature}"), Header, Header);
+    table.both("signature padded", format!("{good}="), Encoding);
+    table.both("signature padded twice", format!("{good}=="), Encoding);
+    table.both("signature in the standard alphabet", format!("{head}.{body}.+/{}", &signature[2..]), Encoding);
+    table.both("signature with unused bits set", format!("{head}.{body}.{}", with_unused_bits(signature)), Encoding);
+    let padded = table.forge.sign(&format!("{head}.{}", pad(body)));
+    table.both("payload padded and signed so", padded, if body.len() % 4 == 0 { Signature } else { Encoding });
+    let uneven = encode(Payload::good().also("x", "\"1\"").json() + " ".repeat(2).as_str());
+    let uneven =
+        if uneven.len().is_multiple_of(4) { encode(Payload::good().also("x", "\"1\"").json() + " ") } else { uneven };
+    let token = table.forge.sign(&format!("{head}.{}", with_unused_bits(&uneven)));
+    table.both("payload with unused bits set and signed so", token, Encoding);
+    table.both("payload is not base64 but signed", table.forge.sign(&format!("{head}.$$$$")), Encoding);
+    table.both("payload of five characters, signed", table.forge.sign(&format!("{head}.AAAAA")), Encoding);
+    let reordered = format!("{body}.{head}.{signature}");
+    table.row("header and payload exchanged", reordered, Header, Header);
+}
+
+fn signatures(table: &mut Table) {
+    let good = table.good();
+    let (message, signature) = good.rsplit_once('.').unwrap();
+    let bytes = common::decode(signature);
+    let with = |bytes: &[u8]| format!("{message}.{}", encode(bytes));
+    table.both("signature of zeros", with(&vec![0; bytes.len()]), Signature);
+    table.both("signature of ones", with(&vec![0xff; bytes.len()]), Signature);
+    table.both("signature one byte short", with(&bytes[..bytes.len() - 1]), Signature);
+    table.both("signature of half the length", with(&bytes[..bytes.len() / 2]), Signature);
+    table.both("signature of one byte", with(&bytes[..1]), Signature);
+    table.both("signature one byte long", with(&[&bytes[..], &[0]].concat()), Signature);
+    table.both("signature twice", with(&[&bytes[..], &bytes[..]].concat()), Signature);
+    let mut swapped = bytes.clone();
+    swapped.rotate_left(bytes.len() / 2);
+    table.both("halves of the signature exchanged", with(&swapped), Signature);
+    let other = table.forge.token(table.forge.header(), Payload::good().with("jti", "\"other\"").json());
+    table.both("signature of another token", format!("{message}.{}", other.rsplit_once('.').unwrap().1), Signature);
+    table.both(
+        "payload of another token",
+        {
+            let payload = other.split('.').nth(1).unwrap();
+            format!("{}.{payload}.{signature}", message.split('.').next().unwrap())
+        },
+        Signature,
+    );
+    let stranger = Forge::new(table.forge.key().algorithm(), 100);
+    table.both("another key under our kid", stranger.token(table.forge.header(), Payload::good().json()), Signature);
+    table.row("another key under its kid", stranger.token(stranger.header(), Payload::good().json()), Header, Key);
+    table.both(
+        "signature over the payload only",
+        {
+            let payload = message.split('.').nth(1).unwrap();
+            with(&table.forge.signature(payload.as_bytes()))
+        },
+        Signature,
+    );
+    table.both(
+        "signature over decoded JSON",
+        with(&table.forge.signature(Payload::good().json().as_bytes())),
+        Signature,
+    );
+    if let Forge::Es256(key) = &table.forge {
+        use p256::ecdsa::signature::Signer as _;
+        let signature: p256::ecdsa::Signature = key.sign(message.as_bytes());
+        let (r, s) = bytes.split_at(32);
+        let (zero, order) = ([0; 32], common::decode("_____wAAAAD__________7zm-q2nF56E87nKwvxjJVE"));
+        table.both("ECDSA in DER", with(signature.to_der().as_bytes()), Signature);
+        table.both("r is 0", with(&[&zero[..], s].concat()), Signature);
+        table.both("s is 0", with(&[r, &zero[..]].concat()), Signature);
+        table.both("r is the order", with(&[&order[..], s].concat()), Signature);
+        table.both("s is the order", with(&[r, &order[..]].concat()), Signature);
+    }
+    if let Forge::EdDsa(_) = &table.forge {
+        // The point and the scalar of a signature that a lenient verifier accepts for a key of small order.
+        let identity = [&[1][..], &[0; 63]].concat();
+        table.both("R is the neutral point", with(&identity), Signature);
+        let order = common::decode("7dP1XBpjEljWnPei3vneFAAAAAAAAAAAAAAAAAAAABA");
+        table.both("S is the order", with(&[&bytes[..32], &order].concat()), Signature);
+    }
+}
+
+fn claims(table: &mut Table) {
+    for name in ["iss", "sub", "aud", "exp", "iat", "jti", "sid", "auth_time", "amr"] {
+        table.payload(format!("{name} missing"), Payload::good().without(name).json(), Missing(name));
+        for value in ["null", "true", "{}", "NaN", "[[]]", "\"\\ud800\""] {
+            table.claim(name, value, Invalid(name));
+        }
+        let again = Payload::good().0.into_iter().find(|(other, _)| other == name).unwrap().1;
+        table.payload(format!("{name} twice"), Payload::good().also(name, &again).json(), Duplicate);
+        let upper = name.to_uppercase();
+        table.payload(
+            format!("{upper} in its place"),
+            Payload::good().without(name).also(&upper, &again).json(),
+            Missing(name),
+        );
+    }
+    for name in ["iss", "sub", "jti", "sid"] {
+        table.claim(name, "1", Invalid(name));
+        table.claim(name, "[\"alice\"]", Invalid(name));
+    }
+    for name in ["acr", "client_id"] {
+        table.claim(name, "1", Invalid(name));
+        table.claim(name, "null", Invalid(name));
+    }
+    for name in ["exp", "iat", "auth_time", "nbf"] {
+        let text = format!("\"{NOW}\"");
+        let values = [&text, "1.5", "1767225600.0", "1.7672256e9", "-1", "-0.0", "1e400", "Infinity"];
+        for value in values {
+            table.claim(name, value, Invalid(name));
+        }
+        // Integers, but not times.
+        for value in ["253402300800", "9223372036854775807", "9223372036854775808", "18446744073709551615"] {
+            table.claim(name, value, Invalid(name));
+        }
+        table.claim(name, "18446744073709551616", Invalid(name));
+        table.claim(name, &"9".repeat(400), Invalid(name));
+    }
+    table.claim("nbf", "null", Invalid("nbf"));
+    table.payload("an escaped duplicate", Payload::good().also("e\\u0078p", "1").json(), Duplicate);
+    table.payload("an unknown claim twice", Payload::good().also("x", "1").also("x", "1").json(), Duplicate);
+    table.claim("iss", &format!("[\"{ISSUER}\"]"), Invalid("iss"));
+    for iss in
+        ["", "https://evil.example", "https://login.example/", "HTTPS://login.example", "https://login.example\\u0000"]
+    {
+        table.claim("iss", &format!("\"{iss}\""), Issuer);
+    }
+    for aud in ["", "https://evil.example", "https://api.example/", "https://API.example", "https://api.exampl"] {
+        table.claim("aud", &format!("\"{aud}\""), Audience);
+        table.claim("aud", &format!("[\"{aud}\"]"), Audience);
+    }
+    for aud in ["1", "[]", "[1]", "[null]", "{\"0\":\"https://api.example\"}"] {
+        table.claim("aud", aud, Invalid("aud"));
+    }
+    table.claim("aud", &format!("[\"{AUDIENCE}\",1]"), Invalid("aud"));
+    table.claim("sub", "\"\"", Invalid("sub"));
+    table.claim("sub", &format!("\"{}\"", "a".repeat(257)), Invalid("sub"));
+    table.claim("jti", "\"\"", Invalid("jti"));
+    table.claim("jti", &format!("\"{}\"", "a".repeat(129)), Invalid("jti"));
+    for sid in ["", "CQkJCQkJCQkJCQkJCQkJC", "CQkJCQkJCQkJCQkJCQkJCR", "CQkJCQkJCQkJCQkJCQkJCQ==", "../../etc/passwd"] {
+        table.claim("sid", &format!("\"{sid}\""), Invalid("sid"));
+    }
+    table.claim("amr", "\"pwd\"", Invalid("amr"));
+    table.claim("amr", "[1]", Invalid("amr"));
+    table.claim("amr", &format!("{}{}", "[".repeat(2000), "]".repeat(2000)), Invalid("amr"));
+}
+
+fn times(table: &mut Table) {
+    let good = Payload::good;
+    let span = |iat: u64, exp: u64| good().with("iat", &iat.to_string()).with("exp", &exp.to_string()).json();
+    table.payload("expired an hour ago", span(NOW - 3900, NOW - 3600), Expired);
+    table.payload("expires now, the leeway is over", span(NOW - 300, NOW - 5), Expired);
+    table.payload("exp is 0", span(0, 0), Expired);
+    table.payload("issued in the future", span(NOW + 6, NOW + 300), IssuedInFuture);
+    table.payload("issued in the year 9999", span(253_402_300_700, 253_402_300_799), IssuedInFuture);
+    table.payload("lives a second too long", span(NOW, NOW + 301), Lifetime);
+    table.payload("lives until the year 9999", span(NOW, 253_402_300_799), Lifetime);
+    table.payload("began at the epoch", span(0, NOW + 300), Lifetime);
+    table.payload("expires when it is issued", span(NOW + 5, NOW + 5), Lifetime);
+    table.payload("expires before it is issued", span(NOW + 5, NOW + 4), Lifetime);
+    table.payload("not valid yet", good().with("nbf", &(NOW + 6).to_string()).json(), NotYetValid);
+    table.payload(
+        "authenticated after it was issued",
+        good().with("auth_time", &(NOW + 6).to_string()).json(),
+        Invalid("auth_time"),
+    );
+}
+
+fn json(table: &mut Table) {
+    let good = Payload::good().json();
+    table.payload("trailing garbage", format!("{good}x"), Payload_);
+    table.payload("two objects", format!("{good}{good}"), Payload_);
+    table.payload("behind a BOM", format!("\u{feff}{good}"), Payload_);
+    table.payload("trailing comma", good.replace('}', ",}"), Payload_);
+    table.payload("a comment", good.replace('{', "{/**/"), Payload_);
+    table.payload("cut off", &good[..good.len() - 1], Payload_);
+    table.payload("an array", format!("[{good}]"), Payload_);
+    table.payload("a string", "\"claims\"", Payload_);
+    table.payload("null", "null", Payload_);
+    table.payload("an empty object", "{}", Missing("iss"));
+    table.payload("NUL bytes", b"\0\0\0", Payload_);
+    table.payload("not UTF-8", [good.as_bytes(), b"\xff"].concat(), Payload_);
+    table.payload("a claim that is not UTF-8", b"{\"iss\":\"\xff\"}", Invalid("iss"));
+    table.payload("names without quotes", "{iss:1}", Payload_);
+    table.payload("4000 brackets", Payload::good().also("x", &"[".repeat(4000)).json(), Payload_);
+    table.payload("compressed", [0x1f, 0x8b, 8, 0], Payload_);
+    table.payload("NaN in an unknown claim", Payload::good().also("x", "NaN").json(), Payload_);
+}
+
+/// `VerifyError::Payload`, beside the builder of the same name.
+#[allow(non_upper_case_globals, reason = "stands for a variant")]
+const Payload_: VerifyError = VerifyError::Payload;
+
+/// Sets the lowest bit of the last character, which encodes nothing.
+fn with_unused_bits(text: &str) -> String {
+    const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let (rest, last) = text.split_at(text.len() - 1);
+    let index = ALPHABET.find(last).unwrap() | 1;
+    assert_ne!(text.len() % 4, 0, "all bits of {text} are used");
+    format!("{rest}{}", &ALPHABET[index..=index])
+}
+
+fn pad(text: &str) -> String {
+    format!("{text}{}", "=".repeat((4 - text.len() % 4) % 4))
+}
+
+#[test]
+fn every_malformed_or_malicious_token_is_refused_for_its_reason() {
+    let mut names = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for algorithm in ALGORITHMS {
+        let mut table = Table { forge: Forge::new(algorithm, 1), rows: Vec::new() };
+        for fill in [headers, segments, signatures, claims, times, json] {
+            fill(&mut table);
+        }
+        let ring = table.forge.ring();
+        let own = AccessTokens::new(policy(), ring.clone()).unwrap();
+        let foreign = Verifier::foreign(policy(), ring.verifying_keys());
+        // The token that all rows are made from is accepted.
+        let good = table.good();
+        assert!(own.verify(&good, now()).is_ok() && foreign.verify(&good, now()).is_ok());
+        for row in table.rows {
+            let said = (own.verify(&row.token, now()).err(), foreign.verify(&row.token, now()).err());
+            if said != (Some(row.own), Some(row.foreign)) {
+                wrong.push(format!("{algorithm:?}, {}: {said:?}, not {:?} and {:?}", row.name, row.own, row.foreign));
+            }
+            names.insert(row.name);
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert!(names.len() >= 300, "{} rows", names.len());
+}
+
+#[test]
+fn the_verifier_for_other_issuers_is_lenient_in_order_and_space_only() {
+    for algorithm in ALGORITHMS {
+        let forge = Forge::new(algorithm, 1);
+        let foreign = Verifier::foreign(policy(), forge.ring().verifying_keys());
+        let own = Verifier::new(policy(), forge.ring().verifying_keys());
+        let (alg, kid) = (forge.alg(), forge.key().kid());
+        let headers = [
+            format!(r#"{{"typ":"at+jwt","alg":"{alg}","kid":"{kid}"}}"#),
+            format!("{{ \"kid\": \"{kid}\",\n \"alg\": \"{alg}\", \"typ\": \"application/at+jwt\" }}"),
+            header(alg, &kid, "AT+JWT"),
+            header(alg, &kid, "Application/At+Jwt"),
+        ];
+        for text in headers {
+            let token = forge.token(&text, Payload::good().json());
+            assert!(foreign.verify(&token, now()).is_ok(), "{text}");
+            assert_eq!(own.verify(&token, now()).unwrap_err(), Header, "{text}");
+        }
+        let several = Payload::good().with("aud", &format!("[\"https://other.example\",\"{AUDIENCE}\"]"));
+        assert!(foreign.verify(forge.token(forge.header(), several.json()), now()).is_ok());
+        let more = Payload::good().also("acr", "\"gold\"").also("roles", "[\"a\"]");
+        assert_eq!(foreign.verify(forge.token(forge.header(), more.json()), now()).unwrap().level, None);
+    }
+}
+
+#[test]
+fn symmetric_and_public_keys_are_never_in_one_ring() {
+    let public = Forge::new(Algorithm::EdDsa, 1).ring();
+    let later = now() + std::time::Duration::from_secs(60);
+    let secret = Forge::new(Algorithm::Hs256, 1);
+    assert_eq!(public.publish(secret.key(), later).unwrap_err(), session_jwt::KeyError::Mixed);
+    assert_eq!(
+        secret.ring().publish(Forge::new(Algorithm::Es256, 1).key(), later).unwrap_err(),
+        session_jwt::KeyError::Mixed
+    );
+    assert!(public.publish(Forge::new(Algorithm::Es256, 1).key(), later).is_ok());
+}

@@ -1,0 +1,130 @@
+//! A token that was changed in any way is refused.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod common;
+
+use std::sync::LazyLock;
+
+use common::{ALGORITHMS, Forge, issue, now, policy};
+use proptest::prelude::*;
+use session_jwt::{AccessTokens, Algorithm, Verifier};
+
+/// For one algorithm: a key, both verifiers, and two tokens that they accept.
+struct Fixture {
+    forge: Forge,
+    own: AccessTokens,
+    foreign: Verifier,
+    tokens: [String; 2],
+}
+
+impl Fixture {
+    fn all() -> &'static [Self] {
+        static ALL: LazyLock<[Fixture; 3]> = LazyLock::new(|| ALGORITHMS.map(Fixture::new));
+        &*ALL
+    }
+
+    fn new(algorithm: Algorithm) -> Self {
+        let forge = Forge::new(algorithm, 1);
+        let own = AccessTokens::new(policy(), forge.ring()).unwrap();
+        let tokens = [issue(&own, now()), issue(&own, now())];
+        Self { own, foreign: Verifier::foreign(policy(), forge.ring().verifying_keys()), tokens, forge }
+    }
+
+    fn accepts(&self, token: &[u8]) -> bool {
+        self.own.verify(token, now()).is_ok() || self.foreign.verify(token, now()).is_ok()
+    }
+}
+
+#[test]
+fn no_bit_can_be_flipped() {
+    for fixture in Fixture::all() {
+        let token = fixture.tokens[0].as_bytes();
+        assert!(fixture.accepts(token));
+        // All of them where it is cheap; one in each byte, in turn, where a verification takes long.
+        let is_cheap = fixture.forge.alg() == "HS256";
+        for index in 0..token.len() {
+            for bit in (0..8).filter(|bit| is_cheap || *bit == index % 8) {
+                let mut changed = token.to_vec();
+                changed[index] ^= 1 << bit;
+                assert!(!fixture.accepts(&changed), "bit {bit} of byte {index}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_byte_can_be_left_out_and_no_end_cut_off() {
+    for fixture in Fixture::all() {
+        let token = fixture.tokens[0].as_bytes();
+        for index in 0..token.len() {
+            assert!(!fixture.accepts(&[&token[..index], &token[index + 1..]].concat()), "without byte {index}");
+            assert!(!fixture.accepts(&token[..index]), "the first {index} bytes");
+        }
+    }
+}
+
+#[test]
+fn segments_of_different_tokens_do_not_fit() {
+    let fixtures = Fixture::all();
+    let valid: Vec<&String> = fixtures.iter().flat_map(|fixture| &fixture.tokens).collect();
+    let segments: Vec<&str> = valid.iter().flat_map(|token| token.split('.')).collect();
+    for header in &segments {
+        for payload in &segments {
+            for signature in &segments {
+                let token = format!("{header}.{payload}.{signature}");
+                let accepted = fixtures.iter().any(|fixture| fixture.accepts(token.as_bytes()));
+                assert_eq!(accepted, valid.contains(&&token));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_of_one_ring_is_nothing_to_another() {
+    let fixtures = Fixture::all();
+    for (index, fixture) in fixtures.iter().enumerate() {
+        for (other, stranger) in fixtures.iter().enumerate() {
+            assert_eq!(fixture.accepts(stranger.tokens[0].as_bytes()), index == other);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    #[test]
+    fn no_bytes_can_be_replaced(
+        which in 0..3usize,
+        position in any::<prop::sample::Index>(),
+        length in 0..40usize,
+        with in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let fixture = &Fixture::all()[which];
+        let token = fixture.tokens[0].as_bytes();
+        let start = position.index(token.len());
+        let end = (start + length).min(token.len());
+        let changed = [&token[..start], &with, &token[end..]].concat();
+        prop_assert!(changed == token || !fixture.accepts(&changed));
+    }
+
+    #[test]
+    fn nothing_panics_and_nothing_random_is_accepted(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        for fixture in Fixture::all() {
+            prop_assert!(!fixture.accepts(&bytes));
+            // Behind a header that is ours, so that the rest is reached.
+            let header = fixture.tokens[0].split('.').next().unwrap();
+            prop_assert!(!fixture.accepts(&[header.as_bytes(), b".", &bytes].concat()));
+        }
+    }
+
+    /// Rightly signed, so that the parser of claims is reached.
+    #[test]
+    fn no_payload_panics(bytes in prop::collection::vec(any::<u8>(), 0..600), json in "[\\[\\]{}\":,0-9a-zA-Z.eE+ -]{0,80}") {
+        for Fixture { forge, foreign, .. } in Fixture::all() {
+            for payload in [bytes.as_slice(), json.as_bytes()] {
+                prop_assert!(foreign.verify(forge.token(forge.header(), payload), now()).is_err());
+                prop_assert!(foreign.verify(forge.token(payload, payload), now()).is_err());
+            }
+        }
+    }
+}

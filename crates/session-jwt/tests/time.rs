@@ -1,0 +1,178 @@
+//! Times: at the boundary, and a millisecond on each side of it.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{ALGORITHMS, AUDIENCE, Forge, ISSUER, NOW, Payload, SESSION, alice, at, issue, now, policy};
+use session_core::{Assurance, Clock as _, Entropy, EntropyError, ManualClock, Timestamp, UserId};
+use session_jwt::{
+    AccessTokens, Algorithm, IssueError, KeyRing, MAX_TOKEN_LEN, Rotation, Subject, TokenPolicy, TokenPolicyError,
+    Verifier, VerifyError,
+};
+
+const MILLI: Duration = Duration::from_millis(1);
+const LEEWAY: Duration = Duration::from_secs(5);
+
+fn tokens(algorithm: Algorithm) -> AccessTokens {
+    AccessTokens::new(policy(), Forge::new(algorithm, 1).ring()).unwrap()
+}
+
+#[test]
+fn what_is_issued_is_what_is_read() {
+    for algorithm in ALGORITHMS {
+        let tokens = tokens(algorithm);
+        let claims = tokens.verify(issue(&tokens, now()), now()).unwrap();
+        assert_eq!((claims.session, claims.user.as_str()), (SESSION, "alice"));
+        assert_eq!((claims.issued_at, claims.expires_at), (now(), at(NOW + 300)));
+        assert_eq!((claims.authenticated_at, claims.level), (now(), Some(Assurance::Aal2)));
+        assert_eq!((claims.methods, claims.client.as_deref()), (alice().methods, Some(ISSUER)));
+        assert_eq!(claims.token_id.len(), 22);
+        let again = tokens.verify(issue(&tokens, now()), now()).unwrap();
+        assert_ne!(again.token_id, claims.token_id);
+    }
+}
+
+#[test]
+fn the_segments_are_those_of_rfc_9068() {
+    let tokens = tokens(Algorithm::EdDsa);
+    let text = issue(&tokens, now());
+    let segments: Vec<&str> = text.split('.').collect();
+    let kid = Forge::new(Algorithm::EdDsa, 1).key().kid();
+    let header = String::from_utf8(common::decode(segments[0])).unwrap();
+    assert_eq!(header, format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"at+jwt"}}"#));
+    let payload: serde_json::Value = serde_json::from_slice(&common::decode(segments[1])).unwrap();
+    let mut expected = serde_json::json!({
+        "iss": ISSUER, "sub": "alice", "aud": AUDIENCE, "exp": NOW + 300, "iat": NOW, "client_id": ISSUER,
+        "sid": SESSION.to_string(), "auth_time": NOW, "acr": "aal2", "amr": ["pwd", "otp"],
+    });
+    expected["jti"] = payload["jti"].clone();
+    assert_eq!(payload, expected);
+}
+
+#[test]
+fn a_token_is_dead_at_exp_and_leeway() {
+    let clock = ManualClock::new(now());
+    for algorithm in ALGORITHMS {
+        let tokens = tokens(algorithm);
+        clock.set(now());
+        let token = issue(&tokens, clock.now());
+        let dead = now() + Duration::from_secs(300) + LEEWAY;
+        for (moment, result) in [
+            (at(NOW + 300) - MILLI, None),
+            (at(NOW + 300), None),
+            (dead - MILLI, None),
+            (dead, Some(VerifyError::Expired)),
+            (dead + MILLI, Some(VerifyError::Expired)),
+            (at(NOW + 86_400), Some(VerifyError::Expired)),
+        ] {
+            clock.set(moment);
+            assert_eq!(tokens.verify(&token, clock.now()).err(), result, "{moment:?}");
+        }
+    }
+}
+
+#[test]
+fn without_leeway_a_token_is_dead_at_exp() {
+    let forge = Forge::new(Algorithm::EdDsa, 1);
+    let exact = policy().with_leeway(Duration::ZERO).unwrap();
+    let verifier = Verifier::new(exact, forge.ring().verifying_keys());
+    let token = forge.token(forge.header(), Payload::good().json());
+    assert!(verifier.verify(&token, at(NOW + 300) - MILLI).is_ok());
+    assert_eq!(verifier.verify(&token, at(NOW + 300)).unwrap_err(), VerifyError::Expired);
+    assert!(verifier.verify(&token, now()).is_ok());
+    assert_eq!(verifier.verify(&token, now() - MILLI).unwrap_err(), VerifyError::IssuedInFuture);
+}
+
+#[test]
+fn iat_and_nbf_may_be_ahead_by_the_leeway_only() {
+    let forge = Forge::new(Algorithm::Es256, 1);
+    let verifier = Verifier::new(policy(), forge.ring().verifying_keys());
+    let good = forge.token(forge.header(), Payload::good().json());
+    assert!(verifier.verify(&good, now() - LEEWAY).is_ok());
+    assert_eq!(verifier.verify(&good, now() - LEEWAY - MILLI).unwrap_err(), VerifyError::IssuedInFuture);
+    assert_eq!(verifier.verify(&good, Timestamp::from_millis(i64::MIN)).unwrap_err(), VerifyError::IssuedInFuture);
+    let later = forge.token(forge.header(), Payload::good().with("nbf", &(NOW + 60).to_string()).json());
+    assert!(verifier.verify(&later, at(NOW + 60) - LEEWAY).is_ok());
+    assert_eq!(verifier.verify(&later, at(NOW + 60) - LEEWAY - MILLI).unwrap_err(), VerifyError::NotYetValid);
+}
+
+#[test]
+fn no_token_outlives_the_session() {
+    let tokens = tokens(Algorithm::Hs256);
+    let authentication = alice();
+    let grant = |deadline| Subject { session: SESSION, authentication: &authentication, deadline };
+    let token = tokens.issue(&grant(at(NOW + 10) + Duration::from_millis(999)), now()).unwrap();
+    assert_eq!(token.expires_in(), Duration::from_secs(10));
+    assert_eq!(tokens.verify(token.expose(), now()).unwrap().expires_at, at(NOW + 10));
+    let long = tokens.issue(&grant(Timestamp::MAX), now()).unwrap();
+    assert_eq!(long.expires_in(), Duration::from_secs(300));
+    for deadline in [now() + Duration::from_millis(999), now(), now() - MILLI, Timestamp::from_millis(i64::MIN)] {
+        assert_eq!(tokens.issue(&grant(deadline), now()).unwrap_err(), IssueError::SessionOver);
+    }
+    // A clock that is broken issues nothing that lives.
+    for broken in [Timestamp::from_millis(i64::MIN), Timestamp::MAX] {
+        match tokens.issue(&grant(Timestamp::MAX), broken) {
+            Ok(token) => assert!(tokens.verify(token.expose(), now()).is_err()),
+            Err(error) => assert_eq!(error, IssueError::SessionOver),
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_verified_is_not_issued() {
+    #[derive(Debug)]
+    struct Broken;
+    impl Entropy for Broken {
+        fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
+            Err(EntropyError)
+        }
+    }
+    let issue = |tokens: &AccessTokens, methods: Vec<String>| {
+        let mut authentication = alice();
+        authentication.methods = methods;
+        authentication.user = UserId::new("\u{1}".repeat(256)).unwrap();
+        let grant = Subject { session: SESSION, authentication: &authentication, deadline: Timestamp::MAX };
+        tokens.issue(&grant, now())
+    };
+    let tokens = tokens(Algorithm::Hs256);
+    // Around the limit, each one is either refused here or accepted there.
+    let mut refused = 0;
+    for length in (3000..4500).step_by(5) {
+        match issue(&tokens, vec!["m".repeat(length)]) {
+            Ok(token) => {
+                assert!(token.expose().len() <= MAX_TOKEN_LEN && tokens.verify(token.expose(), now()).is_ok());
+            }
+            Err(error) => {
+                refused += 1;
+                assert_eq!(error, IssueError::TooLong);
+            }
+        }
+    }
+    assert!((20..280).contains(&refused), "{refused}");
+    let broken = tokens.with_entropy(Broken);
+    assert_eq!(issue(&broken, vec![]).unwrap_err(), IssueError::Entropy(EntropyError));
+}
+
+#[test]
+fn policies_that_make_no_sense_are_refused() {
+    let long = "x".repeat(513);
+    for (issuer, audience) in [("", "a"), ("a", ""), (long.as_str(), "a"), ("a", long.as_str())] {
+        assert_eq!(TokenPolicy::new(issuer, audience).unwrap_err(), TokenPolicyError::Name);
+    }
+    assert_eq!(policy().with_client("").unwrap_err(), TokenPolicyError::Name);
+    for lifetime in [Duration::ZERO, MILLI, Duration::from_millis(1500), Duration::from_secs(86_401), Duration::MAX] {
+        assert_eq!(policy().with_lifetime(lifetime).unwrap_err(), TokenPolicyError::Lifetime);
+    }
+    for leeway in [Duration::from_millis(60_001), Duration::MAX] {
+        assert_eq!(policy().with_leeway(leeway).unwrap_err(), TokenPolicyError::Leeway);
+    }
+    let (key, rotation) = (Forge::new(Algorithm::EdDsa, 1), Rotation::default());
+    let ring = |verify_for| KeyRing::with_key(key.key(), Rotation { verify_for, ..rotation }, now()).unwrap();
+    let short = ring(Duration::from_millis(304_999));
+    assert_eq!(AccessTokens::new(policy(), short.clone()).unwrap_err(), TokenPolicyError::VerifyFor);
+    let tokens = AccessTokens::new(policy(), ring(Duration::from_secs(305))).unwrap();
+    assert_eq!(tokens.set_ring(short).unwrap_err(), TokenPolicyError::VerifyFor);
+    assert_eq!(tokens.ring().rotation().verify_for, Duration::from_secs(305));
+}
