@@ -9,9 +9,9 @@ use session_core::{
     Admission, Admitted, Assurance, AtLimit, Authentication, Clock as _, CookiePolicy, CookiePolicyError, Credential,
     Data, Deleted, Device, Due, EntropyError, Error, Event, EventKind, Expiry, Grace, Key, KeyError, Kind, Login,
     MalformedToken, ManualClock, Occupant, OsEntropy, ParseSessionIdError, Persistence, Policy, PolicyError, Presented,
-    Record, RememberMe, Renewal, Replaces, RequestSession, SameKey, SameSite, SessionId, SessionManager, StepUp,
-    StoreError, StoreErrorKind, SystemClock, Termination, Touched, TracingObserver, Updated, UserId, UserIdError,
-    ValueError, Version, verdict,
+    PresentedToken, Record, RememberMe, Renewal, Replaces, RequestSession, SameKey, SameSite, SessionId,
+    SessionManager, StepUp, StoreError, StoreErrorKind, SystemClock, Termination, Touched, TracingObserver, Updated,
+    UserId, UserIdError, ValueError, Version, verdict,
 };
 use session_testbed::{Client, Secrets};
 
@@ -88,11 +88,17 @@ async fn every_public_type_hides_what_is_secret() {
     session.insert(NOTE, &VALUE.repeat(2)).unwrap();
     let stored_id = session.id().unwrap();
 
+    // A refresh token that was issued, and one that is about to be used.
+    let grant = manager.grant(login.clone(), None).await.unwrap();
+    let granted = grant.token.encode();
+    let refresh = PresentedToken::parse(granted.expose().as_bytes()).unwrap();
+    let refresh = manager.open_refresh(&refresh).await.unwrap().unwrap();
+
     let mut secrets = Secrets::new();
-    for token in [encoded.expose(), successor.encode().expose(), client.token().unwrap()] {
+    for token in [granted.expose(), encoded.expose(), successor.encode().expose(), client.token().unwrap()] {
         secrets.add_token(token).unwrap();
     }
-    for id in [id, stored_id] {
+    for id in [id, stored_id, grant.session.id] {
         secrets.add_bytes("a session id", id.as_bytes());
     }
     let digest = serde_json::to_value(&renewed).unwrap()["current"].clone();
@@ -132,7 +138,7 @@ async fn every_public_type_hides_what_is_secret() {
         Lifetime: record.lifetime, Persistence: Persistence::Transient, Record: record,
         SessionSummary: record.summary(), Version: record.version,
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
-        Session: session, SessionInfo: session.info().unwrap(),
+        Grant: grant, Refresh: refresh, Session: session, SessionInfo: session.info().unwrap(),
         Admission: admission, Admitted: Admitted::Created { evicted: vec![id] }, Deleted: Deleted::Deleted,
         Replaces: replaces, Touched: Touched::Applied, Updated: Updated::Conflict,
         EncodedToken: encoded, MalformedToken: MalformedToken,
@@ -147,7 +153,7 @@ async fn every_public_type_hides_what_is_secret() {
     assert!(secrets.found_in(record.encode().unwrap()).contains(&"a digest, raw"));
 
     let shown: BTreeSet<String> = shown.into_iter().map(|(name, _)| name.to_owned()).collect();
-    let traits = ["Clock", "Entropy", "SessionObserver", "SessionStore"];
+    let traits = ["Clock", "Entropy", "Seal", "SessionObserver", "SessionStore"];
     // Tests in core prove that these cannot be shown at all.
     let without_debug = ["PresentedToken", "SessionToken"];
     let expected =

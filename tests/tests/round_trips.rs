@@ -1,13 +1,13 @@
 //! The round-trip budget: which store operations a request costs, exactly.
 //!
-//! Access tokens (0), refresh (2) and reads through an in-process cache (0) join when their crates do.
+//! Those of access tokens are in session-tower; reads through an in-process cache (0) join when their crate does.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 use std::time::Duration;
 
 use session_conformance::ReferenceStore;
 use session_core::{
-    Deleted, Error, Key, Login, ManualClock, Policy, Renewal, SessionId, SessionManager, StepUp, UserId,
+    Deleted, Error, Key, Login, ManualClock, Policy, PresentedToken, Renewal, SessionId, SessionManager, StepUp, UserId,
 };
 use session_testbed::{Client, RecordingStore};
 
@@ -280,4 +280,29 @@ async fn devices() {
         site.manager.revoke_all(&alice()).await.map(drop)
     });
     assert_eq!(cost.await, ["list_by_user", "delete", "delete_by_user", "delete_by_user"]);
+}
+
+#[tokio::test]
+async fn refresh_tokens() {
+    let mut site = Site::new();
+    let mut token = String::new();
+    let parse = |token: &str| PresentedToken::parse(token.as_bytes()).unwrap();
+    let granted = async |site: &mut Site| {
+        token = site.manager.grant(Login::new(alice()), None).await?.token.encode().expose().to_owned();
+        Ok(())
+    };
+    assert_eq!(site.cost(granted).await, ["create"]);
+    let refresh = async |site: &mut Site| {
+        let refresh = site.manager.open_refresh(&parse(&token)).await?.unwrap();
+        site.manager.rotate(refresh).await.map(drop)
+    };
+    assert_eq!(site.cost(refresh).await, ["load", "update"]);
+    assert_eq!(site.cost(refresh).await, ["load"], "once more, in the grace window");
+    let session = site.manager.list(&alice()).await.unwrap()[0].id;
+    let _ = site.store.take_calls();
+    let check = async |site: &mut Site| site.manager.check(&session, &alice()).await.map(drop);
+    assert_eq!(site.cost(check).await, ["load"]);
+    let revoke = async |site: &mut Site| site.manager.revoke_token(&parse(&token)).await.map(drop);
+    assert_eq!(site.cost(revoke).await, ["load", "delete"]);
+    assert_eq!(site.cost(revoke).await, ["load"]);
 }

@@ -17,6 +17,11 @@ pub(crate) fn test() -> Result<(), String> {
     run(vec![
         Step { checks: "format", command: Cargo::new("fmt").args(["--all", "--check"]) },
         Step { checks: "lints", command: Cargo::new("clippy").args(workspace).args(["--", "-D", "warnings"]) },
+        // Everything above has it with all features.
+        Step {
+            checks: "session-tower without features",
+            command: Cargo::new("check").args(["--package", "session-tower"]),
+        },
         Step {
             checks: "documentation",
             command: Cargo::new("doc").args(["--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),

@@ -34,6 +34,21 @@ pub trait Seal: fmt::Debug + Send + Sync + 'static {
     fn sealed_len(&self, record: &Record) -> usize;
 }
 
+/// Shared with whoever replaces its keys.
+impl<T: Seal + ?Sized> Seal for Arc<T> {
+    fn seal(&self, record: &Record, now: Timestamp) -> Result<String, StoreError> {
+        (**self).seal(record, now)
+    }
+
+    fn open(&self, text: &[u8], now: Timestamp) -> Option<Record> {
+        (**self).open(text, now)
+    }
+
+    fn sealed_len(&self, record: &Record) -> usize {
+        (**self).sealed_len(record)
+    }
+}
+
 /// What stands in for a store. It stores nothing, and so cannot see that two requests changed one session, nor list or
 /// limit the sessions of a user. With a deny list it knows which sessions were ended.
 #[derive(Debug)]

@@ -101,7 +101,7 @@ async fn a_backlog_is_deleted_in_batches_and_then_there_is_a_pause() {
     let begin = Instant::now();
     store.next_call().await;
     store.next_call().await;
-    assert!(begin.elapsed() < Duration::from_millis(100), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_millis(500), "{:?}", begin.elapsed());
     assert_eq!((store.calls(), store.expired.load(Ordering::SeqCst)), (3, 0));
     store.next_call().await;
     assert!(begin.elapsed() > Duration::from_secs(2), "an empty store is not asked in a hurry: {:?}", begin.elapsed());

@@ -12,8 +12,13 @@ const PASSWORD: &str = "correct-horse";
 /// The user of this name, if the password is right. Takes as long for a wrong name as for a wrong password.
 pub(crate) fn verify(username: &str, password: &str) -> Option<UserId> {
     let right = bool::from(password.as_bytes().ct_eq(PASSWORD.as_bytes()));
-    let known = USERS.contains(&username);
+    let known = exists(username);
     if right && known { UserId::new(username).ok() } else { None }
+}
+
+/// Whether there still is an account of this name.
+pub(crate) fn exists(username: &str) -> bool {
+    USERS.contains(&username)
 }
 
 #[cfg(test)]

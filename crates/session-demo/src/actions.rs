@@ -8,6 +8,7 @@ use session_core::{Deleted, Key, Login, SessionId, StepUp};
 use session_tower::{Authenticated, Rejection, Session};
 
 use crate::accounts;
+use crate::caller::Caller;
 use crate::client::Client;
 
 /// What a visitor collects, and keeps when they log in. Anything, since the API lets anybody store anything.
@@ -57,25 +58,31 @@ pub(crate) fn reauthenticate(session: &Authenticated, password: &str) -> Result<
     Ok(session.step_up(StepUp::new(user).method("pwd"))?)
 }
 
-/// Ends one session of the user. The current one by logging out, which removes the cookie too.
-pub(crate) async fn revoke(session: &Authenticated, id: &SessionId) -> Result<Deleted, Rejection> {
-    if session.id().as_ref() == Some(id) {
-        session.logout()?;
-        return Ok(Deleted::Deleted);
+/// Ends one session of the user. The current one of a browser by logging out, which removes the cookie too.
+pub(crate) async fn revoke(caller: &Caller, id: &SessionId) -> Result<Deleted, Rejection> {
+    match caller {
+        Caller::Browser(session) if session.id().as_ref() == Some(id) => {
+            session.logout()?;
+            Ok(Deleted::Deleted)
+        }
+        Caller::Browser(_) | Caller::Token(_) => Ok(caller.manager().revoke(caller.user(), id).await?),
     }
-    Ok(session.manager().revoke(session.user(), id).await?)
 }
 
 /// Ends all sessions of the user but the current one. Returns how many ended.
-pub(crate) async fn revoke_others(session: &Authenticated) -> Result<usize, Rejection> {
-    let current = session.id().ok_or(Rejection::Unauthenticated)?;
-    Ok(session.manager().revoke_others(session.user(), &current).await?)
+pub(crate) async fn revoke_others(caller: &Caller) -> Result<usize, Rejection> {
+    let current = caller.session().ok_or(Rejection::Unauthenticated)?;
+    Ok(caller.manager().revoke_others(caller.user(), &current).await?)
 }
 
 /// Ends all sessions of the user, this one included. Returns how many ended.
-pub(crate) async fn revoke_all(session: &Authenticated) -> Result<usize, Rejection> {
-    // First this one, since only the request that ends a session removes its cookie.
-    session.logout()?;
-    session.commit().await?;
-    Ok(1 + session.manager().revoke_all(session.user()).await?)
+pub(crate) async fn revoke_all(caller: &Caller) -> Result<usize, Rejection> {
+    let mut ended = 0;
+    if let Caller::Browser(session) = caller {
+        // First this one, since only the request that ends a session removes its cookie.
+        session.logout()?;
+        session.commit().await?;
+        ended += 1;
+    }
+    Ok(ended + caller.manager().revoke_all(caller.user()).await?)
 }

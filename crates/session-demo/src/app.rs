@@ -1,22 +1,29 @@
 //! Which route is inside which layer.
 
-use axum::Router;
 use axum::routing::get;
-use session_core::SessionManager;
-use session_tower::SessionLayer;
+use axum::{Extension, Router};
+use session_tower::{BearerLayer, SessionLayer, TokenRoutes};
 
+use crate::sessions::Sessions;
+use crate::tokens::Accounts;
 use crate::{api, pages};
 
-/// The whole site, with the sessions of `manager`.
+/// The whole site, with these sessions.
 ///
 /// Pages and API have a session layer each, side by side, because their rejections look different. Both use the same
-/// manager, so it is the same session.
-pub fn build_router(manager: SessionManager) -> Router {
-    let pages = pages::router().layer(SessionLayer::new(manager.clone()).on_rejection(pages::rejection));
-    let api = api::router().layer(SessionLayer::new(manager));
-    Router::new()
-        .merge(pages)
-        .nest("/api", api)
+/// manager, so it is the same session. In hybrid mode the API takes access tokens too, and has the routes that issue
+/// them.
+pub fn build_router(sessions: &Sessions) -> Router {
+    let (manager, mode) = (sessions.manager(), sessions.mode());
+    let pages = pages::router(mode).layer(SessionLayer::new(manager.clone()).on_rejection(pages::rejection));
+    let mut api = api::router(mode).layer(SessionLayer::new(manager.clone()));
+    let mut site = Router::new().merge(pages.layer(Extension(mode)));
+    if let Sessions::Hybrid(hybrid) = sessions {
+        let tokens = TokenRoutes::new(hybrid.clone(), Accounts);
+        api = api.layer(BearerLayer::hybrid(hybrid.clone())).merge(tokens.router());
+        site = site.merge(tokens.jwks());
+    }
+    site.nest("/api", api)
         .route("/favicon.ico", get(pages::favicon))
         .fallback(pages::not_found)
         .layer(axum::middleware::map_response(pages::protect))

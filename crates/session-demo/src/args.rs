@@ -1,11 +1,13 @@
 //! The command line, and the policy it describes.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use session_core::{AtLimit, CookiePolicy, Lifetime, PayloadCap, Persistence, Policy, PolicyError, SessionLimit};
 
+use crate::sessions::Mode;
 use crate::store::StoreUrl;
 
 /// A site with login, devices and logout everywhere. Accounts: alice, bob, carol; password: correct-horse
@@ -15,10 +17,18 @@ pub struct Args {
     /// Address to listen on; with port 0, a free one
     #[arg(long, default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
+    /// What a client is given
+    #[arg(long, value_enum, default_value_t = Mode::Cookie)]
+    pub mode: Mode,
+    /// The keys that sign, in a file that several demos share; made if it is missing. Without it, a new key for each
+    /// start. For --mode hybrid and client
+    #[arg(long, value_name = "PATH")]
+    pub keys: Option<PathBuf>,
     /// Where sessions are kept: memory, or the URL of a server that several demos share: redis://…, rediss://…,
-    /// redis+sentinel://…, redis+cluster://…, unix://…, or postgres://…
-    #[arg(long, value_name = "URL", default_value = "memory")]
-    pub store: StoreUrl,
+    /// redis+sentinel://…, redis+cluster://…, unix://…, or postgres://…; with --mode client, the ids of sessions that
+    /// were ended [default: memory; with --mode client, nowhere]
+    #[arg(long, value_name = "URL")]
+    pub store: Option<StoreUrl>,
     /// The preset to start from
     #[arg(long, value_enum, default_value_t = Preset::Standard)]
     pub policy: Preset,

@@ -18,6 +18,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    pub(crate) fn of(parts: &Parts) -> Self {
+        let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let ip = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|address| address.0.ip().to_canonical());
+        Self { user_agent, ip }
+    }
+
     pub(crate) fn device(self) -> Device {
         let mut device = Device::new();
         if let Some(user_agent) = self.user_agent {
@@ -34,8 +40,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let ip = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|address| address.0.ip().to_canonical());
-        Ok(Self { user_agent, ip })
+        Ok(Self::of(parts))
     }
 }

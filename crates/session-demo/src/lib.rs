@@ -7,7 +7,9 @@
 //! - `actions.rs`: what a site does with sessions, one function each;
 //! - `api/` and `pages/`: handlers, which read and write a session as if it were a map;
 //! - [`args`]: how options become a policy;
-//! - [`store`]: how a URL becomes a store.
+//! - [`store`]: how a URL becomes a store;
+//! - [`sessions`]: the three kinds of sessions, by `--mode`: cookies, access and refresh tokens, or everything in the
+//!   cookie; [`keys`]: a key ring in a file, which several processes share.
 //!
 //! Not shown, because it is not the business of sessions: hashing passwords, and limiting the rate of attempts to guess
 //! them. A real site needs both.
@@ -17,8 +19,12 @@ mod actions;
 mod api;
 mod app;
 pub mod args;
+mod caller;
 mod client;
+pub mod keys;
 mod pages;
+pub mod sessions;
 pub mod store;
+mod tokens;
 
 pub use app::build_router;

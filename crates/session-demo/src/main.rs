@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use session_core::{Policy, SessionManager, TracingObserver};
+use session_core::Policy;
 use session_demo::args::Args;
+use session_demo::keys::KeyFile;
+use session_demo::sessions::{Mode, Sessions};
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -45,8 +47,8 @@ fn start(args: Args) -> Result<(), Box<dyn Error>> {
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let policy = args.policy()?;
     let mut told_to_stop = std::pin::pin!(told_to_stop()?);
-    let store = tokio::select! {
-        store = args.store.open(&policy) => store?,
+    let sessions = tokio::select! {
+        sessions = Sessions::open(&args, policy.clone()) => sessions?,
         () = &mut told_to_stop => return Ok(()),
     };
     let listener =
@@ -55,10 +57,17 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     if let Some(hint) = hint(address, &policy) {
         eprintln!("{hint}");
     }
-    let manager = SessionManager::builder(store).policy(policy).observer(TracingObserver).build();
-    // Ends with the runtime. For a store that expires records itself it has nothing to do.
-    tokio::spawn(manager.clone().sweep());
-    let service = session_demo::build_router(manager).into_make_service_with_connect_info::<SocketAddr>();
+    // Both end with the runtime. For a store that expires records itself the first has nothing to do.
+    tokio::spawn(sessions.manager().clone().sweep());
+    match args.keys {
+        Some(path) => drop(tokio::spawn(sessions.clone().follow(KeyFile::new(path)))),
+        None if args.mode != Mode::Cookie => eprintln!(
+            "hint: what this process signs ends with it, and no other process accepts it; with --keys PATH the keys \
+             are kept, and can be shared"
+        ),
+        None => {}
+    }
+    let service = session_demo::build_router(&sessions).into_make_service_with_connect_info::<SocketAddr>();
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serve = axum::serve(listener, service).with_graceful_shutdown(async {

@@ -32,6 +32,12 @@ pub enum OpenError {
 }
 
 impl StoreUrl {
+    /// In this process.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self("memory".to_owned())
+    }
+
     /// Opens the store, and waits until its server answers. One in PostgreSQL is brought up to date. Must be called
     /// inside a tokio runtime.
     ///

@@ -7,7 +7,7 @@ use axum_core::response::IntoResponse;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
-use session_core::Error;
+use session_core::{Error, StoreErrorKind};
 
 /// Why a request was not answered by the application, or not with its own answer.
 ///
@@ -64,6 +64,8 @@ pub enum Rejection {
     /// The route is inside two [`SessionLayer`](crate::SessionLayer)s: a mistake of the application.
     /// 500 `session_layer_nested`.
     LayerNested,
+    /// Client-side sessions cannot be listed or revoked: a mistake of the application. 501 `session_unsupported`.
+    Unsupported,
     /// Anything else. 500 `session_error`.
     Internal,
 }
@@ -81,6 +83,7 @@ impl Rejection {
             Self::InvalidValue | Self::ResponseSent | Self::LayerMissing | Self::LayerNested | Self::Internal => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
+            Self::Unsupported => StatusCode::NOT_IMPLEMENTED,
         }
     }
 
@@ -103,6 +106,7 @@ impl Rejection {
             Self::ResponseSent => "session_response_sent",
             Self::LayerMissing => "session_layer_missing",
             Self::LayerNested => "session_layer_nested",
+            Self::Unsupported => "session_unsupported",
             Self::Internal => "session_error",
         }
     }
@@ -119,6 +123,7 @@ impl Rejection {
 impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
         match error {
+            Error::Store(error) if error.kind() == StoreErrorKind::Unsupported => Self::Unsupported,
             Error::Store(_) => Self::StoreUnavailable,
             Error::Entropy(_) => Self::EntropyUnavailable,
             Error::Gone => Self::Gone,
@@ -162,6 +167,7 @@ impl fmt::Display for Rejection {
                 "no session layer around this route; add `.layer(SessionLayer::new(manager))` after it"
             }
             Self::LayerNested => "two session layers around this route; remove one, or put them side by side",
+            Self::Unsupported => "client-side sessions cannot be listed or revoked; use a store",
             Self::Internal => "the session could not be used",
         })
     }

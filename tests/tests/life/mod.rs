@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::{
-    Assurance, Device, Error, Event, Key, Login, ManualClock, Policy, Record, Renewal, SessionManager, SessionObserver,
-    SessionStore, StepUp, TracingObserver, UserId,
+    Assurance, Device, Error, Event, Key, Login, ManualClock, Policy, PresentedToken, Record, Renewal, SessionManager,
+    SessionObserver, SessionStore, StepUp, TracingObserver, UserId,
 };
 use session_testbed::{Client, RecordingStore, Secrets};
 use tracing_subscriber::filter::LevelFilter;
@@ -135,6 +135,23 @@ impl<L: AsyncFnMut()> Visitor<L> {
         self.request(async |session| session.get(NOTE).map(drop)).await;
     }
 
+    /// A client with refresh tokens: login, two refreshes, and the first token once more, which is reuse.
+    async fn refresh(&mut self, manager: &SessionManager, login: Login) {
+        let mut token = manager.grant(login, None).await.unwrap().token.encode().expose().to_owned();
+        let first = PresentedToken::parse(token.as_bytes()).unwrap();
+        self.tokens.push(token.clone());
+        (self.look)().await;
+        for _ in 0..2 {
+            let refresh = manager.open_refresh(&PresentedToken::parse(token.as_bytes()).unwrap()).await.unwrap();
+            let grant = manager.rotate(refresh.unwrap()).await.unwrap().unwrap();
+            self.errors.push_str(&format!("{grant:?}\n"));
+            token = grant.token.encode().expose().to_owned();
+            self.tokens.push(token.clone());
+            (self.look)().await;
+        }
+        assert!(manager.open_refresh(&first).await.unwrap().is_none());
+    }
+
     /// A request with another token than the client's own.
     async fn present(&mut self, token: &str) {
         let own = self.client.clone();
@@ -147,7 +164,7 @@ impl<L: AsyncFnMut()> Visitor<L> {
 }
 
 /// A full life: a visitor's data, login, writes, renewal, the grace window, step-up, regeneration, reuse, a store that
-/// fails, another device, logout, and cookies that are no session. Calls `look` after each request.
+/// fails, refresh tokens, another device, logout, and cookies that are no session. Calls `look` after each request.
 pub(crate) async fn life(store: impl SessionStore, look: impl AsyncFnMut()) -> Traces {
     let (log, events) = (Text::default(), Text::default());
     let sink = log.clone();
@@ -190,6 +207,8 @@ pub(crate) async fn life(store: impl SessionStore, look: impl AsyncFnMut()) -> T
     clock.advance(Duration::from_secs(60));
     visitor.present(&kept).await; // reuse
     visitor.read().await; // the session is gone
+
+    visitor.refresh(&manager, login()).await;
 
     visitor.request(async |session| session.login(login())).await;
     store.set_failing(true);

@@ -7,6 +7,8 @@
 mod call;
 mod log;
 mod names;
+#[cfg(test)]
+mod oracle;
 mod verdict;
 
 pub(crate) use call::{Answer, Call};

@@ -1,16 +1,18 @@
 //! Login, logout, and who is logged in.
 
 use axum::Json as JsonResponse;
+use axum::extract::FromRequestParts as _;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use session_core::{SessionId, Timestamp};
-use session_tower::{Authenticated, Fresh, Session};
+use session_core::{SessionId, SessionInfo, Timestamp};
+use session_tower::{Authenticated, Bearer, Fresh, Session};
 
 use super::Json;
 use super::error::ApiError;
 use crate::actions::{self, Credentials};
+use crate::caller;
 use crate::client::Client;
 
 pub(super) async fn login(
@@ -38,17 +40,36 @@ pub(super) struct Me {
     absolute_deadline: Option<i64>,
 }
 
-pub(super) async fn me(session: Session) -> JsonResponse<Me> {
-    let info = session.info();
-    let info = info.as_ref();
-    JsonResponse(Me {
-        user: session.user().map(|user| user.as_str().to_owned()),
-        session_id: info.map(|info| info.id),
-        created_at: info.map(|info| info.created_at).map(Timestamp::as_millis),
-        last_seen: info.map(|info| info.last_seen).map(Timestamp::as_millis),
-        idle_deadline: info.map(|info| info.idle_deadline).map(Timestamp::as_millis),
-        absolute_deadline: info.map(|info| info.absolute_deadline).map(Timestamp::as_millis),
-    })
+impl Me {
+    fn of(info: Option<&SessionInfo>) -> JsonResponse<Self> {
+        let authentication = info.and_then(|info| info.authentication.as_ref());
+        JsonResponse(Self {
+            user: authentication.map(|authentication| authentication.user.as_str().to_owned()),
+            session_id: info.map(|info| info.id),
+            created_at: info.map(|info| info.created_at).map(Timestamp::as_millis),
+            last_seen: info.map(|info| info.last_seen).map(Timestamp::as_millis),
+            idle_deadline: info.map(|info| info.idle_deadline).map(Timestamp::as_millis),
+            absolute_deadline: info.map(|info| info.absolute_deadline).map(Timestamp::as_millis),
+        })
+    }
+}
+
+pub(super) async fn me(mut parts: Parts) -> Result<JsonResponse<Me>, ApiError> {
+    if let Some(bearer) = caller::token(&mut parts).await? {
+        return Ok(Me::of(Some(bearer.session())));
+    }
+    let session = Session::from_request_parts(&mut parts, &()).await?;
+    Ok(Me::of(session.info().as_ref()))
+}
+
+/// What the access token says. Asks no store, and so does not notice that the session was ended.
+pub(super) async fn whoami(bearer: Bearer) -> JsonResponse<Value> {
+    JsonResponse(json!({
+        "user": bearer.user.as_str(),
+        "session_id": bearer.session,
+        "issued_at": bearer.issued_at.as_millis(),
+        "expires_at": bearer.expires_at.as_millis(),
+    }))
 }
 
 #[derive(Deserialize)]

@@ -8,15 +8,17 @@ use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
-use session_core::{Deleted, SessionId};
-use session_tower::Authenticated;
+use session_core::{Deleted, Kind, SessionId};
+use session_tower::Rejection;
 
 use super::error::ApiError;
 use crate::actions;
+use crate::caller::Caller;
 
 #[derive(Serialize)]
 pub(super) struct Listed {
     id: SessionId,
+    kind: &'static str,
     current: bool,
     created_at: i64,
     last_seen: i64,
@@ -24,11 +26,15 @@ pub(super) struct Listed {
     ip: Option<IpAddr>,
 }
 
-pub(super) async fn list(session: Authenticated) -> Result<JsonResponse<Vec<Listed>>, ApiError> {
-    let current = session.id();
-    let sessions = session.manager().list(session.user()).await?;
+pub(super) async fn list(caller: Caller) -> Result<JsonResponse<Vec<Listed>>, ApiError> {
+    let current = caller.session();
+    let sessions = caller.manager().list(caller.user()).await?;
     let listed = sessions.into_iter().map(|listed| Listed {
         id: listed.id,
+        kind: match listed.kind {
+            Kind::Cookie => "cookie",
+            Kind::Refresh => "refresh_token",
+        },
         current: Some(listed.id) == current,
         created_at: listed.created_at.as_millis(),
         last_seen: listed.last_seen.as_millis(),
@@ -39,21 +45,23 @@ pub(super) async fn list(session: Authenticated) -> Result<JsonResponse<Vec<List
 }
 
 /// What is not the id of one of the user's sessions is not found, whether it is somebody else's or nobody's.
-pub(super) async fn revoke(
-    session: Authenticated,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<StatusCode, ApiError> {
+pub(super) async fn revoke(caller: Caller, id: Result<Path<String>, PathRejection>) -> Result<StatusCode, ApiError> {
     let id: SessionId = id.ok().and_then(|id| id.parse().ok()).ok_or(ApiError::NotFound)?;
-    match actions::revoke(&session, &id).await? {
+    match actions::revoke(&caller, &id).await? {
         Deleted::Deleted => Ok(StatusCode::NO_CONTENT),
         Deleted::Absent => Err(ApiError::NotFound),
     }
 }
 
-pub(super) async fn revoke_others(session: Authenticated) -> Result<JsonResponse<Value>, ApiError> {
-    Ok(JsonResponse(json!({ "revoked": actions::revoke_others(&session).await? })))
+pub(super) async fn revoke_others(caller: Caller) -> Result<JsonResponse<Value>, ApiError> {
+    Ok(JsonResponse(json!({ "revoked": actions::revoke_others(&caller).await? })))
 }
 
-pub(super) async fn revoke_all(session: Authenticated) -> Result<JsonResponse<Value>, ApiError> {
-    Ok(JsonResponse(json!({ "revoked": actions::revoke_all(&session).await? })))
+pub(super) async fn revoke_all(caller: Caller) -> Result<JsonResponse<Value>, ApiError> {
+    Ok(JsonResponse(json!({ "revoked": actions::revoke_all(&caller).await? })))
+}
+
+/// Sessions that only their clients know have no list.
+pub(super) async fn unsupported() -> Rejection {
+    Rejection::Unsupported
 }

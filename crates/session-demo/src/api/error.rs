@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use session_tower::Rejection;
+use session_tower::{BearerRejection, Rejection};
 
 use crate::actions::Refused;
 
@@ -19,6 +19,7 @@ pub(crate) enum ApiError {
     MethodNotAllowed,
     NotACounter,
     Session(Rejection),
+    Token(BearerRejection),
 }
 
 impl<E: Into<Rejection>> From<E> for ApiError {
@@ -48,6 +49,7 @@ impl IntoResponse for ApiError {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::NotACounter => (StatusCode::CONFLICT, "not_a_counter"),
             Self::Session(rejection) => return rejection.into_response(),
+            Self::Token(rejection) => return rejection.into_response(),
         };
         (status, Json(json!({ "error": code }))).into_response()
     }

@@ -8,13 +8,24 @@ mod error;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 use serde::de::DeserializeOwned;
 
-use error::ApiError;
+pub(crate) use error::ApiError;
 
-pub(crate) fn router() -> Router {
-    Router::new()
+use crate::sessions::Mode;
+
+/// In hybrid mode, `/me` and `/devices` take access tokens too, and ask the store whether the session is alive; `/whoami`
+/// does not ask.
+pub(crate) fn router(mode: Mode) -> Router {
+    let by_mode = match mode {
+        Mode::Cookie => devices(),
+        Mode::Hybrid => devices().route("/whoami", get(account::whoami)),
+        Mode::Client => Router::new()
+            .route("/devices", any(devices::unsupported))
+            .route("/devices/{*rest}", any(devices::unsupported)),
+    };
+    by_mode
         .route("/ping", get(ping))
         .route("/login", post(account::login))
         .route("/logout", post(account::logout))
@@ -24,12 +35,16 @@ pub(crate) fn router() -> Router {
         .route("/data", get(data::keys))
         .route("/data/{key}", put(data::store).get(data::load).delete(data::remove))
         .route("/counter/{key}", post(data::count))
+        .fallback(|| async { ApiError::NotFound })
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+}
+
+fn devices() -> Router {
+    Router::new()
         .route("/devices", get(devices::list))
         .route("/devices/{id}", delete(devices::revoke))
         .route("/devices/revoke-others", post(devices::revoke_others))
         .route("/devices/revoke-all", post(devices::revoke_all))
-        .fallback(|| async { ApiError::NotFound })
-        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
 }
 
 /// Never asks for its session, and so costs no store call whatever the cookie.

@@ -3,13 +3,14 @@
 use axum::response::Redirect;
 use maud::{Markup, html};
 use serde::Deserialize;
-use session_core::{SessionId, SessionSummary, Timestamp};
-use session_tower::Authenticated;
+use session_core::{Kind, SessionId, SessionSummary, Timestamp};
+use session_tower::{Authenticated, Rejection};
 
 use super::Form;
 use super::errors::PageError;
 use super::layout::{moment, page};
 use crate::actions;
+use crate::caller::Caller;
 
 pub(super) async fn show(session: Authenticated) -> Result<Markup, PageError> {
     let manager = session.manager();
@@ -50,6 +51,7 @@ fn row(listed: &SessionSummary, current: bool, now: Timestamp) -> Markup {
                     @if let Some(ip) = listed.device.ip() { (ip) " · " }
                     code { (listed.id) }
                 }
+                @if listed.kind == Kind::Refresh { br; "with a refresh token" }
                 @if current { br; strong { "This device" } }
             }
             td { (moment(listed.created_at, now)) }
@@ -71,16 +73,21 @@ pub(super) struct Chosen {
 
 /// Leads back to the list, whether or not the session was still there: in both cases it is not there any more.
 pub(super) async fn revoke(session: Authenticated, Form(Chosen { id }): Form<Chosen>) -> Result<Redirect, PageError> {
-    let _ = actions::revoke(&session, &id).await?;
+    let _ = actions::revoke(&Caller::Browser(session), &id).await?;
     Ok(Redirect::to("/devices"))
 }
 
 pub(super) async fn revoke_others(session: Authenticated) -> Result<Redirect, PageError> {
-    actions::revoke_others(&session).await?;
+    actions::revoke_others(&Caller::Browser(session)).await?;
     Ok(Redirect::to("/devices"))
 }
 
 pub(super) async fn revoke_all(session: Authenticated) -> Result<Redirect, PageError> {
-    actions::revoke_all(&session).await?;
+    actions::revoke_all(&Caller::Browser(session)).await?;
     Ok(Redirect::to("/"))
+}
+
+/// Sessions that only their clients know have no list.
+pub(super) async fn unsupported() -> PageError {
+    PageError::Session(Rejection::Unsupported)
 }

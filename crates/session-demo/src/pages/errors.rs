@@ -74,6 +74,16 @@ fn words(rejection: Rejection) -> Markup {
             "Just a moment",
             html! { p { "Sessions are not available right now. You are still signed in; please try again soon." } },
         ),
+        Rejection::Unsupported => (
+            "No list in this mode",
+            html! {
+                p {
+                    "With " code { "--mode client" } ", each session is in its own browser and nowhere else. So nobody can \
+                     list your devices, or end the session of another one. " a href="/kinds" { "The three kinds of sessions" }
+                    ". " (back())
+                }
+            },
+        ),
         // Mistakes of this site; the client is told nothing about them.
         Rejection::WrongUser
         | Rejection::InvalidValue

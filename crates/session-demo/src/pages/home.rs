@@ -1,7 +1,8 @@
 //! The first page: sign in, or the dashboard.
 
+use axum::Extension;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -11,16 +12,23 @@ use session_tower::{Authenticated, Fresh, Rejection, Session};
 
 use super::Form;
 use super::errors::PageError;
+use super::kinds;
 use super::layout::{moment, page, utc};
 use crate::actions::{self, CART, Credentials, Refused};
 use crate::client::Client;
+use crate::sessions::Mode;
 
 const COUNTER: Key<u64> = Key::new("counter");
 
 /// Where a login leads; the query tells a lost cookie from a visitor.
 const WELCOME: &str = "welcome";
 
-pub(super) async fn show(session: Session, uri: Uri) -> Result<Markup, PageError> {
+pub(super) async fn show(
+    Extension(mode): Extension<Mode>,
+    session: Session,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Markup, PageError> {
     let user = session.user();
     let user = user.as_ref().map(|user| user.as_str());
     let welcome = uri.query() == Some(WELCOME);
@@ -38,7 +46,8 @@ pub(super) async fn show(session: Session, uri: Uri) -> Result<Markup, PageError
                 }
             }
         }
-        (about(session.info().as_ref(), session.manager().now()))
+        @if mode == Mode::Hybrid { (kinds::tokens(&headers)) }
+        (about(session.info().as_ref(), session.manager().now(), mode))
     };
     Ok(page(title, user, &content))
 }
@@ -191,7 +200,7 @@ fn text(value: &Value) -> String {
 }
 
 /// The session itself.
-fn about(info: Option<&SessionInfo>, now: Timestamp) -> Markup {
+fn about(info: Option<&SessionInfo>, now: Timestamp, mode: Mode) -> Markup {
     html! {
         section {
             h2 { "This session" }
@@ -204,6 +213,10 @@ fn about(info: Option<&SessionInfo>, now: Timestamp) -> Markup {
                     dt { "Ends when idle" } dd { (time(info.idle_deadline, now)) }
                     dt { "Ends in any case" } dd { (time(info.absolute_deadline, now)) }
                 },
+            }
+            p.quiet {
+                "This is " code { "--mode " (mode.name()) } ", one of "
+                a href="/kinds" { "three kinds of sessions" } "."
             }
         }
     }

@@ -3,11 +3,12 @@
 mod devices;
 mod errors;
 mod home;
+mod kinds;
 mod layout;
 
 use axum::Router;
 use axum::extract::{FromRequest, Request};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use serde::de::DeserializeOwned;
 
 pub(crate) use errors::{not_found, rejection};
@@ -15,8 +16,20 @@ pub(crate) use layout::{favicon, protect};
 
 use errors::PageError;
 
-pub(crate) fn router() -> Router {
-    Router::new()
+use crate::sessions::Mode;
+
+pub(crate) fn router(mode: Mode) -> Router {
+    let devices = match mode {
+        Mode::Cookie | Mode::Hybrid => Router::new()
+            .route("/devices", get(devices::show))
+            .route("/devices/revoke", post(devices::revoke))
+            .route("/devices/revoke-others", post(devices::revoke_others))
+            .route("/devices/revoke-all", post(devices::revoke_all)),
+        Mode::Client => Router::new()
+            .route("/devices", any(devices::unsupported))
+            .route("/devices/{*rest}", any(devices::unsupported)),
+    };
+    devices
         .route("/", get(home::show))
         .route("/login", post(home::login))
         .route("/logout", post(home::logout))
@@ -25,10 +38,7 @@ pub(crate) fn router() -> Router {
         .route("/cart/empty", post(home::empty_cart))
         .route("/sensitive", get(home::sensitive))
         .route("/reauthenticate", post(home::reauthenticate))
-        .route("/devices", get(devices::show))
-        .route("/devices/revoke", post(devices::revoke))
-        .route("/devices/revoke-others", post(devices::revoke_others))
-        .route("/devices/revoke-all", post(devices::revoke_all))
+        .route("/kinds", get(kinds::show))
         .method_not_allowed_fallback(errors::method_not_allowed)
 }
 

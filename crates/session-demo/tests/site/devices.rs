@@ -30,7 +30,7 @@ async fn devices_are_listed() {
         assert_eq!(device["user_agent"], if is_phone { json!("Phone/2") } else { Value::Null });
         assert_eq!(device["ip"], "127.0.0.1");
         assert!(device["created_at"].is_i64() && device["last_seen"].is_i64());
-        assert_eq!(device.as_object().unwrap().len(), 6);
+        assert_eq!(device.as_object().unwrap().len(), 7);
     }
     assert_eq!(list(&desk).await.len(), 2);
 }

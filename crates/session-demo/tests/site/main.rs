@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod account;
+mod client;
 mod concurrency;
 mod data;
 mod devices;
+mod hybrid;
+mod keys;
 mod nodes;
 mod outage;
 mod pages;

@@ -10,6 +10,7 @@ use session_core::{
     Admission, Admitted, Deleted, Policy, Record, SessionId, SessionManager, SessionStore, SessionSummary, StoreError,
     StoreErrorKind, Timestamp, Touched, Updated, UserId, Version,
 };
+use session_demo::sessions::Sessions;
 use tower::ServiceExt as _;
 
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl SessionStore for Down {
 
 #[tokio::test]
 async fn unavailable_is_said_and_nobody_is_logged_out() {
-    let site = session_demo::build_router(SessionManager::new(Down, Policy::standard()));
+    let site = session_demo::build_router(&Sessions::Cookie(SessionManager::new(Down, Policy::standard())));
     let login = r#"{"username":"alice","password":"correct-horse"}"#;
     let wrong = r#"{"username":"alice","password":"wrong"}"#;
     let unavailable = "{\"error\":\"session_store_unavailable\"}";

@@ -172,3 +172,22 @@ async fn what_is_not_there_is_a_page_too() {
     assert!(browser.get("/logout").await.assert(405).text().contains("cannot be used that way"));
     assert_eq!(browser.get("/favicon.ico").await.assert(200).header("content-type"), Some("image/svg+xml"));
 }
+
+#[tokio::test]
+async fn the_three_kinds_are_compared_in_each_mode() {
+    for (mode, tokens) in [("cookie", false), ("hybrid", true), ("client", false)] {
+        let demo = Demo::start(&["--mode", mode]);
+        let browser = demo.browser();
+        let home = page(&browser, "/").await;
+        assert!(home.contains("href=\"/kinds\"") && home.contains(&format!("--mode {mode}")), "{home}");
+        let curl = format!("curl {}/api/token -d", demo.base);
+        assert_eq!(home.contains(&curl), tokens, "{home}");
+        let kinds = page(&browser, "/kinds").await;
+        assert_eq!(kinds.matches("This one").count(), 1);
+        assert!(kinds.contains(&format!("--mode {mode}</code><br><strong>This one")), "{kinds}");
+        assert_eq!(kinds.matches("<th scope=\"row\">").count(), 9);
+        assert_eq!(browser.cookie(), None, "looking at a page creates nothing");
+        browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
+        assert!(page(&browser, "/kinds").await.contains("Signed in as <strong>alice</strong>"));
+    }
+}

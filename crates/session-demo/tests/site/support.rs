@@ -1,6 +1,6 @@
 //! A running demo, and browsers that talk to it.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -25,12 +25,21 @@ impl Demo {
     }
 
     pub(crate) fn start_with(options: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::spawn(options, environment, Stdio::null())
+    }
+
+    /// Keeps what it writes to standard error, for [`errors`](Self::errors).
+    pub(crate) fn start_with_errors(options: &[&str]) -> Self {
+        Self::spawn(options, &[], Stdio::piped())
+    }
+
+    fn spawn(options: &[&str], environment: &[(&str, &str)], errors: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_session-demo"))
             .args(["--listen", "127.0.0.1:0"])
             .args(options)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(errors)
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -49,6 +58,13 @@ impl Demo {
     /// Waits for the end.
     pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().unwrap()
+    }
+
+    /// Waits for the end, and returns what was written to standard error.
+    pub(crate) fn errors(mut self) -> String {
+        let mut text = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        text
     }
 
     /// Somebody without a cookie.

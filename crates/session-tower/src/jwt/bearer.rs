@@ -9,7 +9,7 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Request};
-use session_core::{Clock, SessionInfo, SystemClock};
+use session_core::{Clock, SessionInfo, SessionManager, SystemClock};
 use session_jwt::{Claims, Hybrid, Verifier, VerifyError};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -159,6 +159,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Bearer {
 pub struct LiveBearer {
     bearer: Bearer,
     session: SessionInfo,
+    manager: SessionManager,
 }
 
 impl LiveBearer {
@@ -166,6 +167,12 @@ impl LiveBearer {
     #[must_use]
     pub fn session(&self) -> &SessionInfo {
         &self.session
+    }
+
+    /// Where the session is kept: to list and revoke the user's sessions.
+    #[must_use]
+    pub fn manager(&self) -> &SessionManager {
+        &self.manager
     }
 }
 
@@ -186,7 +193,7 @@ impl<S: Send + Sync> FromRequestParts<S> for LiveBearer {
             return Err(BearerRejection::LayerMissing);
         };
         match hybrid.check_session(&bearer).await {
-            Ok(Some(session)) => Ok(Self { bearer, session }),
+            Ok(Some(session)) => Ok(Self { bearer, session, manager: hybrid.manager().clone() }),
             Ok(None) => Err(BearerRejection::Invalid),
             Err(_) => Err(BearerRejection::StoreUnavailable),
         }

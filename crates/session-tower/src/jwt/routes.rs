@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
@@ -17,11 +18,14 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use session_core::{CookiePolicy, Deleted, Error, EventKind, Login, SetCookie};
-use session_jwt::{AccountsError, Hybrid, HybridError, TokenPair};
+use session_core::{CookiePolicy, Deleted, Error, EventKind, Login, SetCookie, StoreErrorKind};
+use session_jwt::{AccountsError, Hybrid, HybridError, IssueError, TokenPair};
 
 use super::cookie::Transport;
 use crate::csrf::Guard;
+
+/// Nobody's credentials or tokens are longer.
+const MAX_BODY: usize = 64 * 1024;
 
 /// How an application checks who logs in.
 #[async_trait]
@@ -49,7 +53,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 /// A pair is `{"access_token","refresh_token","token_type":"Bearer","expires_in"}`. Errors are
 /// `{"error":"<code>"}` with the codes of RFC 6749: 400 `invalid_request`, 400 `invalid_grant` (wrong credentials, or a
 /// refresh token that is not valid: log in), 409 `session_limit_reached`, 503 `temporarily_unavailable` (repeat with the
-/// same token). All answers are `no-store`.
+/// same token). All answers but the public keys are `no-store`. A body has at most 64 KiB (413 `invalid_request`).
 ///
 /// With [`refresh_in_cookie`](Self::refresh_in_cookie) the refresh token is in a cookie instead, and in no body: for
 /// browsers, where no script shall read it. Requests that another site made a browser send are refused then (403
@@ -134,12 +138,14 @@ impl<A: Authenticator> TokenRoutes<A> {
             .route("/token", post(login::<A>))
             .route("/token/refresh", post(refresh::<A>))
             .route("/token/revoke", post(revoke::<A>))
+            .method_not_allowed_fallback(|| async { Refused::METHOD })
+            .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(Arc::clone(&self.shared))
     }
 
     /// `/.well-known/jwks.json`, which belongs at the root of the site.
     pub fn jwks(&self) -> Router {
-        Router::new().route("/.well-known/jwks.json", get(jwks::<A>)).with_state(Arc::clone(&self.shared))
+        Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(Arc::clone(&self.shared.hybrid))
     }
 }
 
@@ -173,10 +179,10 @@ impl<A> Shared<A> {
 async fn login<A: Authenticator>(
     State(shared): State<Arc<Shared<A>>>,
     parts: Parts,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
     shared.check_origin(&parts.method, &parts.uri, &parts.headers)?;
-    let credentials = serde_json::from_slice(&body).map_err(|_| Refused::REQUEST)?;
+    let credentials = json(&content(body)?)?;
     let login = shared.authenticator.authenticate(credentials, &parts).await.map_err(|_| Refused::LATER)?;
     let login = login.ok_or(Refused::GRANT)?;
     let replaces = shared.transport.presented(&parts.headers);
@@ -192,15 +198,12 @@ struct RefreshBody {
 async fn refresh<A: Authenticator>(
     State(shared): State<Arc<Shared<A>>>,
     parts: Parts,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
     shared.check_origin(&parts.method, &parts.uri, &parts.headers)?;
     let token = match &shared.transport {
         Transport::Cookie(_) => shared.transport.presented(&parts.headers).ok_or(Refused::GRANT)?,
-        Transport::Body => {
-            let body: RefreshBody = serde_json::from_slice(&body).map_err(|_| Refused::REQUEST)?;
-            body.refresh_token
-        }
+        Transport::Body => json::<RefreshBody>(&content(body)?)?.refresh_token,
     };
     let pair = shared.hybrid.refresh(&token).await?;
     Ok(shared.pair(&pair))
@@ -214,22 +217,23 @@ struct RevokeBody {
 async fn revoke<A: Authenticator>(
     State(shared): State<Arc<Shared<A>>>,
     parts: Parts,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
     shared.check_origin(&parts.method, &parts.uri, &parts.headers)?;
+    let body = content(body)?;
     let in_cookie = shared.transport.presented(&parts.headers).filter(|_| body.is_empty());
     let from_cookie = in_cookie.is_some();
     let token = match in_cookie {
         Some(token) => token,
-        None => serde_json::from_slice::<RevokeBody>(&body).map_err(|_| Refused::REQUEST)?.token,
+        None => json::<RevokeBody>(&body)?.token,
     };
     let deleted = shared.hybrid.revoke(&token).await.map_err(HybridError::from)?;
     let cookie = if from_cookie && deleted == Deleted::Deleted { shared.transport.remove() } else { None };
     Ok(answer(StatusCode::OK, "{}".to_owned(), cookie))
 }
 
-async fn jwks<A: Authenticator>(State(shared): State<Arc<Shared<A>>>) -> Response {
-    let (tokens, now) = (shared.hybrid.tokens(), shared.hybrid.manager().now());
+async fn jwks(State(hybrid): State<Arc<Hybrid>>) -> Response {
+    let (tokens, now) = (hybrid.tokens(), hybrid.manager().now());
     // A key is published this long before it signs; whoever caches the document for half of that knows it in time.
     let max_age = (tokens.ring().rotation().publish_ahead / 2).min(Duration::from_secs(3600)).as_secs();
     let mut response = Response::new(Body::from(tokens.jwks(now).to_json()));
@@ -239,6 +243,18 @@ async fn jwks<A: Authenticator>(State(shared): State<Arc<Shared<A>>>) -> Respons
         headers.insert(CACHE_CONTROL, value);
     }
     response
+}
+
+/// What was sent, unless it is too long or did not arrive.
+fn content(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refused::TOO_LARGE,
+        _ => Refused::REQUEST,
+    })
+}
+
+fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
+    serde_json::from_slice(body).map_err(|_| Refused::REQUEST)
 }
 
 fn answer(status: StatusCode, body: String, cookie: Option<SetCookie>) -> Response {
@@ -260,19 +276,26 @@ struct Refused(StatusCode, &'static str);
 
 impl Refused {
     const REQUEST: Self = Self(StatusCode::BAD_REQUEST, "invalid_request");
+    const TOO_LARGE: Self = Self(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request");
+    const METHOD: Self = Self(StatusCode::METHOD_NOT_ALLOWED, "invalid_request");
     const GRANT: Self = Self(StatusCode::BAD_REQUEST, "invalid_grant");
     const LATER: Self = Self(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable");
+    /// A mistake of the application.
+    const SERVER: Self = Self(StatusCode::INTERNAL_SERVER_ERROR, "server_error");
 }
 
 impl From<HybridError> for Refused {
     fn from(error: HybridError) -> Self {
         match error {
-            HybridError::InvalidGrant => Self::GRANT,
+            HybridError::InvalidGrant | HybridError::Issue(IssueError::SessionOver) => Self::GRANT,
             HybridError::Session(Error::LimitReached) => Self(StatusCode::CONFLICT, "session_limit_reached"),
             HybridError::Session(Error::Conflict) => Self(StatusCode::CONFLICT, "session_conflict"),
-            HybridError::Session(Error::Store(_) | Error::Entropy(_)) | HybridError::Accounts(_) => Self::LATER,
-            // What remains is a mistake of the application, or comes with a later version.
-            _ => Self(StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
+            HybridError::Session(Error::Store(error)) if error.kind() == StoreErrorKind::Unsupported => Self::SERVER,
+            HybridError::Session(Error::Store(_) | Error::Entropy(_))
+            | HybridError::Issue(IssueError::Entropy(_))
+            | HybridError::Accounts(_) => Self::LATER,
+            // What remains is a mistake of the application too, or comes with a later version.
+            HybridError::Session(_) | HybridError::Issue(_) | _ => Self::SERVER,
         }
     }
 }

@@ -7,4 +7,5 @@ mod failures;
 mod guards;
 mod headers;
 mod hostile;
+mod jwt;
 mod restyle;

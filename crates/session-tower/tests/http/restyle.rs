@@ -104,7 +104,7 @@ fn every_rejection_has_its_own_code_and_an_error_status() {
     use Rejection::{
         Conflict, CrossOrigin, EntropyUnavailable, Gone, Internal, InvalidValue, LayerMissing, LayerNested,
         LimitReached, ReauthenticationRequired, ResponseSent, StoreUnavailable, Superseded, TooLarge, Unauthenticated,
-        WrongUser,
+        Unsupported, WrongUser,
     };
     let expected = [
         (StoreUnavailable, 503, "session_store_unavailable"),
@@ -122,6 +122,7 @@ fn every_rejection_has_its_own_code_and_an_error_status() {
         (ResponseSent, 500, "session_response_sent"),
         (LayerMissing, 500, "session_layer_missing"),
         (LayerNested, 500, "session_layer_nested"),
+        (Unsupported, 501, "session_unsupported"),
         (Internal, 500, "session_error"),
     ];
     for (rejection, status, code) in expected {

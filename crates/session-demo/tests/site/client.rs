@@ -1,0 +1,125 @@
+//! Sessions that are in their cookies, with two demos and one key file.
+
+use serde_json::{Value, json};
+
+use crate::keys::Folder;
+use crate::server::{Backend, Server};
+use crate::support::Demo;
+
+fn demo(keys: &str) -> Demo {
+    Demo::start(&["--mode", "client", "--keys", keys])
+}
+
+#[tokio::test]
+async fn a_whole_visit_without_a_store() {
+    let folder = Folder::new();
+    let (a, b) = (demo(&folder.keys()), demo(&folder.keys()));
+    let visitor = a.browser();
+    visitor.put("/api/data/cart", &json!(["tea"])).await.assert(204);
+    visitor.at(&b).login("alice").await.assert(200);
+    let alice = visitor;
+    for (turn, node) in [&a, &b, &a].into_iter().enumerate() {
+        assert_eq!(alice.at(node).user().await.as_deref(), Some("alice"));
+        assert_eq!(alice.at(node).get("/api/data/cart").await.assert(200).json(), json!(["tea"]));
+        let counted = alice.at(node).post("/api/counter/n", &Value::Null).await;
+        assert_eq!(counted.assert(200).json()["value"], turn + 1);
+    }
+    alice.at(&b).get("/api/sensitive").await.assert(200);
+    let size = alice.cookie().unwrap().len();
+    assert!((600..900).contains(&size), "{size} bytes; the page of the three kinds says 600");
+
+    // What is on the cookie stays readable, and valid, whoever kept a copy: there is nobody to ask.
+    let copy = alice.copy();
+    alice.at(&b).post("/api/logout", &Value::Null).await.assert(204);
+    assert_eq!((alice.cookie(), alice.user().await), (None, None));
+    assert_eq!(copy.user().await.as_deref(), Some("alice"));
+}
+
+#[tokio::test]
+async fn a_restart_loses_nobody_and_other_keys_accept_nobody() {
+    let folder = Folder::new();
+    let first = demo(&folder.keys());
+    let alice = first.logged_in("alice").await;
+    first.signal("TERM");
+    let again = demo(&folder.keys());
+    let stranger = Demo::start(&["--mode", "client"]);
+    assert_eq!(alice.at(&again).user().await.as_deref(), Some("alice"));
+    let elsewhere = alice.copy();
+    assert_eq!(elsewhere.at(&stranger).user().await, None);
+    elsewhere.at(&stranger).put("/api/data/a", &json!(1)).await.assert(204);
+    assert_eq!(elsewhere.at(&again).user().await, None, "nor the other way round");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_into_a_cookie_is_refused_and_nothing_is_lost() {
+    let demo = Demo::start(&["--mode", "client"]);
+    for browser in [demo.browser(), demo.logged_in("alice").await] {
+        browser.put("/api/data/kept", &json!("here")).await.assert(204);
+        let before = browser.cookie();
+        let large = browser.put("/api/data/large", &json!("x".repeat(3000))).await;
+        large.assert_error(413, "session_too_large");
+        assert_eq!(large.header("set-cookie"), None);
+        assert_eq!(browser.cookie(), before);
+        assert_eq!(browser.get("/api/data/kept").await.assert(200).json(), "here");
+        browser.get("/api/data/large").await.assert_error(404, "not_found");
+
+        let mut length = 0;
+        loop {
+            let answer = browser.put("/api/data/grows", &json!("x".repeat(length))).await;
+            if answer.status == 413 {
+                break;
+            }
+            let set = answer.assert(204).header("set-cookie").unwrap();
+            assert!(set.split(';').next().unwrap().len() <= 4096);
+            length += 50;
+        }
+        assert!((1500..3000).contains(&length), "{length}");
+        assert_eq!(browser.get("/api/data/grows").await.json().as_str().unwrap().len(), length - 50);
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_list_and_that_is_said() {
+    let demo = Demo::start(&["--mode", "client"]);
+    let alice = demo.logged_in("alice").await;
+    for (method, path) in [
+        ("GET", "/api/devices"),
+        ("DELETE", "/api/devices/AAAAAAAAAAAAAAAAAAAAAA"),
+        ("POST", "/api/devices/revoke-others"),
+        ("POST", "/api/devices/revoke-all"),
+    ] {
+        for browser in [&alice, &demo.browser()] {
+            let answer = browser.send(method, path, &[], "").await;
+            answer.assert_error(501, "session_unsupported");
+            assert_eq!(answer.header("set-cookie"), None);
+        }
+    }
+    for (method, path) in [("GET", "/devices"), ("POST", "/devices/revoke-others"), ("POST", "/devices/revoke-all")] {
+        let answer = alice.send(method, path, &[], "").await;
+        assert!(answer.assert(501).text().contains("No list in this mode"));
+    }
+    assert_eq!(alice.user().await.as_deref(), Some("alice"), "nothing was ended");
+}
+
+/// With a store, ended sessions are noted there.
+#[tokio::test]
+async fn with_a_deny_list_a_logout_holds_for_every_copy() {
+    for backend in [Backend::Redis, Backend::Postgres] {
+        let (folder, server) = (Folder::new(), Server::launch(backend).await);
+        let (keys, store) = (folder.keys(), server.url());
+        let options = ["--mode", "client", "--keys", &keys, "--store", &store];
+        let (a, b) = (Demo::start(&options), Demo::start(&options));
+        let (alice, other) = (a.logged_in("alice").await, b.logged_in("alice").await);
+        assert_eq!(server.records().await, 0, "sessions are not in the store");
+        let copy = alice.copy();
+        alice.post("/api/logout", &Value::Null).await.assert(204);
+        assert_eq!(server.records().await, 1);
+        for node in [&a, &b] {
+            assert_eq!(copy.copy().at(node).user().await, None);
+            assert_eq!(other.at(node).user().await.as_deref(), Some("alice"));
+        }
+        server.process().stop().await.unwrap();
+        other.get("/api/me").await.assert_error(503, "session_store_unavailable");
+        assert!(other.cookie().is_some());
+    }
+}

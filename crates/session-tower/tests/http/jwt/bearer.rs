@@ -1,0 +1,148 @@
+//! `Bearer`, `LiveBearer`, and the `Authorization` header.
+
+use std::sync::Arc;
+
+use session_jwt::{Verifier, VerifyingKeys};
+use session_tower::{BearerLayer, BearerRejection};
+
+use super::{LIFETIME, Service, bearer_routes, get_with};
+use crate::common::{Answer, call};
+
+#[track_caller]
+fn assert_challenged(answer: &Answer, status: u16, code: &str, challenge: &str) {
+    answer.assert_rejected(status, code);
+    assert_eq!(answer.all("www-authenticate"), [challenge]);
+}
+
+#[tokio::test]
+async fn bearer_costs_no_store_call_and_live_bearer_one() {
+    let service = Service::standard();
+    let pair = service.login().await;
+    let before = service.site.store.calls();
+    assert_eq!(service.get("/me", &pair.access).await.text(), "alice");
+    assert_eq!(service.get("/maybe", &pair.access).await.text(), "true");
+    assert_eq!(service.site.store.calls(), before);
+    assert_eq!(service.get("/live", &pair.access).await.status, 200);
+    assert_eq!(service.site.store.calls(), (before.0 + 1, before.1));
+    for path in ["/me", "/live", "/maybe"] {
+        let _ = service.get(path, "nonsense").await;
+    }
+    assert_eq!(service.site.store.calls(), (before.0 + 1, before.1), "an invalid token costs none");
+}
+
+#[tokio::test]
+async fn a_revoked_session_is_noticed_at_once_or_when_the_token_expires() {
+    let service = Service::standard();
+    let pair = service.login().await;
+    service.revoke(&pair.refresh).await;
+    let invalid = "Bearer error=\"invalid_token\"";
+    assert_challenged(&service.get("/live", &pair.access).await, 401, "invalid_token", invalid);
+    let leeway = service.hybrid.tokens().policy().leeway();
+    service.site.clock.advance(LIFETIME + leeway - std::time::Duration::from_secs(1));
+    assert_eq!(service.get("/me", &pair.access).await.text(), "alice");
+    service.site.clock.advance(std::time::Duration::from_secs(1));
+    for path in ["/me", "/live", "/maybe"] {
+        assert_challenged(&service.get(path, &pair.access).await, 401, "invalid_token", invalid);
+    }
+}
+
+#[tokio::test]
+async fn using_an_access_token_is_no_activity() {
+    let service = Service::standard();
+    let pair = service.login().await;
+    let before = service.site.store.calls().1;
+    service.site.clock.advance(LIFETIME / 2);
+    assert_eq!(service.get("/live", &pair.access).await.status, 200);
+    assert_eq!(service.site.store.calls().1, before, "nothing is written");
+}
+
+#[tokio::test]
+async fn the_header_in_every_shape() {
+    let service = Service::standard();
+    let access = service.login().await.access;
+    let bearer = format!("Bearer {access}");
+    let at = async |values: &[&[u8]]| get_with(&service.app, "/me", values).await;
+
+    for value in [&*bearer, &format!("bearer {access}"), &format!("BEARER {access}"), &format!("bEaReR   {access}")] {
+        assert_eq!(at(&[value.as_bytes()]).await.text(), "alice", "{value}");
+    }
+    assert_challenged(&at(&[]).await, 401, "unauthenticated", "Bearer");
+    for other in ["Basic YWxpY2U6cHc=", "Digest x", "Bearers x", "", &access] {
+        assert_challenged(&at(&[other.as_bytes()]).await, 401, "unauthenticated", "Bearer");
+    }
+    let malformed = "Bearer error=\"invalid_request\"";
+    for value in [&b"Bearer"[..], b"Bearer ", b"Bearer    ", b"Bearer \xc3\xbc", b"\xff"] {
+        assert_challenged(&at(&[value]).await, 400, "invalid_request", malformed);
+    }
+    for values in [[bearer.as_bytes(), bearer.as_bytes()], [b"Basic x", bearer.as_bytes()], [bearer.as_bytes(), b""]] {
+        assert_challenged(&at(&values).await, 400, "invalid_request", malformed);
+    }
+    let invalid = "Bearer error=\"invalid_token\"";
+    let long = format!("Bearer {}", "x".repeat(1 << 20));
+    let two = format!("Bearer {access} {access}");
+    let tab = format!("Bearer \t{access}");
+    for value in ["Bearer x", "Bearer a.b.c", &*long, &two, &tab] {
+        assert_challenged(&at(&[value.as_bytes()]).await, 401, "invalid_token", invalid);
+    }
+    for name in ["cookie", "x-authorization", "proxy-authorization"] {
+        let request = http::Request::builder().uri("/me?access_token=x").header(name, &bearer);
+        let answer = crate::common::send(&service.app, request.body(axum::body::Body::empty()).unwrap()).await;
+        assert_challenged(&answer, 401, "unauthenticated", "Bearer");
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_the_optional_extractor_gives_none() {
+    let service = Service::standard();
+    assert_eq!(call(&service.app, "GET", "/maybe", "").await.text(), "false");
+    service.get("/maybe", "nonsense").await.assert_rejected(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_no_access_token() {
+    let service = Service::standard();
+    let pair = service.login().await;
+    service.get("/me", &pair.refresh).await.assert_rejected(401, "invalid_token");
+    super::assert_refused(&service.refresh(&pair.access).await, 400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn public_keys_are_enough_to_verify_and_not_to_ask() {
+    let service = Service::standard();
+    let pair = service.login().await;
+    let jwks = call(&service.app, "GET", "/.well-known/jwks.json", "").await;
+    let keys = VerifyingKeys::from_jwks(jwks.text()).unwrap();
+    let verifier = Verifier::new(service.hybrid.tokens().policy().clone(), keys);
+    let layer = BearerLayer::verifier_with_clock(Arc::new(verifier), service.site.clock.clone());
+    let app = bearer_routes().layer(layer);
+    let bearer = format!("Bearer {}", pair.access);
+    assert_eq!(get_with(&app, "/me", &[bearer.as_bytes()]).await.text(), "alice");
+    get_with(&app, "/live", &[bearer.as_bytes()]).await.assert_rejected(500, "bearer_layer_missing");
+    assert!(BearerRejection::LayerMissing.to_string().contains("BearerLayer::hybrid"));
+}
+
+#[tokio::test]
+async fn an_extractor_without_a_layer_is_500() {
+    for path in ["/me", "/live", "/maybe"] {
+        get_with(&bearer_routes(), path, &[b"Bearer x"]).await.assert_rejected(500, "bearer_layer_missing");
+    }
+}
+
+#[tokio::test]
+async fn debug_output_shows_neither_token_nor_user() {
+    let service = Service::standard();
+    let pair = service.login().await;
+    let seen = Arc::new(std::sync::Mutex::new(String::new()));
+    let writes = Arc::clone(&seen);
+    let app = axum::Router::new()
+        .route(
+            "/",
+            axum::routing::get(move |live: session_tower::LiveBearer| async move {
+                *writes.lock().unwrap() = format!("{live:?}");
+            }),
+        )
+        .layer(BearerLayer::hybrid(Arc::clone(&service.hybrid)));
+    assert_eq!(get_with(&app, "/", &[format!("Bearer {}", pair.access).as_bytes()]).await.status, 200);
+    let shown = seen.lock().unwrap();
+    assert!(shown.contains("LiveBearer") && !shown.contains("alice") && !shown.contains(&pair.access), "{shown}");
+}

@@ -1,0 +1,186 @@
+//! Access tokens and the routes that hand them out.
+
+mod bearer;
+mod cookie;
+mod failures;
+mod hostile;
+mod routes;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use http::Request;
+use http::request::Parts;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use session_core::{CookiePolicy, Login, OsEntropy, Policy, SameSite, SessionInfo, UserId};
+use session_jwt::{AccessTokens, Accounts, AccountsError, Algorithm, Hybrid, KeyRing, Rotation, Standing, TokenPolicy};
+use session_tower::{Authenticator, Bearer, BearerLayer, LiveBearer, TokenRoutes};
+
+use crate::common::{Answer, Site, send};
+
+/// The accounts: who is barred, and whether anybody can tell.
+#[derive(Clone, Debug, Default)]
+struct Book {
+    barred: Arc<Mutex<HashSet<String>>>,
+    down: Arc<Mutex<bool>>,
+}
+
+impl Book {
+    fn ask(&self) -> Result<(), AccountsError> {
+        if *self.down.lock().unwrap() { Err(AccountsError::new("the accounts are down")) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Accounts for Book {
+    async fn standing(&self, user: &UserId, _: &SessionInfo) -> Result<Standing, AccountsError> {
+        self.ask()?;
+        let barred = self.barred.lock().unwrap().contains(user.as_str());
+        Ok(if barred { Standing::Barred } else { Standing::Good })
+    }
+}
+
+#[derive(Deserialize)]
+struct Credentials {
+    username: String,
+    password: String,
+    #[serde(default)]
+    remember: bool,
+}
+
+#[async_trait]
+impl Authenticator for Book {
+    type Credentials = Credentials;
+
+    async fn authenticate(&self, said: Credentials, _: &Parts) -> Result<Option<Login>, AccountsError> {
+        self.ask()?;
+        let login = Login::new(UserId::new(said.username).unwrap()).method("pwd");
+        let login = if said.remember { login.remember() } else { login };
+        Ok((said.password == "right").then_some(login))
+    }
+}
+
+struct Service {
+    site: Site,
+    book: Book,
+    hybrid: Arc<Hybrid>,
+    app: Router,
+}
+
+impl Service {
+    /// Refresh tokens in bodies.
+    fn new(policy: Policy) -> Self {
+        Self::with(policy, |routes| routes)
+    }
+
+    fn standard() -> Self {
+        Self::new(Policy::standard())
+    }
+
+    /// Refresh tokens in a cookie.
+    fn with_cookie() -> Self {
+        let cookie =
+            CookiePolicy::builder("__Secure-refresh").path("/api/token").same_site(SameSite::Strict).build().unwrap();
+        Self::with(Policy::standard(), |routes| routes.refresh_in_cookie(cookie))
+    }
+
+    fn with(policy: Policy, how: impl FnOnce(TokenRoutes<Book>) -> TokenRoutes<Book>) -> Self {
+        let (site, book) = (Site::new(policy), Book::default());
+        let names = TokenPolicy::new("https://login.example", "https://api.example").unwrap();
+        let ring = KeyRing::generate(Algorithm::EdDsa, Rotation::default(), site.manager.now(), &OsEntropy).unwrap();
+        let tokens = Arc::new(AccessTokens::new(names, ring).unwrap());
+        let hybrid = Arc::new(Hybrid::new(site.manager.clone(), tokens, book.clone()).unwrap());
+        let routes = how(TokenRoutes::new(Arc::clone(&hybrid), book.clone()));
+        let app = bearer_routes()
+            .layer(BearerLayer::hybrid(Arc::clone(&hybrid)))
+            .nest("/api", routes.router())
+            .merge(routes.jwks());
+        Self { site, book, hybrid, app }
+    }
+
+    async fn login(&self) -> Pair {
+        Pair::of(&self.post("/api/token", &credentials("alice")).await)
+    }
+
+    async fn refresh(&self, token: &str) -> Answer {
+        self.post("/api/token/refresh", &json!({ "refresh_token": token })).await
+    }
+
+    async fn revoke(&self, token: &str) -> Answer {
+        self.post("/api/token/revoke", &json!({ "token": token })).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_with(path, &[], body.to_string()).await
+    }
+
+    async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+        let mut request = Request::builder().method("POST").uri(path).header("host", "api.example");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        send(&self.app, request.body(body.into()).unwrap()).await
+    }
+
+    /// A request with this access token.
+    async fn get(&self, path: &str, access: &str) -> Answer {
+        get_with(&self.app, path, &[format!("Bearer {access}").as_bytes()]).await
+    }
+}
+
+fn bearer_routes() -> Router {
+    Router::new()
+        .route("/me", get(|bearer: Bearer| async move { bearer.user.as_str().to_owned() }))
+        .route("/live", get(|bearer: LiveBearer| async move { bearer.session().id.to_string() }))
+        .route("/maybe", get(|bearer: Option<Bearer>| async move { bearer.is_some().to_string() }))
+}
+
+/// A request with these `Authorization` headers.
+async fn get_with(app: &Router, path: &str, authorization: &[&[u8]]) -> Answer {
+    let mut request = Request::builder().uri(path);
+    for value in authorization {
+        request = request.header("authorization", *value);
+    }
+    send(app, request.body(Body::empty()).unwrap()).await
+}
+
+fn credentials(user: &str) -> Value {
+    json!({ "username": user, "password": "right" })
+}
+
+/// What a client that keeps its tokens itself has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pair {
+    access: String,
+    refresh: String,
+}
+
+impl Pair {
+    #[track_caller]
+    fn of(answer: &Answer) -> Self {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        let text = |name: &str| body[name].as_str().unwrap().to_owned();
+        Self { access: text("access_token"), refresh: text("refresh_token") }
+    }
+}
+
+/// Asserts an error as RFC 6749 wants it, and that no cookie changes.
+#[track_caller]
+fn assert_refused(answer: &Answer, status: u16, code: &str) {
+    answer.assert_rejected(status, code);
+    assert_uncached(answer);
+}
+
+#[track_caller]
+fn assert_uncached(answer: &Answer) {
+    assert_eq!((answer.all("cache-control"), answer.all("pragma")), (vec!["no-store"], vec!["no-cache"]));
+}
+
+const LIFETIME: Duration = Duration::from_secs(300);
