@@ -83,12 +83,13 @@ cases! {
     "refresh/revocation-wins" [] catches [
         UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, DeleteKeepsIndex,
         DeleteTakesSiblings, RevokedStayHidden, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
+        request LogoutNeedsNewest,
     ] => refresh_races::revocation_wins;
     /// The same with a handle of its own on each of two nodes.
     "refresh/revocation-wins-on-two-handles" [Shared] catches [
         UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, DeleteKeepsIndex,
         DeleteTakesSiblings, RevokedStayHidden, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
-        DeleteStaysInHandle, OpenStartsEmpty,
+        DeleteStaysInHandle, OpenStartsEmpty, request LogoutNeedsNewest,
     ] => refresh_races::revocation_wins_on_two_handles;
     /// A refresh that was under way when its session ended gets nothing, and does not bring it back.
     "refresh/late-refresh-revives-nothing" [] catches [
