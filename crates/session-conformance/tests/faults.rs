@@ -30,7 +30,14 @@ async fn each_fault_fails_exactly_the_cases_that_name_it() {
         async move {
             // Many cases at once: a slow machine is not a fault.
             let options = Options { fault: Some(fault), timeout: Duration::from_secs(120), ..Options::default() };
-            (fault, case, run_case(harness, case, options).await.result)
+            let mut result = run_case(Arc::clone(&harness), case, options).await.result;
+            // Whether tasks meet in a race is up to the machine: one miss may be chance, three are not.
+            for _ in 0..2 {
+                if result == CaseResult::Pass && case.catches.contains(&fault) {
+                    result = run_case(Arc::clone(&harness), case, options).await.result;
+                }
+            }
+            (fault, case, result)
         }
     });
     let results: Vec<(Fault, &Case, CaseResult)> = stream::iter(runs).buffer_unordered(16).collect().await;
