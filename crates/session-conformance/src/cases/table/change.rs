@@ -121,7 +121,7 @@ cases! {
         => delete::beats_concurrent_updates;
     /// A logout among touches is a logout.
     "delete/beats-concurrent-touches" []
-        catches [TouchWritesBack, DeleteKeepsIndex]
+        catches [TouchInserts, TouchWritesBack, DeleteKeepsIndex]
         => delete::beats_concurrent_touches;
     /// Other sessions stay.
     "delete/leaves-others-alone" [] catches [DeleteTakesSiblings] => delete::leaves_others_alone;
