@@ -1,0 +1,173 @@
+//! The floors of whole requests: bare axum handlers that find the cookie, and do the least that could do the job.
+
+use axum::extract::{Path, State};
+use axum::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use session_core::{OsEntropy, SessionId};
+use sha2::Sha256;
+
+use super::Keep;
+use crate::op::Failure;
+
+/// The name of the cookie, with its equals sign: as long as that of the standard policy.
+const COOKIE_NAME: &str = "__Host-id=";
+
+#[derive(Clone)]
+struct Floor {
+    keep: Keep,
+    mac: Hmac<Sha256>,
+}
+
+type Answer<T> = Result<T, StatusCode>;
+
+/// An application without any layer, where nobody has a session.
+pub(crate) fn bare() -> Router {
+    Router::new().route("/untouched", get(|| async { "ok" })).route("/anonymous", get(|| async { "ok" }))
+}
+
+/// The same routes as the application with sessions.
+///
+/// # Errors
+/// Never: HMAC takes keys of any length.
+pub(crate) fn site(keep: Keep) -> Result<Router, Failure> {
+    let mac = Hmac::<Sha256>::new_from_slice(&[7; 32])?;
+    Ok(Router::new()
+        .route("/read", get(read))
+        .route("/write", post(write))
+        .route("/count", post(write))
+        .route("/fill", post(fill))
+        .route("/login/{user}", post(login))
+        .route("/logout", post(logout))
+        .route("/token", post(token))
+        .route("/token/refresh", post(refresh))
+        .route("/me", get(me))
+        .with_state(Floor { keep, mac })
+        .merge(bare()))
+}
+
+fn failed<E>(_: E) -> StatusCode {
+    StatusCode::INTERNAL_SERVER_ERROR
+}
+
+fn key(headers: &HeaderMap) -> Answer<&str> {
+    let cookies = headers.get(COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let found = cookies.split("; ").find_map(|pair| pair.strip_prefix(COOKIE_NAME));
+    found.ok_or(StatusCode::UNAUTHORIZED)
+}
+
+/// 32 random bytes, as text.
+fn new_key() -> Answer<String> {
+    let half = || SessionId::generate(None, &OsEntropy).map_err(failed);
+    Ok(format!("{}{}", half()?, half()?))
+}
+
+fn set_cookie(key: &str) -> [(axum::http::HeaderName, String); 1] {
+    [(SET_COOKIE, format!("{COOKIE_NAME}{key}; HttpOnly; Secure; SameSite=Lax; Path=/"))]
+}
+
+async fn stored(floor: &Floor, key: &str) -> Answer<Value> {
+    let stored = floor.keep.get(key).await.map_err(failed)?.ok_or(StatusCode::UNAUTHORIZED)?;
+    serde_json::from_slice(&stored).map_err(failed)
+}
+
+fn visits(value: &Value) -> u64 {
+    value["visits"].as_u64().unwrap_or_default()
+}
+
+async fn read(State(floor): State<Floor>, headers: HeaderMap) -> Answer<String> {
+    Ok(visits(&stored(&floor, key(&headers)?).await?).to_string())
+}
+
+async fn write(State(floor): State<Floor>, headers: HeaderMap) -> Answer<String> {
+    let key = key(&headers)?;
+    let mut value = stored(&floor, key).await?;
+    let visits = visits(&value) + 1;
+    value["visits"] = visits.into();
+    floor.keep.set(key, &serde_json::to_vec(&value).map_err(failed)?).await.map_err(failed)?;
+    Ok(visits.to_string())
+}
+
+async fn fill(
+    State(floor): State<Floor>,
+    Json(value): Json<Value>,
+) -> Answer<([(axum::http::HeaderName, String); 1], &'static str)> {
+    let key = new_key()?;
+    floor.keep.create(&key, "", &serde_json::to_vec(&value).map_err(failed)?).await.map_err(failed)?;
+    Ok((set_cookie(&key), "ok"))
+}
+
+async fn login(
+    State(floor): State<Floor>,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+) -> Answer<([(axum::http::HeaderName, String); 1], &'static str)> {
+    let (old, new) = (key(&headers)?, new_key()?);
+    let mut value = stored(&floor, old).await?;
+    value["user"] = user.into();
+    floor.keep.rename(old, &new, &serde_json::to_vec(&value).map_err(failed)?).await.map_err(failed)?;
+    Ok((set_cookie(&new), "ok"))
+}
+
+async fn logout(
+    State(floor): State<Floor>,
+    headers: HeaderMap,
+) -> Answer<([(axum::http::HeaderName, &'static str); 1], &'static str)> {
+    floor.keep.remove(key(&headers)?).await.map_err(failed)?;
+    Ok(([(SET_COOKIE, "__Host-id=; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age=0")], "ok"))
+}
+
+#[derive(Deserialize)]
+struct Credentials {
+    username: String,
+}
+
+#[derive(Deserialize)]
+struct Refresh {
+    refresh_token: String,
+}
+
+/// A signed token of 200 bytes of claims.
+fn access(floor: &Floor, user: &str) -> Answer<String> {
+    let claims = json!({
+        "iss": "https://login.example", "aud": "https://api.example", "sub": user, "exp": 4_102_444_800_u64,
+        "iat": 1_767_225_600_u64, "jti": new_key()?, "sid": "AAAAAAAAAAAAAAAAAAAAAA",
+    });
+    let claims = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims).map_err(failed)?);
+    let message = format!("eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.{claims}");
+    let tag = floor.mac.clone().chain_update(&message).finalize().into_bytes();
+    Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag)))
+}
+
+async fn token(State(floor): State<Floor>, Json(said): Json<Credentials>) -> Answer<String> {
+    let refresh_token = new_key()?;
+    let value = json!({"user": said.username});
+    floor.keep.create(&refresh_token, "", value.to_string().as_bytes()).await.map_err(failed)?;
+    let access_token = access(&floor, &said.username)?;
+    Ok(json!({"access_token": access_token, "refresh_token": refresh_token}).to_string())
+}
+
+async fn refresh(State(floor): State<Floor>, Json(said): Json<Refresh>) -> Answer<String> {
+    let value = stored(&floor, &said.refresh_token).await?;
+    let user = value["user"].as_str().unwrap_or_default();
+    floor.keep.set(&said.refresh_token, value.to_string().as_bytes()).await.map_err(failed)?;
+    let access_token = access(&floor, user)?;
+    Ok(json!({"access_token": access_token, "refresh_token": said.refresh_token}).to_string())
+}
+
+async fn me(State(floor): State<Floor>, headers: HeaderMap) -> Answer<String> {
+    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let token = header.strip_prefix("Bearer ").ok_or(StatusCode::UNAUTHORIZED)?;
+    let (message, tag) = token.rsplit_once('.').ok_or(StatusCode::UNAUTHORIZED)?;
+    let tag = URL_SAFE_NO_PAD.decode(tag).map_err(failed)?;
+    floor.mac.clone().chain_update(message).verify_slice(&tag).map_err(failed)?;
+    let claims = message.split_once('.').ok_or(StatusCode::UNAUTHORIZED)?.1;
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).map_err(failed)?).map_err(failed)?;
+    Ok(claims["sub"].as_str().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,8 @@
+//! Whole requests: an axum application, called in this process.
+
+mod op;
+mod site;
+
+pub(crate) use op::RequestOp;
+pub use op::RequestOpKind;
+pub(crate) use site::site;

@@ -1,0 +1,90 @@
+//! [`NoopStore`]: the control.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use session_core::{
+    Admission, Admitted, Deleted, Record, SessionId, SessionStore, SessionSummary, StoreError, Timestamp, Touched,
+    Updated, UserId, Version,
+};
+
+/// A store that costs next to nothing, to see what everything around a store costs: records as they are in one map, no
+/// encoding, no index, no limit, no expiry. Not for anything else.
+#[derive(Debug, Default)]
+pub(crate) struct NoopStore {
+    records: Mutex<HashMap<SessionId, Record>>,
+}
+
+impl NoopStore {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl SessionStore for NoopStore {
+    fn name(&self) -> &'static str {
+        "noop"
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
+        Ok(self.lock().get(id).cloned())
+    }
+
+    async fn create(&self, admission: Admission<'_>, _now: Timestamp) -> Result<Admitted, StoreError> {
+        let mut records = self.lock();
+        if let Some(replaces) = admission.replaces {
+            records.remove(&replaces.id);
+        }
+        records.insert(admission.record.id, admission.record.clone());
+        Ok(Admitted::Created { evicted: Vec::new() })
+    }
+
+    async fn update(&self, record: &Record, expected: Version, _now: Timestamp) -> Result<Updated, StoreError> {
+        Ok(match self.lock().get_mut(&record.id) {
+            Some(stored) if stored.version == expected => {
+                stored.clone_from(record);
+                Updated::Applied
+            }
+            Some(_) => Updated::Conflict,
+            None => Updated::Absent,
+        })
+    }
+
+    async fn touch(
+        &self,
+        id: &SessionId,
+        _user: Option<&UserId>,
+        seen: Timestamp,
+        _now: Timestamp,
+    ) -> Result<Touched, StoreError> {
+        Ok(self.lock().get_mut(id).map_or(Touched::Absent, |stored| {
+            stored.last_seen = stored.last_seen.max(seen);
+            Touched::Applied
+        }))
+    }
+
+    async fn delete(&self, id: &SessionId, _user: Option<&UserId>) -> Result<Deleted, StoreError> {
+        Ok(self.lock().remove(id).map_or(Deleted::Absent, |_| Deleted::Deleted))
+    }
+
+    async fn list_by_user(&self, user: &UserId, _now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+        Ok(self.lock().values().filter(|record| record.user() == Some(user)).map(Record::summary).collect())
+    }
+
+    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
+        let mut records = self.lock();
+        let ids: Vec<SessionId> = records.values().filter(|record| record.user() == Some(user)).map(|r| r.id).collect();
+        let ids: Vec<SessionId> = ids.into_iter().filter(|id| Some(id) != keep).collect();
+        for id in &ids {
+            records.remove(id);
+        }
+        Ok(ids)
+    }
+
+    async fn delete_expired(&self, _now: Timestamp, _limit: NonZeroU32) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}

@@ -1,0 +1,215 @@
+//! [`StoreOp`]: one operation of a [`SessionStore`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session_core::{
+    Admission, Admitted, AtLimit, Clock as _, Data, Deleted, Grant, Login, OsEntropy, Policy, Record, Replaces,
+    SessionManager, SessionStore, SystemClock, Timestamp, Touched, Updated, UserId,
+};
+
+use crate::fill::create;
+use crate::op::{Failure, Op};
+use crate::payload::{Payload, record, user};
+
+/// How many sessions each worker goes through in turn, where it needs no more: 64 workers have a thousand.
+pub(crate) const PER_WORKER: usize = 16;
+
+/// Which operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreOpKind {
+    /// A session by its id.
+    Load,
+    /// Later activity.
+    Touch,
+    /// Other values, by compare-and-swap.
+    Update,
+    /// A visitor's first session.
+    Create,
+    /// A new session of a user in exchange for the one before, under the limit of the policy.
+    Login,
+    /// The end of a session.
+    Delete,
+    /// The sessions of a user who has one.
+    List,
+    /// A refresh token for the next one: a load and an update.
+    Refresh,
+}
+
+impl StoreOpKind {
+    /// All of them, in the order of the report.
+    pub const ALL: [Self; 8] =
+        [Self::Load, Self::Touch, Self::Update, Self::Create, Self::Login, Self::Delete, Self::List, Self::Refresh];
+
+    /// As the report calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Load => "store-load",
+            Self::Touch => "store-touch",
+            Self::Update => "store-update",
+            Self::Create => "store-create",
+            Self::Login => "store-login",
+            Self::Delete => "store-delete",
+            Self::List => "store-list",
+            Self::Refresh => "store-refresh",
+        }
+    }
+}
+
+/// One operation of a store.
+#[derive(Debug)]
+pub(crate) struct StoreOp {
+    store: Arc<dyn SessionStore>,
+    manager: SessionManager,
+    kind: StoreOpKind,
+    /// How many sessions the user of a worker has beside the one that the operation is about.
+    others: usize,
+    data: Data,
+}
+
+/// The sessions of one worker, and whose they are.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    user: UserId,
+    records: VecDeque<Record>,
+    fresh: VecDeque<Record>,
+    seen: Timestamp,
+    grant: Option<Grant>,
+}
+
+impl StoreOp {
+    /// An operation of this store.
+    ///
+    /// # Errors
+    /// Never.
+    pub(crate) fn new(store: Arc<dyn SessionStore>, kind: StoreOpKind) -> Result<Self, Failure> {
+        let manager = SessionManager::builder(Arc::clone(&store)).policy(policy()?).build();
+        Ok(Self { store, manager, kind, others: 0, data: Payload::new()?.data()? })
+    }
+
+    /// The same, with users who have this many sessions more.
+    #[must_use]
+    pub(crate) fn with_others(self, others: usize) -> Self {
+        Self { others, ..self }
+    }
+}
+
+/// The policy of all measurements: the standard one, with a limit that none of them reaches. It is counted all the same.
+///
+/// # Errors
+/// Never.
+pub(crate) fn policy() -> Result<Policy, Failure> {
+    Ok(Policy::standard().to_builder().session_limit(1000, AtLimit::EvictLeastRecent).build()?)
+}
+
+impl Op for StoreOp {
+    type Worker = Worker;
+
+    async fn worker(&self, number: usize, count: usize) -> Result<Worker, Failure> {
+        let now = SystemClock.now();
+        // Of this round alone: its sessions are its own.
+        let user = UserId::new(format!("{}-{}", user(number)?.as_str(), record(None, &self.data, now)?.id))?;
+        let owner = match self.kind {
+            StoreOpKind::Login | StoreOpKind::List => Some(&user),
+            StoreOpKind::Load
+            | StoreOpKind::Touch
+            | StoreOpKind::Update
+            | StoreOpKind::Create
+            | StoreOpKind::Delete
+            | StoreOpKind::Refresh => None,
+        };
+        let (stored, fresh) = match self.kind {
+            StoreOpKind::Create => (0, count),
+            StoreOpKind::Login => (1, count),
+            StoreOpKind::List => (1, 0),
+            StoreOpKind::Delete => (count, 0),
+            StoreOpKind::Load | StoreOpKind::Touch | StoreOpKind::Update => (PER_WORKER, 0),
+            StoreOpKind::Refresh => (0, 0),
+        };
+        let make =
+            |count: usize| (0..count).map(|_| record(owner, &self.data, now)).collect::<Result<VecDeque<_>, Failure>>();
+        let records = make(stored)?;
+        for record in records.iter().chain(&make(self.others)?) {
+            create(&*self.store, record).await?;
+        }
+        let mut grant = None;
+        if self.kind == StoreOpKind::Refresh {
+            grant = Some(self.manager.grant(Login::new(user.clone()).method("pwd"), None).await?);
+        }
+        Ok(Worker { fresh: make(fresh)?, user, records, seen: now, grant })
+    }
+
+    async fn once(&self, worker: &mut Worker) -> Result<(), Failure> {
+        let (store, now) = (&self.store, SystemClock.now());
+        match self.kind {
+            StoreOpKind::Load => {
+                let record = worker.session()?;
+                let loaded = store.load(&record.id).await?.ok_or("load: it is not there")?;
+                expect("load", loaded.id == record.id)?;
+                worker.records.push_back(record);
+            }
+            StoreOpKind::Touch => {
+                let record = worker.session()?;
+                worker.seen = worker.seen + Duration::from_millis(1);
+                let touched = store.touch(&record.id, record.user(), worker.seen, now).await?;
+                expect("touch", touched == Touched::Applied)?;
+                worker.records.push_back(record);
+            }
+            StoreOpKind::Update => {
+                let mut record = worker.session()?;
+                let expected = record.version;
+                record.version = expected.next(&OsEntropy)?;
+                expect("update", store.update(&record, expected, now).await? == Updated::Applied)?;
+                worker.records.push_back(record);
+            }
+            StoreOpKind::Create => {
+                let record = worker.fresh.pop_front().ok_or("no record left")?;
+                create(&**store, &record).await?;
+            }
+            StoreOpKind::Login => {
+                let (record, next) = (worker.session()?, worker.fresh.pop_front().ok_or("no record left")?);
+                let replaces = Replaces { id: record.id, user: record.user(), version: record.version };
+                let limit = Some(self.manager.policy().session_limit());
+                let admission = Admission { record: &next, replaces: Some(replaces), limit };
+                let admitted = store.create(admission, now).await?;
+                expect("login", admitted == Admitted::Created { evicted: Vec::new() })?;
+                worker.records.push_back(next);
+            }
+            StoreOpKind::Delete => {
+                let record = worker.session()?;
+                expect("delete", store.delete(&record.id, record.user()).await? == Deleted::Deleted)?;
+            }
+            StoreOpKind::List => {
+                let sessions = store.list_by_user(&worker.user, now).await?;
+                expect("list", sessions.len() == 1 + self.others)?;
+            }
+            StoreOpKind::Refresh => self.refresh(worker).await?,
+        }
+        Ok(())
+    }
+}
+
+impl Worker {
+    /// Its sessions, one after the other; whoever goes on with one puts it back.
+    fn session(&mut self) -> Result<Record, Failure> {
+        Ok(self.records.pop_front().ok_or("no session left")?)
+    }
+}
+
+impl StoreOp {
+    async fn refresh(&self, worker: &mut Worker) -> Result<(), Failure> {
+        let grant = worker.grant.take().ok_or("no refresh token")?;
+        let token = session_core::PresentedToken::parse(grant.token.encode().expose().as_bytes())?;
+        let refresh = self.manager.open_refresh(&token).await?.ok_or("refresh: the token is not valid")?;
+        let next = self.manager.rotate(refresh).await?.ok_or("refresh: the session is gone")?;
+        expect("refresh", next.token.id() == token.id())?;
+        worker.grant = Some(next);
+        Ok(())
+    }
+}
+
+fn expect(what: &str, right: bool) -> Result<(), Failure> {
+    if right { Ok(()) } else { Err(format!("{what}: an outcome that is not right").into()) }
+}
