@@ -101,7 +101,7 @@ impl StoreOp {
 /// # Errors
 /// Never.
 pub(crate) fn policy() -> Result<Policy, Failure> {
-    Ok(Policy::standard().to_builder().session_limit(1000, AtLimit::EvictLeastRecent).build()?)
+    Ok(Policy::standard().to_builder().session_limit(100, AtLimit::EvictLeastRecent).build()?)
 }
 
 impl Op for StoreOp {
