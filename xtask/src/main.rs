@@ -1,5 +1,6 @@
 //! `cargo xtask`: the commands of this repository. Thin: it starts cargo and other programs, and draws tables.
 
+mod bench;
 mod checks;
 mod command;
 mod conformance;
@@ -26,6 +27,8 @@ enum Command {
     Test,
     /// Runs the conformance suite on every backend and prints the table case × backend.
     Conformance(conformance::Options),
+    /// Compares every backend with the least work that could do the same, and draws tables and a chart.
+    Bench(bench::Options),
     /// Starts the demo: a site with login, a list of devices, revoke, and logout everywhere.
     Demo {
         /// Given to the demo, after `--`.
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Test => checks::test(),
         Command::Conformance(options) => conformance::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Demo { arguments } => {
             Cargo::new("run").args(["--package", "session-demo", "--"]).args(arguments).run("demo")
         }
