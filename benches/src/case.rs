@@ -4,7 +4,7 @@ use session_core::SessionManager;
 
 use crate::floor::{self, FloorOp};
 use crate::op::{Failure, Measured, Subject};
-use crate::request::{RequestOp, RequestOpKind, site};
+use crate::request::{RequestOp, RequestOpKind, site, tokens};
 use crate::servers::{Addresses, Backend};
 use crate::store::{StoreOp, StoreOpKind, policy};
 
@@ -89,11 +89,13 @@ impl Case {
             }
             What::Request(kind) => {
                 let bare = if kind.is_bare() { floor::bare() } else { floor::site(keep)? };
-                let site = site(SessionManager::builder(store).policy(policy()?).build())?;
-                [
-                    Box::new(Measured::new(RequestOp::floor(bare, kind))),
-                    Box::new(Measured::new(RequestOp::new(site, kind))),
-                ]
+                let floor = Box::new(Measured::new(RequestOp::floor(bare, kind)));
+                let manager = SessionManager::builder(store).policy(policy()?).build();
+                if kind.is_of_tokens() {
+                    [floor, Box::new(Measured::new(RequestOp::new(tokens(manager)?, kind)))]
+                } else {
+                    [floor, Box::new(Measured::new(RequestOp::new(site(manager), kind)))]
+                }
             }
         })
     }

@@ -106,6 +106,13 @@ impl Proxies {
 }
 
 impl Addresses {
+    /// Of no server: enough for [`Backend::Moka`] and [`Backend::Noop`].
+    #[must_use]
+    pub fn nowhere() -> Self {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { redis: nowhere, postgres: nowhere }
+    }
+
     /// A connection to Redis.
     ///
     /// # Errors

@@ -5,4 +5,4 @@ mod site;
 
 pub(crate) use op::RequestOp;
 pub use op::RequestOpKind;
-pub(crate) use site::site;
+pub(crate) use site::{site, tokens};

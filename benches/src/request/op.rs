@@ -1,8 +1,8 @@
 //! [`RequestOp`]: one request, to an application with sessions or to its floor, which speak alike.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use session_core::{OsEntropy, SessionId};
 use tokio::sync::OnceCell;
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 
 use crate::op::{Failure, Op};
 use crate::payload::{JSON, Payload, user};
@@ -58,6 +58,11 @@ impl RequestOpKind {
         matches!(self, Self::Untouched | Self::Anonymous)
     }
 
+    /// Whether it presents a token that is no cookie.
+    pub(crate) fn is_of_tokens(self) -> bool {
+        matches!(self, Self::Refresh | Self::AccessToken)
+    }
+
     /// As the report calls it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -77,8 +82,8 @@ impl RequestOpKind {
 
 /// One request, again and again.
 #[derive(Debug)]
-pub(crate) struct RequestOp {
-    router: Router,
+pub(crate) struct RequestOp<S> {
+    app: S,
     kind: RequestOpKind,
     /// Whether no update may get lost; a floor loses them.
     exact: bool,
@@ -113,21 +118,36 @@ struct Pair {
     refresh_token: String,
 }
 
-impl RequestOp {
+/// An application, or its floor.
+pub(crate) trait App:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+impl<S> App for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+impl<S: App> RequestOp<S> {
     /// A request to an application with sessions.
     #[must_use]
-    pub(crate) fn new(router: Router, kind: RequestOpKind) -> Self {
-        Self { router, kind, exact: true, contended: OnceCell::new(), done: AtomicU64::new(0) }
+    pub(crate) fn new(app: S, kind: RequestOpKind) -> Self {
+        Self { app, kind, exact: true, contended: OnceCell::new(), done: AtomicU64::new(0) }
     }
 
     /// A request to a floor.
     #[must_use]
-    pub(crate) fn floor(router: Router, kind: RequestOpKind) -> Self {
-        Self { exact: false, ..Self::new(router, kind) }
+    pub(crate) fn floor(app: S, kind: RequestOpKind) -> Self {
+        Self { exact: false, ..Self::new(app, kind) }
     }
 
     async fn call(&self, request: Request<Body>) -> Result<(Option<HeaderValue>, Bytes), Failure> {
-        let response: Response<Body> = self.router.clone().oneshot(request).await?;
+        let response: Response<Body> = self.app.clone().oneshot(request).await?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
         if parts.status != StatusCode::OK {
@@ -185,7 +205,7 @@ fn expect(body: &[u8], answer: &str) -> Result<(), Failure> {
     Err(format!("answered {} instead of {answer}", String::from_utf8_lossy(body)).into())
 }
 
-impl Op for RequestOp {
+impl<S: App> Op for RequestOp<S> {
     type Worker = Worker;
 
     async fn worker(&self, number: usize, count: usize) -> Result<Worker, Failure> {
@@ -216,7 +236,7 @@ impl Op for RequestOp {
             // From now on it is the session of this user that is exchanged.
             self.once(&mut worker).await?;
         }
-        if matches!(self.kind, RequestOpKind::Refresh | RequestOpKind::AccessToken) {
+        if self.kind.is_of_tokens() {
             let (_, body) = self.post("/token", format!(r#"{{"username":"{}"}}"#, worker.user)).await?;
             let pair: Pair = serde_json::from_slice(&body)?;
             worker.token = HeaderValue::from_str(&format!("Bearer {}", pair.access_token))?;

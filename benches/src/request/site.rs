@@ -10,19 +10,19 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use session_core::{Clock as _, Login, OsEntropy, SessionInfo, SessionManager, SystemClock, UserId};
 use session_jwt::{AccessTokens, AccountsError, Algorithm, Hybrid, KeyRing, Rotation, Standing, TokenPolicy};
-use session_tower::{Authenticator, Bearer, BearerLayer, Rejection, Session, SessionLayer, TokenRoutes};
+use session_tower::{
+    Authenticator, Bearer, BearerLayer, Rejection, Session, SessionLayer, SessionService, TokenRoutes,
+};
+use tower::Layer as _;
 
 use crate::op::Failure;
 use crate::payload::{CART, LAST_VIEWED, PROFILE, Payload, VISITS};
 
 /// The application. `POST /fill` begins a visitor's session with the payload; what else there is, is measured.
 ///
-/// # Errors
-/// If the generator failed.
-pub(crate) fn site(manager: SessionManager) -> Result<Router, Failure> {
-    let ring = KeyRing::generate(Algorithm::Hs256, Rotation::default(), SystemClock.now(), &OsEntropy)?;
-    let tokens = AccessTokens::new(TokenPolicy::new("https://login.example", "https://api.example")?, ring)?;
-    let hybrid = Arc::new(Hybrid::new(manager.clone(), Arc::new(tokens), Everybody)?);
+/// The layer is around the whole router, where it costs what it costs: for one inside, axum boxes each service and each
+/// future once more.
+pub(crate) fn site(manager: SessionManager) -> SessionService<Router> {
     let pages = Router::new()
         .route("/untouched", get(untouched))
         .route("/anonymous", get(anonymous))
@@ -31,10 +31,17 @@ pub(crate) fn site(manager: SessionManager) -> Result<Router, Failure> {
         .route("/count", post(count))
         .route("/fill", post(fill))
         .route("/login/{user}", post(login))
-        .route("/logout", post(logout))
-        .layer(SessionLayer::new(manager));
+        .route("/logout", post(logout));
+    SessionLayer::new(manager).layer(pages)
+}
+
+/// The application of the hybrid.
+pub(crate) fn tokens(manager: SessionManager) -> Result<Router, Failure> {
+    let ring = KeyRing::generate(Algorithm::Hs256, Rotation::default(), SystemClock.now(), &OsEntropy)?;
+    let tokens = AccessTokens::new(TokenPolicy::new("https://login.example", "https://api.example")?, ring)?;
+    let hybrid = Arc::new(Hybrid::new(manager, Arc::new(tokens), Everybody)?);
     let api = Router::new().route("/me", get(me)).layer(BearerLayer::hybrid(Arc::clone(&hybrid)));
-    Ok(pages.merge(api).merge(TokenRoutes::new(hybrid, Everybody).router()))
+    Ok(api.merge(TokenRoutes::new(hybrid, Everybody).router()))
 }
 
 async fn untouched() -> &'static str {
