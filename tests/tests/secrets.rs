@@ -4,11 +4,12 @@
 mod life;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use session_conformance::ReferenceStore;
-use session_core::{Login, Record, SessionManager, UserId};
+use session_core::{Login, ManualClock, Policy, Record, Renewal, SessionManager, UserId};
 use session_testbed::{Client, RecordingStore};
 use zeroize::ZeroizeOnDrop;
 
@@ -45,7 +46,7 @@ async fn the_scenario_leaves_traces() {
     assert!(traces.tokens.len() >= 11, "{} tokens", traces.tokens.len());
     // What is looked for can be found where it is.
     assert!(!traces.tokens().found_in(&traces.tokens[0]).is_empty());
-    assert!(!traces.all().found_in(&traces.written[0]).is_empty());
+    assert!(!traces.all().found_in(&traces.written[0].1).is_empty());
 }
 
 #[tokio::test]
