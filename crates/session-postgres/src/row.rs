@@ -45,18 +45,19 @@ pub(crate) fn bytes(id: &SessionId) -> &[u8] {
     id.as_bytes()
 }
 
-pub(crate) fn version(version: Version) -> [u8; 16] {
-    (u128::from(version.number) << 64 | u128::from(version.nonce)).to_be_bytes()
+pub(crate) fn version(version: Version) -> [u8; 12] {
+    version.to_bytes()
 }
 
 pub(crate) fn user(user: Option<&UserId>) -> Option<&[u8]> {
     user.map(|user| user.as_str().as_bytes())
 }
 
-/// The record in a row of `record, last_seen`.
+/// The record in a row of `record, last_seen, id`.
 pub(crate) fn record(row: &PgRow) -> Result<Record, StoreError> {
     let stored: Vec<u8> = column(row, 0)?;
-    let mut record = Record::decode(&Bytes::from(stored)).map_err(|error| error.in_backend(crate::NAME))?;
+    let id = id(column(row, 2)?)?;
+    let mut record = Record::decode(id, &Bytes::from(stored)).map_err(|error| error.in_backend(crate::NAME))?;
     record.last_seen = Timestamp::from_millis(column(row, 1)?);
     Ok(record)
 }

@@ -172,7 +172,7 @@ impl SessionStore for PostgresStore {
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        let sql = "SELECT record, last_seen FROM {schema}.session \
+        let sql = "SELECT record, last_seen, id FROM {schema}.session \
                    WHERE user_id = $1 AND deadline > $2 AND last_seen > $2 - idle_ms";
         let bind = |query: Statement| query.bind(row::user(Some(user))).bind(row::time(now));
         let rows = self.run("list_by_user", sql, bind).await?;
