@@ -23,7 +23,7 @@ pub struct RecordingStore {
 #[derive(Debug, Default)]
 struct Log {
     calls: Mutex<Vec<&'static str>>,
-    written: Mutex<Vec<Bytes>>,
+    written: Mutex<Vec<(SessionId, Bytes)>>,
     failing: AtomicBool,
 }
 
@@ -40,9 +40,9 @@ impl RecordingStore {
         std::mem::take(&mut lock(&self.log.calls))
     }
 
-    /// Every record that was ever handed to the store, encoded as a backend stores it.
+    /// Every record that was ever handed to the store: its id, and the rest encoded as a backend stores it.
     #[must_use]
-    pub fn written(&self) -> Vec<Bytes> {
+    pub fn written(&self) -> Vec<(SessionId, Bytes)> {
         lock(&self.log.written).clone()
     }
 
@@ -60,7 +60,7 @@ impl RecordingStore {
     }
 
     fn keep(&self, record: &Record) -> Result<(), StoreError> {
-        lock(&self.log.written).push(record.encode()?);
+        lock(&self.log.written).push((record.id, record.encode()?));
         Ok(())
     }
 }

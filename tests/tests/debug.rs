@@ -7,7 +7,7 @@ use std::sync::Arc;
 use session_conformance::ReferenceStore;
 use session_core::{
     Admission, Admitted, Assurance, AtLimit, Authentication, Clock as _, CookiePolicy, CookiePolicyError, Credential,
-    Data, Deleted, Device, Due, EntropyError, Error, Event, EventKind, Expiry, Grace, Key, KeyError, Kind, Login,
+    Data, Deleted, Device, Due, EntropyError, Error, Event, EventKind, Expiry, Grace, Head, Key, KeyError, Kind, Login,
     MalformedToken, ManualClock, Occupant, OsEntropy, ParseSessionIdError, Persistence, Policy, PolicyError, Presented,
     PresentedToken, Record, RememberMe, Renewal, Replaces, RequestSession, SameKey, SameSite, SessionId,
     SessionManager, StepUp, StoreError, StoreErrorKind, SystemClock, Termination, Touched, TracingObserver, Updated,
@@ -103,7 +103,7 @@ async fn every_public_type_hides_what_is_secret() {
     }
     let digest = serde_json::to_value(&renewed).unwrap()["current"].clone();
     let bytes: Vec<u8> = serde_json::from_value(digest.clone()).unwrap();
-    assert_eq!(bytes.len(), 32, "a digest");
+    assert_eq!(bytes.len(), 16, "a digest");
     secrets.add_bytes("a digest", &bytes);
     for (what, text) in [("a user", USER), ("a value", VALUE), ("a device", AGENT)] {
         secrets.add_text(what, text);
@@ -111,6 +111,14 @@ async fn every_public_type_hides_what_is_secret() {
 
     let event = Event { at: now, session: Some(id), user: Some(user.clone()), kind: EventKind::LoggedIn };
     let store_error = StoreError::new(StoreErrorKind::Other, "load", "detail").in_backend("reference");
+    let head = Head {
+        id,
+        version: record.version,
+        user: Some(user.clone()),
+        created_at: now,
+        last_seen: now,
+        lifetime: record.lifetime,
+    };
     let replaces = Replaces { id, user: Some(&user), version: record.version };
     let cookie_builder = CookiePolicy::builder("__Host-app");
     let admission = Admission { record: &record, replaces: Some(replaces), limit: Some(policy.session_limit()) };
@@ -135,7 +143,7 @@ async fn every_public_type_hides_what_is_secret() {
         Occupant: Occupant { id, created_at: now, last_seen: now },
         SameKey: SameKey::Fail, SessionLimit: policy.session_limit(),
         Assurance: Assurance::Aal1, Authentication: authentication, Device: device, Kind: Kind::Cookie,
-        Lifetime: record.lifetime, Persistence: Persistence::Transient, Record: record,
+        Head: head, Lifetime: record.lifetime, Persistence: Persistence::Transient, Record: record,
         SessionSummary: record.summary(), Version: record.version,
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
         Grant: grant, Refresh: refresh, Session: session, SessionInfo: session.info().unwrap(),

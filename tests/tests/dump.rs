@@ -108,20 +108,17 @@ async fn assert_no_token(store: impl SessionStore, dump: impl Fn() -> Dump) -> T
 
 /// What was certainly stored.
 fn stored(traces: &Traces) -> Vec<(&'static str, Secrets)> {
-    let record = Record::decode(&traces.written[0]).unwrap();
-    let [family, secret] = life::stored_secrets(&record).try_into().expect("two digests");
-    let bytes = [
-        ("digest of a family", family),
-        ("digest of a secret", secret),
-        ("user", USER.into()),
-        ("value", VALUE.into()),
-    ];
-    let secrets = bytes.map(|(what, bytes)| {
+    let mut records = traces.written.iter().map(|(id, bytes)| Record::decode(*id, bytes).unwrap());
+    let [digest] = life::stored_secrets(&records.next().unwrap()).try_into().expect("one digest");
+    let renewed = records.find(|record| record.credential.generation() == 1).expect("a renewal");
+    let mut bytes = vec![("digest of a token", digest), ("user", USER.into()), ("value", VALUE.into())];
+    bytes.extend(life::stored_secrets(&renewed).into_iter().map(|bytes| ("digest or nonce of a renewed token", bytes)));
+    let secrets = bytes.into_iter().map(|(what, bytes)| {
         let mut secrets = Secrets::new();
         secrets.add_bytes(what, &bytes);
         (what, secrets)
     });
-    secrets.into()
+    secrets.collect()
 }
 
 /// All files under `folder`, one after the other.

@@ -4,11 +4,12 @@
 mod life;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use session_conformance::ReferenceStore;
-use session_core::{Login, Record, SessionManager, UserId};
+use session_core::{Login, ManualClock, Policy, Record, Renewal, SessionManager, UserId};
 use session_testbed::{Client, RecordingStore};
 use zeroize::ZeroizeOnDrop;
 
@@ -45,7 +46,7 @@ async fn the_scenario_leaves_traces() {
     assert!(traces.tokens.len() >= 11, "{} tokens", traces.tokens.len());
     // What is looked for can be found where it is.
     assert!(!traces.tokens().found_in(&traces.tokens[0]).is_empty());
-    assert!(!traces.all().found_in(&traces.written[0]).is_empty());
+    assert!(!traces.all().found_in(&traces.written[0].1).is_empty());
 }
 
 #[tokio::test]
@@ -71,7 +72,7 @@ async fn store_holds_no_token() {
     let traces = life().await;
     let tokens = traces.tokens();
     assert!(traces.written.len() >= 10, "{} records", traces.written.len());
-    for (number, record) in traces.written.iter().enumerate() {
+    for (number, (_, record)) in traces.written.iter().enumerate() {
         assert_eq!(tokens.found_in(record), [""; 0], "record {number}");
     }
 }
@@ -79,16 +80,23 @@ async fn store_holds_no_token() {
 #[tokio::test]
 async fn what_the_store_holds_cannot_be_presented() {
     let store = RecordingStore::new(ReferenceStore::new());
-    let manager = SessionManager::builder(Arc::new(store.clone())).build();
+    let renewal = Renewal { timeout: Duration::from_secs(600), grace: Duration::from_secs(10) };
+    let clock = ManualClock::default();
+    let manager = SessionManager::builder(Arc::new(store.clone()))
+        .policy(Policy::standard().to_builder().renewal(Some(renewal)).build().unwrap())
+        .clock(clock.clone())
+        .build();
     let mut owner = Client::new(&manager);
     owner.request(async |session| session.login(Login::new(UserId::new(USER).unwrap()))).await.unwrap();
-    let record = Record::decode(&store.written()[0]).unwrap();
-    let digests = stored_secrets(&record);
-    assert_eq!(digests.len(), 2, "a new credential has two digests");
+    clock.advance(renewal.timeout);
+    owner.request(async |_| Ok(())).await.unwrap();
+    let records: Vec<Record> = store.written().iter().map(|(id, bytes)| Record::decode(*id, bytes).unwrap()).collect();
+    let record = records.last().unwrap();
+    let digests: Vec<Vec<u8>> = records.iter().flat_map(stored_secrets).collect();
+    assert_eq!(digests.len(), 1 + 4, "a new credential has one digest, a renewed one has three, and a nonce");
 
     let mut thief = Client::new(&manager);
-    let halves = digests.iter().flat_map(|digest| [&digest[..16], &digest[16..]]);
-    let pairs = halves.clone().flat_map(|first| halves.clone().map(move |second| [first, second].concat()));
+    let pairs = digests.iter().flat_map(|first| digests.iter().map(move |second| [&first[..], second].concat()));
     let guesses = pairs.map(|pair| URL_SAFE_NO_PAD.encode([record.id.as_bytes(), &pair[..]].concat()));
     let texts = digests.iter().map(|digest| URL_SAFE_NO_PAD.encode(digest));
     for guess in guesses.chain(texts).chain([record.id.to_string()]) {

@@ -1,4 +1,4 @@
-//! The stored form of a [`Record`]: a fixed header that SQL and Lua can read, and a MessagePack body.
+//! The stored form of a [`Record`]: a fixed header and the owner, which SQL and Lua can read, then the rest.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,179 +8,340 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes as Borrowed;
 
 use crate::clock::{Timestamp, millis};
-use crate::credential::Credential;
+use crate::credential::{Credential, Lineage, TokenDigest};
 use crate::data::Data;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::id::{SessionId, UserId};
 use crate::record::{Assurance, Authentication, Device, Kind, Lifetime, Persistence, Record, Version};
 
-/// Offsets of the fixed header of [`Record::encode`], for backends whose server patches a record in place.
+/// Where the fields of [`Record::encode`] are, for backends whose server compares and patches a record in place.
 ///
 /// All numbers are big-endian. Times are milliseconds since the epoch.
 pub mod layout {
     use std::ops::Range;
 
+    use super::{Duration, StoreError, StoreErrorKind, Timestamp, UserId, millis, put};
+
     /// The format byte.
     pub const FORMAT: usize = 0;
-    /// The session id.
-    pub const ID: Range<usize> = 1..17;
-    /// The version: number, then nonce.
-    pub const VERSION: Range<usize> = 17..33;
-    /// When the session began.
-    pub const CREATED_AT: Range<usize> = 33..41;
-    /// Last activity: the one field that changes without a new version.
-    pub const LAST_SEEN: Range<usize> = 41..49;
-    /// Idle timeout.
-    pub const IDLE: Range<usize> = 49..57;
-    /// Absolute timeout.
-    pub const ABSOLUTE: Range<usize> = 57..65;
-    /// Length of the header; the body follows.
-    pub const HEADER: usize = 65;
+    /// The version, as [`Version::to_bytes`](crate::Version::to_bytes) has it.
+    pub const VERSION: Range<usize> = 1..13;
+    /// When the session began: [`time`].
+    pub const CREATED_AT: Range<usize> = 13..19;
+    /// Last activity: the one field that changes without a new version. [`time`].
+    pub const LAST_SEEN: Range<usize> = 19..25;
+    /// Idle timeout: [`timeout`].
+    pub const IDLE: Range<usize> = 25..30;
+    /// Absolute timeout: [`timeout`].
+    pub const ABSOLUTE: Range<usize> = 30..35;
+    /// Length of the fields at fixed places.
+    pub const HEADER: usize = 35;
+    /// Where the [`owner`] begins.
+    pub const OWNER: usize = HEADER;
+
+    /// The owner: the length in LEB128, then the user as UTF-8; a single zero if nobody is logged in.
+    ///
+    /// No owner begins like another, so a record is the owner's exactly if these bytes are at [`OWNER`].
+    #[must_use]
+    pub fn owner(user: Option<&UserId>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put_owner(&mut bytes, user);
+        bytes
+    }
+
+    pub(super) fn put_owner(bytes: &mut Vec<u8>, user: Option<&UserId>) {
+        put(bytes, user.map_or("", UserId::as_str));
+    }
+
+    /// A moment, as a signed number of milliseconds in 48 bits: 4461 years before and after 1970.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Other`] for any other moment.
+    pub fn time(moment: Timestamp) -> Result<[u8; 6], StoreError> {
+        let [_, _, a, b, c, d, e, f] = moment.as_millis().to_be_bytes();
+        let bytes = [a, b, c, d, e, f];
+        if read_time(bytes) != moment {
+            let detail = "a time is thousands of years away; is a clock wrong?";
+            return Err(StoreError::new(StoreErrorKind::Other, "encode", detail));
+        }
+        Ok(bytes)
+    }
+
+    /// Reads what [`time`] wrote.
+    #[must_use]
+    pub const fn read_time([a, b, c, d, e, f]: [u8; 6]) -> Timestamp {
+        // Shifted down from the top, so that the sign comes along.
+        Timestamp::from_millis(i64::from_be_bytes([a, b, c, d, e, f, 0, 0]) >> 16)
+    }
+
+    /// A timeout, as a number of milliseconds in 40 bits; a longer one is [`Lifetime::LONGEST`](crate::Lifetime::LONGEST).
+    #[must_use]
+    pub fn timeout(timeout: Duration) -> [u8; 5] {
+        let [_, _, _, a, b, c, d, e] = millis(timeout.min(crate::Lifetime::LONGEST)).to_be_bytes();
+        [a, b, c, d, e]
+    }
+
+    /// Reads what [`timeout`] wrote.
+    #[must_use]
+    pub const fn read_timeout([a, b, c, d, e]: [u8; 5]) -> Duration {
+        Duration::from_millis(u64::from_be_bytes([0, 0, 0, a, b, c, d, e]))
+    }
 }
 
 /// The format this version writes. Bump it with every change that an older reader would misread.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
-#[derive(Serialize, Deserialize)]
-struct Body<'a> {
-    kind: u8,
-    persistent: bool,
-    #[serde(borrow)]
-    authentication: Option<AuthenticationBody<'a>>,
-    credential: Credential,
-    #[serde(borrow)]
-    device: DeviceBody<'a>,
-    #[serde(borrow)]
-    data: Vec<(&'a Borrowed, &'a Borrowed)>,
+/// The bits of the flag byte: what a record is, and which sections it has. The highest bit is not used.
+mod flag {
+    pub(super) const REFRESH: u8 = 1;
+    pub(super) const PERSISTENT: u8 = 1 << 1;
+    /// Two bits: the assurance level, 0 if nobody is logged in.
+    pub(super) const LEVEL: u8 = 0b11 << 2;
+    pub(super) const LEVEL_SHIFT: u32 = 2;
+    /// The token was issued at another time than the session was created.
+    pub(super) const REISSUED: u8 = 1 << 4;
+    /// The token was renewed.
+    pub(super) const RENEWED: u8 = 1 << 5;
+    pub(super) const DEVICE: u8 = 1 << 6;
+    pub(super) const ALL: u8 = 0x7f;
 }
 
+/// The device, as it is stored.
 #[derive(Serialize, Deserialize)]
-struct AuthenticationBody<'a> {
-    user: &'a str,
-    at: i64,
-    #[serde(borrow)]
-    methods: Vec<&'a str>,
-    level: u8,
-}
-
-#[derive(Serialize, Deserialize)]
-struct DeviceBody<'a> {
+struct Parts<'a> {
     label: Option<&'a str>,
     user_agent: Option<&'a str>,
-    #[serde(borrow)]
-    ip: Option<&'a Borrowed>,
+    ip: Option<IpAddr>,
+}
+
+/// What of a [`Record`] a backend may keep in columns of its own, beside [`Record::encode_rest`].
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// [`Record::id`].
+    pub id: SessionId,
+    /// [`Record::version`].
+    pub version: Version,
+    /// [`Record::user`].
+    pub user: Option<UserId>,
+    /// [`Record::created_at`].
+    pub created_at: Timestamp,
+    /// [`Record::last_seen`].
+    pub last_seen: Timestamp,
+    /// [`Record::lifetime`].
+    pub lifetime: Lifetime,
 }
 
 impl Record {
-    /// The record as bytes: a header at the offsets of [`layout`], then a body only core can read.
+    /// The record as bytes, without its id: a header at the offsets of [`layout`], the owner, and what only core can read.
+    ///
+    /// Timeouts longer than [`Lifetime::LONGEST`] are stored as that.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Other`] if the body cannot be encoded, which no record built by core causes.
+    /// [`StoreErrorKind::Other`] for a time that [`layout::time`] has no form for.
     pub fn encode(&self) -> Result<Bytes, StoreError> {
-        let ip = self.device.ip().map(octets);
-        let body = Body {
-            kind: self.kind.tag(),
-            persistent: self.persistence == Persistence::Persistent,
-            authentication: self.authentication.as_ref().map(|authentication| AuthenticationBody {
-                user: authentication.user.as_str(),
-                at: authentication.at.as_millis(),
-                methods: authentication.methods.iter().map(String::as_str).collect(),
-                level: level_tag(authentication.level),
-            }),
-            credential: self.credential.clone(),
-            device: DeviceBody {
-                label: self.device.label(),
-                user_agent: self.device.user_agent(),
-                ip: ip.as_deref().map(Borrowed::new),
-            },
-            data: self.data.entries().iter().map(|(name, value)| (Borrowed::new(name), Borrowed::new(value))).collect(),
-        };
-        let mut bytes = Vec::with_capacity(layout::HEADER + 160 + self.data.size());
+        let user = self.user().map_or(0, |user| user.as_str().len());
+        let mut bytes = Vec::with_capacity(layout::HEADER + 2 + user + self.rest_capacity());
         bytes.push(FORMAT);
-        bytes.extend_from_slice(self.id.as_bytes());
-        bytes.extend_from_slice(&self.version.number.to_be_bytes());
-        bytes.extend_from_slice(&self.version.nonce.to_be_bytes());
-        for time in [self.created_at, self.last_seen] {
-            bytes.extend_from_slice(&time.as_millis().to_be_bytes());
-        }
-        for timeout in [self.lifetime.idle, self.lifetime.absolute] {
-            bytes.extend_from_slice(&millis(timeout).to_be_bytes());
-        }
-        rmp_serde::encode::write(&mut bytes, &body)
-            .map_err(|_| StoreError::new(StoreErrorKind::Other, "encode", "the record cannot be encoded"))?;
+        bytes.extend_from_slice(&self.version.to_bytes());
+        bytes.extend_from_slice(&layout::time(self.created_at)?);
+        bytes.extend_from_slice(&layout::time(self.last_seen)?);
+        bytes.extend_from_slice(&layout::timeout(self.lifetime.idle));
+        bytes.extend_from_slice(&layout::timeout(self.lifetime.absolute));
+        layout::put_owner(&mut bytes, self.user());
+        self.put_rest(&mut bytes);
         Ok(bytes.into())
     }
 
-    /// Reads what [`encode`](Self::encode) wrote. The values of the data share the memory of `bytes`.
+    /// Reads what [`encode`](Self::encode) wrote for the session `id`. The values of the data share the memory of
+    /// `bytes`.
     ///
     /// # Errors
     /// [`StoreErrorKind::Corrupt`] if the bytes are not a record, or one of a newer format. The caller must not
     /// overwrite such a record: another version of the application may still be able to read it.
-    pub fn decode(bytes: &Bytes) -> Result<Self, StoreError> {
-        if bytes.first().is_some_and(|format| *format != FORMAT) {
-            return Err(corrupt("the record has a format this version does not know; is a newer version deployed?"));
-        }
-        let header = bytes.get(..layout::HEADER).ok_or_else(|| corrupt("the record is truncated"))?;
-        let body: Body<'_> = rmp_serde::from_slice(&bytes[layout::HEADER..])
-            .map_err(|_| corrupt("the body of the record is damaged"))?;
-        Ok(Self {
-            id: SessionId::from_bytes(field(header, layout::ID.start)),
-            version: Version {
-                number: u64::from_be_bytes(field(header, layout::VERSION.start)),
-                nonce: u64::from_be_bytes(field(header, layout::VERSION.start + 8)),
-            },
-            kind: Kind::from_tag(body.kind).ok_or_else(|| corrupt("the record is of an unknown kind"))?,
-            created_at: time(header, layout::CREATED_AT.start),
-            last_seen: time(header, layout::LAST_SEEN.start),
+    pub fn decode(id: SessionId, bytes: &Bytes) -> Result<Self, StoreError> {
+        let mut reader = Reader::of_format(bytes)?;
+        let head = Head {
+            id,
+            version: Version::from_bytes(reader.array()?),
+            created_at: layout::read_time(reader.array()?),
+            last_seen: layout::read_time(reader.array()?),
             lifetime: Lifetime {
-                idle: timeout(header, layout::IDLE.start),
-                absolute: timeout(header, layout::ABSOLUTE.start),
+                idle: layout::read_timeout(reader.array()?),
+                absolute: layout::read_timeout(reader.array()?),
             },
-            persistence: if body.persistent { Persistence::Persistent } else { Persistence::Transient },
-            authentication: body.authentication.map(authentication).transpose()?,
-            credential: body.credential,
-            device: device(&body.device)?,
-            data: Data::from_sorted(
-                body.data.iter().map(|(name, value)| (bytes.slice_ref(name), bytes.slice_ref(value))).collect(),
-            )
-            .ok_or_else(|| corrupt("the data of the record is damaged"))?,
+            user: match reader.take()? {
+                "" => None,
+                user => Some(UserId::new(user).map_err(|_| corrupt("the record has an invalid user"))?),
+            },
+        };
+        reader.rest(head)
+    }
+
+    /// The record without what is in its [`Head`], as bytes that only core can read.
+    #[must_use]
+    pub fn encode_rest(&self) -> Bytes {
+        let mut bytes = Vec::with_capacity(1 + self.rest_capacity());
+        bytes.push(FORMAT);
+        self.put_rest(&mut bytes);
+        bytes.into()
+    }
+
+    /// Reads what [`encode_rest`](Self::encode_rest) wrote. The values of the data share the memory of `rest`.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_rest(head: Head, rest: &Bytes) -> Result<Self, StoreError> {
+        Reader::of_format(rest)?.rest(head)
+    }
+
+    /// About as much as [`put_rest`](Self::put_rest) needs.
+    fn rest_capacity(&self) -> usize {
+        let lineage = if self.credential.lineage.is_some() { 56 } else { 0 };
+        let texts = [self.device.label(), self.device.user_agent()];
+        let device: usize = texts.into_iter().flatten().map(|text| text.len() + 12).sum();
+        let entries = self.data.entries().len() * 3;
+        48 + lineage + device + entries + self.data.size()
+    }
+
+    fn put_rest(&self, bytes: &mut Vec<u8>) {
+        let (Credential { current, issued_at, lineage }, created_at) = (&self.credential, self.created_at.as_millis());
+        let device = Parts { label: self.device.label(), user_agent: self.device.user_agent(), ip: self.device.ip() };
+        let has_device = device.label.is_some() || device.user_agent.is_some() || device.ip.is_some();
+        let level = self.authentication.as_ref().map_or(0, |authentication| level_tag(authentication.level));
+        let flags = [
+            (self.kind == Kind::Refresh, flag::REFRESH),
+            (self.persistence == Persistence::Persistent, flag::PERSISTENT),
+            (*issued_at != created_at, flag::REISSUED),
+            (lineage.is_some(), flag::RENEWED),
+            (has_device, flag::DEVICE),
+        ];
+        let set = flags.iter().filter(|(is_set, _)| *is_set).fold(0, |flags, (_, flag)| flags | flag);
+        bytes.push(set | level << flag::LEVEL_SHIFT);
+
+        put(bytes, current);
+        if *issued_at != created_at {
+            put(bytes, &issued_at.wrapping_sub(created_at));
+        }
+        if let Some(lineage) = lineage {
+            put(bytes, lineage);
+        }
+        if let Some(authentication) = &self.authentication {
+            put(bytes, &authentication.at.as_millis().wrapping_sub(created_at));
+            put(bytes, &authentication.methods);
+        }
+        if has_device {
+            put(bytes, &device);
+        }
+        // Their number comes first, so that a record that was cut between two entries is not taken for a whole one.
+        put(bytes, &self.data.entries().len());
+        for (name, value) in self.data.entries() {
+            put(bytes, Borrowed::new(name));
+            put(bytes, Borrowed::new(value));
+        }
+    }
+}
+
+/// Appends `section` in the form of `postcard`: numbers as LEB128, texts and byte strings behind their length.
+fn put<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, section: &T) {
+    let Ok(longer) = postcard::to_extend(section, std::mem::take(bytes)) else {
+        unreachable!("memory takes any number of bytes, and every section knows its length")
+    };
+    *bytes = longer;
+}
+
+/// What is still to be read of a record.
+struct Reader<'a> {
+    bytes: &'a Bytes,
+    left: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// Behind the format byte of `bytes`.
+    fn of_format(bytes: &'a Bytes) -> Result<Self, StoreError> {
+        match bytes.split_first() {
+            Some((&FORMAT, left)) => Ok(Self { bytes, left }),
+            Some(_) => Err(corrupt("the record has a format this version does not know; is a newer version deployed?")),
+            None => Err(corrupt("the record is empty")),
+        }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
+        let (array, left) = self.left.split_first_chunk().ok_or_else(|| corrupt("the record is truncated"))?;
+        self.left = left;
+        Ok(*array)
+    }
+
+    /// What [`put`] appended.
+    fn take<T: Deserialize<'a>>(&mut self) -> Result<T, StoreError> {
+        let (section, left) =
+            postcard::take_from_bytes(self.left).map_err(|_| corrupt("the record is truncated or damaged"))?;
+        self.left = left;
+        Ok(section)
+    }
+
+    /// What [`Record::put_rest`] appended, to the end.
+    fn rest(mut self, head: Head) -> Result<Record, StoreError> {
+        let Head { id, version, user, created_at, last_seen, lifetime } = head;
+        let [flags] = self.array()?;
+        if flags & !flag::ALL != 0 {
+            return Err(corrupt("the record has an unknown flag"));
+        }
+        let has = |flag: u8| flags & flag != 0;
+        let time = |delta: i64| Timestamp::from_millis(created_at.as_millis().wrapping_add(delta));
+
+        let current: TokenDigest = self.take()?;
+        let issued_at = if has(flag::REISSUED) { time(self.take()?) } else { created_at };
+        let lineage: Option<Lineage> = if has(flag::RENEWED) { Some(self.take()?) } else { None };
+        let authentication = match (user, level((flags & flag::LEVEL) >> flag::LEVEL_SHIFT)) {
+            (Some(user), Some(level)) => {
+                Some(Authentication { user, at: time(self.take()?), methods: self.take()?, level })
+            }
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(corrupt("the record has half an authentication")),
+        };
+        let device = if has(flag::DEVICE) { device(self.take()?) } else { Device::new() };
+        Ok(Record {
+            id,
+            version,
+            kind: if has(flag::REFRESH) { Kind::Refresh } else { Kind::Cookie },
+            created_at,
+            last_seen,
+            lifetime,
+            persistence: if has(flag::PERSISTENT) { Persistence::Persistent } else { Persistence::Transient },
+            authentication,
+            credential: Credential { current, issued_at: issued_at.as_millis(), lineage },
+            device,
+            data: self.data()?,
         })
     }
+
+    fn data(mut self) -> Result<Data, StoreError> {
+        let count: usize = self.take()?;
+        // Each entry takes two bytes at least: a number that was made up reserves no more than that.
+        let mut entries = Vec::with_capacity(count.min(self.left.len() / 2));
+        for _ in 0..count {
+            let (name, value) = self.take::<(&[u8], &[u8])>()?;
+            entries.push((self.bytes.slice_ref(name), self.bytes.slice_ref(value)));
+        }
+        if !self.left.is_empty() {
+            return Err(corrupt("the record is longer than it says"));
+        }
+        Data::from_sorted(entries).ok_or_else(|| corrupt("the data of the record is damaged"))
+    }
 }
 
-fn authentication(body: AuthenticationBody<'_>) -> Result<Authentication, StoreError> {
-    Ok(Authentication {
-        user: UserId::new(body.user).map_err(|_| corrupt("the record has an invalid user"))?,
-        at: Timestamp::from_millis(body.at),
-        methods: body.methods.into_iter().map(str::to_owned).collect(),
-        level: level(body.level).ok_or_else(|| corrupt("the record has an unknown assurance level"))?,
-    })
-}
-
-fn device(body: &DeviceBody<'_>) -> Result<Device, StoreError> {
+fn device(parts: Parts<'_>) -> Device {
     let mut device = Device::new();
-    if let Some(label) = body.label {
+    if let Some(label) = parts.label {
         device = device.with_label(label);
     }
-    if let Some(user_agent) = body.user_agent {
+    if let Some(user_agent) = parts.user_agent {
         device = device.with_user_agent(user_agent);
     }
-    if let Some(octets) = body.ip {
-        device = device.with_ip(address(octets).ok_or_else(|| corrupt("the record has an invalid address"))?);
+    if let Some(ip) = parts.ip {
+        device = device.with_ip(ip);
     }
-    Ok(device)
-}
-
-fn octets(ip: IpAddr) -> Vec<u8> {
-    match ip {
-        IpAddr::V4(ip) => ip.octets().to_vec(),
-        IpAddr::V6(ip) => ip.octets().to_vec(),
-    }
-}
-
-fn address(octets: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from).ok();
-    v4.or_else(|| <[u8; 16]>::try_from(octets).map(IpAddr::from).ok())
+    device
 }
 
 const fn level_tag(level: Assurance) -> u8 {
@@ -191,6 +352,7 @@ const fn level_tag(level: Assurance) -> u8 {
     }
 }
 
+/// The level of two bits: any but zero is one.
 const fn level(tag: u8) -> Option<Assurance> {
     match tag {
         1 => Some(Assurance::Aal1),
@@ -198,21 +360,6 @@ const fn level(tag: u8) -> Option<Assurance> {
         3 => Some(Assurance::Aal3),
         _ => None,
     }
-}
-
-/// `N` bytes of `header` from `start`; the header's length is checked by the caller.
-fn field<const N: usize>(header: &[u8], start: usize) -> [u8; N] {
-    let mut field = [0; N];
-    field.copy_from_slice(&header[start..start + N]);
-    field
-}
-
-fn time(header: &[u8], start: usize) -> Timestamp {
-    Timestamp::from_millis(i64::from_be_bytes(field(header, start)))
-}
-
-fn timeout(header: &[u8], start: usize) -> Duration {
-    Duration::from_millis(u64::try_from(i64::from_be_bytes(field(header, start))).unwrap_or(0))
 }
 
 fn corrupt(detail: &'static str) -> StoreError {

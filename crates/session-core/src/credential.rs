@@ -14,11 +14,12 @@ use crate::id::SessionId;
 use crate::record::Kind;
 use crate::token::{Parts, PresentedToken, SessionToken};
 
-/// A SHA-256 digest of (a part of) a token. The only trace of a token that reaches a store.
+/// The first 128 bits of a SHA-256 digest of (a part of) a token: as many as the secret has. The only trace of a token
+/// that reaches a store.
 ///
 /// Compared in constant time only: there is no `PartialEq`. `Debug` hides it.
 #[derive(Clone, Copy, Serialize, Deserialize)]
-pub struct TokenDigest(#[serde(with = "serde_bytes")] [u8; 32]);
+pub struct TokenDigest([u8; 16]);
 
 impl TokenDigest {
     /// Digest of the part all tokens of a family share. The kind is hashed too, so that a token of one kind never
@@ -41,7 +42,7 @@ impl TokenDigest {
         if let Some(secret) = secret {
             hash.update(secret);
         }
-        Self(hash.finalize().into())
+        Self(cut(&hash.finalize().into()))
     }
 
     fn matches(&self, other: &Self) -> Choice {
@@ -63,7 +64,8 @@ pub enum TokenCheck {
     Current,
     /// The immediate predecessor of the valid token.
     Superseded,
-    /// An authentic token of this family that was consumed earlier than that: somebody kept it. Reuse.
+    /// An authentic token of this family that was consumed earlier than that: somebody kept it. Reuse. Before the first
+    /// renewal there is none.
     Stale,
     /// Anything else. Treated as no session; never changes or deletes anything, or a public id would be a weapon.
     Unknown,
@@ -74,28 +76,30 @@ pub enum TokenCheck {
 /// Order is decided by [`generation`](Self::generation), never by time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Credential {
-    family: TokenDigest,
-    current: TokenDigest,
-    generation: u64,
-    issued_at: i64,
-    predecessor: Option<Predecessor>,
+    pub(crate) current: TokenDigest,
+    pub(crate) issued_at: i64,
+    pub(crate) lineage: Option<Lineage>,
 }
 
-/// The token that was valid before the current one.
+/// What there is to remember since the first renewal. A family that was never renewed has no other token than the
+/// current one, so until then nothing of it need be known.
 #[derive(Clone, Serialize, Deserialize)]
-struct Predecessor {
-    digest: TokenDigest,
+pub(crate) struct Lineage {
+    family: TokenDigest,
+    generation: u64,
+    /// The token that was valid before the current one, until the current one was issued.
+    predecessor: TokenDigest,
     /// With the predecessor's secret, this gives the successor's; alone it gives nothing.
-    #[serde(with = "serde_bytes")]
     nonce: [u8; 16],
-    /// When it was superseded. Anchors the grace window; replays do not move it.
-    at: i64,
     successor_used: bool,
 }
 
-impl fmt::Debug for Predecessor {
+impl fmt::Debug for Lineage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Predecessor").field("at", &self.at).field("successor_used", &self.successor_used).finish()
+        f.debug_struct("Lineage")
+            .field("generation", &self.generation)
+            .field("successor_used", &self.successor_used)
+            .finish_non_exhaustive()
     }
 }
 
@@ -123,13 +127,8 @@ impl Credential {
         entropy: &dyn Entropy,
     ) -> Result<(Self, SessionToken), EntropyError> {
         let token = SessionToken::generate(id, entropy)?;
-        let credential = Self {
-            family: TokenDigest::family(kind, token.parts()),
-            current: TokenDigest::token(kind, token.parts()),
-            generation: 0,
-            issued_at: now.as_millis(),
-            predecessor: None,
-        };
+        let credential =
+            Self { current: TokenDigest::token(kind, token.parts()), issued_at: now.as_millis(), lineage: None };
         Ok((credential, token))
     }
 
@@ -137,14 +136,14 @@ impl Credential {
     pub fn check(&self, kind: Kind, token: &PresentedToken) -> TokenCheck {
         let family = TokenDigest::family(kind, token.parts());
         let digest = TokenDigest::token(kind, token.parts());
-        let in_family = self.family.matches(&family);
-        let is_current = in_family & self.current.matches(&digest);
-        // Without a predecessor, compare with the current digest all the same: the time taken must not tell.
-        let (previous, exists) = match &self.predecessor {
-            Some(predecessor) => (&predecessor.digest, Choice::from(1)),
-            None => (&self.current, Choice::from(0)),
+        let is_current = self.current.matches(&digest);
+        // Without a lineage, compare with the current digest all the same: the time taken must not tell.
+        let (of_family, predecessor, exists) = match &self.lineage {
+            Some(lineage) => (&lineage.family, &lineage.predecessor, Choice::from(1)),
+            None => (&self.current, &self.current, Choice::from(0)),
         };
-        let is_superseded = in_family & exists & previous.matches(&digest);
+        let in_family = exists & of_family.matches(&family);
+        let is_superseded = in_family & predecessor.matches(&digest);
         if is_current.into() {
             TokenCheck::Current
         } else if is_superseded.into() {
@@ -172,14 +171,19 @@ impl Credential {
         entropy: &dyn Entropy,
     ) -> Result<(Self, SessionToken), EntropyError> {
         let nonce = random(entropy)?;
-        let generation = self.generation.saturating_add(1);
+        let generation = self.generation().saturating_add(1);
         let successor = derive(token, &nonce, generation);
-        let credential = Self {
-            family: self.family,
-            current: TokenDigest::token(kind, successor.parts()),
+        let lineage = Lineage {
+            family: TokenDigest::family(kind, token.parts()),
             generation,
+            predecessor: self.current,
+            nonce,
+            successor_used: false,
+        };
+        let credential = Self {
+            current: TokenDigest::token(kind, successor.parts()),
             issued_at: now.as_millis(),
-            predecessor: Some(Predecessor { digest: self.current, nonce, at: now.as_millis(), successor_used: false }),
+            lineage: Some(lineage),
         };
         Ok((credential, successor))
     }
@@ -188,16 +192,20 @@ impl Credential {
     /// `None` if there was no renewal.
     #[must_use]
     pub fn successor(&self, superseded: &PresentedToken) -> Option<SessionToken> {
-        let predecessor = self.predecessor.as_ref()?;
-        Some(derive(superseded, &predecessor.nonce, self.generation))
+        let lineage = self.lineage.as_ref()?;
+        Some(derive(superseded, &lineage.nonce, lineage.generation))
     }
 
     /// Whether the predecessor may still be used. The window begins at the renewal, is not moved by replays, and
     /// closes at the first use of the successor.
     pub fn grace(&self, window: Duration, now: Timestamp) -> Grace {
-        match &self.predecessor {
-            Some(predecessor) if now < Timestamp::from_millis(predecessor.at) + window => {
-                if predecessor.successor_used { Grace::Raced } else { Grace::Open }
+        match &self.lineage {
+            Some(lineage) if now < self.issued_at() + window => {
+                if lineage.successor_used {
+                    Grace::Raced
+                } else {
+                    Grace::Open
+                }
             }
             Some(_) | None => Grace::Closed,
         }
@@ -206,28 +214,26 @@ impl Credential {
     /// Whether the first use of the current token is still to be recorded.
     #[must_use]
     pub fn awaits_first_use(&self) -> bool {
-        self.predecessor.as_ref().is_some_and(|predecessor| !predecessor.successor_used)
+        self.lineage.as_ref().is_some_and(|lineage| !lineage.successor_used)
     }
 
     /// Records the first use of the current token: closes the grace window.
     pub(crate) fn record_use(&mut self) {
-        if let Some(predecessor) = &mut self.predecessor {
-            predecessor.successor_used = true;
+        if let Some(lineage) = &mut self.lineage {
+            lineage.successor_used = true;
         }
     }
 
     /// The same, as if the last renewal had been at `moment`; for a test of what must not happen.
     #[cfg(test)]
     pub(crate) fn anchored_at(&self, moment: Timestamp) -> Self {
-        let predecessor =
-            self.predecessor.clone().map(|predecessor| Predecessor { at: moment.as_millis(), ..predecessor });
-        Self { predecessor, ..self.clone() }
+        Self { issued_at: moment.as_millis(), ..self.clone() }
     }
 
     /// How many times the family was renewed.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.lineage.as_ref().map_or(0, |lineage| lineage.generation)
     }
 
     /// When the current token was issued.
@@ -246,8 +252,11 @@ fn derive(predecessor: &PresentedToken, nonce: &[u8; 16], generation: u64) -> Se
     mac.update(nonce);
     mac.update(parts.id.as_bytes());
     mac.update(&generation.to_be_bytes());
-    let full = mac.finalize().into_bytes();
-    let mut secret = [0; 16];
-    secret.copy_from_slice(&full[..16]);
-    SessionToken::with_secret(parts, secret)
+    SessionToken::with_secret(parts, cut(&mac.finalize().into_bytes().into()))
+}
+
+/// The first half.
+fn cut(digest: &[u8; 32]) -> [u8; 16] {
+    let (halves, _) = digest.as_chunks();
+    halves[0]
 }

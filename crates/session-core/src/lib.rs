@@ -29,7 +29,7 @@ pub mod manual;
 
 pub use client_side::Seal;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
-pub use codec::layout;
+pub use codec::{Head, layout};
 pub use cookie::{CookiePolicy, CookiePolicyBuilder, CookiePolicyError, Presented, SameSite, SetCookie};
 pub use credential::{Credential, Grace, TokenCheck, TokenDigest};
 pub use data::{Data, Key, KeyError, ValueError};

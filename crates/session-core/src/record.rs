@@ -14,7 +14,9 @@ use crate::id::{SessionId, UserId};
 /// Everything a store keeps for one session. Never a token.
 ///
 /// The fields a backend may look at are public: `id`, `version`, [`user`](Self::user), `created_at`, `last_seen`,
-/// `lifetime`. The rest it stores and returns as it is, through [`encode`](Self::encode) and [`decode`](Self::decode).
+/// `lifetime`. The rest it stores and returns as it is, through [`encode`](Self::encode) and [`decode`](Self::decode), or,
+/// if it keeps those fields in columns of its own, [`encode_rest`](Self::encode_rest) and
+/// [`decode_rest`](Self::decode_rest).
 #[derive(Clone)]
 pub struct Record {
     /// Primary key.
@@ -127,8 +129,8 @@ impl fmt::Debug for SessionSummary {
 /// a write that was repeated because its reply got lost, and answers as if it had been sent once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Version {
-    /// Grows by one with each update, from 1.
-    pub number: u64,
+    /// Grows by one with each update, from 1. Stays at the largest number; the nonce still changes.
+    pub number: u32,
     /// Random, chosen by the writer.
     pub nonce: u64,
 }
@@ -150,6 +152,21 @@ impl Version {
         let nonce = u64::from_be_bytes(crate::entropy::random(entropy)?);
         Ok(Self { number: self.number.saturating_add(1), nonce })
     }
+
+    /// The version as 12 bytes: the number, then the nonce, big-endian. Stores compare them whole.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&self.number.to_be_bytes());
+        bytes[4..].copy_from_slice(&self.nonce.to_be_bytes());
+        bytes
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    #[must_use]
+    pub const fn from_bytes([a, b, c, d, e, f, g, h, i, j, k, l]: [u8; 12]) -> Self {
+        Self { number: u32::from_be_bytes([a, b, c, d]), nonce: u64::from_be_bytes([e, f, g, h, i, j, k, l]) }
+    }
 }
 
 impl fmt::Debug for Version {
@@ -168,19 +185,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The byte that stands for this kind in digests and encodings.
+    /// The byte that stands for this kind in digests.
     pub(crate) const fn tag(self) -> u8 {
         match self {
             Self::Cookie => 1,
             Self::Refresh => 2,
-        }
-    }
-
-    pub(crate) const fn from_tag(tag: u8) -> Option<Self> {
-        match tag {
-            1 => Some(Self::Cookie),
-            2 => Some(Self::Refresh),
-            _ => None,
         }
     }
 }
@@ -195,6 +204,9 @@ pub struct Lifetime {
 }
 
 impl Lifetime {
+    /// The longest timeout, almost 35 years: stores keep a longer one as this.
+    pub const LONGEST: Duration = Duration::from_millis((1 << 40) - 1);
+
     /// The shorter of each timeout.
     #[must_use]
     pub fn min(self, other: Self) -> Self {

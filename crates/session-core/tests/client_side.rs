@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use session_conformance::ReferenceStore;
 use session_core::{
-    Error, Key, Login, ManualClock, Policy, Record, RequestSession, Seal, Session, SessionManager, SessionStore,
-    StoreError, StoreErrorKind, Timestamp, UserId,
+    Error, Key, Login, ManualClock, Policy, Record, RequestSession, Seal, Session, SessionId, SessionManager,
+    SessionStore, StoreError, StoreErrorKind, Timestamp, UserId,
 };
 
 const N: Key<u64> = Key::new("n");
@@ -21,18 +21,20 @@ struct Plain;
 
 impl Seal for Plain {
     fn seal(&self, record: &Record, _now: Timestamp) -> Result<String, StoreError> {
-        Ok(record.encode()?.iter().map(|byte| format!("{byte:02x}")).collect())
+        let bytes = [record.id.as_bytes(), &record.encode()?[..]].concat();
+        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     fn open(&self, text: &[u8], _now: Timestamp) -> Option<Record> {
         let text = std::str::from_utf8(text).ok()?;
         let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
         let bytes = (0..text.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>()?;
-        Record::decode(&Bytes::from(bytes)).ok()
+        let (id, bytes) = bytes.split_first_chunk()?;
+        Record::decode(SessionId::from_bytes(*id), &Bytes::copy_from_slice(bytes)).ok()
     }
 
     fn sealed_len(&self, record: &Record) -> usize {
-        record.encode().map_or(usize::MAX / 2, |bytes| 2 * bytes.len())
+        record.encode().map_or(usize::MAX / 2, |bytes| 2 * (16 + bytes.len()))
     }
 }
 

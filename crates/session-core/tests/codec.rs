@@ -9,20 +9,35 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use session_core::{
-    Assurance, Authentication, Credential, Data, Device, Kind, Lifetime, OsEntropy, Persistence, Record, SessionId,
-    StoreErrorKind, Timestamp, UserId, Version, layout,
+    Assurance, Authentication, Credential, Data, Device, Head, Kind, Lifetime, OsEntropy, Persistence, PresentedToken,
+    Record, SessionId, StoreErrorKind, Timestamp, UserId, Version, layout,
 };
+
+/// What there is a form for.
+const TIMES: std::ops::Range<i64> = -(1 << 47)..1 << 47;
+const TIMEOUTS: std::ops::Range<u64> = 0..1 << 40;
+
+/// Issued at the beginning of the session, or later and then renewed.
+fn credential(id: SessionId, begin: Timestamp, renewals: u8) -> Credential {
+    let later = begin + Duration::from_millis(u64::from(renewals) << 20);
+    let (mut credential, mut token) = Credential::issue(Kind::Cookie, id, later, &OsEntropy).unwrap();
+    for _ in 1..renewals {
+        let presented = PresentedToken::parse(token.encode().expose().as_bytes()).unwrap();
+        (credential, token) = credential.renew(Kind::Cookie, &presented, later, &OsEntropy).unwrap();
+    }
+    credential
+}
 
 fn records() -> impl Strategy<Value = Record> {
     let user = proptest::option::of((".{1,60}", proptest::collection::vec("[a-z]{1,5}", 0..3), 0..3usize));
     let device = (proptest::option::of(".{0,300}"), proptest::option::of(".{0,300}"), any::<Option<IpAddr>>());
     let data = proptest::collection::btree_map(".{1,20}", proptest::collection::vec(any::<u8>(), 0..200), 0..6);
-    (user, device, data, any::<[i64; 2]>(), any::<[u32; 2]>(), any::<[u64; 2]>(), any::<bool>()).prop_map(
-        |(user, (label, agent, ip), data, times, timeouts, version, flag)| {
+    (user, device, data, [TIMES; 3], [TIMEOUTS; 2], any::<(u32, u64)>(), any::<(bool, u8)>()).prop_map(
+        |(user, (label, agent, ip), data, times, timeouts, version, (flag, renewals))| {
             let now = Timestamp::from_millis(times[0]);
             let authentication = user.map(|(user, methods, level)| Authentication {
                 user: UserId::new(user).unwrap(),
-                at: now,
+                at: Timestamp::from_millis(times[2]),
                 methods,
                 level: [Assurance::Aal1, Assurance::Aal2, Assurance::Aal3][level],
             });
@@ -43,17 +58,17 @@ fn records() -> impl Strategy<Value = Record> {
             }
             Record {
                 id,
-                version: Version { number: version[0], nonce: version[1] },
+                version: Version { number: version.0, nonce: version.1 },
                 kind: if flag { Kind::Cookie } else { Kind::Refresh },
                 created_at: now,
                 last_seen: Timestamp::from_millis(times[1]),
                 lifetime: Lifetime {
-                    idle: Duration::from_millis(timeouts[0].into()),
-                    absolute: Duration::from_millis(timeouts[1].into()),
+                    idle: Duration::from_millis(timeouts[0]),
+                    absolute: Duration::from_millis(timeouts[1]),
                 },
                 persistence: if flag { Persistence::Persistent } else { Persistence::Transient },
                 authentication,
-                credential: Credential::issue(Kind::Cookie, id, now, &OsEntropy).unwrap().0,
+                credential: credential(id, now, renewals % 4),
                 device,
                 data: values,
             }
@@ -66,40 +81,92 @@ fn record() -> Record {
     records().new_tree(&mut runner).unwrap().current()
 }
 
+fn head(record: &Record) -> Head {
+    let Record { id, version, created_at, last_seen, lifetime, .. } = *record;
+    Head { id, version, user: record.user().cloned(), created_at, last_seen, lifetime }
+}
+
+/// Every field takes part in the encoding, so equal bytes mean equal records.
+fn same(a: &Record, b: &Record) -> bool {
+    a.id == b.id && a.encode().unwrap() == b.encode().unwrap() && a.encode_rest() == b.encode_rest()
+}
+
 proptest! {
     #[test]
     fn what_is_encoded_is_decoded(record in records()) {
         let bytes = record.encode().unwrap();
-        let read = Record::decode(&bytes).unwrap();
-        // Every field takes part in the encoding, so equal bytes mean equal records.
-        prop_assert_eq!(read.encode().unwrap(), bytes.clone());
-        prop_assert_eq!(read.id, record.id);
+        let read = Record::decode(record.id, &bytes).unwrap();
+        prop_assert!(same(&read, &record));
+        prop_assert_eq!((read.version, read.kind), (record.version, record.kind));
+        prop_assert_eq!((read.created_at, read.last_seen), (record.created_at, record.last_seen));
+        prop_assert_eq!((read.lifetime, read.persistence), (record.lifetime, record.persistence));
         prop_assert_eq!(read.user(), record.user());
-        prop_assert_eq!(read.deadline(), record.deadline());
+        if let (Some(read), Some(written)) = (&read.authentication, &record.authentication) {
+            prop_assert_eq!((read.at, read.level), (written.at, written.level));
+            prop_assert_eq!(&read.methods, &written.methods);
+        }
+        prop_assert_eq!(read.credential.issued_at(), record.credential.issued_at());
+        prop_assert_eq!(read.credential.generation(), record.credential.generation());
+        prop_assert_eq!(read.credential.awaits_first_use(), record.credential.awaits_first_use());
+        prop_assert_eq!(read.device.label(), record.device.label());
         prop_assert_eq!(read.device.user_agent(), record.device.user_agent());
+        prop_assert_eq!(read.device.ip(), record.device.ip());
         prop_assert!(read.data.same_as(&record.data));
-        prop_assert_eq!(&bytes[layout::ID], &record.id.as_bytes()[..]);
-        prop_assert_eq!(&bytes[layout::LAST_SEEN], &record.last_seen.as_millis().to_be_bytes()[..]);
-        prop_assert_eq!(&bytes[layout::VERSION.start..layout::VERSION.start + 8], &record.version.number.to_be_bytes()[..]);
+        prop_assert!(same(&Record::decode_rest(head(&record), &record.encode_rest()).unwrap(), &record));
+    }
+
+    #[test]
+    fn the_fields_of_the_layout_are_where_it_says(record in records()) {
+        let bytes = record.encode().unwrap();
+        prop_assert_eq!(&bytes[layout::VERSION], &record.version.to_bytes());
+        prop_assert_eq!(Version::from_bytes(record.version.to_bytes()), record.version);
+        prop_assert_eq!(&bytes[layout::CREATED_AT], &layout::time(record.created_at).unwrap());
+        prop_assert_eq!(&bytes[layout::LAST_SEEN], &layout::time(record.last_seen).unwrap());
+        prop_assert_eq!(&bytes[layout::IDLE], &layout::timeout(record.lifetime.idle));
+        prop_assert_eq!(&bytes[layout::ABSOLUTE], &layout::timeout(record.lifetime.absolute));
+        prop_assert_eq!(layout::HEADER, layout::ABSOLUTE.end);
+        prop_assert!(bytes[layout::OWNER..].starts_with(&layout::owner(record.user())));
+        let stranger = UserId::new("stranger").unwrap();
+        prop_assert!(!bytes[layout::OWNER..].starts_with(&layout::owner(Some(&stranger))));
+        prop_assert_eq!(record.user().is_none(), bytes[layout::OWNER..].starts_with(&layout::owner(None)));
+    }
+
+    #[test]
+    fn a_truncated_record_is_corrupt_wherever_it_was_cut_and_so_is_a_longer_one(record in records()) {
+        let (bytes, rest) = (record.encode().unwrap(), record.encode_rest());
+        for cut in 0..bytes.len() {
+            let error = Record::decode(record.id, &bytes.slice(..cut)).unwrap_err();
+            prop_assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        }
+        for cut in 0..rest.len() {
+            let error = Record::decode_rest(head(&record), &rest.slice(..cut)).unwrap_err();
+            prop_assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        }
+        let longer = Bytes::from([&bytes[..], b"\0"].concat());
+        prop_assert_eq!(Record::decode(record.id, &longer).unwrap_err().kind(), StoreErrorKind::Corrupt);
     }
 
     #[test]
     fn damaged_bytes_are_an_error_or_a_record_and_never_a_panic(
-        record in records(), at in any::<prop::sample::Index>(), flip in 1u8.., cut in any::<prop::sample::Index>(),
+        record in records(), at in any::<prop::sample::Index>(), flip in 1u8..,
     ) {
         let mut bytes = record.encode().unwrap().to_vec();
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
-        let _ = Record::decode(&Bytes::from(bytes.clone()));
-        bytes[at] ^= flip;
-        bytes.truncate(cut.index(bytes.len()));
-        let error = Record::decode(&Bytes::from(bytes)).unwrap_err();
-        prop_assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        let _ = Record::decode(record.id, &bytes.into());
+        let mut rest = record.encode_rest().to_vec();
+        let at = at % rest.len();
+        rest[at] ^= flip;
+        let _ = Record::decode_rest(head(&record), &rest.into());
     }
 
     #[test]
     fn any_bytes_are_an_error_or_a_record_and_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = Record::decode(&Bytes::from(bytes));
+        let _ = Record::decode(record().id, &Bytes::copy_from_slice(&bytes));
+        // Behind a good format byte there is more to read.
+        let bytes = Bytes::from([&record().encode_rest()[..1], &bytes].concat());
+        let _ = Record::decode(record().id, &bytes);
+        let _ = Record::decode_rest(head(&record()), &bytes);
     }
 }
 
@@ -107,18 +174,84 @@ proptest! {
 fn a_newer_format_is_an_error_that_says_so() {
     let mut bytes = record().encode().unwrap().to_vec();
     bytes[layout::FORMAT] += 1;
-    let error = Record::decode(&Bytes::from(bytes)).unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Corrupt);
-    assert!(!error.is_retryable());
-    assert!(error.to_string().contains("newer version"), "{error}");
+    let mut rest = record().encode_rest().to_vec();
+    rest[0] += 1;
+    for error in [Record::decode(record().id, &bytes.into()), Record::decode_rest(head(&record()), &rest.into())] {
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        assert!(!error.is_retryable());
+        assert!(error.to_string().contains("newer version"), "{error}");
+    }
 }
 
 #[test]
 fn a_last_seen_patched_in_place_is_read_back() {
     let record = record();
     let mut bytes = record.encode().unwrap().to_vec();
-    bytes[layout::LAST_SEEN].copy_from_slice(&42i64.to_be_bytes());
-    assert_eq!(Record::decode(&Bytes::from(bytes)).unwrap().last_seen, Timestamp::from_millis(42));
+    bytes[layout::LAST_SEEN].copy_from_slice(&layout::time(Timestamp::from_millis(42)).unwrap());
+    assert_eq!(Record::decode(record.id, &bytes.into()).unwrap().last_seen, Timestamp::from_millis(42));
+}
+
+#[test]
+fn a_record_and_another_owner_do_not_fit() {
+    let mut record = record();
+    let rest = |record: &Record| (head(record), record.encode_rest());
+    record.authentication = None;
+    let (anonymous, of_nobody) = rest(&record);
+    record.authentication = Some(Authentication {
+        user: UserId::new("alice").unwrap(),
+        at: record.created_at,
+        methods: Vec::new(),
+        level: Assurance::Aal1,
+    });
+    let (alices, of_alice) = rest(&record);
+    for (head, rest) in [(anonymous, of_alice), (alices, of_nobody)] {
+        assert_eq!(Record::decode_rest(head, &rest).unwrap_err().kind(), StoreErrorKind::Corrupt);
+    }
+}
+
+#[test]
+fn no_owner_begins_like_another() {
+    let mut users: Vec<String> = ["a", "aa", "\0", "\u{1}", "\u{1}a", "\0\u{1}"].map(str::to_owned).into();
+    users.extend([1, 2, 127, 128, 129, 255, 256].map(|length| "x".repeat(length)));
+    let mut owners = vec![layout::owner(None)];
+    owners.extend(users.iter().map(|user| layout::owner(Some(&UserId::new(user.as_str()).unwrap()))));
+    for (i, one) in owners.iter().enumerate() {
+        for (j, other) in owners.iter().enumerate() {
+            // What a server compares: as many bytes, whatever follows them.
+            let value = [other.as_slice(), &[0; 300]].concat();
+            assert_eq!(value.starts_with(one), i == j, "{one:?} and {other:?}");
+        }
+    }
+}
+
+#[test]
+fn a_time_without_a_form_is_an_error_and_never_another_time() {
+    let record = record();
+    for millis in [TIMES.start, -1, 0, TIMES.end - 1] {
+        let time = Timestamp::from_millis(millis);
+        let known = Record { created_at: time, last_seen: time, ..record.clone() };
+        let read = Record::decode(record.id, &known.encode().unwrap()).unwrap();
+        assert_eq!((read.created_at, read.last_seen), (time, time));
+    }
+    for millis in [i64::MIN, TIMES.start - 1, TIMES.end, i64::MAX] {
+        let time = Timestamp::from_millis(millis);
+        for unknown in [Record { created_at: time, ..record.clone() }, Record { last_seen: time, ..record.clone() }] {
+            assert_eq!(unknown.encode().unwrap_err().kind(), StoreErrorKind::Other, "{millis}");
+        }
+        assert!(layout::time(time).is_err());
+    }
+}
+
+#[test]
+fn a_timeout_that_is_too_long_becomes_the_longest() {
+    let millis = Duration::from_millis(1);
+    assert_eq!(Lifetime::LONGEST, Duration::from_millis(TIMEOUTS.end) - millis);
+    for timeout in [Lifetime::LONGEST, Lifetime::LONGEST + millis, Duration::MAX] {
+        let record = Record { lifetime: Lifetime { idle: timeout, absolute: timeout }, ..record() };
+        let read = Record::decode(record.id, &record.encode().unwrap()).unwrap();
+        assert_eq!(read.lifetime, Lifetime { idle: Lifetime::LONGEST, absolute: Lifetime::LONGEST });
+    }
 }
 
 #[test]

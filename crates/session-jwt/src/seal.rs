@@ -55,7 +55,7 @@ struct Keys {
     headers: Vec<String>,
 }
 
-/// The payload. `rec` is the session; the rest is for whoever looks into the cookie.
+/// The payload. `rec` is the session without its id, which is `sid`; the rest is for whoever looks into the cookie.
 #[derive(Serialize)]
 struct Sealed<'a> {
     iss: &'a str,
@@ -70,6 +70,7 @@ struct Sealed<'a> {
 #[derive(Deserialize)]
 struct Opened {
     iss: String,
+    sid: SessionId,
     rec: String,
 }
 
@@ -142,7 +143,7 @@ impl Seal for JwtSeal {
         if opened.iss != self.issuer {
             return None;
         }
-        Record::decode(&Bytes::from(encoding::decode(opened.rec.as_bytes())?)).ok()
+        Record::decode(opened.sid, &Bytes::from(encoding::decode(opened.rec.as_bytes())?)).ok()
     }
 
     fn sealed_len(&self, record: &Record) -> usize {

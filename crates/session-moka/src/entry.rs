@@ -1,8 +1,8 @@
 //! [`Entry`]: one session, encoded.
 
-use std::time::Duration;
+use std::ops::Range;
 
-use session_core::{Lifetime, Record, StoreError, Timestamp, Version, layout};
+use session_core::{Lifetime, Record, SessionId, StoreError, Timestamp, Version, layout};
 
 /// One session as it is kept: the encoded record, and beside it what is needed to pass over it without looking inside.
 pub(crate) struct Entry {
@@ -28,8 +28,8 @@ impl Entry {
 
     /// # Errors
     /// As [`Record::decode`].
-    pub(crate) fn decode(&self) -> Result<Record, StoreError> {
-        decode(self.copy())
+    pub(crate) fn decode(&self, id: &SessionId) -> Result<Record, StoreError> {
+        decode(id, self.copy())
     }
 
     /// The encoded record, to be decoded when the lock is released.
@@ -38,25 +38,31 @@ impl Entry {
     }
 
     pub(crate) fn version(&self) -> Version {
-        Version { number: self.field(layout::VERSION.start), nonce: self.field(layout::VERSION.start + 8) }
+        Version::from_bytes(self.field(layout::VERSION))
     }
 
     pub(crate) fn last_seen(&self) -> Timestamp {
-        self.time(layout::LAST_SEEN.start)
+        layout::read_time(self.field(layout::LAST_SEEN))
     }
 
     /// What the deadline would be with this `last_seen`.
     pub(crate) fn deadline_if(&self, seen: Timestamp) -> Timestamp {
-        let idle = Duration::from_millis(self.field(layout::IDLE.start));
-        let absolute = Duration::from_millis(self.field(layout::ABSOLUTE.start));
-        Lifetime { idle, absolute }.deadline(self.time(layout::CREATED_AT.start), seen)
+        let lifetime = Lifetime {
+            idle: layout::read_timeout(self.field(layout::IDLE)),
+            absolute: layout::read_timeout(self.field(layout::ABSOLUTE)),
+        };
+        lifetime.deadline(layout::read_time(self.field(layout::CREATED_AT)), seen)
     }
 
     /// Sets `last_seen`, and what follows from it.
-    pub(crate) fn set_last_seen(&mut self, seen: Timestamp, free_at: u32) {
-        self.bytes[layout::LAST_SEEN].copy_from_slice(&seen.as_millis().to_be_bytes());
+    ///
+    /// # Errors
+    /// As [`layout::time`], and nothing is changed then.
+    pub(crate) fn set_last_seen(&mut self, seen: Timestamp, free_at: u32) -> Result<(), StoreError> {
+        self.bytes[layout::LAST_SEEN].copy_from_slice(&layout::time(seen)?);
         self.deadline = self.deadline_if(seen);
         self.free_at = free_at;
+        Ok(())
     }
 
     pub(crate) fn deadline(&self) -> Timestamp {
@@ -81,20 +87,16 @@ impl Entry {
         self.tag == tag
     }
 
-    fn time(&self, start: usize) -> Timestamp {
-        Timestamp::from_millis(self.field(start).cast_signed())
-    }
-
-    /// The number at `start`, which lies within the header that every encoded record has.
-    fn field(&self, start: usize) -> u64 {
-        let mut field = [0; 8];
-        field.copy_from_slice(&self.bytes[start..start + 8]);
-        u64::from_be_bytes(field)
+    /// The bytes at `range`, which has this length, and lies within the header that every encoded record has.
+    fn field<const N: usize>(&self, range: Range<usize>) -> [u8; N] {
+        let mut field = [0; N];
+        field.copy_from_slice(&self.bytes[range]);
+        field
     }
 }
 
 /// # Errors
 /// As [`Record::decode`].
-pub(crate) fn decode(bytes: Vec<u8>) -> Result<Record, StoreError> {
-    Record::decode(&bytes.into())
+pub(crate) fn decode(id: &SessionId, bytes: Vec<u8>) -> Result<Record, StoreError> {
+    Record::decode(*id, &bytes.into())
 }

@@ -25,13 +25,13 @@ impl SessionStore for MokaStore {
         let mut stripe = self.inner.stripe_of(id);
         let Some(entry) = stripe.get_mut(id) else { return Ok(None) };
         if entry.count_load() {
-            let record = entry.decode().map_err(in_moka)?;
+            let record = entry.decode(id).map_err(in_moka)?;
             self.inner.set_busy(record.clone());
             return Ok(Some(record));
         }
         let bytes = entry.copy();
         drop(stripe);
-        decode(bytes).map(Some).map_err(in_moka)
+        decode(id, bytes).map(Some).map_err(in_moka)
     }
 
     async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
@@ -51,7 +51,7 @@ impl SessionStore for MokaStore {
         }
         let last_seen = stored.last_seen().max(record.last_seen);
         if last_seen > record.last_seen {
-            entry.set_last_seen(last_seen, inner.free_at(entry.deadline_if(last_seen), now));
+            entry.set_last_seen(last_seen, inner.free_at(entry.deadline_if(last_seen), now)).map_err(in_moka)?;
         }
         stripe.insert(record.id, entry);
         inner.refresh(&record.id, |busy| *busy = Record { last_seen, ..record.clone() });
@@ -71,7 +71,7 @@ impl SessionStore for MokaStore {
             return Ok(Touched::Absent);
         };
         if seen > entry.last_seen() {
-            entry.set_last_seen(seen, inner.free_at(entry.deadline_if(seen), now));
+            entry.set_last_seen(seen, inner.free_at(entry.deadline_if(seen), now)).map_err(in_moka)?;
             inner.refresh(id, |busy| busy.last_seen = seen);
         }
         Ok(Touched::Applied)
@@ -81,7 +81,7 @@ impl SessionStore for MokaStore {
         let mut stripe = self.inner.stripe_of(id);
         let tag = self.inner.tag(user);
         let Some(entry) = stripe.get(id).filter(|entry| entry.has_tag(tag)) else { return Ok(Deleted::Absent) };
-        if entry.decode().map_err(in_moka)?.user() != user {
+        if entry.decode(id).map_err(in_moka)?.user() != user {
             return Ok(Deleted::Absent);
         }
         stripe.remove(id);

@@ -53,9 +53,9 @@ impl Stripe {
     /// If one of them cannot be decoded.
     pub(crate) fn of_user(&self, user: &UserId, tag: u16) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::new();
-        for (_, entry) in self.sessions.range(shard_start(user)..=shard_end(user)) {
+        for (id, entry) in self.sessions.range(shard_start(user)..=shard_end(user)) {
             if entry.has_tag(tag) {
-                let record = entry.decode()?;
+                let record = entry.decode(id)?;
                 if record.user() == Some(user) {
                     records.push(record);
                 }

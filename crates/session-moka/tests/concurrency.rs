@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ async fn a_load_never_shows_less_than_what_was_acknowledged() {
     let record = session(Some(&user("alice")), NOW, HOUR);
     let id = record.id;
     assert_eq!(insert(&store, &record, NOW).await.unwrap(), created());
-    let (acknowledged, seen) = (Arc::new(AtomicU64::new(1)), Arc::new(AtomicU64::new(0)));
+    let (acknowledged, seen) = (Arc::new(AtomicU32::new(1)), Arc::new(AtomicU64::new(0)));
     let done = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..62)
         .map(|_| {

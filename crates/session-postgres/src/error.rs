@@ -1,6 +1,7 @@
 //! From the driver's errors to [`StoreError`], without what they may quote.
 
 use std::io;
+use std::sync::Arc;
 
 use session_core::{StoreError, StoreErrorKind};
 
@@ -13,13 +14,14 @@ pub(crate) fn store_error(kind: StoreErrorKind, operation: &'static str, detail:
     StoreError::new(kind, operation, detail).in_backend(crate::NAME)
 }
 
-pub(crate) fn from_sqlx(operation: &'static str, error: sqlx::Error) -> StoreError {
+/// `error` may be that of several operations.
+pub(crate) fn from_sqlx(operation: &'static str, error: Arc<sqlx::Error>) -> StoreError {
     if let Some(state) = sql_state(&error) {
         let (kind, detail) = explain(&state);
         return store_error(kind, operation, detail).with_source(SqlState(state));
     }
     #[expect(clippy::wildcard_enum_match_arm, reason = "an enum of the driver, which grows")]
-    let (kind, detail) = match &error {
+    let (kind, detail) = match &*error {
         sqlx::Error::PoolTimedOut => {
             (StoreErrorKind::Unavailable, "no connection in time: the server is down, or the pool too small")
         }
@@ -37,11 +39,18 @@ pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(_)) || sql_state(error).is_some_and(|state| state.starts_with("57P"))
 }
 
-/// Whether the server certainly did not execute the statement, so that repeating it hides nothing from the caller: it
-/// said that it is shutting down, or the connection was closed already when we wrote.
+/// Whether certainly nothing was done, so that repeating the statement hides nothing from the caller: the server said that
+/// it is shutting down, the connection was closed already when we wrote, or a conflict between transactions was resolved
+/// at our expense.
 pub(crate) fn was_not_executed(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
-        || sql_state(error).is_some_and(|state| state.starts_with("57P"))
+        || sql_state(error).is_some_and(|state| state.starts_with("57P") || state.starts_with("40"))
+}
+
+/// Whether the statement was not to the liking of the server or the driver. Nothing was done, and the connection is not
+/// to blame.
+pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(_) | sqlx::Error::Encode(_)) && !is_connection_lost(error)
 }
 
 fn sql_state(error: &sqlx::Error) -> Option<String> {

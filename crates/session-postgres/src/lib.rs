@@ -19,6 +19,11 @@
 //! moment, so that the session limit is exact and a revocation of all sessions misses none; reads wait for nothing,
 //! updates and touches for nothing but their own row.
 //!
+//! Loads that meet share a statement, and so do updates. The first ones are executed at once; those that come while they
+//! are under way are executed together as soon as there is a connection for them. Nobody waits for company, and under
+//! load hundreds of operations share a round trip and a commit. Each still has its own answer and its own error: a
+//! row that somebody holds, or an update that the server refuses, is the trouble of its caller alone.
+//!
 //! | | |
 //! |---|---|
 //! | Acknowledged logins, updates, logouts, revocations | as durable as any commit of your server: on disk, unless `synchronous_commit` or `fsync` is off |
@@ -36,13 +41,17 @@
 //! no more than its limit plus 1000 rows, and passes over those that somebody is writing to, so 0 may also mean that
 //! only sessions were due which are still in use. A call that fails has deleted nothing, unless its reply was lost.
 //!
-//! **Connections.** Each operation occupies a connection of the pool for about two round trips (see
-//! [`recommended_pool_options`]); ten connections serve thousands of requests per second. A call that times out or is
-//! cancelled costs its connection, which is closed, and the server may still finish what it was doing; set
-//! `statement_timeout` for the role to about the timeout of the store, and `client_connection_check_interval` where the
-//! server has it (14 and later). When a connection turns out to be lost, those that lie idle in the pool are closed,
-//! too, also if the application shares the pool; one that is in use is left alone. TLS is a feature of sqlx: enable one
-//! in your own dependency on it.
+//! **Connections.** The store keeps up to half of the pool's connections from one operation to the next, less what
+//! others have taken from the pool; one that was not used for one or two seconds goes back. An operation occupies a kept
+//! connection for one round trip, and any other for two, because the pool asks for a sign of life whenever it gets one
+//! back. Ten connections ([`recommended_pool_options`]) serve thousands of requests per second. An application that shares
+//! the pool is never kept waiting for a connection that is not in use. A pool of one connection is used as it is.
+//!
+//! A call that times out or is cancelled costs its connection, which is closed, and the server may still finish what it
+//! was doing; set `statement_timeout` for the role to about the timeout of the store, and
+//! `client_connection_check_interval` where the server has it (14 and later). Calls in a batch that are cancelled cost
+//! nothing. When a connection turns out to be lost, those that lie idle are closed, too, also if the application shares
+//! the pool; one that is in use is left alone. TLS is a feature of sqlx: enable one in your own dependency on it.
 //!
 //! **PgBouncer.** It refuses a parameter that sqlx sends: set its `ignore_startup_parameters = extra_float_digits`, or
 //! `PgConnectOptions::extra_float_digits(None)`. In session mode nothing else is special. In transaction mode, use
@@ -60,8 +69,12 @@
 //! **Isolation.** `default_transaction_isolation` must be `read committed`, as it is by default; a login, and a
 //! revocation of all sessions, is refused otherwise.
 
+mod batch;
+mod connections;
+mod engine;
 mod error;
 mod migrate;
+mod operation;
 mod pool;
 mod row;
 mod store;

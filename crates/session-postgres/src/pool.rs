@@ -17,8 +17,8 @@ const PING: Duration = Duration::from_millis(300);
 ///
 /// By default a pool of sqlx asks the server for a sign of life before each use of a connection, which doubles the
 /// latency of every operation; these options do so only for a connection that has been idle for 30 seconds. The pool
-/// also asks after each use, in the background; that cannot be switched off, and means that a connection is busy about
-/// twice as long as the operation.
+/// also asks after each use, in the background; that cannot be switched off, and is why the store keeps a few connections
+/// for itself.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {

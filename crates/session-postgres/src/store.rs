@@ -6,28 +6,28 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Admission, Admitted, AtLimit, Deleted, Record, SessionId, SessionStore, SessionSummary, StoreError, StoreErrorKind,
-    Timestamp, Touched, Updated, UserId, Version,
+    Admission, Admitted, AtLimit, Deleted, Record, SessionId, SessionStore, SessionSummary, StoreError, Timestamp,
+    Touched, Updated, UserId, Version,
 };
-use sqlx::pool::PoolConnection;
+use sqlx::PgPool;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres};
-use tokio::time::timeout;
 
-use crate::error::{self, store_error};
-use crate::migrate::{self, SchemaName};
-use crate::row::{self, Statement, column, unexpected};
+use crate::batch::Batches;
+use crate::engine::{Engine, Settings};
+use crate::error;
+use crate::migrate::SchemaName;
+use crate::operation::{Load, Update};
+use crate::row::{self, Statement, Times, column, unexpected};
 
 /// Sessions in a PostgreSQL schema.
 ///
-/// Every operation is one statement and one round trip, apart from what the pool adds: see
-/// [`recommended_pool_options`](crate::recommended_pool_options). Clones share the pool.
+/// Every operation is one statement and one round trip; loads, and updates, that meet share one. Clones share the
+/// connections and the batches.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
-    pool: PgPool,
-    schema: SchemaName,
-    timeout: Duration,
-    pooler: Pooler,
+    engine: Arc<Engine>,
+    loads: Arc<Batches<Load>>,
+    updates: Arc<Batches<Update>>,
 }
 
 /// What stands between this process and the server.
@@ -37,7 +37,8 @@ pub enum Pooler {
     /// `max_prepared_statements` above zero. Statements are prepared once for each connection.
     Transparent,
     /// A pooler in transaction mode that does not: PgBouncer before 1.21. Each operation prepares its statement anew,
-    /// inside a transaction that keeps preparation and execution on one server: four round trips instead of one.
+    /// inside a transaction that keeps preparation and execution on one server: four round trips instead of one. Nothing is
+    /// shared.
     Transaction,
 }
 
@@ -46,26 +47,31 @@ impl PostgresStore {
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         let (schema, timeout) = (SchemaName::default(), Duration::from_millis(1_500));
-        Self { pool, schema, timeout, pooler: Pooler::Transparent }
+        Self::with(Settings { pool, schema, timeout, pooler: Pooler::Transparent })
+    }
+
+    fn with(settings: Settings) -> Self {
+        let engine = Arc::new(Engine::new(settings));
+        Self { loads: Batches::new(Arc::clone(&engine)), updates: Batches::new(Arc::clone(&engine)), engine }
     }
 
     /// Keeps the sessions in this schema.
     #[must_use]
     pub fn with_schema(self, schema: SchemaName) -> Self {
-        Self { schema, ..self }
+        Self::with(Settings { schema, ..self.engine.settings.clone() })
     }
 
     /// How long an operation may take, waiting for a connection included. Best a little less than the policy's store
     /// timeout, so that the error says what happened.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
+        Self::with(Settings { timeout, ..self.engine.settings.clone() })
     }
 
     /// What stands between this process and the server.
     #[must_use]
     pub fn with_pooler(self, pooler: Pooler) -> Self {
-        Self { pooler, ..self }
+        Self::with(Settings { pooler, ..self.engine.settings.clone() })
     }
 
     /// Creates the schema, or brings it up to date. Call it when the application starts: any number of nodes may at
@@ -76,88 +82,16 @@ impl PostgresStore {
     /// # Errors
     /// If the server cannot be reached, or refuses. Nothing is half applied.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let migrated = async {
-            let mut connection = self.acquire().await?;
-            migrate::run(&mut connection, &self.schema).await?;
-            self.give_back(connection);
-            Ok(())
-        };
-        migrated.await.map_err(|error| error::from_sqlx("migrate", error))
+        self.engine.migrate().await.map_err(|error| error::from_sqlx("migrate", Arc::new(error)))
     }
 
-    /// Executes one statement within the timeout; once more if the connection turns out to have been closed while it
-    /// was idle.
     async fn run(
         &self,
         operation: &'static str,
         sql: &str,
         bind: impl Fn(Statement) -> Statement,
     ) -> Result<Vec<PgRow>, StoreError> {
-        let sql: Arc<str> = self.schema.substitute(sql).into();
-        let attempt = || self.attempt(bind(sqlx::query(AssertSqlSafe(Arc::clone(&sql)))));
-        let attempts = async {
-            match attempt().await {
-                Err(error) if error::was_not_executed(&error) => attempt().await,
-                result => result,
-            }
-        };
-        match timeout(self.timeout, attempts).await {
-            Ok(result) => result.map_err(|error| error::from_sqlx(operation, error)),
-            Err(_) => Err(store_error(StoreErrorKind::Timeout, operation, "no answer within the timeout")),
-        }
-    }
-
-    async fn attempt(&self, statement: Statement) -> Result<Vec<PgRow>, sqlx::Error> {
-        let mut connection = self.acquire().await?;
-        let result = execute(&mut connection, self.pooler, statement).await;
-        match &result {
-            Ok(_) => self.give_back(connection),
-            Err(error) if error::is_connection_lost(error) => self.discard_idle(),
-            Err(_) => {}
-        }
-        result
-    }
-
-    /// A connection that is closed when it is dropped, because the operation failed, timed out or was cancelled: a
-    /// reply may be under way on it, and the next user would read it. [`give_back`](Self::give_back) is the only way
-    /// back into the pool.
-    async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
-        let mut connection = self.pool.acquire().await?;
-        connection.close_on_drop();
-        Ok(connection)
-    }
-
-    /// Returns a connection on which nothing is under way, in the background.
-    ///
-    /// The pool first asks the server for a sign of life and waits for it without limit. If the network dies in that
-    /// moment, the connection's place in the pool would be lost for good; hence the timeout.
-    fn give_back(&self, mut connection: PoolConnection<Postgres>) {
-        tokio::spawn(timeout(self.timeout, connection.return_to_pool()));
-    }
-
-    /// After a restart of the server every idle connection is dead; without this, each would cost a request.
-    fn discard_idle(&self) {
-        // Bounded by the size of the pool: others may open new connections at the same time.
-        for _ in 0..self.pool.options().get_max_connections() {
-            let Some(mut connection) = self.pool.try_acquire() else { return };
-            connection.close_on_drop();
-        }
-    }
-}
-
-async fn execute(
-    connection: &mut PgConnection,
-    pooler: Pooler,
-    statement: Statement,
-) -> Result<Vec<PgRow>, sqlx::Error> {
-    match pooler {
-        Pooler::Transparent => statement.fetch_all(connection).await,
-        Pooler::Transaction => {
-            let mut transaction = connection.begin().await?;
-            let rows = statement.persistent(false).fetch_all(&mut *transaction).await?;
-            transaction.commit().await?;
-            Ok(rows)
-        }
+        self.engine.run(operation, &self.engine.sql(sql), bind).await
     }
 }
 
@@ -168,9 +102,7 @@ impl SessionStore for PostgresStore {
     }
 
     async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
-        let sql = "SELECT record, last_seen FROM {schema}.session WHERE id = $1";
-        let rows = self.run("load", sql, |query| query.bind(row::bytes(id))).await?;
-        rows.first().map(row::record).transpose()
+        self.loads.call(Load(*id)).await?.as_ref().map(row::record).transpose()
     }
 
     async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
@@ -179,7 +111,8 @@ impl SessionStore for PostgresStore {
         let sql = "SELECT outcome, evicted FROM {schema}.create_session(\
                    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
         let bind = |query| {
-            row::bind_times(query, record)
+            Times::of(record)
+                .bind(query)
                 .bind(row::bytes(&record.id))
                 .bind(row::version(record.version))
                 .bind(row::user(record.user()))
@@ -211,22 +144,7 @@ impl SessionStore for PostgresStore {
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
-        let encoded = record.encode()?;
-        let sql = "SELECT {schema}.update_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-        let bind = |query| {
-            row::bind_times(query, record)
-                .bind(row::bytes(&record.id))
-                .bind(row::version(record.version))
-                .bind(encoded.as_ref())
-                .bind(row::version(expected))
-                .bind(row::time(now))
-        };
-        match column(&row::only(self.run("update", sql, bind).await?)?, 0)? {
-            "applied" => Ok(Updated::Applied),
-            "conflict" => Ok(Updated::Conflict),
-            "absent" => Ok(Updated::Absent),
-            _ => Err(unexpected()),
-        }
+        self.updates.call(Update::new(record, expected, now)?).await
     }
 
     async fn touch(
@@ -254,7 +172,7 @@ impl SessionStore for PostgresStore {
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        let sql = "SELECT record, last_seen FROM {schema}.session \
+        let sql = "SELECT record, last_seen, id FROM {schema}.session \
                    WHERE user_id = $1 AND deadline > $2 AND last_seen > $2 - idle_ms";
         let bind = |query: Statement| query.bind(row::user(Some(user))).bind(row::time(now));
         let rows = self.run("list_by_user", sql, bind).await?;

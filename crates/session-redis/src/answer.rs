@@ -1,7 +1,7 @@
 //! What the scripts answer: [`Answer`], and the sessions at the limit, [`Seen`].
 
 use redis::Value;
-use session_core::{Occupant, SessionId, StoreError, StoreErrorKind, Timestamp};
+use session_core::{Occupant, SessionId, StoreError, StoreErrorKind, layout};
 
 /// The answer of a script: a word, and what belongs to it.
 pub(crate) struct Answer(Vec<Value>);
@@ -21,9 +21,15 @@ impl Answer {
         self.0.get(1..).unwrap_or_default()
     }
 
-    /// What follows the word.
-    pub(crate) fn into_rest(self) -> impl Iterator<Item = Value> {
-        self.0.into_iter().skip(1)
+    /// What follows the word, as ids and what belongs to each.
+    pub(crate) fn into_pairs(self, operation: &'static str) -> Result<Vec<(SessionId, Value)>, StoreError> {
+        let mut values = self.0.into_iter().skip(1);
+        let mut pairs = Vec::with_capacity(values.len() / 2);
+        while let Some(first) = values.next() {
+            let pair = id(&first).zip(values.next());
+            pairs.push(pair.ok_or_else(|| not_understood(operation))?);
+        }
+        Ok(pairs)
     }
 
     /// What follows the word, as ids.
@@ -45,9 +51,9 @@ fn id(value: &Value) -> Option<SessionId> {
     std::str::from_utf8(bytes(value)?).ok()?.parse().ok()
 }
 
-/// The live sessions of a user as the index has them: the id, and created_at, last_seen and deadline in 24 bytes.
+/// The live sessions of a user as the index has them: the id, and created_at, last_seen and deadline in 18 bytes.
 #[derive(Default, PartialEq, Eq)]
-pub(crate) struct Seen(pub(crate) Vec<(SessionId, [u8; 24])>);
+pub(crate) struct Seen(pub(crate) Vec<(SessionId, [u8; 18])>);
 
 impl Seen {
     pub(crate) fn parse(values: &[Value]) -> Option<Self> {
@@ -61,10 +67,9 @@ impl Seen {
     }
 
     pub(crate) fn occupants(&self) -> Vec<Occupant> {
-        let occupant = |(id, entry): &(SessionId, [u8; 24])| {
-            let (times, _) = entry.as_chunks::<8>();
-            let time = |at: usize| Timestamp::from_millis(i64::from_be_bytes(times[at]));
-            Occupant { id: *id, created_at: time(0), last_seen: time(1) }
+        let occupant = |(id, entry): &(SessionId, [u8; 18])| {
+            let (times, _) = entry.as_chunks();
+            Occupant { id: *id, created_at: layout::read_time(times[0]), last_seen: layout::read_time(times[1]) }
         };
         self.0.iter().map(occupant).collect()
     }

@@ -4,7 +4,7 @@ use session_core::{Admission, Admitted, Record, Replaces, SessionId, StoreError,
 
 use crate::answer::{Answer, Seen, not_understood};
 use crate::engine::{ATTEMPTS, Engine, ambiguous, contended, millis, pause, text, version};
-use crate::{key, script};
+use crate::script;
 
 const OPERATION: &str = "create";
 
@@ -14,7 +14,7 @@ impl Engine {
     pub(crate) async fn admit(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
         let Admission { record, replaces, limit } = admission;
         let mut keys = self.pair(&record.id, record.user());
-        let mut args = vec![key::pack(record)?, millis(now), text(&record.id)];
+        let mut args = vec![record.encode()?.into(), millis(now), text(&record.id)];
         // What does not apply is named by the key of the new session: every name has to be in the same slot.
         let absent = || self.keys.session(&record.id);
         match replaces {

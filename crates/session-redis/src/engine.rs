@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::answer::{Answer, not_understood};
 use crate::connection::Link;
-use crate::key::{self, Keys};
+use crate::key::Keys;
 use crate::script::{Request, Script, Wait};
 
 /// How often an operation starts again because others changed the sessions of the same user meanwhile.
@@ -56,7 +56,7 @@ impl Engine {
 
     /// Reads the record of `id`. One round trip.
     pub(crate) async fn get(&self, operation: &'static str, id: &SessionId) -> Result<Option<Record>, StoreError> {
-        record(operation, self.link.run(operation, &Request::Get(self.keys.session(id)), None).await?.value)
+        record(operation, id, self.link.run(operation, &Request::Get(self.keys.session(id)), None).await?.value)
     }
 
     /// Runs a script whose effect may be lost with the primary. One round trip.
@@ -151,10 +151,10 @@ impl Engine {
     }
 }
 
-/// The record in the value of a key, which may be absent.
-pub(crate) fn record(operation: &'static str, value: Value) -> Result<Option<Record>, StoreError> {
+/// The record in the value of the key of session `id`, which may be absent.
+pub(crate) fn record(operation: &'static str, id: &SessionId, value: Value) -> Result<Option<Record>, StoreError> {
     if let Value::BulkString(value) = value {
-        key::unpack(value).map(Some)
+        Record::decode(*id, &value.into()).map(Some)
     } else if value == Value::Nil {
         Ok(None)
     } else {
@@ -170,9 +170,8 @@ pub(crate) fn millis(time: Timestamp) -> Vec<u8> {
     time.as_millis().to_string().into_bytes()
 }
 
-/// A version as the header of a record has it.
 pub(crate) fn version(version: Version) -> Vec<u8> {
-    [version.number.to_be_bytes(), version.nonce.to_be_bytes()].concat()
+    version.to_bytes().to_vec()
 }
 
 /// Lets others finish, if this operation met them more than once.

@@ -1,7 +1,6 @@
-//! What is stored: the names of the keys, and the form of the values.
+//! The names of the keys.
 
-use bytes::Bytes;
-use session_core::{Record, SessionId, StoreError, StoreErrorKind, UserId};
+use session_core::{SessionId, UserId};
 
 /// The longest key prefix, in bytes.
 pub(crate) const MAX_PREFIX: usize = 64;
@@ -45,33 +44,6 @@ impl Keys {
     pub(crate) fn fence(&self, shard: u16) -> Vec<u8> {
         format!("{{{}:{shard:04x}}}:w", self.prefix).into_bytes()
     }
-}
-
-/// How the value of a session of `user` ends: the user, and the length of the user in two bytes.
-///
-/// The owner is in the record too, but there only core can read it. Two owners never have the same ending, because the
-/// lengths are compared before the users are.
-pub(crate) fn ending(user: Option<&UserId>) -> Vec<u8> {
-    let user = user.map_or("", UserId::as_str);
-    // A user has at most 256 bytes.
-    let length = u16::try_from(user.len()).unwrap_or(u16::MAX);
-    [user.as_bytes(), &length.to_be_bytes()].concat()
-}
-
-/// The value of a session: the record as core encodes it, then [`ending`].
-pub(crate) fn pack(record: &Record) -> Result<Vec<u8>, StoreError> {
-    Ok([&record.encode()?[..], &ending(record.user())].concat())
-}
-
-/// Reads what [`pack`] wrote.
-pub(crate) fn unpack(value: Vec<u8>) -> Result<Record, StoreError> {
-    let value = Bytes::from(value);
-    let length = value.last_chunk().map(|length| usize::from(u16::from_be_bytes(*length)));
-    let record = length.and_then(|length| value.len().checked_sub(length + 2));
-    let Some(record) = record else {
-        return Err(StoreError::new(StoreErrorKind::Corrupt, "decode", "the value is truncated"));
-    };
-    Record::decode(&value.slice(..record))
 }
 
 #[cfg(test)]
@@ -121,29 +93,6 @@ mod tests {
         }
         for good in ["s", "my-app:prod", &"x".repeat(64)] {
             assert!(Keys::new(good).is_some(), "{good:?} was refused");
-        }
-    }
-
-    #[test]
-    fn no_owner_ends_like_another() {
-        let names = ["a", "aa", "\0", "\0\u{1}", "a\0\u{1}", "b\0\u{1}a"];
-        let mut endings = vec![ending(None)];
-        endings.extend(names.iter().map(|name| ending(Some(&UserId::new(*name).unwrap()))));
-        for (i, one) in endings.iter().enumerate() {
-            for (j, other) in endings.iter().enumerate() {
-                // What the script compares: the last bytes of a value, whatever is before them.
-                let value = [b"\0\0\0\0\0\0\0\0", other.as_slice()].concat();
-                assert_eq!(value.ends_with(one), i == j, "{one:?} and {other:?}");
-            }
-        }
-        let longest = UserId::new("x".repeat(UserId::MAX_LEN)).unwrap();
-        assert_eq!(ending(Some(&longest)).len(), UserId::MAX_LEN + 2);
-    }
-
-    #[test]
-    fn a_truncated_value_is_corrupt() {
-        for value in [&b""[..], b"\0", b"\0\0", b"\xff\xff", b"abc\0\x09"] {
-            assert_eq!(unpack(value.to_vec()).unwrap_err().kind(), StoreErrorKind::Corrupt);
         }
     }
 }

@@ -106,19 +106,33 @@ mod tests {
     use session_core::layout;
 
     const PRELUDE: &str = include_str!("lua/prelude.lua");
+    const TOUCH: &str = include_str!("lua/touch.lua");
+    const UPDATE: &str = include_str!("lua/update.lua");
+    const DELETE: &str = include_str!("lua/delete.lua");
 
     /// The scripts cannot import core's constants; this fails when core moves a field.
     #[test]
     fn the_scripts_and_core_agree_on_the_layout() {
         assert_eq!(layout::FORMAT, 0);
-        assert_eq!(layout::VERSION, 17..33);
-        assert_eq!(layout::CREATED_AT, 33..41);
-        assert_eq!(layout::LAST_SEEN, 41..49);
-        assert_eq!(layout::IDLE, 49..57);
-        assert_eq!(layout::ABSOLUTE, 57..65);
-        assert_eq!(layout::HEADER, 65);
-        for expected in ["'GETRANGE', key, 0, 64)", "sub(h, 18, 33)", "'>i8', h, 42)", "'>i8i8i8i8', h, 34)"] {
-            assert!(PRELUDE.contains(expected), "the prelude does not have {expected}");
+        assert_eq!(layout::VERSION, 1..13);
+        assert_eq!(layout::CREATED_AT, 13..19);
+        assert_eq!(layout::LAST_SEEN, 19..25);
+        assert_eq!(layout::IDLE, 25..30);
+        assert_eq!(layout::ABSOLUTE, 30..35);
+        assert_eq!((layout::HEADER, layout::OWNER), (35, 35));
+        let sources = [
+            (PRELUDE, "'GETRANGE', key, 0, 34)"),
+            (PRELUDE, "#h < 35"),
+            (PRELUDE, "sub(h, 2, 13)"),
+            (PRELUDE, "'>i6', h, 20)"),
+            (PRELUDE, "'>i6i6I5I5', h, 14)"),
+            (PRELUDE, "sub(h, 14, 25)"),
+            (TOUCH, "'SETRANGE', KEYS[1], 19, ARGV[1])"),
+            (UPDATE, "'SETRANGE', KEYS[1], 19, string.sub(stored, 20, 25))"),
+            (DELETE, "'GETRANGE', KEYS[1], 35, 34 + #ARGV[1])"),
+        ];
+        for (source, expected) in sources {
+            assert!(source.contains(expected), "no script has {expected}");
         }
     }
 }

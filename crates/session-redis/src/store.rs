@@ -7,12 +7,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use session_core::{
     Admission, Admitted, Deleted, Record, Replaces, SessionId, SessionStore, SessionSummary, StoreError,
-    StoreErrorKind, Timestamp, Touched, Updated, UserId, Version,
+    StoreErrorKind, Timestamp, Touched, Updated, UserId, Version, layout,
 };
 
 use crate::answer::not_understood;
 use crate::engine::{self, Engine, ambiguous, in_backend, millis, text, version};
-use crate::{key, script};
+use crate::script;
 
 /// Sessions in Redis or Valkey. See the [crate](crate) for what it guarantees, what it costs and how to operate it.
 ///
@@ -73,7 +73,7 @@ impl SessionStore for RedisStore {
         const OPERATION: &str = "update";
         check_shard(OPERATION, record)?;
         let keys = self.engine.pair(&record.id, record.user());
-        let args = vec![key::pack(record)?, millis(now), text(&record.id), version(expected)];
+        let args = vec![record.encode()?.into(), millis(now), text(&record.id), version(expected)];
         self.engine
             .within(OPERATION, async {
                 let losses = self.engine.losses();
@@ -102,7 +102,7 @@ impl SessionStore for RedisStore {
             return Ok(Touched::Absent);
         }
         let keys = self.engine.pair(id, user);
-        let args = vec![seen.as_millis().to_be_bytes().to_vec(), millis(now), text(id)];
+        let args = vec![layout::time(seen).map_err(in_backend)?.to_vec(), millis(now), text(id)];
         let answer = self.engine.within(OPERATION, self.engine.run(OPERATION, &script::TOUCH, keys, args)).await?;
         match answer.word() {
             "applied" => Ok(Touched::Applied),
@@ -116,7 +116,7 @@ impl SessionStore for RedisStore {
         if is_of_another(id, user) {
             return Ok(Deleted::Absent);
         }
-        let (keys, args) = (self.engine.pair(id, user), vec![key::ending(user), text(id)]);
+        let (keys, args) = (self.engine.pair(id, user), vec![layout::owner(user), text(id)]);
         let write = self.engine.write(OPERATION, id.shard(), &script::DELETE, keys, args);
         match self.engine.within(OPERATION, write).await?.word() {
             "deleted" => Ok(Deleted::Deleted),
@@ -129,8 +129,8 @@ impl SessionStore for RedisStore {
         const OPERATION: &str = "list_by_user";
         let members = self.engine.over_members(OPERATION, user, &script::LIST, None);
         let mut sessions = Vec::new();
-        for value in self.engine.within(OPERATION, members).await?.into_rest() {
-            if let Some(record) = engine::record(OPERATION, value).map_err(in_backend)?
+        for (id, value) in self.engine.within(OPERATION, members).await?.into_pairs(OPERATION).map_err(in_backend)? {
+            if let Some(record) = engine::record(OPERATION, &id, value).map_err(in_backend)?
                 && !record.is_expired(now)
             {
                 sessions.push(record.summary());

@@ -83,7 +83,7 @@ enum Stage {
     /// On its way to the store.
     Sent,
     /// Found good; its successor is about to be stored. The window counts from here.
-    Planned { next: Bytes, expected: u64, successor: String, at: i64 },
+    Planned { next: Bytes, expected: u32, successor: String, at: i64 },
     /// Found to be reuse; the session is about to be deleted.
     Ending,
     /// The answer is on its way.
@@ -160,6 +160,10 @@ impl Family {
         Self { bug, policy, first: (record, token) }
     }
 
+    fn decode(&self, stored: &Bytes) -> Record {
+        Record::decode(self.first.0.id, stored).unwrap()
+    }
+
     fn load(&self, state: &mut State, request: usize) {
         let token = state.requests[request].token.clone();
         let now = Timestamp::from_millis(state.now);
@@ -172,7 +176,7 @@ impl Family {
             state.requests[request].stage = Stage::Answered(None);
             return;
         };
-        let record = Record::decode(stored).unwrap();
+        let record = self.decode(stored);
         let presented = PresentedToken::parse(token.as_bytes()).unwrap();
         let mut judgement = judge(&record, &presented, &self.policy, now);
         let age = state.chain.len() - 1 - generation;
@@ -222,7 +226,7 @@ impl Family {
         let Stage::Planned { next, expected, successor, at } = state.requests[request].stage.clone() else {
             unreachable!("only planned requests are stored")
         };
-        let stored = state.stored.as_ref().map(|stored| Record::decode(stored).unwrap());
+        let stored = state.stored.as_ref().map(|stored| self.decode(stored));
         let matches = match &stored {
             Some(stored) => stored.version.number == expected || self.bug == Bug::NoCompare,
             None => self.bug == Bug::Upsert,
@@ -275,7 +279,7 @@ impl Family {
     /// A token of the right form and id that was never issued has no effect on what is stored.
     fn garbage_is_inert(&self, state: &State) -> bool {
         let Some(stored) = &state.stored else { return true };
-        let record = Record::decode(stored).unwrap();
+        let record = self.decode(stored);
         let forged = forged(&self.first.1);
         judge(&record, &forged, &self.policy, Timestamp::from_millis(state.now)) == Judgement::Unknown
     }

@@ -9,19 +9,26 @@
 -- transaction. The locks are taken in ascending order, so that two logins that each replace a session of the other's
 -- user do not deadlock.
 CREATE FUNCTION {schema}.lock_users(p_user bytea, p_other bytea) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    user_key  bigint := hashtextextended('{schema}.session:' || encode(p_user, 'hex'), 0);
+    other_key bigint := hashtextextended('{schema}.session:' || encode(p_other, 'hex'), 0);
 BEGIN
     -- With the snapshot of the whole transaction, counting behind the lock would not see who held it before.
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'sessions need default_transaction_isolation = ''read committed''' USING ERRCODE = 'SE001';
     END IF;
-    PERFORM pg_advisory_xact_lock(keys.key) FROM (
-        SELECT DISTINCT hashtextextended('{schema}.session:' || encode(users.id, 'hex'), 0) AS key
-        FROM unnest(ARRAY[p_user, p_other]) AS users (id) WHERE users.id IS NOT NULL ORDER BY key
-    ) AS keys;
+    -- Of NULL, these are NULL; of one key and NULL, the key.
+    IF user_key IS NOT NULL OR other_key IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(least(user_key, other_key));
+    END IF;
+    IF user_key <> other_key THEN
+        PERFORM pg_advisory_xact_lock(greatest(user_key, other_key));
+    END IF;
 END $$;
 
--- SessionStore::create. Other functions wait for one row at a time while they hold none, delete_expired never waits,
--- and the insertion, which may wait for one of the same id, comes after every lock.
+-- SessionStore::create. Does what is asked for, and only if that cannot be done looks why. Who waits for a row in here
+-- holds rows of users whose locks it has, and one that only it has inserted; other functions hold one row at a time or
+-- wait for none.
 CREATE FUNCTION {schema}.create_session(
     p_created_at bigint, p_last_seen bigint, p_idle_ms bigint, p_deadline bigint, p_sweep_at bigint,
     p_id bytea, p_version bytea, p_user bytea, p_record bytea,
@@ -30,41 +37,20 @@ CREATE FUNCTION {schema}.create_session(
     OUT outcome text, OUT evicted bytea[]
 ) LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
-    stored bytea;
-    others bigint;
+    stored  bytea;
+    others  bigint;
+    limited boolean := p_user IS NOT NULL AND p_max IS NOT NULL;
+    is_full boolean := false;
 BEGIN
     PERFORM {schema}.lock_users(p_user, p_replaces_user);
     LOOP
         evicted := '{}';
-
-        SELECT s.version INTO stored FROM {schema}.session s
-        WHERE s.id = p_id AND s.deadline > p_now AND s.last_seen > p_now - s.idle_ms;
-        IF FOUND THEN
-            outcome := CASE WHEN stored = p_version THEN 'created' ELSE 'occupied' END;
-            RETURN;
-        END IF;
-
-        IF p_replaces IS NOT NULL THEN
-            SELECT s.version INTO stored FROM {schema}.session s
-            WHERE s.id = p_replaces AND s.deadline > p_now AND s.last_seen > p_now - s.idle_ms FOR UPDATE;
-            IF NOT FOUND THEN
-                outcome := 'replaced_absent';
-                RETURN;
-            ELSIF stored <> p_replaces_version THEN
-                outcome := 'replaced_changed';
-                RETURN;
-            END IF;
-        END IF;
-
-        IF p_user IS NOT NULL AND p_max IS NOT NULL THEN
+        IF limited THEN
             SELECT count(*) INTO others FROM {schema}.session s
             WHERE s.user_id = p_user AND s.deadline > p_now AND s.last_seen > p_now - s.idle_ms
                 AND s.id IS DISTINCT FROM p_replaces;
-            IF others >= p_max THEN
-                IF p_at_limit = 'reject' THEN
-                    outcome := 'limit_reached';
-                    RETURN;
-                END IF;
+            is_full := others >= p_max;
+            IF is_full AND p_at_limit <> 'reject' THEN
                 -- Nobody may touch or delete a candidate between the choice and the deletion.
                 PERFORM FROM {schema}.session s WHERE s.user_id = p_user FOR UPDATE;
                 SELECT coalesce(array_agg(ranked.id ORDER BY ranked.place), '{}') INTO evicted FROM (
@@ -78,19 +64,54 @@ BEGIN
             END IF;
         END IF;
 
-        -- The id may be taken by a session that is expired.
-        DELETE FROM {schema}.session s
-        WHERE s.id = p_id AND NOT (s.deadline > p_now AND s.last_seen > p_now - s.idle_ms);
-        INSERT INTO {schema}.session
-            (created_at, last_seen, idle_ms, deadline, sweep_at, id, version, user_id, record)
-        VALUES (p_created_at, p_last_seen, p_idle_ms, p_deadline, p_sweep_at, p_id, p_version, p_user, p_record)
-        ON CONFLICT (id) DO NOTHING;
+        IF NOT is_full OR p_at_limit <> 'reject' THEN
+            INSERT INTO {schema}.session
+                (created_at, last_seen, idle_ms, deadline, sweep_at, id, version, user_id, record)
+            VALUES (p_created_at, p_last_seen, p_idle_ms, p_deadline, p_sweep_at, p_id, p_version, p_user, p_record)
+            ON CONFLICT (id) DO NOTHING;
+            IF FOUND THEN
+                IF p_replaces IS NOT NULL THEN
+                    DELETE FROM {schema}.session s WHERE s.id = p_replaces AND s.version = p_replaces_version
+                        AND s.deadline > p_now AND s.last_seen > p_now - s.idle_ms;
+                END IF;
+                -- Of either statement.
+                IF FOUND THEN
+                    IF evicted <> '{}' THEN
+                        DELETE FROM {schema}.session s WHERE s.id = ANY (evicted);
+                    END IF;
+                    outcome := 'created';
+                    RETURN;
+                END IF;
+                DELETE FROM {schema}.session s WHERE s.id = p_id;
+            END IF;
+        END IF;
+
+        -- Nothing has changed. Why?
+        evicted := '{}';
+        SELECT s.version INTO stored FROM {schema}.session s
+        WHERE s.id = p_id AND s.deadline > p_now AND s.last_seen > p_now - s.idle_ms;
         IF FOUND THEN
-            DELETE FROM {schema}.session s WHERE s.id = ANY (evicted || p_replaces);
-            outcome := 'created';
+            outcome := CASE WHEN stored = p_version THEN 'created' ELSE 'occupied' END;
             RETURN;
         END IF;
-        -- Another transaction inserted the id meanwhile: look again.
+        IF p_replaces IS NOT NULL THEN
+            SELECT s.version INTO stored FROM {schema}.session s
+            WHERE s.id = p_replaces AND s.deadline > p_now AND s.last_seen > p_now - s.idle_ms;
+            IF NOT FOUND THEN
+                outcome := 'replaced_absent';
+                RETURN;
+            ELSIF stored <> p_replaces_version THEN
+                outcome := 'replaced_changed';
+                RETURN;
+            END IF;
+        END IF;
+        IF is_full AND p_at_limit = 'reject' THEN
+            outcome := 'limit_reached';
+            RETURN;
+        END IF;
+        -- The id is that of an expired session, or something has changed since: again.
+        DELETE FROM {schema}.session s
+        WHERE s.id = p_id AND NOT (s.deadline > p_now AND s.last_seen > p_now - s.idle_ms);
     END LOOP;
 END $$;
 
@@ -123,6 +144,42 @@ BEGIN
         END IF;
         -- The expected version was stored in between: try again.
     END LOOP;
+END $$;
+
+-- SessionStore::update, of many sessions. Waits for no row, because it holds others: the answer of an update whose row
+-- somebody else is writing, or that was changed just now, is NULL, and nothing was done. The same id may come twice.
+CREATE FUNCTION {schema}.update_sessions(
+    p_created_at bigint[], p_last_seen bigint[], p_idle_ms bigint[], p_deadline bigint[], p_sweep_at bigint[],
+    p_id bytea[], p_version bytea[], p_record bytea[], p_expected bytea[], p_now bigint[]
+) RETURNS text[] LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    applied bigint;
+    answers text[];
+BEGIN
+    WITH free AS MATERIALIZED (
+        SELECT s.ctid AS place, w.* FROM
+            unnest(p_created_at, p_last_seen, p_idle_ms, p_deadline, p_sweep_at, p_id, p_version, p_record, p_expected,
+                p_now) AS w (created_at, last_seen, idle_ms, deadline, sweep_at, id, version, record, expected, now),
+            {schema}.session s
+        WHERE s.id = w.id AND s.version = w.expected AND s.version <> w.version
+            AND s.deadline > w.now AND s.last_seen > w.now - s.idle_ms
+        FOR NO KEY UPDATE OF s SKIP LOCKED
+    )
+    UPDATE {schema}.session s SET
+        created_at = w.created_at, last_seen = greatest(s.last_seen, w.last_seen), idle_ms = w.idle_ms,
+        deadline = w.deadline, sweep_at = least(s.sweep_at, w.sweep_at), version = w.version, record = w.record
+    FROM free AS w WHERE s.ctid = w.place;
+    GET DIAGNOSTICS applied = ROW_COUNT;
+    IF applied = cardinality(p_id) THEN
+        RETURN array_fill('applied'::text, ARRAY[applied::int]);
+    END IF;
+
+    SELECT array_agg(CASE WHEN s.id IS NULL THEN 'absent' WHEN s.version = w.version THEN 'applied'
+                          WHEN s.version <> w.expected THEN 'conflict' END ORDER BY w.place) INTO answers
+    FROM unnest(p_id, p_version, p_expected, p_now) WITH ORDINALITY AS w (id, version, expected, now, place)
+    LEFT JOIN {schema}.session s ON s.id = w.id AND s.deadline > w.now AND s.last_seen > w.now - s.idle_ms;
+    RETURN answers;
 END $$;
 
 -- SessionStore::delete_by_user.

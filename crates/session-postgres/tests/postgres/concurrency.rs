@@ -158,3 +158,57 @@ async fn update_after_deletion_is_absent() {
     other.commit().await.unwrap();
     assert_eq!(waiting.await.unwrap(), Updated::Absent);
 }
+
+/// Batches of updates, logins that replace and evict, revocations of all sessions, and clean-up, on the same sessions from
+/// two nodes: whoever waits for whom, no caller gets an error.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_is_the_victim_of_a_deadlock() {
+    const USERS: usize = 6;
+    let database = database().await;
+    let nodes = Arc::new(nodes(&database, 2).await);
+    let mut tasks = JoinSet::new();
+    for task in 0..64_usize {
+        let nodes = Arc::clone(&nodes);
+        tasks.spawn(async move {
+            let store = &nodes[task % 2];
+            let mut applied = 0;
+            for turn in 0..25 {
+                let alice = user(&format!("user {}", (task + turn) % USERS));
+                let sessions = store.list_by_user(&alice, NOW).await.unwrap();
+                let mut updates = JoinSet::new();
+                for summary in sessions.into_iter().rev() {
+                    let store = store.clone();
+                    updates.spawn(async move {
+                        let Some(stored) = store.load(&summary.id).await.unwrap() else { return false };
+                        let change = changed(&stored, format!("{task} {turn}"));
+                        store.update(&change, stored.version, NOW).await.unwrap() == Updated::Applied
+                    });
+                }
+                if (task + turn) % 16 == 0 {
+                    let _ = store.delete_by_user(&alice, None).await.unwrap();
+                    let _ = store.delete_expired(NOW, NonZeroU32::new(50).unwrap()).await.unwrap();
+                } else {
+                    let other = user(&format!("user {}", (task * 5 + turn) % USERS));
+                    let sessions = store.list_by_user(&other, NOW).await.unwrap();
+                    let old = match sessions.get(turn % 4) {
+                        Some(summary) => store.load(&summary.id).await.unwrap(),
+                        None => None,
+                    };
+                    let replaces =
+                        old.as_ref().map(|old| Replaces { id: old.id, user: Some(&other), version: old.version });
+                    let mut new = record(Some(&alice), NOW);
+                    if turn % 5 == 0 {
+                        // Due soon.
+                        new.lifetime.idle = std::time::Duration::from_millis(1);
+                    }
+                    let admission = Admission { record: &new, replaces, limit: limit(6, AtLimit::EvictOldest) };
+                    let _ = store.create(admission, NOW).await.unwrap();
+                }
+                applied += updates.join_all().await.into_iter().filter(|applied| *applied).count();
+            }
+            applied
+        });
+    }
+    let applied: usize = tasks.join_all().await.into_iter().sum();
+    assert!(applied > 300, "only {applied} updates were applied");
+}

@@ -1,11 +1,13 @@
 //! What the shared suite does not cover: the server's own behaviour, and what happens when it goes away.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
+mod batches;
 mod calls;
 mod common;
 mod concurrency;
 mod connections;
 mod faults;
+mod kept;
 mod migrations;
 mod outage;
 mod round_trips;

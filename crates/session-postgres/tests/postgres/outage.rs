@@ -173,11 +173,20 @@ async fn restart_between_requests() {
     let pool = pool(8, &options(&server));
     let store = store(&pool).await;
     let records = insert_many(&store, 20).await;
-    let (_, tasks) = load_without_end(&store, &records);
+    // In the pool and kept by the store.
+    let mut all = Vec::new();
     while pool.size() < 8 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        all.push(pool.acquire().await.unwrap());
     }
-    end(tasks).await;
+    drop(all);
+    wait_until_idle(&pool).await;
+    let mut loads = JoinSet::new();
+    for record in records.iter().cycle().take(200).cloned() {
+        let store = store.clone();
+        loads.spawn(async move { store.load(&record.id).await.unwrap().unwrap() });
+    }
+    assert_eq!(loads.join_all().await.len(), 200);
+    assert_eq!(pool.size(), 8);
     server.stop().await.unwrap();
     server.start().await.unwrap();
     for turn in 0..30 {

@@ -5,8 +5,32 @@ use session_postgres::{Pooler, PostgresStore};
 use crate::calls::{Call, Sessions};
 use crate::common::{database, pool, store, through_proxy, wait_until_idle};
 
-/// One round trip for each operation, and in the background one for the sign of life that the pool asks for afterwards.
-/// With [`Pooler::Transaction`], four: begin, prepare, execute, commit.
+/// One round trip for each operation, and nothing in the background: the connection is kept.
+#[tokio::test]
+async fn a_kept_connection_gives_no_sign_of_life() {
+    let (proxy, options) = through_proxy(database().await).await;
+    let pool = pool(2, &options);
+    let store = store(&pool).await;
+    for measured in [false, true] {
+        let mut all = Vec::new();
+        for _ in Call::ALL {
+            all.push(Sessions::store(&store).await);
+        }
+        let before = proxy.round_trips();
+        for (sessions, call) in all.iter().zip(Call::ALL) {
+            assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers().0, "{call:?}");
+            // What runs in the background gets its turn.
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let cost = proxy.round_trips() - before;
+        assert!(!measured || cost == Call::ALL.len() as u64, "{cost} round trips");
+    }
+    assert_eq!(proxy.connections(), 1);
+}
+
+/// A pool of one connection, of which the store keeps none: one round trip for each operation, and in the background one
+/// for the sign of life that the pool asks for afterwards. With [`Pooler::Transaction`], four: begin, prepare, execute,
+/// commit.
 ///
 /// One thread: what runs in the background waits until the test waits.
 #[tokio::test]

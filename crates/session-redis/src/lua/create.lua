@@ -29,7 +29,7 @@ if has_user then
   local full, same = { 'full' }, gone == 0
   local entries = redis.call('HGETALL', KEYS[2])
   for i = 1, #entries, 2 do
-    local deadline = struct.unpack('>i8', entries[i + 1], 17)
+    local deadline = struct.unpack('>i6', entries[i + 1], 13)
     if now >= deadline + SLACK then
       redis.call('HDEL', KEYS[2], entries[i])
     elseif now < deadline and entries[i] ~= replaced and entries[i] ~= id then

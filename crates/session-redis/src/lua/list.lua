@@ -1,6 +1,8 @@
 -- KEYS 1 index, 2.. the sessions the caller knows of   ARGV 1 '1': only if it knows of all; 2.. their ids
--- done followed by the values (null where there is none), or changed followed by the ids
+-- done followed by id and value (null where there is none) of each, or changed followed by the ids
 if ARGV[1] == '1' and not members_are(KEYS[1], 2) then return changed(KEYS[1]) end
 local reply = { 'done' }
-for i = 2, #KEYS do reply[i] = redis.call('GET', KEYS[i]) end
+for i = 2, #KEYS do
+  reply[#reply + 1], reply[#reply + 2] = ARGV[i], redis.call('GET', KEYS[i])
+end
 return reply

@@ -1,20 +1,20 @@
 -- Before every script below. Offsets are those of session_core::layout, counted from 1.
-local MAX = 2 ^ 53 -- Lua counts in doubles; deadlines later than this are equal
+local LAST = 2 ^ 47 - 1 -- the last time that there is a form for
 local SLACK = 60000 -- milliseconds a key outlives its deadline: the clocks of two nodes may differ
 
 -- The header of the record in `key`, if there is one.
 local function header(key)
-  local h = redis.call('GETRANGE', key, 0, 64)
+  local h = redis.call('GETRANGE', key, 0, 34)
   if h == '' then return nil end
-  if #h < 65 or string.byte(h) ~= 1 then error({ err = 'CORRUPT the record has an unknown format' }) end
+  if #h < 35 or string.byte(h) ~= 2 then error({ err = 'CORRUPT the record has an unknown format' }) end
   return h
 end
 
-local function version_of(h) return string.sub(h, 18, 33) end
-local function seen_of(h) return (struct.unpack('>i8', h, 42)) end
+local function version_of(h) return string.sub(h, 2, 13) end
+local function seen_of(h) return (struct.unpack('>i6', h, 20)) end
 local function deadline_of(h)
-  local created, seen, idle, absolute = struct.unpack('>i8i8i8i8', h, 34)
-  return math.min(seen + idle, created + absolute, MAX)
+  local created, seen, idle, absolute = struct.unpack('>i6i6I5I5', h, 14)
+  return math.min(seen + idle, created + absolute)
 end
 
 -- The header of the live record in `key`, if there is one.
@@ -32,7 +32,7 @@ local function settle(key, index, id, now)
   local text = string.format('%.0f', ttl)
   redis.call('PEXPIRE', key, text)
   if index ~= key then
-    redis.call('HSET', index, id, string.sub(h, 34, 49) .. struct.pack('>i8', deadline))
+    redis.call('HSET', index, id, string.sub(h, 14, 25) .. struct.pack('>i6', math.min(deadline, LAST)))
     if redis.call('PTTL', index) < ttl then redis.call('PEXPIRE', index, text) end
   end
 end

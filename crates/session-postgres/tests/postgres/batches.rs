@@ -1,0 +1,295 @@
+//! Operations that meet share a statement, and nothing else.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use session_core::{Record, SessionStore, StoreError, StoreErrorKind, Updated};
+use session_postgres::PostgresStore;
+use session_testbed::proxy::{Mode, Proxy};
+use sqlx::PgPool;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::common::{
+    NOW, WAITING, changed, database, execute, insert_many, number, pool, store, through_proxy, wait_until,
+};
+
+const MANY: usize = 64;
+/// Two at once, one batch of all that came meanwhile, and a few that came later.
+const FEW: u64 = 8;
+
+/// A store behind a proxy, whose statements are prepared, with sessions in it.
+async fn bed() -> (Proxy, PgPool, PostgresStore, Vec<Record>) {
+    let (proxy, options) = through_proxy(database().await).await;
+    let pool = pool(8, &options);
+    let store = store(&pool).await;
+    let mut records = insert_many(&store, MANY).await;
+    for _ in 0..3 {
+        load_all(&store, &records).await;
+        records = update_all(&store, &records).await;
+    }
+    (proxy, pool, store, records)
+}
+
+fn loads(store: &PostgresStore, records: &[Record]) -> Vec<JoinHandle<Result<Option<Record>, StoreError>>> {
+    let spawn = |record: &Record| {
+        let (store, id) = (store.clone(), record.id);
+        tokio::spawn(async move { store.load(&id).await })
+    };
+    records.iter().map(spawn).collect()
+}
+
+fn updates(store: &PostgresStore, changes: &[(Record, Record)]) -> Vec<JoinHandle<Result<Updated, StoreError>>> {
+    let spawn = |(old, new): &(Record, Record)| {
+        let (store, expected, new) = (store.clone(), old.version, new.clone());
+        tokio::spawn(async move { store.update(&new, expected, NOW).await })
+    };
+    changes.iter().map(spawn).collect()
+}
+
+fn changes(records: &[Record]) -> Vec<(Record, Record)> {
+    records.iter().enumerate().map(|(n, record)| (record.clone(), changed(record, format!("{n}")))).collect()
+}
+
+async fn load_all(store: &PostgresStore, records: &[Record]) {
+    for (load, record) in loads(store, records).into_iter().zip(records) {
+        let stored = load.await.unwrap().unwrap().expect("the session is there");
+        assert!(stored.id == record.id && stored.version == record.version);
+    }
+}
+
+async fn update_all(store: &PostgresStore, records: &[Record]) -> Vec<Record> {
+    let changes = changes(records);
+    for update in updates(store, &changes) {
+        assert_eq!(update.await.unwrap().unwrap(), Updated::Applied);
+    }
+    changes.into_iter().map(|(_, new)| new).collect()
+}
+
+/// One thread: all of them begin before the first of them is answered.
+#[tokio::test]
+async fn many_are_few_statements() {
+    let (proxy, _pool, store, records) = bed().await;
+    let before = proxy.round_trips();
+    load_all(&store, &records).await;
+    let loads = proxy.round_trips() - before;
+    let records = update_all(&store, &records).await;
+    let updates = proxy.round_trips() - before - loads;
+    assert!(loads <= FEW && updates <= FEW, "{loads} statements for the loads, {updates} for the updates");
+    load_all(&store, &records).await;
+}
+
+/// One that is not there, and one that is asked for twice.
+#[tokio::test]
+async fn loads_of_one_session_and_of_none() {
+    let (_proxy, _pool, store, mut records) = bed().await;
+    assert_eq!(store.delete(&records[40].id, records[40].user()).await.unwrap(), session_core::Deleted::Deleted);
+    records[41] = records[42].clone();
+    for (turn, load) in loads(&store, &records).into_iter().enumerate() {
+        let stored = load.await.unwrap().unwrap();
+        assert_eq!(stored.map(|stored| stored.id), (turn != 40).then_some(records[turn].id), "{turn}");
+    }
+}
+
+/// Of several changes to one session one is applied; the same change sent twice is applied to both callers; a session
+/// that is not there is absent. All in one batch.
+#[tokio::test]
+async fn updates_of_one_session_and_of_none() {
+    let (proxy, _pool, store, records) = bed().await;
+    let mut changes = changes(&records);
+    let rival = (records[10].clone(), changed(&records[10], "rival"));
+    changes[20] = rival;
+    changes[21] = changes[22].clone();
+    let absent = records[30].clone();
+    assert_eq!(store.delete(&absent.id, absent.user()).await.unwrap(), session_core::Deleted::Deleted);
+    let before = proxy.round_trips();
+    let mut outcomes = Vec::new();
+    for update in updates(&store, &changes) {
+        outcomes.push(update.await.unwrap().unwrap());
+    }
+    assert!(proxy.round_trips() - before <= FEW);
+    let mut rivals = [outcomes[10], outcomes[20]];
+    rivals.sort_by_key(|outcome| *outcome != Updated::Applied);
+    assert_eq!(rivals, [Updated::Applied, Updated::Conflict]);
+    assert_eq!(outcomes[30], Updated::Absent);
+    for (turn, (outcome, (_, new))) in outcomes.iter().zip(&changes).enumerate() {
+        if ![10, 20, 30].contains(&turn) {
+            assert_eq!(*outcome, Updated::Applied, "{turn}");
+        }
+        if *outcome == Updated::Applied {
+            let stored = store.load(&new.id).await.unwrap().unwrap();
+            assert!(stored.version == new.version && stored.data.get(b"value") == new.data.get(b"value"), "{turn}");
+        }
+    }
+}
+
+/// A damaged record is the trouble of its caller.
+#[tokio::test]
+async fn a_damaged_record_among_others() {
+    let (_proxy, pool, store, records) = bed().await;
+    let bad = records[33].id.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    execute(
+        &pool,
+        &format!("UPDATE session.session SET record = '\\x' WHERE replace(id::text, '-', '') IN ('{bad}', '\\x{bad}')"),
+    )
+    .await;
+    for (turn, load) in loads(&store, &records).into_iter().enumerate() {
+        match load.await.unwrap() {
+            Ok(stored) => assert!(turn != 33 && stored.is_some_and(|stored| stored.id == records[turn].id), "{turn}"),
+            Err(error) => assert!(turn == 33 && error.kind() == StoreErrorKind::Corrupt, "{turn}: {error}"),
+        }
+    }
+}
+
+/// What the server refuses fails alone: the others are executed again, without it.
+#[tokio::test]
+async fn a_refused_update_among_others() {
+    let (_proxy, pool, store, records) = bed().await;
+    let changes = changes(&records);
+    execute(
+        &pool,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF convert_from(NEW.user_id, 'UTF8') = 'user 33' THEN RAISE EXCEPTION 'no'; END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER refuse BEFORE UPDATE ON session.session FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    .await;
+    for (turn, update) in updates(&store, &changes).into_iter().enumerate() {
+        match update.await.unwrap() {
+            Ok(outcome) => assert!(turn != 33 && outcome == Updated::Applied, "{turn}"),
+            Err(error) => assert!(turn == 33 && error.kind() == StoreErrorKind::Other, "{turn}: {error}"),
+        }
+    }
+}
+
+/// Callers that go away while their batch is under way, or while the statement is before which it waits, take nobody
+/// with them.
+#[tokio::test]
+async fn callers_that_go_away() {
+    let (proxy, _pool, store, records) = bed().await;
+    // The first two are alone, and the others in the batch that follows.
+    for (under_way, gone) in [(0, 0..2), (1, 2..40), (0, 0..40)] {
+        proxy.set(Mode::Delay(Duration::from_millis(100)));
+        let before = proxy.round_trips();
+        let mut loads = loads(&store, &records);
+        while proxy.round_trips() < before + 2 + under_way {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        for load in loads.drain(gone.clone()) {
+            load.abort();
+        }
+        let mut found = 0;
+        for load in loads {
+            found += usize::from(load.await.unwrap().unwrap().is_some());
+        }
+        assert_eq!(found, MANY - gone.len());
+        proxy.set(Mode::Pass);
+    }
+    load_all(&store, &records).await;
+}
+
+/// Somebody holds some of the rows: the others are written, be they in a batch with them or in line behind them.
+#[tokio::test]
+async fn nobody_waits_for_the_row_of_another() {
+    let (_proxy, _pool, store, records) = bed().await;
+    let outside = pool(2, &database_of(&_pool));
+    for held in [vec![33, 34], vec![0, 1, 33]] {
+        let records = {
+            let mut current = Vec::new();
+            for record in &records {
+                current.push(store.load(&record.id).await.unwrap().unwrap());
+            }
+            current
+        };
+        let users: Vec<String> = held.iter().map(|n| format!("'user {n}'")).collect();
+        let mut lock = outside.begin().await.unwrap();
+        let sql = format!(
+            "SELECT FROM session.session WHERE convert_from(user_id, 'UTF8') IN ({}) FOR UPDATE",
+            users.join(", ")
+        );
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *lock).await.unwrap();
+        let begin = Instant::now();
+        let mut waiting = Vec::new();
+        for (turn, update) in updates(&store, &changes(&records)).into_iter().enumerate() {
+            if held.contains(&turn) {
+                waiting.push(update);
+            } else {
+                assert_eq!(update.await.unwrap().unwrap(), Updated::Applied, "{turn}");
+            }
+        }
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+        wait_until(&outside, WAITING, |waiting| waiting == i64::try_from(held.len()).unwrap()).await;
+        lock.rollback().await.unwrap();
+        for update in waiting {
+            assert_eq!(update.await.unwrap().unwrap(), Updated::Applied);
+        }
+    }
+}
+
+fn database_of(pool: &PgPool) -> sqlx::postgres::PgConnectOptions {
+    pool.connect_options().as_ref().clone()
+}
+
+/// A connection that breaks under a batch: each caller gets an error in time, and may repeat its call.
+#[tokio::test]
+async fn a_batch_that_is_cut_off() {
+    let (proxy, _pool, patient, records) = bed().await;
+    let store = patient.with_timeout(Duration::from_millis(400));
+    for mode in [Mode::CutReply(0), Mode::CutReply(12), Mode::Truncate(0), Mode::BlackHole, Mode::Cut] {
+        let mut current = Vec::new();
+        for load in loads(&store, &records) {
+            current.push(load.await.unwrap().unwrap().unwrap());
+        }
+        let changes = changes(&current);
+        proxy.set(mode);
+        let begin = Instant::now();
+        let (loads, updates) = (loads(&store, &current), self::updates(&store, &changes));
+        let mut errors = Vec::new();
+        for load in loads {
+            errors.push(load.await.unwrap().unwrap_err());
+        }
+        for update in updates {
+            errors.push(update.await.unwrap().unwrap_err());
+        }
+        for error in errors {
+            let kind = error.kind();
+            assert!(matches!(kind, StoreErrorKind::Unavailable | StoreErrorKind::Timeout), "{mode:?}: {error}");
+        }
+        assert!(begin.elapsed() < Duration::from_secs(3), "{mode:?}: {:?}", begin.elapsed());
+        proxy.set(Mode::Pass);
+        for update in self::updates(&store, &changes) {
+            assert_eq!(update.await.unwrap().unwrap(), Updated::Applied, "{mode:?}");
+        }
+    }
+}
+
+/// A load sees what was written before it was called, whatever it shares a statement with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_load_sees_what_was_acknowledged() {
+    let database = database().await;
+    let nodes = Arc::new(crate::common::nodes(&database, 2).await);
+    let records = insert_many(&nodes[0], 32).await;
+    let mut tasks = JoinSet::new();
+    for (task, record) in records.into_iter().enumerate() {
+        let nodes = Arc::clone(&nodes);
+        tasks.spawn(async move {
+            let mut record = record;
+            for turn in 0..40 {
+                let next = changed(&record, format!("{turn}"));
+                let updated = nodes[(task + turn) % 2].update(&next, record.version, NOW).await.unwrap();
+                assert_eq!(updated, Updated::Applied);
+                for node in nodes.iter() {
+                    let (one, other) = tokio::join!(node.load(&next.id), node.load(&next.id));
+                    for stored in [one, other] {
+                        assert_eq!(stored.unwrap().unwrap().version, next.version);
+                    }
+                }
+                record = next;
+            }
+        });
+    }
+    tasks.join_all().await;
+    // Nothing is left under way.
+    let pool = pool(1, &database);
+    assert_eq!(number(&pool, WAITING).await, 0);
+}
