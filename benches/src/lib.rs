@@ -32,7 +32,7 @@ pub fn session(user: &UserId) -> Result<Record, EntropyError> {
         authentication: Some(Authentication {
             user: user.clone(),
             at: NOW,
-            methods: vec!["pwd".to_owned()],
+            methods: ["pwd".to_owned()].into(),
             level: Assurance::Aal1,
         }),
         credential: Credential::issue(Kind::Cookie, id, NOW, &OsEntropy)?.0,

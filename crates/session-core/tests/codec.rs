@@ -23,7 +23,7 @@ fn records() -> impl Strategy<Value = Record> {
             let authentication = user.map(|(user, methods, level)| Authentication {
                 user: UserId::new(user).unwrap(),
                 at: now,
-                methods,
+                methods: methods.into(),
                 level: [Assurance::Aal1, Assurance::Aal2, Assurance::Aal3][level],
             });
             let id = SessionId::generate(authentication.as_ref().map(|a| &a.user), &OsEntropy).unwrap();
