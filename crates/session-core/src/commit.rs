@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Timestamp;
 use crate::cookie::SetCookie;
 use crate::error::Error;
 use crate::event::{EventKind, Termination};
@@ -75,8 +76,8 @@ impl SessionManager {
         let mut intents = None;
         let mut turn = None;
         for attempt in 0..MAX_ATTEMPTS {
-            let plan =
-                plan(base.as_deref(), &working, activity, self.policy(), self.now(), self.inner.entropy.as_ref())?;
+            let now = self.now();
+            let plan = plan(base.as_deref(), &working, activity, self.policy(), now, self.inner.entropy.as_ref())?;
             let sealed = self.seal(&plan.store, base.as_deref())?;
             let writes = matches!(plan.store, StoreOp::Update { .. } | StoreOp::Create { .. });
             let outcome = match &base {
@@ -84,7 +85,7 @@ impl SessionManager {
                 Some(base) if writes && turn.is_none() && self.inner.queue.is_contended(&base.record.id) => {
                     Outcome::Conflict
                 }
-                Some(_) | None => self.execute(plan.store, base.as_ref(), working.change).await?,
+                Some(_) | None => self.execute(plan.store, base.as_ref(), working.change, now).await?,
             };
             match outcome {
                 Outcome::Done(next) => {
@@ -152,12 +153,13 @@ impl SessionManager {
         op: StoreOp,
         base: Option<&Arc<Base>>,
         change: Change,
+        now: Timestamp,
     ) -> Result<Outcome, Error> {
         let store = &self.inner.store;
         match op {
             StoreOp::Nothing => Ok(Outcome::Done(base.cloned())),
             StoreOp::Touch { id, user, seen } => {
-                let touch = store.touch(&id, user.as_ref(), seen, self.now());
+                let touch = store.touch(&id, user.as_ref(), seen, now);
                 Ok(Outcome::Done(match self.call("touch", touch).await? {
                     Touched::Applied => base.map(|base| {
                         let record = Record { last_seen: base.record.last_seen.max(seen), ..base.record.clone() };
@@ -175,7 +177,7 @@ impl SessionManager {
                 Deleted::Absent => Ok(Outcome::EndedBefore),
             },
             StoreOp::Update { next, expected } => {
-                match self.call("update", store.update(&next.record, expected, self.now())).await? {
+                match self.call("update", store.update(&next.record, expected, now)).await? {
                     Updated::Applied => Ok(Outcome::Done(Some(next))),
                     Updated::Conflict => Ok(Outcome::Conflict),
                     Updated::Absent => Ok(Outcome::Gone),
@@ -192,7 +194,7 @@ impl SessionManager {
                     }),
                     limit,
                 };
-                match self.call("create", store.create(admission, self.now())).await? {
+                match self.call("create", store.create(admission, now)).await? {
                     Admitted::Created { evicted } => {
                         self.report_ended(replaces, &evicted, user, change);
                         Ok(Outcome::Done(Some(next)))
