@@ -19,8 +19,9 @@ use crate::slot::Slot;
 /// Gives every request inside it a session, commits the session before the response is sent, and refuses requests that
 /// other sites made a browser send.
 ///
-/// A request that does not ask for its session costs two small allocations and no store call. One that does costs what
-/// [`SessionManager::open`] and [`SessionManager::commit`] cost.
+/// A request that does not ask for its session costs three small allocations (one of them because axum's extensions
+/// outgrow their table) and no store call. One that does costs what [`SessionManager::open`] and
+/// [`SessionManager::commit`] cost; if there is nothing to commit, it awaits nothing at its end.
 ///
 /// Everything that ought to survive a failed commit belongs outside this layer (CORS headers, say): the handler's
 /// response is replaced then. Nothing is committed if the handler panics, if the inner service returns an error instead
