@@ -94,7 +94,7 @@ pub(crate) fn record(user: Option<&UserId>, data: &Data, now: Timestamp) -> Resu
         authentication: user.map(|user| Authentication {
             user: user.clone(),
             at: now,
-            methods: vec!["pwd".to_owned()],
+            methods: ["pwd".to_owned()].into(),
             level: Assurance::Aal1,
         }),
         credential: Credential::issue(Kind::Cookie, id, now, &OsEntropy)?.0,

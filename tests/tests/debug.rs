@@ -55,7 +55,7 @@ async fn every_public_type_hides_what_is_secret() {
     let mut data = Data::default();
     data.insert("note".into(), VALUE.into());
     let device = Device::new().with_label(AGENT).with_user_agent(AGENT);
-    let methods = vec!["pwd".to_owned()];
+    let methods = ["pwd".to_owned()].into();
     let authentication = Authentication { user: user.clone(), at: now, methods, level: Assurance::Aal1 };
     let record = Record {
         id,

@@ -106,7 +106,7 @@ impl RecordBuilder {
             authentication: self.user.map(|user| Authentication {
                 user,
                 at: self.created_at,
-                methods: vec!["pwd".to_owned()],
+                methods: ["pwd".to_owned()].into(),
                 level: Assurance::Aal1,
             }),
             credential,

@@ -227,7 +227,7 @@ impl Record {
         }
         if let Some(authentication) = &self.authentication {
             put(bytes, &authentication.at.as_millis().wrapping_sub(created_at));
-            put(bytes, &authentication.methods);
+            put(bytes, &*authentication.methods);
         }
         if has_device {
             put(bytes, &device);
@@ -293,9 +293,12 @@ impl<'a> Reader<'a> {
         let issued_at = if has(flag::REISSUED) { time(self.take()?) } else { created_at };
         let lineage: Option<Lineage> = if has(flag::RENEWED) { Some(self.take()?) } else { None };
         let authentication = match (user, level((flags & flag::LEVEL) >> flag::LEVEL_SHIFT)) {
-            (Some(user), Some(level)) => {
-                Some(Authentication { user, at: time(self.take()?), methods: self.take()?, level })
-            }
+            (Some(user), Some(level)) => Some(Authentication {
+                user,
+                at: time(self.take()?),
+                methods: self.take::<Vec<String>>()?.into(),
+                level,
+            }),
             (None, None) => None,
             (Some(_), None) | (None, Some(_)) => return Err(corrupt("the record has half an authentication")),
         };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Timestamp;
 use crate::cookie::SetCookie;
 use crate::error::Error;
 use crate::event::{EventKind, Termination};
@@ -12,7 +13,7 @@ use crate::manager::SessionManager;
 use crate::plan::{CookieOp, StoreOp, plan};
 use crate::policy::SameKey;
 use crate::record::{Record, Version};
-use crate::session::{Activity, Base, Session, Standing};
+use crate::session::{Base, Session, Standing, Start};
 use crate::store::{Admission, Admitted, Deleted, Replaces, Touched, Updated};
 
 /// How often a commit is tried. Inside a process commits of one session queue, so only other nodes cause conflicts.
@@ -50,37 +51,33 @@ impl SessionManager {
     /// [`Error::Gone`] if the session ended, [`Error::LimitReached`], [`Error::Conflict`], [`Error::Superseded`], and what
     /// an intent met when it was applied again. The changes are given up then; the session can be used again.
     pub async fn commit(&self, session: &Session) -> Result<(), Error> {
+        if session.is_settled() {
+            return Ok(());
+        }
         let _one_at_a_time = session.commit_turn().await;
-        let (first, intents, activity) = {
-            let state = session.state();
-            (state.base.clone(), state.intents.clone(), state.activity)
-        };
-        let Err(error) = self.try_commit(session, first, &intents, activity).await else { return Ok(()) };
+        let start = session.start();
+        let wanted = start.intents;
+        let Err(error) = self.try_commit(session, start).await else { return Ok(()) };
         // What was not written is given up: a second commit would fail in the same way, or, after a store error, might
         // apply twice what was applied already.
         let base = if matches!(error, Error::Gone) { None } else { session.state().base.clone() };
-        let _ = session.rebase(base, intents.len(), None);
+        let _ = session.rebase(base, wanted, None);
         // A request that only read: what it read was true then, and there is nothing to lose.
-        if intents.is_empty() && matches!(error, Error::Gone | Error::Conflict) {
+        if wanted == 0 && matches!(error, Error::Gone | Error::Conflict) {
             return Ok(());
         }
         Err(error)
     }
 
-    async fn try_commit(
-        &self,
-        session: &Session,
-        first: Option<Arc<Base>>,
-        intents: &[Intent],
-        activity: Activity,
-    ) -> Result<(), Error> {
+    async fn try_commit(&self, session: &Session, start: Start) -> Result<(), Error> {
+        let Start { base: first, mut working, intents: wanted, activity } = start;
         let mut base = first.clone();
+        // Needed only if somebody else was faster.
+        let mut intents = None;
         let mut turn = None;
         for attempt in 0..MAX_ATTEMPTS {
-            let record = base.as_deref().map(|base| &base.record);
-            let working = Working::replay(record, intents, self.policy())?;
-            let plan =
-                plan(base.as_deref(), &working, activity, self.policy(), self.now(), self.inner.entropy.as_ref())?;
+            let now = self.now();
+            let plan = plan(base.as_deref(), &working, activity, self.policy(), now, self.inner.entropy.as_ref())?;
             let sealed = self.seal(&plan.store, base.as_deref())?;
             let writes = matches!(plan.store, StoreOp::Update { .. } | StoreOp::Create { .. });
             let outcome = match &base {
@@ -88,7 +85,7 @@ impl SessionManager {
                 Some(base) if writes && turn.is_none() && self.inner.queue.is_contended(&base.record.id) => {
                     Outcome::Conflict
                 }
-                Some(_) | None => self.execute(plan.store, base.as_ref(), &plan.cookie, working.change).await?,
+                Some(_) | None => self.execute(plan.store, base.as_ref(), working.change, now).await?,
             };
             match outcome {
                 Outcome::Done(next) => {
@@ -97,13 +94,13 @@ impl SessionManager {
                         self.report(event, record.map(|record| record.id), record.and_then(Record::user).cloned());
                     }
                     let cookie = sealed.or_else(|| self.render(plan.cookie));
-                    return session.rebase(next, intents.len(), cookie);
+                    return session.rebase(next, wanted, cookie);
                 }
                 // Only the request that ended a session removes its cookie: by now the client may have that of a login.
-                Outcome::EndedBefore => return session.rebase(None, intents.len(), None),
+                Outcome::EndedBefore => return session.rebase(None, wanted, None),
                 Outcome::Gone => return Err(Error::Gone),
+                Outcome::Again => continue,
                 Outcome::ReplacedAbsent => base = None,
-                Outcome::Again => {}
                 Outcome::Conflict => {
                     let Some(stale) = &base else { return Err(Error::Conflict) };
                     if turn.is_none() {
@@ -112,9 +109,12 @@ impl SessionManager {
                         self.pause(attempt).await?;
                     }
                     let fresh = self.reread(stale).await?.map(Arc::new);
+                    let intents = intents.get_or_insert_with(|| session.intents(wanted));
                     base = self.accept(session, first.as_deref(), fresh, intents, working.change)?;
                 }
             }
+            let intents = intents.get_or_insert_with(|| session.intents(wanted));
+            working = Working::replay(base.as_deref().map(|base| &base.record), intents, self.policy())?;
         }
         Err(Error::Conflict)
     }
@@ -152,14 +152,14 @@ impl SessionManager {
         &self,
         op: StoreOp,
         base: Option<&Arc<Base>>,
-        cookie: &CookieOp,
         change: Change,
+        now: Timestamp,
     ) -> Result<Outcome, Error> {
         let store = &self.inner.store;
         match op {
             StoreOp::Nothing => Ok(Outcome::Done(base.cloned())),
             StoreOp::Touch { id, user, seen } => {
-                let touch = store.touch(&id, user.as_ref(), seen, self.now());
+                let touch = store.touch(&id, user.as_ref(), seen, now);
                 Ok(Outcome::Done(match self.call("touch", touch).await? {
                     Touched::Applied => base.map(|base| {
                         let record = Record { last_seen: base.record.last_seen.max(seen), ..base.record.clone() };
@@ -176,16 +176,17 @@ impl SessionManager {
                 }
                 Deleted::Absent => Ok(Outcome::EndedBefore),
             },
-            StoreOp::Update { record, expected } => {
-                match self.call("update", store.update(&record, expected, self.now())).await? {
-                    Updated::Applied => Ok(Outcome::Done(next(*record, cookie, base))),
+            StoreOp::Update { next, expected } => {
+                match self.call("update", store.update(&next.record, expected, now)).await? {
+                    Updated::Applied => Ok(Outcome::Done(Some(next))),
                     Updated::Conflict => Ok(Outcome::Conflict),
                     Updated::Absent => Ok(Outcome::Gone),
                 }
             }
-            StoreOp::Create { record, replaces, limit } => {
+            StoreOp::Create { next, replaces, limit } => {
+                let user = next.record.user();
                 let admission = Admission {
-                    record: &record,
+                    record: &next.record,
                     replaces: replaces.as_ref().map(|(id, user, version)| Replaces {
                         id: *id,
                         user: user.as_ref(),
@@ -193,15 +194,15 @@ impl SessionManager {
                     }),
                     limit,
                 };
-                match self.call("create", store.create(admission, self.now())).await? {
+                match self.call("create", store.create(admission, now)).await? {
                     Admitted::Created { evicted } => {
-                        self.report_ended(replaces, &evicted, record.user(), change);
-                        Ok(Outcome::Done(next(*record, cookie, base)))
+                        self.report_ended(replaces, &evicted, user, change);
+                        Ok(Outcome::Done(Some(next)))
                     }
                     Admitted::Occupied => Ok(Outcome::Again),
-                    Admitted::LimitReached if self.remove_dead(record.user()).await? => Ok(Outcome::Again),
+                    Admitted::LimitReached if self.remove_dead(user).await? => Ok(Outcome::Again),
                     Admitted::LimitReached => {
-                        self.report(EventKind::LimitReached, None, record.user().cloned());
+                        self.report(EventKind::LimitReached, None, user.cloned());
                         Err(Error::LimitReached)
                     }
                     Admitted::ReplacedChanged => Ok(Outcome::Conflict),
@@ -246,7 +247,7 @@ impl SessionManager {
         let Some(client_side) = &self.inner.client_side else { return Ok(None) };
         let touched;
         let record = match (op, base) {
-            (StoreOp::Create { record, .. } | StoreOp::Update { record, .. }, _) => &**record,
+            (StoreOp::Create { next, .. } | StoreOp::Update { next, .. }, _) => &next.record,
             (StoreOp::Touch { seen, .. }, Some(base)) => {
                 touched = Record { last_seen: base.record.last_seen.max(*seen), ..base.record.clone() };
                 &touched
@@ -274,18 +275,4 @@ impl SessionManager {
         tokio::time::sleep(ceiling * u32::from(random) / 255).await;
         Ok(())
     }
-}
-
-/// What the session stands on after `record` was stored.
-fn next(record: Record, cookie: &CookieOp, base: Option<&Arc<Base>>) -> Option<Arc<Base>> {
-    let token = match (cookie, base) {
-        (CookieOp::Set { token, .. }, _) => Some(token.presented()),
-        (CookieOp::Keep | CookieOp::Remove, Some(base)) => base.token_again(),
-        (CookieOp::Keep | CookieOp::Remove, None) => return None,
-    };
-    let standing = match (cookie, base) {
-        (CookieOp::Set { .. }, _) | (_, None) => Standing::Current,
-        (CookieOp::Keep | CookieOp::Remove, Some(base)) => base.standing,
-    };
-    Some(Arc::new(Base { record, token, standing }))
 }

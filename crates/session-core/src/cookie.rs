@@ -1,6 +1,6 @@
 //! The session cookie: its attributes, how it is read, how it is written.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use cookie::time::Duration as CookieDuration;
@@ -136,14 +136,14 @@ impl CookiePolicy {
             let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
             cookie = cookie.max_age(CookieDuration::seconds(seconds));
         }
-        SetCookie(cookie.build().to_string())
+        SetCookie::of(&cookie.build())
     }
 
     /// The value of a `Set-Cookie` header that removes the cookie: same name and attributes, or the browser keeps it.
     pub fn remove(&self) -> SetCookie {
         let cookie =
             self.template("").max_age(CookieDuration::ZERO).expires(Expiration::DateTime(OffsetDateTime::UNIX_EPOCH));
-        SetCookie(cookie.build().to_string())
+        SetCookie::of(&cookie.build())
     }
 
     fn template<'c>(&'c self, value: &'c str) -> CookieBuilder<'c> {
@@ -200,6 +200,16 @@ impl fmt::Debug for Presented {
 pub struct SetCookie(String);
 
 impl SetCookie {
+    /// Room for a token and the usual attributes: the text is written in small pieces.
+    const USUAL_LEN: usize = 192;
+
+    fn of(cookie: &Cookie<'_>) -> Self {
+        let mut text = String::with_capacity(Self::USUAL_LEN);
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{cookie}");
+        Self(text)
+    }
+
     /// The header value, for the response and nothing else.
     #[must_use]
     pub fn expose(&self) -> &str {

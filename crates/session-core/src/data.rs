@@ -84,8 +84,8 @@ pub struct KeyError;
 /// `Debug` shows how many values there are and how large they are, never what they are called or contain.
 #[derive(Clone, Default)]
 pub struct Data {
-    // A handful of values: a sorted vector beats a map in size and speed.
-    entries: Arc<Vec<(Bytes, Bytes)>>,
+    // A handful of values: a sorted slice beats a map in size and speed.
+    entries: Arc<[(Bytes, Bytes)]>,
 }
 
 impl Data {
@@ -120,24 +120,27 @@ impl Data {
 
     /// Sets an encoded value. Nothing is copied if the same bytes are there already.
     pub fn insert(&mut self, name: Bytes, value: Bytes) {
-        match self.position(&name) {
-            Ok(at) if self.entries[at].1 == value => {}
-            Ok(at) => Arc::make_mut(&mut self.entries)[at].1 = value,
-            Err(at) => Arc::make_mut(&mut self.entries).insert(at, (name, value)),
-        }
+        let (at, after) = match self.position(&name) {
+            Ok(at) if self.entries[at].1 == value => return,
+            Ok(at) => (at, at + 1),
+            Err(at) => (at, at),
+        };
+        let (before, after) = (&self.entries[..at], &self.entries[after..]);
+        self.entries = before.iter().cloned().chain([(name, value)]).chain(after.iter().cloned()).collect();
     }
 
     /// Removes a value.
     pub fn remove(&mut self, name: &[u8]) {
         if let Ok(at) = self.position(name) {
-            Arc::make_mut(&mut self.entries).remove(at);
+            let (before, after) = (&self.entries[..at], &self.entries[at + 1..]);
+            self.entries = before.iter().chain(after).cloned().collect();
         }
     }
 
     /// Keeps the values called one of `names` and drops all others.
     pub(crate) fn restrict(&mut self, names: &[Bytes]) {
         if self.entries.iter().any(|(name, _)| !names.contains(name)) {
-            Arc::make_mut(&mut self.entries).retain(|(name, _)| names.contains(name));
+            self.entries = self.entries.iter().filter(|(name, _)| names.contains(name)).cloned().collect();
         }
     }
 
@@ -153,7 +156,7 @@ impl Data {
 
     /// Entries that are sorted by name already; `None` if they are not.
     pub(crate) fn from_sorted(entries: Vec<(Bytes, Bytes)>) -> Option<Self> {
-        entries.is_sorted_by(|(a, _), (b, _)| a < b).then(|| Self { entries: Arc::new(entries) })
+        entries.is_sorted_by(|(a, _), (b, _)| a < b).then(|| Self { entries: entries.into() })
     }
 
     fn position(&self, name: &[u8]) -> Result<usize, usize> {

@@ -101,8 +101,22 @@ impl serde::Serialize for SessionId {
 
 impl<'de> serde::Deserialize<'de> for SessionId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+/// Parses the text where it lies: an access token is read with every request.
+struct TextVisitor;
+
+impl serde::de::Visitor<'_> for TextVisitor {
+    type Value = SessionId;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a session id")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<SessionId, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

@@ -29,7 +29,7 @@ use crate::record::{Assurance, Authentication, Device, Persistence, Record};
 #[must_use]
 pub struct Login {
     pub(crate) user: UserId,
-    pub(crate) methods: Vec<String>,
+    pub(crate) methods: Arc<[String]>,
     pub(crate) level: Assurance,
     pub(crate) device: Device,
     pub(crate) remember: bool,
@@ -41,7 +41,7 @@ impl Login {
     pub fn new(user: UserId) -> Self {
         Self {
             user,
-            methods: Vec::new(),
+            methods: Arc::default(),
             level: Assurance::Aal1,
             device: Device::new(),
             remember: false,
@@ -51,7 +51,7 @@ impl Login {
 
     /// A method that was used, as in the `amr` claim of RFC 8176 (`pwd`, `otp`, …).
     pub fn method(mut self, method: impl Into<String>) -> Self {
-        self.methods.push(method.into());
+        self.methods = with(&self.methods, method.into());
         self
     }
 
@@ -92,19 +92,19 @@ impl fmt::Debug for Login {
 #[must_use]
 pub struct StepUp {
     pub(crate) user: UserId,
-    pub(crate) methods: Vec<String>,
+    pub(crate) methods: Arc<[String]>,
     pub(crate) level: Assurance,
 }
 
 impl StepUp {
     /// `user` proved who they are once more. It must be the user who is logged in.
     pub fn new(user: UserId) -> Self {
-        Self { user, methods: Vec::new(), level: Assurance::Aal1 }
+        Self { user, methods: Arc::default(), level: Assurance::Aal1 }
     }
 
     /// A method that was used. Added to those of the login.
     pub fn method(mut self, method: impl Into<String>) -> Self {
-        self.methods.push(method.into());
+        self.methods = with(&self.methods, method.into());
         self
     }
 
@@ -274,9 +274,9 @@ impl Working {
         }
         authentication.at = authentication.at.max(at);
         authentication.level = authentication.level.max(step_up.level);
-        for method in &step_up.methods {
+        for method in step_up.methods.iter() {
             if !authentication.methods.contains(method) {
-                authentication.methods.push(method.clone());
+                authentication.methods = with(&authentication.methods, method.clone());
             }
         }
         if self.change != Change::Login {
@@ -284,4 +284,9 @@ impl Working {
         }
         Ok(())
     }
+}
+
+/// `methods` and one more. Shared, because a session is copied more often than it is logged in to.
+fn with(methods: &[String], method: String) -> Arc<[String]> {
+    methods.iter().cloned().chain([method]).collect()
 }

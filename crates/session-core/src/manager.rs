@@ -1,9 +1,12 @@
 //! [`SessionManager`]: the only caller of a store.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::client_side::{ClientStore, DenyList, Seal, unsupported};
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -19,7 +22,7 @@ use crate::record::{Kind, Record, SessionSummary};
 use crate::session::{Base, Session, Standing};
 use crate::store::{Deleted, SessionStore};
 use crate::token::PresentedToken;
-use crate::verdict::{Verdict, verdict};
+use crate::verdict::{Expiry, Verdict, verdict};
 
 /// Opens, commits, lists and revokes sessions. Cheap to clone; one per application.
 ///
@@ -38,7 +41,7 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn SessionStore>,
     /// The same object as `store`, if clients keep their sessions themselves.
     pub(crate) client_side: Option<Arc<ClientStore>>,
-    pub(crate) policy: Arc<Policy>,
+    policy: Policy,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     observers: Vec<Arc<dyn SessionObserver>>,
@@ -101,9 +104,23 @@ impl SessionManagerBuilder {
                 (Arc::clone(&clients) as Arc<dyn SessionStore>, Some(clients))
             }
         };
-        let (policy, queue) = (Arc::new(policy), CommitQueue::default());
+        let queue = CommitQueue::default();
         SessionManager { inner: Arc::new(Inner { store, client_side, policy, clock, entropy, observers, queue }) }
     }
+}
+
+/// What a token gets of the record it names.
+enum Access {
+    /// The session, and what the response must hand out.
+    Granted(Standing, Option<SetCookie>),
+    /// Nothing: it is none of the session's tokens.
+    Unknown,
+    /// Nothing: the session is past a deadline.
+    Expired(Expiry),
+    /// Nothing: its successor was faster.
+    Raced,
+    /// Nothing, and the session ends.
+    Reuse,
 }
 
 impl SessionManager {
@@ -189,10 +206,29 @@ impl SessionManager {
             Presented::Token(_) if self.inner.client_side.is_some() => return Ok(self.anonymous()),
             Presented::Token(token) => token.again(),
         };
-        match self.read(token.id()).await? {
-            Some(record) => self.admit(record, token).await,
-            None => {
-                self.report(EventKind::UnknownToken, Some(token.id()), None);
+        let Some(record) = self.read(token.id()).await? else {
+            self.report(EventKind::UnknownToken, Some(token.id()), None);
+            return Ok(self.anonymous());
+        };
+        match self.admit(&record, &token) {
+            Access::Granted(standing, cookie) => {
+                Ok(self.session(Some(Base { record, token: Some(token), standing }), cookie))
+            }
+            Access::Unknown => {
+                self.report(EventKind::UnknownToken, Some(record.id), None);
+                Ok(self.anonymous())
+            }
+            Access::Expired(expiry) => {
+                self.report(EventKind::Expired(expiry), Some(record.id), record.user().cloned());
+                Ok(self.anonymous())
+            }
+            Access::Raced => {
+                self.report(EventKind::RenewalRaced, Some(record.id), record.user().cloned());
+                Err(Error::Superseded)
+            }
+            Access::Reuse => {
+                self.report(EventKind::TokenReuse, Some(record.id), record.user().cloned());
+                let _ = self.terminate(&record, Termination::Reuse).await?;
                 Ok(self.anonymous())
             }
         }
@@ -226,40 +262,24 @@ impl SessionManager {
     }
 
     /// Decides what a token gets of the record it names.
-    async fn admit(&self, record: Record, token: PresentedToken) -> Result<Session, Error> {
+    fn admit(&self, record: &Record, token: &PresentedToken) -> Access {
         let now = self.now();
-        let (id, user) = (record.id, record.user().cloned());
-        let check = if record.kind == Kind::Cookie {
-            record.credential.check(record.kind, &token)
-        } else {
-            TokenCheck::Unknown
-        };
+        let check =
+            if record.kind == Kind::Cookie { record.credential.check(record.kind, token) } else { TokenCheck::Unknown };
         if check == TokenCheck::Unknown {
-            self.report(EventKind::UnknownToken, Some(id), None);
-            return Ok(self.anonymous());
+            return Access::Unknown;
         }
-        if let Verdict::Expired(expiry) = verdict(&record, &self.inner.policy, now) {
-            self.report(EventKind::Expired(expiry), Some(id), user);
-            return Ok(self.anonymous());
+        if let Verdict::Expired(expiry) = verdict(record, &self.inner.policy, now) {
+            return Access::Expired(expiry);
         }
-        match (check, self.grace(&record, now)) {
-            (TokenCheck::Current, _) => {
-                Ok(self.session(Some(Base { record, token: Some(token), standing: Standing::Current }), None))
-            }
+        match (check, self.grace(record, now)) {
+            (TokenCheck::Current, _) => Access::Granted(Standing::Current, None),
             (TokenCheck::Superseded, Grace::Open) => {
-                let cookie = self.successor_cookie(&record, &token, now);
-                Ok(self.session(Some(Base { record, token: Some(token), standing: Standing::Superseded }), cookie))
+                Access::Granted(Standing::Superseded, self.successor_cookie(record, token, now))
             }
-            (TokenCheck::Superseded, Grace::Raced) => {
-                self.report(EventKind::RenewalRaced, Some(id), user);
-                Err(Error::Superseded)
-            }
-            (TokenCheck::Superseded, Grace::Closed) | (TokenCheck::Stale, _) => {
-                self.report(EventKind::TokenReuse, Some(id), user);
-                let _ = self.terminate(&record, Termination::Reuse).await?;
-                Ok(self.anonymous())
-            }
-            (TokenCheck::Unknown, _) => Ok(self.anonymous()),
+            (TokenCheck::Superseded, Grace::Raced) => Access::Raced,
+            (TokenCheck::Superseded, Grace::Closed) | (TokenCheck::Stale, _) => Access::Reuse,
+            (TokenCheck::Unknown, _) => Access::Unknown,
         }
     }
 
@@ -398,8 +418,12 @@ impl SessionManager {
     }
 
     fn session(&self, base: Option<Base>, cookie: Option<SetCookie>) -> Session {
-        let seal = self.inner.client_side.as_ref().map(|clients| Arc::clone(&clients.seal));
-        Session::new(Arc::clone(&self.inner.policy), Arc::clone(&self.inner.clock), seal, base, cookie)
+        Session::new(self.clone(), base, cookie)
+    }
+
+    /// What client-side sessions are sealed with.
+    pub(crate) fn sealer(&self) -> Option<&dyn Seal> {
+        self.inner.client_side.as_ref().map(|clients| &*clients.seal)
     }
 
     pub(crate) async fn read(&self, id: SessionId) -> Result<Option<Record>, Error> {
@@ -420,7 +444,14 @@ impl SessionManager {
         operation: &'static str,
         answer: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, Error> {
-        match tokio::time::timeout(self.inner.policy.store_timeout(), answer).await {
+        let mut answer = pin!(answer);
+        // A store that answers at once pays for no timer.
+        let at_once = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
+        let answered = match at_once {
+            Poll::Ready(answered) => Ok(answered),
+            Poll::Pending => tokio::time::timeout(self.inner.policy.store_timeout(), answer).await,
+        };
+        match answered {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(self.failed(operation, error)),
             Err(_) => {

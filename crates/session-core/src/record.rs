@@ -237,7 +237,7 @@ pub struct Authentication {
     /// When the user last proved who they are; a step-up moves it.
     pub at: Timestamp,
     /// Methods used, as in the `amr` claim of RFC 8176: `pwd`, `otp`, `hwk`, …
-    pub methods: Vec<String>,
+    pub methods: Arc<[String]>,
     /// The authenticator assurance level reached.
     pub level: Assurance,
 }

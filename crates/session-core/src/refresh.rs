@@ -11,7 +11,7 @@ use crate::event::{EventKind, Termination};
 use crate::id::{SessionId, UserId};
 use crate::intent::{Change, Login, Working};
 use crate::manager::SessionManager;
-use crate::plan::{self, CookieOp, StoreOp};
+use crate::plan::{self, StoreOp};
 use crate::policy::Policy;
 use crate::record::{Kind, Record};
 use crate::session::{Base, SessionInfo, Standing};
@@ -74,17 +74,20 @@ impl SessionManager {
         let mut replaced = self.replaced(replaces).await?;
         let working = Working::logged_in(&login, self.now(), self.policy());
         for attempt in 0..MAX_ATTEMPTS {
+            let now = self.now();
             let (record, token) =
-                plan::new_record(Kind::Refresh, &working, self.policy(), self.now(), self.inner.entropy.as_ref())?;
+                plan::new_record(Kind::Refresh, &working, self.policy(), now, self.inner.entropy.as_ref())?;
+            let next = Arc::new(Base { record, token: None, standing: Standing::Current });
             let create = StoreOp::Create {
-                record: Box::new(record.clone()),
+                next: Arc::clone(&next),
                 replaces: replaced.as_ref().map(|base| base.handle()),
                 limit: Some(self.policy().session_limit()),
             };
-            match self.execute(create, replaced.as_ref(), &CookieOp::Keep, Change::Login).await? {
+            match self.execute(create, replaced.as_ref(), Change::Login, now).await? {
                 Outcome::Done(_) => {
+                    let record = &next.record;
                     self.report(EventKind::LoggedIn, Some(record.id), record.user().cloned());
-                    return Ok(Grant { token, session: self.info(&record) });
+                    return Ok(Grant { token, session: self.info(record) });
                 }
                 Outcome::Conflict => {
                     self.pause(attempt).await?;

@@ -67,10 +67,10 @@ impl RequestSession {
     /// The headers belong on the response whether or not the commit succeeded: there is a cookie only if its session was
     /// committed, here or earlier in the request.
     pub async fn finish(&self) -> (Result<(), Error>, ResponseHeaders) {
-        let consulted = self.inner.consulted.load(Ordering::Relaxed);
-        let Some(session) = self.inner.session.get() else {
-            return (Ok(()), ResponseHeaders { set_cookie: None, vary_cookie: consulted });
-        };
+        if let Some(headers) = self.finish_unchanged() {
+            return (Ok(()), headers);
+        }
+        let Some(session) = self.inner.session.get() else { return (Ok(()), self.headers(None)) };
         let outcome = self.inner.manager.commit(session).await;
         let mut state = session.state();
         state.sent = true;
@@ -79,7 +79,21 @@ impl RequestSession {
             Err(Error::Gone) => None,
             Ok(()) | Err(_) => state.cookie.take(),
         };
-        (outcome, ResponseHeaders { set_cookie, vary_cookie: true })
+        (outcome, self.headers(set_cookie))
+    }
+
+    /// [`finish`](Self::finish), if there is nothing to commit: nobody asked for the session, or it was only read and no
+    /// activity is to be recorded. Else `None`, and nothing is done. For adapters, which need not await anything then.
+    #[must_use]
+    pub fn finish_unchanged(&self) -> Option<ResponseHeaders> {
+        match self.inner.session.get() {
+            Some(session) => session.end_settled().map(|cookie| self.headers(cookie)),
+            None => Some(self.headers(None)),
+        }
+    }
+
+    fn headers(&self, set_cookie: Option<SetCookie>) -> ResponseHeaders {
+        ResponseHeaders { set_cookie, vary_cookie: self.inner.consulted.load(Ordering::Relaxed) }
     }
 }
 

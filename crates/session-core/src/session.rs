@@ -7,14 +7,15 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::client_side::Seal;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 use crate::cookie::SetCookie;
 use crate::data::{Key, decode, encode};
 use crate::entropy::{Entropy, EntropyError};
 use crate::error::Error;
 use crate::id::{SessionId, UserId};
 use crate::intent::{Intent, Login, StepUp, Working};
+use crate::manager::SessionManager;
+use crate::plan::upkeep;
 use crate::policy::Policy;
 use crate::record::{Authentication, Device, Kind, Persistence, Record, Version};
 use crate::token::PresentedToken;
@@ -33,10 +34,7 @@ pub struct Session {
 }
 
 struct Shared {
-    policy: Arc<Policy>,
-    clock: Arc<dyn Clock>,
-    /// For client-side sessions, which have to fit into a cookie.
-    seal: Option<Arc<dyn Seal>>,
+    manager: SessionManager,
     state: Mutex<State>,
     /// Held during a commit: clones of one session commit one after the other.
     committing: tokio::sync::Mutex<()>,
@@ -51,6 +49,23 @@ pub(crate) struct State {
     /// What the response must carry.
     pub(crate) cookie: Option<SetCookie>,
     pub(crate) sent: bool,
+}
+
+impl State {
+    fn is_settled(&self, manager: &SessionManager) -> bool {
+        let settled = |base: &Arc<Base>| upkeep(base, self.activity, manager.policy(), manager.now()).is_none();
+        self.intents.is_empty() && self.base.as_ref().is_none_or(settled)
+    }
+}
+
+/// What a commit starts from: a stored session, and what this request makes of it.
+pub(crate) struct Start {
+    pub(crate) base: Option<Arc<Base>>,
+    /// `base` with all intents.
+    pub(crate) working: Working,
+    /// How many there are.
+    pub(crate) intents: usize,
+    pub(crate) activity: Activity,
 }
 
 /// A stored session, as it was when it was read, and the token that gave access to it.
@@ -139,13 +154,7 @@ impl fmt::Debug for SessionInfo {
 }
 
 impl Session {
-    pub(crate) fn new(
-        policy: Arc<Policy>,
-        clock: Arc<dyn Clock>,
-        seal: Option<Arc<dyn Seal>>,
-        base: Option<Base>,
-        cookie: Option<SetCookie>,
-    ) -> Self {
+    pub(crate) fn new(manager: SessionManager, base: Option<Base>, cookie: Option<SetCookie>) -> Self {
         let working = Working::of(base.as_ref().map(|base| &base.record));
         let state = State {
             base: base.map(Arc::new),
@@ -156,7 +165,7 @@ impl Session {
             sent: false,
         };
         let committing = tokio::sync::Mutex::new(());
-        Self { shared: Arc::new(Shared { policy, clock, seal, state: Mutex::new(state), committing }) }
+        Self { shared: Arc::new(Shared { manager, state: Mutex::new(state), committing }) }
     }
 
     /// The value of `key`, if there is one. Decodes this value only.
@@ -236,7 +245,7 @@ impl Session {
     /// # Errors
     /// [`Error::ResponseSent`] if it is too late.
     pub fn login(&self, login: Login) -> Result<(), Error> {
-        let at = self.shared.clock.now();
+        let at = self.shared.manager.now();
         self.intend(Intent::Login(Arc::new(login), at))
     }
 
@@ -246,7 +255,7 @@ impl Session {
     /// [`Error::NotAuthenticated`] if nobody is logged in, [`Error::WrongUser`] if somebody else is,
     /// [`Error::ResponseSent`] if it is too late.
     pub fn step_up(&self, step_up: StepUp) -> Result<(), Error> {
-        let at = self.shared.clock.now();
+        let at = self.shared.manager.now();
         self.intend(Intent::StepUp(Arc::new(step_up), at))
     }
 
@@ -296,7 +305,7 @@ impl Session {
     /// Whether somebody is logged in who proved it within `max_age`; at exactly `max_age`, no more.
     #[must_use]
     pub fn is_fresh(&self, max_age: Duration) -> bool {
-        let now = self.shared.clock.now();
+        let now = self.shared.manager.now();
         self.authentication().is_some_and(|authentication| now < authentication.at + max_age)
     }
 
@@ -304,7 +313,7 @@ impl Session {
     #[must_use]
     pub fn info(&self) -> Option<SessionInfo> {
         let base = self.state().base.clone()?;
-        Some(SessionInfo::of(&base.record, &self.shared.policy))
+        Some(SessionInfo::of(&base.record, self.shared.manager.policy()))
     }
 
     fn intend(&self, intent: Intent) -> Result<(), Error> {
@@ -312,12 +321,13 @@ impl Session {
         if state.sent {
             return Err(Error::ResponseSent);
         }
-        let policy = &self.shared.policy;
-        if let Some(seal) = &self.shared.seal {
+        let policy = self.shared.manager.policy();
+        // A client-side session has to fit into a cookie.
+        if let Some(seal) = self.shared.manager.sealer() {
             let mut working = state.working.clone();
             working.apply(&intent, policy)?;
             let base = state.base.as_deref();
-            policy.cookie().fits(seal.sealed_len(&sample(base, &working, policy, self.shared.clock.now())?))?;
+            policy.cookie().fits(seal.sealed_len(&sample(base, &working, policy, self.shared.manager.now())?))?;
             state.working = working;
         } else {
             state.working.apply(&intent, policy)?;
@@ -329,6 +339,38 @@ impl Session {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         // A panic in a user's closure leaves the state as it was: `Working::apply` changes it last.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a commit starts from.
+    pub(crate) fn start(&self) -> Start {
+        let state = self.state();
+        Start {
+            base: state.base.clone(),
+            working: state.working.clone(),
+            intents: state.intents.len(),
+            activity: state.activity,
+        }
+    }
+
+    /// The first `count` intents. During a commit they stay the same; others may be added.
+    pub(crate) fn intents(&self, count: usize) -> Vec<Intent> {
+        self.state().intents.iter().take(count).cloned().collect()
+    }
+
+    /// Whether a commit would have nothing to do. A commit of a clone that is under way has something to do until it is
+    /// done, and so the answer is not yes before that.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.state().is_settled(&self.shared.manager)
+    }
+
+    /// Ends the request if [`is_settled`](Self::is_settled), in one step: nothing can be recorded between the two.
+    /// Returns the cookie of earlier commits.
+    pub(crate) fn end_settled(&self) -> Option<Option<SetCookie>> {
+        let mut state = self.state();
+        state.is_settled(&self.shared.manager).then(|| {
+            state.sent = true;
+            state.cookie.take()
+        })
     }
 
     pub(crate) async fn commit_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
@@ -347,7 +389,7 @@ impl Session {
         let rest = done.split_off(committed.min(done.len()));
         let record = base.as_ref().map(|base| &base.record);
         // If intents recorded meanwhile do not fit the new base, they are dropped with the error.
-        let replayed = Working::replay(record, &rest, &self.shared.policy);
+        let replayed = Working::replay(record, &rest, self.shared.manager.policy());
         state.working = Working::of(record);
         state.base = base;
         if cookie.is_some() {

@@ -38,7 +38,7 @@ fn records() -> impl Strategy<Value = Record> {
             let authentication = user.map(|(user, methods, level)| Authentication {
                 user: UserId::new(user).unwrap(),
                 at: Timestamp::from_millis(times[2]),
-                methods,
+                methods: methods.into(),
                 level: [Assurance::Aal1, Assurance::Aal2, Assurance::Aal3][level],
             });
             let id = SessionId::generate(authentication.as_ref().map(|a| &a.user), &OsEntropy).unwrap();
@@ -201,7 +201,7 @@ fn a_record_and_another_owner_do_not_fit() {
     record.authentication = Some(Authentication {
         user: UserId::new("alice").unwrap(),
         at: record.created_at,
-        methods: Vec::new(),
+        methods: [].into(),
         level: Assurance::Aal1,
     });
     let (alices, of_alice) = rest(&record);

@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_conformance::ReferenceStore;
 use session_core::{
-    CookiePolicy, Entropy, EntropyError, Error, Event, EventKind, Key, Login, ManualClock, OsEntropy, Presented,
-    RequestSession, Session, SessionManager, SessionObserver, SessionStore, UserId,
+    CookiePolicy, Entropy, EntropyError, Error, Event, EventKind, Key, Login, ManualClock, OsEntropy, Policy,
+    Presented, PresentedToken, RequestSession, Session, SessionManager, SessionObserver, SessionStore, UserId,
 };
 
 const N: Key<u64> = Key::new("n");
@@ -33,7 +33,7 @@ async fn request(manager: &SessionManager, cookie: Option<&str>, act: impl FnOnc
 
 #[tokio::test]
 async fn an_id_that_is_taken_is_never_overwritten() {
-    /// Repeats the first bytes it gave out, when told to.
+    /// Repeats the first 16 bytes it gave out, when told to.
     #[derive(Clone, Debug, Default)]
     struct Repeating {
         first: Arc<Mutex<Option<Vec<u8>>>>,
@@ -43,9 +43,9 @@ async fn an_id_that_is_taken_is_never_overwritten() {
         fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
             OsEntropy.fill(dest)?;
             let mut first = self.first.lock().unwrap();
-            let first = first.get_or_insert_with(|| dest.to_vec());
+            let first = first.get_or_insert_with(|| dest[..16].to_vec());
             if self.repeat.swap(false, Ordering::SeqCst) {
-                dest.copy_from_slice(first);
+                dest[..16].copy_from_slice(first);
             }
             Ok(())
         }
@@ -53,7 +53,8 @@ async fn an_id_that_is_taken_is_never_overwritten() {
     let entropy = Repeating::default();
     let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).entropy(entropy.clone()).build();
     let first = request(&manager, None, |session| session.insert(N, &1).unwrap()).await.unwrap();
-    assert_eq!(entropy.first.lock().unwrap().as_ref().map(Vec::len), Some(16), "the id is drawn first");
+    let id = PresentedToken::parse(first.as_bytes()).unwrap().id();
+    assert_eq!(entropy.first.lock().unwrap().as_deref(), Some(&id.as_bytes()[..]), "the id is drawn first");
     entropy.repeat.store(true, Ordering::SeqCst);
     let second = request(&manager, None, |session| session.insert(N, &2).unwrap()).await.unwrap();
     assert!(!entropy.repeat.load(Ordering::SeqCst), "the id was tried");
@@ -206,4 +207,61 @@ async fn freshness_ends_at_its_age() {
     assert!(session.is_fresh(age));
     clock.advance(Duration::from_millis(1));
     assert!(!session.is_fresh(age));
+}
+
+#[tokio::test]
+async fn a_request_without_anything_to_commit_ends_without_waiting_and_any_other_does_not() {
+    let clock = ManualClock::default();
+    let manager = SessionManager::builder(Arc::new(ReferenceStore::new()))
+        .clock(clock.clone())
+        .policy(Policy::standard())
+        .build();
+    let cookie = request(&manager, None, |session| session.insert(N, &1).unwrap()).await.unwrap();
+    let open = || {
+        let header = format!("__Host-id={cookie}");
+        RequestSession::new(manager.clone(), CookiePolicy::standard().read([header.as_bytes()]))
+    };
+
+    let unasked = open().finish_unchanged().unwrap();
+    assert!(!unasked.vary_cookie && unasked.set_cookie.is_none());
+
+    let reads = open();
+    let session = reads.session().await.unwrap().clone();
+    let headers = reads.finish_unchanged().unwrap();
+    assert!(headers.vary_cookie && headers.set_cookie.is_none());
+    assert!(matches!(session.insert(N, &2), Err(Error::ResponseSent)), "the request is over");
+
+    let writes = open();
+    writes.session().await.unwrap().insert(N, &3).unwrap();
+    assert!(writes.finish_unchanged().is_none());
+    writes.session().await.unwrap().insert(N, &4).unwrap();
+    writes.finish().await.0.unwrap();
+    request(&manager, Some(&cookie), |session| assert_eq!(session.get(N).unwrap(), Some(4))).await;
+
+    clock.advance(Policy::standard().touch_interval());
+    let active = open();
+    active.session().await.unwrap();
+    assert!(active.finish_unchanged().is_none(), "activity is to be recorded");
+    let passive = open();
+    passive.session().await.unwrap().set_passive();
+    assert!(passive.finish_unchanged().is_some());
+}
+
+#[tokio::test]
+async fn a_login_and_a_write_draw_random_bytes_once() {
+    #[derive(Clone, Debug, Default)]
+    struct Counting(Arc<AtomicUsize>);
+    impl Entropy for Counting {
+        fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            OsEntropy.fill(dest)
+        }
+    }
+    let draws = Counting::default();
+    let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).entropy(draws.clone()).build();
+    let alice = UserId::new("alice").unwrap();
+    let cookie = request(&manager, None, |session| session.login(Login::new(alice)).unwrap()).await.unwrap();
+    assert_eq!(draws.0.swap(0, Ordering::SeqCst), 1, "a login");
+    request(&manager, Some(&cookie), |session| session.insert(N, &1).unwrap()).await;
+    assert_eq!(draws.0.load(Ordering::SeqCst), 1, "a write");
 }

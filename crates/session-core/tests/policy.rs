@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -21,7 +22,7 @@ fn record(policy: &Policy, user: Option<&str>, persistence: Persistence) -> Reco
     let authentication = user.map(|user| Authentication {
         user: UserId::new(user).unwrap(),
         at: START,
-        methods: Vec::new(),
+        methods: Arc::default(),
         level: Assurance::Aal1,
     });
     let id = SessionId::generate(None, &OsEntropy).unwrap();

@@ -96,7 +96,7 @@ pub(crate) fn read(json: &[u8], policy: &TokenPolicy, now: Timestamp) -> Result<
     if *require(raw.iss, "iss")?.0 != *policy.issuer() {
         return Err(VerifyError::Issuer);
     }
-    if !require(raw.aud, "aud")?.0.iter().any(|one| *one == policy.audience()) {
+    if !require(raw.aud, "aud")?.includes(policy.audience()) {
         return Err(VerifyError::Audience);
     }
     let (issued_at, expires_at) = (time(raw.iat, "iat")?, time(raw.exp, "exp")?);
@@ -245,7 +245,19 @@ impl<'de> Visitor<'de> for RawVisitor<'_> {
 }
 
 /// `aud`: one string, or an array of strings (RFC 7519, 4.1.3).
-struct Audience<'a>(Vec<Cow<'a, str>>);
+enum Audience<'a> {
+    One(Cow<'a, str>),
+    Several(Vec<Cow<'a, str>>),
+}
+
+impl Audience<'_> {
+    fn includes(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => *one == audience,
+            Self::Several(all) => all.iter().any(|one| *one == audience),
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for Audience<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -263,11 +275,11 @@ impl<'de> Visitor<'de> for AudienceVisitor {
     }
 
     fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Audience<'de>, E> {
-        Ok(Audience(vec![Cow::Borrowed(text)]))
+        Ok(Audience::One(Cow::Borrowed(text)))
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Audience<'de>, E> {
-        Ok(Audience(vec![Cow::Owned(text.to_owned())]))
+        Ok(Audience::One(Cow::Owned(text.to_owned())))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Audience<'de>, A::Error> {
@@ -275,6 +287,6 @@ impl<'de> Visitor<'de> for AudienceVisitor {
         while let Some(Text(one)) = sequence.next_element()? {
             all.push(one);
         }
-        if all.is_empty() { Err(A::Error::custom("no audience")) } else { Ok(Audience(all)) }
+        if all.is_empty() { Err(A::Error::custom("no audience")) } else { Ok(Audience::Several(all)) }
     }
 }

@@ -18,7 +18,7 @@
 //! let authentication = Authentication {
 //!     user: UserId::new("alice")?,
 //!     at: now,
-//!     methods: vec!["pwd".to_owned()],
+//!     methods: ["pwd".to_owned()].into(),
 //!     level: Assurance::Aal1,
 //! };
 //! let session = SessionId::generate(Some(&authentication.user), &OsEntropy)?;

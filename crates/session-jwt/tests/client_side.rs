@@ -42,7 +42,7 @@ fn record(now: Timestamp, size: usize) -> Record {
         authentication: Some(Authentication {
             user: alice(),
             at: now,
-            methods: vec!["pwd".to_owned()],
+            methods: ["pwd".to_owned()].into(),
             level: Assurance::Aal1,
         }),
         credential: Credential::issue(Kind::Cookie, id, now, &OsEntropy).unwrap().0,

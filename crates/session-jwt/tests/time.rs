@@ -27,7 +27,7 @@ fn what_is_issued_is_what_is_read() {
         assert_eq!((claims.session, claims.user.as_str()), (SESSION, "alice"));
         assert_eq!((claims.issued_at, claims.expires_at), (now(), at(NOW + 300)));
         assert_eq!((claims.authenticated_at, claims.level), (now(), Some(Assurance::Aal2)));
-        assert_eq!((claims.methods, claims.client.as_deref()), (alice().methods, Some(ISSUER)));
+        assert_eq!((&*claims.methods, claims.client.as_deref()), (&*alice().methods, Some(ISSUER)));
         assert_eq!(claims.token_id.len(), 22);
         let again = tokens.verify(issue(&tokens, now()), now()).unwrap();
         assert_ne!(again.token_id, claims.token_id);
@@ -131,7 +131,7 @@ fn what_cannot_be_verified_is_not_issued() {
     }
     let issue = |tokens: &AccessTokens, methods: Vec<String>| {
         let mut authentication = alice();
-        authentication.methods = methods;
+        authentication.methods = methods.into();
         authentication.user = UserId::new("\u{1}".repeat(256)).unwrap();
         let grant = Subject { session: SESSION, authentication: &authentication, deadline: Timestamp::MAX };
         tokens.issue(&grant, now())

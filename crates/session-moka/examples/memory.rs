@@ -104,7 +104,12 @@ fn session(user: UserId, now: Timestamp) -> Result<Record, Box<dyn Error>> {
         last_seen: now,
         lifetime: Lifetime { idle: LIFETIME, absolute: LIFETIME },
         persistence: Persistence::Transient,
-        authentication: Some(Authentication { user, at: now, methods: vec!["pwd".to_owned()], level: Assurance::Aal1 }),
+        authentication: Some(Authentication {
+            user,
+            at: now,
+            methods: ["pwd".to_owned()].into(),
+            level: Assurance::Aal1,
+        }),
         credential,
         device: Device::new(),
         data,

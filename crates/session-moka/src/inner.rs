@@ -180,8 +180,9 @@ impl Inner {
         }
         let mut evicted = Vec::new();
         if let (Some(limit), Some(user)) = (limit, record.user()) {
-            let mut others = home.of_user(user, self.tag(Some(user))).map_err(in_moka)?;
-            others.retain(|other| !other.is_expired(now) && replaces.is_none_or(|replaces| replaces.id != other.id));
+            let replaced = replaces.as_ref().map(|replaces| &replaces.id);
+            let mut others = home.of_user(user, record.id.shard(), self.tag(Some(user)), replaced).map_err(in_moka)?;
+            others.retain(|other| !other.is_expired(now));
             let others = others.iter().map(|other| Occupant {
                 id: other.id,
                 created_at: other.created_at,

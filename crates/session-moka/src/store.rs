@@ -90,15 +90,17 @@ impl SessionStore for MokaStore {
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+        let shard = user.shard();
         let records =
-            self.inner.lock(stripe(user.shard())).of_user(user, self.inner.tag(Some(user))).map_err(in_moka)?;
+            self.inner.lock(stripe(shard)).of_user(user, shard, self.inner.tag(Some(user)), None).map_err(in_moka)?;
         Ok(records.iter().filter(|record| !record.is_expired(now)).map(Record::summary).collect())
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
-        let mut stripe = self.inner.lock(stripe(user.shard()));
-        let records = stripe.of_user(user, self.inner.tag(Some(user))).map_err(in_moka)?;
-        let leaving: Vec<SessionId> = records.iter().map(|record| record.id).filter(|id| Some(id) != keep).collect();
+        let shard = user.shard();
+        let mut stripe = self.inner.lock(stripe(shard));
+        let records = stripe.of_user(user, shard, self.inner.tag(Some(user)), keep).map_err(in_moka)?;
+        let leaving: Vec<SessionId> = records.iter().map(|record| record.id).collect();
         for id in &leaving {
             stripe.remove(id);
         }

@@ -47,14 +47,20 @@ impl Stripe {
         self.sessions.remove(id);
     }
 
-    /// All sessions of `user`, live or expired. `tag` is the user's.
+    /// All sessions of `user` but `except`, live or expired. `shard` and `tag` are the user's.
     ///
     /// # Errors
     /// If one of them cannot be decoded.
-    pub(crate) fn of_user(&self, user: &UserId, tag: u16) -> Result<Vec<Record>, StoreError> {
+    pub(crate) fn of_user(
+        &self,
+        user: &UserId,
+        shard: u16,
+        tag: u16,
+        except: Option<&SessionId>,
+    ) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::new();
-        for (id, entry) in self.sessions.range(shard_start(user)..=shard_end(user)) {
-            if entry.has_tag(tag) {
+        for (id, entry) in self.sessions.range(bound(shard, 0)..=bound(shard, u8::MAX)) {
+            if entry.has_tag(tag) && except != Some(id) {
                 let record = entry.decode(id)?;
                 if record.user() == Some(user) {
                     records.push(record);
@@ -91,17 +97,9 @@ impl Stripe {
     }
 }
 
-fn shard_start(user: &UserId) -> SessionId {
-    shard_bound(user, 0)
-}
-
-fn shard_end(user: &UserId) -> SessionId {
-    shard_bound(user, u8::MAX)
-}
-
-/// The id of the user's shard whose other bytes are all `fill`.
-fn shard_bound(user: &UserId, fill: u8) -> SessionId {
+/// The id of a shard whose other bytes are all `fill`.
+fn bound(shard: u16, fill: u8) -> SessionId {
     let mut bytes = [fill; 16];
-    bytes[..2].copy_from_slice(&user.shard().to_be_bytes());
+    bytes[..2].copy_from_slice(&shard.to_be_bytes());
     SessionId::from_bytes(bytes)
 }

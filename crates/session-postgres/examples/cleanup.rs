@@ -210,7 +210,12 @@ fn session(user: UserId) -> Result<Record, Failure> {
         last_seen: NOW,
         lifetime: Lifetime { idle: IDLE, absolute: IDLE * 16 },
         persistence: Persistence::Transient,
-        authentication: Some(Authentication { user, at: NOW, methods: vec!["pwd".to_owned()], level: Assurance::Aal1 }),
+        authentication: Some(Authentication {
+            user,
+            at: NOW,
+            methods: ["pwd".to_owned()].into(),
+            level: Assurance::Aal1,
+        }),
         credential,
         device: Device::new(),
         data,

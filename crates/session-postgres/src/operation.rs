@@ -51,9 +51,9 @@ impl Operation for Load {
 pub(crate) struct Update {
     id: SessionId,
     times: Times,
-    version: [u8; 16],
+    version: [u8; 12],
     record: Bytes,
-    expected: [u8; 16],
+    expected: [u8; 12],
     now: i64,
 }
 

@@ -57,7 +57,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        let request = parts.extensions.get::<Slot>().ok_or(Rejection::LayerMissing)?.consult().clone();
+        let Slot(request) = parts.extensions.get::<Slot>().ok_or(Rejection::LayerMissing)?;
+        let request = request.clone();
         let session = request.session().await?.clone();
         Ok(Self { session, request })
     }

@@ -14,7 +14,6 @@ use crate::csrf;
 use crate::headers;
 use crate::layer::Config;
 use crate::rejection::Rejection;
-use crate::slot::Slot;
 
 type Commit = Pin<Box<dyn Future<Output = (Result<(), Error>, ResponseHeaders)> + Send>>;
 
@@ -23,6 +22,7 @@ pin_project! {
     pub struct ResponseFuture<F, B> {
         #[pin]
         state: State<F, B>,
+        config: Arc<Config>,
     }
 }
 
@@ -30,21 +30,21 @@ pin_project! {
     #[project = StateProj]
     enum State<F, B> {
         /// The application is at work.
-        Handling { #[pin] inner: F, slot: Slot },
+        Handling { #[pin] inner: F, session: RequestSession },
         /// It is done; what it did to the session is written.
-        Committing { commit: Commit, response: Option<Response<B>>, slot: Slot },
+        Committing { commit: Commit, response: Option<Response<B>> },
         /// The application was not asked.
-        Rejected { rejection: Rejection, config: Arc<Config> },
+        Rejected { rejection: Rejection },
     }
 }
 
 impl<F, B> ResponseFuture<F, B> {
-    pub(crate) fn handling(inner: F, slot: Slot) -> Self {
-        Self { state: State::Handling { inner, slot } }
+    pub(crate) fn handling(inner: F, session: RequestSession, config: Arc<Config>) -> Self {
+        Self { state: State::Handling { inner, session }, config }
     }
 
     pub(crate) fn rejected(rejection: Rejection, config: Arc<Config>) -> Self {
-        Self { state: State::Rejected { rejection, config } }
+        Self { state: State::Rejected { rejection }, config }
     }
 }
 
@@ -56,26 +56,26 @@ where
     type Output = Result<Response<B>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let this = self.project();
+        let (mut state, config) = (this.state, &**this.config);
         loop {
             match state.as_mut().project() {
-                StateProj::Handling { inner, slot } => {
+                StateProj::Handling { inner, session } => {
                     let response = ready!(inner.poll(cx))?;
-                    let Some(request) = slot.consulted() else {
-                        return Poll::Ready(Ok(restyled(response, slot.config())));
-                    };
-                    let commit = commit(request.clone());
-                    let slot = slot.clone();
-                    state.set(State::Committing { commit, response: Some(response), slot });
+                    if let Some(wanted) = session.finish_unchanged() {
+                        return Poll::Ready(Ok(with_headers(restyled(response, config), &wanted, config)));
+                    }
+                    let commit = commit(session.clone());
+                    state.set(State::Committing { commit, response: Some(response) });
                 }
-                StateProj::Committing { commit, response, slot } => {
+                StateProj::Committing { commit, response } => {
                     let (outcome, wanted) = ready!(commit.as_mut().poll(cx));
                     let outcome = outcome.map_err(Rejection::from);
                     let response = response.take().ok_or(Rejection::Internal);
                     let response = outcome.and(response).unwrap_or_else(rejected);
-                    return Poll::Ready(Ok(with_headers(restyled(response, slot.config()), &wanted, slot.config())));
+                    return Poll::Ready(Ok(with_headers(restyled(response, config), &wanted, config)));
                 }
-                StateProj::Rejected { rejection, config } => {
+                StateProj::Rejected { rejection } => {
                     return Poll::Ready(Ok(restyled(rejected(*rejection), config)));
                 }
             }

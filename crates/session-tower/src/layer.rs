@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::COOKIE;
 use http::{Request, Response};
-use session_core::{EventKind, Presented, SessionManager};
+use session_core::{EventKind, Presented, RequestSession, SessionManager};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -19,8 +19,9 @@ use crate::slot::Slot;
 /// Gives every request inside it a session, commits the session before the response is sent, and refuses requests that
 /// other sites made a browser send.
 ///
-/// A request that does not ask for its session costs two small allocations and no store call. One that does costs what
-/// [`SessionManager::open`] and [`SessionManager::commit`] cost.
+/// A request that does not ask for its session costs three small allocations (one of them because axum's extensions
+/// outgrow their table) and no store call. One that does costs what [`SessionManager::open`] and
+/// [`SessionManager::commit`] cost; if there is nothing to commit, it awaits nothing at its end.
 ///
 /// Everything that ought to survive a failed commit belongs outside this layer (CORS headers, say): the handler's
 /// response is replaced then. Nothing is committed if the handler panics, if the inner service returns an error instead
@@ -157,16 +158,16 @@ impl<S> fmt::Debug for SessionService<S> {
 
 impl Config {
     /// Prepares the request, or says why it must not reach the application.
-    fn admit<B>(self: &Arc<Self>, request: &mut Request<B>) -> Result<Slot, Rejection> {
+    fn admit<B>(&self, request: &mut Request<B>) -> Result<RequestSession, Rejection> {
         if request.extensions().get::<Slot>().is_some() {
             return Err(Rejection::LayerNested);
         }
         let cookies = request.headers().get_all(COOKIE).iter().map(|value| value.as_bytes());
         let presented = self.manager.presented(cookies);
         self.check_origin(request, &presented)?;
-        let slot = Slot::new(Arc::clone(self), presented);
-        request.extensions_mut().insert(slot.clone());
-        Ok(slot)
+        let session = RequestSession::new(self.manager.clone(), presented);
+        request.extensions_mut().insert(Slot(session.clone()));
+        Ok(session)
     }
 
     fn check_origin<B>(&self, request: &Request<B>, presented: &Presented) -> Result<(), Rejection> {
@@ -198,7 +199,7 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match self.config.admit(&mut request) {
-            Ok(slot) => ResponseFuture::handling(self.inner.call(request), slot),
+            Ok(session) => ResponseFuture::handling(self.inner.call(request), session, Arc::clone(&self.config)),
             Err(rejection) => ResponseFuture::rejected(rejection, Arc::clone(&self.config)),
         }
     }

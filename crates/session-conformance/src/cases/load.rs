@@ -21,7 +21,7 @@ pub(super) fn full_record(env: &Env, user: &UserId) -> Result<Record, Failure> {
     let mut record = begin.lifetime(2 * HOUR, 9 * HOUR).last_seen(env.now() + 2 * MINUTE).build()?;
     if let Some(authentication) = &mut record.authentication {
         authentication.at = env.now() + MINUTE;
-        authentication.methods = vec!["pwd".to_owned(), "hwk".to_owned()];
+        authentication.methods = ["pwd".to_owned(), "hwk".to_owned()].into();
         authentication.level = Assurance::Aal3;
     }
     Ok(Record {

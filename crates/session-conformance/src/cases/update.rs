@@ -21,7 +21,7 @@ pub(super) async fn stores_every_field(env: Env) -> Outcome {
     if let Some(authentication) = &mut changed.authentication {
         authentication.at = env.now();
         authentication.level = Assurance::Aal2;
-        authentication.methods.push("otp".to_owned());
+        authentication.methods = ["pwd".to_owned(), "otp".to_owned()].into();
     }
     ensure_eq!(store.update(&changed, record.version, env.now()).await?, Updated::Applied, "`update`");
     is_stored(&*store, &changed, "after `update`").await

@@ -21,7 +21,7 @@ impl Dice {
         Self { first: Arc::default(), mode: Arc::new(AtomicU8::new(FAIR)) }
     }
 
-    /// The next bytes are those that were given out first: the id of the first session.
+    /// The next bytes begin as those that were given out first: with the id of the first session.
     pub(super) fn repeat_the_first(&self) {
         self.mode.store(REPEATS, Ordering::SeqCst);
     }
@@ -38,9 +38,10 @@ impl Entropy for Dice {
             return Err(EntropyError);
         }
         OsEntropy.fill(dest)?;
-        let first = self.first.get_or_init(|| dest.to_vec());
-        if self.mode.swap(FAIR, Ordering::SeqCst) == REPEATS && first.len() == dest.len() {
-            dest.copy_from_slice(first);
+        let id = dest.len().min(16);
+        let first = self.first.get_or_init(|| dest[..id].to_vec());
+        if self.mode.swap(FAIR, Ordering::SeqCst) == REPEATS && first.len() == id {
+            dest[..id].copy_from_slice(first);
         }
         Ok(())
     }

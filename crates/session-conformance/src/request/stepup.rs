@@ -46,7 +46,7 @@ pub(super) async fn step_up_keeps_the_data(env: Env) -> Outcome {
     let session = browser.post(&node, |session| Ok(session.clone())).await?;
     ensure!(session.is_fresh(FRESH), "a step-up is not fresh for its time");
     let reached = session.authentication().map(|it| (it.level, it.methods));
-    let expected = Some((Assurance::Aal2, vec!["pwd".to_owned(), "otp".to_owned()]));
+    let expected = Some((Assurance::Aal2, ["pwd".to_owned(), "otp".to_owned()].into()));
     ensure_eq!(reached, expected, "the level and the methods");
     ensure!(session.id() == Some(id), "a step-up changed the id");
     ensure_eq!(session.get(NOTE)?, Some(Note::Kept), "the value");

@@ -79,7 +79,7 @@ fn base(user: Option<&str>, standing: Standing) -> Base {
         authentication: user.map(|user| Authentication {
             user,
             at: START,
-            methods: Vec::new(),
+            methods: Arc::default(),
             level: crate::Assurance::Aal1,
         }),
         credential,
@@ -141,8 +141,8 @@ proptest! {
         };
         let policy = policy();
         match (&plan.store, &base) {
-            (StoreOp::Update { record, expected }, Some(base)) => {
-                let old = &base.record;
+            (StoreOp::Update { next, expected }, Some(base)) => {
+                let (old, record) = (&base.record, &next.record);
                 prop_assert_eq!(*expected, old.version);
                 prop_assert_eq!(record.version.number, old.version.number + 1);
                 prop_assert_eq!((record.id, record.kind, record.created_at), (old.id, old.kind, old.created_at));
@@ -154,12 +154,18 @@ proptest! {
                 prop_assert!(record.data.same_as(&working.data));
                 // The cookie changes exactly if the token does.
                 let check = record.credential.check(Kind::Cookie, base.token.as_ref().unwrap());
+                let held = record.credential.check(Kind::Cookie, next.token.as_ref().unwrap());
+                prop_assert_eq!(held, TokenCheck::Current, "the session goes on with the token that its client has");
                 match &plan.cookie {
                     CookieOp::Set { token, .. } => {
+                        prop_assert_eq!(next.standing, Standing::Current);
                         prop_assert_ne!(check, TokenCheck::Current);
                         prop_assert_eq!(record.credential.check(Kind::Cookie, &token.presented()), TokenCheck::Current);
                     }
-                    CookieOp::Keep => prop_assert_eq!(check, TokenCheck::Current),
+                    CookieOp::Keep => {
+                        prop_assert_eq!(check, TokenCheck::Current);
+                        prop_assert_eq!(next.standing, base.standing);
+                    }
                     CookieOp::Remove => prop_assert!(false, "an update never removes the cookie"),
                 }
                 // Grace is for renewal; regeneration has none.
@@ -169,7 +175,8 @@ proptest! {
                     prop_assert_eq!(check, TokenCheck::Superseded);
                 }
             }
-            (StoreOp::Create { record, replaces, limit }, base) => {
+            (StoreOp::Create { next, replaces, limit }, base) => {
+                let record = &next.record;
                 let CookieOp::Set { token, .. } = &plan.cookie else {
                     return Err(TestCaseError::fail("a new session comes with a cookie"));
                 };
@@ -216,6 +223,27 @@ proptest! {
         }
     }
 
+    /// What lets a request end without a commit.
+    #[test]
+    fn a_session_needs_upkeep_exactly_if_a_plan_without_intents_does_something(
+        from in bases().prop_filter_map("nothing stored", |from| from),
+        renewed in any::<bool>(),
+        passive in any::<bool>(),
+        elapsed in 0u64..700_000,
+    ) {
+        let now = START + Duration::from_millis(elapsed);
+        let activity = if passive { Activity::Passive } else { Activity::Active };
+        let mut base = base(from.0, from.1);
+        if renewed {
+            let token = base.token.take().unwrap();
+            let (credential, token) = base.record.credential.renew(Kind::Cookie, &token, START, &OsEntropy).unwrap();
+            base = Base { record: Record { credential, ..base.record }, token: Some(token.presented()), ..base };
+        }
+        let (plan, _) = planned(Some(&base), &[], activity, now).unwrap();
+        let nothing = matches!((&plan.store, &plan.cookie, &plan.event), (StoreOp::Nothing, CookieOp::Keep, None));
+        prop_assert_eq!(upkeep(&base, activity, &policy(), now).is_none(), nothing);
+    }
+
     #[test]
     fn login_carries_over_the_allow_list_and_nothing_else(
         user in prop_oneof![Just(None), Just(Some("alice")), Just(Some("bob"))],
@@ -227,8 +255,8 @@ proptest! {
         let mut steps = before;
         steps.push(Step::Login("alice", false));
         let (plan, _) = planned(Some(&base), &steps, Activity::Active, START).unwrap();
-        let StoreOp::Create { record, .. } = plan.store else { panic!("a login creates a session") };
-        let names: Vec<&str> = record.data.names().collect();
+        let StoreOp::Create { next, .. } = plan.store else { panic!("a login creates a session") };
+        let names: Vec<&str> = next.record.data.names().collect();
         if user == Some("bob") {
             prop_assert!(names.is_empty(), "another user's data");
         } else {

@@ -45,7 +45,7 @@ pub(crate) fn alice() -> Authentication {
     Authentication {
         user: UserId::new("alice").unwrap(),
         at: now(),
-        methods: vec!["pwd".to_owned(), "otp".to_owned()],
+        methods: ["pwd".to_owned(), "otp".to_owned()].into(),
         level: Assurance::Aal2,
     }
 }

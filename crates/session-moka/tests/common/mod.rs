@@ -39,7 +39,7 @@ pub(crate) fn with_id(id: SessionId, user: Option<&UserId>, now: Timestamp, live
         authentication: user.map(|user| Authentication {
             user: user.clone(),
             at: now,
-            methods: vec!["pwd".to_owned()],
+            methods: ["pwd".to_owned()].into(),
             level: Assurance::Aal1,
         }),
         credential,

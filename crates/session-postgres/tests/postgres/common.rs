@@ -127,7 +127,7 @@ pub(crate) fn record(user: Option<&UserId>, now: Timestamp) -> Record {
         authentication: user.map(|user| Authentication {
             user: user.clone(),
             at: now,
-            methods: vec!["pwd".to_owned()],
+            methods: ["pwd".to_owned()].into(),
             level: Assurance::Aal1,
         }),
         credential,

@@ -32,7 +32,7 @@ pub fn record(user: Option<&UserId>, created_at: Timestamp) -> Record {
         authentication: user.map(|user| Authentication {
             user: user.clone(),
             at: created_at,
-            methods: vec!["pwd".to_owned()],
+            methods: ["pwd".to_owned()].into(),
             level: Assurance::Aal1,
         }),
         credential,
