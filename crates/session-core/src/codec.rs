@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_bytes::Bytes as Borrowed;
 
 use crate::clock::{Timestamp, millis};
 use crate::credential::{Credential, Lineage, TokenDigest};
@@ -20,7 +19,7 @@ use crate::record::{Assurance, Authentication, Device, Kind, Lifetime, Persisten
 pub mod layout {
     use std::ops::Range;
 
-    use super::{Duration, StoreError, StoreErrorKind, Timestamp, UserId, millis, put};
+    use super::{Duration, StoreError, StoreErrorKind, Timestamp, UserId, millis, put_bytes};
 
     /// The format byte.
     pub const FORMAT: usize = 0;
@@ -50,7 +49,7 @@ pub mod layout {
     }
 
     pub(super) fn put_owner(bytes: &mut Vec<u8>, user: Option<&UserId>) {
-        put(bytes, user.map_or("", UserId::as_str));
+        put_bytes(bytes, user.map_or("", UserId::as_str).as_bytes());
     }
 
     /// A moment, as a signed number of milliseconds in 48 bits: 4461 years before and after 1970.
@@ -235,8 +234,8 @@ impl Record {
         // Their number comes first, so that a record that was cut between two entries is not taken for a whole one.
         put(bytes, &self.data.entries().len());
         for (name, value) in self.data.entries() {
-            put(bytes, Borrowed::new(name));
-            put(bytes, Borrowed::new(value));
+            put_bytes(bytes, name);
+            put_bytes(bytes, value);
         }
     }
 }
@@ -247,6 +246,12 @@ fn put<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, section: &T) {
         unreachable!("memory takes any number of bytes, and every section knows its length")
     };
     *bytes = longer;
+}
+
+/// The same as [`put`] of a text or byte string, which `postcard` would append byte by byte.
+fn put_bytes(bytes: &mut Vec<u8>, section: &[u8]) {
+    put(bytes, &section.len());
+    bytes.extend_from_slice(section);
 }
 
 /// What is still to be read of a record.

@@ -118,6 +118,10 @@ impl Link {
     }
 
     async fn connection(&self, operation: &'static str) -> Result<(u64, Connection), StoreError> {
+        // Almost always: without a subscription, which costs more than all else here.
+        if let State::Ready(number, connection) = &*self.shared.state.borrow() {
+            return Ok((*number, connection.clone()));
+        }
         let mut state = self.shared.state.subscribe();
         let state = state.wait_for(|state| !matches!(state, State::Connecting)).await;
         let reason: Arc<str> = match state.as_deref() {

@@ -1,5 +1,7 @@
 //! The names of the keys.
 
+use std::fmt::{self, Write as _};
+
 use session_core::{SessionId, UserId};
 
 /// The longest key prefix, in bytes.
@@ -29,16 +31,19 @@ impl Keys {
     }
 
     pub(crate) fn session(&self, id: &SessionId) -> Vec<u8> {
-        self.session_named(id.shard(), &id.to_string())
-    }
-
-    /// The key of the session whose id has this text.
-    pub(crate) fn session_named(&self, shard: u16, id: &str) -> Vec<u8> {
-        format!("{{{}:{shard:04x}}}:s:{id}", self.prefix).into_bytes()
+        self.key(id.shard(), "s", id, SessionId::TEXT_LEN)
     }
 
     pub(crate) fn index(&self, user: &UserId) -> Vec<u8> {
-        format!("{{{}:{:04x}}}:u:{}", self.prefix, user.shard(), user.as_str()).into_bytes()
+        self.key(user.shard(), "u", &user.as_str(), user.as_str().len())
+    }
+
+    /// `{prefix:shard}:kind:name`, in one allocation.
+    fn key(&self, shard: u16, kind: &str, name: &dyn fmt::Display, len: usize) -> Vec<u8> {
+        let mut key = String::with_capacity(self.prefix.len() + 11 + len);
+        // Memory takes any text.
+        let _ = write!(key, "{{{}:{shard:04x}}}:{kind}:{name}", self.prefix);
+        key.into_bytes()
     }
 
     pub(crate) fn fence(&self, shard: u16) -> Vec<u8> {

@@ -128,7 +128,8 @@ mod tests {
             (PRELUDE, "'>i6i6I5I5', h, 14)"),
             (PRELUDE, "sub(h, 14, 25)"),
             (TOUCH, "'SETRANGE', KEYS[1], 19, ARGV[1])"),
-            (UPDATE, "'SETRANGE', KEYS[1], 19, string.sub(stored, 20, 25))"),
+            (PRELUDE, "sub(h, 1, 19) .. seen .. string.sub(h, 26)"),
+            (UPDATE, "with_seen(value, string.sub(stored, 20, 25))"),
             (DELETE, "'GETRANGE', KEYS[1], 35, 34 + #ARGV[1])"),
         ];
         for (source, expected) in sources {

@@ -48,10 +48,9 @@ if has_user then
   end
 end
 
-redis.call('SET', KEYS[1], ARGV[1])
 if replaces then
   redis.call('UNLINK', KEYS[3])
   if KEYS[4] ~= KEYS[1] then redis.call('HDEL', KEYS[4], replaced) end
 end
-settle(KEYS[1], KEYS[2], id, now)
+put(KEYS[1], KEYS[2], id, ARGV[1], now)
 return { outcome }

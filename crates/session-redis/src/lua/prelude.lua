@@ -12,6 +12,7 @@ end
 
 local function version_of(h) return string.sub(h, 2, 13) end
 local function seen_of(h) return (struct.unpack('>i6', h, 20)) end
+local function with_seen(h, seen) return string.sub(h, 1, 19) .. seen .. string.sub(h, 26) end
 local function deadline_of(h)
   local created, seen, idle, absolute = struct.unpack('>i6i6I5I5', h, 14)
   return math.min(seen + idle, created + absolute)
@@ -23,18 +24,27 @@ local function live(key, now)
   return h and now < deadline_of(h) and h or nil
 end
 
--- After every write of the record in `key`: its time to live, and its entry in the index by user. The entry is
--- created_at, last_seen, deadline. Without a user, `index` is `key`.
-local function settle(key, index, id, now)
-  local h = header(key)
-  local deadline = deadline_of(h)
+-- How long a key lives on that is needed until `deadline`: as a number, and as commands take it.
+local function life(deadline, now)
   local ttl = math.max(deadline - now, 0) + SLACK
-  local text = string.format('%.0f', ttl)
-  redis.call('PEXPIRE', key, text)
-  if index ~= key then
-    redis.call('HSET', index, id, string.sub(h, 14, 25) .. struct.pack('>i6', math.min(deadline, LAST)))
-    if redis.call('PTTL', index) < ttl then redis.call('PEXPIRE', index, text) end
-  end
+  return ttl, string.format('%.0f', ttl)
+end
+
+-- With every write of a record, whose header is `h`: its entry in the index by user, which is created_at, last_seen,
+-- deadline. Without a user, `index` is `key`.
+local function enter(key, index, id, h, now)
+  if index == key then return end
+  local deadline = deadline_of(h)
+  local ttl, text = life(deadline, now)
+  redis.call('HSET', index, id, string.sub(h, 14, 25) .. struct.pack('>i6', math.min(deadline, LAST)))
+  if redis.call('PTTL', index) < ttl then redis.call('PEXPIRE', index, text) end
+end
+
+-- Writes the record `value` to `key`.
+local function put(key, index, id, value, now)
+  local _, text = life(deadline_of(value), now)
+  redis.call('SET', key, value, 'PX', text)
+  enter(key, index, id, value, now)
 end
 
 -- Whether the members of `index` are exactly the ids from ARGV[first] on.

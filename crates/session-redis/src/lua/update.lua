@@ -5,7 +5,7 @@ local stored = live(KEYS[1], now)
 if not stored then return { 'absent' } end
 if version_of(stored) == version_of(ARGV[1]) then return { 'applied' } end
 if version_of(stored) ~= ARGV[4] then return { 'conflict' } end
-redis.call('SET', KEYS[1], ARGV[1])
-if seen_of(stored) > seen_of(ARGV[1]) then redis.call('SETRANGE', KEYS[1], 19, string.sub(stored, 20, 25)) end
-settle(KEYS[1], KEYS[2], ARGV[3], now)
+local value = ARGV[1]
+if seen_of(stored) > seen_of(value) then value = with_seen(value, string.sub(stored, 20, 25)) end
+put(KEYS[1], KEYS[2], ARGV[3], value, now)
 return { 'applied' }
