@@ -3,7 +3,7 @@
 //! `cargo run --release -p session-postgres --example cleanup -- --sessions 1000000`
 //!
 //! Starts a server of its own, which flushes every commit to the disk, and fills it with sessions, each with a user of
-//! its own and 236 bytes of data. Half of them are expired. Then tasks load live sessions: first alone, then while
+//! its own and 177 bytes of data. Half of them are expired. Then tasks load live sessions: first alone, then while
 //! the others are deleted, a thousand at a time, with a pause as long as the call took.
 
 use std::error::Error;
@@ -19,13 +19,14 @@ use session_core::{
 };
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_testbed::servers::Postgres;
+use sqlx::types::Uuid;
 use sqlx::{AssertSqlSafe, PgPool, Row as _, raw_sql};
 use tokio::task::JoinSet;
 
 const NOW: Timestamp = Timestamp::from_millis(4_102_444_800_000);
 const IDLE: Duration = Duration::from_secs(30 * 60);
-/// Names and values: 236 bytes together.
-const VALUES: [(&str, usize); 3] = [("profile", 120), ("cart", 64), ("csrf", 37)];
+/// Names and lengths of values: 177 bytes together, which is what 236 bytes of JSON take.
+const VALUES: [(&str, usize); 4] = [("cart", 50), ("last_viewed", 21), ("profile", 77), ("visits", 1)];
 /// Tasks that load sessions.
 const TASKS: usize = 8;
 /// How long a task waits between two loads.
@@ -49,6 +50,13 @@ async fn main() -> Result<(), Failure> {
         let bytes = number(&pool, &format!("SELECT {size}('session.session')")).await?;
         println!("{what:<25} {:>10} bytes per session", bytes / i64::try_from(sessions)?);
     }
+
+    for index in ["session_pkey", "session_user_id", "session_sweep_at"] {
+        let bytes = number(&pool, &format!("SELECT pg_relation_size('session.{index}')")).await?;
+        println!("  {index:<23} {:>10} bytes per session", bytes / i64::try_from(sessions)?);
+    }
+    // On pages that are as full as they get.
+    touch(&pool, &store, &live).await?;
 
     let before = Load::start(&store, &live);
     tokio::time::sleep(Duration::from_secs(15)).await;
@@ -90,7 +98,7 @@ async fn fill(pool: &PgPool, store: &PostgresStore, sessions: usize) -> Result<V
     // Every second one was last seen an hour ago, the others within the last 29 minutes.
     let copy = format!(
         "INSERT INTO session.session
-             SELECT created_at, seen.at, idle_ms, deadline, seen.at + idle_ms, decode(md5(n::text), 'hex'), version,
+             SELECT created_at, seen.at, idle_ms, absolute_ms, (seen.at + idle_ms) / 10000, md5(n::text)::uuid, version,
                  convert_to('user-' || n, 'UTF8'), record
              FROM session.session, generate_series(1, {sessions} - 1) AS n,
                  LATERAL (SELECT last_seen - CASE n % 2 WHEN 0 THEN 3600000 ELSE n % 1740000 END AS at) AS seen;
@@ -100,10 +108,9 @@ async fn fill(pool: &PgPool, store: &PostgresStore, sessions: usize) -> Result<V
     // As on a server that has been running for a while.
     raw_sql("VACUUM session.session").execute(pool).await?;
     raw_sql("CHECKPOINT").execute(pool).await?;
-    let live = "SELECT decode(md5(n::text), 'hex') FROM generate_series(1, $1, 2) AS n ORDER BY random() LIMIT 100000";
+    let live = "SELECT md5(n::text)::uuid FROM generate_series(1, $1, 2) AS n ORDER BY random() LIMIT 100000";
     let rows = sqlx::query(live).bind(i64::try_from(sessions)? - 1).fetch_all(pool).await?;
-    let id =
-        |row: &sqlx::postgres::PgRow| Ok(SessionId::from_bytes(row.try_get::<Vec<u8>, _>(0)?.as_slice().try_into()?));
+    let id = |row: &sqlx::postgres::PgRow| Ok(SessionId::from_bytes(row.try_get::<Uuid, _>(0)?.into_bytes()));
     rows.iter().map(id).collect()
 }
 

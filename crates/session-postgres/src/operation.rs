@@ -5,7 +5,7 @@ use session_core::{Record, SessionId, StoreError, Timestamp, Updated, Version};
 use sqlx::postgres::PgRow;
 
 use crate::batch::Operation;
-use crate::row::{self, Statement, Times, column, unexpected};
+use crate::row::{self, Statement, Times, column, columns, unexpected};
 
 /// [`SessionStore::load`](session_core::SessionStore::load).
 #[derive(Debug)]
@@ -15,15 +15,17 @@ impl Operation for Load {
     /// Decoded by the caller, so that a damaged record is the problem of its caller alone.
     type Answer = Option<PgRow>;
     const NAME: &'static str = "load";
-    const ONE: &'static str = "SELECT record, last_seen FROM {schema}.session WHERE id = $1";
+    const ONE: &'static str = concat!("SELECT ", columns!(), " FROM {schema}.session WHERE id = $1");
     // A subquery that is not taken apart, because of OFFSET: as one plan for all it would be a scan of the whole table, if
     // the table was empty when it was planned.
-    const MANY: &'static str = "SELECT s.record, s.last_seen, wanted.place \
-        FROM unnest($1::bytea[]) WITH ORDINALITY AS wanted (id, place), \
-        LATERAL (SELECT record, last_seen FROM {schema}.session WHERE session.id = wanted.id OFFSET 0) AS s";
+    const MANY: &'static str = concat!(
+        "SELECT s.*, wanted.place FROM unnest($1::uuid[]) WITH ORDINALITY AS wanted (wanted_id, place), LATERAL (SELECT ",
+        columns!(),
+        " FROM {schema}.session WHERE id = wanted_id OFFSET 0) AS s"
+    );
 
     fn bind(&self, statement: Statement) -> Statement {
-        statement.bind(row::bytes(&self.0))
+        statement.bind(row::uuid(&self.0))
     }
 
     fn answer(rows: Vec<PgRow>) -> Result<Self::Answer, StoreError> {
@@ -31,13 +33,13 @@ impl Operation for Load {
     }
 
     fn bind_many(operations: &[&Self], statement: Statement) -> Statement {
-        statement.bind(operations.iter().map(|load| row::bytes(&load.0)).collect::<Vec<_>>())
+        statement.bind(operations.iter().map(|load| row::uuid(&load.0)).collect::<Vec<_>>())
     }
 
     fn answers(operations: &[&Self], rows: Vec<PgRow>) -> Vec<Option<Self::Answer>> {
         let mut answers: Vec<_> = operations.iter().map(|_| Some(None)).collect();
         for row in rows {
-            let place = column::<i64>(&row, 2).ok().and_then(|place| usize::try_from(place.checked_sub(1)?).ok());
+            let place = column::<i64>(&row, 8).ok().and_then(|place| usize::try_from(place.checked_sub(1)?).ok());
             match place.and_then(|place| answers.get_mut(place)) {
                 Some(answer) => *answer = Some(Some(row)),
                 None => return Vec::new(),
@@ -61,9 +63,9 @@ impl Update {
     pub(crate) fn new(record: &Record, expected: Version, now: Timestamp) -> Result<Self, StoreError> {
         Ok(Self {
             id: record.id,
-            times: Times::of(record),
+            times: Times::of(record)?,
             version: row::version(record.version),
-            record: record.encode()?,
+            record: record.encode_rest(),
             expected: row::version(expected),
             now: row::time(now),
         })
@@ -88,7 +90,7 @@ impl Operation for Update {
     fn bind(&self, statement: Statement) -> Statement {
         self.times
             .bind(statement)
-            .bind(row::bytes(&self.id))
+            .bind(row::uuid(&self.id))
             .bind(self.version)
             .bind(self.record.as_ref())
             .bind(self.expected)
@@ -107,9 +109,9 @@ impl Operation for Update {
             .bind(all(operations, |update| update.times.created_at))
             .bind(all(operations, |update| update.times.last_seen))
             .bind(all(operations, |update| update.times.idle_ms))
-            .bind(all(operations, |update| update.times.deadline))
+            .bind(all(operations, |update| update.times.absolute_ms))
             .bind(all(operations, |update| update.times.sweep_at))
-            .bind(all(operations, |update| row::bytes(&update.id)))
+            .bind(all(operations, |update| row::uuid(&update.id)))
             .bind(all(operations, |update| update.version))
             .bind(all(operations, |update| update.record.as_ref()))
             .bind(all(operations, |update| update.expected))

@@ -1,39 +1,67 @@
 //! Between records and rows.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use session_core::{Record, SessionId, StoreError, StoreErrorKind, Timestamp, UserId, Version};
+use session_core::{Head, Lifetime, Record, SessionId, StoreError, StoreErrorKind, Timestamp, UserId, Version, layout};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
+use sqlx::types::Uuid;
 use sqlx::{Postgres, Row as _};
 
 use crate::error::store_error;
 
 pub(crate) type Statement = Query<'static, Postgres, PgArguments>;
 
+/// What [`record`] reads.
+macro_rules! columns {
+    () => {
+        "id, version, user_id, created_at, last_seen, idle_ms, absolute_ms, record"
+    };
+}
+pub(crate) use columns;
+
+/// The unit of `sweep_at`, in milliseconds.
+const SWEEP: i64 = 10_000;
+
 /// What a record says about times, as columns.
 pub(crate) struct Times {
     pub(crate) created_at: i64,
     pub(crate) last_seen: i64,
     pub(crate) idle_ms: i64,
-    pub(crate) deadline: i64,
-    pub(crate) sweep_at: i64,
+    pub(crate) absolute_ms: i64,
+    pub(crate) sweep_at: i32,
 }
 
 impl Times {
-    pub(crate) fn of(record: &Record) -> Self {
-        Self {
+    /// An error for times with which the server could not reckon: those that no backend stores.
+    pub(crate) fn of(record: &Record) -> Result<Self, StoreError> {
+        for time in [record.created_at, record.last_seen] {
+            let _ = layout::time(time).map_err(|error| error.in_backend(crate::NAME))?;
+        }
+        let sweep_at = record.deadline().as_millis().div_euclid(SWEEP);
+        Ok(Self {
             created_at: record.created_at.as_millis(),
             last_seen: record.last_seen.as_millis(),
-            idle_ms: i64::try_from(record.lifetime.idle.as_millis()).unwrap_or(i64::MAX),
-            deadline: (record.created_at + record.lifetime.absolute).as_millis(),
-            sweep_at: record.deadline().as_millis(),
-        }
+            idle_ms: millis(record.lifetime.idle),
+            absolute_ms: millis(record.lifetime.absolute),
+            sweep_at: i32::try_from(sweep_at).unwrap_or(if sweep_at < 0 { i32::MIN } else { i32::MAX }),
+        })
     }
 
     /// Binds the columns that `create_session` and `update_session` begin with.
     pub(crate) fn bind(&self, statement: Statement) -> Statement {
-        statement.bind(self.created_at).bind(self.last_seen).bind(self.idle_ms).bind(self.deadline).bind(self.sweep_at)
+        statement
+            .bind(self.created_at)
+            .bind(self.last_seen)
+            .bind(self.idle_ms)
+            .bind(self.absolute_ms)
+            .bind(self.sweep_at)
     }
+}
+
+fn millis(timeout: Duration) -> i64 {
+    i64::try_from(timeout.min(Lifetime::LONGEST).as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The current time as statements compare it. Before 1970 is 1970, so that `now - idle_ms` cannot overflow.
@@ -41,8 +69,12 @@ pub(crate) fn time(now: Timestamp) -> i64 {
     now.as_millis().max(0)
 }
 
-pub(crate) fn bytes(id: &SessionId) -> &[u8] {
-    id.as_bytes()
+pub(crate) fn uuid(id: &SessionId) -> Uuid {
+    Uuid::from_bytes(*id.as_bytes())
+}
+
+pub(crate) fn id(stored: Uuid) -> SessionId {
+    SessionId::from_bytes(stored.into_bytes())
 }
 
 pub(crate) fn version(version: Version) -> [u8; 12] {
@@ -53,18 +85,30 @@ pub(crate) fn user(user: Option<&UserId>) -> Option<&[u8]> {
     user.map(|user| user.as_str().as_bytes())
 }
 
-/// The record in a row of `record, last_seen, id`.
+/// The record in a row of [`columns`].
 pub(crate) fn record(row: &PgRow) -> Result<Record, StoreError> {
-    let stored: Vec<u8> = column(row, 0)?;
-    let id = id(column(row, 2)?)?;
-    let mut record = Record::decode(id, &Bytes::from(stored)).map_err(|error| error.in_backend(crate::NAME))?;
-    record.last_seen = Timestamp::from_millis(column(row, 1)?);
-    Ok(record)
-}
-
-pub(crate) fn id(stored: &[u8]) -> Result<SessionId, StoreError> {
-    let bytes = stored.try_into().map_err(|_| store_error(StoreErrorKind::Corrupt, "decode", "an id is damaged"))?;
-    Ok(SessionId::from_bytes(bytes))
+    let damaged = |detail| store_error(StoreErrorKind::Corrupt, "decode", detail);
+    let version = column::<&[u8]>(row, 1)?.try_into().map_err(|_| damaged("a version is damaged"))?;
+    let user = match column::<Option<&[u8]>>(row, 2)? {
+        Some(user) => {
+            let user = std::str::from_utf8(user).ok().and_then(|user| UserId::new(user).ok());
+            Some(user.ok_or_else(|| damaged("a user is damaged"))?)
+        }
+        None => None,
+    };
+    let time = |index| column(row, index).map(Timestamp::from_millis);
+    let timeout =
+        |index| column(row, index).map(|millis: i64| Duration::from_millis(u64::try_from(millis).unwrap_or(0)));
+    let head = Head {
+        id: id(column(row, 0)?),
+        version: Version::from_bytes(version),
+        user,
+        created_at: time(3)?,
+        last_seen: time(4)?,
+        lifetime: Lifetime { idle: timeout(5)?, absolute: timeout(6)? },
+    };
+    let rest: Vec<u8> = column(row, 7)?;
+    Record::decode_rest(head, &Bytes::from(rest)).map_err(|error| error.in_backend(crate::NAME))
 }
 
 /// The row of what answers with exactly one.

@@ -11,13 +11,14 @@ use session_core::{
 };
 use sqlx::PgPool;
 use sqlx::postgres::PgRow;
+use sqlx::types::Uuid;
 
 use crate::batch::Batches;
 use crate::engine::{Engine, Settings};
 use crate::error;
 use crate::migrate::SchemaName;
 use crate::operation::{Load, Update};
-use crate::row::{self, Statement, Times, column, unexpected};
+use crate::row::{self, Statement, Times, column, columns, unexpected};
 
 /// Sessions in a PostgreSQL schema.
 ///
@@ -107,17 +108,17 @@ impl SessionStore for PostgresStore {
 
     async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
         let Admission { record, replaces, limit } = admission;
-        let encoded = record.encode()?;
+        let (times, rest) = (Times::of(record)?, record.encode_rest());
         let sql = "SELECT outcome, evicted FROM {schema}.create_session(\
                    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
         let bind = |query| {
-            Times::of(record)
+            times
                 .bind(query)
-                .bind(row::bytes(&record.id))
+                .bind(row::uuid(&record.id))
                 .bind(row::version(record.version))
                 .bind(row::user(record.user()))
-                .bind(encoded.as_ref())
-                .bind(replaces.as_ref().map(|replaces| row::bytes(&replaces.id)))
+                .bind(rest.as_ref())
+                .bind(replaces.as_ref().map(|replaces| row::uuid(&replaces.id)))
                 .bind(row::user(replaces.and_then(|replaces| replaces.user)))
                 .bind(replaces.map(|replaces| row::version(replaces.version)))
                 .bind(limit.map(|limit| i64::from(limit.max.get())))
@@ -131,9 +132,8 @@ impl SessionStore for PostgresStore {
         let row = row::only(self.run("create", sql, bind).await?)?;
         match column(&row, 0)? {
             "created" => {
-                let evicted: Vec<Vec<u8>> = column(&row, 1)?;
-                let evicted = evicted.iter().map(|id| row::id(id)).collect::<Result<_, _>>()?;
-                Ok(Admitted::Created { evicted })
+                let evicted: Vec<Uuid> = column(&row, 1)?;
+                Ok(Admitted::Created { evicted: evicted.into_iter().map(row::id).collect() })
             }
             "occupied" => Ok(Admitted::Occupied),
             "limit_reached" => Ok(Admitted::LimitReached),
@@ -159,21 +159,24 @@ impl SessionStore for PostgresStore {
         // executed.
         let sql = "UPDATE {schema}.session SET last_seen = greatest(last_seen, $2) \
                    FROM (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed \
-                   WHERE id = $1 AND deadline > $3 AND last_seen > $3 - idle_ms RETURNING 1";
-        let bind = |query: Statement| query.bind(row::bytes(id)).bind(seen.as_millis()).bind(row::time(now));
+                   WHERE id = $1 AND created_at + absolute_ms > $3 AND last_seen > $3 - idle_ms RETURNING 1";
+        let bind = |query: Statement| query.bind(row::uuid(id)).bind(seen.as_millis()).bind(row::time(now));
         let rows = self.run("touch", sql, bind).await?;
         Ok(if rows.is_empty() { Touched::Absent } else { Touched::Applied })
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
         let sql = "DELETE FROM {schema}.session WHERE id = $1 AND user_id IS NOT DISTINCT FROM $2 RETURNING 1";
-        let rows = self.run("delete", sql, |query| query.bind(row::bytes(id)).bind(row::user(user))).await?;
+        let rows = self.run("delete", sql, |query| query.bind(row::uuid(id)).bind(row::user(user))).await?;
         Ok(if rows.is_empty() { Deleted::Absent } else { Deleted::Deleted })
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        let sql = "SELECT record, last_seen, id FROM {schema}.session \
-                   WHERE user_id = $1 AND deadline > $2 AND last_seen > $2 - idle_ms";
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM {schema}.session WHERE user_id = $1 AND created_at + absolute_ms > $2 AND last_seen > $2 - idle_ms"
+        );
         let bind = |query: Statement| query.bind(row::user(Some(user))).bind(row::time(now));
         let rows = self.run("list_by_user", sql, bind).await?;
         rows.iter().map(|row| Ok(row::record(row)?.summary())).collect()
@@ -181,9 +184,9 @@ impl SessionStore for PostgresStore {
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
         let sql = "SELECT id FROM {schema}.delete_sessions_of($1, $2) AS id";
-        let bind = |query: Statement| query.bind(row::user(Some(user))).bind(keep.map(row::bytes));
+        let bind = |query: Statement| query.bind(row::user(Some(user))).bind(keep.map(row::uuid));
         let rows = self.run("delete_by_user", sql, bind).await?;
-        rows.iter().map(|row| row::id(column(row, 0)?)).collect()
+        rows.iter().map(|row| column(row, 0).map(row::id)).collect()
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {

@@ -30,11 +30,11 @@ END $$;
 -- holds rows of users whose locks it has, and one that only it has inserted; other functions hold one row at a time or
 -- wait for none.
 CREATE FUNCTION {schema}.create_session(
-    p_created_at bigint, p_last_seen bigint, p_idle_ms bigint, p_deadline bigint, p_sweep_at bigint,
-    p_id bytea, p_version bytea, p_user bytea, p_record bytea,
-    p_replaces bytea, p_replaces_user bytea, p_replaces_version bytea,
+    p_created_at bigint, p_last_seen bigint, p_idle_ms bigint, p_absolute_ms bigint, p_sweep_at int,
+    p_id uuid, p_version bytea, p_user bytea, p_record bytea,
+    p_replaces uuid, p_replaces_user bytea, p_replaces_version bytea,
     p_max bigint, p_at_limit text, p_now bigint,
-    OUT outcome text, OUT evicted bytea[]
+    OUT outcome text, OUT evicted uuid[]
 ) LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     stored  bytea;
@@ -47,7 +47,7 @@ BEGIN
         evicted := '{}';
         IF limited THEN
             SELECT count(*) INTO others FROM {schema}.session s
-            WHERE s.user_id = p_user AND s.deadline > p_now AND s.last_seen > p_now - s.idle_ms
+            WHERE s.user_id = p_user AND s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms
                 AND s.id IS DISTINCT FROM p_replaces;
             is_full := others >= p_max;
             IF is_full AND p_at_limit <> 'reject' THEN
@@ -58,7 +58,7 @@ BEGIN
                         ORDER BY CASE p_at_limit WHEN 'evict_oldest' THEN s.created_at ELSE s.last_seen END, s.id
                     ) AS place
                     FROM {schema}.session s
-                    WHERE s.user_id = p_user AND s.deadline > p_now AND s.last_seen > p_now - s.idle_ms
+                    WHERE s.user_id = p_user AND s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms
                         AND s.id IS DISTINCT FROM p_replaces
                 ) AS ranked WHERE ranked.place <= ranked.others + 1 - p_max;
             END IF;
@@ -66,13 +66,13 @@ BEGIN
 
         IF NOT is_full OR p_at_limit <> 'reject' THEN
             INSERT INTO {schema}.session
-                (created_at, last_seen, idle_ms, deadline, sweep_at, id, version, user_id, record)
-            VALUES (p_created_at, p_last_seen, p_idle_ms, p_deadline, p_sweep_at, p_id, p_version, p_user, p_record)
+                (created_at, last_seen, idle_ms, absolute_ms, sweep_at, id, version, user_id, record)
+            VALUES (p_created_at, p_last_seen, p_idle_ms, p_absolute_ms, p_sweep_at, p_id, p_version, p_user, p_record)
             ON CONFLICT (id) DO NOTHING;
             IF FOUND THEN
                 IF p_replaces IS NOT NULL THEN
                     DELETE FROM {schema}.session s WHERE s.id = p_replaces AND s.version = p_replaces_version
-                        AND s.deadline > p_now AND s.last_seen > p_now - s.idle_ms;
+                        AND s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms;
                 END IF;
                 -- Of either statement.
                 IF FOUND THEN
@@ -89,14 +89,14 @@ BEGIN
         -- Nothing has changed. Why?
         evicted := '{}';
         SELECT s.version INTO stored FROM {schema}.session s
-        WHERE s.id = p_id AND s.deadline > p_now AND s.last_seen > p_now - s.idle_ms;
+        WHERE s.id = p_id AND s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms;
         IF FOUND THEN
             outcome := CASE WHEN stored = p_version THEN 'created' ELSE 'occupied' END;
             RETURN;
         END IF;
         IF p_replaces IS NOT NULL THEN
             SELECT s.version INTO stored FROM {schema}.session s
-            WHERE s.id = p_replaces AND s.deadline > p_now AND s.last_seen > p_now - s.idle_ms;
+            WHERE s.id = p_replaces AND s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms;
             IF NOT FOUND THEN
                 outcome := 'replaced_absent';
                 RETURN;
@@ -111,14 +111,14 @@ BEGIN
         END IF;
         -- The id is that of an expired session, or something has changed since: again.
         DELETE FROM {schema}.session s
-        WHERE s.id = p_id AND NOT (s.deadline > p_now AND s.last_seen > p_now - s.idle_ms);
+        WHERE s.id = p_id AND NOT (s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms);
     END LOOP;
 END $$;
 
 -- SessionStore::update.
 CREATE FUNCTION {schema}.update_session(
-    p_created_at bigint, p_last_seen bigint, p_idle_ms bigint, p_deadline bigint, p_sweep_at bigint,
-    p_id bytea, p_version bytea, p_record bytea, p_expected bytea, p_now bigint
+    p_created_at bigint, p_last_seen bigint, p_idle_ms bigint, p_absolute_ms bigint, p_sweep_at int,
+    p_id uuid, p_version bytea, p_record bytea, p_expected bytea, p_now bigint
 ) RETURNS text LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     stored bytea;
@@ -126,15 +126,15 @@ BEGIN
     LOOP
         UPDATE {schema}.session s SET
             created_at = p_created_at, last_seen = greatest(s.last_seen, p_last_seen), idle_ms = p_idle_ms,
-            deadline = p_deadline, sweep_at = least(s.sweep_at, p_sweep_at), version = p_version, record = p_record
+            absolute_ms = p_absolute_ms, sweep_at = least(s.sweep_at, p_sweep_at), version = p_version, record = p_record
         WHERE s.id = p_id AND s.version = p_expected AND s.version <> p_version
-            AND s.deadline > p_now AND s.last_seen > p_now - s.idle_ms;
+            AND s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms;
         IF FOUND THEN
             RETURN 'applied';
         END IF;
 
         SELECT s.version INTO stored FROM {schema}.session s
-        WHERE s.id = p_id AND s.deadline > p_now AND s.last_seen > p_now - s.idle_ms;
+        WHERE s.id = p_id AND s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms;
         IF NOT FOUND THEN
             RETURN 'absent';
         ELSIF stored = p_version THEN
@@ -149,8 +149,8 @@ END $$;
 -- SessionStore::update, of many sessions. Waits for no row, because it holds others: the answer of an update whose row
 -- somebody else is writing, or that was changed just now, is NULL, and nothing was done. The same id may come twice.
 CREATE FUNCTION {schema}.update_sessions(
-    p_created_at bigint[], p_last_seen bigint[], p_idle_ms bigint[], p_deadline bigint[], p_sweep_at bigint[],
-    p_id bytea[], p_version bytea[], p_record bytea[], p_expected bytea[], p_now bigint[]
+    p_created_at bigint[], p_last_seen bigint[], p_idle_ms bigint[], p_absolute_ms bigint[], p_sweep_at int[],
+    p_id uuid[], p_version bytea[], p_record bytea[], p_expected bytea[], p_now bigint[]
 ) RETURNS text[] LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -159,16 +159,16 @@ DECLARE
 BEGIN
     WITH free AS MATERIALIZED (
         SELECT s.ctid AS place, w.* FROM
-            unnest(p_created_at, p_last_seen, p_idle_ms, p_deadline, p_sweep_at, p_id, p_version, p_record, p_expected,
-                p_now) AS w (created_at, last_seen, idle_ms, deadline, sweep_at, id, version, record, expected, now),
+            unnest(p_created_at, p_last_seen, p_idle_ms, p_absolute_ms, p_sweep_at, p_id, p_version, p_record, p_expected,
+                p_now) AS w (created_at, last_seen, idle_ms, absolute_ms, sweep_at, id, version, record, expected, now),
             {schema}.session s
         WHERE s.id = w.id AND s.version = w.expected AND s.version <> w.version
-            AND s.deadline > w.now AND s.last_seen > w.now - s.idle_ms
+            AND s.created_at + s.absolute_ms > w.now AND s.last_seen > w.now - s.idle_ms
         FOR NO KEY UPDATE OF s SKIP LOCKED
     )
     UPDATE {schema}.session s SET
         created_at = w.created_at, last_seen = greatest(s.last_seen, w.last_seen), idle_ms = w.idle_ms,
-        deadline = w.deadline, sweep_at = least(s.sweep_at, w.sweep_at), version = w.version, record = w.record
+        absolute_ms = w.absolute_ms, sweep_at = least(s.sweep_at, w.sweep_at), version = w.version, record = w.record
     FROM free AS w WHERE s.ctid = w.place;
     GET DIAGNOSTICS applied = ROW_COUNT;
     IF applied = cardinality(p_id) THEN
@@ -178,12 +178,12 @@ BEGIN
     SELECT array_agg(CASE WHEN s.id IS NULL THEN 'absent' WHEN s.version = w.version THEN 'applied'
                           WHEN s.version <> w.expected THEN 'conflict' END ORDER BY w.place) INTO answers
     FROM unnest(p_id, p_version, p_expected, p_now) WITH ORDINALITY AS w (id, version, expected, now, place)
-    LEFT JOIN {schema}.session s ON s.id = w.id AND s.deadline > w.now AND s.last_seen > w.now - s.idle_ms;
+    LEFT JOIN {schema}.session s ON s.id = w.id AND s.created_at + s.absolute_ms > w.now AND s.last_seen > w.now - s.idle_ms;
     RETURN answers;
 END $$;
 
 -- SessionStore::delete_by_user.
-CREATE FUNCTION {schema}.delete_sessions_of(p_user bytea, p_keep bytea) RETURNS SETOF bytea
+CREATE FUNCTION {schema}.delete_sessions_of(p_user bytea, p_keep uuid) RETURNS SETOF uuid
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 BEGIN
     PERFORM {schema}.lock_users(p_user, NULL);
@@ -194,11 +194,12 @@ END $$;
 -- SessionStore::delete_expired. Looks at the rows whose time to be looked at has come, in that order: deletes what is
 -- expired, and puts off the rest until it will be expired unless it is touched again. So a session in use is looked at
 -- once in each idle timeout, an abandoned one when it expires, and last_seen needs no index. Rows that others hold are
--- left to a later call.
+-- left to a later call. The unit of time that has begun is not over: of its rows, only those that are expired.
 CREATE FUNCTION {schema}.delete_expired(p_now bigint, p_limit bigint) RETURNS bigint
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
-    reached   bigint := -9223372036854775808;
+    reached   int := -2147483648;
+    this_unit int := least(p_now / 10000, 2147483647);
     looked_at bigint := 0;
     deleted   bigint := 0;
     found     bigint;
@@ -208,16 +209,19 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     WHILE deleted < p_limit AND looked_at < p_limit + 1000 LOOP
         WITH due AS MATERIALIZED (
-            SELECT s.ctid AS place, s.sweep_at, NOT (s.deadline > p_now AND s.last_seen > p_now - s.idle_ms) AS expired
-            FROM {schema}.session s WHERE s.sweep_at BETWEEN reached AND p_now
+            SELECT s.ctid AS place, s.sweep_at,
+                NOT (s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms) AS expired
+            FROM {schema}.session s
+            WHERE s.sweep_at BETWEEN reached AND this_unit
+                AND (s.sweep_at < this_unit
+                    OR NOT (s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms))
             ORDER BY s.sweep_at LIMIT p_limit - deleted FOR UPDATE SKIP LOCKED
         ), removed AS (
             DELETE FROM {schema}.session s
             WHERE s.ctid = ANY (ARRAY(SELECT due.place FROM due WHERE due.expired)) RETURNING 1
         ), put_off AS (
-            UPDATE {schema}.session s SET sweep_at =
-                CASE WHEN s.last_seen > 9223372036854775807 - s.idle_ms THEN s.deadline
-                     ELSE least(s.deadline, s.last_seen + s.idle_ms) END
+            UPDATE {schema}.session s SET sweep_at = least(
+                (s.created_at + s.absolute_ms) / 10000, (least(s.last_seen, 1::bigint << 48) + s.idle_ms) / 10000, 2147483647)
             WHERE s.ctid = ANY (ARRAY(SELECT due.place FROM due WHERE NOT due.expired))
         )
         SELECT count(*), max(due.sweep_at), (SELECT count(*) FROM removed) INTO found, reached, gone FROM due;

@@ -148,7 +148,7 @@ async fn update_after_deletion_is_absent() {
     // The row is locked by a transaction that will delete it; the update waits behind it.
     let mut other = pool.begin().await.unwrap();
     sqlx::query("DELETE FROM session.session WHERE id = $1")
-        .bind(base.id.as_bytes().as_slice())
+        .bind(sqlx::types::Uuid::from_bytes(*base.id.as_bytes()))
         .execute(&mut *other)
         .await
         .unwrap();
