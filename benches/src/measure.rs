@@ -18,7 +18,7 @@ pub struct Effort {
 
 impl Effort {
     /// For `cargo xtask bench --quick`.
-    pub const QUICK: Self = Self { rounds: 5, round: Duration::from_millis(150) };
+    pub const QUICK: Self = Self { rounds: 5, round: Duration::from_millis(80) };
     /// For numbers to publish.
     pub const FULL: Self = Self { rounds: 11, round: Duration::from_millis(400) };
 }

@@ -78,10 +78,12 @@ impl<O: Op> Measured<O> {
 #[async_trait]
 impl<O: Op> Subject for Measured<O> {
     async fn round(&self, concurrency: usize, count: usize) -> Result<Round, Failure> {
-        let mut workers = Vec::with_capacity(concurrency);
+        let mut setting_up = JoinSet::new();
         for number in 0..concurrency {
-            workers.push(self.0.worker(number, count).await?);
+            let op = Arc::clone(&self.0);
+            setting_up.spawn(async move { op.worker(number, count).await });
         }
+        let workers = setting_up.join_all().await.into_iter().collect::<Result<Vec<_>, Failure>>()?;
         let begin = Arc::new(Barrier::new(concurrency));
         let mut tasks = JoinSet::new();
         for worker in workers {

@@ -8,13 +8,15 @@ use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use session_core::{OsEntropy, SessionId};
 use sha2::Sha256;
 
 use super::Keep;
 use crate::op::Failure;
+use crate::payload::Payload;
 
 /// The name of the cookie, with its equals sign: as long as that of the standard policy.
 const COOKIE_NAME: &str = "__Host-id=";
@@ -72,34 +74,34 @@ fn set_cookie(key: &str) -> [(axum::http::HeaderName, String); 1] {
     [(SET_COOKIE, format!("{COOKIE_NAME}{key}; HttpOnly; Secure; SameSite=Lax; Path=/"))]
 }
 
-async fn stored(floor: &Floor, key: &str) -> Answer<Value> {
+async fn stored<T: DeserializeOwned>(floor: &Floor, key: &str) -> Answer<T> {
     let stored = floor.keep.get(key).await.map_err(failed)?.ok_or(StatusCode::UNAUTHORIZED)?;
     serde_json::from_slice(&stored).map_err(failed)
 }
 
-fn visits(value: &Value) -> u64 {
-    value["visits"].as_u64().unwrap_or_default()
+fn json<T: Serialize>(value: &T) -> Answer<Vec<u8>> {
+    serde_json::to_vec(value).map_err(failed)
 }
 
 async fn read(State(floor): State<Floor>, headers: HeaderMap) -> Answer<String> {
-    Ok(visits(&stored(&floor, key(&headers)?).await?).to_string())
+    let payload: Payload = stored(&floor, key(&headers)?).await?;
+    Ok(payload.visits.to_string())
 }
 
 async fn write(State(floor): State<Floor>, headers: HeaderMap) -> Answer<String> {
     let key = key(&headers)?;
-    let mut value = stored(&floor, key).await?;
-    let visits = visits(&value) + 1;
-    value["visits"] = visits.into();
-    floor.keep.set(key, &serde_json::to_vec(&value).map_err(failed)?).await.map_err(failed)?;
-    Ok(visits.to_string())
+    let mut payload: Payload = stored(&floor, key).await?;
+    payload.visits += 1;
+    floor.keep.set(key, &json(&payload)?).await.map_err(failed)?;
+    Ok(payload.visits.to_string())
 }
 
 async fn fill(
     State(floor): State<Floor>,
-    Json(value): Json<Value>,
+    Json(payload): Json<Payload>,
 ) -> Answer<([(axum::http::HeaderName, String); 1], &'static str)> {
     let key = new_key()?;
-    floor.keep.create(&key, "", &serde_json::to_vec(&value).map_err(failed)?).await.map_err(failed)?;
+    floor.keep.create(&key, "", &json(&payload)?).await.map_err(failed)?;
     Ok((set_cookie(&key), "ok"))
 }
 
@@ -109,9 +111,8 @@ async fn login(
     headers: HeaderMap,
 ) -> Answer<([(axum::http::HeaderName, String); 1], &'static str)> {
     let (old, new) = (key(&headers)?, new_key()?);
-    let mut value = stored(&floor, old).await?;
-    value["user"] = user.into();
-    floor.keep.rename(old, &new, &serde_json::to_vec(&value).map_err(failed)?).await.map_err(failed)?;
+    let payload = stored(&floor, old).await?;
+    floor.keep.rename(old, &new, &json(&LoggedIn { user, payload })?).await.map_err(failed)?;
     Ok((set_cookie(&new), "ok"))
 }
 
@@ -121,6 +122,13 @@ async fn logout(
 ) -> Answer<([(axum::http::HeaderName, &'static str); 1], &'static str)> {
     floor.keep.remove(key(&headers)?).await.map_err(failed)?;
     Ok(([(SET_COOKIE, "__Host-id=; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age=0")], "ok"))
+}
+
+#[derive(Serialize)]
+struct LoggedIn {
+    user: String,
+    #[serde(flatten)]
+    payload: Payload,
 }
 
 #[derive(Deserialize)]
@@ -154,7 +162,7 @@ async fn token(State(floor): State<Floor>, Json(said): Json<Credentials>) -> Ans
 }
 
 async fn refresh(State(floor): State<Floor>, Json(said): Json<Refresh>) -> Answer<String> {
-    let value = stored(&floor, &said.refresh_token).await?;
+    let value: Value = stored(&floor, &said.refresh_token).await?;
     let user = value["user"].as_str().unwrap_or_default();
     floor.keep.set(&said.refresh_token, value.to_string().as_bytes()).await.map_err(failed)?;
     let access_token = access(&floor, user)?;

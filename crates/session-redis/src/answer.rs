@@ -3,12 +3,12 @@
 use redis::Value;
 use session_core::{Occupant, SessionId, StoreError, StoreErrorKind, layout};
 
-/// The answer of a script: a word, and what belongs to it.
+/// The answer of a script: a word, or a list that begins with one.
 pub(crate) struct Answer(Vec<Value>);
 
 impl Answer {
     pub(crate) fn of(value: Value) -> Self {
-        Self(if let Value::Array(values) = value { values } else { Vec::new() })
+        Self(if let Value::Array(values) = value { values } else { vec![value] })
     }
 
     /// The word; empty if there is none.

@@ -3,8 +3,8 @@
 use session_core::{Admission, Admitted, Record, Replaces, SessionId, StoreError, Timestamp, UserId, Version};
 
 use crate::answer::{Answer, Seen, not_understood};
-use crate::engine::{ATTEMPTS, Engine, ambiguous, contended, millis, pause, text, version};
-use crate::script;
+use crate::engine::{self, ATTEMPTS, Engine, ambiguous, contended, millis, pause, text, version};
+use crate::{key, script};
 
 const OPERATION: &str = "create";
 
@@ -13,10 +13,12 @@ impl Engine {
     /// named, and more only if others log the same user in meanwhile.
     pub(crate) async fn admit(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
         let Admission { record, replaces, limit } = admission;
-        let mut keys = self.pair(&record.id, record.user());
-        let mut args = vec![record.encode()?.into(), millis(now), text(&record.id)];
+        let encoded = record.encode()?;
+        let life = key::life(record, now).to_string().into_bytes();
+        let mut args = vec![encoded.to_vec(), millis(now), text(&record.id), life, engine::entry(&encoded, record)];
         // What does not apply is named by the key of the new session: every name has to be in the same slot.
         let absent = || self.keys.session(&record.id);
+        let mut keys = vec![absent(), record.user().map_or_else(absent, |user| self.keys.index(user))];
         match replaces {
             Some(old) => {
                 keys.extend([self.keys.session(&old.id), old.user.map_or_else(absent, |user| self.keys.index(user))]);

@@ -5,8 +5,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use redis::Value;
-use session_core::{Record, SessionId, StoreError, StoreErrorKind, Timestamp, UserId, Version};
+use session_core::{Record, SessionId, StoreError, StoreErrorKind, Timestamp, UserId, Version, layout};
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use crate::answer::{Answer, not_understood};
 use crate::connection::Link;
@@ -22,41 +24,30 @@ pub(crate) struct Engine {
     pub(crate) timeout: Duration,
     /// A Cluster: one script cannot use keys of two shards.
     pub(crate) cluster: bool,
-    pub(crate) link: Link,
-    /// For writes that wait for replicas. `WAIT` blocks the connection it is sent on, so these have one of their own.
-    pub(crate) waiting: Option<(Link, NonZeroU32)>,
+    /// For reads, and for what may be lost: a read waits behind no script.
+    pub(crate) reads: Link,
+    /// For writes: those that wait for replicas block the connection they are sent on.
+    pub(crate) writes: Link,
+    /// How many replicas a write waits for.
+    pub(crate) replicas: Option<NonZeroU32>,
     /// Logins at the limit take turns inside this process, by shard, so that nodes contend, not requests.
     pub(crate) turns: [Mutex<()>; 64],
 }
 
 impl Engine {
-    /// Waits for the first connection.
+    /// Waits for the first connections.
     pub(crate) async fn ready(&self) -> Result<(), StoreError> {
         const OPERATION: &str = "connect";
-        self.within(OPERATION, async {
-            if let Some((link, _)) = &self.waiting {
-                link.ready(OPERATION).await?;
-            }
-            self.link.ready(OPERATION).await
-        })
-        .await
-    }
-
-    /// The time limit of every operation, also of those that wait for a connection.
-    pub(crate) async fn within<T>(
-        &self,
-        operation: &'static str,
-        answer: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let timeout =
-            || StoreError::new(StoreErrorKind::Timeout, operation, "no answer in time; it may be executed yet");
-        let answer = tokio::time::timeout(self.timeout, answer).await;
-        answer.unwrap_or_else(|_| Err(timeout())).map_err(in_backend)
+        let ready = timeout(self.timeout, async {
+            self.writes.ready(OPERATION).await?;
+            self.reads.ready(OPERATION).await
+        });
+        in_time(OPERATION, ready.await)
     }
 
     /// Reads the record of `id`. One round trip.
     pub(crate) async fn get(&self, operation: &'static str, id: &SessionId) -> Result<Option<Record>, StoreError> {
-        record(operation, id, self.link.run(operation, &Request::Get(self.keys.session(id)), None).await?.value)
+        record(operation, id, self.reads.run(operation, &Request::Get(self.keys.session(id)), None).await?.value)
     }
 
     /// Runs a script whose effect may be lost with the primary. One round trip.
@@ -68,7 +59,7 @@ impl Engine {
         args: Vec<Vec<u8>>,
     ) -> Result<Answer, StoreError> {
         let request = Request::Call { script, keys, args };
-        Ok(Answer::of(self.link.run(operation, &request, None).await?.value))
+        Ok(Answer::of(self.reads.run(operation, &request, None).await?.value))
     }
 
     /// Runs a script whose effect must not be lost with the primary, if that was asked for. One round trip.
@@ -80,12 +71,13 @@ impl Engine {
         keys: Vec<Vec<u8>>,
         args: Vec<Vec<u8>>,
     ) -> Result<Answer, StoreError> {
-        let Some((link, replicas)) = &self.waiting else { return self.run(operation, script, keys, args).await };
-        // Ends before the operation does, so that the connection is free again when the caller is told.
-        let millis = u64::try_from(self.timeout.as_millis() * 3 / 4).unwrap_or(u64::MAX).max(1);
-        let wait = Wait { replicas: replicas.get(), millis, fence: self.keys.fence(shard) };
+        let wait = self.replicas.map(|replicas| {
+            // Ends before the operation does, so that the connection is free again when the caller is told.
+            let millis = u64::try_from(self.timeout.as_millis() * 3 / 4).unwrap_or(u64::MAX).max(1);
+            Wait { replicas: replicas.get(), millis, fence: self.keys.fence(shard) }
+        });
         let request = Request::Call { script, keys, args };
-        let reply = link.run(operation, &request, Some(&wait)).await?;
+        let reply = self.writes.run(operation, &request, wait.as_ref()).await?;
         let answer = Answer::of(reply.value);
         // A script that only told what it has to know has done nothing yet.
         if reply.confirmed || matches!(answer.word(), "changed" | "full") {
@@ -116,8 +108,8 @@ impl Engine {
             args.extend(keep.clone());
             args.extend(members.iter().map(text));
             // The first call only asks. But that there is nothing left to delete has to be confirmed, too.
-            let writes = keep.is_some() && self.waiting.is_some();
-            let answer = if writes && attempt > 0 {
+            let writes = keep.is_some() && self.replicas.is_some();
+            let answer = if keep.is_some() && attempt > 0 {
                 self.write(operation, user.shard(), script, keys, args).await?
             } else {
                 self.run(operation, script, keys, args).await?
@@ -135,7 +127,7 @@ impl Engine {
 
     /// How often a connection was lost that [`write`](Self::write) uses.
     pub(crate) fn losses(&self) -> u64 {
-        self.waiting.as_ref().map_or(&self.link, |(link, _)| link).losses()
+        self.writes.losses()
     }
 
     /// The turn of a login of a user in this shard.
@@ -143,12 +135,28 @@ impl Engine {
         self.turns[usize::from(shard) % self.turns.len()].lock().await
     }
 
-    /// The keys of a session and of its user's index. The session stands for the index that an anonymous one does not
-    /// have.
+    /// The key of a session and, if it has a user, that of the index.
     pub(crate) fn pair(&self, id: &SessionId, user: Option<&UserId>) -> Vec<Vec<u8>> {
-        let session = self.keys.session(id);
-        vec![session.clone(), user.map_or(session, |user| self.keys.index(user))]
+        let index = user.map(|user| self.keys.index(user));
+        [self.keys.session(id)].into_iter().chain(index).collect()
     }
+}
+
+/// The entry of a session in the index of its user: created_at, last_seen, deadline.
+pub(crate) fn entry(encoded: &[u8], record: &Record) -> Vec<u8> {
+    /// The last time that there is a form for.
+    const LAST: [u8; 6] = [0x7f, 0xff, 0xff, 0xff, 0xff, 0xff];
+    let deadline = layout::time(record.deadline()).unwrap_or(LAST);
+    [&encoded[layout::CREATED_AT.start..layout::LAST_SEEN.end], &deadline].concat()
+}
+
+/// The answer of an operation within its time limit, which includes waiting for a connection.
+pub(crate) fn in_time<T>(
+    operation: &'static str,
+    answer: Result<Result<T, StoreError>, Elapsed>,
+) -> Result<T, StoreError> {
+    let late = |_| StoreError::new(StoreErrorKind::Timeout, operation, "no answer in time; it may be executed yet");
+    answer.map_err(late).flatten().map_err(in_backend)
 }
 
 /// The record in the value of the key of session `id`, which may be absent.

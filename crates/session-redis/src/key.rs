@@ -1,8 +1,10 @@
-//! The names of the keys.
+//! The names of the keys, and how long they live.
 
 use std::fmt::{self, Write as _};
 
-use session_core::{SessionId, UserId};
+use std::time::Duration;
+
+use session_core::{Record, SessionId, Timestamp, UserId};
 
 /// The longest key prefix, in bytes.
 pub(crate) const MAX_PREFIX: usize = 64;
@@ -49,6 +51,14 @@ impl Keys {
     pub(crate) fn fence(&self, shard: u16) -> Vec<u8> {
         format!("{{{}:{shard:04x}}}:w", self.prefix).into_bytes()
     }
+}
+
+/// How long a key outlives its deadline: the clocks of two nodes may differ.
+pub(crate) const SLACK: Duration = Duration::from_secs(60);
+
+/// How long the key of a session lives on, in milliseconds.
+pub(crate) fn life(record: &Record, now: Timestamp) -> u128 {
+    (record.deadline().since(now) + SLACK).as_millis()
 }
 
 #[cfg(test)]

@@ -14,22 +14,22 @@ pub(crate) struct Script {
 /// The scripts. `allow-oom`: a session can be ended, and its activity recorded, when the memory of the server is used
 /// up.
 macro_rules! scripts {
-    ($($name:ident = $file:literal, $flags:literal;)+) => {$(
+    ($($name:ident = $flags:literal $($file:literal)+;)+) => {$(
         pub(crate) static $name: Script = {
-            const TEXT: &str = concat!("#!lua", $flags, "\n", include_str!("lua/prelude.lua"), include_str!($file));
+            const TEXT: &str = concat!("#!lua", $flags, "\n", $(include_str!($file)),+);
             Script { text: TEXT, sha1: LazyLock::new(|| redis::Script::new(TEXT).get_hash().to_owned()) }
         };
     )+};
 }
 
 scripts! {
-    CREATE = "lua/create.lua", "";
-    UPDATE = "lua/update.lua", "";
-    TOUCH = "lua/touch.lua", " flags=allow-oom";
-    DELETE = "lua/delete.lua", " flags=allow-oom";
-    RETIRE = "lua/retire.lua", " flags=allow-oom";
-    LIST = "lua/list.lua", " flags=no-writes";
-    DELETE_BY_USER = "lua/delete_by_user.lua", " flags=allow-oom";
+    CREATE = "" "lua/live.lua" "lua/index.lua" "lua/create.lua";
+    UPDATE = "" "lua/live.lua" "lua/index.lua" "lua/settle.lua" "lua/update.lua";
+    TOUCH = " flags=allow-oom" "lua/live.lua" "lua/index.lua" "lua/settle.lua" "lua/touch.lua";
+    DELETE = " flags=allow-oom" "lua/delete.lua";
+    RETIRE = " flags=allow-oom" "lua/live.lua" "lua/retire.lua";
+    LIST = " flags=no-writes" "lua/members.lua" "lua/list.lua";
+    DELETE_BY_USER = " flags=allow-oom" "lua/members.lua" "lua/delete_by_user.lua";
 }
 
 /// Writes one key, so that `WAIT` after it waits for everything before it. Without it, the repetition of a write that
@@ -105,7 +105,12 @@ impl Request {
 mod tests {
     use session_core::layout;
 
-    const PRELUDE: &str = include_str!("lua/prelude.lua");
+    use crate::key;
+
+    const LIVE: &str = include_str!("lua/live.lua");
+    const INDEX: &str = include_str!("lua/index.lua");
+    const SETTLE: &str = include_str!("lua/settle.lua");
+    const CREATE: &str = include_str!("lua/create.lua");
     const TOUCH: &str = include_str!("lua/touch.lua");
     const UPDATE: &str = include_str!("lua/update.lua");
     const DELETE: &str = include_str!("lua/delete.lua");
@@ -120,16 +125,19 @@ mod tests {
         assert_eq!(layout::IDLE, 25..30);
         assert_eq!(layout::ABSOLUTE, 30..35);
         assert_eq!((layout::HEADER, layout::OWNER), (35, 35));
+        let slack = format!("SLACK = {} ", key::SLACK.as_millis());
         let sources = [
-            (PRELUDE, "'GETRANGE', key, 0, 34)"),
-            (PRELUDE, "#h < 35"),
-            (PRELUDE, "sub(h, 2, 13)"),
-            (PRELUDE, "'>i6', h, 20)"),
-            (PRELUDE, "'>i6i6I5I5', h, 14)"),
-            (PRELUDE, "sub(h, 14, 25)"),
+            (LIVE, "'GETRANGE', key, 0, 34)"),
+            (LIVE, "#h < 35"),
+            (LIVE, "'>i6i6I5I5', h, 14)"),
+            (INDEX, &slack),
+            (SETTLE, "'>i6i6I5I5', h, 14)"),
+            (SETTLE, "sub(h, 14, 25)"),
+            (CREATE, "sub(stored, 2, 13) == sub(ARGV[1], 2, 13)"),
             (TOUCH, "'SETRANGE', KEYS[1], 19, ARGV[1])"),
-            (PRELUDE, "sub(h, 1, 19) .. seen .. string.sub(h, 26)"),
-            (UPDATE, "with_seen(value, string.sub(stored, 20, 25))"),
+            (TOUCH, "sub(stored, 1, 19) .. ARGV[1] .. sub(stored, 26)"),
+            (UPDATE, "sub(stored, 2, 13)"),
+            (UPDATE, "sub(value, 1, 19) .. sub(stored, 20, 25) .. sub(value, 26)"),
             (DELETE, "'GETRANGE', KEYS[1], 35, 34 + #ARGV[1])"),
         ];
         for (source, expected) in sources {

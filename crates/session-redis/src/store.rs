@@ -9,10 +9,11 @@ use session_core::{
     Admission, Admitted, Deleted, Record, Replaces, SessionId, SessionStore, SessionSummary, StoreError,
     StoreErrorKind, Timestamp, Touched, Updated, UserId, Version, layout,
 };
+use tokio::time::timeout;
 
 use crate::answer::not_understood;
-use crate::engine::{self, Engine, ambiguous, in_backend, millis, text, version};
-use crate::script;
+use crate::engine::{self, Engine, ambiguous, in_backend, in_time, millis, text, version};
+use crate::{key, script};
 
 /// Sessions in Redis or Valkey. See the [crate](crate) for what it guarantees, what it costs and how to operate it.
 ///
@@ -30,12 +31,12 @@ pub struct RedisStore {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Engine { keys, timeout, cluster, waiting, link: _, turns: _ } = &*self.engine;
+        let Engine { keys, timeout, cluster, replicas, reads: _, writes: _, turns: _ } = &*self.engine;
         f.debug_struct("RedisStore")
             .field("key_prefix", &keys.prefix())
             .field("operation_timeout", timeout)
             .field("cluster", cluster)
-            .field("wait_for_replicas", &waiting.as_ref().map_or(0, |(_, replicas)| replicas.get()))
+            .field("wait_for_replicas", &replicas.map_or(0, NonZeroU32::get))
             .finish()
     }
 }
@@ -47,7 +48,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
-        self.engine.within("load", self.engine.get("load", id)).await
+        in_time("load", timeout(self.engine.timeout, self.engine.get("load", id)).await)
     }
 
     async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
@@ -56,14 +57,14 @@ impl SessionStore for RedisStore {
         check_shard(OPERATION, record)?;
         let apart = |old: &Replaces<'_>| self.engine.cluster && old.id.shard() != record.id.shard();
         let Some(Replaces { id, user, version }) = replaces.filter(apart) else {
-            return self.engine.within(OPERATION, self.engine.admit(admission, now)).await;
+            return in_time(OPERATION, timeout(self.engine.timeout, self.engine.admit(admission, now)).await);
         };
         // In a task of its own: a caller that gives up must not leave both sessions.
         let (engine, record, user) = (Arc::clone(&self.engine), record.clone(), user.cloned());
         let exchange = tokio::spawn(async move {
             let replaces = Replaces { id, user: user.as_ref(), version };
             let admission = Admission { record: &record, replaces: Some(replaces), limit };
-            engine.within(OPERATION, engine.exchange(admission, replaces, now)).await
+            in_time(OPERATION, timeout(engine.timeout, engine.exchange(admission, replaces, now)).await)
         });
         let cancelled = |_| StoreError::new(StoreErrorKind::Unavailable, OPERATION, "the runtime is shut down");
         exchange.await.unwrap_or_else(|error| Err(in_backend(cancelled(error))))
@@ -73,21 +74,25 @@ impl SessionStore for RedisStore {
         const OPERATION: &str = "update";
         check_shard(OPERATION, record)?;
         let keys = self.engine.pair(&record.id, record.user());
-        let args = vec![record.encode()?.into(), millis(now), text(&record.id), version(expected)];
-        self.engine
-            .within(OPERATION, async {
-                let losses = self.engine.losses();
-                let answer = self.engine.write(OPERATION, record.id.shard(), &script::UPDATE, keys, args).await?;
-                match answer.word() {
-                    "applied" => Ok(Updated::Applied),
-                    "absent" => Ok(Updated::Absent),
-                    // Executed, the reply lost, executed again after somebody else's update? Core would apply it twice.
-                    "conflict" if self.engine.losses() != losses => Err(ambiguous(OPERATION)),
-                    "conflict" => Ok(Updated::Conflict),
-                    _ => Err(not_understood(OPERATION)),
-                }
-            })
-            .await
+        let encoded = record.encode()?;
+        let life = key::life(record, now).to_string().into_bytes();
+        let mut args = vec![encoded.to_vec(), millis(now), version(expected), millis(record.last_seen), life];
+        if record.user().is_some() {
+            args.extend([text(&record.id), engine::entry(&encoded, record)]);
+        }
+        let answer = timeout(self.engine.timeout, async {
+            let losses = self.engine.losses();
+            let answer = self.engine.write(OPERATION, record.id.shard(), &script::UPDATE, keys, args).await?;
+            match answer.word() {
+                "applied" => Ok(Updated::Applied),
+                "absent" => Ok(Updated::Absent),
+                // Executed, the reply lost, executed again after somebody else's update? Core would apply it twice.
+                "conflict" if self.engine.losses() != losses => Err(ambiguous(OPERATION)),
+                "conflict" => Ok(Updated::Conflict),
+                _ => Err(not_understood(OPERATION)),
+            }
+        });
+        in_time(OPERATION, answer.await)
     }
 
     async fn touch(
@@ -103,8 +108,8 @@ impl SessionStore for RedisStore {
         }
         let keys = self.engine.pair(id, user);
         let args = vec![layout::time(seen).map_err(in_backend)?.to_vec(), millis(now), text(id)];
-        let answer = self.engine.within(OPERATION, self.engine.run(OPERATION, &script::TOUCH, keys, args)).await?;
-        match answer.word() {
+        let touch = timeout(self.engine.timeout, self.engine.run(OPERATION, &script::TOUCH, keys, args));
+        match in_time(OPERATION, touch.await)?.word() {
             "applied" => Ok(Touched::Applied),
             "absent" => Ok(Touched::Absent),
             _ => Err(in_backend(not_understood(OPERATION))),
@@ -118,7 +123,7 @@ impl SessionStore for RedisStore {
         }
         let (keys, args) = (self.engine.pair(id, user), vec![layout::owner(user), text(id)]);
         let write = self.engine.write(OPERATION, id.shard(), &script::DELETE, keys, args);
-        match self.engine.within(OPERATION, write).await?.word() {
+        match in_time(OPERATION, timeout(self.engine.timeout, write).await)?.word() {
             "deleted" => Ok(Deleted::Deleted),
             "absent" => Ok(Deleted::Absent),
             _ => Err(in_backend(not_understood(OPERATION))),
@@ -129,7 +134,8 @@ impl SessionStore for RedisStore {
         const OPERATION: &str = "list_by_user";
         let members = self.engine.over_members(OPERATION, user, &script::LIST, None);
         let mut sessions = Vec::new();
-        for (id, value) in self.engine.within(OPERATION, members).await?.into_pairs(OPERATION).map_err(in_backend)? {
+        let members = in_time(OPERATION, timeout(self.engine.timeout, members).await)?;
+        for (id, value) in members.into_pairs(OPERATION).map_err(in_backend)? {
             if let Some(record) = engine::record(OPERATION, &id, value).map_err(in_backend)?
                 && !record.is_expired(now)
             {
@@ -143,7 +149,7 @@ impl SessionStore for RedisStore {
         const OPERATION: &str = "delete_by_user";
         let keep = Some(keep.map(text).unwrap_or_default());
         let members = self.engine.over_members(OPERATION, user, &script::DELETE_BY_USER, keep);
-        self.engine.within(OPERATION, members).await?.ids(OPERATION).map_err(in_backend)
+        in_time(OPERATION, timeout(self.engine.timeout, members).await)?.ids(OPERATION).map_err(in_backend)
     }
 
     /// Nothing to do: Redis expires keys.

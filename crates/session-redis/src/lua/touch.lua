@@ -1,13 +1,12 @@
--- KEYS 1 session, 2 its user's index (or KEYS[1])   ARGV 1 last_seen as in the header, 2 now, 3 id
+-- KEYS 1 session; with a user: 2 the index   ARGV 1 last_seen as in the header, 2 now, 3 id
 -- One of: applied, absent
 local now = tonumber(ARGV[2])
-local stored = live(KEYS[1], now)
-if not stored then return { 'absent' } end
-if struct.unpack('>i6', ARGV[1]) > seen_of(stored) then
-  local touched = with_seen(stored, ARGV[1])
-  local _, text = life(deadline_of(touched), now)
-  redis.call('SETRANGE', KEYS[1], 19, ARGV[1])
-  redis.call('PEXPIRE', KEYS[1], text)
-  enter(KEYS[1], KEYS[2], ARGV[3], touched, now)
+local stored, seen = live(KEYS[1], now)
+if not stored then return 'absent' end
+if unpack('>i6', ARGV[1]) > seen then
+  local ttl, entry = settle(sub(stored, 1, 19) .. ARGV[1] .. sub(stored, 26), now)
+  call('SETRANGE', KEYS[1], 19, ARGV[1])
+  call('PEXPIRE', KEYS[1], ttl)
+  if KEYS[2] then enter(KEYS[2], ARGV[3], entry, tonumber(ttl)) end
 end
-return { 'applied' }
+return 'applied'
