@@ -66,7 +66,10 @@ impl SessionId {
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+        // On the stack: this is in the key of every request to a store.
+        let mut text = [0; Self::TEXT_LEN];
+        let encoded = URL_SAFE_NO_PAD.encode_slice(self.0, &mut text).ok();
+        f.write_str(encoded.and_then(|len| std::str::from_utf8(&text[..len]).ok()).ok_or(fmt::Error)?)
     }
 }
 

@@ -15,7 +15,8 @@ impl Engine {
         let Admission { record, replaces, limit } = admission;
         let encoded = record.encode()?;
         let life = key::life(record, now).to_string().into_bytes();
-        let mut args = vec![encoded.to_vec(), millis(now), text(&record.id), life, engine::entry(&encoded, record)];
+        let entry = engine::entry(&encoded, record);
+        let mut args = vec![encoded.into(), millis(now), text(&record.id), life, entry];
         // What does not apply is named by the key of the new session: every name has to be in the same slot.
         let absent = || self.keys.session(&record.id);
         let mut keys = vec![absent(), record.user().map_or_else(absent, |user| self.keys.index(user))];

@@ -75,11 +75,10 @@ impl SessionStore for RedisStore {
         check_shard(OPERATION, record)?;
         let keys = self.engine.pair(&record.id, record.user());
         let encoded = record.encode()?;
+        let of_index = record.user().map(|_| [text(&record.id), engine::entry(&encoded, record)]);
         let life = key::life(record, now).to_string().into_bytes();
-        let mut args = vec![encoded.to_vec(), millis(now), version(expected), millis(record.last_seen), life];
-        if record.user().is_some() {
-            args.extend([text(&record.id), engine::entry(&encoded, record)]);
-        }
+        let mut args = vec![encoded.into(), millis(now), version(expected), millis(record.last_seen), life];
+        args.extend(of_index.into_iter().flatten());
         let answer = timeout(self.engine.timeout, async {
             let losses = self.engine.losses();
             let answer = self.engine.write(OPERATION, record.id.shard(), &script::UPDATE, keys, args).await?;
