@@ -47,7 +47,7 @@ pub struct Round {
     pub latencies: Vec<u32>,
 }
 
-/// An [`Op`] of any kind.
+/// An operation that can be measured.
 #[async_trait]
 pub trait Subject: Send + Sync {
     /// `concurrency` workers do it `count` times each.

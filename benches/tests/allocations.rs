@@ -29,10 +29,11 @@ fn of(kind: RequestOpKind) -> [f64; 2] {
     counts
 }
 
+/// Two are ours; the third is the table of the request's extensions, which axum alone fills to its first size.
 #[test]
-fn a_request_that_leaves_its_session_alone_costs_two_allocations() {
+fn a_request_that_leaves_its_session_alone_costs_three_allocations() {
     let [floor, ours] = of(RequestOpKind::Untouched);
-    assert!(ours - floor <= 2.0, "{} allocations more than axum alone", ours - floor);
+    assert!(ours - floor <= 3.0, "{} allocations more than axum alone", ours - floor);
 }
 
 #[test]

@@ -177,9 +177,8 @@ impl RedisStoreBuilder {
             keys,
             timeout,
             cluster: matches!(topology, Topology::Cluster(_)),
-            writes: Link::open(topology.clone(), patience, false),
-            reads: Link::open(topology, patience, true),
-            replicas: self.wait_for_replicas,
+            waiting: self.wait_for_replicas.map(|count| (Link::open(topology.clone(), patience, false), count)),
+            link: Link::open(topology, patience, true),
             turns: std::array::from_fn(|_| Mutex::new(())),
         };
         Ok(RedisStore { engine: Arc::new(engine) })

@@ -24,30 +24,29 @@ pub(crate) struct Engine {
     pub(crate) timeout: Duration,
     /// A Cluster: one script cannot use keys of two shards.
     pub(crate) cluster: bool,
-    /// For reads, and for what may be lost: a read waits behind no script.
-    pub(crate) reads: Link,
-    /// For writes: those that wait for replicas block the connection they are sent on.
-    pub(crate) writes: Link,
-    /// How many replicas a write waits for.
-    pub(crate) replicas: Option<NonZeroU32>,
+    pub(crate) link: Link,
+    /// For writes that wait for replicas. `WAIT` blocks the connection it is sent on, so these have one of their own.
+    pub(crate) waiting: Option<(Link, NonZeroU32)>,
     /// Logins at the limit take turns inside this process, by shard, so that nodes contend, not requests.
     pub(crate) turns: [Mutex<()>; 64],
 }
 
 impl Engine {
-    /// Waits for the first connections.
+    /// Waits for the first connection.
     pub(crate) async fn ready(&self) -> Result<(), StoreError> {
         const OPERATION: &str = "connect";
         let ready = timeout(self.timeout, async {
-            self.writes.ready(OPERATION).await?;
-            self.reads.ready(OPERATION).await
+            if let Some((link, _)) = &self.waiting {
+                link.ready(OPERATION).await?;
+            }
+            self.link.ready(OPERATION).await
         });
         in_time(OPERATION, ready.await)
     }
 
     /// Reads the record of `id`. One round trip.
     pub(crate) async fn get(&self, operation: &'static str, id: &SessionId) -> Result<Option<Record>, StoreError> {
-        record(operation, id, self.reads.run(operation, &Request::Get(self.keys.session(id)), None).await?.value)
+        record(operation, id, self.link.run(operation, &Request::Get(self.keys.session(id)), None).await?.value)
     }
 
     /// Runs a script whose effect may be lost with the primary. One round trip.
@@ -59,7 +58,7 @@ impl Engine {
         args: Vec<Vec<u8>>,
     ) -> Result<Answer, StoreError> {
         let request = Request::Call { script, keys, args };
-        Ok(Answer::of(self.reads.run(operation, &request, None).await?.value))
+        Ok(Answer::of(self.link.run(operation, &request, None).await?.value))
     }
 
     /// Runs a script whose effect must not be lost with the primary, if that was asked for. One round trip.
@@ -71,13 +70,12 @@ impl Engine {
         keys: Vec<Vec<u8>>,
         args: Vec<Vec<u8>>,
     ) -> Result<Answer, StoreError> {
-        let wait = self.replicas.map(|replicas| {
-            // Ends before the operation does, so that the connection is free again when the caller is told.
-            let millis = u64::try_from(self.timeout.as_millis() * 3 / 4).unwrap_or(u64::MAX).max(1);
-            Wait { replicas: replicas.get(), millis, fence: self.keys.fence(shard) }
-        });
+        let Some((link, replicas)) = &self.waiting else { return self.run(operation, script, keys, args).await };
+        // Ends before the operation does, so that the connection is free again when the caller is told.
+        let millis = u64::try_from(self.timeout.as_millis() * 3 / 4).unwrap_or(u64::MAX).max(1);
+        let wait = Wait { replicas: replicas.get(), millis, fence: self.keys.fence(shard) };
         let request = Request::Call { script, keys, args };
-        let reply = self.writes.run(operation, &request, wait.as_ref()).await?;
+        let reply = link.run(operation, &request, Some(&wait)).await?;
         let answer = Answer::of(reply.value);
         // A script that only told what it has to know has done nothing yet.
         if reply.confirmed || matches!(answer.word(), "changed" | "full") {
@@ -108,8 +106,8 @@ impl Engine {
             args.extend(keep.clone());
             args.extend(members.iter().map(text));
             // The first call only asks. But that there is nothing left to delete has to be confirmed, too.
-            let writes = keep.is_some() && self.replicas.is_some();
-            let answer = if keep.is_some() && attempt > 0 {
+            let writes = keep.is_some() && self.waiting.is_some();
+            let answer = if writes && attempt > 0 {
                 self.write(operation, user.shard(), script, keys, args).await?
             } else {
                 self.run(operation, script, keys, args).await?
@@ -127,7 +125,7 @@ impl Engine {
 
     /// How often a connection was lost that [`write`](Self::write) uses.
     pub(crate) fn losses(&self) -> u64 {
-        self.writes.losses()
+        self.waiting.as_ref().map_or(&self.link, |(link, _)| link).losses()
     }
 
     /// The turn of a login of a user in this shard.

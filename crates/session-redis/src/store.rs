@@ -31,12 +31,12 @@ pub struct RedisStore {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Engine { keys, timeout, cluster, replicas, reads: _, writes: _, turns: _ } = &*self.engine;
+        let Engine { keys, timeout, cluster, waiting, link: _, turns: _ } = &*self.engine;
         f.debug_struct("RedisStore")
             .field("key_prefix", &keys.prefix())
             .field("operation_timeout", timeout)
             .field("cluster", cluster)
-            .field("wait_for_replicas", &replicas.map_or(0, NonZeroU32::get))
+            .field("wait_for_replicas", &waiting.as_ref().map_or(0, |(_, replicas)| replicas.get()))
             .finish()
     }
 }
