@@ -445,16 +445,21 @@ impl SessionManager {
         answer: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, Error> {
         let mut answer = pin!(answer);
-        // A store that answers at once pays for no timer.
-        let at_once = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
-        let answered = match at_once {
-            Poll::Ready(answered) => Ok(answered),
-            Poll::Pending => tokio::time::timeout(self.inner.policy.store_timeout(), answer).await,
-        };
-        match answered {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(self.failed(operation, error)),
-            Err(_) => {
+        // Set when it is first waited for: a store that answers at once pays for no timer.
+        let mut timer = pin!(None);
+        let answered = poll_fn(|context| {
+            if let Poll::Ready(answered) = answer.as_mut().poll(context) {
+                return Poll::Ready(Some(answered));
+            }
+            if timer.is_none() {
+                timer.set(Some(tokio::time::sleep(self.inner.policy.store_timeout())));
+            }
+            timer.as_mut().as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(context).map(|()| None))
+        });
+        match answered.await {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err(self.failed(operation, error)),
+            None => {
                 let error = StoreError::new(StoreErrorKind::Timeout, operation, "no answer within the store timeout")
                     .in_backend(self.inner.store.name());
                 Err(self.failed(operation, error))

@@ -42,6 +42,14 @@ pub(super) fn svg(report: &Report) -> String {
     let scale = WIDTH / (most * 1.05);
 
     let mut body = String::new();
+    let floor = LEFT + scale;
+    let bottom = TOP + groups.iter().map(|(_, bars)| BAR * bars.len() as f64 + GAP).sum::<f64>();
+    // Behind everything else.
+    let _ = writeln!(
+        body,
+        r##"<line x1="{floor:.1}" y1="{:.1}" x2="{floor:.1}" y2="{bottom:.1}" stroke="#bbbbbb" stroke-dasharray="4 3"/>"##,
+        TOP - 6.0
+    );
     let mut y = TOP;
     for (title, bars) in &groups {
         let middle = y + BAR * bars.len() as f64 / 2.0 + 4.0;
@@ -57,12 +65,6 @@ pub(super) fn svg(report: &Report) -> String {
         }
         y += GAP;
     }
-    let floor = LEFT + scale;
-    let _ = writeln!(
-        body,
-        r##"<line x1="{floor:.1}" y1="{:.1}" x2="{floor:.1}" y2="{y:.1}" stroke="#888" stroke-dasharray="4 3"/>"##,
-        TOP - 6.0
-    );
     text(&mut body, floor, TOP - 10.0, "middle", "floor");
     text(&mut body, 10.0, 20.0, "start", "Throughput as a ratio to the least work that could do the job, 64 at once");
     let mut x = 10.0;
@@ -71,8 +73,10 @@ pub(super) fn svg(report: &Report) -> String {
         text(&mut body, x + 18.0, 42.0, "start", backend);
         x += 80.0;
     }
-    text(&mut body, 10.0, y + 16.0, "start", &report.environment.line());
-    let (width, height) = (LEFT + WIDTH + RIGHT, y + 28.0);
+    let [machine, servers] = report.environment.lines();
+    text(&mut body, 10.0, bottom + 16.0, "start", &machine);
+    text(&mut body, 10.0, bottom + 32.0, "start", &servers);
+    let (width, height) = (LEFT + WIDTH + RIGHT, bottom + 42.0);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
          font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n<title>Throughput of each backend as a ratio to its \

@@ -24,10 +24,10 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// In one line.
-    pub(super) fn line(&self) -> String {
+    /// The machine, and the servers.
+    pub(super) fn lines(&self) -> [String; 2] {
         let Self { host, rustc, redis, postgres, transport, fsync } = self;
-        format!("{host}; {rustc}; Redis {redis}, PostgreSQL {postgres} (fsync {fsync}), {transport}")
+        [format!("{host}; {rustc}"), format!("Redis {redis}, PostgreSQL {postgres} (fsync {fsync}), {transport}")]
     }
 }
 

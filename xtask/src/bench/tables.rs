@@ -12,7 +12,7 @@ pub(super) fn markdown(report: &Report) -> String {
 }
 
 fn draw(report: &Report, section: impl Fn(&str, &Table) -> String) -> String {
-    let mut text = report.environment.line() + "\n\n";
+    let mut text = report.environment.lines().join("\n") + "\n\n";
     if !report.rows.is_empty() {
         text += &section(
             "How often, as a ratio to the floor (more is better), by how many do it at once:",
@@ -143,9 +143,9 @@ pub(super) mod tests {
         let report: Report = serde_json::from_str(REPORT).unwrap();
         let text = text(&report);
         let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[0].contains("Redis 7, PostgreSQL 15 (fsync on), TCP on loopback"), "{text}");
-        assert_eq!(lines[4], "op          at once  redis  moka", "{text}");
-        assert_eq!(lines[5], "store-load  64       0.95   0.90", "{text}");
+        assert_eq!(lines[1], "Redis 7, PostgreSQL 15 (fsync on), TCP on loopback");
+        assert_eq!(lines[5], "op          at once  redis  moka", "{text}");
+        assert_eq!(lines[6], "store-load  64       0.95   0.90", "{text}");
         for line in [
             "store-load  64       floor-redis  200000   250     400     1.00   1.0",
             "store-load  64       moka         3600000  0.15    2.10    0.90   0.0",

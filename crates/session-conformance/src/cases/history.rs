@@ -32,9 +32,9 @@ impl Task {
         self.log.ask(self.number, &*self.store, call, self.env.now()).await
     }
 
-    /// Some moment of the last minute. A few moments only, so that there are ties.
+    /// Some moment of the last minute. Few enough that there are ties in many histories.
     fn moment(&mut self) -> Timestamp {
-        self.env.now() - Duration::from_secs(self.dice.below(60))
+        self.env.now() - Duration::from_secs(10 * self.dice.below(6))
     }
 
     /// A record that began at some moment, and whose value nobody else writes.
