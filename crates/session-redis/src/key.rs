@@ -33,28 +33,24 @@ impl Keys {
     }
 
     pub(crate) fn session(&self, id: &SessionId) -> Vec<u8> {
-        let mut key = self.begin(id.shard(), 's', SessionId::TEXT_LEN);
+        let mut key = self.begin(id.shard(), "s", SessionId::TEXT_LEN);
         // Memory takes any text.
         let _ = write!(key, "{id}");
         key.into_bytes()
     }
 
     pub(crate) fn index(&self, user: &UserId) -> Vec<u8> {
-        let mut key = self.begin(user.shard(), 'u', user.as_str().len());
+        let mut key = self.begin(user.shard(), "u", user.as_str().len());
         key.push_str(user.as_str());
         key.into_bytes()
     }
 
     /// `{prefix:shard}:kind:`, with room for a name. Every request needs one: written by hand, not formatted.
-    fn begin(&self, shard: u16, kind: char, name: usize) -> String {
+    fn begin(&self, shard: u16, kind: &str, name: usize) -> String {
         let mut key = String::with_capacity(self.prefix.len() + 11 + name);
-        key.push('{');
-        key.push_str(&self.prefix);
-        key.push(':');
+        key.extend(["{", &self.prefix, ":"]);
         key.extend([12, 8, 4, 0].map(|bits| char::from(b"0123456789abcdef"[usize::from(shard >> bits & 15)])));
-        key.push_str("}:");
-        key.push(kind);
-        key.push(':');
+        key.extend(["}:", kind, ":"]);
         key
     }
 
