@@ -42,7 +42,7 @@ const ROWS: [[&str; 4]; 9] = [
         "have no values to lose",
         "overwrite each other: the later response wins",
     ],
-    ["Sent with each request", "74 bytes", "about 600 bytes", "from 600 to 4096 bytes: all that it holds"],
+    ["Sent with each request", "74 bytes", "about 600 bytes", "from 500 to 4096 bytes: all that it holds"],
     [
         "A stolen token is worth",
         "the session, until it is ended",
