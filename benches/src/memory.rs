@@ -64,17 +64,10 @@ async fn redis(addresses: &Addresses, whose: Whose) -> Result<Memory, Failure> {
     let store = Backend::Redis.store(addresses).await?;
     // Connections and scripts are there before the first look.
     fill(&store, whose, 1000, STORED).await?;
-    let before = used_memory(addresses).await?;
+    let before = addresses.redis_memory("used_memory").await?;
     fill(&store, whose, STORED, 0).await?;
-    let after = used_memory(addresses).await?;
+    let after = addresses.redis_memory("used_memory").await?;
     Ok(row(Backend::Redis, whose, "used_memory", STORED, after.saturating_sub(before)))
-}
-
-async fn used_memory(addresses: &Addresses) -> Result<u64, Failure> {
-    let mut connection = addresses.redis_connection().await?;
-    let info: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
-    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).ok_or("there is no used_memory")?;
-    Ok(used.trim().parse()?)
 }
 
 async fn postgres(addresses: &Addresses, whose: Whose) -> Result<Memory, Failure> {

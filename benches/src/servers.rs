@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use session_core::SessionStore;
 use session_moka::MokaStore;
@@ -122,6 +123,13 @@ impl Addresses {
         Ok(client.get_multiplexed_async_connection().await?)
     }
 
+    /// What Redis says of its memory.
+    pub(crate) async fn redis_memory(&self, field: &str) -> Result<u64, Failure> {
+        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut self.redis_connection().await?).await?;
+        let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        Ok(value.ok_or_else(|| format!("Redis does not say {field}"))?.trim().parse()?)
+    }
+
     /// A pool of connections to PostgreSQL.
     ///
     /// # Errors
@@ -139,6 +147,9 @@ impl Addresses {
         let mut redis = self.redis_connection().await?;
         // Two million keys at once would exceed the time limit of the connection.
         redis::cmd("FLUSHALL").arg("ASYNC").query_async::<()>(&mut redis).await?;
+        while self.redis_memory("lazyfree_pending_objects").await? > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         let pool = self.postgres_pool(1)?;
         let schemas: Vec<String> =
             sqlx::query_scalar("SELECT nspname::text FROM pg_namespace WHERE nspname ~ '^t_[0-9a-f]{16}$'")
