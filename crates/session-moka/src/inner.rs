@@ -40,7 +40,9 @@ const HOT_OVERHEAD: usize = 1400;
 //   ordered map of encoded records, which is its own index     525 B    0.62 µs    2.4 µs
 //   the same, and moka for the busy ones: this                 556 B    0.25 µs    2.7 µs
 //
-// Records have become more compact since: 350 B for the last line. Each entry of moka costs 350 bytes, which is well spent on a session that is read all the time. So moka is what it
+// (Records have become more compact since: 350 B for the last line.)
+//
+// Each entry of moka costs 350 bytes, which is well spent on a session that is read all the time. So moka is what it
 // was made to be, a bounded cache that may forget, and the truth is in a table: there a quota, a limit, expiry and an
 // index by user are exact without a listener that runs on somebody's thread, under somebody's lock.
 //
