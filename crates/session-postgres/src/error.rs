@@ -28,6 +28,11 @@ pub(crate) fn from_sqlx(operation: &'static str, error: Arc<sqlx::Error>) -> Sto
         sqlx::Error::PoolClosed => (StoreErrorKind::Unavailable, "the pool is closed"),
         sqlx::Error::Io(_) => (StoreErrorKind::Unavailable, "the server cannot be reached, or the connection broke"),
         sqlx::Error::Tls(_) => (StoreErrorKind::Unavailable, "the server and we do not agree on TLS"),
+        // A connection that breaks while it is being made ends in the middle of a message. The text may quote it.
+        sqlx::Error::Protocol(_) => {
+            let detail = "the connection broke, or what answers is not PostgreSQL";
+            return store_error(StoreErrorKind::Unavailable, operation, detail);
+        }
         // What else there is concerns a value or a reply, and its text may quote it.
         _ => return store_error(StoreErrorKind::Other, operation, "the driver does not understand the server"),
     };
