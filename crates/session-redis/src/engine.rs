@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::answer::{Answer, not_understood};
 use crate::connection::Link;
-use crate::key::Keys;
+use crate::key::{self, Keys};
 use crate::script::{Request, Script, Wait};
 
 /// How often an operation starts again because others changed the sessions of the same user meanwhile.
@@ -135,16 +135,14 @@ impl Engine {
 
     /// The key of a session and, if it has a user, that of the index.
     pub(crate) fn pair(&self, id: &SessionId, user: Option<&UserId>) -> Vec<Vec<u8>> {
-        let index = user.map(|user| self.keys.index(user));
-        [self.keys.session(id)].into_iter().chain(index).collect()
+        [self.keys.session(id)].into_iter().chain(user.map(|user| self.keys.index(user))).collect()
     }
 }
 
 /// The entry of a session in the index of its user: created_at, last_seen, deadline.
 pub(crate) fn entry(encoded: &[u8], record: &Record) -> Vec<u8> {
-    /// The last time that there is a form for.
-    const LAST: [u8; 6] = [0x7f, 0xff, 0xff, 0xff, 0xff, 0xff];
-    let deadline = layout::time(record.deadline()).unwrap_or(LAST);
+    // The last time that there is a form for, if it is later.
+    let deadline = layout::time(key::deadline(record)).unwrap_or([0x7f, 0xff, 0xff, 0xff, 0xff, 0xff]);
     [&encoded[layout::CREATED_AT.start..layout::LAST_SEEN.end], &deadline].concat()
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use std::time::Duration;
 
-use session_core::{Record, SessionId, Timestamp, UserId};
+use session_core::{Lifetime, Record, SessionId, Timestamp, UserId};
 
 /// The longest key prefix, in bytes.
 pub(crate) const MAX_PREFIX: usize = 64;
@@ -62,9 +62,15 @@ impl Keys {
 /// How long a key outlives its deadline: the clocks of two nodes may differ.
 pub(crate) const SLACK: Duration = Duration::from_secs(60);
 
+/// The deadline of a session as it is stored: with timeouts that fit into the record.
+pub(crate) fn deadline(record: &Record) -> Timestamp {
+    let longest = Lifetime { idle: Lifetime::LONGEST, absolute: Lifetime::LONGEST };
+    record.lifetime.min(longest).deadline(record.created_at, record.last_seen)
+}
+
 /// How long the key of a session lives on, in milliseconds.
 pub(crate) fn life(record: &Record, now: Timestamp) -> u128 {
-    (record.deadline().since(now) + SLACK).as_millis()
+    (deadline(record).since(now) + SLACK).as_millis()
 }
 
 #[cfg(test)]
