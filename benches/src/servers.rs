@@ -17,6 +17,9 @@ use crate::floor::Keep;
 use crate::op::Failure;
 use crate::store::NoopStore;
 
+/// A disk that stalls makes a call slow, and not a failure.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// One of each server, as a fresh installation is: PostgreSQL flushes each commit to the disk.
 #[derive(Debug)]
 pub struct Servers {
@@ -193,8 +196,9 @@ impl Backend {
                 Arc::new(RedisStore::builder(&url).connect().await?)
             }
             Self::Postgres => {
-                let store =
-                    PostgresStore::new(addresses.postgres_pool(10)?).with_schema(SchemaName::new(&namespace())?);
+                let store = PostgresStore::new(addresses.postgres_pool(10)?)
+                    .with_schema(SchemaName::new(&namespace())?)
+                    .with_timeout(PATIENCE);
                 store.migrate().await?;
                 Arc::new(store)
             }

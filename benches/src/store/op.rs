@@ -12,6 +12,7 @@ use session_core::{
 use crate::fill::create;
 use crate::op::{Failure, Op};
 use crate::payload::{Payload, record, user};
+use crate::servers::PATIENCE;
 
 /// How many sessions each worker goes through in turn, where it needs no more: 64 workers have a thousand.
 pub(crate) const PER_WORKER: usize = 16;
@@ -101,7 +102,7 @@ impl StoreOp {
 /// # Errors
 /// Never.
 pub(crate) fn policy() -> Result<Policy, Failure> {
-    Ok(Policy::standard().to_builder().session_limit(100, AtLimit::EvictLeastRecent).build()?)
+    Ok(Policy::standard().to_builder().session_limit(100, AtLimit::EvictLeastRecent).store_timeout(PATIENCE).build()?)
 }
 
 impl Op for StoreOp {
