@@ -38,8 +38,8 @@
 //! | `list_by_user`, `delete_by_user` | 2: the index, then the sessions; 1 if there are none |
 //! | `delete_expired` | 0 |
 //!
-//! One more when a server meets a script for the first time. A visitor's session takes about 310 bytes of the server's
-//! memory, a user's about 550 with its entry in the index, plus what the application stores in it (Redis 7.0).
+//! One more when a server meets a script for the first time. A visitor's session takes about 220 bytes of the server's
+//! memory, plus what the application stores in it (Redis 7.0); a user's has an entry in the index beside it.
 //!
 //! # Logging a visitor in, in a Cluster
 //! A visitor's session is in a slot of its own, and the login moves it to the user's. That is two steps: the new
