@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Deserialize;
 
 use crate::command::Cargo;
-use crate::table::Table;
+use crate::table::{Format, Table};
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
@@ -19,17 +19,6 @@ pub(crate) struct Options {
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-#[derive(Clone, Copy, Default, ValueEnum)]
-enum Format {
-    /// A table to read, with a summary line for each backend.
-    #[default]
-    Text,
-    /// A Markdown table, for documentation.
-    Md,
-    /// The report of the runner as it is; nothing else is written to standard output.
-    Json,
 }
 
 /// The runner's report; see `session_conformance::Report`.

@@ -1,5 +1,19 @@
 //! Tables, as aligned text and as Markdown.
 
+use clap::ValueEnum;
+
+/// How a report is printed.
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// Tables to read, with whatever else there is to say.
+    #[default]
+    Text,
+    /// Markdown tables, for documentation.
+    Md,
+    /// The report as it is; nothing else is written to standard output.
+    Json,
+}
+
 /// Rows of cells under a header; all rows have as many cells as the header.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,

@@ -6,9 +6,10 @@ mod tables;
 
 use std::fs;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::command::{Cargo, root};
+use crate::table::Format;
 use report::Report;
 
 #[derive(Args)]
@@ -25,17 +26,6 @@ pub(crate) struct Options {
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-#[derive(Clone, Copy, Default, ValueEnum)]
-enum Format {
-    /// Tables to read.
-    #[default]
-    Text,
-    /// Markdown tables, for documentation.
-    Md,
-    /// The report as it is; nothing else is written to standard output.
-    Json,
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), String> {
