@@ -15,6 +15,7 @@ use crate::servers::{Addresses, Backend};
 const STORED: usize = 200_000;
 /// Sessions in this process: many, so that what the process itself needs does not matter.
 const RESIDENT: usize = 1_000_000;
+
 /// Bytes per session: `used_memory` of Redis, table and indexes of PostgreSQL, resident memory of this process.
 ///
 /// # Errors

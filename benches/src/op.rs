@@ -57,11 +57,11 @@ pub trait Subject: Send + Sync {
     async fn round(&self, concurrency: usize, count: usize) -> Result<Round, Failure>;
 
     /// One worker does it `count` times, after it was set up and has done it twice: everything is connected, prepared and
-    /// cached then. `mark` is called before and after what is to be looked at.
+    /// cached then. `begun` is called then, before what is to be looked at.
     ///
     /// # Errors
     /// If an outcome was wrong.
-    async fn alone(&self, count: usize, mark: &(dyn Fn() + Send + Sync)) -> Result<(), Failure>;
+    async fn alone(&self, count: usize, begun: &(dyn Fn() + Send + Sync)) -> Result<(), Failure>;
 }
 
 /// An operation as a [`Subject`].
@@ -102,16 +102,15 @@ impl<O: Op> Subject for Measured<O> {
         Ok(Round { elapsed, latencies })
     }
 
-    async fn alone(&self, count: usize, mark: &(dyn Fn() + Send + Sync)) -> Result<(), Failure> {
+    async fn alone(&self, count: usize, begun: &(dyn Fn() + Send + Sync)) -> Result<(), Failure> {
         let mut worker = self.0.worker(0, count + 2).await?;
         for _ in 0..2 {
             self.0.once(&mut worker).await?;
         }
-        mark();
+        begun();
         for _ in 0..count {
             self.0.once(&mut worker).await?;
         }
-        mark();
         self.0.verify(count + 2).await
     }
 }

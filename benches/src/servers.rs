@@ -86,12 +86,10 @@ impl Servers {
     /// # Errors
     /// If one does not answer.
     pub async fn versions(&self) -> Result<(String, String), Failure> {
-        let mut redis = self.addresses().redis_connection().await?;
-        let info: String = redis::cmd("INFO").arg("server").query_async(&mut redis).await?;
-        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("unknown");
+        let redis = self.addresses().redis_info("server", "redis_version").await?;
         let pool = self.addresses().postgres_pool(1)?;
         let postgres: String = sqlx::query_scalar("SHOW server_version").fetch_one(&pool).await?;
-        Ok((version.trim().to_owned(), postgres))
+        Ok((redis, postgres))
     }
 }
 
@@ -121,23 +119,27 @@ impl Addresses {
     ///
     /// # Errors
     /// If it cannot be reached.
-    pub async fn redis_connection(&self) -> Result<redis::aio::MultiplexedConnection, Failure> {
+    pub(crate) async fn redis_connection(&self) -> Result<redis::aio::MultiplexedConnection, Failure> {
         let client = redis::Client::open(format!("redis://{}", self.redis))?;
         Ok(client.get_multiplexed_async_connection().await?)
     }
 
     /// What Redis says of its memory.
     pub(crate) async fn redis_memory(&self, field: &str) -> Result<u64, Failure> {
-        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut self.redis_connection().await?).await?;
+        Ok(self.redis_info("memory", field).await?.parse()?)
+    }
+
+    async fn redis_info(&self, section: &str, field: &str) -> Result<String, Failure> {
+        let info: String = redis::cmd("INFO").arg(section).query_async(&mut self.redis_connection().await?).await?;
         let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        Ok(value.ok_or_else(|| format!("Redis does not say {field}"))?.trim().parse()?)
+        Ok(value.ok_or_else(|| format!("Redis does not say {field}"))?.trim().to_owned())
     }
 
     /// A pool of connections to PostgreSQL.
     ///
     /// # Errors
     /// Never: nothing is connected yet.
-    pub fn postgres_pool(&self, connections: u32) -> Result<PgPool, Failure> {
+    pub(crate) fn postgres_pool(&self, connections: u32) -> Result<PgPool, Failure> {
         let url = format!("postgres://postgres@{}/postgres", self.postgres);
         Ok(recommended_pool_options().max_connections(connections).connect_lazy(&url)?)
     }
@@ -193,7 +195,7 @@ impl Backend {
             Self::Moka => Arc::new(MokaStore::new()),
             Self::Redis => {
                 let url = format!("redis://{}", addresses.redis);
-                Arc::new(RedisStore::builder(&url).connect().await?)
+                Arc::new(RedisStore::connect(&url).await?)
             }
             Self::Postgres => {
                 let store = PostgresStore::new(addresses.postgres_pool(10)?)

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -17,7 +18,7 @@ const SETTLED: Duration = Duration::from_millis(100);
 #[derive(Parser)]
 #[command(about = "Compares every backend with its floor; prints the report as JSON.")]
 struct Arguments {
-    /// Shorter rounds, fewer sessions: minutes instead of a quarter of an hour.
+    /// Shorter rounds, fewer sessions: minutes instead of half an hour.
     #[arg(long)]
     quick: bool,
     /// Only what has this in its name, `op/concurrency/backend`.
@@ -118,17 +119,11 @@ async fn round_trips(case: &Case, servers: &Servers) -> Result<[f64; 2], Failure
     let mut counts = [0.0; 2];
     for (subject, count) in case.open(&proxies.addresses()).await?.iter().zip(&mut counts) {
         tokio::time::sleep(SETTLED).await;
-        let marks = std::sync::Mutex::new(Vec::new());
-        let mark = || {
-            if let Ok(mut marks) = marks.lock() {
-                marks.push(proxies.round_trips());
-            }
-        };
-        subject.alone(usize::try_from(COUNTED)?, &mark).await?;
+        let before = AtomicU64::new(0);
+        let begun = || before.store(proxies.round_trips(), Ordering::SeqCst);
+        subject.alone(usize::try_from(COUNTED)?, &begun).await?;
         tokio::time::sleep(SETTLED).await;
-        let before = marks.lock().ok().and_then(|marks| marks.first().copied()).unwrap_or_default();
-        let after = proxies.round_trips();
-        *count = (after - before) as f64 / f64::from(COUNTED);
+        *count = (proxies.round_trips() - before.into_inner()) as f64 / f64::from(COUNTED);
     }
     Ok(counts)
 }

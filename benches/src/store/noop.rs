@@ -76,12 +76,8 @@ impl SessionStore for NoopStore {
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
         let mut records = self.lock();
-        let ids: Vec<SessionId> = records.values().filter(|record| record.user() == Some(user)).map(|r| r.id).collect();
-        let ids: Vec<SessionId> = ids.into_iter().filter(|id| Some(id) != keep).collect();
-        for id in &ids {
-            records.remove(id);
-        }
-        Ok(ids)
+        let leaves = |id: &SessionId, record: &mut Record| record.user() == Some(user) && Some(id) != keep;
+        Ok(records.extract_if(leaves).map(|(id, _)| id).collect())
     }
 
     async fn delete_expired(&self, _now: Timestamp, _limit: NonZeroU32) -> Result<u64, StoreError> {
