@@ -10,13 +10,14 @@ use session_benches::{Addresses, Backend, Case, RequestOpKind, Subject, What};
 use tokio::runtime::{Builder, Runtime};
 
 /// Allocations of one call: the difference between many calls and a few, so that what they begin with does not count.
+/// In whole numbers: a cache tidies up now and then, on both sides, which is a tenth of an allocation for each call.
 fn allocations(runtime: &Runtime, subject: &dyn Subject) -> f64 {
     let count = |calls: usize| {
         let run = || runtime.block_on(subject.alone(calls, &|| {})).unwrap();
         allocation_counter::measure(run).count_total as f64
     };
     count(10);
-    (count(1100) - count(100)) / 1000.0
+    ((count(1100) - count(100)) / 1000.0).round()
 }
 
 /// Of the floor, and of a request to an application with sessions in this process.
@@ -37,7 +38,7 @@ fn a_request_that_leaves_its_session_alone_costs_three_allocations() {
 }
 
 #[test]
-fn a_request_that_uses_its_session_allocates_less_than_one_that_parses_json() {
+fn a_request_that_uses_its_session_allocates_no_more_than_one_that_parses_json() {
     for kind in [RequestOpKind::Read, RequestOpKind::Write] {
         let [floor, ours] = of(kind);
         assert!(ours <= floor, "{}: {ours} allocations, {floor} of the floor", kind.name());
