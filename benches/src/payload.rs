@@ -1,13 +1,9 @@
 //! What the sessions hold: 236 bytes of JSON in four keys, as a shop might keep.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use session_core::{
-    Assurance, Authentication, Credential, Data, Device, Key, Kind, Lifetime, OsEntropy, Persistence, Record,
-    SessionId, Timestamp, UserId, Version,
-};
+use session_conformance::RecordBuilder;
+use session_core::{Data, Key, Record, Timestamp, UserId};
 
 use crate::op::Failure;
 
@@ -82,25 +78,9 @@ impl Payload {
 /// # Errors
 /// If the generator failed.
 pub(crate) fn record(user: Option<&UserId>, data: &Data, now: Timestamp) -> Result<Record, Failure> {
-    let id = SessionId::generate(user, &OsEntropy)?;
-    Ok(Record {
-        id,
-        version: Version::first(&OsEntropy)?,
-        kind: Kind::Cookie,
-        created_at: now,
-        last_seen: now,
-        lifetime: Lifetime { idle: Duration::from_secs(1800), absolute: Duration::from_secs(8 * 3600) },
-        persistence: Persistence::Transient,
-        authentication: user.map(|user| Authentication {
-            user: user.clone(),
-            at: now,
-            methods: ["pwd".to_owned()].into(),
-            level: Assurance::Aal1,
-        }),
-        credential: Credential::issue(Kind::Cookie, id, now, &OsEntropy)?.0,
-        device: Device::new(),
-        data: data.clone(),
-    })
+    let visitor = RecordBuilder::new(now);
+    let builder = user.map_or_else(|| visitor.clone(), |user| visitor.clone().of(user));
+    Ok(Record { data: data.clone(), ..builder.build().map_err(|failure| failure.to_string())? })
 }
 
 /// The user of a worker.

@@ -23,7 +23,9 @@ pub struct RecordBuilder {
 }
 
 impl RecordBuilder {
-    pub(crate) fn new(now: Timestamp) -> Self {
+    /// A visitor's session that begins now, without values.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
         Self {
             id: None,
             user: None,
