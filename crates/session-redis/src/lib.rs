@@ -39,7 +39,7 @@
 //! | `delete_expired` | 0 |
 //!
 //! One more when a server meets a script for the first time. A visitor's session takes about 220 bytes of the server's
-//! memory, plus what the application stores in it (Redis 7.0); a user's has an entry in the index beside it.
+//! memory, a user's about 480 with its entry in the index, plus what the application stores in it (Redis 7.0).
 //!
 //! # Logging a visitor in, in a Cluster
 //! A visitor's session is in a slot of its own, and the login moves it to the user's. That is two steps: the new
