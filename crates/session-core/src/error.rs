@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::data::ValueError;
 use crate::entropy::EntropyError;
@@ -10,12 +11,13 @@ use crate::entropy::EntropyError;
 ///
 /// Shows the backend, the operation and the kind; never an id, a user or a token. What the driver said is kept as
 /// [`source`](StdError::source) only: a backend must not put a source there that quotes its parameters.
+#[derive(Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
     backend: &'static str,
     operation: &'static str,
     detail: &'static str,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What kind of failure a [`StoreError`] is.
@@ -53,7 +55,7 @@ impl StoreError {
     /// Keeps the driver's error.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(source.into().into());
         self
     }
 

@@ -180,6 +180,7 @@ impl RedisStoreBuilder {
             waiting: self.wait_for_replicas.map(|count| (Link::open(topology.clone(), patience, false), count)),
             link: Link::open(topology, patience, true),
             turns: std::array::from_fn(|_| Mutex::new(())),
+            loads: Default::default(),
         };
         Ok(RedisStore { engine: Arc::new(engine) })
     }

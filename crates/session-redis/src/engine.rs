@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::answer::{Answer, not_understood};
 use crate::connection::Link;
 use crate::key::{self, Keys};
+use crate::loads::Line;
 use crate::script::{Request, Script, Wait};
 
 /// How often an operation starts again because others changed the sessions of the same user meanwhile.
@@ -29,6 +30,7 @@ pub(crate) struct Engine {
     pub(crate) waiting: Option<(Link, NonZeroU32)>,
     /// Logins at the limit take turns inside this process, by shard, so that nodes contend, not requests.
     pub(crate) turns: [Mutex<()>; 64],
+    pub(crate) loads: std::sync::Mutex<Line>,
 }
 
 impl Engine {
@@ -193,6 +195,10 @@ pub(crate) fn in_backend(error: StoreError) -> StoreError {
 pub(crate) fn ambiguous(operation: &'static str) -> StoreError {
     let detail = "the connection was lost; it may have been executed, and somebody else has changed the session since";
     StoreError::new(StoreErrorKind::Unavailable, operation, detail)
+}
+
+pub(crate) fn unavailable(operation: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, operation, "the runtime is shut down")
 }
 
 pub(crate) fn contended(operation: &'static str) -> StoreError {

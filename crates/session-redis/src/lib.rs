@@ -30,7 +30,7 @@
 //! # What it costs
 //! | operation | round trips |
 //! |---|---|
-//! | `load` | 1 (`GET`) |
+//! | `load` | 1 (`GET`; many that meet share an `MGET`, but not in a Cluster) |
 //! | `create`, also a login that replaces a session | 1 |
 //! | `create` at the session limit | 2: the victims' keys have to be named. More while others log the same user in |
 //! | `create` that replaces a session in another slot of a Cluster (login of a visitor) | 3; at the limit, 4 |
@@ -66,7 +66,7 @@
 //! * **Keys**: all begin with `{prefix:`. `{prefix:shard}:s:id` is a session, `{prefix:shard}:u:user` a user's index.
 //!   They hold no token; whoever can read them learns who is logged in, and whoever can write them can log in as
 //!   anybody.
-//! * **Rights** (ACL): the commands `GET`, `GETRANGE`, `SET`, `SETRANGE`, `EXISTS`, `UNLINK`, `PEXPIRE`, `PTTL`,
+//! * **Rights** (ACL): the commands `GET`, `MGET`, `GETRANGE`, `SET`, `SETRANGE`, `EXISTS`, `UNLINK`, `PEXPIRE`, `PTTL`,
 //!   `HSET`, `HDEL`, `HGETALL`, `HKEYS`, `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{prefix:*`; `HELLO`; `WAIT`
 //!   if asked for; `CONFIG GET` if the memory policy is to be checked; `CLUSTER SLOTS` in a Cluster, `ROLE` behind
 //!   Sentinel.
@@ -77,6 +77,7 @@ mod connection;
 mod create;
 mod engine;
 mod key;
+mod loads;
 mod script;
 mod store;
 mod url;

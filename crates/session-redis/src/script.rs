@@ -40,6 +40,8 @@ const FENCE: &str = "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], ''
 pub(crate) enum Request {
     /// `GET` of a key.
     Get(Vec<u8>),
+    /// `MGET` of several, on one server.
+    GetMany(Vec<Vec<u8>>),
     /// A script, with all keys it may use.
     Call { script: &'static Script, keys: Vec<Vec<u8>>, args: Vec<Vec<u8>> },
 }
@@ -88,6 +90,11 @@ impl Request {
             Self::Get(key) => {
                 let mut command = redis::cmd("GET");
                 command.arg(key);
+                command
+            }
+            Self::GetMany(keys) => {
+                let mut command = redis::cmd("MGET");
+                command.arg(keys);
                 command
             }
             Self::Call { script, keys, args } => {

@@ -12,7 +12,7 @@ use session_core::{
 use tokio::time::timeout;
 
 use crate::answer::not_understood;
-use crate::engine::{self, Engine, ambiguous, in_backend, in_time, millis, text, version};
+use crate::engine::{self, Engine, ambiguous, in_backend, in_time, millis, text, unavailable, version};
 use crate::{key, script};
 
 /// Sessions in Redis or Valkey. See the [crate](crate) for what it guarantees, what it costs and how to operate it.
@@ -31,7 +31,7 @@ pub struct RedisStore {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Engine { keys, timeout, cluster, waiting, link: _, turns: _ } = &*self.engine;
+        let Engine { keys, timeout, cluster, waiting, link: _, turns: _, loads: _ } = &*self.engine;
         f.debug_struct("RedisStore")
             .field("key_prefix", &keys.prefix())
             .field("operation_timeout", timeout)
@@ -48,7 +48,12 @@ impl SessionStore for RedisStore {
     }
 
     async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
-        in_time("load", timeout(self.engine.timeout, self.engine.get("load", id)).await)
+        const OPERATION: &str = "load";
+        if self.engine.cluster {
+            return in_time(OPERATION, timeout(self.engine.timeout, self.engine.get(OPERATION, id)).await);
+        }
+        let value = timeout(self.engine.timeout, self.engine.load(self.engine.keys.session(id)));
+        engine::record(OPERATION, id, in_time(OPERATION, value.await)?).map_err(in_backend)
     }
 
     async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
@@ -66,8 +71,7 @@ impl SessionStore for RedisStore {
             let admission = Admission { record: &record, replaces: Some(replaces), limit };
             in_time(OPERATION, timeout(engine.timeout, engine.exchange(admission, replaces, now)).await)
         });
-        let cancelled = |_| StoreError::new(StoreErrorKind::Unavailable, OPERATION, "the runtime is shut down");
-        exchange.await.unwrap_or_else(|error| Err(in_backend(cancelled(error))))
+        exchange.await.unwrap_or_else(|_| Err(in_backend(unavailable(OPERATION))))
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {

@@ -16,7 +16,7 @@ use crate::support::{cut_clients, eventually};
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(300);
 /// How much later than its time limit an operation may answer on a busy machine. What waits for a connection instead
 /// takes five seconds.
-const MARGIN: Duration = Duration::from_secs(2);
+pub(crate) const MARGIN: Duration = Duration::from_secs(2);
 /// How soon the store has to work again; measured are some hundred milliseconds.
 const BACK: Duration = Duration::from_secs(4);
 

@@ -1,0 +1,136 @@
+//! Loads that meet share a command, and nothing else.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use session_core::{Deleted, Record, SessionId, SessionStore, StoreError, StoreErrorKind};
+use session_redis::RedisStore;
+use session_testbed::proxy::{Mode, Proxy};
+use session_testbed::servers::Redis;
+use tokio::task::JoinHandle;
+
+use crate::faults::{MARGIN, TIMEOUT, open, url};
+use crate::support::records::{NOW, insert, record, user};
+use crate::support::{eventually, run, session_key};
+
+const MANY: usize = 64;
+
+async fn insert_many(store: &RedisStore) -> Vec<SessionId> {
+    let alice = user("alice");
+    let mut ids = Vec::new();
+    for _ in 0..MANY {
+        let session = record(Some(&alice), NOW);
+        insert(store, &session).await;
+        ids.push(session.id);
+    }
+    ids
+}
+
+type Load = JoinHandle<Result<Option<Record>, StoreError>>;
+
+fn loads(store: &Arc<RedisStore>, ids: &[SessionId]) -> Vec<Load> {
+    let spawn = |id: &SessionId| {
+        let (store, id) = (Arc::clone(store), *id);
+        tokio::spawn(async move { store.load(&id).await })
+    };
+    ids.iter().map(spawn).collect()
+}
+
+async fn all_are_there(store: &Arc<RedisStore>, ids: &[SessionId]) {
+    for (load, id) in loads(store, ids).into_iter().zip(ids) {
+        assert_eq!(load.await.unwrap().unwrap().map(|stored| stored.id), Some(*id));
+    }
+}
+
+/// How often the server was asked for one session, and for several.
+async fn commands(server: &Redis) -> (u64, u64) {
+    let stats = run(server, "INFO commandstats").await;
+    let calls = |name: &str| {
+        let line = stats.text().lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+        line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+    };
+    (calls("get"), calls("mget"))
+}
+
+/// One thread: all of them begin before the first of them is answered.
+#[tokio::test]
+async fn many_are_few_commands() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = Arc::new(open(&server.url()).await);
+    let ids = insert_many(&store).await;
+    let before = commands(&server).await;
+    all_are_there(&store, &ids).await;
+    let after = commands(&server).await;
+    let (one, several) = (after.0 - before.0, after.1 - before.1);
+    assert!(one + several <= 8 && several >= 1, "{one} times GET, {several} times MGET");
+}
+
+/// One that is not there, one that nobody understands, one that is asked for twice.
+#[tokio::test]
+async fn each_has_its_own_answer() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = Arc::new(open(&server.url()).await);
+    let (mut ids, alice) = (insert_many(&store).await, user("alice"));
+    assert_eq!(store.delete(&ids[40], Some(&alice)).await.unwrap(), Deleted::Deleted);
+    ids[41] = ids[42];
+    run(&server, &format!("SETRANGE {} 0 x", session_key(&alice, &ids[43]))).await;
+    for (turn, load) in loads(&store, &ids).into_iter().enumerate() {
+        match load.await.unwrap() {
+            Ok(stored) => {
+                assert_ne!(turn, 43);
+                assert_eq!(stored.map(|stored| stored.id), (turn != 40).then_some(ids[turn]), "{turn}");
+            }
+            Err(error) => assert_eq!((turn, error.kind()), (43, StoreErrorKind::Corrupt), "{error}"),
+        }
+    }
+}
+
+/// Those that were sent, those that wait to be, and the one that would have sent them.
+#[tokio::test]
+async fn who_gives_up_takes_nobody_along() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = Arc::new(open(&server.url()).await);
+    let ids = insert_many(&store).await;
+    for round in 0..20 {
+        let loads = loads(&store, &ids);
+        for _ in 0..round % 4 {
+            tokio::task::yield_now().await;
+        }
+        let gone: HashSet<usize> = (0..MANY).filter(|turn| (turn + round) % 3 > 0).collect();
+        gone.iter().for_each(|turn| loads[*turn].abort());
+        for (turn, load) in loads.into_iter().enumerate() {
+            if !gone.contains(&turn) {
+                assert_eq!(load.await.unwrap().unwrap().map(|stored| stored.id), Some(ids[turn]));
+            }
+        }
+    }
+    // Nobody is under way any more: who comes now is sent alone, at once.
+    eventually("the last of them is answered", async || {
+        let before = commands(&server).await;
+        store.load(&ids[0]).await.unwrap();
+        commands(&server).await == (before.0 + 1, before.1)
+    })
+    .await;
+    all_are_there(&store, &ids).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_an_error_for_each_and_then_over() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let proxy = Proxy::start(server.address()).await.unwrap();
+    let store = Arc::new(open(&url(&proxy)).await);
+    let ids = insert_many(&store).await;
+    for fault in [Mode::BlackHole, Mode::Cut, Mode::Truncate(1)] {
+        proxy.set(fault);
+        let start = Instant::now();
+        for load in loads(&store, &ids) {
+            let error = load.await.unwrap().expect_err("nobody can know");
+            assert!(matches!(error.kind(), StoreErrorKind::Unavailable | StoreErrorKind::Timeout), "{error}");
+        }
+        assert!(start.elapsed() < TIMEOUT + MARGIN, "{fault:?}: took {:?}", start.elapsed());
+        proxy.set(Mode::Pass);
+        eventually("the store works again", async || store.load(&ids[0]).await.is_ok()).await;
+        all_are_there(&store, &ids).await;
+    }
+}
