@@ -75,6 +75,8 @@ pub(crate) struct StoreOp {
 pub(crate) struct Worker {
     user: UserId,
     records: VecDeque<Record>,
+    /// Which of them is next, where they stay the same.
+    next: usize,
     fresh: VecDeque<Record>,
     seen: Timestamp,
     grant: Option<Grant>,
@@ -139,31 +141,31 @@ impl Op for StoreOp {
         if self.kind == StoreOpKind::Refresh {
             grant = Some(self.manager.grant(Login::new(user.clone()).method("pwd"), None).await?);
         }
-        Ok(Worker { fresh: make(fresh)?, user, records, seen: now, grant })
+        Ok(Worker { fresh: make(fresh)?, user, records, next: 0, seen: now, grant })
     }
 
     async fn once(&self, worker: &mut Worker) -> Result<(), Failure> {
-        let (store, now) = (&self.store, SystemClock.now());
+        let store = &self.store;
+        // Whoever calls a store has the time already; it is read here where the store is given it.
+        let now = || SystemClock.now();
         match self.kind {
             StoreOpKind::Load => {
-                let record = worker.session()?;
-                let loaded = store.load(&record.id).await?.ok_or("load: it is not there")?;
-                expect("load", loaded.id == record.id)?;
-                worker.records.push_back(record);
+                let id = worker.next()?.id;
+                let loaded = store.load(&id).await?.ok_or("load: it is not there")?;
+                expect("load", loaded.id == id)?;
             }
             StoreOpKind::Touch => {
-                let record = worker.session()?;
-                worker.seen = worker.seen + Duration::from_millis(1);
-                let touched = store.touch(&record.id, record.user(), worker.seen, now).await?;
+                let seen = worker.seen + Duration::from_millis(1);
+                worker.seen = seen;
+                let record = worker.next()?;
+                let touched = store.touch(&record.id, record.user(), seen, now()).await?;
                 expect("touch", touched == Touched::Applied)?;
-                worker.records.push_back(record);
             }
             StoreOpKind::Update => {
-                let mut record = worker.session()?;
+                let record = worker.next()?;
                 let expected = record.version;
                 record.version = expected.next(&OsEntropy)?;
-                expect("update", store.update(&record, expected, now).await? == Updated::Applied)?;
-                worker.records.push_back(record);
+                expect("update", store.update(record, expected, now()).await? == Updated::Applied)?;
             }
             StoreOpKind::Create => {
                 let record = worker.fresh.pop_front().ok_or("no record left")?;
@@ -174,7 +176,7 @@ impl Op for StoreOp {
                 let replaces = Replaces { id: record.id, user: record.user(), version: record.version };
                 let limit = Some(self.manager.policy().session_limit());
                 let admission = Admission { record: &next, replaces: Some(replaces), limit };
-                let admitted = store.create(admission, now).await?;
+                let admitted = store.create(admission, now()).await?;
                 expect("login", admitted == Admitted::Created { evicted: Vec::new() })?;
                 worker.records.push_back(next);
             }
@@ -183,7 +185,7 @@ impl Op for StoreOp {
                 expect("delete", store.delete(&record.id, record.user()).await? == Deleted::Deleted)?;
             }
             StoreOpKind::List => {
-                let sessions = store.list_by_user(&worker.user, now).await?;
+                let sessions = store.list_by_user(&worker.user, now()).await?;
                 expect("list", sessions.len() == 1 + self.others)?;
             }
             StoreOpKind::Refresh => self.refresh(worker).await?,
@@ -193,7 +195,14 @@ impl Op for StoreOp {
 }
 
 impl Worker {
-    /// Its sessions, one after the other; whoever goes on with one puts it back.
+    /// Its sessions in turn, where they are: what moving a record costs is not the store's.
+    fn next(&mut self) -> Result<&mut Record, Failure> {
+        let at = self.next % self.records.len().max(1);
+        self.next = at + 1;
+        Ok(self.records.get_mut(at).ok_or("no session left")?)
+    }
+
+    /// The first of its sessions; whoever goes on with one puts it back.
     fn session(&mut self) -> Result<Record, Failure> {
         Ok(self.records.pop_front().ok_or("no session left")?)
     }

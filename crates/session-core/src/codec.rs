@@ -217,7 +217,7 @@ impl Record {
         let set = flags.iter().filter(|(is_set, _)| *is_set).fold(0, |flags, (_, flag)| flags | flag);
         bytes.push(set | level << flag::LEVEL_SHIFT);
 
-        put(bytes, current);
+        bytes.extend_from_slice(current.as_bytes());
         if *issued_at != created_at {
             put(bytes, &issued_at.wrapping_sub(created_at));
         }
@@ -232,7 +232,7 @@ impl Record {
             put(bytes, &device);
         }
         // Their number comes first, so that a record that was cut between two entries is not taken for a whole one.
-        put(bytes, &self.data.entries().len());
+        put_len(bytes, self.data.entries().len());
         for (name, value) in self.data.entries() {
             put_bytes(bytes, name);
             put_bytes(bytes, value);
@@ -250,8 +250,17 @@ fn put<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, section: &T) {
 
 /// The same as [`put`] of a text or byte string, which `postcard` would append byte by byte.
 fn put_bytes(bytes: &mut Vec<u8>, section: &[u8]) {
-    put(bytes, &section.len());
+    put_len(bytes, section.len());
     bytes.extend_from_slice(section);
+}
+
+/// The same as [`put`] of a number, without the detour: most of a record is lengths.
+fn put_len(bytes: &mut Vec<u8>, mut len: usize) {
+    while len > 0x7f {
+        bytes.push(len as u8 | 0x80);
+        len >>= 7;
+    }
+    bytes.push(len as u8);
 }
 
 /// What is still to be read of a record.
@@ -294,7 +303,7 @@ impl<'a> Reader<'a> {
         let has = |flag: u8| flags & flag != 0;
         let time = |delta: i64| Timestamp::from_millis(created_at.as_millis().wrapping_add(delta));
 
-        let current: TokenDigest = self.take()?;
+        let current = TokenDigest::from_bytes(self.array()?);
         let issued_at = if has(flag::REISSUED) { time(self.take()?) } else { created_at };
         let lineage: Option<Lineage> = if has(flag::RENEWED) { Some(self.take()?) } else { None };
         let authentication = match (user, level((flags & flag::LEVEL) >> flag::LEVEL_SHIFT)) {

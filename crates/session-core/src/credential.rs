@@ -45,6 +45,14 @@ impl TokenDigest {
         Self(cut(&hash.finalize().into()))
     }
 
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
     fn matches(&self, other: &Self) -> Choice {
         self.0.ct_eq(&other.0)
     }

@@ -389,15 +389,17 @@ impl Session {
         let rest = done.split_off(committed.min(done.len()));
         let record = base.as_ref().map(|base| &base.record);
         // If intents recorded meanwhile do not fit the new base, they are dropped with the error.
-        let replayed = Working::replay(record, &rest, self.shared.manager.policy());
-        state.working = Working::of(record);
+        let (working, intents, outcome) = match Working::replay(record, &rest, self.shared.manager.policy()) {
+            Ok(working) => (working, rest, Ok(())),
+            Err(error) => (Working::of(record), Vec::new(), Err(error)),
+        };
+        state.working = working;
+        state.intents = intents;
         state.base = base;
         if cookie.is_some() {
             state.cookie = cookie;
         }
-        state.working = replayed?;
-        state.intents = rest;
-        Ok(())
+        outcome
     }
 }
 

@@ -83,6 +83,11 @@ impl Entry {
         self.loads.is_multiple_of(8)
     }
 
+    /// Goes on counting where `before` was: a session that is written with each request is busy too.
+    pub(crate) fn keep_loads(&mut self, before: &Self) {
+        self.loads = before.loads;
+    }
+
     pub(crate) fn has_tag(&self, tag: u16) -> bool {
         self.tag == tag
     }

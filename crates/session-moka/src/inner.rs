@@ -1,11 +1,11 @@
 //! [`Inner`]: the table of sessions, and the cache of the busy ones.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use foldhash::quality::RandomState as FastState;
 use moka::sync::Cache;
 use session_core::{Admission, Admitted, Occupant, Record, SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
 
@@ -52,7 +52,9 @@ const HOT_OVERHEAD: usize = 1400;
 pub(crate) struct Inner {
     stripes: Box<[Mutex<Stripe>]>,
     /// Busy sessions, decoded. A cache: what it forgets is in the stripe.
-    hot: Cache<SessionId, Arc<Mutex<Record>>>,
+    ///
+    /// Not with SipHash: what is in here is bounded, and its ids are random and ours; none that a client made up gets in.
+    hot: Cache<SessionId, Arc<Mutex<Record>>, FastState>,
     /// Sessions in all stripes, and those about to be inserted.
     count: AtomicUsize,
     max_sessions: usize,
@@ -68,7 +70,7 @@ impl Inner {
         let (stop, stopped) = mpsc::channel();
         let inner = Arc::new(Self {
             stripes: (0..STRIPES).map(|_| Mutex::new(Stripe::new())).collect(),
-            hot: Cache::builder().max_capacity(HOT_BYTES).weigher(weight).build(),
+            hot: Cache::builder().max_capacity(HOT_BYTES).weigher(weight).build_with_hasher(FastState::default()),
             count: AtomicUsize::new(0),
             max_sessions,
             tags: RandomState::new(),

@@ -19,8 +19,9 @@ impl SessionStore for MokaStore {
     }
 
     async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
-        if let Some(record) = self.inner.busy(id) {
-            return Ok(Some(record));
+        let busy = self.inner.busy(id);
+        if busy.is_some() {
+            return Ok(busy);
         }
         let mut stripe = self.inner.stripe_of(id);
         let Some(entry) = stripe.get_mut(id) else { return Ok(None) };
@@ -49,6 +50,7 @@ impl SessionStore for MokaStore {
         if stored.version() != expected {
             return Ok(Updated::Conflict);
         }
+        entry.keep_loads(stored);
         let last_seen = stored.last_seen().max(record.last_seen);
         if last_seen > record.last_seen {
             entry.set_last_seen(last_seen, inner.free_at(entry.deadline_if(last_seen), now)).map_err(in_moka)?;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::COOKIE;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use session_core::{EventKind, Presented, RequestSession, SessionManager};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -19,8 +19,8 @@ use crate::slot::Slot;
 /// Gives every request inside it a session, commits the session before the response is sent, and refuses requests that
 /// other sites made a browser send.
 ///
-/// A request that does not ask for its session costs three small allocations (one of them because axum's extensions
-/// outgrow their table) and no store call. One that does costs what [`SessionManager::open`] and
+/// A request that does not ask for its session costs two small allocations (inside a router, a third: there axum's
+/// extensions outgrow their table) and no store call. One that does costs what [`SessionManager::open`] and
 /// [`SessionManager::commit`] cost; if there is nothing to commit, it awaits nothing at its end.
 ///
 /// Everything that ought to survive a failed commit belongs outside this layer (CORS headers, say): the handler's
@@ -52,12 +52,14 @@ pub(crate) struct Config {
     pub(crate) manager: SessionManager,
     guard: Guard,
     pub(crate) restyle: Option<Arc<Restyle>>,
+    /// What a request without extensions begins with: see [`room`].
+    room: Extensions,
 }
 
 impl SessionLayer {
     /// Sessions of `manager`, with the CSRF guard on.
     pub fn new(manager: SessionManager) -> Self {
-        Self { config: Arc::new(Config { manager, guard: Guard::new(), restyle: None }) }
+        Self { config: Arc::new(Config { manager, guard: Guard::new(), restyle: None, room: room() }) }
     }
 
     /// Lets the CSRF guard pass requests from another origin: `https://host` or `https://host:port`.
@@ -156,6 +158,18 @@ impl<S> fmt::Debug for SessionService<S> {
     }
 }
 
+/// Empty extensions with room for four values: the session, and the three that axum adds. For three there is room at
+/// first; with the fourth, each request would move them to a larger table. A copy is as large as what is copied.
+fn room() -> Extensions {
+    let mut extensions = Extensions::new();
+    extensions.insert(0_u8);
+    extensions.insert(0_u16);
+    extensions.insert(0_u32);
+    extensions.insert(0_u64);
+    extensions.clear();
+    extensions
+}
+
 impl Config {
     /// Prepares the request, or says why it must not reach the application.
     fn admit<B>(&self, request: &mut Request<B>) -> Result<RequestSession, Rejection> {
@@ -166,7 +180,11 @@ impl Config {
         let presented = self.manager.presented(cookies);
         self.check_origin(request, &presented)?;
         let session = RequestSession::new(self.manager.clone(), presented);
-        request.extensions_mut().insert(Slot(session.clone()));
+        let extensions = request.extensions_mut();
+        if extensions.is_empty() {
+            *extensions = self.room.clone();
+        }
+        extensions.insert(Slot(session.clone()));
         Ok(session)
     }
 
