@@ -4,18 +4,16 @@
 //!
 //! Starts a server of its own, which flushes every commit to the disk, and fills it with sessions, each with a user of
 //! its own and 177 bytes of data. Half of them are expired. Then tasks load live sessions: first alone, then while
-//! the others are deleted, a thousand at a time, with a pause as long as the call took.
+//! `SessionManager::sweep` deletes the others, and vacuum comes after it, for the same time each.
 
 use std::error::Error;
-use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use session_core::{
-    Admission, Assurance, Authentication, Credential, Data, Device, Kind, Lifetime, OsEntropy, Persistence, Record,
-    SessionId, SessionStore, Timestamp, Touched, UserId, Version,
+    Admission, Assurance, Authentication, Credential, Data, Device, Kind, Lifetime, ManualClock, OsEntropy,
+    Persistence, Record, SessionId, SessionManager, SessionStore, Timestamp, Touched, UserId, Version,
 };
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_testbed::servers::Postgres;
@@ -31,7 +29,9 @@ const VALUES: [(&str, usize); 4] = [("cart", 50), ("last_viewed", 21), ("profile
 const TASKS: usize = 8;
 /// How long a task waits between two loads.
 const PACE: Duration = Duration::from_millis(4);
-const BATCH: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
+/// How long they load, alone and during clean-up, and in how many parts: what disturbs one of them is not clean-up.
+const PHASE: Duration = Duration::from_secs(20);
+const PHASES: u32 = 4;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -58,34 +58,28 @@ async fn main() -> Result<(), Failure> {
     // On pages that are as full as they get.
     touch(&pool, &store, &live).await?;
 
-    let before = Load::start(&store, &live);
-    tokio::time::sleep(Duration::from_secs(15)).await;
-    before.stop().await?.print("loads before");
+    let manager = SessionManager::builder(Arc::new(store.clone())).clock(ManualClock::new(NOW)).build();
+    let expired = format!("SELECT count(*) FROM session.session WHERE last_seen <= {} - idle_ms", NOW.as_millis());
+    let deletions = "SELECT n_tup_del FROM pg_stat_user_tables WHERE relname = 'session'";
+    println!("before clean-up");
+    let before = loads(&store, &live).await?;
 
-    let during = Load::start(&store, &live);
-    let start = Instant::now();
-    let (mut deleted, mut slowest, mut busy) = (0, Duration::ZERO, Duration::ZERO);
-    loop {
-        let call = Instant::now();
-        let batch = store.delete_expired(NOW, BATCH).await?;
-        deleted += batch;
-        slowest = slowest.max(call.elapsed());
-        busy += call.elapsed();
-        if batch < u64::from(BATCH.get()) {
-            break;
-        }
-        tokio::time::sleep(call.elapsed()).await;
+    let sweep = tokio::spawn(manager.sweep());
+    // It begins with a pause, which is not what is measured.
+    while number(&pool, deletions).await? == 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let elapsed = start.elapsed();
-    let during = during.stop().await?;
-    println!("deleted                   {deleted:>10}");
-    println!(
-        "clean-up                  {:>10.1} s, {:.1} s of them inside calls",
-        elapsed.as_secs_f64(),
-        busy.as_secs_f64()
-    );
-    println!("slowest call              {:>10.1} ms", slowest.as_secs_f64() * 1e3);
-    during.print("loads during clean-up");
+    let (start, left) = (Instant::now(), number(&pool, &expired).await?);
+    println!("during clean-up");
+    let during = loads(&store, &live).await?;
+    let deleted = left - number(&pool, &expired).await?;
+    let rate = deleted as f64 / start.elapsed().as_secs_f64();
+    println!("p99, during to before     {:>10.2}", percentile(&during, 99) / percentile(&before, 99));
+    println!("deletions                 {rate:>10.0} per second");
+    while number(&pool, &expired).await? > 0 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    sweep.abort();
     println!("sessions left             {:>10}", number(&pool, "SELECT count(*) FROM session.session").await?);
 
     touch(&pool, &store, &live).await
@@ -114,58 +108,54 @@ async fn fill(pool: &PgPool, store: &PostgresStore, sessions: usize) -> Result<V
     rows.iter().map(id).collect()
 }
 
-/// Tasks that load live sessions, and how long each load took.
-struct Load {
-    stop: Arc<AtomicBool>,
-    times: Arc<Mutex<Vec<Duration>>>,
-    tasks: JoinSet<Result<(), Failure>>,
-}
-
-impl Load {
-    fn start(store: &PostgresStore, live: &[SessionId]) -> Self {
-        let mut load = Self { stop: Arc::default(), times: Arc::default(), tasks: JoinSet::new() };
-        let live: Arc<[SessionId]> = live.into();
-        for task in 0..TASKS {
-            let (store, live) = (store.clone(), Arc::clone(&live));
-            let (stop, times) = (Arc::clone(&load.stop), Arc::clone(&load.times));
-            load.tasks.spawn(async move {
-                for turn in (task..).step_by(TASKS) {
-                    if stop.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    let start = Instant::now();
-                    if store.load(&live[turn % live.len()]).await?.is_none() {
-                        return Err("a live session is gone".into());
-                    }
-                    times.lock().unwrap_or_else(PoisonError::into_inner).push(start.elapsed());
-                    tokio::time::sleep(PACE).await;
-                }
-                Ok(())
-            });
-        }
-        load
-    }
-
-    async fn stop(mut self) -> Result<Times, Failure> {
-        self.stop.store(true, Ordering::Relaxed);
-        while let Some(task) = self.tasks.join_next().await {
-            task??;
-        }
-        let mut times = std::mem::take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner));
+/// Loads live sessions in several phases. Prints, and returns in ascending order, how long the loads took.
+async fn loads(store: &PostgresStore, live: &[SessionId]) -> Result<Vec<Duration>, Failure> {
+    let (mut all, mut slowest) = (Vec::new(), Vec::new());
+    for _ in 0..PHASES {
+        let mut times = load(store, live).await?;
         times.sort_unstable();
-        Ok(Times(times))
+        slowest.push(format!("{:.2}", percentile(&times, 99)));
+        all.extend(times);
     }
+    all.sort_unstable();
+    let (p50, p99) = (percentile(&all, 50), percentile(&all, 99));
+    println!("loads                     {:>10}, p50 {p50:.2} ms, p99 {p99:.2} ms ({})", all.len(), slowest.join(", "));
+    Ok(all)
 }
 
-/// In ascending order.
-struct Times(Vec<Duration>);
-
-impl Times {
-    fn print(&self, what: &str) {
-        let percentile = |percent: usize| self.0.get(self.0.len() * percent / 100).map_or(0.0, Duration::as_secs_f64);
-        let (p50, p99) = (percentile(50) * 1e3, percentile(99) * 1e3);
-        println!("{what:<25} {:>10}, p50 {p50:.2} ms, p99 {p99:.2} ms", self.0.len());
+/// Loads live sessions for one [`PHASE`], with all tasks.
+async fn load(store: &PostgresStore, live: &[SessionId]) -> Result<Vec<Duration>, Failure> {
+    let live: Arc<[SessionId]> = live.into();
+    let end = Instant::now() + PHASE;
+    let mut tasks = JoinSet::new();
+    for task in 0..TASKS {
+        let (store, live) = (store.clone(), Arc::clone(&live));
+        tasks.spawn(async move {
+            let mut times = Vec::new();
+            for turn in (task..).step_by(TASKS) {
+                let start = Instant::now();
+                if start >= end {
+                    break;
+                }
+                if store.load(&live[turn % live.len()]).await?.is_none() {
+                    return Err(Failure::from("a live session is gone"));
+                }
+                times.push(start.elapsed());
+                tokio::time::sleep(PACE).await;
+            }
+            Ok(times)
+        });
     }
+    let mut all = Vec::new();
+    while let Some(times) = tasks.join_next().await {
+        all.extend(times??);
+    }
+    Ok(all)
+}
+
+/// Of times in ascending order, in milliseconds.
+fn percentile(times: &[Duration], percent: usize) -> f64 {
+    times.get(times.len() * percent / 100).map_or(0.0, Duration::as_secs_f64) * 1e3
 }
 
 /// Touches live sessions, and tells how many of the touches left the indexes alone.
@@ -234,7 +224,7 @@ fn argument() -> Result<usize, Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.as_slice() {
         [] => Ok(1_000_000),
-        [name, number] if name == "--sessions" => Ok(number.parse::<usize>()?.max(1_000)),
+        [name, number] if name == "--sessions" => Ok(number.parse::<usize>()?.max(1_000_000)),
         _ => Err("usage: cleanup [--sessions NUMBER]".into()),
     }
 }

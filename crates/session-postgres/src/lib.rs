@@ -36,7 +36,7 @@
 //! **Clean-up.** Expired rows stay until [`delete_expired`](session_core::SessionManager::delete_expired) is called.
 //! [`sweep`](session_core::SessionManager::sweep) does that every few seconds, on as many nodes as you like:
 //! `tokio::spawn(manager.clone().sweep())`. If you call it yourself, take a limit of about 1000, and while it returns the
-//! limit call it again after a pause as long as the call took, so that it is at work no more than half of the time. Leave
+//! limit call it again after a pause of 200 ms: loads that meet a call take longer, and should be few. Leave
 //! autovacuum on: a call also passes the index entries of all that was deleted since the last vacuum. A call looks at
 //! no more than its limit plus 1000 rows, and passes over those that somebody is writing to, so 0 may also mean that
 //! only sessions were due which are still in use. A call that fails has deleted nothing, unless its reply was lost.
