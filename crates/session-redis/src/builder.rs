@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use crate::connection::Link;
 use crate::engine::Engine;
 use crate::key::Keys;
+use crate::loads::Loads;
 use crate::store::RedisStore;
 use crate::url::Topology;
 
@@ -180,7 +181,7 @@ impl RedisStoreBuilder {
             waiting: self.wait_for_replicas.map(|count| (Link::open(topology.clone(), patience, false), count)),
             link: Link::open(topology, patience, true),
             turns: std::array::from_fn(|_| Mutex::new(())),
-            loads: Default::default(),
+            loads: Loads::default(),
         };
         Ok(RedisStore { engine: Arc::new(engine) })
     }

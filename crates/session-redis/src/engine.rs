@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::answer::{Answer, not_understood};
 use crate::connection::Link;
 use crate::key::{self, Keys};
-use crate::loads::Line;
+use crate::loads::Loads;
 use crate::script::{Request, Script, Wait};
 
 /// How often an operation starts again because others changed the sessions of the same user meanwhile.
@@ -30,7 +30,7 @@ pub(crate) struct Engine {
     pub(crate) waiting: Option<(Link, NonZeroU32)>,
     /// Logins at the limit take turns inside this process, by shard, so that nodes contend, not requests.
     pub(crate) turns: [Mutex<()>; 64],
-    pub(crate) loads: std::sync::Mutex<Line>,
+    pub(crate) loads: Loads,
 }
 
 impl Engine {

@@ -66,7 +66,7 @@
 //! * **Keys**: all begin with `{prefix:`. `{prefix:shard}:s:id` is a session, `{prefix:shard}:u:user` a user's index.
 //!   They hold no token; whoever can read them learns who is logged in, and whoever can write them can log in as
 //!   anybody.
-//! * **Rights** (ACL): the commands `GET`, `MGET`, `GETRANGE`, `SET`, `SETRANGE`, `EXISTS`, `UNLINK`, `PEXPIRE`, `PTTL`,
+//! * **Rights** (ACL): the commands `GET`, `MGET`, `GETRANGE`, `SET`, `SETRANGE`, `EXISTS`, `UNLINK`, `PEXPIRE`,
 //!   `HSET`, `HDEL`, `HGETALL`, `HKEYS`, `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{prefix:*`; `HELLO`; `WAIT`
 //!   if asked for; `CONFIG GET` if the memory policy is to be checked; `CLUSTER SLOTS` in a Cluster, `ROLE` behind
 //!   Sentinel.

@@ -1,36 +1,30 @@
 //! Loads that meet, sent as one `MGET`.
 //!
-//! A load that finds few others under way is sent at once. The others are collected, as many as the runtime has ready to
-//! run, and sent together: the more there is to do, the less each load costs the client and the server. Nobody waits for
-//! an answer to others before being sent, unless there are many.
+//! A load that finds few others under way is sent at once. The others of the same moment, as many as the runtime has
+//! ready to run, are collected and sent together: the more there is to do, the less each load costs the client and the
+//! server. Nobody waits for the answer to somebody else.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use redis::Value;
 use session_core::StoreError;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot::{self, Sender};
 
 use crate::answer::not_understood;
 use crate::engine::{Engine, unavailable};
 use crate::script::{Reply, Request};
 
-/// How many requests are under way before others are collected.
+/// How many are under way alone before others are collected.
 const FEW: usize = 4;
-/// How many are under way before those that are collected wait for an answer to one of them.
-const MOST: usize = 8;
-/// The most that are sent as one: the server does nothing else meanwhile.
-const LARGEST: usize = 128;
 
 const OPERATION: &str = "load";
 
-/// The loads of a store.
 #[derive(Default)]
-pub(crate) struct Line {
-    under_way: usize,
-    waiting: Vec<Member>,
-    /// Whether somebody is about to collect those that wait.
-    collecting: bool,
+pub(crate) struct Loads {
+    alone: AtomicUsize,
+    /// Whoever finds it empty has it collected.
+    waiting: Mutex<Vec<Member>>,
 }
 
 struct Member {
@@ -38,84 +32,51 @@ struct Member {
     reply: Sender<Result<Value, StoreError>>,
 }
 
-/// The place of a request that is under way. Whoever leaves it, be it because its caller is gone, leaves it to those that
-/// wait.
-struct Place {
-    engine: Arc<Engine>,
-    /// Whether it is one that is about to collect.
-    collects: bool,
+/// One that is under way alone, until its caller has the answer or gives up.
+struct Alone<'a>(&'a AtomicUsize);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Engine {
     /// The value of a key. One round trip.
     pub(crate) async fn load(self: &Arc<Self>, key: Vec<u8>) -> Result<Value, StoreError> {
-        let place = Place { engine: Arc::clone(self), collects: false };
-        let under_way = {
-            let mut line = self.line();
-            line.under_way += 1;
-            line.under_way
-        };
-        if under_way <= FEW {
+        let before = self.loads.alone.fetch_add(1, Ordering::Relaxed);
+        let alone = Alone(&self.loads.alone);
+        // One command cannot name keys of two slots of a Cluster.
+        if before < FEW || self.cluster {
             return Ok(self.link.run(OPERATION, &Request::Get(key), None).await?.value);
         }
+        drop(alone);
         let (reply, replied) = oneshot::channel();
-        self.line().waiting.push(Member { key, reply });
-        drop(place);
+        let is_first = {
+            let mut waiting = self.loads.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.push(Member { key, reply });
+            waiting.len() == 1
+        };
+        if is_first {
+            tokio::spawn(Arc::clone(self).collect());
+        }
         replied.await.unwrap_or_else(|_| Err(unavailable(OPERATION)))
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.loads.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Place {
-    async fn collect(mut self) {
+    async fn collect(self: Arc<Self>) {
         // Behind all that are ready to run.
         tokio::task::yield_now().await;
-        let members: Vec<Member> = {
-            let mut line = self.engine.line();
-            (self.collects, line.collecting) = (false, false);
-            let count = line.waiting.len().min(LARGEST);
-            line.waiting.drain(..count).filter(|member| !member.reply.is_closed()).collect()
-        };
-        if members.is_empty() {
-            return;
-        }
+        let members = std::mem::take(&mut *self.loads.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let (keys, callers): (Vec<_>, Vec<_>) = members.into_iter().map(|member| (member.key, member.reply)).unzip();
-        let outcome = self.engine.link.run(OPERATION, &Request::GetMany(keys), None).await;
-        drop(self);
+        let reply = self.link.run(OPERATION, &Request::GetMany(keys), None).await;
         let values = |reply: Reply| if let Value::Array(values) = reply.value { values } else { Vec::new() };
-        let mut values = outcome.map(|reply| values(reply).into_iter());
+        let mut values = reply.map(|reply| values(reply).into_iter());
         for caller in callers {
             // An error here: its caller is gone.
             let _ = caller.send(match &mut values {
                 Ok(values) => values.next().ok_or_else(|| not_understood(OPERATION)),
                 Err(error) => Err(error.clone()),
             });
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut line = self.engine.line();
-        let waits = !line.waiting.is_empty() && !line.collecting && line.under_way <= MOST;
-        match Handle::try_current() {
-            Ok(runtime) if waits && !self.collects => {
-                line.collecting = true;
-                drop(line);
-                runtime.spawn(Self { engine: Arc::clone(&self.engine), collects: true }.collect());
-            }
-            Ok(_) if !self.collects => line.under_way -= 1,
-            // The runtime ends, and with it those who wait.
-            Ok(_) | Err(_) => {
-                line.under_way -= 1;
-                line.collecting = false;
-                let waiting = std::mem::take(&mut line.waiting);
-                drop(line);
-                drop(waiting);
-            }
         }
     }
 }

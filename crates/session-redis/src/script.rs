@@ -23,11 +23,11 @@ macro_rules! scripts {
 }
 
 scripts! {
-    CREATE = "" "lua/live.lua" "lua/index.lua" "lua/create.lua";
-    UPDATE = "" "lua/live.lua" "lua/index.lua" "lua/settle.lua" "lua/update.lua";
-    TOUCH = " flags=allow-oom" "lua/live.lua" "lua/index.lua" "lua/settle.lua" "lua/touch.lua";
+    CREATE = "" "lua/alive.lua" "lua/live.lua" "lua/index.lua" "lua/create.lua";
+    UPDATE = "" "lua/alive.lua" "lua/index.lua" "lua/settle.lua" "lua/update.lua";
+    TOUCH = " flags=allow-oom" "lua/alive.lua" "lua/live.lua" "lua/index.lua" "lua/settle.lua" "lua/touch.lua";
     DELETE = " flags=allow-oom" "lua/delete.lua";
-    RETIRE = " flags=allow-oom" "lua/live.lua" "lua/retire.lua";
+    RETIRE = " flags=allow-oom" "lua/alive.lua" "lua/live.lua" "lua/retire.lua";
     LIST = " flags=no-writes" "lua/members.lua" "lua/list.lua";
     DELETE_BY_USER = " flags=allow-oom" "lua/members.lua" "lua/delete_by_user.lua";
 }
@@ -114,6 +114,7 @@ mod tests {
 
     use crate::key;
 
+    const ALIVE: &str = include_str!("lua/alive.lua");
     const LIVE: &str = include_str!("lua/live.lua");
     const INDEX: &str = include_str!("lua/index.lua");
     const SETTLE: &str = include_str!("lua/settle.lua");
@@ -136,14 +137,15 @@ mod tests {
         let sources = [
             (LIVE, "'GETRANGE', key, 0, 34)"),
             (LIVE, "#h < 35"),
-            (LIVE, "'>i6i6I5I5', h, 14)"),
+            (ALIVE, "'>i6i6I5I5', h, 14)"),
             (INDEX, &slack),
             (SETTLE, "'>i6i6I5I5', h, 14)"),
             (SETTLE, "sub(h, 14, 25)"),
             (CREATE, "sub(stored, 2, 13) == sub(ARGV[1], 2, 13)"),
             (TOUCH, "'SETRANGE', KEYS[1], 19, ARGV[1])"),
             (TOUCH, "sub(stored, 1, 19) .. ARGV[1] .. sub(stored, 26)"),
-            (UPDATE, "sub(stored, 2, 13)"),
+            (UPDATE, "#stored >= 35"),
+            (UPDATE, "sub(stored, 2, 13) == ARGV[3]"),
             (UPDATE, "sub(value, 1, 19) .. sub(stored, 20, 25) .. sub(value, 26)"),
             (DELETE, "'GETRANGE', KEYS[1], 35, 34 + #ARGV[1])"),
         ];

@@ -49,9 +49,6 @@ impl SessionStore for RedisStore {
 
     async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
         const OPERATION: &str = "load";
-        if self.engine.cluster {
-            return in_time(OPERATION, timeout(self.engine.timeout, self.engine.get(OPERATION, id)).await);
-        }
         let value = timeout(self.engine.timeout, self.engine.load(self.engine.keys.session(id)));
         engine::record(OPERATION, id, in_time(OPERATION, value.await)?).map_err(in_backend)
     }

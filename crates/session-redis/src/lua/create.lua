@@ -56,5 +56,5 @@ if replaces then
   if KEYS[4] ~= KEYS[1] then call('HDEL', KEYS[4], replaced) end
 end
 call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
-if has_user then enter(KEYS[2], id, ARGV[5], tonumber(ARGV[4])) end
+if has_user then enter(KEYS[2], id, ARGV[5], ARGV[4]) end
 return outcome

@@ -3,5 +3,6 @@ local SLACK = 60000 -- milliseconds a key outlives its deadline: the clocks of t
 -- Enters a session, whose key lives on for `ttl`, into the index of its user, which lives as long as the last of them.
 local function enter(index, id, entry, ttl)
   call('HSET', index, id, entry)
-  if call('PTTL', index) < ttl then call('PEXPIRE', index, string.format('%.0f', ttl)) end
+  -- Later than it does now, or for the first time.
+  if call('PEXPIRE', index, ttl, 'GT') == 0 then call('PEXPIRE', index, ttl, 'NX') end
 end

@@ -7,6 +7,6 @@ if unpack('>i6', ARGV[1]) > seen then
   local ttl, entry = settle(sub(stored, 1, 19) .. ARGV[1] .. sub(stored, 26), now)
   call('SETRANGE', KEYS[1], 19, ARGV[1])
   call('PEXPIRE', KEYS[1], ttl)
-  if KEYS[2] then enter(KEYS[2], ARGV[3], entry, tonumber(ttl)) end
+  if KEYS[2] then enter(KEYS[2], ARGV[3], entry, ttl) end
 end
 return 'applied'

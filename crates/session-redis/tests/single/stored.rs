@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use session_core::{
-    Admission, Admitted, AtLimit, Deleted, Record, Replaces, SessionId, SessionStore, StoreErrorKind, Touched, Updated,
+    Admission, Admitted, AtLimit, Deleted, Lifetime, Record, Replaces, SessionId, SessionStore, StoreErrorKind,
+    Touched, Updated,
 };
 use session_redis::RedisStore;
 use session_testbed::servers::Redis;
@@ -220,4 +221,41 @@ async fn a_user_may_have_a_thousand_sessions() {
     let gone = store.delete_by_user(&alice, Some(&newest.id)).await.unwrap();
     assert_eq!(gone.len(), 99);
     assert!(exists(&store, &newest.id).await);
+}
+
+/// The script writes first and takes it back.
+#[tokio::test]
+async fn a_refused_update_leaves_everything_as_it_was() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let alice = user("alice");
+    let first = record(Some(&alice), NOW);
+    insert(&store, &first).await;
+    let second = next(&first);
+    assert_eq!(store.update(&second, first.version, NOW).await.unwrap(), Updated::Applied);
+    let (key, index) = (session_key(&alice, &first.id), index_key(&alice));
+    // Digests: neither is text.
+    let digests =
+        "return redis.sha1hex(redis.call('GET', KEYS[1]) .. table.concat(redis.call('HGETALL', KEYS[2]), ' '))";
+    let stored = async || {
+        let digest = server.command(&["EVAL", digests, "2", &key, &index]).await.unwrap();
+        (digest, run(&server, &format!("PTTL {key}")).await.number().unwrap())
+    };
+    let before = stored().await;
+
+    let mut late = next(&first);
+    late.lifetime = Lifetime { idle: IDLE * 100, absolute: ABSOLUTE * 100 };
+    late.last_seen = NOW + MINUTE;
+    assert_eq!(store.update(&late, first.version, NOW).await.unwrap(), Updated::Conflict);
+    let after = stored().await;
+    assert!(before.0 == after.0, "a conflict has changed something");
+    let seconds = |millis: i64| millis / 1000;
+    assert!((0..30).contains(&seconds(before.1 - after.1)), "{} ms to live, then {} ms", before.1, after.1);
+
+    // Its deadline is over, and a node whose clock is behind may still see it: it stays for the slack.
+    let expired = NOW + IDLE + MINUTE / 2;
+    assert_eq!(store.update(&late, second.version, expired).await.unwrap(), Updated::Absent);
+    let after = stored().await;
+    assert!(before.0 == after.0, "an update of a session that has ended has changed something");
+    assert!((1..=60).contains(&seconds(after.1)), "{} ms to live", after.1);
 }
