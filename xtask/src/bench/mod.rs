@@ -17,7 +17,8 @@ pub(crate) struct Options {
     /// Shorter rounds and fewer sessions: within ten minutes instead of half an hour.
     #[arg(long)]
     quick: bool,
-    /// Only what has this in its name, for example `request-read/64` or `redis`. Names are op/concurrency/backend.
+    /// Only what has this in its name, for example `request-read/64` or `redis`. Names are op/concurrency/backend, and
+    /// `growth`.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
     /// What a session occupies on each backend, instead of how long an operation takes.
