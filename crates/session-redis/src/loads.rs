@@ -18,6 +18,10 @@ use crate::script::{Reply, Request};
 /// How many are under way alone before others are collected.
 const FEW: usize = 4;
 
+/// So many callers have their answers before the runtime goes on with them: it sends their next requests, and the server
+/// is at work while the others have theirs.
+const ANSWERED_AT_ONCE: usize = 8;
+
 const OPERATION: &str = "load";
 
 #[derive(Default)]
@@ -71,12 +75,15 @@ impl Engine {
         let reply = self.link.run(OPERATION, &Request::GetMany(keys), None).await;
         let values = |reply: Reply| if let Value::Array(values) = reply.value { values } else { Vec::new() };
         let mut values = reply.map(|reply| values(reply).into_iter());
-        for caller in callers {
+        for (answered, caller) in (1..).zip(callers) {
             // An error here: its caller is gone.
             let _ = caller.send(match &mut values {
                 Ok(values) => values.next().ok_or_else(|| not_understood(OPERATION)),
                 Err(error) => Err(error.clone()),
             });
+            if answered % ANSWERED_AT_ONCE == 0 {
+                tokio::task::yield_now().await;
+            }
         }
     }
 }
