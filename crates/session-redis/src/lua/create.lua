@@ -8,12 +8,17 @@
 local now, id, replaced = tonumber(ARGV[2]), ARGV[3], ARGV[6]
 local has_user, replaces = KEYS[2] ~= KEYS[1], KEYS[3] ~= KEYS[1]
 
-local stored = live(KEYS[1], now)
-if stored then return sub(stored, 2, 13) == sub(ARGV[1], 2, 13) and 'created' or 'occupied' end
+-- The answer if the id has a live session: this one, if the call is a repetition, or another. It comes before all others,
+-- but is looked for only when there is a reason to.
+local function taken()
+  local stored = live(KEYS[1], now)
+  return stored and (sub(stored, 2, 13) == sub(ARGV[1], 2, 13) and 'created' or 'occupied')
+end
+
 if replaces then
-  stored = live(KEYS[3], now)
-  if not stored then return 'replaced absent' end
-  if sub(stored, 2, 13) ~= ARGV[7] then return 'replaced changed' end
+  local stored = live(KEYS[3], now)
+  if not stored then return taken() or 'replaced absent' end
+  if sub(stored, 2, 13) ~= ARGV[7] then return taken() or 'replaced changed' end
 end
 
 local outcome = 'created'
@@ -41,6 +46,8 @@ if has_user then
     end
   end
   if limit > 0 and (#full - 1) / 2 >= limit then
+    local answer = taken()
+    if answer then return answer end
     local victims = tonumber(ARGV[9])
     if not same or #full ~= #ARGV - 8 or victims == 0 then return full end
     outcome = 'evicted'
@@ -51,10 +58,14 @@ if has_user then
   end
 end
 
+if call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'PX', ARGV[4]) then
+  local answer = taken()
+  if answer then return answer end
+  call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4]) -- what was there has ended
+end
 if replaces then
   call('UNLINK', KEYS[3])
   if KEYS[4] ~= KEYS[1] then call('HDEL', KEYS[4], replaced) end
 end
-call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
 if has_user then enter(KEYS[2], id, ARGV[5], ARGV[4]) end
 return outcome
