@@ -21,7 +21,7 @@ struct Arguments {
     /// Shorter rounds, fewer sessions: minutes instead of half an hour.
     #[arg(long)]
     quick: bool,
-    /// Only what has this in its name: op/concurrency/backend, or growth
+    /// Only what has this in its name: op/concurrency/backend, or growth.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
     /// What a session occupies, instead of how long an operation takes.

@@ -19,9 +19,8 @@ impl SessionStore for MokaStore {
     }
 
     async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
-        let busy = self.inner.busy(id);
-        if busy.is_some() {
-            return Ok(busy);
+        if let Some(record) = self.inner.busy(id) {
+            return Ok(Some(record));
         }
         let mut stripe = self.inner.stripe_of(id);
         let Some(entry) = stripe.get_mut(id) else { return Ok(None) };

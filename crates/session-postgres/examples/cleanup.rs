@@ -219,7 +219,7 @@ fn session(user: UserId) -> Result<Record, Failure> {
     })
 }
 
-/// The value of `--sessions`.
+/// The value of `--sessions`; at least a million, so that clean-up lasts as long as it is measured.
 fn argument() -> Result<usize, Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.as_slice() {

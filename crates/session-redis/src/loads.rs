@@ -5,14 +5,14 @@
 //! server. Nobody waits for the answer to somebody else.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::Value;
-use session_core::StoreError;
+use session_core::{Record, SessionId, StoreError};
 use tokio::sync::oneshot::{self, Sender};
 
 use crate::answer::not_understood;
-use crate::engine::{Engine, unavailable};
+use crate::engine::{Engine, record, unavailable};
 use crate::script::{Reply, Request};
 
 /// How many are under way alone before others are collected.
@@ -31,10 +31,8 @@ pub(crate) struct Loads {
     waiting: Mutex<Vec<Member>>,
 }
 
-struct Member {
-    key: Vec<u8>,
-    reply: Sender<Result<Value, StoreError>>,
-}
+/// The key, and who asks for it.
+type Member = (Vec<u8>, Sender<Result<Value, StoreError>>);
 
 /// One that is under way alone, until its caller has the answer or gives up.
 struct Alone<'a>(&'a AtomicUsize);
@@ -45,33 +43,39 @@ impl Drop for Alone<'_> {
     }
 }
 
+impl Loads {
+    fn waiting(&self) -> MutexGuard<'_, Vec<Member>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Engine {
-    /// The value of a key. One round trip.
-    pub(crate) async fn load(self: &Arc<Self>, key: Vec<u8>) -> Result<Value, StoreError> {
+    /// Reads the record of `id`, alone or with others. One round trip.
+    pub(crate) async fn load(self: &Arc<Self>, id: &SessionId) -> Result<Option<Record>, StoreError> {
         let before = self.loads.alone.fetch_add(1, Ordering::Relaxed);
         let alone = Alone(&self.loads.alone);
         // One command cannot name keys of two slots of a Cluster.
         if before < FEW || self.cluster {
-            return Ok(self.link.run(OPERATION, &Request::Get(key), None).await?.value);
+            return self.get(OPERATION, id).await;
         }
         drop(alone);
         let (reply, replied) = oneshot::channel();
         let is_first = {
-            let mut waiting = self.loads.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.push(Member { key, reply });
+            let mut waiting = self.loads.waiting();
+            waiting.push((self.keys.session(id), reply));
             waiting.len() == 1
         };
         if is_first {
             tokio::spawn(Arc::clone(self).collect());
         }
-        replied.await.unwrap_or_else(|_| Err(unavailable(OPERATION)))
+        record(OPERATION, id, replied.await.unwrap_or_else(|_| Err(unavailable(OPERATION)))?)
     }
 
     async fn collect(self: Arc<Self>) {
         // Behind all that are ready to run.
         tokio::task::yield_now().await;
-        let members = std::mem::take(&mut *self.loads.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        let (keys, callers): (Vec<_>, Vec<_>) = members.into_iter().map(|member| (member.key, member.reply)).unzip();
+        let members = std::mem::take(&mut *self.loads.waiting());
+        let (keys, callers): (Vec<_>, Vec<_>) = members.into_iter().unzip();
         let reply = self.link.run(OPERATION, &Request::GetMany(keys), None).await;
         let values = |reply: Reply| if let Value::Array(values) = reply.value { values } else { Vec::new() };
         let mut values = reply.map(|reply| values(reply).into_iter());

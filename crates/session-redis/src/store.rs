@@ -48,9 +48,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
-        const OPERATION: &str = "load";
-        let value = timeout(self.engine.timeout, self.engine.load(self.engine.keys.session(id)));
-        engine::record(OPERATION, id, in_time(OPERATION, value.await)?).map_err(in_backend)
+        in_time("load", timeout(self.engine.timeout, self.engine.load(id)).await)
     }
 
     async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
