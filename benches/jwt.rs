@@ -26,7 +26,7 @@ fn access_tokens(criterion: &mut Criterion) {
     let policy = TokenPolicy::new("https://login.example", "https://api.example").unwrap();
     for algorithm in [Algorithm::Hs256, Algorithm::EdDsa, Algorithm::Es256] {
         let ring = KeyRing::generate(algorithm, Rotation::default(), NOW, &OsEntropy).unwrap();
-        let foreign = Verifier::foreign(policy.clone(), ring.verifying_keys());
+        let foreign = Verifier::for_issuer(policy.clone(), ring.verifying_keys());
         let tokens = AccessTokens::new(policy.clone(), ring).unwrap();
         let token = tokens.issue(&grant, NOW).unwrap();
         let token = token.expose();

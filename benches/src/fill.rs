@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use session_core::{Admission, Admitted, Clock as _, Data, Record, SessionId, SessionStore, SystemClock, UserId};
+use session_core::{
+    Clock as _, CreateOutcome, CreateRequest, Data, Record, SessionId, SessionStore, SystemClock, UserId,
+};
 use tokio::task::JoinSet;
 
 use crate::op::Failure;
@@ -68,9 +70,9 @@ async fn add(
 
 /// A new session, under no limit.
 pub(crate) async fn create(store: &dyn SessionStore, record: &Record) -> Result<(), Failure> {
-    let admission = Admission { record, replaces: None, limit: None };
+    let admission = CreateRequest { record, replaces: None, limit: None };
     let admitted = store.create(admission, SystemClock.now()).await?;
-    if admitted == (Admitted::Created { evicted: Vec::new() }) {
+    if admitted == (CreateOutcome::Created { evicted: Vec::new() }) {
         return Ok(());
     }
     Err(format!("create: {admitted:?}").into())

@@ -35,7 +35,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let rings: Vec<KeyRing> =
         keys.map(|key| KeyRing::with_key(key, Rotation::default(), NOW).expect("a ring")).collect();
     let own = rings.iter().map(|ring| Verifier::new(policy.clone(), ring.verifying_keys())).collect();
-    let foreign = rings.iter().map(|ring| Verifier::foreign(policy.clone(), ring.verifying_keys())).collect();
+    let foreign = rings.iter().map(|ring| Verifier::for_issuer(policy.clone(), ring.verifying_keys())).collect();
     Fixture { secret, header, own, foreign }
 });
 

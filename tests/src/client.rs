@@ -24,7 +24,7 @@ impl Client {
         self.cookie.as_deref()?.split_once('=').map(|(_, value)| value)
     }
 
-    /// Replaces the value of the session cookie, as an attacker or a bug might.
+    /// Replacement the value of the session cookie, as an attacker or a bug might.
     pub fn set_token(&mut self, value: &str) {
         self.cookie = Some(format!("{}={value}", self.manager.policy().cookie().name()));
     }

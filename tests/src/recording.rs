@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use session_core::{
-    Admission, Admitted, Deleted, Record, SessionId, SessionStore, SessionSummary, StoreError, StoreErrorKind,
-    Timestamp, Touched, Updated, UserId, Version,
+    CreateOutcome, CreateRequest, DeleteOutcome, Record, SessionId, SessionStore, SessionSummary, StoreError,
+    StoreErrorKind, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
 };
 
 /// A store that remembers which operations were asked for and every record that was written, and fails when told to.
@@ -80,13 +80,13 @@ impl SessionStore for RecordingStore {
         self.inner.load(id).await
     }
 
-    async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
+    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         self.record("create")?;
         self.keep(admission.record)?;
         self.inner.create(admission, now).await
     }
 
-    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
         self.record("update")?;
         self.keep(record)?;
         self.inner.update(record, expected, now).await
@@ -98,12 +98,12 @@ impl SessionStore for RecordingStore {
         user: Option<&UserId>,
         seen: Timestamp,
         now: Timestamp,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<TouchOutcome, StoreError> {
         self.record("touch")?;
         self.inner.touch(id, user, seen, now).await
     }
 
-    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         self.record("delete")?;
         self.inner.delete(id, user).await
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use session_conformance::ReferenceStore;
 use session_core::{
-    Admission, Admitted, Assurance, AtLimit, Authentication, Clock as _, CookiePolicy, CookiePolicyError, Credential,
-    Data, Deleted, Device, Due, EntropyError, Error, Event, EventKind, Expiry, Grace, Head, Key, KeyError, Kind, Login,
-    MalformedToken, ManualClock, Occupant, OsEntropy, ParseSessionIdError, Persistence, Policy, PolicyError, Presented,
-    PresentedToken, Record, RememberMe, Renewal, Replaces, RequestSession, SameKey, SameSite, SessionId,
-    SessionManager, StepUp, StoreError, StoreErrorKind, SystemClock, Termination, Touched, TracingObserver, Updated,
-    UserId, UserIdError, ValueError, Version, verdict,
+    Assurance, Authentication, Clock as _, CookiePolicy, CookiePolicyError, CreateOutcome, CreateRequest, Credential,
+    Data, DeleteOutcome, Device, Due, EntropyError, Error, Event, EventKind, Expiry, Grace, Key, KeyError, Kind,
+    LimitCandidate, LimitPolicy, Login, MalformedToken, ManualClock, OsEntropy, ParseSessionIdError, Persistence,
+    Policy, PolicyError, PresentedCookie, PresentedToken, Record, RecordHeader, RememberMe, Renewal, Replacement,
+    RequestSession, SameSite, SessionId, SessionManager, StepUp, StoreError, StoreErrorKind, SystemClock, Termination,
+    TouchOutcome, TracingObserver, UpdateOutcome, UserId, UserIdError, ValueError, Version, WriteConflict, verdict,
 };
 use session_testbed::{Client, Secrets};
 
@@ -49,7 +49,7 @@ async fn every_public_type_hides_what_is_secret() {
     let (credential, token) = Credential::issue(Kind::Cookie, id, now, &OsEntropy).unwrap();
     let encoded = token.encode();
     let presented = policy.cookie().read([format!("__Host-id={}", encoded.expose()).as_bytes()]);
-    let Presented::Token(parsed) = &presented else { panic!("a token was presented") };
+    let PresentedCookie::Token(parsed) = &presented else { panic!("a token was presented") };
     let (renewed, successor) = credential.renew(Kind::Cookie, parsed, now, &OsEntropy).unwrap();
 
     let mut data = Data::default();
@@ -89,10 +89,10 @@ async fn every_public_type_hides_what_is_secret() {
     let stored_id = session.id().unwrap();
 
     // A refresh token that was issued, and one that is about to be used.
-    let grant = manager.grant(login.clone(), None).await.unwrap();
+    let grant = manager.issue_refresh_token(login.clone(), None).await.unwrap();
     let granted = grant.token.encode();
     let refresh = PresentedToken::parse(granted.expose().as_bytes()).unwrap();
-    let refresh = manager.open_refresh(&refresh).await.unwrap().unwrap();
+    let refresh = manager.verify_refresh_token(&refresh).await.unwrap().unwrap();
 
     let mut secrets = Secrets::new();
     for token in [granted.expose(), encoded.expose(), successor.encode().expose(), client.token().unwrap()] {
@@ -111,7 +111,7 @@ async fn every_public_type_hides_what_is_secret() {
 
     let event = Event { at: now, session: Some(id), user: Some(user.clone()), kind: EventKind::LoggedIn };
     let store_error = StoreError::new(StoreErrorKind::Other, "load", "detail").in_backend("reference");
-    let head = Head {
+    let head = RecordHeader {
         id,
         version: record.version,
         user: Some(user.clone()),
@@ -119,13 +119,13 @@ async fn every_public_type_hides_what_is_secret() {
         last_seen: now,
         lifetime: record.lifetime,
     };
-    let replaces = Replaces { id, user: Some(&user), version: record.version };
+    let replaces = Replacement { id, user: Some(&user), version: record.version };
     let cookie_builder = CookiePolicy::builder("__Host-app");
-    let admission = Admission { record: &record, replaces: Some(replaces), limit: Some(policy.session_limit()) };
+    let admission = CreateRequest { record: &record, replaces: Some(replaces), limit: Some(policy.session_limit()) };
     let shown = shown! {
         Timestamp: now, ManualClock: clock, SystemClock: SystemClock,
         CookiePolicy: policy.cookie(), CookiePolicyBuilder: cookie_builder, CookiePolicyError: CookiePolicyError::Name,
-        Presented: presented, SameSite: SameSite::Lax, SetCookie: set_cookie,
+        PresentedCookie: presented, SameSite: SameSite::Lax, SetCookie: set_cookie,
         Credential: renewed, Grace: Grace::Open, TokenCheck: renewed.check(Kind::Cookie, parsed),
         TokenDigest: serde_json::from_value(digest).unwrap(),
         Data: data, Key<_>: NOTE, KeyError: KeyError, ValueError: ValueError::Decode,
@@ -137,18 +137,18 @@ async fn every_public_type_hides_what_is_secret() {
         ParseSessionIdError: ParseSessionIdError, SessionId: id, UserId: user, UserIdError: UserIdError,
         Login: login, StepUp: StepUp::new(user.clone()).method("otp"),
         SessionManager: manager, SessionManagerBuilder: builder(),
-        AtLimit: AtLimit::Reject, PayloadCap: policy.payload(true), Policy: policy, PolicyBuilder: policy.to_builder(),
+        LimitPolicy: LimitPolicy::Reject, PayloadLimit: policy.payload(true), Policy: policy, PolicyBuilder: policy.to_builder(),
         PolicyError: PolicyError::Renewal, RememberMe: RememberMe::Never,
         Renewal: Renewal { timeout: std::time::Duration::from_secs(1), grace: std::time::Duration::ZERO },
-        Occupant: Occupant { id, created_at: now, last_seen: now },
-        SameKey: SameKey::Fail, SessionLimit: policy.session_limit(),
+        LimitCandidate: LimitCandidate { id, created_at: now, last_seen: now },
+        WriteConflict: WriteConflict::Fail, SessionLimit: policy.session_limit(),
         Assurance: Assurance::Aal1, Authentication: authentication, Device: device, Kind: Kind::Cookie,
-        Head: head, Lifetime: record.lifetime, Persistence: Persistence::Transient, Record: record,
+        RecordHeader: head, Timeouts: record.lifetime, Persistence: Persistence::Transient, Record: record,
         SessionSummary: record.summary(), Version: record.version,
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
-        Grant: grant, Refresh: refresh, Session: session, SessionInfo: session.info().unwrap(),
-        Admission: admission, Admitted: Admitted::Created { evicted: vec![id] }, Deleted: Deleted::Deleted,
-        Replaces: replaces, Touched: Touched::Applied, Updated: Updated::Conflict,
+        IssuedRefreshToken: grant, VerifiedRefreshToken: refresh, Session: session, SessionInfo: session.info().unwrap(),
+        CreateRequest: admission, CreateOutcome: CreateOutcome::Created { evicted: vec![id] }, DeleteOutcome: DeleteOutcome::Deleted,
+        Replacement: replaces, TouchOutcome: TouchOutcome::Applied, UpdateOutcome: UpdateOutcome::Conflict,
         EncodedToken: encoded, MalformedToken: MalformedToken,
         Due: Due::Now, Expiry: Expiry::Idle, Verdict: verdict(&record, &policy, now),
     };

@@ -131,8 +131,8 @@ fn exchange(mut peer: Command) {
     let answer: Value = serde_json::from_str(&run(&mut peer, &question.to_string())).unwrap();
 
     let theirs = VerifyingKeys::from_jwks(&answer["jwks"].to_string()).unwrap();
-    let theirs = Verifier::foreign(policy(), theirs);
-    let shared = Verifier::foreign(policy(), issuers[0].ring().verifying_keys());
+    let theirs = Verifier::for_issuer(policy(), theirs);
+    let shared = Verifier::for_issuer(policy(), issuers[0].ring().verifying_keys());
     for (name, issuer) in names.into_iter().zip(&issuers) {
         // Ours, there.
         let read = &answer["claims"][name];

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use session_conformance::ReferenceStore;
 use session_core::{
-    Deleted, Error, Key, Login, ManualClock, Policy, PresentedToken, Renewal, SessionId, SessionManager, StepUp, UserId,
+    DeleteOutcome, Error, Key, Login, ManualClock, Policy, PresentedToken, Renewal, SessionId, SessionManager, StepUp,
+    UserId,
 };
 use session_testbed::{Client, RecordingStore};
 
@@ -275,7 +276,7 @@ async fn devices() {
         let devices = site.manager.list(&alice()).await?;
         assert_eq!(devices.len(), 1);
         let other = SessionId::from_bytes([7; 16]);
-        assert_eq!(site.manager.revoke(&alice(), &other).await?, Deleted::Absent);
+        assert_eq!(site.manager.revoke(&alice(), &other).await?, DeleteOutcome::Absent);
         site.manager.revoke_others(&alice(), &devices[0].id).await?;
         site.manager.revoke_all(&alice()).await.map(drop)
     });
@@ -288,21 +289,21 @@ async fn refresh_tokens() {
     let mut token = String::new();
     let parse = |token: &str| PresentedToken::parse(token.as_bytes()).unwrap();
     let granted = async |site: &mut Site| {
-        token = site.manager.grant(Login::new(alice()), None).await?.token.encode().expose().to_owned();
+        token = site.manager.issue_refresh_token(Login::new(alice()), None).await?.token.encode().expose().to_owned();
         Ok(())
     };
     assert_eq!(site.cost(granted).await, ["create"]);
     let refresh = async |site: &mut Site| {
-        let refresh = site.manager.open_refresh(&parse(&token)).await?.unwrap();
+        let refresh = site.manager.verify_refresh_token(&parse(&token)).await?.unwrap();
         site.manager.rotate(refresh).await.map(drop)
     };
     assert_eq!(site.cost(refresh).await, ["load", "update"]);
     assert_eq!(site.cost(refresh).await, ["load"], "once more, in the grace window");
     let session = site.manager.list(&alice()).await.unwrap()[0].id;
     let _ = site.store.take_calls();
-    let check = async |site: &mut Site| site.manager.check(&session, &alice()).await.map(drop);
+    let check = async |site: &mut Site| site.manager.find_live(&session, &alice()).await.map(drop);
     assert_eq!(site.cost(check).await, ["load"]);
-    let revoke = async |site: &mut Site| site.manager.revoke_token(&parse(&token)).await.map(drop);
+    let revoke = async |site: &mut Site| site.manager.revoke_refresh_token(&parse(&token)).await.map(drop);
     assert_eq!(site.cost(revoke).await, ["load", "delete"]);
     assert_eq!(site.cost(revoke).await, ["load"]);
 }

@@ -9,7 +9,9 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use session_core::{Clock as _, Login, OsEntropy, SessionInfo, SessionManager, SystemClock, UserId};
-use session_jwt::{AccessTokens, AccountsError, Algorithm, Hybrid, KeyRing, Rotation, Standing, TokenPolicy};
+use session_jwt::{
+    AccessTokens, AccountStatus, AccountsError, Algorithm, KeyRing, Rotation, TokenPolicy, TokenService,
+};
 use session_tower::{
     Authenticator, Bearer, BearerLayer, Rejection, Session, SessionLayer, SessionService, TokenRoutes,
 };
@@ -39,8 +41,8 @@ pub(crate) fn site(manager: SessionManager) -> SessionService<Router> {
 pub(crate) fn tokens(manager: SessionManager) -> Result<Router, Failure> {
     let ring = KeyRing::generate(Algorithm::Hs256, Rotation::default(), SystemClock.now(), &OsEntropy)?;
     let tokens = AccessTokens::new(TokenPolicy::new("https://login.example", "https://api.example")?, ring)?;
-    let hybrid = Arc::new(Hybrid::new(manager, Arc::new(tokens), Everybody)?);
-    let api = Router::new().route("/me", get(me)).layer(BearerLayer::hybrid(Arc::clone(&hybrid)));
+    let hybrid = Arc::new(TokenService::new(manager, Arc::new(tokens), Everybody)?);
+    let api = Router::new().route("/me", get(me)).layer(BearerLayer::new(Arc::clone(&hybrid)));
     Ok(api.merge(TokenRoutes::new(hybrid, Everybody).router()))
 }
 
@@ -113,7 +115,7 @@ impl Authenticator for Everybody {
 
 #[async_trait]
 impl session_jwt::Accounts for Everybody {
-    async fn standing(&self, _: &UserId, _: &SessionInfo) -> Result<Standing, AccountsError> {
-        Ok(Standing::Good)
+    async fn status(&self, _: &UserId, _: &SessionInfo) -> Result<AccountStatus, AccountsError> {
+        Ok(AccountStatus::Active)
     }
 }

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use session_core::{
-    Admission, Admitted, Deleted, Record, SessionId, SessionStore, SessionSummary, StoreError, Timestamp, Touched,
-    Updated, UserId, Version,
+    CreateOutcome, CreateRequest, DeleteOutcome, Record, SessionId, SessionStore, SessionSummary, StoreError,
+    Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
 };
 
 /// A store that costs next to nothing, to see what everything around a store costs: records as they are in one map, no
@@ -33,23 +33,23 @@ impl SessionStore for NoopStore {
         Ok(self.lock().get(id).cloned())
     }
 
-    async fn create(&self, admission: Admission<'_>, _now: Timestamp) -> Result<Admitted, StoreError> {
+    async fn create(&self, admission: CreateRequest<'_>, _now: Timestamp) -> Result<CreateOutcome, StoreError> {
         let mut records = self.lock();
         if let Some(replaces) = admission.replaces {
             records.remove(&replaces.id);
         }
         records.insert(admission.record.id, admission.record.clone());
-        Ok(Admitted::Created { evicted: Vec::new() })
+        Ok(CreateOutcome::Created { evicted: Vec::new() })
     }
 
-    async fn update(&self, record: &Record, expected: Version, _now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(&self, record: &Record, expected: Version, _now: Timestamp) -> Result<UpdateOutcome, StoreError> {
         Ok(match self.lock().get_mut(&record.id) {
             Some(stored) if stored.version == expected => {
                 stored.clone_from(record);
-                Updated::Applied
+                UpdateOutcome::Applied
             }
-            Some(_) => Updated::Conflict,
-            None => Updated::Absent,
+            Some(_) => UpdateOutcome::Conflict,
+            None => UpdateOutcome::Absent,
         })
     }
 
@@ -59,15 +59,15 @@ impl SessionStore for NoopStore {
         _user: Option<&UserId>,
         seen: Timestamp,
         _now: Timestamp,
-    ) -> Result<Touched, StoreError> {
-        Ok(self.lock().get_mut(id).map_or(Touched::Absent, |stored| {
+    ) -> Result<TouchOutcome, StoreError> {
+        Ok(self.lock().get_mut(id).map_or(TouchOutcome::Absent, |stored| {
             stored.last_seen = stored.last_seen.max(seen);
-            Touched::Applied
+            TouchOutcome::Applied
         }))
     }
 
-    async fn delete(&self, id: &SessionId, _user: Option<&UserId>) -> Result<Deleted, StoreError> {
-        Ok(self.lock().remove(id).map_or(Deleted::Absent, |_| Deleted::Deleted))
+    async fn delete(&self, id: &SessionId, _user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
+        Ok(self.lock().remove(id).map_or(DeleteOutcome::Absent, |_| DeleteOutcome::Deleted))
     }
 
     async fn list_by_user(&self, user: &UserId, _now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {

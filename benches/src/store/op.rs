@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Admission, Admitted, AtLimit, Clock as _, Data, Deleted, Grant, Login, OsEntropy, Policy, Record, Replaces,
-    SessionManager, SessionStore, SystemClock, Timestamp, Touched, Updated, UserId,
+    Clock as _, CreateOutcome, CreateRequest, Data, DeleteOutcome, IssuedRefreshToken, LimitPolicy, Login, OsEntropy,
+    Policy, Record, Replacement, SessionManager, SessionStore, SystemClock, Timestamp, TouchOutcome, UpdateOutcome,
+    UserId,
 };
 
 use crate::fill::create;
@@ -79,7 +80,7 @@ pub(crate) struct Worker {
     next: usize,
     fresh: VecDeque<Record>,
     seen: Timestamp,
-    grant: Option<Grant>,
+    grant: Option<IssuedRefreshToken>,
 }
 
 impl StoreOp {
@@ -104,7 +105,11 @@ impl StoreOp {
 /// # Errors
 /// Never.
 pub(crate) fn policy() -> Result<Policy, Failure> {
-    Ok(Policy::standard().to_builder().session_limit(100, AtLimit::EvictLeastRecent).store_timeout(PATIENCE).build()?)
+    Ok(Policy::standard()
+        .to_builder()
+        .session_limit(100, LimitPolicy::EvictLeastRecent)
+        .store_timeout(PATIENCE)
+        .build()?)
 }
 
 impl Op for StoreOp {
@@ -139,7 +144,7 @@ impl Op for StoreOp {
         }
         let mut grant = None;
         if self.kind == StoreOpKind::Refresh {
-            grant = Some(self.manager.grant(Login::new(user.clone()).method("pwd"), None).await?);
+            grant = Some(self.manager.issue_refresh_token(Login::new(user.clone()).method("pwd"), None).await?);
         }
         Ok(Worker { fresh: make(fresh)?, user, records, next: 0, seen: now, grant })
     }
@@ -159,13 +164,13 @@ impl Op for StoreOp {
                 worker.seen = seen;
                 let record = worker.next()?;
                 let touched = store.touch(&record.id, record.user(), seen, now()).await?;
-                expect("touch", touched == Touched::Applied)?;
+                expect("touch", touched == TouchOutcome::Applied)?;
             }
             StoreOpKind::Update => {
                 let record = worker.next()?;
                 let expected = record.version;
                 record.version = expected.next(&OsEntropy)?;
-                expect("update", store.update(record, expected, now()).await? == Updated::Applied)?;
+                expect("update", store.update(record, expected, now()).await? == UpdateOutcome::Applied)?;
             }
             StoreOpKind::Create => {
                 let record = worker.fresh.pop_front().ok_or("no record left")?;
@@ -173,16 +178,16 @@ impl Op for StoreOp {
             }
             StoreOpKind::Login => {
                 let (record, next) = (worker.session()?, worker.fresh.pop_front().ok_or("no record left")?);
-                let replaces = Replaces { id: record.id, user: record.user(), version: record.version };
+                let replaces = Replacement { id: record.id, user: record.user(), version: record.version };
                 let limit = Some(self.manager.policy().session_limit());
-                let admission = Admission { record: &next, replaces: Some(replaces), limit };
+                let admission = CreateRequest { record: &next, replaces: Some(replaces), limit };
                 let admitted = store.create(admission, now()).await?;
-                expect("login", admitted == Admitted::Created { evicted: Vec::new() })?;
+                expect("login", admitted == CreateOutcome::Created { evicted: Vec::new() })?;
                 worker.records.push_back(next);
             }
             StoreOpKind::Delete => {
                 let record = worker.session()?;
-                expect("delete", store.delete(&record.id, record.user()).await? == Deleted::Deleted)?;
+                expect("delete", store.delete(&record.id, record.user()).await? == DeleteOutcome::Deleted)?;
             }
             StoreOpKind::List => {
                 let sessions = store.list_by_user(&worker.user, now()).await?;
@@ -212,7 +217,7 @@ impl StoreOp {
     async fn refresh(&self, worker: &mut Worker) -> Result<(), Failure> {
         let grant = worker.grant.take().ok_or("no refresh token")?;
         let token = session_core::PresentedToken::parse(grant.token.encode().expose().as_bytes())?;
-        let refresh = self.manager.open_refresh(&token).await?.ok_or("refresh: the token is not valid")?;
+        let refresh = self.manager.verify_refresh_token(&token).await?.ok_or("refresh: the token is not valid")?;
         let next = self.manager.rotate(refresh).await?.ok_or("refresh: the session is gone")?;
         expect("refresh", next.token.id() == token.id())?;
         worker.grant = Some(next);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use session_core::{
-    Assurance, Authentication, Credential, Data, Device, Kind, Lifetime, OsEntropy, Persistence, Record, SessionId,
+    Assurance, Authentication, Credential, Data, Device, Kind, OsEntropy, Persistence, Record, SessionId, Timeouts,
     Timestamp, UserId, Version,
 };
 
@@ -18,7 +18,7 @@ pub struct RecordBuilder {
     kind: Kind,
     created_at: Timestamp,
     last_seen: Timestamp,
-    lifetime: Lifetime,
+    lifetime: Timeouts,
     data: Data,
 }
 
@@ -32,7 +32,7 @@ impl RecordBuilder {
             kind: Kind::Cookie,
             created_at: now,
             last_seen: now,
-            lifetime: Lifetime { idle: Duration::from_secs(30 * 60), absolute: Duration::from_secs(8 * 60 * 60) },
+            lifetime: Timeouts { idle: Duration::from_secs(30 * 60), absolute: Duration::from_secs(8 * 60 * 60) },
             data: Data::default(),
         }
     }
@@ -76,7 +76,7 @@ impl RecordBuilder {
     /// Has these timeouts.
     #[must_use]
     pub fn lifetime(mut self, idle: Duration, absolute: Duration) -> Self {
-        self.lifetime = Lifetime { idle, absolute };
+        self.lifetime = Timeouts { idle, absolute };
         self
     }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use session_core::{
-    Admission, Admitted, AtLimit, Deleted, Record, SessionId, SessionStore, SessionSummary, StoreError, Timestamp,
-    Touched, Updated, UserId, Version,
+    CreateOutcome, CreateRequest, DeleteOutcome, LimitPolicy, Record, SessionId, SessionStore, SessionSummary,
+    StoreError, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
 };
 
 /// The contract, executable: one map under one lock. What the suite is tested against, and what to read when the prose
@@ -52,18 +52,18 @@ impl Sessions {
         self.records.get(id).map(Arc::as_ref)
     }
 
-    pub(crate) fn create(&mut self, admission: Admission<'_>, now: Timestamp) -> Admitted {
-        let Admission { record, replaces, limit } = admission;
+    pub(crate) fn create(&mut self, admission: CreateRequest<'_>, now: Timestamp) -> CreateOutcome {
+        let CreateRequest { record, replaces, limit } = admission;
         match live(&self.records, &record.id, now) {
-            Some(stored) if stored.version == record.version => return Admitted::Created { evicted: Vec::new() },
-            Some(_) => return Admitted::Occupied,
+            Some(stored) if stored.version == record.version => return CreateOutcome::Created { evicted: Vec::new() },
+            Some(_) => return CreateOutcome::IdTaken,
             None => {}
         }
         let mut leaving = Vec::new();
         if let Some(replaces) = replaces {
             match live(&self.records, &replaces.id, now) {
-                None => return Admitted::ReplacedAbsent,
-                Some(stored) if stored.version != replaces.version => return Admitted::ReplacedChanged,
+                None => return CreateOutcome::ReplacedAbsent,
+                Some(stored) if stored.version != replaces.version => return CreateOutcome::ReplacedChanged,
                 Some(stored) => leaving.push(stored.id),
             }
         }
@@ -76,10 +76,10 @@ impl Sessions {
                 .collect();
             let excess = (others.len() + 1).saturating_sub(limit.max.get() as usize);
             match limit.at_limit {
-                AtLimit::Reject if excess > 0 => return Admitted::LimitReached,
-                AtLimit::Reject => {}
-                AtLimit::EvictOldest => others.sort_by_key(|other| (other.created_at, other.id)),
-                AtLimit::EvictLeastRecent => others.sort_by_key(|other| (other.last_seen, other.id)),
+                LimitPolicy::Reject if excess > 0 => return CreateOutcome::LimitReached,
+                LimitPolicy::Reject => {}
+                LimitPolicy::EvictOldest => others.sort_by_key(|other| (other.created_at, other.id)),
+                LimitPolicy::EvictLeastRecent => others.sort_by_key(|other| (other.last_seen, other.id)),
             }
             evicted.extend(others.iter().take(excess).map(|other| other.id));
         }
@@ -87,39 +87,39 @@ impl Sessions {
             self.records.remove(id);
         }
         self.records.insert(record.id, Arc::new(record.clone()));
-        Admitted::Created { evicted }
+        CreateOutcome::Created { evicted }
     }
 
-    pub(crate) fn update(&mut self, record: &Record, expected: Version, now: Timestamp) -> Updated {
-        let Some(stored) = live(&self.records, &record.id, now) else { return Updated::Absent };
+    pub(crate) fn update(&mut self, record: &Record, expected: Version, now: Timestamp) -> UpdateOutcome {
+        let Some(stored) = live(&self.records, &record.id, now) else { return UpdateOutcome::Absent };
         if stored.version == record.version {
-            return Updated::Applied;
+            return UpdateOutcome::Applied;
         }
         if stored.version != expected {
-            return Updated::Conflict;
+            return UpdateOutcome::Conflict;
         }
         let last_seen = stored.last_seen.max(record.last_seen);
         self.records.insert(record.id, Arc::new(Record { last_seen, ..record.clone() }));
-        Updated::Applied
+        UpdateOutcome::Applied
     }
 
-    pub(crate) fn touch(&mut self, id: &SessionId, seen: Timestamp, now: Timestamp) -> Touched {
+    pub(crate) fn touch(&mut self, id: &SessionId, seen: Timestamp, now: Timestamp) -> TouchOutcome {
         match self.records.get_mut(id) {
             Some(stored) if !stored.is_expired(now) => {
                 let stored = Arc::make_mut(stored);
                 stored.last_seen = stored.last_seen.max(seen);
-                Touched::Applied
+                TouchOutcome::Applied
             }
-            Some(_) | None => Touched::Absent,
+            Some(_) | None => TouchOutcome::Absent,
         }
     }
 
-    pub(crate) fn delete(&mut self, id: &SessionId, user: Option<&UserId>) -> Deleted {
+    pub(crate) fn delete(&mut self, id: &SessionId, user: Option<&UserId>) -> DeleteOutcome {
         if self.records.get(id).is_some_and(|stored| stored.user() == user) {
             self.records.remove(id);
-            return Deleted::Deleted;
+            return DeleteOutcome::Deleted;
         }
-        Deleted::Absent
+        DeleteOutcome::Absent
     }
 
     pub(crate) fn list_by_user(&self, user: &UserId, now: Timestamp) -> Vec<SessionSummary> {
@@ -161,11 +161,11 @@ impl SessionStore for ReferenceStore {
         Ok(self.lock().load(id).cloned())
     }
 
-    async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
+    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         Ok(self.lock().create(admission, now))
     }
 
-    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
         Ok(self.lock().update(record, expected, now))
     }
 
@@ -175,11 +175,11 @@ impl SessionStore for ReferenceStore {
         _user: Option<&UserId>,
         seen: Timestamp,
         now: Timestamp,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<TouchOutcome, StoreError> {
         Ok(self.lock().touch(id, seen, now))
     }
 
-    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         Ok(self.lock().delete(id, user))
     }
 

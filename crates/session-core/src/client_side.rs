@@ -13,8 +13,8 @@ use crate::data::Data;
 use crate::entropy::Entropy;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::id::{SessionId, UserId};
-use crate::record::{Device, Kind, Lifetime, Persistence, Record, SessionSummary, Version};
-use crate::store::{Admission, Admitted, Deleted, SessionStore, Touched, Updated};
+use crate::record::{Device, Kind, Persistence, Record, SessionSummary, Timeouts, Version};
+use crate::store::{CreateOutcome, CreateRequest, DeleteOutcome, SessionStore, TouchOutcome, UpdateOutcome};
 
 /// Turns sessions into text that a client can keep and cannot change, and back. `session-jwt` has one that signs JWTs.
 ///
@@ -68,7 +68,7 @@ pub(crate) struct DenyList {
 }
 
 impl DenyList {
-    async fn add(&self, id: SessionId, now: Timestamp) -> Result<Deleted, StoreError> {
+    async fn add(&self, id: SessionId, now: Timestamp) -> Result<DeleteOutcome, StoreError> {
         let entropy = |_| StoreError::new(StoreErrorKind::Other, "deny", "the random generator failed");
         let (credential, _) = Credential::issue(Kind::Cookie, id, now, &*self.entropy).map_err(entropy)?;
         let entry = Record {
@@ -77,18 +77,18 @@ impl DenyList {
             kind: Kind::Cookie,
             created_at: now,
             last_seen: now,
-            lifetime: Lifetime { idle: self.longest, absolute: self.longest },
+            lifetime: Timeouts { idle: self.longest, absolute: self.longest },
             persistence: Persistence::Transient,
             authentication: None,
             credential,
             device: Device::new(),
             data: Data::default(),
         };
-        let admission = Admission { record: &entry, replaces: None, limit: None };
+        let admission = CreateRequest { record: &entry, replaces: None, limit: None };
         Ok(match self.store.create(admission, now).await? {
-            Admitted::Created { .. } => Deleted::Deleted,
-            Admitted::Occupied => Deleted::Absent,
-            Admitted::LimitReached | Admitted::ReplacedChanged | Admitted::ReplacedAbsent => {
+            CreateOutcome::Created { .. } => DeleteOutcome::Deleted,
+            CreateOutcome::IdTaken => DeleteOutcome::Absent,
+            CreateOutcome::LimitReached | CreateOutcome::ReplacedChanged | CreateOutcome::ReplacedAbsent => {
                 return Err(StoreError::new(StoreErrorKind::Other, "deny", "the deny list breaks the store contract"));
             }
         })
@@ -102,10 +102,10 @@ impl ClientStore {
     }
 
     /// Ends a session, as far as that is possible.
-    async fn deny(&self, id: &SessionId) -> Result<Deleted, StoreError> {
+    async fn deny(&self, id: &SessionId) -> Result<DeleteOutcome, StoreError> {
         match &self.deny_list {
             Some(list) => list.add(*id, self.clock.now()).await,
-            None => Ok(Deleted::Deleted),
+            None => Ok(DeleteOutcome::Deleted),
         }
     }
 }
@@ -121,18 +121,18 @@ impl SessionStore for ClientStore {
         Err(unsupported("load"))
     }
 
-    async fn create(&self, admission: Admission<'_>, _now: Timestamp) -> Result<Admitted, StoreError> {
+    async fn create(&self, admission: CreateRequest<'_>, _now: Timestamp) -> Result<CreateOutcome, StoreError> {
         if admission.record.kind == Kind::Refresh {
             return Err(unsupported("create"));
         }
         match admission.replaces {
-            Some(old) if self.deny(&old.id).await? == Deleted::Absent => Ok(Admitted::ReplacedAbsent),
-            Some(_) | None => Ok(Admitted::Created { evicted: Vec::new() }),
+            Some(old) if self.deny(&old.id).await? == DeleteOutcome::Absent => Ok(CreateOutcome::ReplacedAbsent),
+            Some(_) | None => Ok(CreateOutcome::Created { evicted: Vec::new() }),
         }
     }
 
-    async fn update(&self, record: &Record, _expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
-        Ok(if self.is_denied(&record.id, now).await? { Updated::Absent } else { Updated::Applied })
+    async fn update(&self, record: &Record, _expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
+        Ok(if self.is_denied(&record.id, now).await? { UpdateOutcome::Absent } else { UpdateOutcome::Applied })
     }
 
     async fn touch(
@@ -141,11 +141,11 @@ impl SessionStore for ClientStore {
         _user: Option<&UserId>,
         _seen: Timestamp,
         now: Timestamp,
-    ) -> Result<Touched, StoreError> {
-        Ok(if self.is_denied(id, now).await? { Touched::Absent } else { Touched::Applied })
+    ) -> Result<TouchOutcome, StoreError> {
+        Ok(if self.is_denied(id, now).await? { TouchOutcome::Absent } else { TouchOutcome::Applied })
     }
 
-    async fn delete(&self, id: &SessionId, _user: Option<&UserId>) -> Result<Deleted, StoreError> {
+    async fn delete(&self, id: &SessionId, _user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         self.deny(id).await
     }
 

@@ -11,7 +11,7 @@ use crate::credential::{Credential, Lineage, TokenDigest};
 use crate::data::Data;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::id::{SessionId, UserId};
-use crate::record::{Assurance, Authentication, Device, Kind, Lifetime, Persistence, Record, Version};
+use crate::record::{Assurance, Authentication, Device, Kind, Persistence, Record, Timeouts, Version};
 
 /// Where the fields of [`Record::encode`] are, for backends whose server compares and patches a record in place.
 ///
@@ -73,10 +73,10 @@ pub mod layout {
         Timestamp::from_millis(i64::from_be_bytes([a, b, c, d, e, f, 0, 0]) >> 16)
     }
 
-    /// A timeout, as a number of milliseconds in 40 bits; a longer one is [`Lifetime::LONGEST`](crate::Lifetime::LONGEST).
+    /// A timeout, as a number of milliseconds in 40 bits; a longer one is [`Timeouts::MAX`](crate::Timeouts::MAX).
     #[must_use]
     pub fn timeout(timeout: Duration) -> [u8; 5] {
-        let [_, _, _, a, b, c, d, e] = millis(timeout.min(crate::Lifetime::LONGEST)).to_be_bytes();
+        let [_, _, _, a, b, c, d, e] = millis(timeout.min(crate::Timeouts::MAX)).to_be_bytes();
         [a, b, c, d, e]
     }
 
@@ -113,9 +113,9 @@ struct Parts<'a> {
     ip: Option<IpAddr>,
 }
 
-/// What of a [`Record`] a backend may keep in columns of its own, beside [`Record::encode_rest`].
+/// What of a [`Record`] a backend may keep in columns of its own, beside [`Record::encode_body`].
 #[derive(Clone, Debug)]
-pub struct Head {
+pub struct RecordHeader {
     /// [`Record::id`].
     pub id: SessionId,
     /// [`Record::version`].
@@ -127,13 +127,13 @@ pub struct Head {
     /// [`Record::last_seen`].
     pub last_seen: Timestamp,
     /// [`Record::lifetime`].
-    pub lifetime: Lifetime,
+    pub lifetime: Timeouts,
 }
 
 impl Record {
     /// The record as bytes, without its id: a header at the offsets of [`layout`], the owner, and what only core can read.
     ///
-    /// Timeouts longer than [`Lifetime::LONGEST`] are stored as that.
+    /// Timeouts longer than [`Timeouts::MAX`] are stored as that.
     ///
     /// # Errors
     /// [`StoreErrorKind::Other`] for a time that [`layout::time`] has no form for.
@@ -159,12 +159,12 @@ impl Record {
     /// overwrite such a record: another version of the application may still be able to read it.
     pub fn decode(id: SessionId, bytes: &Bytes) -> Result<Self, StoreError> {
         let mut reader = Reader::of_format(bytes)?;
-        let head = Head {
+        let head = RecordHeader {
             id,
             version: Version::from_bytes(reader.array()?),
             created_at: layout::read_time(reader.array()?),
             last_seen: layout::read_time(reader.array()?),
-            lifetime: Lifetime {
+            lifetime: Timeouts {
                 idle: layout::read_timeout(reader.array()?),
                 absolute: layout::read_timeout(reader.array()?),
             },
@@ -178,18 +178,18 @@ impl Record {
 
     /// The record without what is in its [`Head`], as bytes that only core can read.
     #[must_use]
-    pub fn encode_rest(&self) -> Bytes {
+    pub fn encode_body(&self) -> Bytes {
         let mut bytes = Vec::with_capacity(1 + self.rest_capacity());
         bytes.push(FORMAT);
         self.put_rest(&mut bytes);
         bytes.into()
     }
 
-    /// Reads what [`encode_rest`](Self::encode_rest) wrote. The values of the data share the memory of `rest`.
+    /// Reads what [`encode_body`](Self::encode_body) wrote. The values of the data share the memory of `rest`.
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
-    pub fn decode_rest(head: Head, rest: &Bytes) -> Result<Self, StoreError> {
+    pub fn decode_body(head: RecordHeader, rest: &Bytes) -> Result<Self, StoreError> {
         Reader::of_format(rest)?.rest(head)
     }
 
@@ -294,8 +294,8 @@ impl<'a> Reader<'a> {
     }
 
     /// What [`Record::put_rest`] appended, to the end.
-    fn rest(mut self, head: Head) -> Result<Record, StoreError> {
-        let Head { id, version, user, created_at, last_seen, lifetime } = head;
+    fn rest(mut self, head: RecordHeader) -> Result<Record, StoreError> {
+        let RecordHeader { id, version, user, created_at, last_seen, lifetime } = head;
         let [flags] = self.array()?;
         if flags & !flag::ALL != 0 {
             return Err(corrupt("the record has an unknown flag"));

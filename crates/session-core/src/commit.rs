@@ -8,13 +8,13 @@ use crate::cookie::SetCookie;
 use crate::error::Error;
 use crate::event::{EventKind, Termination};
 use crate::id::{SessionId, UserId};
-use crate::intent::{Change, Intent, Working};
+use crate::intent::{Change, Draft, Intent};
 use crate::manager::SessionManager;
 use crate::plan::{CookieOp, StoreOp, plan};
-use crate::policy::SameKey;
+use crate::policy::WriteConflict;
 use crate::record::{Record, Version};
-use crate::session::{Base, Session, Standing, Start};
-use crate::store::{Admission, Admitted, Deleted, Replaces, Touched, Updated};
+use crate::session::{CommitInput, LoadedSession, Session, TokenStatus};
+use crate::store::{CreateOutcome, CreateRequest, DeleteOutcome, Replacement, TouchOutcome, UpdateOutcome};
 
 /// How often a commit is tried. Inside a process commits of one session queue, so only other nodes cause conflicts.
 pub(crate) const MAX_ATTEMPTS: u32 = 32;
@@ -24,7 +24,7 @@ const MAX_PAUSE: Duration = Duration::from_millis(32);
 /// How a try ended.
 pub(crate) enum Outcome {
     /// The store is as planned; the session now stands on this.
-    Done(Option<Arc<Base>>),
+    Done(Option<Arc<LoadedSession>>),
     /// Somebody was faster. Read again, try again.
     Conflict,
     /// Another request ended the session already.
@@ -69,8 +69,8 @@ impl SessionManager {
         Err(error)
     }
 
-    async fn try_commit(&self, session: &Session, start: Start) -> Result<(), Error> {
-        let Start { base: first, mut working, intents: wanted, activity } = start;
+    async fn try_commit(&self, session: &Session, start: CommitInput) -> Result<(), Error> {
+        let CommitInput { base: first, mut working, intents: wanted, activity } = start;
         let mut base = first.clone();
         // Needed only if somebody else was faster.
         let mut intents = None;
@@ -114,7 +114,7 @@ impl SessionManager {
                 }
             }
             let intents = intents.get_or_insert_with(|| session.intents(wanted));
-            working = Working::replay(base.as_deref().map(|base| &base.record), intents, self.policy())?;
+            working = Draft::replay(base.as_deref().map(|base| &base.record), intents, self.policy())?;
         }
         Err(Error::Conflict)
     }
@@ -123,20 +123,20 @@ impl SessionManager {
     fn accept(
         &self,
         session: &Session,
-        first: Option<&Base>,
-        fresh: Option<Arc<Base>>,
+        first: Option<&LoadedSession>,
+        fresh: Option<Arc<LoadedSession>>,
         intents: &[Intent],
         change: Change,
-    ) -> Result<Option<Arc<Base>>, Error> {
+    ) -> Result<Option<Arc<LoadedSession>>, Error> {
         let Some(fresh) = fresh else {
             // What begins anew does not depend on the session before; everything else ends with it.
-            return if matches!(change, Change::Login | Change::Ended) { Ok(None) } else { Err(Error::Gone) };
+            return if matches!(change, Change::Login | Change::Logout) { Ok(None) } else { Err(Error::Gone) };
         };
-        if let (Standing::Superseded, Some(token)) = (fresh.standing, &fresh.token) {
+        if let (TokenStatus::Superseded, Some(token)) = (fresh.standing, &fresh.token) {
             let cookie = self.successor_cookie(&fresh.record, token, self.now());
             session.state().cookie = cookie;
         }
-        if self.policy().same_key() == SameKey::Fail
+        if self.policy().write_conflict() == WriteConflict::Fail
             && let Some(first) = first
         {
             let overwritten = |key: &bytes::Bytes| first.record.data.get(key) != fresh.record.data.get(key);
@@ -151,7 +151,7 @@ impl SessionManager {
     pub(crate) async fn execute(
         &self,
         op: StoreOp,
-        base: Option<&Arc<Base>>,
+        base: Option<&Arc<LoadedSession>>,
         change: Change,
         now: Timestamp,
     ) -> Result<Outcome, Error> {
@@ -160,53 +160,53 @@ impl SessionManager {
             StoreOp::Nothing => Ok(Outcome::Done(base.cloned())),
             StoreOp::Touch { id, user, seen } => {
                 let touch = store.touch(&id, user.as_ref(), seen, now);
-                Ok(Outcome::Done(match self.call("touch", touch).await? {
-                    Touched::Applied => base.map(|base| {
+                Ok(Outcome::Done(match self.store_call("touch", touch).await? {
+                    TouchOutcome::Applied => base.map(|base| {
                         let record = Record { last_seen: base.record.last_seen.max(seen), ..base.record.clone() };
-                        Arc::new(Base { record, token: base.token_again(), standing: base.standing })
+                        Arc::new(LoadedSession { record, token: base.token_again(), standing: base.standing })
                     }),
                     // The session ended during a request that only read it: what it read was true then.
-                    Touched::Absent => None,
+                    TouchOutcome::Absent => None,
                 }))
             }
-            StoreOp::Delete { id, user } => match self.call("delete", store.delete(&id, user.as_ref())).await? {
-                Deleted::Deleted => {
+            StoreOp::Delete { id, user } => match self.store_call("delete", store.delete(&id, user.as_ref())).await? {
+                DeleteOutcome::Deleted => {
                     self.report(EventKind::Terminated(Termination::Logout), Some(id), user);
                     Ok(Outcome::Done(None))
                 }
-                Deleted::Absent => Ok(Outcome::EndedBefore),
+                DeleteOutcome::Absent => Ok(Outcome::EndedBefore),
             },
             StoreOp::Update { next, expected } => {
-                match self.call("update", store.update(&next.record, expected, now)).await? {
-                    Updated::Applied => Ok(Outcome::Done(Some(next))),
-                    Updated::Conflict => Ok(Outcome::Conflict),
-                    Updated::Absent => Ok(Outcome::Gone),
+                match self.store_call("update", store.update(&next.record, expected, now)).await? {
+                    UpdateOutcome::Applied => Ok(Outcome::Done(Some(next))),
+                    UpdateOutcome::Conflict => Ok(Outcome::Conflict),
+                    UpdateOutcome::Absent => Ok(Outcome::Gone),
                 }
             }
             StoreOp::Create { next, replaces, limit } => {
                 let user = next.record.user();
-                let admission = Admission {
+                let admission = CreateRequest {
                     record: &next.record,
-                    replaces: replaces.as_ref().map(|(id, user, version)| Replaces {
+                    replaces: replaces.as_ref().map(|(id, user, version)| Replacement {
                         id: *id,
                         user: user.as_ref(),
                         version: *version,
                     }),
                     limit,
                 };
-                match self.call("create", store.create(admission, now)).await? {
-                    Admitted::Created { evicted } => {
+                match self.store_call("create", store.create(admission, now)).await? {
+                    CreateOutcome::Created { evicted } => {
                         self.report_ended(replaces, &evicted, user, change);
                         Ok(Outcome::Done(Some(next)))
                     }
-                    Admitted::Occupied => Ok(Outcome::Again),
-                    Admitted::LimitReached if self.remove_dead(user).await? => Ok(Outcome::Again),
-                    Admitted::LimitReached => {
+                    CreateOutcome::IdTaken => Ok(Outcome::Again),
+                    CreateOutcome::LimitReached if self.remove_dead(user).await? => Ok(Outcome::Again),
+                    CreateOutcome::LimitReached => {
                         self.report(EventKind::LimitReached, None, user.cloned());
                         Err(Error::LimitReached)
                     }
-                    Admitted::ReplacedChanged => Ok(Outcome::Conflict),
-                    Admitted::ReplacedAbsent => Ok(Outcome::ReplacedAbsent),
+                    CreateOutcome::ReplacedChanged => Ok(Outcome::Conflict),
+                    CreateOutcome::ReplacedAbsent => Ok(Outcome::ReplacedAbsent),
                 }
             }
         }
@@ -217,10 +217,10 @@ impl SessionManager {
     async fn remove_dead(&self, user: Option<&UserId>) -> Result<bool, Error> {
         let Some(user) = user else { return Ok(false) };
         let now = self.now();
-        let mut sessions = self.call("list_by_user", self.inner.store.list_by_user(user, now)).await?;
+        let mut sessions = self.store_call("list_by_user", self.inner.store.list_by_user(user, now)).await?;
         sessions.retain(|session| !self.policy().is_alive(session, now));
         for dead in &sessions {
-            let _ = self.call("delete", self.inner.store.delete(&dead.id, Some(user))).await?;
+            let _ = self.store_call("delete", self.inner.store.delete(&dead.id, Some(user))).await?;
         }
         Ok(!sessions.is_empty())
     }
@@ -234,7 +234,7 @@ impl SessionManager {
         change: Change,
     ) {
         if let Some((id, owner, _)) = replaced {
-            let reason = if change == Change::Ended { Termination::Logout } else { Termination::Replaced };
+            let reason = if change == Change::Logout { Termination::Logout } else { Termination::Replaced };
             self.report(EventKind::Terminated(reason), Some(id), owner);
         }
         for id in evicted {
@@ -243,7 +243,7 @@ impl SessionManager {
     }
 
     /// The cookie that carries a client-side session after this.
-    fn seal(&self, op: &StoreOp, base: Option<&Base>) -> Result<Option<SetCookie>, Error> {
+    fn seal(&self, op: &StoreOp, base: Option<&LoadedSession>) -> Result<Option<SetCookie>, Error> {
         let Some(client_side) = &self.inner.client_side else { return Ok(None) };
         let touched;
         let record = match (op, base) {
@@ -254,7 +254,7 @@ impl SessionManager {
             }
             (StoreOp::Touch { .. } | StoreOp::Nothing | StoreOp::Delete { .. }, _) => return Ok(None),
         };
-        let sealed = client_side.seal.seal(record, self.now()).map_err(|error| self.failed("seal", error))?;
+        let sealed = client_side.seal.seal(record, self.now()).map_err(|error| self.store_failed("seal", error))?;
         self.policy().cookie().fits(sealed.len())?;
         let max_age = crate::plan::max_age(record, self.policy(), self.now());
         Ok(Some(self.policy().cookie().set_text(&sealed, max_age)))

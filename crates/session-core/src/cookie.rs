@@ -95,11 +95,11 @@ impl CookiePolicy {
     ///
     /// Names are matched case-sensitively. Two cookies of the name with different values are nobody's session: one of
     /// them was planted.
-    pub fn read<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Presented {
+    pub fn read<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> PresentedCookie {
         match self.find(headers) {
-            Err(Ambiguous) => Presented::Ambiguous,
-            Ok(None) => Presented::Nothing,
-            Ok(Some(value)) => PresentedToken::parse(value).map_or(Presented::Malformed, Presented::Token),
+            Err(Ambiguous) => PresentedCookie::Ambiguous,
+            Ok(None) => PresentedCookie::Nothing,
+            Ok(Some(value)) => PresentedToken::parse(value).map_or(PresentedCookie::Malformed, PresentedCookie::Token),
         }
     }
 
@@ -167,7 +167,7 @@ impl CookiePolicy {
 
 /// What the carrier of a request held.
 #[must_use]
-pub enum Presented {
+pub enum PresentedCookie {
     /// No session cookie.
     Nothing,
     /// Something that is not a token. Costs no store call.
@@ -183,7 +183,7 @@ pub enum Presented {
 /// Several cookies of the name, with different values.
 pub(crate) struct Ambiguous;
 
-impl fmt::Debug for Presented {
+impl fmt::Debug for PresentedCookie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nothing => "Nothing",

@@ -118,7 +118,7 @@ pub enum Grace {
     /// Inside the window, and the successor was not used yet: answer with the identical successor.
     Open,
     /// Inside the window, but the successor was used: the loser of a race. Refused, but no theft.
-    Raced,
+    SuccessorUsed,
     /// Outside the window: reuse.
     Closed,
 }
@@ -210,7 +210,7 @@ impl Credential {
         match &self.lineage {
             Some(lineage) if now < self.issued_at() + window => {
                 if lineage.successor_used {
-                    Grace::Raced
+                    Grace::SuccessorUsed
                 } else {
                     Grace::Open
                 }

@@ -156,12 +156,12 @@ pub(crate) enum Change {
     Regenerate,
     StepUp,
     Login,
-    Ended,
+    Logout,
 }
 
 /// The session as the request sees it: the stored one, with its intents applied.
 #[derive(Clone)]
-pub(crate) struct Working {
+pub(crate) struct Draft {
     pub(crate) data: Data,
     pub(crate) authentication: Option<Authentication>,
     pub(crate) persistence: Persistence,
@@ -169,7 +169,7 @@ pub(crate) struct Working {
     pub(crate) change: Change,
 }
 
-impl Working {
+impl Draft {
     /// `base`, untouched.
     pub(crate) fn of(base: Option<&Record>) -> Self {
         match base {
@@ -234,7 +234,7 @@ impl Working {
                 Ok(())
             }
             Intent::Logout => {
-                *self = Self { change: Change::Ended, ..Self::of(None) };
+                *self = Self { change: Change::Logout, ..Self::of(None) };
                 Ok(())
             }
         }

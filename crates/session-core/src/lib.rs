@@ -29,8 +29,8 @@ pub mod manual;
 
 pub use client_side::Seal;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
-pub use codec::{Head, layout};
-pub use cookie::{CookiePolicy, CookiePolicyBuilder, CookiePolicyError, Presented, SameSite, SetCookie};
+pub use codec::{RecordHeader, layout};
+pub use cookie::{CookiePolicy, CookiePolicyBuilder, CookiePolicyError, PresentedCookie, SameSite, SetCookie};
 pub use credential::{Credential, Grace, TokenCheck, TokenDigest};
 pub use data::{Data, Key, KeyError, ValueError};
 pub use entropy::{Entropy, EntropyError, OsEntropy};
@@ -40,12 +40,13 @@ pub use id::{ParseSessionIdError, SessionId, UserId, UserIdError};
 pub use intent::{Login, StepUp};
 pub use manager::{SessionManager, SessionManagerBuilder};
 pub use policy::{
-    AtLimit, Occupant, PayloadCap, Policy, PolicyBuilder, PolicyError, RememberMe, Renewal, SameKey, SessionLimit,
+    LimitCandidate, LimitPolicy, PayloadLimit, Policy, PolicyBuilder, PolicyError, RememberMe, Renewal, SessionLimit,
+    WriteConflict,
 };
-pub use record::{Assurance, Authentication, Device, Kind, Lifetime, Persistence, Record, SessionSummary, Version};
-pub use refresh::{Grant, Refresh};
+pub use record::{Assurance, Authentication, Device, Kind, Persistence, Record, SessionSummary, Timeouts, Version};
+pub use refresh::{IssuedRefreshToken, VerifiedRefreshToken};
 pub use request::{RequestSession, ResponseHeaders};
 pub use session::{Session, SessionInfo};
-pub use store::{Admission, Admitted, Deleted, Replaces, SessionStore, Touched, Updated};
+pub use store::{CreateOutcome, CreateRequest, DeleteOutcome, Replacement, SessionStore, TouchOutcome, UpdateOutcome};
 pub use token::{EncodedToken, MalformedToken, PresentedToken, SessionToken};
 pub use verdict::{Due, Expiry, Verdict, verdict};

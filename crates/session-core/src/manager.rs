@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use crate::client_side::{ClientStore, DenyList, Seal, unsupported};
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::cookie::{Ambiguous, Presented, SetCookie};
+use crate::cookie::{Ambiguous, PresentedCookie, SetCookie};
 use crate::credential::{Grace, TokenCheck};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::{Error, StoreError, StoreErrorKind};
@@ -19,8 +19,8 @@ use crate::id::{SessionId, UserId};
 use crate::policy::Policy;
 use crate::queue::CommitQueue;
 use crate::record::{Kind, Record, SessionSummary};
-use crate::session::{Base, Session, Standing};
-use crate::store::{Deleted, SessionStore};
+use crate::session::{LoadedSession, Session, TokenStatus};
+use crate::store::{DeleteOutcome, SessionStore};
 use crate::token::PresentedToken;
 use crate::verdict::{Expiry, Verdict, verdict};
 
@@ -112,7 +112,7 @@ impl SessionManagerBuilder {
 /// What a token gets of the record it names.
 enum Access {
     /// The session, and what the response must hand out.
-    Granted(Standing, Option<SetCookie>),
+    Granted(TokenStatus, Option<SetCookie>),
     /// Nothing: it is none of the session's tokens.
     Unknown,
     /// Nothing: the session is past a deadline.
@@ -171,15 +171,15 @@ impl SessionManager {
     }
 
     /// What the `Cookie` headers of a request hold; for adapters.
-    pub fn presented<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Presented {
+    pub fn read_cookie<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> PresentedCookie {
         let cookie = self.policy().cookie();
         if self.inner.client_side.is_none() {
             return cookie.read(headers);
         }
         match cookie.find(headers) {
-            Err(Ambiguous) => Presented::Ambiguous,
-            Ok(None) => Presented::Nothing,
-            Ok(Some(value)) => Presented::Sealed(value.to_vec()),
+            Err(Ambiguous) => PresentedCookie::Ambiguous,
+            Ok(None) => PresentedCookie::Nothing,
+            Ok(Some(value)) => PresentedCookie::Sealed(value.to_vec()),
         }
     }
 
@@ -191,20 +191,20 @@ impl SessionManager {
     /// # Errors
     /// [`Error::Store`] if the store failed: unavailable is not absent. [`Error::Superseded`] for the loser of a race
     /// between a renewed token and its predecessor.
-    pub async fn open(&self, presented: &Presented) -> Result<Session, Error> {
+    pub async fn open(&self, presented: &PresentedCookie) -> Result<Session, Error> {
         let token = match presented {
-            Presented::Nothing => return Ok(self.anonymous()),
-            Presented::Malformed => {
+            PresentedCookie::Nothing => return Ok(self.anonymous()),
+            PresentedCookie::Malformed => {
                 self.report(EventKind::MalformedToken, None, None);
                 return Ok(self.anonymous());
             }
-            Presented::Ambiguous => {
+            PresentedCookie::Ambiguous => {
                 self.report(EventKind::AmbiguousCookie, None, None);
                 return Ok(self.anonymous());
             }
-            Presented::Sealed(text) => return self.open_sealed(text).await,
-            Presented::Token(_) if self.inner.client_side.is_some() => return Ok(self.anonymous()),
-            Presented::Token(token) => token.again(),
+            PresentedCookie::Sealed(text) => return self.open_sealed(text).await,
+            PresentedCookie::Token(_) if self.inner.client_side.is_some() => return Ok(self.anonymous()),
+            PresentedCookie::Token(token) => token.again(),
         };
         let Some(record) = self.read(token.id()).await? else {
             self.report(EventKind::UnknownToken, Some(token.id()), None);
@@ -212,7 +212,7 @@ impl SessionManager {
         };
         match self.admit(&record, &token) {
             Access::Granted(standing, cookie) => {
-                Ok(self.session(Some(Base { record, token: Some(token), standing }), cookie))
+                Ok(self.session(Some(LoadedSession { record, token: Some(token), standing }), cookie))
             }
             Access::Unknown => {
                 self.report(EventKind::UnknownToken, Some(record.id), None);
@@ -250,13 +250,13 @@ impl SessionManager {
             self.report(EventKind::UnknownToken, Some(record.id), None);
             return Ok(self.anonymous());
         }
-        Ok(self.session(Some(Base { record, token: None, standing: Standing::Current }), None))
+        Ok(self.session(Some(LoadedSession { record, token: None, standing: TokenStatus::Current }), None))
     }
 
     /// Whether a client-side session was ended.
     async fn is_denied(&self, id: SessionId) -> Result<bool, Error> {
         match &self.inner.client_side {
-            Some(clients) => self.call("load", clients.is_denied(&id, self.now())).await,
+            Some(clients) => self.store_call("load", clients.is_denied(&id, self.now())).await,
             None => Ok(false),
         }
     }
@@ -273,11 +273,11 @@ impl SessionManager {
             return Access::Expired(expiry);
         }
         match (check, self.grace(record, now)) {
-            (TokenCheck::Current, _) => Access::Granted(Standing::Current, None),
+            (TokenCheck::Current, _) => Access::Granted(TokenStatus::Current, None),
             (TokenCheck::Superseded, Grace::Open) => {
-                Access::Granted(Standing::Superseded, self.successor_cookie(record, token, now))
+                Access::Granted(TokenStatus::Superseded, self.successor_cookie(record, token, now))
             }
-            (TokenCheck::Superseded, Grace::Raced) => Access::Raced,
+            (TokenCheck::Superseded, Grace::SuccessorUsed) => Access::Raced,
             (TokenCheck::Superseded, Grace::Closed) | (TokenCheck::Stale, _) => Access::Reuse,
             (TokenCheck::Unknown, _) => Access::Unknown,
         }
@@ -302,22 +302,26 @@ impl SessionManager {
     }
 
     /// The current record of `base`, if its token still gives access to it.
-    pub(crate) async fn reread(&self, base: &Base) -> Result<Option<Base>, Error> {
+    pub(crate) async fn reread(&self, base: &LoadedSession) -> Result<Option<LoadedSession>, Error> {
         let Some(token) = &base.token else {
             let denied = self.is_denied(base.record.id).await?;
-            return Ok((!denied).then(|| Base { record: base.record.clone(), token: None, standing: base.standing }));
+            return Ok((!denied).then(|| LoadedSession {
+                record: base.record.clone(),
+                token: None,
+                standing: base.standing,
+            }));
         };
         let Some(record) = self.read(base.record.id).await? else { return Ok(None) };
         let standing = match record.credential.check(record.kind, token) {
-            TokenCheck::Current => Standing::Current,
-            TokenCheck::Superseded => Standing::Superseded,
+            TokenCheck::Current => TokenStatus::Current,
+            TokenCheck::Superseded => TokenStatus::Superseded,
             // Not reuse: the token was valid when this request began.
             TokenCheck::Stale | TokenCheck::Unknown => return Ok(None),
         };
         if let Verdict::Expired(_) = verdict(&record, &self.inner.policy, self.now()) {
             return Ok(None);
         }
-        Ok(Some(Base { record, token: Some(token.again()), standing }))
+        Ok(Some(LoadedSession { record, token: Some(token.again()), standing }))
     }
 
     /// The live sessions of `user`, most recently used first. One round trip.
@@ -326,25 +330,25 @@ impl SessionManager {
     /// [`Error::Store`] if the store failed.
     pub async fn list(&self, user: &UserId) -> Result<Vec<SessionSummary>, Error> {
         let now = self.now();
-        let mut sessions = self.call("list_by_user", self.inner.store.list_by_user(user, now)).await?;
+        let mut sessions = self.store_call("list_by_user", self.inner.store.list_by_user(user, now)).await?;
         sessions.retain(|session| self.inner.policy.is_alive(session, now));
         sessions.sort_by_key(|session| (std::cmp::Reverse(session.last_seen), session.id));
         Ok(sessions)
     }
 
-    /// Ends the session `id` if it belongs to `user`; somebody else's is [`Deleted::Absent`]. One round trip.
+    /// Ends the session `id` if it belongs to `user`; somebody else's is [`DeleteOutcome::Absent`]. One round trip.
     ///
     /// For the session of the current request, use [`Session::logout`] instead: it removes the cookie too.
     ///
     /// # Errors
     /// [`Error::Store`] if the store failed; safe to repeat.
-    pub async fn revoke(&self, user: &UserId, id: &SessionId) -> Result<Deleted, Error> {
+    pub async fn revoke(&self, user: &UserId, id: &SessionId) -> Result<DeleteOutcome, Error> {
         if self.inner.client_side.is_some() {
             // Whose session it is, only its client could say.
-            return Err(self.failed("delete", unsupported("delete")));
+            return Err(self.store_failed("delete", unsupported("delete")));
         }
-        let deleted = self.call("delete", self.inner.store.delete(id, Some(user))).await?;
-        if deleted == Deleted::Deleted {
+        let deleted = self.store_call("delete", self.inner.store.delete(id, Some(user))).await?;
+        if deleted == DeleteOutcome::Deleted {
             self.report(EventKind::Terminated(Termination::Revoked), Some(*id), Some(user.clone()));
         }
         Ok(deleted)
@@ -370,7 +374,7 @@ impl SessionManager {
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<usize, Error> {
-        let ended = self.call("delete_by_user", self.inner.store.delete_by_user(user, keep)).await?;
+        let ended = self.store_call("delete_by_user", self.inner.store.delete_by_user(user, keep)).await?;
         for id in &ended {
             self.report(EventKind::Terminated(Termination::Revoked), Some(*id), Some(user.clone()));
         }
@@ -383,14 +387,14 @@ impl SessionManager {
     /// # Errors
     /// [`Error::Store`] if the store failed.
     pub async fn delete_expired(&self, limit: NonZeroU32) -> Result<u64, Error> {
-        self.call("delete_expired", self.inner.store.delete_expired(self.now(), limit)).await
+        self.store_call("delete_expired", self.inner.store.delete_expired(self.now(), limit)).await
     }
 
     /// Ends a session whose record was read.
-    pub(crate) async fn terminate(&self, record: &Record, why: Termination) -> Result<Deleted, Error> {
+    pub(crate) async fn terminate(&self, record: &Record, why: Termination) -> Result<DeleteOutcome, Error> {
         let user = record.user();
-        let deleted = self.call("delete", self.inner.store.delete(&record.id, user)).await?;
-        if deleted == Deleted::Deleted {
+        let deleted = self.store_call("delete", self.inner.store.delete(&record.id, user)).await?;
+        if deleted == DeleteOutcome::Deleted {
             self.report(EventKind::Terminated(why), Some(record.id), user.cloned());
         }
         Ok(deleted)
@@ -417,7 +421,7 @@ impl SessionManager {
         self.session(None, None)
     }
 
-    fn session(&self, base: Option<Base>, cookie: Option<SetCookie>) -> Session {
+    fn session(&self, base: Option<LoadedSession>, cookie: Option<SetCookie>) -> Session {
         Session::new(self.clone(), base, cookie)
     }
 
@@ -427,19 +431,19 @@ impl SessionManager {
     }
 
     pub(crate) async fn read(&self, id: SessionId) -> Result<Option<Record>, Error> {
-        let record = self.call("load", self.inner.store.load(&id)).await?;
+        let record = self.store_call("load", self.inner.store.load(&id)).await?;
         match record {
             Some(record) if record.id != id => {
                 let error = StoreError::new(StoreErrorKind::Corrupt, "load", "the store answered with another session")
                     .in_backend(self.inner.store.name());
-                Err(self.failed("load", error))
+                Err(self.store_failed("load", error))
             }
             Some(_) | None => Ok(record),
         }
     }
 
     /// One store operation, within the store timeout.
-    pub(crate) async fn call<T>(
+    pub(crate) async fn store_call<T>(
         &self,
         operation: &'static str,
         answer: impl Future<Output = Result<T, StoreError>>,
@@ -458,16 +462,16 @@ impl SessionManager {
         });
         match answered.await {
             Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => Err(self.failed(operation, error)),
+            Some(Err(error)) => Err(self.store_failed(operation, error)),
             None => {
                 let error = StoreError::new(StoreErrorKind::Timeout, operation, "no answer within the store timeout")
                     .in_backend(self.inner.store.name());
-                Err(self.failed(operation, error))
+                Err(self.store_failed(operation, error))
             }
         }
     }
 
-    pub(crate) fn failed(&self, operation: &'static str, error: StoreError) -> Error {
+    pub(crate) fn store_failed(&self, operation: &'static str, error: StoreError) -> Error {
         self.report(EventKind::StoreFailed { operation, kind: error.kind() }, None, None);
         Error::Store(error)
     }

@@ -9,10 +9,10 @@ use crate::entropy::{Batch, Entropy};
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::id::{SessionId, UserId};
-use crate::intent::{Change, Working};
+use crate::intent::{Change, Draft};
 use crate::policy::{Policy, SessionLimit};
 use crate::record::{Kind, Persistence, Record, Version};
-use crate::session::{Activity, Base, Standing};
+use crate::session::{Activity, LoadedSession, TokenStatus};
 use crate::token::{PresentedToken, SessionToken};
 use crate::verdict::{Due, Verdict, verdict};
 
@@ -33,12 +33,12 @@ pub(crate) enum StoreOp {
     },
     /// `next`: what the session stands on afterwards.
     Create {
-        next: Arc<Base>,
+        next: Arc<LoadedSession>,
         replaces: Option<(SessionId, Option<UserId>, Version)>,
         limit: Option<SessionLimit>,
     },
     Update {
-        next: Arc<Base>,
+        next: Arc<LoadedSession>,
         expected: Version,
     },
     Delete {
@@ -55,18 +55,18 @@ pub(crate) enum CookieOp {
 
 /// Decides what brings the store from `base` to `working`.
 pub(crate) fn plan(
-    base: Option<&Base>,
-    working: &Working,
+    base: Option<&LoadedSession>,
+    working: &Draft,
     activity: Activity,
     policy: &Policy,
     now: Timestamp,
     entropy: &dyn Entropy,
 ) -> Result<Plan, Error> {
-    let superseded = base.is_some_and(|base| base.standing == Standing::Superseded);
+    let superseded = base.is_some_and(|base| base.standing == TokenStatus::Superseded);
     match working.change {
         Change::Login | Change::StepUp | Change::Regenerate if superseded => Err(Error::Superseded),
         Change::Login => begin(base, working, EventKind::LoggedIn, policy, now, entropy),
-        Change::Ended => end(base, working, policy, now, entropy),
+        Change::Logout => end(base, working, policy, now, entropy),
         Change::None | Change::Regenerate | Change::StepUp => match base {
             Some(base) => carry_on(base, working, activity, policy, now, entropy),
             None if working.data.is_empty() => Ok(Plan::nothing()),
@@ -77,17 +77,17 @@ pub(crate) fn plan(
 
 /// A new session, in place of `base`.
 fn begin(
-    base: Option<&Base>,
-    working: &Working,
+    base: Option<&LoadedSession>,
+    working: &Draft,
     event: EventKind,
     policy: &Policy,
     now: Timestamp,
     entropy: &dyn Entropy,
 ) -> Result<Plan, Error> {
     let (record, token) = new_record(Kind::Cookie, working, policy, now, entropy)?;
-    let replaces = base.map(Base::handle);
+    let replaces = base.map(LoadedSession::handle);
     let limit = record.user().map(|_| policy.session_limit());
-    let next = Arc::new(Base { token: Some(token.presented()), standing: Standing::Current, record });
+    let next = Arc::new(LoadedSession { token: Some(token.presented()), standing: TokenStatus::Current, record });
     Ok(Plan {
         cookie: set(token, &next.record, policy, now),
         store: StoreOp::Create { next, replaces, limit },
@@ -98,7 +98,7 @@ fn begin(
 /// The record of a session that begins now, and its token.
 pub(crate) fn new_record(
     kind: Kind,
-    working: &Working,
+    working: &Draft,
     policy: &Policy,
     now: Timestamp,
     entropy: &dyn Entropy,
@@ -136,7 +136,7 @@ pub(crate) fn rotated(
     let rotated = Record {
         version: record.version.next(entropy)?,
         last_seen: record.last_seen.max(now),
-        lifetime: policy.effective_lifetime(record),
+        lifetime: policy.effective_timeouts(record),
         credential,
         ..record.clone()
     };
@@ -145,8 +145,8 @@ pub(crate) fn rotated(
 
 /// No session any more; a new one if there are values for it.
 fn end(
-    base: Option<&Base>,
-    working: &Working,
+    base: Option<&LoadedSession>,
+    working: &Draft,
     policy: &Policy,
     now: Timestamp,
     entropy: &dyn Entropy,
@@ -167,7 +167,7 @@ fn end(
 
 /// What a session needs that the request does not ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Upkeep {
+pub(crate) enum Maintenance {
     /// Nothing.
     None,
     /// Activity is to be recorded.
@@ -180,7 +180,7 @@ pub(crate) enum Upkeep {
     Expired,
 }
 
-impl Upkeep {
+impl Maintenance {
     /// Whether nothing can or need be done.
     pub(crate) fn is_none(self) -> bool {
         matches!(self, Self::None | Self::Expired)
@@ -188,27 +188,27 @@ impl Upkeep {
 }
 
 /// Decides what `base` needs of itself.
-pub(crate) fn upkeep(base: &Base, activity: Activity, policy: &Policy, now: Timestamp) -> Upkeep {
+pub(crate) fn maintenance(base: &LoadedSession, activity: Activity, policy: &Policy, now: Timestamp) -> Maintenance {
     let (touch, renewal) = match (activity, verdict(&base.record, policy, now)) {
-        (_, Verdict::Expired(_)) => return Upkeep::Expired,
+        (_, Verdict::Expired(_)) => return Maintenance::Expired,
         (Activity::Passive, Verdict::Live { .. }) => (Due::Later, Due::Later),
         (Activity::Active, Verdict::Live { touch, renewal }) => (touch, renewal),
     };
-    if base.standing == Standing::Current && renewal == Due::Now && base.token.is_some() {
-        Upkeep::Renewal
-    } else if base.standing == Standing::Current && base.record.credential.awaits_first_use() {
-        Upkeep::FirstUse
+    if base.standing == TokenStatus::Current && renewal == Due::Now && base.token.is_some() {
+        Maintenance::Renewal
+    } else if base.standing == TokenStatus::Current && base.record.credential.awaits_first_use() {
+        Maintenance::FirstUse
     } else if touch == Due::Now {
-        Upkeep::Touch
+        Maintenance::Touch
     } else {
-        Upkeep::None
+        Maintenance::None
     }
 }
 
 /// The same session: with other values, another token, later activity, or nothing at all.
 fn carry_on(
-    base: &Base,
-    working: &Working,
+    base: &LoadedSession,
+    working: &Draft,
     activity: Activity,
     policy: &Policy,
     now: Timestamp,
@@ -217,17 +217,17 @@ fn carry_on(
     let stored = &base.record;
     let reissue = matches!(working.change, Change::Regenerate | Change::StepUp);
     let wanted = reissue || !stored.data.same_as(&working.data);
-    let upkeep = upkeep(base, activity, policy, now);
-    match upkeep {
+    let maintenance = maintenance(base, activity, policy, now);
+    match maintenance {
         // What it read was true; what it wants to write is refused.
-        Upkeep::Expired if wanted => return Err(Error::Gone),
-        Upkeep::Expired => return Ok(Plan::nothing()),
-        Upkeep::None if !wanted => return Ok(Plan::nothing()),
-        Upkeep::Touch if !wanted => {
+        Maintenance::Expired if wanted => return Err(Error::Gone),
+        Maintenance::Expired => return Ok(Plan::nothing()),
+        Maintenance::None if !wanted => return Ok(Plan::nothing()),
+        Maintenance::Touch if !wanted => {
             let store = StoreOp::Touch { id: stored.id, user: stored.user().cloned(), seen: now };
             return Ok(Plan { store, ..Plan::nothing() });
         }
-        Upkeep::None | Upkeep::Touch | Upkeep::FirstUse | Upkeep::Renewal => {}
+        Maintenance::None | Maintenance::Touch | Maintenance::FirstUse | Maintenance::Renewal => {}
     }
     let mut credential = stored.credential.clone();
     let mut issued = None;
@@ -236,11 +236,11 @@ fn carry_on(
         let (fresh, token) = Credential::issue(stored.kind, stored.id, now, &Batch::<32>::draw(entropy)?)?;
         (credential, issued) = (fresh, Some(token));
         event = Some(if working.change == Change::StepUp { EventKind::SteppedUp } else { EventKind::Regenerated });
-    } else if let (Upkeep::Renewal, Some(token)) = (upkeep, &base.token) {
+    } else if let (Maintenance::Renewal, Some(token)) = (maintenance, &base.token) {
         let (renewed, token) = credential.renew(stored.kind, token, now, entropy)?;
         (credential, issued) = (renewed, Some(token));
         event = Some(EventKind::Renewed);
-    } else if upkeep == Upkeep::FirstUse {
+    } else if maintenance == Maintenance::FirstUse {
         credential.record_use();
     }
     let record = Record {
@@ -249,7 +249,7 @@ fn carry_on(
             Activity::Active => stored.last_seen.max(now),
             Activity::Passive => stored.last_seen,
         },
-        lifetime: policy.effective_lifetime(stored),
+        lifetime: policy.effective_timeouts(stored),
         authentication: if reissue { working.authentication.clone() } else { stored.authentication.clone() },
         credential,
         device: stored.device.clone(),
@@ -257,14 +257,14 @@ fn carry_on(
         ..*stored
     };
     let (token, standing) = match &issued {
-        Some(token) => (Some(token.presented()), Standing::Current),
+        Some(token) => (Some(token.presented()), TokenStatus::Current),
         None => (base.token_again(), base.standing),
     };
     let cookie = match issued {
         Some(token) => set(token, &record, policy, now),
         None => CookieOp::Keep,
     };
-    let next = Arc::new(Base { record, token, standing });
+    let next = Arc::new(LoadedSession { record, token, standing });
     Ok(Plan { store: StoreOp::Update { next, expected: stored.version }, cookie, event })
 }
 
@@ -277,7 +277,7 @@ fn set(token: SessionToken, record: &Record, policy: &Policy, now: Timestamp) ->
 pub(crate) fn max_age(record: &Record, policy: &Policy, now: Timestamp) -> Option<Duration> {
     match record.persistence {
         Persistence::Transient => None,
-        Persistence::Persistent => Some((record.created_at + policy.effective_lifetime(record).absolute).since(now)),
+        Persistence::Persistent => Some((record.created_at + policy.effective_timeouts(record).absolute).since(now)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::cookie::CookiePolicy;
 use crate::id::SessionId;
-use crate::record::{Lifetime, Persistence, Record, SessionSummary};
+use crate::record::{Persistence, Record, SessionSummary, Timeouts};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -15,35 +15,35 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How sessions behave. Validated once, by [`PolicyBuilder::build`]; every decision of the library is a pure function
 /// of a record, a policy and the time.
 ///
-/// Start from a preset: [`standard`](Self::standard), [`high_assurance`](Self::high_assurance) or
+/// CommitInput from a preset: [`standard`](Self::standard), [`high_assurance`](Self::high_assurance) or
 /// [`consumer`](Self::consumer); the [manual](crate::manual::defaults) gives the source of each default.
 ///
 /// Tightening a policy applies to sessions that exist already; loosening applies to new ones.
 ///
 /// ```
 /// use std::time::Duration;
-/// use session_core::{AtLimit, Policy};
+/// use session_core::{LimitPolicy, Policy};
 ///
 /// let policy = Policy::standard()
 ///     .to_builder()
 ///     .idle_timeout(Duration::from_secs(15 * 60))
-///     .session_limit(3, AtLimit::EvictOldest)
+///     .session_limit(3, LimitPolicy::EvictOldest)
 ///     .build()?;
 /// assert_eq!(policy.session_limit().max.get(), 3);
 /// # Ok::<_, session_core::PolicyError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Policy {
-    authenticated: Lifetime,
-    anonymous: Lifetime,
+    authenticated: Timeouts,
+    anonymous: Timeouts,
     remember_me: RememberMe,
     renewal: Option<Renewal>,
     refresh_grace: Duration,
     touch_interval: Duration,
     limit: SessionLimit,
-    payload: PayloadCap,
-    anonymous_payload: PayloadCap,
-    same_key: SameKey,
+    payload: PayloadLimit,
+    anonymous_payload: PayloadLimit,
+    write_conflict: WriteConflict,
     store_timeout: Duration,
     not_before: Timestamp,
     cookie: CookiePolicy,
@@ -61,7 +61,7 @@ pub struct SessionLimit {
     /// The highest number of live sessions.
     pub max: NonZeroU32,
     /// What happens to the login that would exceed it.
-    pub at_limit: AtLimit,
+    pub at_limit: LimitPolicy,
 }
 
 impl SessionLimit {
@@ -74,28 +74,28 @@ impl SessionLimit {
     ///
     /// ```
     /// use std::num::NonZeroU32;
-    /// use session_core::{AtLimit, Occupant, OsEntropy, SessionId, SessionLimit, Timestamp};
+    /// use session_core::{LimitPolicy, LimitCandidate, OsEntropy, SessionId, SessionLimit, Timestamp};
     ///
-    /// let session = |created_at| Occupant {
+    /// let session = |created_at| LimitCandidate {
     ///     id: SessionId::generate(None, &OsEntropy).unwrap(),
     ///     created_at: Timestamp::from_millis(created_at),
     ///     last_seen: Timestamp::from_millis(9_000),
     /// };
-    /// let limit = SessionLimit { max: NonZeroU32::new(2).unwrap(), at_limit: AtLimit::EvictOldest };
+    /// let limit = SessionLimit { max: NonZeroU32::new(2).unwrap(), at_limit: LimitPolicy::EvictOldest };
     /// let (old, young) = (session(1_000), session(2_000));
-    /// assert_eq!(limit.make_room(vec![young]), Some(vec![]));
-    /// assert_eq!(limit.make_room(vec![young, old]), Some(vec![old.id]));
+    /// assert_eq!(limit.select_evictions(vec![young]), Some(vec![]));
+    /// assert_eq!(limit.select_evictions(vec![young, old]), Some(vec![old.id]));
     /// ```
     #[must_use]
-    pub fn make_room(&self, mut others: Vec<Occupant>) -> Option<Vec<SessionId>> {
+    pub fn select_evictions(&self, mut others: Vec<LimitCandidate>) -> Option<Vec<SessionId>> {
         let excess = (others.len() + 1).saturating_sub(self.max.get() as usize);
         if excess == 0 {
             return Some(Vec::new());
         }
         match self.at_limit {
-            AtLimit::Reject => return None,
-            AtLimit::EvictOldest => others.sort_unstable_by_key(|other| (other.created_at, other.id)),
-            AtLimit::EvictLeastRecent => others.sort_unstable_by_key(|other| (other.last_seen, other.id)),
+            LimitPolicy::Reject => return None,
+            LimitPolicy::EvictOldest => others.sort_unstable_by_key(|other| (other.created_at, other.id)),
+            LimitPolicy::EvictLeastRecent => others.sort_unstable_by_key(|other| (other.last_seen, other.id)),
         }
         Some(others.iter().take(excess).map(|other| other.id).collect())
     }
@@ -103,7 +103,7 @@ impl SessionLimit {
 
 /// A live session that counts towards a [`SessionLimit`].
 #[derive(Clone, Copy, Debug)]
-pub struct Occupant {
+pub struct LimitCandidate {
     /// Its id.
     pub id: SessionId,
     /// When it began.
@@ -114,7 +114,7 @@ pub struct Occupant {
 
 /// What happens at the session limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AtLimit {
+pub enum LimitPolicy {
     /// The session that began first ends (at equal times, the one with the lower id).
     EvictOldest,
     /// The session that was used least recently ends (at equal times, the one with the lower id).
@@ -129,7 +129,7 @@ pub enum RememberMe {
     /// Never, whatever a login asks for.
     Never,
     /// If the login asks for it ([`Login::remember`](crate::Login::remember)); such a session has these timeouts.
-    WhenAsked(Lifetime),
+    OptIn(Timeouts),
     /// For every authenticated session, with the normal timeouts.
     Always,
 }
@@ -146,7 +146,7 @@ pub struct Renewal {
 
 /// How much one session may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PayloadCap {
+pub struct PayloadLimit {
     /// Names and encoded values together, in bytes.
     pub bytes: usize,
     /// Number of values.
@@ -156,7 +156,7 @@ pub struct PayloadCap {
 /// What happens when two requests `insert` or `remove` the same key at once. Different keys never collide, and `update`
 /// closures are run again on the newer value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SameKey {
+pub enum WriteConflict {
     /// The later commit wins.
     LastWriterWins,
     /// The later commit fails with [`Error::Conflict`](crate::Error::Conflict).
@@ -168,16 +168,16 @@ impl Policy {
     #[must_use]
     pub fn standard() -> Self {
         Self {
-            authenticated: Lifetime { idle: 30 * MINUTE, absolute: 8 * HOUR },
-            anonymous: Lifetime { idle: 30 * MINUTE, absolute: 2 * HOUR },
-            remember_me: RememberMe::WhenAsked(Lifetime { idle: 7 * DAY, absolute: 30 * DAY }),
+            authenticated: Timeouts { idle: 30 * MINUTE, absolute: 8 * HOUR },
+            anonymous: Timeouts { idle: 30 * MINUTE, absolute: 2 * HOUR },
+            remember_me: RememberMe::OptIn(Timeouts { idle: 7 * DAY, absolute: 30 * DAY }),
             renewal: None,
             refresh_grace: Duration::from_secs(10),
             touch_interval: MINUTE,
-            limit: limit(10, AtLimit::EvictOldest),
-            payload: PayloadCap { bytes: 64 * 1024, values: 64 },
-            anonymous_payload: PayloadCap { bytes: 4 * 1024, values: 64 },
-            same_key: SameKey::LastWriterWins,
+            limit: limit(10, LimitPolicy::EvictOldest),
+            payload: PayloadLimit { bytes: 64 * 1024, values: 64 },
+            anonymous_payload: PayloadLimit { bytes: 4 * 1024, values: 64 },
+            write_conflict: WriteConflict::LastWriterWins,
             store_timeout: Duration::from_secs(2),
             not_before: Timestamp::EPOCH,
             cookie: CookiePolicy::standard(),
@@ -189,14 +189,14 @@ impl Policy {
     #[must_use]
     pub fn high_assurance() -> Self {
         Self {
-            authenticated: Lifetime { idle: 10 * MINUTE, absolute: 8 * HOUR },
-            anonymous: Lifetime { idle: 10 * MINUTE, absolute: HOUR },
+            authenticated: Timeouts { idle: 10 * MINUTE, absolute: 8 * HOUR },
+            anonymous: Timeouts { idle: 10 * MINUTE, absolute: HOUR },
             remember_me: RememberMe::Never,
             renewal: Some(Renewal { timeout: 15 * MINUTE, grace: Duration::from_secs(10) }),
             refresh_grace: Duration::ZERO,
             touch_interval: Duration::from_secs(15),
-            limit: limit(1, AtLimit::Reject),
-            payload: PayloadCap { bytes: 16 * 1024, values: 64 },
+            limit: limit(1, LimitPolicy::Reject),
+            payload: PayloadLimit { bytes: 16 * 1024, values: 64 },
             cookie: CookiePolicy::strict(),
             ..Self::standard()
         }
@@ -206,13 +206,13 @@ impl Policy {
     #[must_use]
     pub fn consumer() -> Self {
         Self {
-            authenticated: Lifetime { idle: 7 * DAY, absolute: 30 * DAY },
-            anonymous: Lifetime { idle: DAY, absolute: 2 * DAY },
+            authenticated: Timeouts { idle: 7 * DAY, absolute: 30 * DAY },
+            anonymous: Timeouts { idle: DAY, absolute: 2 * DAY },
             remember_me: RememberMe::Always,
             renewal: Some(Renewal { timeout: DAY, grace: Duration::from_secs(30) }),
             refresh_grace: Duration::from_secs(30),
             touch_interval: HOUR,
-            limit: limit(20, AtLimit::EvictOldest),
+            limit: limit(20, LimitPolicy::EvictOldest),
             ..Self::standard()
         }
     }
@@ -224,24 +224,24 @@ impl Policy {
 
     /// The timeouts of a session: by whether somebody is logged in, and whether its cookie is persistent.
     #[must_use]
-    pub fn lifetime(&self, authenticated: bool, persistence: Persistence) -> Lifetime {
+    pub fn lifetime(&self, authenticated: bool, persistence: Persistence) -> Timeouts {
         match (authenticated, persistence, self.remember_me) {
             (false, _, _) => self.anonymous,
-            (true, Persistence::Persistent, RememberMe::WhenAsked(lifetime)) => lifetime,
+            (true, Persistence::Persistent, RememberMe::OptIn(lifetime)) => lifetime,
             (true, _, _) => self.authenticated,
         }
     }
 
     /// The timeouts that hold for `record` under this policy: the record's own, tightened by the policy's.
     #[must_use]
-    pub fn effective_lifetime(&self, record: &Record) -> Lifetime {
+    pub fn effective_timeouts(&self, record: &Record) -> Timeouts {
         record.lifetime.min(self.lifetime(record.authentication.is_some(), record.persistence))
     }
 
     /// The longest that any session may live.
     pub(crate) fn longest_lifetime(&self) -> Duration {
         let remembered = match self.remember_me {
-            RememberMe::WhenAsked(lifetime) => lifetime.absolute,
+            RememberMe::OptIn(lifetime) => lifetime.absolute,
             RememberMe::Never | RememberMe::Always => Duration::ZERO,
         };
         self.authenticated.absolute.max(self.anonymous.absolute).max(remembered)
@@ -256,14 +256,14 @@ impl Policy {
     /// The persistence of a new authenticated session whose login asked for it or not.
     pub(crate) fn persistence(&self, asked: bool) -> Persistence {
         match (self.remember_me, asked) {
-            (RememberMe::Always, _) | (RememberMe::WhenAsked(_), true) => Persistence::Persistent,
-            (RememberMe::Never, _) | (RememberMe::WhenAsked(_), false) => Persistence::Transient,
+            (RememberMe::Always, _) | (RememberMe::OptIn(_), true) => Persistence::Persistent,
+            (RememberMe::Never, _) | (RememberMe::OptIn(_), false) => Persistence::Transient,
         }
     }
 
     /// How much a session may hold.
     #[must_use]
-    pub fn payload(&self, authenticated: bool) -> PayloadCap {
+    pub fn payload(&self, authenticated: bool) -> PayloadLimit {
         if authenticated { self.payload } else { self.anonymous_payload }
     }
 
@@ -299,8 +299,8 @@ impl Policy {
 
     /// What happens when two requests write the same key.
     #[must_use]
-    pub fn same_key(&self) -> SameKey {
-        self.same_key
+    pub fn write_conflict(&self) -> WriteConflict {
+        self.write_conflict
     }
 
     /// How long one store operation may take before the request fails.
@@ -328,7 +328,7 @@ impl Default for Policy {
     }
 }
 
-fn limit(max: u32, at_limit: AtLimit) -> SessionLimit {
+fn limit(max: u32, at_limit: LimitPolicy) -> SessionLimit {
     SessionLimit { max: NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN), at_limit }
 }
 
@@ -340,7 +340,7 @@ pub struct PolicyBuilder {
     /// `None`: the preset's, or a twentieth of the idle timeout if that is shorter.
     touch_interval: Option<Duration>,
     /// As given, until it is checked.
-    limit: Option<(u32, AtLimit)>,
+    limit: Option<(u32, LimitPolicy)>,
 }
 
 impl PolicyBuilder {
@@ -357,7 +357,7 @@ impl PolicyBuilder {
     }
 
     /// The timeouts of an anonymous session.
-    pub fn anonymous(mut self, lifetime: Lifetime) -> Self {
+    pub fn anonymous(mut self, lifetime: Timeouts) -> Self {
         self.policy.anonymous = lifetime;
         self
     }
@@ -390,26 +390,26 @@ impl PolicyBuilder {
     }
 
     /// How many sessions a user may have, 1 to [`SessionLimit::HARD_CAP`], and what happens at the limit.
-    pub fn session_limit(mut self, max: u32, at_limit: AtLimit) -> Self {
+    pub fn session_limit(mut self, max: u32, at_limit: LimitPolicy) -> Self {
         self.limit = Some((max, at_limit));
         self
     }
 
     /// How much an authenticated session may hold.
-    pub fn payload(mut self, cap: PayloadCap) -> Self {
+    pub fn payload(mut self, cap: PayloadLimit) -> Self {
         self.policy.payload = cap;
         self
     }
 
     /// How much an anonymous session may hold.
-    pub fn anonymous_payload(mut self, cap: PayloadCap) -> Self {
+    pub fn anonymous_payload(mut self, cap: PayloadLimit) -> Self {
         self.policy.anonymous_payload = cap;
         self
     }
 
     /// What happens when two requests write the same key.
-    pub fn same_key(mut self, same_key: SameKey) -> Self {
-        self.policy.same_key = same_key;
+    pub fn write_conflict(mut self, write_conflict: WriteConflict) -> Self {
+        self.policy.write_conflict = write_conflict;
         self
     }
 
@@ -439,7 +439,7 @@ impl PolicyBuilder {
         let Self { mut policy, touch_interval, limit: given } = self;
         check_lifetime("authenticated", policy.authenticated)?;
         check_lifetime("anonymous", policy.anonymous)?;
-        if let RememberMe::WhenAsked(lifetime) = policy.remember_me {
+        if let RememberMe::OptIn(lifetime) = policy.remember_me {
             check_lifetime("remember-me", lifetime)?;
         }
         if let Some(renewal) = policy.renewal
@@ -475,7 +475,7 @@ const MAX_GRACE: Duration = Duration::from_secs(5 * 60);
 const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 const MAX_VALUES: usize = 4096;
 
-fn check_lifetime(class: &'static str, lifetime: Lifetime) -> Result<(), PolicyError> {
+fn check_lifetime(class: &'static str, lifetime: Timeouts) -> Result<(), PolicyError> {
     if lifetime.idle < Duration::from_millis(1) {
         Err(PolicyError::IdleTimeout { class })
     } else if lifetime.idle > lifetime.absolute {

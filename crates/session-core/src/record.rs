@@ -15,8 +15,8 @@ use crate::id::{SessionId, UserId};
 ///
 /// The fields a backend may look at are public: `id`, `version`, [`user`](Self::user), `created_at`, `last_seen`,
 /// `lifetime`. The rest it stores and returns as it is, through [`encode`](Self::encode) and [`decode`](Self::decode), or,
-/// if it keeps those fields in columns of its own, [`encode_rest`](Self::encode_rest) and
-/// [`decode_rest`](Self::decode_rest).
+/// if it keeps those fields in columns of its own, [`encode_body`](Self::encode_body) and
+/// [`decode_body`](Self::decode_body).
 #[derive(Clone)]
 pub struct Record {
     /// Primary key.
@@ -30,7 +30,7 @@ pub struct Record {
     /// Last recorded activity. Only ever moves forward.
     pub last_seen: Timestamp,
     /// The two timeouts this session was created with.
-    pub lifetime: Lifetime,
+    pub lifetime: Timeouts,
     /// Whether the client keeps the cookie when the browser closes.
     pub persistence: Persistence,
     /// Who is logged in and how; `None` for an anonymous visitor. The user of an id never changes.
@@ -104,7 +104,7 @@ pub struct SessionSummary {
     /// Last recorded activity; lags behind by up to the policy's touch interval.
     pub last_seen: Timestamp,
     /// Its timeouts.
-    pub lifetime: Lifetime,
+    pub lifetime: Timeouts,
     /// Whether its cookie outlives the browser.
     pub persistence: Persistence,
     /// Who is logged in and how.
@@ -196,16 +196,16 @@ impl Kind {
 
 /// The two timeouts of a session. Both are always on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lifetime {
+pub struct Timeouts {
     /// How long a session lives without activity.
     pub idle: Duration,
     /// How long it lives whatever the activity, counted from its beginning.
     pub absolute: Duration,
 }
 
-impl Lifetime {
+impl Timeouts {
     /// The longest timeout, almost 35 years: stores keep a longer one as this.
-    pub const LONGEST: Duration = Duration::from_millis((1 << 40) - 1);
+    pub const MAX: Duration = Duration::from_millis((1 << 40) - 1);
 
     /// The shorter of each timeout.
     #[must_use]

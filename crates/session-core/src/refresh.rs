@@ -9,42 +9,42 @@ use crate::credential::{Grace, TokenCheck};
 use crate::error::Error;
 use crate::event::{EventKind, Termination};
 use crate::id::{SessionId, UserId};
-use crate::intent::{Change, Login, Working};
+use crate::intent::{Change, Draft, Login};
 use crate::manager::SessionManager;
 use crate::plan::{self, StoreOp};
 use crate::policy::Policy;
 use crate::record::{Kind, Record};
-use crate::session::{Base, SessionInfo, Standing};
-use crate::store::{Deleted, Updated};
+use crate::session::{LoadedSession, SessionInfo, TokenStatus};
+use crate::store::{DeleteOutcome, UpdateOutcome};
 use crate::token::{PresentedToken, SessionToken};
 use crate::verdict::{Expiry, Verdict, verdict};
 
 /// A refresh token, and the session that it belongs to.
 #[must_use]
-pub struct Grant {
+pub struct IssuedRefreshToken {
     /// For the client, and nobody else.
     pub token: SessionToken,
     /// The session, as it is stored now.
     pub session: SessionInfo,
 }
 
-impl fmt::Debug for Grant {
+impl fmt::Debug for IssuedRefreshToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Grant").field("session", &self.session).finish_non_exhaustive()
     }
 }
 
-/// A refresh token that was found good and is not used yet: between [`SessionManager::open_refresh`] and
+/// A refresh token that was found good and is not used yet: between [`SessionManager::verify_refresh_token`] and
 /// [`SessionManager::rotate`] an application looks whether the user's account is still in order.
 #[must_use]
-pub struct Refresh {
+pub struct VerifiedRefreshToken {
     record: Record,
     token: PresentedToken,
-    standing: Standing,
+    standing: TokenStatus,
     session: SessionInfo,
 }
 
-impl Refresh {
+impl VerifiedRefreshToken {
     /// The session that the token belongs to. Somebody is logged in.
     #[must_use]
     pub fn session(&self) -> &SessionInfo {
@@ -52,7 +52,7 @@ impl Refresh {
     }
 }
 
-impl fmt::Debug for Refresh {
+impl fmt::Debug for VerifiedRefreshToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Refresh").field("session", &self.session).finish_non_exhaustive()
     }
@@ -70,14 +70,18 @@ impl SessionManager {
     /// # Errors
     /// [`Error::LimitReached`] if the policy says to reject and the user has as many sessions as the limit allows;
     /// [`Error::Store`], [`Error::Entropy`].
-    pub async fn grant(&self, login: Login, replaces: Option<&PresentedToken>) -> Result<Grant, Error> {
+    pub async fn issue_refresh_token(
+        &self,
+        login: Login,
+        replaces: Option<&PresentedToken>,
+    ) -> Result<IssuedRefreshToken, Error> {
         let mut replaced = self.replaced(replaces).await?;
-        let working = Working::logged_in(&login, self.now(), self.policy());
+        let working = Draft::logged_in(&login, self.now(), self.policy());
         for attempt in 0..MAX_ATTEMPTS {
             let now = self.now();
             let (record, token) =
                 plan::new_record(Kind::Refresh, &working, self.policy(), now, self.inner.entropy.as_ref())?;
-            let next = Arc::new(Base { record, token: None, standing: Standing::Current });
+            let next = Arc::new(LoadedSession { record, token: None, standing: TokenStatus::Current });
             let create = StoreOp::Create {
                 next: Arc::clone(&next),
                 replaces: replaced.as_ref().map(|base| base.handle()),
@@ -87,7 +91,7 @@ impl SessionManager {
                 Outcome::Done(_) => {
                     let record = &next.record;
                     self.report(EventKind::LoggedIn, Some(record.id), record.user().cloned());
-                    return Ok(Grant { token, session: self.info(record) });
+                    return Ok(IssuedRefreshToken { token, session: self.info(record) });
                 }
                 Outcome::Conflict => {
                     self.pause(attempt).await?;
@@ -108,7 +112,7 @@ impl SessionManager {
     ///
     /// # Errors
     /// [`Error::Store`] if the store failed: unavailable is not invalid.
-    pub async fn open_refresh(&self, token: &PresentedToken) -> Result<Option<Refresh>, Error> {
+    pub async fn verify_refresh_token(&self, token: &PresentedToken) -> Result<Option<VerifiedRefreshToken>, Error> {
         let Some(record) = self.read(token.id()).await? else {
             self.report(EventKind::UnknownToken, Some(token.id()), None);
             return Ok(None);
@@ -125,28 +129,28 @@ impl SessionManager {
     /// # Errors
     /// [`Error::Store`]: the token may be used up then, and repeating the call with the same token inside the grace window
     /// tells. [`Error::Entropy`]; [`Error::Conflict`] if there was no end of concurrent writers.
-    pub async fn rotate(&self, refresh: Refresh) -> Result<Option<Grant>, Error> {
+    pub async fn rotate(&self, refresh: VerifiedRefreshToken) -> Result<Option<IssuedRefreshToken>, Error> {
         let mut refresh = refresh;
         for attempt in 0..MAX_ATTEMPTS {
-            let Refresh { record, token, standing, session } = refresh;
-            if standing == Standing::Superseded {
-                return Ok(record.credential.successor(&token).map(|token| Grant { token, session }));
+            let VerifiedRefreshToken { record, token, standing, session } = refresh;
+            if standing == TokenStatus::Superseded {
+                return Ok(record.credential.successor(&token).map(|token| IssuedRefreshToken { token, session }));
             }
             let (next, successor) =
                 plan::rotated(&record, &token, self.policy(), self.now(), self.inner.entropy.as_ref())?;
             let update = self.inner.store.update(&next, record.version, self.now());
-            match self.call("update", update).await? {
-                Updated::Applied => {
+            match self.store_call("update", update).await? {
+                UpdateOutcome::Applied => {
                     self.report(EventKind::Renewed, Some(next.id), next.user().cloned());
-                    return Ok(Some(Grant { token: successor, session: self.info(&next) }));
+                    return Ok(Some(IssuedRefreshToken { token: successor, session: self.info(&next) }));
                 }
-                Updated::Absent => return Ok(None),
-                Updated::Conflict => {}
+                UpdateOutcome::Absent => return Ok(None),
+                UpdateOutcome::Conflict => {}
             }
             if attempt > 0 {
                 self.pause(attempt).await?;
             }
-            match self.open_refresh(&token).await? {
+            match self.verify_refresh_token(&token).await? {
                 Some(again) => refresh = again,
                 None => return Ok(None),
             }
@@ -159,11 +163,11 @@ impl SessionManager {
     ///
     /// # Errors
     /// [`Error::Store`] if the store failed; safe to repeat.
-    pub async fn revoke_token(&self, token: &PresentedToken) -> Result<Deleted, Error> {
-        let Some(record) = self.read(token.id()).await? else { return Ok(Deleted::Absent) };
+    pub async fn revoke_refresh_token(&self, token: &PresentedToken) -> Result<DeleteOutcome, Error> {
+        let Some(record) = self.read(token.id()).await? else { return Ok(DeleteOutcome::Absent) };
         if record.kind != Kind::Refresh || record.credential.check(record.kind, token) == TokenCheck::Unknown {
             self.report(EventKind::UnknownToken, Some(record.id), None);
-            return Ok(Deleted::Absent);
+            return Ok(DeleteOutcome::Absent);
         }
         self.terminate(&record, Termination::Logout).await
     }
@@ -173,14 +177,18 @@ impl SessionManager {
     ///
     /// # Errors
     /// [`Error::Store`] if the store failed: unavailable is not ended.
-    pub async fn check(&self, id: &SessionId, user: &UserId) -> Result<Option<SessionInfo>, Error> {
+    pub async fn find_live(&self, id: &SessionId, user: &UserId) -> Result<Option<SessionInfo>, Error> {
         let Some(record) = self.read(*id).await? else { return Ok(None) };
         let alive = matches!(verdict(&record, self.policy(), self.now()), Verdict::Live { .. });
         Ok((alive && record.user() == Some(user)).then(|| self.info(&record)))
     }
 
     /// Does what [`judge`] says.
-    async fn admit_refresh(&self, record: Record, token: &PresentedToken) -> Result<Option<Refresh>, Error> {
+    async fn admit_refresh(
+        &self,
+        record: Record,
+        token: &PresentedToken,
+    ) -> Result<Option<VerifiedRefreshToken>, Error> {
         let (id, user) = (record.id, record.user().cloned());
         let standing = match judge(&record, token, self.policy(), self.now()) {
             Judgement::Good(standing) => standing,
@@ -199,15 +207,16 @@ impl SessionManager {
             }
         };
         let session = self.info(&record);
-        Ok(Some(Refresh { record, token: token.again(), standing, session }))
+        Ok(Some(VerifiedRefreshToken { record, token: token.again(), standing, session }))
     }
 
     /// The live session of the token that a client has when it logs in once more.
-    async fn replaced(&self, token: Option<&PresentedToken>) -> Result<Option<Arc<Base>>, Error> {
+    async fn replaced(&self, token: Option<&PresentedToken>) -> Result<Option<Arc<LoadedSession>>, Error> {
         let Some(token) = token else { return Ok(None) };
-        let refresh = self.open_refresh(token).await?;
-        Ok(refresh
-            .map(|Refresh { record, token, standing, .. }| Arc::new(Base { record, token: Some(token), standing })))
+        let refresh = self.verify_refresh_token(token).await?;
+        Ok(refresh.map(|VerifiedRefreshToken { record, token, standing, .. }| {
+            Arc::new(LoadedSession { record, token: Some(token), standing })
+        }))
     }
 
     fn info(&self, record: &Record) -> SessionInfo {
@@ -219,7 +228,7 @@ impl SessionManager {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Judgement {
     /// Its successor, which is still to be made if it is the current one.
-    Good(Standing),
+    Good(TokenStatus),
     /// Nothing: it is none of the record's tokens.
     Unknown,
     /// Nothing: the session is past a deadline.
@@ -238,10 +247,10 @@ pub(crate) fn judge(record: &Record, token: &PresentedToken, policy: &Policy, no
     match (check, verdict, record.credential.grace(policy.refresh_grace(), now)) {
         (TokenCheck::Unknown, _, _) => Judgement::Unknown,
         (_, Verdict::Expired(expiry), _) => Judgement::Expired(expiry),
-        (TokenCheck::Current, Verdict::Live { .. }, _) => Judgement::Good(Standing::Current),
-        (TokenCheck::Superseded, Verdict::Live { .. }, Grace::Open) => Judgement::Good(Standing::Superseded),
+        (TokenCheck::Current, Verdict::Live { .. }, _) => Judgement::Good(TokenStatus::Current),
+        (TokenCheck::Superseded, Verdict::Live { .. }, Grace::Open) => Judgement::Good(TokenStatus::Superseded),
         // The successor of a refresh token is used by being replaced, which makes its predecessor stale.
-        (TokenCheck::Superseded, Verdict::Live { .. }, Grace::Raced | Grace::Closed)
+        (TokenCheck::Superseded, Verdict::Live { .. }, Grace::SuccessorUsed | Grace::Closed)
         | (TokenCheck::Stale, Verdict::Live { .. }, _) => Judgement::Reuse,
     }
 }

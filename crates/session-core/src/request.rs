@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::OnceCell;
 
-use crate::cookie::{Presented, SetCookie};
+use crate::cookie::{PresentedCookie, SetCookie};
 use crate::error::Error;
 use crate::manager::SessionManager;
 use crate::session::Session;
@@ -22,7 +22,7 @@ pub struct RequestSession {
 
 struct Inner {
     manager: SessionManager,
-    presented: Presented,
+    presented: PresentedCookie,
     session: OnceCell<Session>,
     consulted: AtomicBool,
 }
@@ -40,7 +40,7 @@ pub struct ResponseHeaders {
 impl RequestSession {
     /// The session of a request that presented this.
     #[must_use]
-    pub fn new(manager: SessionManager, presented: Presented) -> Self {
+    pub fn new(manager: SessionManager, presented: PresentedCookie) -> Self {
         Self {
             inner: Arc::new(Inner { manager, presented, session: OnceCell::new(), consulted: AtomicBool::new(false) }),
         }

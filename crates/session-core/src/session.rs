@@ -13,9 +13,9 @@ use crate::data::{Key, decode, encode};
 use crate::entropy::{Entropy, EntropyError};
 use crate::error::Error;
 use crate::id::{SessionId, UserId};
-use crate::intent::{Intent, Login, StepUp, Working};
+use crate::intent::{Draft, Intent, Login, StepUp};
 use crate::manager::SessionManager;
-use crate::plan::upkeep;
+use crate::plan::maintenance;
 use crate::policy::Policy;
 use crate::record::{Authentication, Device, Kind, Persistence, Record, Version};
 use crate::token::PresentedToken;
@@ -42,9 +42,9 @@ struct Shared {
 
 pub(crate) struct State {
     /// The stored session this one is about; `None` if there is none yet.
-    pub(crate) base: Option<Arc<Base>>,
+    pub(crate) base: Option<Arc<LoadedSession>>,
     pub(crate) intents: Vec<Intent>,
-    pub(crate) working: Working,
+    pub(crate) working: Draft,
     pub(crate) activity: Activity,
     /// What the response must carry.
     pub(crate) cookie: Option<SetCookie>,
@@ -53,30 +53,31 @@ pub(crate) struct State {
 
 impl State {
     fn is_settled(&self, manager: &SessionManager) -> bool {
-        let settled = |base: &Arc<Base>| upkeep(base, self.activity, manager.policy(), manager.now()).is_none();
+        let settled =
+            |base: &Arc<LoadedSession>| maintenance(base, self.activity, manager.policy(), manager.now()).is_none();
         self.intents.is_empty() && self.base.as_ref().is_none_or(settled)
     }
 }
 
 /// What a commit starts from: a stored session, and what this request makes of it.
-pub(crate) struct Start {
-    pub(crate) base: Option<Arc<Base>>,
+pub(crate) struct CommitInput {
+    pub(crate) base: Option<Arc<LoadedSession>>,
     /// `base` with all intents.
-    pub(crate) working: Working,
+    pub(crate) working: Draft,
     /// How many there are.
     pub(crate) intents: usize,
     pub(crate) activity: Activity,
 }
 
 /// A stored session, as it was when it was read, and the token that gave access to it.
-pub(crate) struct Base {
+pub(crate) struct LoadedSession {
     pub(crate) record: Record,
     /// `None`: the client keeps the session itself, and the seal was the proof.
     pub(crate) token: Option<PresentedToken>,
-    pub(crate) standing: Standing,
+    pub(crate) standing: TokenStatus,
 }
 
-impl Base {
+impl LoadedSession {
     pub(crate) fn token_again(&self) -> Option<PresentedToken> {
         self.token.as_ref().map(PresentedToken::again)
     }
@@ -89,7 +90,7 @@ impl Base {
 
 /// What the presented token is to the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum TokenStatus {
     Current,
     /// In the grace window after a renewal: may read and write, but not log in or regenerate.
     Superseded,
@@ -127,7 +128,7 @@ pub struct SessionInfo {
 
 impl SessionInfo {
     pub(crate) fn of(record: &Record, policy: &Policy) -> Self {
-        let lifetime = policy.effective_lifetime(record);
+        let lifetime = policy.effective_timeouts(record);
         Self {
             id: record.id,
             kind: record.kind,
@@ -154,8 +155,8 @@ impl fmt::Debug for SessionInfo {
 }
 
 impl Session {
-    pub(crate) fn new(manager: SessionManager, base: Option<Base>, cookie: Option<SetCookie>) -> Self {
-        let working = Working::of(base.as_ref().map(|base| &base.record));
+    pub(crate) fn new(manager: SessionManager, base: Option<LoadedSession>, cookie: Option<SetCookie>) -> Self {
+        let working = Draft::of(base.as_ref().map(|base| &base.record));
         let state = State {
             base: base.map(Arc::new),
             intents: Vec::new(),
@@ -190,7 +191,7 @@ impl Session {
     }
 
     /// Sets a value. Other keys, written by other requests at the same time, are not affected; of two inserts of the
-    /// same key the later commit wins, unless the policy says [`SameKey::Fail`](crate::SameKey::Fail).
+    /// same key the later commit wins, unless the policy says [`WriteConflict::Fail`](crate::WriteConflict::Fail).
     ///
     /// # Errors
     /// [`Error::Value`] if it cannot be serialized, [`Error::TooLarge`] or [`Error::TooManyValues`] if it exceeds a cap,
@@ -337,14 +338,14 @@ impl Session {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        // A panic in a user's closure leaves the state as it was: `Working::apply` changes it last.
+        // A panic in a user's closure leaves the state as it was: `Draft::apply` changes it last.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a commit starts from.
-    pub(crate) fn start(&self) -> Start {
+    pub(crate) fn start(&self) -> CommitInput {
         let state = self.state();
-        Start {
+        CommitInput {
             base: state.base.clone(),
             working: state.working.clone(),
             intents: state.intents.len(),
@@ -380,7 +381,7 @@ impl Session {
     /// Puts the session on a new base: what a commit or a reload found. The first `committed` intents are done.
     pub(crate) fn rebase(
         &self,
-        base: Option<Arc<Base>>,
+        base: Option<Arc<LoadedSession>>,
         committed: usize,
         cookie: Option<SetCookie>,
     ) -> Result<(), Error> {
@@ -389,9 +390,9 @@ impl Session {
         let rest = done.split_off(committed.min(done.len()));
         let record = base.as_ref().map(|base| &base.record);
         // If intents recorded meanwhile do not fit the new base, they are dropped with the error.
-        let (working, intents, outcome) = match Working::replay(record, &rest, self.shared.manager.policy()) {
+        let (working, intents, outcome) = match Draft::replay(record, &rest, self.shared.manager.policy()) {
             Ok(working) => (working, rest, Ok(())),
-            Err(error) => (Working::of(record), Vec::new(), Err(error)),
+            Err(error) => (Draft::of(record), Vec::new(), Err(error)),
         };
         state.working = working;
         state.intents = intents;
@@ -404,7 +405,7 @@ impl Session {
 }
 
 /// A record as long as the one that a commit would make.
-fn sample(base: Option<&Base>, working: &Working, policy: &Policy, now: Timestamp) -> Result<Record, Error> {
+fn sample(base: Option<&LoadedSession>, working: &Draft, policy: &Policy, now: Timestamp) -> Result<Record, Error> {
     let record = match base {
         Some(base) => base.record.clone(),
         None => crate::plan::new_record(Kind::Cookie, working, policy, now, &Zeros)?.0,

@@ -47,12 +47,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// step, one round trip.
     ///
     /// In this order:
-    /// 1. A record with the same id that has the same version is this call, repeated: [`Admitted::Created`].
-    ///    With another version and not expired: [`Admitted::Occupied`].
-    /// 2. `replaces` names a session and a version. Absent (or expired): [`Admitted::ReplacedAbsent`]. Another version:
-    ///    [`Admitted::ReplacedChanged`].
+    /// 1. A record with the same id that has the same version is this call, repeated: [`CreateOutcome::Created`].
+    ///    With another version and not expired: [`CreateOutcome::IdTaken`].
+    /// 2. `replaces` names a session and a version. Absent (or expired): [`CreateOutcome::ReplacedAbsent`]. Another version:
+    ///    [`CreateOutcome::ReplacedChanged`].
     /// 3. `limit`: the user's live sessions are counted, without the replaced one. If there is no room,
-    ///    [`Admitted::LimitReached`] or eviction, as the limit says.
+    ///    [`CreateOutcome::LimitReached`] or eviction, as the limit says.
     /// 4. The record is inserted, the replaced and evicted ones are deleted.
     ///
     /// Except for `Created`, nothing is changed. A store that keeps the two sessions in different places (a Redis
@@ -60,16 +60,16 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreErrorKind::Full`](crate::StoreErrorKind::Full) if the store has a quota and it is used up.
-    async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError>;
+    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError>;
 
-    /// Replaces the record of `record.id` by `record`, if the stored version is `expected`. Never inserts. One round trip.
+    /// Replacement the record of `record.id` by `record`, if the stored version is `expected`. Never inserts. One round trip.
     ///
-    /// A stored version equal to `record.version` is this call, repeated: [`Updated::Applied`]. The stored `last_seen`
+    /// A stored version equal to `record.version` is this call, repeated: [`UpdateOutcome::Applied`]. The stored `last_seen`
     /// becomes the later of the stored and the given one.
     ///
     /// # Errors
     /// If the store failed.
-    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError>;
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError>;
 
     /// Moves `last_seen` forward to `seen`, and with it the idle deadline. Never inserts, never changes the version or
     /// anything else. One round trip.
@@ -84,14 +84,14 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         user: Option<&UserId>,
         seen: Timestamp,
         now: Timestamp,
-    ) -> Result<Touched, StoreError>;
+    ) -> Result<TouchOutcome, StoreError>;
 
     /// Deletes the record of `id` if it belongs to `user` (`None`: to nobody). The session of somebody else is left alone
-    /// and answered as [`Deleted::Absent`]. One round trip.
+    /// and answered as [`DeleteOutcome::Absent`]. One round trip.
     ///
     /// # Errors
     /// If the store failed. The record may be gone all the same.
-    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError>;
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError>;
 
     /// All live sessions of `user`, in no particular order. One round trip.
     ///
@@ -116,18 +116,18 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
 /// What [`SessionStore::create`] is asked to do.
 #[derive(Clone, Copy, Debug)]
-pub struct Admission<'a> {
+pub struct CreateRequest<'a> {
     /// The record to insert.
     pub record: &'a Record,
     /// A session that ends in exchange, if it still has this version.
-    pub replaces: Option<Replaces<'a>>,
+    pub replaces: Option<Replacement<'a>>,
     /// How many sessions the user of `record` may have. Ignored for an anonymous one.
     pub limit: Option<SessionLimit>,
 }
 
 /// The session that a login replaces.
 #[derive(Clone, Copy, Debug)]
-pub struct Replaces<'a> {
+pub struct Replacement<'a> {
     /// Its id.
     pub id: SessionId,
     /// Its user.
@@ -139,14 +139,14 @@ pub struct Replaces<'a> {
 /// Outcome of [`SessionStore::create`].
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Admitted {
+pub enum CreateOutcome {
     /// The record is stored.
     Created {
         /// The sessions that had to go to make room.
         evicted: Vec<SessionId>,
     },
     /// The id is taken. Nothing was changed.
-    Occupied,
+    IdTaken,
     /// The user has as many sessions as the limit allows, and the limit says to reject. Nothing was changed.
     LimitReached,
     /// The session to replace has another version. Nothing was changed.
@@ -158,7 +158,7 @@ pub enum Admitted {
 /// Outcome of [`SessionStore::update`].
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Updated {
+pub enum UpdateOutcome {
     /// The record is stored.
     Applied,
     /// The stored version is another one. Nothing was changed.
@@ -170,7 +170,7 @@ pub enum Updated {
 /// Outcome of [`SessionStore::touch`].
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Touched {
+pub enum TouchOutcome {
     /// `last_seen` is at least what was asked for.
     Applied,
     /// There is no such live session. Nothing was changed.
@@ -180,7 +180,7 @@ pub enum Touched {
 /// Outcome of [`SessionStore::delete`].
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deleted {
+pub enum DeleteOutcome {
     /// The record was there and is gone.
     Deleted,
     /// There was no such record.

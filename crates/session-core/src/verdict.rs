@@ -59,7 +59,7 @@ pub enum Expiry {
 /// # }
 /// ```
 pub fn verdict(record: &Record, policy: &Policy, now: Timestamp) -> Verdict {
-    let lifetime = policy.effective_lifetime(record);
+    let lifetime = policy.effective_timeouts(record);
     if record.created_at < policy.not_before() {
         return Verdict::Expired(Expiry::NotBefore);
     }

@@ -54,7 +54,7 @@ impl Browser {
 
     async fn request<T>(&mut self, act: impl FnOnce(&Session) -> T) -> Result<T, Error> {
         let header = self.cookie.as_ref().map(|cookie| format!("__Host-id={cookie}"));
-        let presented = self.manager.presented(header.as_deref().map(str::as_bytes));
+        let presented = self.manager.read_cookie(header.as_deref().map(str::as_bytes));
         let request = RequestSession::new(self.manager.clone(), presented);
         let answer = act(request.session().await?);
         let (outcome, headers) = request.finish().await;
@@ -173,7 +173,7 @@ async fn with_a_deny_list_what_ended_stays_so() {
     let (mut copy, mut slow) = (browser.copy(), browser.copy());
     // A request that is under way while the user logs out.
     let header = format!("__Host-id={}", slow.cookie.take().unwrap());
-    let under_way = RequestSession::new(manager.clone(), manager.presented([header.as_bytes()]));
+    let under_way = RequestSession::new(manager.clone(), manager.read_cookie([header.as_bytes()]));
     under_way.session().await.unwrap().insert(N, &2).unwrap();
     browser.request(|session| session.logout().unwrap()).await.unwrap();
     let (outcome, headers) = under_way.finish().await;
@@ -194,7 +194,7 @@ async fn what_needs_a_store_says_so() {
         manager.list(&alice()).await.map(drop),
         manager.revoke_all(&alice()).await.map(drop),
         manager.revoke(&alice(), &id).await.map(drop),
-        manager.grant(Login::new(alice()), None).await.map(drop),
+        manager.issue_refresh_token(Login::new(alice()), None).await.map(drop),
     ];
     for error in errors {
         let Err(Error::Store(error)) = error else { panic!("{error:?}") };

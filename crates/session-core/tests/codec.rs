@@ -9,8 +9,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use session_core::{
-    Assurance, Authentication, Credential, Data, Device, Head, Kind, Lifetime, OsEntropy, Persistence, PresentedToken,
-    Record, SessionId, StoreErrorKind, Timestamp, UserId, Version, layout,
+    Assurance, Authentication, Credential, Data, Device, Kind, OsEntropy, Persistence, PresentedToken, Record,
+    RecordHeader, SessionId, StoreErrorKind, Timeouts, Timestamp, UserId, Version, layout,
 };
 
 /// What there is a form for.
@@ -62,7 +62,7 @@ fn records() -> impl Strategy<Value = Record> {
                 kind: if flag { Kind::Cookie } else { Kind::Refresh },
                 created_at: now,
                 last_seen: Timestamp::from_millis(times[1]),
-                lifetime: Lifetime {
+                lifetime: Timeouts {
                     idle: Duration::from_millis(timeouts[0]),
                     absolute: Duration::from_millis(timeouts[1]),
                 },
@@ -81,14 +81,14 @@ fn record() -> Record {
     records().new_tree(&mut runner).unwrap().current()
 }
 
-fn head(record: &Record) -> Head {
+fn head(record: &Record) -> RecordHeader {
     let Record { id, version, created_at, last_seen, lifetime, .. } = *record;
-    Head { id, version, user: record.user().cloned(), created_at, last_seen, lifetime }
+    RecordHeader { id, version, user: record.user().cloned(), created_at, last_seen, lifetime }
 }
 
 /// Every field takes part in the encoding, so equal bytes mean equal records.
 fn same(a: &Record, b: &Record) -> bool {
-    a.id == b.id && a.encode().unwrap() == b.encode().unwrap() && a.encode_rest() == b.encode_rest()
+    a.id == b.id && a.encode().unwrap() == b.encode().unwrap() && a.encode_body() == b.encode_body()
 }
 
 proptest! {
@@ -112,7 +112,7 @@ proptest! {
         prop_assert_eq!(read.device.user_agent(), record.device.user_agent());
         prop_assert_eq!(read.device.ip(), record.device.ip());
         prop_assert!(read.data.same_as(&record.data));
-        prop_assert!(same(&Record::decode_rest(head(&record), &record.encode_rest()).unwrap(), &record));
+        prop_assert!(same(&Record::decode_body(head(&record), &record.encode_body()).unwrap(), &record));
     }
 
     #[test]
@@ -133,13 +133,13 @@ proptest! {
 
     #[test]
     fn a_truncated_record_is_corrupt_wherever_it_was_cut_and_so_is_a_longer_one(record in records()) {
-        let (bytes, rest) = (record.encode().unwrap(), record.encode_rest());
+        let (bytes, rest) = (record.encode().unwrap(), record.encode_body());
         for cut in 0..bytes.len() {
             let error = Record::decode(record.id, &bytes.slice(..cut)).unwrap_err();
             prop_assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         }
         for cut in 0..rest.len() {
-            let error = Record::decode_rest(head(&record), &rest.slice(..cut)).unwrap_err();
+            let error = Record::decode_body(head(&record), &rest.slice(..cut)).unwrap_err();
             prop_assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         }
         let longer = Bytes::from([&bytes[..], b"\0"].concat());
@@ -154,19 +154,19 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
         let _ = Record::decode(record.id, &bytes.into());
-        let mut rest = record.encode_rest().to_vec();
+        let mut rest = record.encode_body().to_vec();
         let at = at % rest.len();
         rest[at] ^= flip;
-        let _ = Record::decode_rest(head(&record), &rest.into());
+        let _ = Record::decode_body(head(&record), &rest.into());
     }
 
     #[test]
     fn any_bytes_are_an_error_or_a_record_and_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = Record::decode(record().id, &Bytes::copy_from_slice(&bytes));
         // Behind a good format byte there is more to read.
-        let bytes = Bytes::from([&record().encode_rest()[..1], &bytes].concat());
+        let bytes = Bytes::from([&record().encode_body()[..1], &bytes].concat());
         let _ = Record::decode(record().id, &bytes);
-        let _ = Record::decode_rest(head(&record()), &bytes);
+        let _ = Record::decode_body(head(&record()), &bytes);
     }
 }
 
@@ -174,9 +174,9 @@ proptest! {
 fn a_newer_format_is_an_error_that_says_so() {
     let mut bytes = record().encode().unwrap().to_vec();
     bytes[layout::FORMAT] += 1;
-    let mut rest = record().encode_rest().to_vec();
+    let mut rest = record().encode_body().to_vec();
     rest[0] += 1;
-    for error in [Record::decode(record().id, &bytes.into()), Record::decode_rest(head(&record()), &rest.into())] {
+    for error in [Record::decode(record().id, &bytes.into()), Record::decode_body(head(&record()), &rest.into())] {
         let error = error.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         assert!(!error.is_retryable());
@@ -195,7 +195,7 @@ fn a_last_seen_patched_in_place_is_read_back() {
 #[test]
 fn a_record_and_another_owner_do_not_fit() {
     let mut record = record();
-    let rest = |record: &Record| (head(record), record.encode_rest());
+    let rest = |record: &Record| (head(record), record.encode_body());
     record.authentication = None;
     let (anonymous, of_nobody) = rest(&record);
     record.authentication = Some(Authentication {
@@ -206,7 +206,7 @@ fn a_record_and_another_owner_do_not_fit() {
     });
     let (alices, of_alice) = rest(&record);
     for (head, rest) in [(anonymous, of_alice), (alices, of_nobody)] {
-        assert_eq!(Record::decode_rest(head, &rest).unwrap_err().kind(), StoreErrorKind::Corrupt);
+        assert_eq!(Record::decode_body(head, &rest).unwrap_err().kind(), StoreErrorKind::Corrupt);
     }
 }
 
@@ -246,11 +246,11 @@ fn a_time_without_a_form_is_an_error_and_never_another_time() {
 #[test]
 fn a_timeout_that_is_too_long_becomes_the_longest() {
     let millis = Duration::from_millis(1);
-    assert_eq!(Lifetime::LONGEST, Duration::from_millis(TIMEOUTS.end) - millis);
-    for timeout in [Lifetime::LONGEST, Lifetime::LONGEST + millis, Duration::MAX] {
-        let record = Record { lifetime: Lifetime { idle: timeout, absolute: timeout }, ..record() };
+    assert_eq!(Timeouts::MAX, Duration::from_millis(TIMEOUTS.end) - millis);
+    for timeout in [Timeouts::MAX, Timeouts::MAX + millis, Duration::MAX] {
+        let record = Record { lifetime: Timeouts { idle: timeout, absolute: timeout }, ..record() };
         let read = Record::decode(record.id, &record.encode().unwrap()).unwrap();
-        assert_eq!(read.lifetime, Lifetime { idle: Lifetime::LONGEST, absolute: Lifetime::LONGEST });
+        assert_eq!(read.lifetime, Timeouts { idle: Timeouts::MAX, absolute: Timeouts::MAX });
     }
 }
 

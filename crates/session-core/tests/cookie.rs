@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use session_core::{
-    CookiePolicy, CookiePolicyError, Credential, Kind, OsEntropy, Presented, SameSite, SessionId, SessionToken,
+    CookiePolicy, CookiePolicyError, Credential, Kind, OsEntropy, PresentedCookie, SameSite, SessionId, SessionToken,
     Timestamp,
 };
 
@@ -17,11 +17,11 @@ fn token() -> SessionToken {
 
 fn read(policy: &CookiePolicy, headers: &[&[u8]]) -> &'static str {
     match policy.read(headers.iter().copied()) {
-        Presented::Nothing => "nothing",
-        Presented::Malformed => "malformed",
-        Presented::Ambiguous => "ambiguous",
-        Presented::Token(_) => "token",
-        Presented::Sealed(_) => "sealed",
+        PresentedCookie::Nothing => "nothing",
+        PresentedCookie::Malformed => "malformed",
+        PresentedCookie::Ambiguous => "ambiguous",
+        PresentedCookie::Token(_) => "token",
+        PresentedCookie::Sealed(_) => "sealed",
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use session_conformance::ReferenceStore;
 use session_core::{
     CookiePolicy, Entropy, EntropyError, Error, Event, EventKind, Key, Login, ManualClock, OsEntropy, Policy,
-    Presented, PresentedToken, RequestSession, Session, SessionManager, SessionObserver, SessionStore, UserId,
+    PresentedCookie, PresentedToken, RequestSession, Session, SessionManager, SessionObserver, SessionStore, UserId,
 };
 
 const N: Key<u64> = Key::new("n");
@@ -74,7 +74,7 @@ async fn a_generator_that_fails_fails_the_login_and_stores_nothing() {
     }
     let store = Arc::new(ReferenceStore::new());
     let manager = SessionManager::builder(Arc::clone(&store) as Arc<dyn SessionStore>).entropy(Broken).build();
-    let request = RequestSession::new(manager.clone(), Presented::Nothing);
+    let request = RequestSession::new(manager.clone(), PresentedCookie::Nothing);
     let alice = UserId::new("alice").unwrap();
     request.session().await.unwrap().login(Login::new(alice.clone())).unwrap();
     let (outcome, headers) = request.finish().await;
@@ -113,7 +113,7 @@ async fn an_observer_that_panics_prevents_nothing() {
 #[tokio::test]
 async fn a_clone_is_the_same_session_and_its_changes_are_applied_once() {
     let manager = manager();
-    let session = manager.open(&Presented::Nothing).await.unwrap();
+    let session = manager.open(&PresentedCookie::Nothing).await.unwrap();
     session.update(N, |n| *n += 1).unwrap();
     let clone = session.clone();
     // Two commits at once of the same intents.
@@ -127,7 +127,7 @@ async fn a_clone_is_the_same_session_and_its_changes_are_applied_once() {
 #[tokio::test]
 async fn several_commits_in_one_request_are_one_session() {
     let manager = manager();
-    let session = manager.open(&Presented::Nothing).await.unwrap();
+    let session = manager.open(&PresentedCookie::Nothing).await.unwrap();
     session.insert(N, &1).unwrap();
     manager.commit(&session).await.unwrap();
     let anonymous = session.id().unwrap();
@@ -145,7 +145,7 @@ async fn several_commits_in_one_request_are_one_session() {
 
 #[tokio::test]
 async fn a_session_cannot_be_changed_once_the_response_is_sent() {
-    let request = RequestSession::new(manager(), Presented::Nothing);
+    let request = RequestSession::new(manager(), PresentedCookie::Nothing);
     let session = request.session().await.unwrap().clone();
     request.finish().await.0.unwrap();
     assert!(matches!(session.insert(N, &1), Err(Error::ResponseSent)));
@@ -199,7 +199,7 @@ async fn a_value_of_another_type_is_an_error_and_stays() {
 async fn freshness_ends_at_its_age() {
     let clock = ManualClock::default();
     let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).clock(clock.clone()).build();
-    let session = manager.open(&Presented::Nothing).await.unwrap();
+    let session = manager.open(&PresentedCookie::Nothing).await.unwrap();
     session.login(Login::new(UserId::new("alice").unwrap())).unwrap();
     let age = Duration::from_secs(300);
     assert!(session.is_fresh(age));

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use session_core::{
-    Assurance, AtLimit, Authentication, Credential, Data, Device, Due, Expiry, Kind, Lifetime, OsEntropy, PayloadCap,
-    Persistence, Policy, PolicyBuilder, PolicyError, Record, RememberMe, Renewal, SessionId, Timestamp, UserId,
-    Verdict, Version, verdict,
+    Assurance, Authentication, Credential, Data, Device, Due, Expiry, Kind, LimitPolicy, OsEntropy, PayloadLimit,
+    Persistence, Policy, PolicyBuilder, PolicyError, Record, RememberMe, Renewal, SessionId, Timeouts, Timestamp,
+    UserId, Verdict, Version, verdict,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -51,18 +51,18 @@ fn the_presets_are_valid_and_as_documented() {
         preset.to_builder().build().unwrap();
     }
     let standard = Policy::standard();
-    assert_eq!(standard.lifetime(true, Persistence::Transient), Lifetime { idle: 30 * MINUTE, absolute: 8 * HOUR });
-    assert_eq!(standard.lifetime(false, Persistence::Transient), Lifetime { idle: 30 * MINUTE, absolute: 2 * HOUR });
-    assert_eq!(standard.lifetime(true, Persistence::Persistent), Lifetime { idle: 7 * DAY, absolute: 30 * DAY });
-    assert_eq!((standard.session_limit().max.get(), standard.session_limit().at_limit), (10, AtLimit::EvictOldest));
+    assert_eq!(standard.lifetime(true, Persistence::Transient), Timeouts { idle: 30 * MINUTE, absolute: 8 * HOUR });
+    assert_eq!(standard.lifetime(false, Persistence::Transient), Timeouts { idle: 30 * MINUTE, absolute: 2 * HOUR });
+    assert_eq!(standard.lifetime(true, Persistence::Persistent), Timeouts { idle: 7 * DAY, absolute: 30 * DAY });
+    assert_eq!((standard.session_limit().max.get(), standard.session_limit().at_limit), (10, LimitPolicy::EvictOldest));
     assert_eq!(standard.renewal(), None);
     assert_eq!(standard.touch_interval(), MINUTE);
     let high = Policy::high_assurance();
-    assert_eq!(high.lifetime(true, Persistence::Persistent), Lifetime { idle: 10 * MINUTE, absolute: 8 * HOUR });
-    assert_eq!((high.session_limit().max.get(), high.session_limit().at_limit), (1, AtLimit::Reject));
+    assert_eq!(high.lifetime(true, Persistence::Persistent), Timeouts { idle: 10 * MINUTE, absolute: 8 * HOUR });
+    assert_eq!((high.session_limit().max.get(), high.session_limit().at_limit), (1, LimitPolicy::Reject));
     assert_eq!(high.remember_me(), RememberMe::Never);
     let consumer = Policy::consumer();
-    assert_eq!(consumer.lifetime(true, Persistence::Persistent), Lifetime { idle: 7 * DAY, absolute: 30 * DAY });
+    assert_eq!(consumer.lifetime(true, Persistence::Persistent), Timeouts { idle: 7 * DAY, absolute: 30 * DAY });
 }
 
 #[test]
@@ -76,14 +76,14 @@ fn contradictions_are_refused() {
     assert_eq!(refused(|p| p.absolute_timeout(Duration::MAX)), PolicyError::AbsoluteTimeout { class });
     assert_eq!(refused(|p| p.absolute_timeout(401 * DAY)), PolicyError::AbsoluteTimeout { class });
     let class = "anonymous";
-    let lifetime = Lifetime { idle: 2 * HOUR, absolute: HOUR };
+    let lifetime = Timeouts { idle: 2 * HOUR, absolute: HOUR };
     assert_eq!(
         Policy::standard().to_builder().anonymous(lifetime).build().unwrap_err(),
         PolicyError::IdleExceedsAbsolute { class }
     );
     let class = "remember-me";
     assert_eq!(
-        Policy::standard().to_builder().remember_me(RememberMe::WhenAsked(lifetime)).build().unwrap_err(),
+        Policy::standard().to_builder().remember_me(RememberMe::OptIn(lifetime)).build().unwrap_err(),
         PolicyError::IdleExceedsAbsolute { class }
     );
     for renewal in [(Duration::ZERO, Duration::ZERO), (MINUTE, MINUTE), (HOUR, 6 * MINUTE)] {
@@ -91,11 +91,11 @@ fn contradictions_are_refused() {
         assert_eq!(Policy::standard().to_builder().renewal(renewal).build().unwrap_err(), PolicyError::Renewal);
     }
     assert_eq!(refused(|p| p.touch_interval(16 * MINUTE)), PolicyError::TouchInterval);
-    assert_eq!(refused(|p| p.session_limit(0, AtLimit::Reject)), PolicyError::SessionLimit);
-    assert_eq!(refused(|p| p.session_limit(101, AtLimit::Reject)), PolicyError::SessionLimit);
-    assert_eq!(refused(|p| p.payload(PayloadCap { bytes: 0, values: 1 })), PolicyError::Payload);
-    assert_eq!(refused(|p| p.payload(PayloadCap { bytes: 1, values: 0 })), PolicyError::Payload);
-    assert_eq!(refused(|p| p.anonymous_payload(PayloadCap { bytes: usize::MAX, values: 1 })), PolicyError::Payload);
+    assert_eq!(refused(|p| p.session_limit(0, LimitPolicy::Reject)), PolicyError::SessionLimit);
+    assert_eq!(refused(|p| p.session_limit(101, LimitPolicy::Reject)), PolicyError::SessionLimit);
+    assert_eq!(refused(|p| p.payload(PayloadLimit { bytes: 0, values: 1 })), PolicyError::Payload);
+    assert_eq!(refused(|p| p.payload(PayloadLimit { bytes: 1, values: 0 })), PolicyError::Payload);
+    assert_eq!(refused(|p| p.anonymous_payload(PayloadLimit { bytes: usize::MAX, values: 1 })), PolicyError::Payload);
     assert_eq!(refused(|p| p.store_timeout(Duration::ZERO)), PolicyError::StoreTimeout);
     assert_eq!(refused(|p| p.store_timeout(HOUR)), PolicyError::StoreTimeout);
 }
@@ -164,7 +164,7 @@ proptest! {
         let mut record = alice(&policy);
         record.created_at = Timestamp::from_millis(seen);
         record.last_seen = Timestamp::from_millis(seen);
-        record.lifetime = Lifetime { idle, absolute };
+        record.lifetime = Timeouts { idle, absolute };
         let _ = verdict(&record, &policy, Timestamp::from_millis(at));
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use session_conformance::ReferenceStore;
 use session_core::{
-    AtLimit, CookiePolicy, Deleted, Error, Event, EventKind, Grant, Login, ManualClock, Policy, Presented,
-    PresentedToken, SessionManager, SessionObserver, Termination, UserId,
+    CookiePolicy, DeleteOutcome, Error, Event, EventKind, IssuedRefreshToken, LimitPolicy, Login, ManualClock, Policy,
+    PresentedCookie, PresentedToken, SessionManager, SessionObserver, Termination, UserId,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -48,17 +48,17 @@ impl Service {
     }
 
     async fn login(&self, user: &UserId) -> String {
-        text(self.manager.grant(Login::new(user.clone()).method("pwd"), None).await.unwrap())
+        text(self.manager.issue_refresh_token(Login::new(user.clone()).method("pwd"), None).await.unwrap())
     }
 
     /// The successor of a token, if it gets one.
     async fn refresh(&self, token: &str) -> Option<String> {
-        let refresh = self.manager.open_refresh(&presented(token)).await.unwrap()?;
+        let refresh = self.manager.verify_refresh_token(&presented(token)).await.unwrap()?;
         self.manager.rotate(refresh).await.unwrap().map(text)
     }
 }
 
-fn text(grant: Grant) -> String {
+fn text(grant: IssuedRefreshToken) -> String {
     grant.token.encode().expose().to_owned()
 }
 
@@ -150,14 +150,14 @@ async fn neither_kind_of_token_passes_for_the_other() {
     let session = service.manager.open(&CookiePolicy::standard().read([cookie.as_bytes()])).await.unwrap();
     assert!(session.user().is_none());
 
-    let session = service.manager.open(&Presented::Nothing).await.unwrap();
+    let session = service.manager.open(&PresentedCookie::Nothing).await.unwrap();
     session.login(Login::new(alice())).unwrap();
-    let request = session_core::RequestSession::new(service.manager.clone(), Presented::Nothing);
+    let request = session_core::RequestSession::new(service.manager.clone(), PresentedCookie::Nothing);
     request.session().await.unwrap().login(Login::new(alice())).unwrap();
     let set = request.finish().await.1.set_cookie.unwrap();
     let token = set.expose().split(['=', ';']).nth(1).unwrap();
-    assert!(service.manager.open_refresh(&presented(token)).await.unwrap().is_none());
-    assert_eq!(service.manager.revoke_token(&presented(token)).await.unwrap(), Deleted::Absent);
+    assert!(service.manager.verify_refresh_token(&presented(token)).await.unwrap().is_none());
+    assert_eq!(service.manager.revoke_refresh_token(&presented(token)).await.unwrap(), DeleteOutcome::Absent);
     assert_eq!(service.manager.list(&alice()).await.unwrap().len(), 2, "both live on");
 }
 
@@ -183,15 +183,15 @@ async fn timeouts_and_activity_are_those_of_every_session() {
 
 #[tokio::test]
 async fn the_limit_counts_both_kinds() {
-    let policy = Policy::standard().to_builder().session_limit(2, AtLimit::Reject).build().unwrap();
+    let policy = Policy::standard().to_builder().session_limit(2, LimitPolicy::Reject).build().unwrap();
     let service = Service::new(policy);
-    let request = session_core::RequestSession::new(service.manager.clone(), Presented::Nothing);
+    let request = session_core::RequestSession::new(service.manager.clone(), PresentedCookie::Nothing);
     request.session().await.unwrap().login(Login::new(alice())).unwrap();
     request.finish().await.0.unwrap();
     let token = service.login(&alice()).await;
-    let refused = service.manager.grant(Login::new(alice()), None).await;
+    let refused = service.manager.issue_refresh_token(Login::new(alice()), None).await;
     assert!(matches!(refused, Err(Error::LimitReached)));
-    let again = service.manager.grant(Login::new(alice()), Some(&presented(&token))).await.unwrap();
+    let again = service.manager.issue_refresh_token(Login::new(alice()), Some(&presented(&token))).await.unwrap();
     assert_eq!(service.refresh(&token).await, None, "the login replaced it");
     assert!(service.refresh(&text(again)).await.is_some());
     assert_eq!(service.manager.list(&alice()).await.unwrap().len(), 2);
@@ -202,14 +202,14 @@ async fn a_revoked_session_refreshes_no_more() {
     let service = Service::new(Policy::standard());
     let token = service.login(&alice()).await;
     let session = service.manager.list(&alice()).await.unwrap()[0].id;
-    assert!(service.manager.check(&session, &alice()).await.unwrap().is_some());
-    assert!(service.manager.check(&session, &UserId::new("bob").unwrap()).await.unwrap().is_none());
+    assert!(service.manager.find_live(&session, &alice()).await.unwrap().is_some());
+    assert!(service.manager.find_live(&session, &UserId::new("bob").unwrap()).await.unwrap().is_none());
     // While a refresh is on its way.
-    let under_way = service.manager.open_refresh(&presented(&token)).await.unwrap().unwrap();
-    assert_eq!(service.manager.revoke(&alice(), &session).await.unwrap(), Deleted::Deleted);
+    let under_way = service.manager.verify_refresh_token(&presented(&token)).await.unwrap().unwrap();
+    assert_eq!(service.manager.revoke(&alice(), &session).await.unwrap(), DeleteOutcome::Deleted);
     assert!(service.manager.rotate(under_way).await.unwrap().is_none());
     assert_eq!(service.refresh(&token).await, None);
-    assert!(service.manager.check(&session, &alice()).await.unwrap().is_none());
+    assert!(service.manager.find_live(&session, &alice()).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -220,10 +220,10 @@ async fn any_token_of_the_session_logs_out_and_no_other_does() {
     let third = service.refresh(&second).await.unwrap();
     let mut forged = first.clone();
     forged.replace_range(30..31, if &first[30..31] == "A" { "B" } else { "A" });
-    assert_eq!(service.manager.revoke_token(&presented(&forged)).await.unwrap(), Deleted::Absent);
-    assert_eq!(service.manager.open_refresh(&presented(&forged)).await.unwrap().map(drop), None);
+    assert_eq!(service.manager.revoke_refresh_token(&presented(&forged)).await.unwrap(), DeleteOutcome::Absent);
+    assert_eq!(service.manager.verify_refresh_token(&presented(&forged)).await.unwrap().map(drop), None);
     let third = service.refresh(&third).await.expect("garbage changed nothing");
-    assert_eq!(service.manager.revoke_token(&presented(&first)).await.unwrap(), Deleted::Deleted);
+    assert_eq!(service.manager.revoke_refresh_token(&presented(&first)).await.unwrap(), DeleteOutcome::Deleted);
     assert_eq!(service.refresh(&third).await, None);
-    assert_eq!(service.manager.revoke_token(&presented(&third)).await.unwrap(), Deleted::Absent);
+    assert_eq!(service.manager.revoke_refresh_token(&presented(&third)).await.unwrap(), DeleteOutcome::Absent);
 }

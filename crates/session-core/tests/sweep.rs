@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Admission, Admitted, Deleted, Entropy, EntropyError, ManualClock, Record, SessionId, SessionManager, SessionStore,
-    SessionSummary, StoreError, StoreErrorKind, Timestamp, Touched, Updated, UserId, Version,
+    CreateOutcome, CreateRequest, DeleteOutcome, Entropy, EntropyError, ManualClock, Record, SessionId, SessionManager,
+    SessionStore, SessionSummary, StoreError, StoreErrorKind, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
 };
 use tokio::time::{Instant, advance};
 
@@ -44,11 +44,11 @@ impl SessionStore for Backlog {
         unreachable!()
     }
 
-    async fn create(&self, _: Admission<'_>, _: Timestamp) -> Result<Admitted, StoreError> {
+    async fn create(&self, _: CreateRequest<'_>, _: Timestamp) -> Result<CreateOutcome, StoreError> {
         unreachable!()
     }
 
-    async fn update(&self, _: &Record, _: Version, _: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(&self, _: &Record, _: Version, _: Timestamp) -> Result<UpdateOutcome, StoreError> {
         unreachable!()
     }
 
@@ -58,11 +58,11 @@ impl SessionStore for Backlog {
         _: Option<&UserId>,
         _: Timestamp,
         _: Timestamp,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<TouchOutcome, StoreError> {
         unreachable!()
     }
 
-    async fn delete(&self, _: &SessionId, _: Option<&UserId>) -> Result<Deleted, StoreError> {
+    async fn delete(&self, _: &SessionId, _: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         unreachable!()
     }
 

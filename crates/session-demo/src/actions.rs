@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts as _;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde_json::Value;
-use session_core::{Deleted, Key, Login, SessionId, StepUp};
+use session_core::{DeleteOutcome, Key, Login, SessionId, StepUp};
 use session_tower::{Authenticated, Rejection, Session};
 
 use crate::accounts;
@@ -59,11 +59,11 @@ pub(crate) fn reauthenticate(session: &Authenticated, password: &str) -> Result<
 }
 
 /// Ends one session of the user. The current one of a browser by logging out, which removes the cookie too.
-pub(crate) async fn revoke(caller: &Caller, id: &SessionId) -> Result<Deleted, Rejection> {
+pub(crate) async fn revoke(caller: &Caller, id: &SessionId) -> Result<DeleteOutcome, Rejection> {
     match caller {
         Caller::Browser(session) if session.id().as_ref() == Some(id) => {
             session.logout()?;
-            Ok(Deleted::Deleted)
+            Ok(DeleteOutcome::Deleted)
         }
         Caller::Browser(_) | Caller::Token(_) => Ok(caller.manager().revoke(caller.user(), id).await?),
     }

@@ -18,9 +18,9 @@ pub fn build_router(sessions: &Sessions) -> Router {
     let pages = pages::router(mode).layer(SessionLayer::new(manager.clone()).on_rejection(pages::rejection));
     let mut api = api::router(mode).layer(SessionLayer::new(manager.clone()));
     let mut site = Router::new().merge(pages.layer(Extension(mode)));
-    if let Sessions::Hybrid(hybrid) = sessions {
+    if let Sessions::TokenService(hybrid) = sessions {
         let tokens = TokenRoutes::new(hybrid.clone(), Accounts);
-        api = api.layer(BearerLayer::hybrid(hybrid.clone())).merge(tokens.router());
+        api = api.layer(BearerLayer::new(hybrid.clone())).merge(tokens.router());
         site = site.merge(tokens.jwks());
     }
     site.nest("/api", api)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use session_core::{AtLimit, CookiePolicy, Lifetime, PayloadCap, Persistence, Policy, PolicyError, SessionLimit};
+use session_core::{CookiePolicy, LimitPolicy, PayloadLimit, Persistence, Policy, PolicyError, SessionLimit, Timeouts};
 
 use crate::sessions::Mode;
 use crate::store::StoreUrl;
@@ -91,8 +91,8 @@ impl Args {
             .absolute_timeout(authenticated.absolute)
             .anonymous(anonymous)
             // Through /api/data anybody can choose keys; leave some room to play.
-            .payload(PayloadCap { values: 256, ..preset.payload(true) })
-            .anonymous_payload(PayloadCap { values: 256, ..preset.payload(false) });
+            .payload(PayloadLimit { values: 256, ..preset.payload(true) })
+            .anonymous_payload(PayloadLimit { values: 256, ..preset.payload(false) });
         if self.limit.is_some() || self.on_limit.is_some() {
             let limit = self.limit(preset.session_limit());
             policy = policy.session_limit(limit.0, limit.1);
@@ -103,16 +103,16 @@ impl Args {
         policy.build()
     }
 
-    fn lifetime(&self, preset: Lifetime) -> Lifetime {
-        Lifetime { idle: self.idle.unwrap_or(preset.idle), absolute: self.absolute.unwrap_or(preset.absolute) }
+    fn lifetime(&self, preset: Timeouts) -> Timeouts {
+        Timeouts { idle: self.idle.unwrap_or(preset.idle), absolute: self.absolute.unwrap_or(preset.absolute) }
     }
 
-    fn limit(&self, preset: SessionLimit) -> (u32, AtLimit) {
+    fn limit(&self, preset: SessionLimit) -> (u32, LimitPolicy) {
         let at_limit = match self.on_limit {
             None => preset.at_limit,
-            Some(OnLimit::EvictOldest) => AtLimit::EvictOldest,
-            Some(OnLimit::EvictLeastRecent) => AtLimit::EvictLeastRecent,
-            Some(OnLimit::Reject) => AtLimit::Reject,
+            Some(OnLimit::EvictOldest) => LimitPolicy::EvictOldest,
+            Some(OnLimit::EvictLeastRecent) => LimitPolicy::EvictLeastRecent,
+            Some(OnLimit::Reject) => LimitPolicy::Reject,
         };
         (self.limit.unwrap_or(preset.max.get()), at_limit)
     }

@@ -94,7 +94,7 @@ impl KeyFile {
         KeyRing::from_json(&text).map(Some).map_err(|error| self.error(Problem::Content(error)))
     }
 
-    /// Replaces the file. For whoever holds the lock.
+    /// Replacement the file. For whoever holds the lock.
     fn write(&self, ring: KeyRing) -> Result<KeyRing, KeyFileError> {
         let written = || {
             let new = self.beside(".new");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use session_core::{Clock as _, OsEntropy, Persistence, Policy, SessionManager, SystemClock, TracingObserver};
-use session_jwt::{AccessTokens, Hybrid, JwtSeal, KeyRing, TokenPolicy};
+use session_jwt::{AccessTokens, JwtSeal, KeyRing, TokenPolicy, TokenService};
 
 use crate::args::Args;
 use crate::keys::{self, KeyFile};
@@ -25,7 +25,7 @@ pub enum Mode {
     /// A cookie with a token; the session is in the store
     Cookie,
     /// Besides, for clients that keep no cookies: access tokens for five minutes, and refresh tokens
-    Hybrid,
+    TokenService,
     /// A cookie that is the session, signed; there is no store
     Client,
 }
@@ -36,7 +36,7 @@ impl Mode {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Cookie => "cookie",
-            Self::Hybrid => "hybrid",
+            Self::TokenService => "hybrid",
             Self::Client => "client",
         }
     }
@@ -47,8 +47,8 @@ impl Mode {
 pub enum Sessions {
     /// [`Mode::Cookie`].
     Cookie(SessionManager),
-    /// [`Mode::Hybrid`].
-    Hybrid(Arc<Hybrid>),
+    /// [`Mode::TokenService`].
+    TokenService(Arc<TokenService>),
     /// [`Mode::Client`]; the seal is the manager's.
     Client(SessionManager, Arc<JwtSeal>),
 }
@@ -73,10 +73,10 @@ impl Sessions {
                 let manager = SessionManager::builder(store().await?);
                 Self::Cookie(manager.policy(policy).observer(TracingObserver).build())
             }
-            Mode::Hybrid => {
+            Mode::TokenService => {
                 let tokens = Arc::new(AccessTokens::new(token_policy(&policy)?, ring()?)?);
                 let manager = SessionManager::builder(store().await?).policy(policy).observer(TracingObserver).build();
-                Self::Hybrid(Arc::new(Hybrid::new(manager, tokens, Accounts)?))
+                Self::TokenService(Arc::new(TokenService::new(manager, tokens, Accounts)?))
             }
             Mode::Client => {
                 let seal = Arc::new(JwtSeal::new(ISSUER, ring()?, &policy)?);
@@ -92,7 +92,7 @@ impl Sessions {
     pub fn mode(&self) -> Mode {
         match self {
             Self::Cookie(_) => Mode::Cookie,
-            Self::Hybrid(_) => Mode::Hybrid,
+            Self::TokenService(_) => Mode::TokenService,
             Self::Client(..) => Mode::Client,
         }
     }
@@ -102,7 +102,7 @@ impl Sessions {
     pub fn manager(&self) -> &SessionManager {
         match self {
             Self::Cookie(manager) | Self::Client(manager, _) => manager,
-            Self::Hybrid(hybrid) => hybrid.manager(),
+            Self::TokenService(hybrid) => hybrid.manager(),
         }
     }
 
@@ -126,7 +126,7 @@ impl Sessions {
     fn set_ring(&self, ring: KeyRing) -> Result<(), Box<dyn Error + Send + Sync>> {
         match self {
             Self::Cookie(_) => Ok(()),
-            Self::Hybrid(hybrid) => Ok(hybrid.tokens().set_ring(ring)?),
+            Self::TokenService(hybrid) => Ok(hybrid.tokens().set_ring(ring)?),
             Self::Client(_, seal) => Ok(seal.set_ring(ring)?),
         }
     }

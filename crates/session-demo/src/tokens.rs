@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use axum::http::request::Parts;
 use session_core::{Login, SessionInfo, UserId};
-use session_jwt::{AccountsError, Standing};
+use session_jwt::{AccountStatus, AccountsError};
 use session_tower::Authenticator;
 
 use crate::accounts;
@@ -29,7 +29,7 @@ impl Authenticator for Accounts {
 
 #[async_trait]
 impl session_jwt::Accounts for Accounts {
-    async fn standing(&self, user: &UserId, _: &SessionInfo) -> Result<Standing, AccountsError> {
-        Ok(if accounts::exists(user.as_str()) { Standing::Good } else { Standing::Barred })
+    async fn status(&self, user: &UserId, _: &SessionInfo) -> Result<AccountStatus, AccountsError> {
+        Ok(if accounts::exists(user.as_str()) { AccountStatus::Active } else { AccountStatus::Disabled })
     }
 }

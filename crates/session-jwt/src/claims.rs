@@ -112,7 +112,7 @@ pub(crate) fn read(json: &[u8], policy: &TokenPolicy, now: Timestamp) -> Result<
         return Err(VerifyError::IssuedInFuture);
     }
     if expires_at <= issued_at || expires_at.since(issued_at) > policy.lifetime() {
-        return Err(VerifyError::Lifetime);
+        return Err(VerifyError::Timeouts);
     }
     if authenticated_at > issued_at + policy.leeway() {
         return Err(VerifyError::Invalid("auth_time"));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::{
-    Deleted, EncodedToken, Error, Login, Persistence, PresentedToken, SessionInfo, SessionManager, UserId,
+    DeleteOutcome, EncodedToken, Error, Login, Persistence, PresentedToken, SessionInfo, SessionManager, UserId,
 };
 
 use crate::claims::Claims;
@@ -18,7 +18,7 @@ use crate::verify::VerifyError;
 pub struct TokenPair {
     /// For the `Authorization` header. Checked without a store.
     pub access: AccessToken,
-    /// For [`Hybrid::refresh`], once.
+    /// For [`TokenService::refresh`], once.
     pub refresh: EncodedToken,
     /// The session that both belong to.
     pub session: SessionInfo,
@@ -38,16 +38,16 @@ pub trait Accounts: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// If it cannot be told now. The refresh fails then, and nothing changes: the client may repeat it.
-    async fn standing(&self, user: &UserId, session: &SessionInfo) -> Result<Standing, AccountsError>;
+    async fn status(&self, user: &UserId, session: &SessionInfo) -> Result<AccountStatus, AccountsError>;
 }
 
-/// What [`Accounts::standing`] says.
+/// What [`Accounts::status`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum AccountStatus {
     /// The session may go on.
-    Good,
+    Active,
     /// The account is locked or gone, or its credentials are newer than the session: the session ends.
-    Barred,
+    Disabled,
 }
 
 /// The accounts could not be asked.
@@ -65,7 +65,7 @@ impl AccountsError {
 /// Why there is no new pair of tokens.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum HybridError {
+pub enum TokenServiceError {
     /// The refresh token is malformed, unknown, expired, revoked, or was used before; or the account is barred. One answer
     /// for all of them (`invalid_grant`): log in again. The events say which.
     #[error("the refresh token is not valid; the user must log in again")]
@@ -82,12 +82,12 @@ pub enum HybridError {
     Issue(#[from] IssueError),
 }
 
-/// Why a [`Hybrid`] makes no sense.
+/// Why a [`TokenService`] makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HybridConfigError {
     /// An access token would be used instead of refreshing until the session has expired.
     #[error("the lifetime of an access token must be shorter than the idle timeout of a session")]
-    Lifetime,
+    Timeouts,
     /// An honest client would use a successor while the grace window of its predecessor is still open, and a late request
     /// with the predecessor would look like theft.
     #[error("the lifetime of an access token must not be shorter than the policy's refresh grace")]
@@ -107,13 +107,13 @@ pub enum HybridConfigError {
 /// | [`refresh`](Self::refresh) | 2; 1 for a replay inside the grace window; and what [`Accounts`] needs |
 /// | [`revoke`](Self::revoke) | 2; 1 with an access token |
 /// | [`check_session`](Self::check_session) | 1 |
-pub struct Hybrid {
+pub struct TokenService {
     manager: SessionManager,
     tokens: Arc<AccessTokens>,
     accounts: Arc<dyn Accounts>,
 }
 
-impl Hybrid {
+impl TokenService {
     /// Sessions of `manager`, access tokens of `tokens`, accounts of the application.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl Hybrid {
         let (lifetime, policy) = (tokens.policy().lifetime(), manager.policy());
         let shortest = [Persistence::Transient, Persistence::Persistent].map(|kept| policy.lifetime(true, kept).idle);
         if shortest.iter().any(|idle| lifetime >= *idle) {
-            return Err(HybridConfigError::Lifetime);
+            return Err(HybridConfigError::Timeouts);
         }
         if lifetime < policy.refresh_grace() {
             return Err(HybridConfigError::Grace);
@@ -138,10 +138,10 @@ impl Hybrid {
     /// step.
     ///
     /// # Errors
-    /// [`HybridError`]; a `replaces` that is not valid is none.
-    pub async fn login(&self, login: Login, replaces: Option<&str>) -> Result<TokenPair, HybridError> {
+    /// [`TokenServiceError`]; a `replaces` that is not valid is none.
+    pub async fn login(&self, login: Login, replaces: Option<&str>) -> Result<TokenPair, TokenServiceError> {
         let replaces = replaces.and_then(|text| PresentedToken::parse(text.as_bytes()).ok());
-        let grant = self.manager.grant(login, replaces.as_ref()).await?;
+        let grant = self.manager.issue_refresh_token(login, replaces.as_ref()).await?;
         self.pair(grant)
     }
 
@@ -150,21 +150,21 @@ impl Hybrid {
     /// and ends the session although this call fails.
     ///
     /// # Errors
-    /// [`HybridError`]. Unless it is [`InvalidGrant`](HybridError::InvalidGrant), repeat it with the same token.
-    pub async fn refresh(&self, token: &str) -> Result<TokenPair, HybridError> {
-        let token = PresentedToken::parse(token.as_bytes()).map_err(|_| HybridError::InvalidGrant)?;
-        let refresh = self.manager.open_refresh(&token).await?.ok_or(HybridError::InvalidGrant)?;
+    /// [`TokenServiceError`]. Unless it is [`InvalidGrant`](TokenServiceError::InvalidGrant), repeat it with the same token.
+    pub async fn refresh(&self, token: &str) -> Result<TokenPair, TokenServiceError> {
+        let token = PresentedToken::parse(token.as_bytes()).map_err(|_| TokenServiceError::InvalidGrant)?;
+        let refresh = self.manager.verify_refresh_token(&token).await?.ok_or(TokenServiceError::InvalidGrant)?;
         let session = refresh.session();
         let user = session.authentication.as_ref().map(|authentication| authentication.user.clone());
-        let user = user.ok_or(HybridError::InvalidGrant)?;
-        match self.accounts.standing(&user, session).await? {
-            Standing::Good => {}
-            Standing::Barred => {
+        let user = user.ok_or(TokenServiceError::InvalidGrant)?;
+        match self.accounts.status(&user, session).await? {
+            AccountStatus::Active => {}
+            AccountStatus::Disabled => {
                 let _ = self.manager.revoke(&user, &session.id).await?;
-                return Err(HybridError::InvalidGrant);
+                return Err(TokenServiceError::InvalidGrant);
             }
         }
-        let grant = self.manager.rotate(refresh).await?.ok_or(HybridError::InvalidGrant)?;
+        let grant = self.manager.rotate(refresh).await?.ok_or(TokenServiceError::InvalidGrant)?;
         self.pair(grant)
     }
 
@@ -173,13 +173,13 @@ impl Hybrid {
     ///
     /// # Errors
     /// [`Error::Store`]; safe to repeat.
-    pub async fn revoke(&self, token: &str) -> Result<Deleted, Error> {
+    pub async fn revoke(&self, token: &str) -> Result<DeleteOutcome, Error> {
         if let Ok(token) = PresentedToken::parse(token.as_bytes()) {
-            return self.manager.revoke_token(&token).await;
+            return self.manager.revoke_refresh_token(&token).await;
         }
         match self.verify(token) {
             Ok(claims) => self.manager.revoke(&claims.user, &claims.session).await,
-            Err(_) => Ok(Deleted::Absent),
+            Err(_) => Ok(DeleteOutcome::Absent),
         }
     }
 
@@ -198,7 +198,7 @@ impl Hybrid {
     /// # Errors
     /// [`Error::Store`] if the store failed: unavailable is not revoked.
     pub async fn check_session(&self, claims: &Claims) -> Result<Option<SessionInfo>, Error> {
-        self.manager.check(&claims.session, &claims.user).await
+        self.manager.find_live(&claims.session, &claims.user).await
     }
 
     /// The sessions.
@@ -213,17 +213,20 @@ impl Hybrid {
         &self.tokens
     }
 
-    fn pair(&self, grant: session_core::Grant) -> Result<TokenPair, HybridError> {
-        let session_core::Grant { token, session } = grant;
-        let authentication = session.authentication.as_ref().ok_or(HybridError::InvalidGrant)?;
+    fn pair(&self, grant: session_core::IssuedRefreshToken) -> Result<TokenPair, TokenServiceError> {
+        let session_core::IssuedRefreshToken { token, session } = grant;
+        let authentication = session.authentication.as_ref().ok_or(TokenServiceError::InvalidGrant)?;
         let subject = Subject { session: session.id, authentication, deadline: session.absolute_deadline };
         let access = self.tokens.issue(&subject, self.manager.now())?;
         Ok(TokenPair { access, refresh: token.encode(), session })
     }
 }
 
-impl fmt::Debug for Hybrid {
+impl fmt::Debug for TokenService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hybrid").field("manager", &self.manager).field("tokens", &self.tokens).finish_non_exhaustive()
+        f.debug_struct("TokenService")
+            .field("manager", &self.manager)
+            .field("tokens", &self.tokens)
+            .finish_non_exhaustive()
     }
 }

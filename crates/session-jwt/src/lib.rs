@@ -39,7 +39,7 @@
 //!
 //! 1. The token has at most [`MAX_TOKEN_LEN`] bytes, and exactly three segments.
 //! 2. The header segment is, byte for byte, one that our own keys would have written. Nothing in a header is
-//!    interpreted, so `alg`, `typ`, `kid`, `crit` or `jku` cannot confuse anybody. ([`Verifier::foreign`] has a strict
+//!    interpreted, so `alg`, `typ`, `kid`, `crit` or `jku` cannot confuse anybody. ([`Verifier::for_issuer`] has a strict
 //!    parser instead, for issuers that write the same header differently.)
 //! 3. The signature is base64url without padding, in its one spelling, and is the key's. HMACs are compared in constant
 //!    time; Ed25519 signatures are verified strictly.
@@ -79,7 +79,9 @@ mod verifying_keys;
 
 pub use algorithm::Algorithm;
 pub use claims::Claims;
-pub use hybrid::{Accounts, AccountsError, Hybrid, HybridConfigError, HybridError, Standing, TokenPair};
+pub use hybrid::{
+    AccountStatus, Accounts, AccountsError, HybridConfigError, TokenPair, TokenService, TokenServiceError,
+};
 pub use jwk::Jwks;
 pub use key::{Ed25519Key, HmacKey, KeyError, P256Key, SigningKey};
 pub use policy::{TokenPolicy, TokenPolicyError};

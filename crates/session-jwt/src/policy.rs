@@ -11,7 +11,7 @@ pub enum TokenPolicyError {
     Name,
     /// The lifetime is not in whole seconds between 1 second and 1 day.
     #[error("the lifetime of a token is in whole seconds, at least one and at most a day")]
-    Lifetime,
+    Timeouts,
     /// The leeway is longer than a minute.
     #[error("the leeway is at most a minute")]
     Leeway,
@@ -59,11 +59,11 @@ impl TokenPolicy {
     /// How long a token is valid. A verifier refuses tokens that live longer.
     ///
     /// # Errors
-    /// [`TokenPolicyError::Lifetime`] unless it is in whole seconds, at least one and at most a day.
+    /// [`TokenPolicyError::Timeouts`] unless it is in whole seconds, at least one and at most a day.
     pub fn with_lifetime(mut self, lifetime: Duration) -> Result<Self, TokenPolicyError> {
         let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
         if !allowed.contains(&lifetime) || lifetime.subsec_nanos() != 0 {
-            return Err(TokenPolicyError::Lifetime);
+            return Err(TokenPolicyError::Timeouts);
         }
         self.lifetime = lifetime;
         Ok(self)

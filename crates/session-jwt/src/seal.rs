@@ -90,7 +90,7 @@ impl JwtSeal {
         Ok(Self { issuer: issuer.into(), longest_idle, keys })
     }
 
-    /// Replaces the keys, after a rotation or when a stored ring was loaded. Nobody waits.
+    /// Replacement the keys, after a rotation or when a stored ring was loaded. Nobody waits.
     ///
     /// # Errors
     /// [`SealError::VerifyFor`], and nothing changes then.

@@ -22,7 +22,7 @@ use crate::verifying_keys::VerifyingKeys;
 pub enum IssueError {
     /// The session has less than a second left.
     #[error("the session ends now; there is no access to give")]
-    SessionOver,
+    SessionExpired,
     /// The user, the methods and the names of the policy make more than [`MAX_TOKEN_LEN`] bytes.
     #[error("the token would be longer than {MAX_TOKEN_LEN} bytes")]
     TooLong,
@@ -142,7 +142,7 @@ impl AccessTokens {
         let iat = seconds(now);
         let exp = (iat + self.policy.lifetime().as_secs()).min(seconds(subject.deadline));
         if exp <= iat {
-            return Err(IssueError::SessionOver);
+            return Err(IssueError::SessionExpired);
         }
         let mut id = [0; 16];
         self.entropy.fill(&mut id)?;
@@ -181,7 +181,7 @@ impl AccessTokens {
         check(token.as_ref(), &self.keys.load().verifying, Gate::Exact, &self.policy, now)
     }
 
-    /// Replaces the keys, after a rotation or when a stored ring was loaded. Calls that run go on with the keys before;
+    /// Replacement the keys, after a rotation or when a stored ring was loaded. Calls that run go on with the keys before;
     /// nobody waits.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ pub enum VerifyError {
     #[error("the token has not exactly three segments")]
     Segments,
     /// [`Verifier::new`]: not a header that a key of ours writes, so perhaps of a key that is retired.
-    /// [`Verifier::foreign`]: not an object of `alg`, `kid` and `typ`.
+    /// [`Verifier::for_issuer`]: not an object of `alg`, `kid` and `typ`.
     #[error("the header is not one of ours")]
     Header,
     /// `typ` is not that of an access token.
@@ -77,7 +77,7 @@ pub enum VerifyError {
     IssuedInFuture,
     /// Between `iat` and `exp` lies more than the policy's lifetime, or no time at all.
     #[error("the token lives too long, or not at all")]
-    Lifetime,
+    Timeouts,
 }
 
 /// How the header of a token leads to a key.
@@ -131,7 +131,7 @@ impl Verifier {
     ///
     /// let document = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"}]}"#;
     /// let policy = TokenPolicy::new("https://partner.example", "https://api.example")?;
-    /// let verifier = Verifier::foreign(policy, VerifyingKeys::from_jwks(document)?);
+    /// let verifier = Verifier::for_issuer(policy, VerifyingKeys::from_jwks(document)?);
     /// // {"alg":"none","kid":"a","typ":"at+jwt"}
     /// let token = "eyJhbGciOiJub25lIiwia2lkIjoiYSIsInR5cCI6ImF0K2p3dCJ9.e30.AAAA";
     /// let now = Timestamp::from_millis(1_767_225_600_000);
@@ -139,7 +139,7 @@ impl Verifier {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn foreign(policy: TokenPolicy, keys: VerifyingKeys) -> Self {
+    pub fn for_issuer(policy: TokenPolicy, keys: VerifyingKeys) -> Self {
         Self { policy, gate: Gate::Parsed, keys: ArcSwap::from_pointee(keys) }
     }
 
@@ -151,7 +151,7 @@ impl Verifier {
         check(token.as_ref(), &self.keys.load(), self.gate, &self.policy, now)
     }
 
-    /// Replaces the keys, when the JWKS document was read again. Verifications that run go on with the keys before;
+    /// Replacement the keys, when the JWKS document was read again. Verifications that run go on with the keys before;
     /// nobody waits.
     pub fn set_keys(&self, keys: VerifyingKeys) {
         self.keys.store(keys.into());

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use session_core::{
-    Assurance, Authentication, Clock as _, Credential, Data, Device, Error, Key, Kind, Lifetime, Login, ManualClock,
-    OsEntropy, Persistence, Policy, Record, RequestSession, Seal, Session, SessionId, SessionManager, Timestamp,
-    UserId, Version,
+    Assurance, Authentication, Clock as _, Credential, Data, Device, Error, Key, Kind, Login, ManualClock, OsEntropy,
+    Persistence, Policy, Record, RequestSession, Seal, Session, SessionId, SessionManager, Timeouts, Timestamp, UserId,
+    Version,
 };
 use session_jwt::{AccessTokens, Algorithm, JwtSeal, KeyRing, Rotation, SealError, Subject, TokenPolicy, VerifyError};
 
@@ -37,7 +37,7 @@ fn record(now: Timestamp, size: usize) -> Record {
         kind: Kind::Cookie,
         created_at: now,
         last_seen: now,
-        lifetime: Lifetime { idle: DAY, absolute: 2 * DAY },
+        lifetime: Timeouts { idle: DAY, absolute: 2 * DAY },
         persistence: Persistence::Transient,
         authentication: Some(Authentication {
             user: alice(),
@@ -128,7 +128,7 @@ async fn a_whole_visit() {
     let manager = SessionManager::client_side(seal, None).clock(clock.clone()).build();
     let request = async |cookie: Option<String>, act: &dyn Fn(&Session) -> Result<(), Error>| {
         let header = cookie.map(|cookie| format!("__Host-id={cookie}"));
-        let request = RequestSession::new(manager.clone(), manager.presented(header.as_deref().map(str::as_bytes)));
+        let request = RequestSession::new(manager.clone(), manager.read_cookie(header.as_deref().map(str::as_bytes)));
         let session = request.session().await.unwrap().clone();
         let acted = act(&session);
         let (outcome, headers) = request.finish().await;

@@ -9,11 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use session_conformance::ReferenceStore;
 use session_core::{
-    Assurance, Deleted, Error, Kind, Login, ManualClock, OsEntropy, Policy, SessionInfo, SessionManager, UserId,
+    Assurance, DeleteOutcome, Error, Kind, Login, ManualClock, OsEntropy, Policy, SessionInfo, SessionManager, UserId,
 };
 use session_jwt::{
-    AccessTokens, Accounts, AccountsError, Algorithm, Hybrid, HybridConfigError, HybridError, KeyRing, Rotation,
-    Standing, TokenPair, TokenPolicy, VerifyError,
+    AccessTokens, AccountStatus, Accounts, AccountsError, Algorithm, HybridConfigError, KeyRing, Rotation, TokenPair,
+    TokenPolicy, TokenService, TokenServiceError, VerifyError,
 };
 
 /// Who is barred; and whether anybody can tell.
@@ -25,18 +25,18 @@ struct Book {
 
 #[async_trait]
 impl Accounts for Book {
-    async fn standing(&self, user: &UserId, session: &SessionInfo) -> Result<Standing, AccountsError> {
+    async fn status(&self, user: &UserId, session: &SessionInfo) -> Result<AccountStatus, AccountsError> {
         assert_eq!(session.kind, Kind::Refresh);
         if *self.down.lock().unwrap() {
             return Err(AccountsError::new("the accounts are down"));
         }
         let barred = self.barred.lock().unwrap().contains(user.as_str());
-        Ok(if barred { Standing::Barred } else { Standing::Good })
+        Ok(if barred { AccountStatus::Disabled } else { AccountStatus::Active })
     }
 }
 
 struct Service {
-    hybrid: Hybrid,
+    hybrid: TokenService,
     clock: ManualClock,
     book: Book,
 }
@@ -44,7 +44,7 @@ struct Service {
 fn service() -> Service {
     let (clock, book) = (ManualClock::default(), Book::default());
     let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).clock(clock.clone()).build();
-    let hybrid = Hybrid::new(manager, tokens(&clock, 300), book.clone()).unwrap();
+    let hybrid = TokenService::new(manager, tokens(&clock, 300), book.clone()).unwrap();
     Service { hybrid, clock, book }
 }
 
@@ -95,7 +95,7 @@ async fn no_access_token_outlives_its_session() {
     }
     assert_eq!(pair.access.expires_in(), Duration::from_secs(32));
     clock.advance(Duration::from_secs(32));
-    assert!(matches!(hybrid.refresh(pair.refresh.expose()).await, Err(HybridError::InvalidGrant)));
+    assert!(matches!(hybrid.refresh(pair.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)));
 }
 
 #[tokio::test]
@@ -106,8 +106,8 @@ async fn a_replay_gets_the_same_refresh_token_and_reuse_ends_all() {
     clock.advance(Duration::from_secs(9));
     assert_eq!(refresh_of(&hybrid.refresh(&first).await.unwrap()), second);
     clock.advance(Duration::from_secs(1));
-    assert!(matches!(hybrid.refresh(&first).await, Err(HybridError::InvalidGrant)));
-    assert!(matches!(hybrid.refresh(&second).await, Err(HybridError::InvalidGrant)));
+    assert!(matches!(hybrid.refresh(&first).await, Err(TokenServiceError::InvalidGrant)));
+    assert!(matches!(hybrid.refresh(&second).await, Err(TokenServiceError::InvalidGrant)));
 }
 
 #[tokio::test]
@@ -115,13 +115,13 @@ async fn every_refresh_asks_for_the_account() {
     let Service { hybrid, book, .. } = service();
     let pair = hybrid.login(login(), None).await.unwrap();
     *book.down.lock().unwrap() = true;
-    assert!(matches!(hybrid.refresh(pair.refresh.expose()).await, Err(HybridError::Accounts(_))));
+    assert!(matches!(hybrid.refresh(pair.refresh.expose()).await, Err(TokenServiceError::Accounts(_))));
     *book.down.lock().unwrap() = false;
     let pair = hybrid.refresh(pair.refresh.expose()).await.expect("nothing was used up");
     book.barred.lock().unwrap().insert("alice".to_owned());
-    assert!(matches!(hybrid.refresh(pair.refresh.expose()).await, Err(HybridError::InvalidGrant)));
+    assert!(matches!(hybrid.refresh(pair.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)));
     book.barred.lock().unwrap().clear();
-    assert!(matches!(hybrid.refresh(pair.refresh.expose()).await, Err(HybridError::InvalidGrant)), "it ended");
+    assert!(matches!(hybrid.refresh(pair.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)), "it ended");
     assert!(hybrid.manager().list(&alice()).await.unwrap().is_empty());
 }
 
@@ -133,20 +133,20 @@ async fn a_revoked_session_is_noticed_at_once_by_those_who_ask() {
         let claims = hybrid.verify(pair.access.expose()).unwrap();
         assert!(hybrid.check_session(&claims).await.unwrap().is_some());
         let token = if by_access_token { pair.access.expose() } else { pair.refresh.expose() };
-        assert_eq!(hybrid.revoke(token).await.unwrap(), Deleted::Deleted);
-        assert_eq!(hybrid.revoke(token).await.unwrap(), Deleted::Absent);
+        assert_eq!(hybrid.revoke(token).await.unwrap(), DeleteOutcome::Deleted);
+        assert_eq!(hybrid.revoke(token).await.unwrap(), DeleteOutcome::Absent);
         assert!(hybrid.check_session(&claims).await.unwrap().is_none());
         assert!(hybrid.verify(pair.access.expose()).is_ok(), "without asking, when it expires");
-        assert!(matches!(hybrid.refresh(pair.refresh.expose()).await, Err(HybridError::InvalidGrant)));
+        assert!(matches!(hybrid.refresh(pair.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)));
     }
-    assert_eq!(hybrid.revoke("what is this").await.unwrap(), Deleted::Absent);
+    assert_eq!(hybrid.revoke("what is this").await.unwrap(), DeleteOutcome::Absent);
 }
 
 #[tokio::test]
 async fn garbage_is_an_invalid_grant() {
     let Service { hybrid, .. } = service();
     for token in ["", "x", &"A".repeat(64), &"A".repeat(65), "a.b.c", "\u{fc}", &"x".repeat(1 << 20)] {
-        assert!(matches!(hybrid.refresh(token).await, Err(HybridError::InvalidGrant)));
+        assert!(matches!(hybrid.refresh(token).await, Err(TokenServiceError::InvalidGrant)));
     }
 }
 
@@ -156,7 +156,7 @@ async fn a_second_login_takes_the_place_of_the_first() {
     let first = hybrid.login(login(), None).await.unwrap();
     let second = hybrid.login(login(), Some(first.refresh.expose())).await.unwrap();
     assert_eq!(hybrid.manager().list(&alice()).await.unwrap().len(), 1);
-    assert!(matches!(hybrid.refresh(first.refresh.expose()).await, Err(HybridError::InvalidGrant)));
+    assert!(matches!(hybrid.refresh(first.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)));
     let _ = hybrid.refresh(second.refresh.expose()).await.unwrap();
     let _ = hybrid.login(login(), Some("nonsense")).await.unwrap();
 }
@@ -166,9 +166,9 @@ async fn lifetimes_that_make_no_sense_are_refused() {
     let clock = ManualClock::default();
     let hybrid = |lifetime, policy: Policy| {
         let manager = SessionManager::new(ReferenceStore::new(), policy);
-        Hybrid::new(manager, tokens(&clock, lifetime), Book::default()).map(drop)
+        TokenService::new(manager, tokens(&clock, lifetime), Book::default()).map(drop)
     };
-    assert_eq!(hybrid(1800, Policy::standard()), Err(HybridConfigError::Lifetime));
+    assert_eq!(hybrid(1800, Policy::standard()), Err(HybridConfigError::Timeouts));
     assert_eq!(hybrid(9, Policy::standard()), Err(HybridConfigError::Grace));
     assert_eq!(hybrid(10, Policy::standard()), Ok(()));
     assert_eq!(hybrid(1, Policy::high_assurance()), Ok(()));
@@ -178,8 +178,8 @@ async fn lifetimes_that_make_no_sense_are_refused() {
 async fn the_limit_refuses_a_login() {
     let clock = ManualClock::default();
     let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).policy(Policy::high_assurance()).build();
-    let hybrid = Hybrid::new(manager, tokens(&clock, 120), Book::default()).unwrap();
+    let hybrid = TokenService::new(manager, tokens(&clock, 120), Book::default()).unwrap();
     let _first = hybrid.login(login(), None).await.unwrap();
     let second = hybrid.login(login(), None).await;
-    assert!(matches!(second, Err(HybridError::Session(Error::LimitReached))));
+    assert!(matches!(second, Err(TokenServiceError::Session(Error::LimitReached))));
 }

@@ -314,11 +314,11 @@ fn times(table: &mut Table) {
     table.payload("exp is 0", span(0, 0), Expired);
     table.payload("issued in the future", span(NOW + 6, NOW + 300), IssuedInFuture);
     table.payload("issued in the year 9999", span(253_402_300_700, 253_402_300_799), IssuedInFuture);
-    table.payload("lives a second too long", span(NOW, NOW + 301), Lifetime);
-    table.payload("lives until the year 9999", span(NOW, 253_402_300_799), Lifetime);
-    table.payload("began at the epoch", span(0, NOW + 300), Lifetime);
-    table.payload("expires when it is issued", span(NOW + 5, NOW + 5), Lifetime);
-    table.payload("expires before it is issued", span(NOW + 5, NOW + 4), Lifetime);
+    table.payload("lives a second too long", span(NOW, NOW + 301), Timeouts);
+    table.payload("lives until the year 9999", span(NOW, 253_402_300_799), Timeouts);
+    table.payload("began at the epoch", span(0, NOW + 300), Timeouts);
+    table.payload("expires when it is issued", span(NOW + 5, NOW + 5), Timeouts);
+    table.payload("expires before it is issued", span(NOW + 5, NOW + 4), Timeouts);
     table.payload("not valid yet", good().with("nbf", &(NOW + 6).to_string()).json(), NotYetValid);
     table.payload(
         "authenticated after it was issued",
@@ -376,7 +376,7 @@ fn every_malformed_or_malicious_token_is_refused_for_its_reason() {
         }
         let ring = table.forge.ring();
         let own = AccessTokens::new(policy(), ring.clone()).unwrap();
-        let foreign = Verifier::foreign(policy(), ring.verifying_keys());
+        let foreign = Verifier::for_issuer(policy(), ring.verifying_keys());
         // The token that all rows are made from is accepted.
         let good = table.good();
         assert!(own.verify(&good, now()).is_ok() && foreign.verify(&good, now()).is_ok());
@@ -396,7 +396,7 @@ fn every_malformed_or_malicious_token_is_refused_for_its_reason() {
 fn the_verifier_for_other_issuers_is_lenient_in_order_and_space_only() {
     for algorithm in ALGORITHMS {
         let forge = Forge::new(algorithm, 1);
-        let foreign = Verifier::foreign(policy(), forge.ring().verifying_keys());
+        let foreign = Verifier::for_issuer(policy(), forge.ring().verifying_keys());
         let own = Verifier::new(policy(), forge.ring().verifying_keys());
         let (alg, kid) = (forge.alg(), forge.key().kid());
         let headers = [

@@ -27,7 +27,7 @@ impl Fixture {
         let forge = Forge::new(algorithm, 1);
         let own = AccessTokens::new(policy(), forge.ring()).unwrap();
         let tokens = [issue(&own, now()), issue(&own, now())];
-        Self { own, foreign: Verifier::foreign(policy(), forge.ring().verifying_keys()), tokens, forge }
+        Self { own, foreign: Verifier::for_issuer(policy(), forge.ring().verifying_keys()), tokens, forge }
     }
 
     fn accepts(&self, token: &[u8]) -> bool {

@@ -94,7 +94,7 @@ fn a_late_rotation_publishes_before_it_signs_all_the_same() {
 fn a_retired_key_verifies_nothing_at_once() {
     for algorithm in ALGORITHMS {
         let tokens = AccessTokens::new(policy(), ring(algorithm)).unwrap();
-        let foreign = Verifier::foreign(policy(), tokens.ring().verifying_keys());
+        let foreign = Verifier::for_issuer(policy(), tokens.ring().verifying_keys());
         let stolen = issue(&tokens, now());
         assert!(tokens.verify(&stolen, now()).is_ok() && foreign.verify(&stolen, now()).is_ok());
 

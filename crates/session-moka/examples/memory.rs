@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use session_core::{
-    Admission, Admitted, Assurance, Authentication, Clock, Credential, Data, Device, Kind, Lifetime, OsEntropy,
-    Persistence, Record, SessionId, SessionStore, SystemClock, Timestamp, UserId, Version,
+    Assurance, Authentication, Clock, CreateOutcome, CreateRequest, Credential, Data, Device, Kind, OsEntropy,
+    Persistence, Record, SessionId, SessionStore, SystemClock, Timeouts, Timestamp, UserId, Version,
 };
 use session_moka::MokaStore;
 
@@ -56,9 +56,9 @@ async fn fill(store: &MokaStore, sessions: usize, round: u32) -> Result<Vec<Sess
         let record = session(UserId::new(format!("user-{round}-{n}"))?, SystemClock.now())?;
         let start = Instant::now();
         let admitted =
-            store.create(Admission { record: &record, replaces: None, limit: None }, SystemClock.now()).await?;
+            store.create(CreateRequest { record: &record, replaces: None, limit: None }, SystemClock.now()).await?;
         spent += start.elapsed();
-        if admitted != (Admitted::Created { evicted: Vec::new() }) {
+        if admitted != (CreateOutcome::Created { evicted: Vec::new() }) {
             return Err("a session was not stored".into());
         }
         ids.push(record.id);
@@ -102,7 +102,7 @@ fn session(user: UserId, now: Timestamp) -> Result<Record, Box<dyn Error>> {
         kind: Kind::Cookie,
         created_at: now,
         last_seen: now,
-        lifetime: Lifetime { idle: LIFETIME, absolute: LIFETIME },
+        lifetime: Timeouts { idle: LIFETIME, absolute: LIFETIME },
         persistence: Persistence::Transient,
         authentication: Some(Authentication {
             user,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use session_core::{Lifetime, Record, SessionId, StoreError, Timestamp, Version, layout};
+use session_core::{Record, SessionId, StoreError, Timeouts, Timestamp, Version, layout};
 
 /// One session as it is kept: the encoded record, and beside it what is needed to pass over it without looking inside.
 pub(crate) struct Entry {
@@ -47,7 +47,7 @@ impl Entry {
 
     /// What the deadline would be with this `last_seen`.
     pub(crate) fn deadline_if(&self, seen: Timestamp) -> Timestamp {
-        let lifetime = Lifetime {
+        let lifetime = Timeouts {
             idle: layout::read_timeout(self.field(layout::IDLE)),
             absolute: layout::read_timeout(self.field(layout::ABSOLUTE)),
         };

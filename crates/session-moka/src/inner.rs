@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use foldhash::quality::RandomState as FastState;
 use moka::sync::Cache;
-use session_core::{Admission, Admitted, Occupant, Record, SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
+use session_core::{
+    CreateOutcome, CreateRequest, LimitCandidate, Record, SessionId, StoreError, StoreErrorKind, Timestamp, UserId,
+};
 
 use crate::entry::Entry;
 use crate::stripe::Stripe;
@@ -160,8 +162,8 @@ impl Inner {
     }
 
     /// [`SessionStore::create`](session_core::SessionStore::create), once. `None` if the quota is used up.
-    fn try_create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Option<Admitted>, StoreError> {
-        let Admission { record, replaces, limit } = admission;
+    fn try_create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<Option<CreateOutcome>, StoreError> {
+        let CreateRequest { record, replaces, limit } = admission;
         if record.user().is_some_and(|user| user.shard() != record.id.shard()) {
             // Nobody would find it there who looks for the sessions of this user.
             return Err(failed(StoreErrorKind::Other, "the id of the session is not in the shard of its user"));
@@ -170,15 +172,17 @@ impl Inner {
         let (mut home, mut other) = self.stripes_of(&record.id, replaces.map(|replaces| replaces.id).as_ref());
         match home.live(&record.id, now) {
             Some(stored) if stored.version() == record.version => {
-                return Ok(Some(Admitted::Created { evicted: Vec::new() }));
+                return Ok(Some(CreateOutcome::Created { evicted: Vec::new() }));
             }
-            Some(_) => return Ok(Some(Admitted::Occupied)),
+            Some(_) => return Ok(Some(CreateOutcome::IdTaken)),
             None => {}
         }
         if let Some(replaces) = replaces {
             match other.as_ref().unwrap_or(&home).live(&replaces.id, now) {
-                None => return Ok(Some(Admitted::ReplacedAbsent)),
-                Some(stored) if stored.version() != replaces.version => return Ok(Some(Admitted::ReplacedChanged)),
+                None => return Ok(Some(CreateOutcome::ReplacedAbsent)),
+                Some(stored) if stored.version() != replaces.version => {
+                    return Ok(Some(CreateOutcome::ReplacedChanged));
+                }
                 Some(_) => {}
             }
         }
@@ -187,14 +191,14 @@ impl Inner {
             let replaced = replaces.as_ref().map(|replaces| &replaces.id);
             let mut others = home.of_user(user, record.id.shard(), self.tag(Some(user)), replaced).map_err(in_moka)?;
             others.retain(|other| !other.is_expired(now));
-            let others = others.iter().map(|other| Occupant {
+            let others = others.iter().map(|other| LimitCandidate {
                 id: other.id,
                 created_at: other.created_at,
                 last_seen: other.last_seen,
             });
-            match limit.make_room(others.collect()) {
+            match limit.select_evictions(others.collect()) {
                 Some(leaving) => evicted = leaving,
-                None => return Ok(Some(Admitted::LimitReached)),
+                None => return Ok(Some(CreateOutcome::LimitReached)),
             }
         }
         let leaving = evicted.len() + usize::from(replaces.is_some()) + usize::from(home.contains(&record.id));
@@ -210,11 +214,11 @@ impl Inner {
         }
         home.insert(record.id, entry);
         self.count.fetch_sub(leaving.saturating_sub(1), Ordering::Relaxed);
-        Ok(Some(Admitted::Created { evicted }))
+        Ok(Some(CreateOutcome::Created { evicted }))
     }
 
     /// [`SessionStore::create`](session_core::SessionStore::create).
-    pub(crate) fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
+    pub(crate) fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         if let Some(admitted) = self.try_create(admission, now)? {
             return Ok(admitted);
         }

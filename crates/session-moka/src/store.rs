@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 
 use async_trait::async_trait;
 use session_core::{
-    Admission, Admitted, Deleted, Record, SessionId, SessionStore, SessionSummary, StoreError, Timestamp, Touched,
-    Updated, UserId, Version,
+    CreateOutcome, CreateRequest, DeleteOutcome, Record, SessionId, SessionStore, SessionSummary, StoreError,
+    Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
 };
 
 use crate::MokaStore;
@@ -34,20 +34,20 @@ impl SessionStore for MokaStore {
         decode(id, bytes).map(Some).map_err(in_moka)
     }
 
-    async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
+    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         self.inner.create(admission, now)
     }
 
-    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
         let inner = &self.inner;
         let mut entry = inner.entry(record, now)?;
         let mut stripe = inner.stripe_of(&record.id);
-        let Some(stored) = stripe.live(&record.id, now) else { return Ok(Updated::Absent) };
+        let Some(stored) = stripe.live(&record.id, now) else { return Ok(UpdateOutcome::Absent) };
         if stored.version() == record.version {
-            return Ok(Updated::Applied);
+            return Ok(UpdateOutcome::Applied);
         }
         if stored.version() != expected {
-            return Ok(Updated::Conflict);
+            return Ok(UpdateOutcome::Conflict);
         }
         entry.keep_loads(stored);
         let last_seen = stored.last_seen().max(record.last_seen);
@@ -56,7 +56,7 @@ impl SessionStore for MokaStore {
         }
         stripe.insert(record.id, entry);
         inner.refresh(&record.id, |busy| *busy = Record { last_seen, ..record.clone() });
-        Ok(Updated::Applied)
+        Ok(UpdateOutcome::Applied)
     }
 
     async fn touch(
@@ -65,29 +65,29 @@ impl SessionStore for MokaStore {
         _user: Option<&UserId>,
         seen: Timestamp,
         now: Timestamp,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<TouchOutcome, StoreError> {
         let inner = &self.inner;
         let mut stripe = inner.stripe_of(id);
         let Some(entry) = stripe.get_mut(id).filter(|entry| !entry.is_expired(now)) else {
-            return Ok(Touched::Absent);
+            return Ok(TouchOutcome::Absent);
         };
         if seen > entry.last_seen() {
             entry.set_last_seen(seen, inner.free_at(entry.deadline_if(seen), now)).map_err(in_moka)?;
             inner.refresh(id, |busy| busy.last_seen = seen);
         }
-        Ok(Touched::Applied)
+        Ok(TouchOutcome::Applied)
     }
 
-    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         let mut stripe = self.inner.stripe_of(id);
         let tag = self.inner.tag(user);
-        let Some(entry) = stripe.get(id).filter(|entry| entry.has_tag(tag)) else { return Ok(Deleted::Absent) };
+        let Some(entry) = stripe.get(id).filter(|entry| entry.has_tag(tag)) else { return Ok(DeleteOutcome::Absent) };
         if entry.decode(id).map_err(in_moka)?.user() != user {
-            return Ok(Deleted::Absent);
+            return Ok(DeleteOutcome::Absent);
         }
         stripe.remove(id);
         self.inner.forget(&[*id]);
-        Ok(Deleted::Deleted)
+        Ok(DeleteOutcome::Deleted)
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {

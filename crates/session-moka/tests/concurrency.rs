@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use common::{HOUR, NOW, created, exchange, in_shard, insert, next, session, user, with_id};
-use session_core::{Deleted, Record, SessionStore, Touched, Updated};
+use session_core::{DeleteOutcome, Record, SessionStore, TouchOutcome, UpdateOutcome};
 use session_moka::MokaStore;
 
 /// Half of the tasks move their session from stripe 1 to stripe 2 and back, the other half the other way round.
@@ -102,7 +102,7 @@ async fn a_load_never_shows_less_than_what_was_acknowledged() {
         tokio::spawn(async move {
             for millis in 1..=5_000 {
                 let at = NOW + Duration::from_millis(millis);
-                assert_eq!(store.touch(&id, None, at, NOW).await.unwrap(), Touched::Applied);
+                assert_eq!(store.touch(&id, None, at, NOW).await.unwrap(), TouchOutcome::Applied);
                 seen.store(millis, Ordering::SeqCst);
                 tokio::task::yield_now().await;
             }
@@ -111,7 +111,7 @@ async fn a_load_never_shows_less_than_what_was_acknowledged() {
     let mut stored = record;
     for _ in 0..5_000 {
         let next = next(&stored);
-        assert_eq!(store.update(&next, stored.version, NOW).await.unwrap(), Updated::Applied);
+        assert_eq!(store.update(&next, stored.version, NOW).await.unwrap(), UpdateOutcome::Applied);
         acknowledged.store(next.version.number, Ordering::SeqCst);
         stored = next;
         tokio::task::yield_now().await;
@@ -151,7 +151,7 @@ async fn a_load_never_brings_a_session_back() {
             })
             .collect();
         match round % 3 {
-            0 => assert_eq!(store.delete(&record.id, Some(&alice)).await.unwrap(), Deleted::Deleted),
+            0 => assert_eq!(store.delete(&record.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted),
             1 => assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [record.id]),
             _ => assert_eq!(exchange(&store, &record, &session(None, NOW, HOUR), NOW).await, created()),
         }

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use common::{HOUR, NOW, created, in_shard, insert, next, session, user, with_id};
-use session_core::{Clock, Record, SessionStore, SystemClock, Timestamp, Touched, Updated};
+use session_core::{Clock, Record, SessionStore, SystemClock, Timestamp, TouchOutcome, UpdateOutcome};
 use session_moka::MokaStore;
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -71,9 +71,9 @@ async fn the_time_to_live_counts_from_the_time_of_the_call() {
         for record in [&touched, &updated, &long] {
             assert_eq!(insert(&store, record, now).await.unwrap(), created());
         }
-        assert_eq!(store.touch(&touched.id, None, now + HOUR, now).await.unwrap(), Touched::Applied);
+        assert_eq!(store.touch(&touched.id, None, now + HOUR, now).await.unwrap(), TouchOutcome::Applied);
         let later = Record { last_seen: now + HOUR, ..next(&updated) };
-        assert_eq!(store.update(&later, updated.version, now).await.unwrap(), Updated::Applied);
+        assert_eq!(store.update(&later, updated.version, now).await.unwrap(), UpdateOutcome::Applied);
         kept.extend([touched.id, updated.id, long.id]);
     }
     for now in [past, future] {

@@ -8,7 +8,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use common::{HOUR, NOW, created, exchange, insert, session, user};
-use session_core::{Admission, Admitted, AtLimit, Deleted, SessionLimit, SessionStore, StoreErrorKind};
+use session_core::{
+    CreateOutcome, CreateRequest, DeleteOutcome, LimitPolicy, SessionLimit, SessionStore, StoreErrorKind,
+};
 use session_moka::MokaStore;
 use tokio::sync::Barrier;
 
@@ -95,10 +97,10 @@ async fn at_the_quota_a_login_that_evicts_succeeds() {
         assert_eq!(insert(&store, record, NOW).await.unwrap(), created());
     }
     let third = session(Some(&alice), NOW, HOUR);
-    let rejected = Admission { record: &third, replaces: None, limit: limit(AtLimit::Reject) };
-    assert_eq!(store.create(rejected, NOW).await.unwrap(), Admitted::LimitReached);
-    let evicting = Admission { record: &third, replaces: None, limit: limit(AtLimit::EvictOldest) };
-    assert_eq!(store.create(evicting, NOW).await.unwrap(), Admitted::Created { evicted: vec![first.id] });
+    let rejected = CreateRequest { record: &third, replaces: None, limit: limit(LimitPolicy::Reject) };
+    assert_eq!(store.create(rejected, NOW).await.unwrap(), CreateOutcome::LimitReached);
+    let evicting = CreateRequest { record: &third, replaces: None, limit: limit(LimitPolicy::EvictOldest) };
+    assert_eq!(store.create(evicting, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![first.id] });
     assert_eq!(store.session_count(), 3);
     // A repetition is answered as the first time, and counts once.
     assert_eq!(insert(&store, &third, NOW).await.unwrap(), created());
@@ -124,8 +126,8 @@ async fn at_the_quota_expired_sessions_make_room_and_live_ones_stay() {
     let error = insert(&store, &session(None, deadline, HOUR), deadline).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Full);
     // What is deleted makes room too; what is deleted twice, once.
-    assert_eq!(store.delete(&long.id, None).await.unwrap(), Deleted::Deleted);
-    assert_eq!(store.delete(&long.id, None).await.unwrap(), Deleted::Absent);
+    assert_eq!(store.delete(&long.id, None).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(store.delete(&long.id, None).await.unwrap(), DeleteOutcome::Absent);
     assert_eq!(insert(&store, &session(None, deadline, HOUR), deadline).await.unwrap(), created());
     assert!(insert(&store, &session(None, deadline, HOUR), deadline).await.is_err());
 }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use session_core::{
-    Admission, Assurance, Authentication, Credential, Data, Device, Kind, Lifetime, ManualClock, OsEntropy,
-    Persistence, Record, SessionId, SessionManager, SessionStore, Timestamp, Touched, UserId, Version,
+    Assurance, Authentication, CreateRequest, Credential, Data, Device, Kind, ManualClock, OsEntropy, Persistence,
+    Record, SessionId, SessionManager, SessionStore, Timeouts, Timestamp, TouchOutcome, UserId, Version,
 };
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_testbed::servers::Postgres;
@@ -88,7 +88,7 @@ async fn main() -> Result<(), Failure> {
 /// Stores one session, and copies of it under other ids and users. Returns the ids of the live ones.
 async fn fill(pool: &PgPool, store: &PostgresStore, sessions: usize) -> Result<Vec<SessionId>, Failure> {
     let template = session(UserId::new("user-0")?)?;
-    let _ = store.create(Admission { record: &template, replaces: None, limit: None }, NOW).await?;
+    let _ = store.create(CreateRequest { record: &template, replaces: None, limit: None }, NOW).await?;
     // Every second one was last seen an hour ago, the others within the last 29 minutes.
     let copy = format!(
         "INSERT INTO session.session
@@ -167,7 +167,7 @@ async fn touch(pool: &PgPool, store: &PostgresStore, live: &[SessionId]) -> Resu
         let (store, ids) = (store.clone(), ids.to_vec());
         tasks.spawn(async move {
             for id in ids {
-                if store.touch(&id, None, NOW, NOW).await? != Touched::Applied {
+                if store.touch(&id, None, NOW, NOW).await? != TouchOutcome::Applied {
                     return Err(Failure::from("a live session is gone"));
                 }
             }
@@ -205,7 +205,7 @@ fn session(user: UserId) -> Result<Record, Failure> {
         kind: Kind::Cookie,
         created_at: NOW,
         last_seen: NOW,
-        lifetime: Lifetime { idle: IDLE, absolute: IDLE * 16 },
+        lifetime: Timeouts { idle: IDLE, absolute: IDLE * 16 },
         persistence: Persistence::Transient,
         authentication: Some(Authentication {
             user,

@@ -1,7 +1,7 @@
 //! The operations that requests wait for, alone and in batches.
 
 use bytes::Bytes;
-use session_core::{Record, SessionId, StoreError, Timestamp, Updated, Version};
+use session_core::{Record, SessionId, StoreError, Timestamp, UpdateOutcome, Version};
 use sqlx::postgres::PgRow;
 
 use crate::batch::Operation;
@@ -65,24 +65,24 @@ impl Update {
             id: record.id,
             times: Times::of(record)?,
             version: row::version(record.version),
-            record: record.encode_rest(),
+            record: record.encode_body(),
             expected: row::version(expected),
             now: row::time(now),
         })
     }
 
-    fn outcome(outcome: &str) -> Option<Updated> {
+    fn outcome(outcome: &str) -> Option<UpdateOutcome> {
         match outcome {
-            "applied" => Some(Updated::Applied),
-            "conflict" => Some(Updated::Conflict),
-            "absent" => Some(Updated::Absent),
+            "applied" => Some(UpdateOutcome::Applied),
+            "conflict" => Some(UpdateOutcome::Conflict),
+            "absent" => Some(UpdateOutcome::Absent),
             _ => None,
         }
     }
 }
 
 impl Operation for Update {
-    type Answer = Updated;
+    type Answer = UpdateOutcome;
     const NAME: &'static str = "update";
     const ONE: &'static str = "SELECT {schema}.update_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     const MANY: &'static str = "SELECT {schema}.update_sessions($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
@@ -97,7 +97,7 @@ impl Operation for Update {
             .bind(self.now)
     }
 
-    fn answer(rows: Vec<PgRow>) -> Result<Updated, StoreError> {
+    fn answer(rows: Vec<PgRow>) -> Result<UpdateOutcome, StoreError> {
         Self::outcome(column(&row::only(rows)?, 0)?).ok_or_else(unexpected)
     }
 
@@ -118,7 +118,7 @@ impl Operation for Update {
             .bind(all(operations, |update| update.now))
     }
 
-    fn answers(_operations: &[&Self], mut rows: Vec<PgRow>) -> Vec<Option<Updated>> {
+    fn answers(_operations: &[&Self], mut rows: Vec<PgRow>) -> Vec<Option<UpdateOutcome>> {
         let Some(row) = rows.pop() else { return Vec::new() };
         let outcomes: Vec<Option<String>> = column(&row, 0).unwrap_or_default();
         outcomes.into_iter().map(|outcome| outcome.as_deref().and_then(Self::outcome)).collect()

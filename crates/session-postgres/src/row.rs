@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use session_core::{Head, Lifetime, Record, SessionId, StoreError, StoreErrorKind, Timestamp, UserId, Version, layout};
+use session_core::{
+    Record, RecordHeader, SessionId, StoreError, StoreErrorKind, Timeouts, Timestamp, UserId, Version, layout,
+};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::types::Uuid;
@@ -61,7 +63,7 @@ impl Times {
 }
 
 fn millis(timeout: Duration) -> i64 {
-    i64::try_from(timeout.min(Lifetime::LONGEST).as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(timeout.min(Timeouts::MAX).as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The current time as statements compare it. Before 1970 is 1970, so that `now - idle_ms` cannot overflow.
@@ -99,16 +101,16 @@ pub(crate) fn record(row: &PgRow) -> Result<Record, StoreError> {
     let time = |index| column(row, index).map(Timestamp::from_millis);
     let timeout =
         |index| column(row, index).map(|millis: i64| Duration::from_millis(u64::try_from(millis).unwrap_or(0)));
-    let head = Head {
+    let head = RecordHeader {
         id: id(column(row, 0)?),
         version: Version::from_bytes(version),
         user,
         created_at: time(3)?,
         last_seen: time(4)?,
-        lifetime: Lifetime { idle: timeout(5)?, absolute: timeout(6)? },
+        lifetime: Timeouts { idle: timeout(5)?, absolute: timeout(6)? },
     };
     let rest: Vec<u8> = column(row, 7)?;
-    Record::decode_rest(head, &Bytes::from(rest)).map_err(|error| error.in_backend(crate::NAME))
+    Record::decode_body(head, &Bytes::from(rest)).map_err(|error| error.in_backend(crate::NAME))
 }
 
 /// The row of what answers with exactly one.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Admission, Admitted, AtLimit, Deleted, Record, SessionId, SessionStore, SessionSummary, StoreError, Timestamp,
-    Touched, Updated, UserId, Version,
+    CreateOutcome, CreateRequest, DeleteOutcome, LimitPolicy, Record, SessionId, SessionStore, SessionSummary,
+    StoreError, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
 };
 use sqlx::PgPool;
 use sqlx::postgres::PgRow;
@@ -106,9 +106,9 @@ impl SessionStore for PostgresStore {
         self.loads.call(Load(*id)).await?.as_ref().map(row::record).transpose()
     }
 
-    async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
-        let Admission { record, replaces, limit } = admission;
-        let (times, rest) = (Times::of(record)?, record.encode_rest());
+    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+        let CreateRequest { record, replaces, limit } = admission;
+        let (times, rest) = (Times::of(record)?, record.encode_body());
         let sql = "SELECT outcome, evicted FROM {schema}.create_session(\
                    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
         let bind = |query| {
@@ -123,9 +123,9 @@ impl SessionStore for PostgresStore {
                 .bind(replaces.map(|replaces| row::version(replaces.version)))
                 .bind(limit.map(|limit| i64::from(limit.max.get())))
                 .bind(limit.map(|limit| match limit.at_limit {
-                    AtLimit::EvictOldest => "evict_oldest",
-                    AtLimit::EvictLeastRecent => "evict_least_recent",
-                    AtLimit::Reject => "reject",
+                    LimitPolicy::EvictOldest => "evict_oldest",
+                    LimitPolicy::EvictLeastRecent => "evict_least_recent",
+                    LimitPolicy::Reject => "reject",
                 }))
                 .bind(row::time(now))
         };
@@ -133,17 +133,17 @@ impl SessionStore for PostgresStore {
         match column(&row, 0)? {
             "created" => {
                 let evicted: Vec<Uuid> = column(&row, 1)?;
-                Ok(Admitted::Created { evicted: evicted.into_iter().map(row::id).collect() })
+                Ok(CreateOutcome::Created { evicted: evicted.into_iter().map(row::id).collect() })
             }
-            "occupied" => Ok(Admitted::Occupied),
-            "limit_reached" => Ok(Admitted::LimitReached),
-            "replaced_changed" => Ok(Admitted::ReplacedChanged),
-            "replaced_absent" => Ok(Admitted::ReplacedAbsent),
+            "occupied" => Ok(CreateOutcome::IdTaken),
+            "limit_reached" => Ok(CreateOutcome::LimitReached),
+            "replaced_changed" => Ok(CreateOutcome::ReplacedChanged),
+            "replaced_absent" => Ok(CreateOutcome::ReplacedAbsent),
             _ => Err(unexpected()),
         }
     }
 
-    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
         self.updates.call(Update::new(record, expected, now)?).await
     }
 
@@ -153,7 +153,7 @@ impl SessionStore for PostgresStore {
         _user: Option<&UserId>,
         seen: Timestamp,
         now: Timestamp,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<TouchOutcome, StoreError> {
         // A crash of the server may lose the last moments of activity, which is nothing; in exchange a touch does not
         // wait for the disk. The setting ends with the transaction. It must be in FROM: what nobody refers to is not
         // executed.
@@ -162,13 +162,13 @@ impl SessionStore for PostgresStore {
                    WHERE id = $1 AND created_at + absolute_ms > $3 AND last_seen > $3 - idle_ms RETURNING 1";
         let bind = |query: Statement| query.bind(row::uuid(id)).bind(seen.as_millis()).bind(row::time(now));
         let rows = self.run("touch", sql, bind).await?;
-        Ok(if rows.is_empty() { Touched::Absent } else { Touched::Applied })
+        Ok(if rows.is_empty() { TouchOutcome::Absent } else { TouchOutcome::Applied })
     }
 
-    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         let sql = "DELETE FROM {schema}.session WHERE id = $1 AND user_id IS NOT DISTINCT FROM $2 RETURNING 1";
         let rows = self.run("delete", sql, |query| query.bind(row::uuid(id)).bind(row::user(user))).await?;
-        Ok(if rows.is_empty() { Deleted::Absent } else { Deleted::Deleted })
+        Ok(if rows.is_empty() { DeleteOutcome::Absent } else { DeleteOutcome::Deleted })
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {

@@ -1,7 +1,7 @@
 //! What the scripts answer: [`Answer`], and the sessions at the limit, [`Seen`].
 
 use redis::Value;
-use session_core::{Occupant, SessionId, StoreError, StoreErrorKind, layout};
+use session_core::{LimitCandidate, SessionId, StoreError, StoreErrorKind, layout};
 
 /// The answer of a script: a word, or a list that begins with one.
 pub(crate) struct Answer(Vec<Value>);
@@ -66,10 +66,10 @@ impl Seen {
         Some(Self(seen))
     }
 
-    pub(crate) fn occupants(&self) -> Vec<Occupant> {
+    pub(crate) fn occupants(&self) -> Vec<LimitCandidate> {
         let occupant = |(id, entry): &(SessionId, [u8; 18])| {
             let (times, _) = entry.as_chunks();
-            Occupant { id: *id, created_at: layout::read_time(times[0]), last_seen: layout::read_time(times[1]) }
+            LimitCandidate { id: *id, created_at: layout::read_time(times[0]), last_seen: layout::read_time(times[1]) }
         };
         self.0.iter().map(occupant).collect()
     }

@@ -1,6 +1,8 @@
 //! `create`: a new session, in exchange for another, under a limit.
 
-use session_core::{Admission, Admitted, Record, Replaces, SessionId, StoreError, Timestamp, UserId, Version};
+use session_core::{
+    CreateOutcome, CreateRequest, Record, Replacement, SessionId, StoreError, Timestamp, UserId, Version,
+};
 
 use crate::answer::{Answer, Seen, not_understood};
 use crate::engine::{self, ATTEMPTS, Engine, ambiguous, contended, millis, pause, text, version};
@@ -11,8 +13,12 @@ const OPERATION: &str = "create";
 impl Engine {
     /// `create` where one script can do it all: one round trip; two at the limit, because the victims' keys have to be
     /// named, and more only if others log the same user in meanwhile.
-    pub(crate) async fn admit(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
-        let Admission { record, replaces, limit } = admission;
+    pub(crate) async fn admit(
+        &self,
+        admission: CreateRequest<'_>,
+        now: Timestamp,
+    ) -> Result<CreateOutcome, StoreError> {
+        let CreateRequest { record, replaces, limit } = admission;
         let encoded = record.encode()?;
         let life = key::life(record, now).to_string().into_bytes();
         let entry = engine::entry(&encoded, record);
@@ -45,21 +51,21 @@ impl Engine {
             let answer = self.write(OPERATION, record.id.shard(), &script::CREATE, keys, args).await?;
             match answer.word() {
                 // There was room by then, whoever was chosen to go.
-                "created" => return Ok(Admitted::Created { evicted: Vec::new() }),
-                "evicted" => return Ok(Admitted::Created { evicted: victims }),
-                "occupied" => return Ok(Admitted::Occupied),
-                "replaced absent" => return Ok(Admitted::ReplacedAbsent),
-                "replaced changed" => return Ok(Admitted::ReplacedChanged),
+                "created" => return Ok(CreateOutcome::Created { evicted: Vec::new() }),
+                "evicted" => return Ok(CreateOutcome::Created { evicted: victims }),
+                "occupied" => return Ok(CreateOutcome::IdTaken),
+                "replaced absent" => return Ok(CreateOutcome::ReplacedAbsent),
+                "replaced changed" => return Ok(CreateOutcome::ReplacedChanged),
                 "full" => {}
                 _ => return Err(not_understood(OPERATION)),
             }
             let (Some(limit), Some(now_seen)) = (limit, Seen::parse(answer.rest())) else {
                 return Err(not_understood(OPERATION));
             };
-            match limit.make_room(now_seen.occupants()) {
+            match limit.select_evictions(now_seen.occupants()) {
                 Some(chosen) => victims = chosen,
                 // The second answer is certain: the script has looked whether the sessions are there.
-                None if now_seen == seen => return Ok(Admitted::LimitReached),
+                None if now_seen == seen => return Ok(CreateOutcome::LimitReached),
                 None => victims.clear(),
             }
             seen = now_seen;
@@ -78,27 +84,27 @@ impl Engine {
     /// has.
     pub(crate) async fn exchange(
         &self,
-        admission: Admission<'_>,
-        replaces: Replaces<'_>,
+        admission: CreateRequest<'_>,
+        replaces: Replacement<'_>,
         now: Timestamp,
-    ) -> Result<Admitted, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         let record = admission.record;
         let live = |stored: Option<Record>| stored.filter(|stored| !stored.is_expired(now));
         let refusal = match live(self.get(OPERATION, &replaces.id).await?) {
             Some(old) if old.version == replaces.version => None,
-            Some(_) => Some(Admitted::ReplacedChanged),
-            None => Some(Admitted::ReplacedAbsent),
+            Some(_) => Some(CreateOutcome::ReplacedChanged),
+            None => Some(CreateOutcome::ReplacedAbsent),
         };
         if let Some(refusal) = refusal {
             // Unless this call is a repetition.
             return Ok(match live(self.get(OPERATION, &record.id).await?) {
-                Some(stored) if stored.version == record.version => Admitted::Created { evicted: Vec::new() },
-                Some(_) => Admitted::Occupied,
+                Some(stored) if stored.version == record.version => CreateOutcome::Created { evicted: Vec::new() },
+                Some(_) => CreateOutcome::IdTaken,
                 None => refusal,
             });
         }
-        let created = self.admit(Admission { replaces: None, ..admission }, now).await?;
-        if !matches!(created, Admitted::Created { .. }) {
+        let created = self.admit(CreateRequest { replaces: None, ..admission }, now).await?;
+        if !matches!(created, CreateOutcome::Created { .. }) {
             return Ok(created);
         }
         let losses = self.losses();
@@ -106,8 +112,8 @@ impl Engine {
             "deleted" => return Ok(created),
             // Deleted by the first of two executions, or by somebody else.
             "absent" if self.losses() != losses => return Err(ambiguous(OPERATION)),
-            "absent" => Admitted::ReplacedAbsent,
-            "changed" => Admitted::ReplacedChanged,
+            "absent" => CreateOutcome::ReplacedAbsent,
+            "changed" => CreateOutcome::ReplacedChanged,
             _ => return Err(not_understood(OPERATION)),
         };
         self.retire(&record.id, record.user(), record.version, now).await?;

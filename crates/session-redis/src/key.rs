@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use std::time::Duration;
 
-use session_core::{Lifetime, Record, SessionId, Timestamp, UserId};
+use session_core::{Record, SessionId, Timeouts, Timestamp, UserId};
 
 /// The longest key prefix, in bytes.
 pub(crate) const MAX_PREFIX: usize = 64;
@@ -64,7 +64,7 @@ pub(crate) const SLACK: Duration = Duration::from_secs(60);
 
 /// The deadline of a session as it is stored: with timeouts that fit into the record.
 pub(crate) fn deadline(record: &Record) -> Timestamp {
-    let longest = Lifetime { idle: Lifetime::LONGEST, absolute: Lifetime::LONGEST };
+    let longest = Timeouts { idle: Timeouts::MAX, absolute: Timeouts::MAX };
     record.lifetime.min(longest).deadline(record.created_at, record.last_seen)
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::{
-    Admission, Admitted, Deleted, Record, Replaces, SessionId, SessionStore, SessionSummary, StoreError,
-    StoreErrorKind, Timestamp, Touched, Updated, UserId, Version, layout,
+    CreateOutcome, CreateRequest, DeleteOutcome, Record, Replacement, SessionId, SessionStore, SessionSummary,
+    StoreError, StoreErrorKind, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version, layout,
 };
 use tokio::time::timeout;
 
@@ -51,25 +51,25 @@ impl SessionStore for RedisStore {
         in_time("load", timeout(self.engine.timeout, self.engine.load(id)).await)
     }
 
-    async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
+    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         const OPERATION: &str = "create";
-        let Admission { record, replaces, limit } = admission;
+        let CreateRequest { record, replaces, limit } = admission;
         check_shard(OPERATION, record)?;
-        let apart = |old: &Replaces<'_>| self.engine.cluster && old.id.shard() != record.id.shard();
-        let Some(Replaces { id, user, version }) = replaces.filter(apart) else {
+        let apart = |old: &Replacement<'_>| self.engine.cluster && old.id.shard() != record.id.shard();
+        let Some(Replacement { id, user, version }) = replaces.filter(apart) else {
             return in_time(OPERATION, timeout(self.engine.timeout, self.engine.admit(admission, now)).await);
         };
         // In a task of its own: a caller that gives up must not leave both sessions.
         let (engine, record, user) = (Arc::clone(&self.engine), record.clone(), user.cloned());
         let exchange = tokio::spawn(async move {
-            let replaces = Replaces { id, user: user.as_ref(), version };
-            let admission = Admission { record: &record, replaces: Some(replaces), limit };
+            let replaces = Replacement { id, user: user.as_ref(), version };
+            let admission = CreateRequest { record: &record, replaces: Some(replaces), limit };
             in_time(OPERATION, timeout(engine.timeout, engine.exchange(admission, replaces, now)).await)
         });
         exchange.await.unwrap_or_else(|_| Err(in_backend(unavailable(OPERATION))))
     }
 
-    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
         const OPERATION: &str = "update";
         check_shard(OPERATION, record)?;
         let keys = self.engine.pair(&record.id, record.user());
@@ -82,11 +82,11 @@ impl SessionStore for RedisStore {
             let losses = self.engine.losses();
             let answer = self.engine.write(OPERATION, record.id.shard(), &script::UPDATE, keys, args).await?;
             match answer.word() {
-                "applied" => Ok(Updated::Applied),
-                "absent" => Ok(Updated::Absent),
+                "applied" => Ok(UpdateOutcome::Applied),
+                "absent" => Ok(UpdateOutcome::Absent),
                 // Executed, the reply lost, executed again after somebody else's update? Core would apply it twice.
                 "conflict" if self.engine.losses() != losses => Err(ambiguous(OPERATION)),
-                "conflict" => Ok(Updated::Conflict),
+                "conflict" => Ok(UpdateOutcome::Conflict),
                 _ => Err(not_understood(OPERATION)),
             }
         });
@@ -99,31 +99,31 @@ impl SessionStore for RedisStore {
         user: Option<&UserId>,
         seen: Timestamp,
         now: Timestamp,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<TouchOutcome, StoreError> {
         const OPERATION: &str = "touch";
         if is_of_another(id, user) {
-            return Ok(Touched::Absent);
+            return Ok(TouchOutcome::Absent);
         }
         let keys = self.engine.pair(id, user);
         let args = vec![layout::time(seen).map_err(in_backend)?.to_vec(), millis(now), text(id)];
         let touch = timeout(self.engine.timeout, self.engine.run(OPERATION, &script::TOUCH, keys, args));
         match in_time(OPERATION, touch.await)?.word() {
-            "applied" => Ok(Touched::Applied),
-            "absent" => Ok(Touched::Absent),
+            "applied" => Ok(TouchOutcome::Applied),
+            "absent" => Ok(TouchOutcome::Absent),
             _ => Err(in_backend(not_understood(OPERATION))),
         }
     }
 
-    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         const OPERATION: &str = "delete";
         if is_of_another(id, user) {
-            return Ok(Deleted::Absent);
+            return Ok(DeleteOutcome::Absent);
         }
         let (keys, args) = (self.engine.pair(id, user), vec![layout::owner(user), text(id)]);
         let write = self.engine.write(OPERATION, id.shard(), &script::DELETE, keys, args);
         match in_time(OPERATION, timeout(self.engine.timeout, write).await)?.word() {
-            "deleted" => Ok(Deleted::Deleted),
-            "absent" => Ok(Deleted::Absent),
+            "deleted" => Ok(DeleteOutcome::Deleted),
+            "absent" => Ok(DeleteOutcome::Absent),
             _ => Err(in_backend(not_understood(OPERATION))),
         }
     }

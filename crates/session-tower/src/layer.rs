@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::COOKIE;
 use http::{Extensions, Request, Response};
-use session_core::{EventKind, Presented, RequestSession, SessionManager};
+use session_core::{EventKind, PresentedCookie, RequestSession, SessionManager};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -177,7 +177,7 @@ impl Config {
             return Err(Rejection::LayerNested);
         }
         let cookies = request.headers().get_all(COOKIE).iter().map(|value| value.as_bytes());
-        let presented = self.manager.presented(cookies);
+        let presented = self.manager.read_cookie(cookies);
         self.check_origin(request, &presented)?;
         let session = RequestSession::new(self.manager.clone(), presented);
         let extensions = request.extensions_mut();
@@ -188,8 +188,8 @@ impl Config {
         Ok(session)
     }
 
-    fn check_origin<B>(&self, request: &Request<B>, presented: &Presented) -> Result<(), Rejection> {
-        let with_session = !matches!(presented, Presented::Nothing);
+    fn check_origin<B>(&self, request: &Request<B>, presented: &PresentedCookie) -> Result<(), Rejection> {
+        let with_session = !matches!(presented, PresentedCookie::Nothing);
         let allows = || self.guard.allows(request.method(), request.uri(), request.headers(), with_session);
         if self.guard.enforcement == Enforcement::Off || allows() {
             return Ok(());

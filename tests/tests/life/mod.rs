@@ -137,19 +137,20 @@ impl<L: AsyncFnMut()> Visitor<L> {
 
     /// A client with refresh tokens: login, two refreshes, and the first token once more, which is reuse.
     async fn refresh(&mut self, manager: &SessionManager, login: Login) {
-        let mut token = manager.grant(login, None).await.unwrap().token.encode().expose().to_owned();
+        let mut token = manager.issue_refresh_token(login, None).await.unwrap().token.encode().expose().to_owned();
         let first = PresentedToken::parse(token.as_bytes()).unwrap();
         self.tokens.push(token.clone());
         (self.look)().await;
         for _ in 0..2 {
-            let refresh = manager.open_refresh(&PresentedToken::parse(token.as_bytes()).unwrap()).await.unwrap();
+            let refresh =
+                manager.verify_refresh_token(&PresentedToken::parse(token.as_bytes()).unwrap()).await.unwrap();
             let grant = manager.rotate(refresh.unwrap()).await.unwrap().unwrap();
             self.errors.push_str(&format!("{grant:?}\n"));
             token = grant.token.encode().expose().to_owned();
             self.tokens.push(token.clone());
             (self.look)().await;
         }
-        assert!(manager.open_refresh(&first).await.unwrap().is_none());
+        assert!(manager.verify_refresh_token(&first).await.unwrap().is_none());
     }
 
     /// A request with another token than the client's own.

@@ -1,6 +1,6 @@
 //! What must not mix: the sessions of two tenants, and sessions and logs.
 
-use session_core::Deleted;
+use session_core::DeleteOutcome;
 
 use super::support::{insert, is_gone, is_stored, lists};
 use crate::env::Env;
@@ -12,7 +12,7 @@ pub(super) async fn tenants(env: Env) -> Outcome {
     insert(&*ours, &record, env.now()).await?;
     is_gone(&*theirs, &record.id, "a session of another tenant").await?;
     lists(&*theirs, &user, [], env.now(), "a user of another tenant").await?;
-    ensure_eq!(theirs.delete(&record.id, Some(&user)).await?, Deleted::Absent, "`delete` in another tenant");
+    ensure_eq!(theirs.delete(&record.id, Some(&user)).await?, DeleteOutcome::Absent, "`delete` in another tenant");
     let ended = theirs.delete_by_user(&user, None).await?;
     ensure_eq!(ended.len(), 0, "sessions revoked in another tenant");
     // The same id and the same user, in both.
@@ -20,7 +20,7 @@ pub(super) async fn tenants(env: Env) -> Outcome {
     insert(&*theirs, &twin, env.now()).await?;
     is_stored(&*ours, &record, "beside its twin in another tenant").await?;
     is_stored(&*theirs, &twin, "beside its twin in another tenant").await?;
-    ensure_eq!(theirs.delete(&twin.id, Some(&user)).await?, Deleted::Deleted, "`delete` of the twin");
+    ensure_eq!(theirs.delete(&twin.id, Some(&user)).await?, DeleteOutcome::Deleted, "`delete` of the twin");
     is_stored(&*ours, &record, "after its twin in another tenant was deleted").await
 }
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use session_core::{Admitted, AtLimit, Record, SessionStore, Timestamp, Touched, Updated, UserId};
+use session_core::{CreateOutcome, LimitPolicy, Record, SessionStore, Timestamp, TouchOutcome, UpdateOutcome, UserId};
 
 use super::support::{
     CREATED, DAY, HOUR, MILLI, MINUTE, create, insert, is_gone, is_stored, limit, lists, login, next, replace,
@@ -49,7 +49,7 @@ pub(super) async fn update(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     for (record, Moment { now, lives, when }) in trials(&env, &*store, &user, USUAL).await? {
         let change = Record { last_seen: now, ..next(&record)? };
-        let expected = if lives { Updated::Applied } else { Updated::Absent };
+        let expected = if lives { UpdateOutcome::Applied } else { UpdateOutcome::Absent };
         ensure_eq!(store.update(&change, record.version, now).await?, expected, "`update` {when}");
     }
     Ok(())
@@ -58,7 +58,7 @@ pub(super) async fn update(env: Env) -> Outcome {
 pub(super) async fn touch(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     for (record, Moment { now, lives, when }) in trials(&env, &*store, &user, USUAL).await? {
-        let expected = if lives { Touched::Applied } else { Touched::Absent };
+        let expected = if lives { TouchOutcome::Applied } else { TouchOutcome::Absent };
         ensure_eq!(store.touch(&record.id, Some(&user), now, now).await?, expected, "`touch` {when}");
     }
     Ok(())
@@ -81,7 +81,7 @@ pub(super) async fn duplicate(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     for (record, Moment { now, lives, when }) in trials(&env, &*store, &user, USUAL).await? {
         let other = env.record().of(&user).id(record.id).created_at(now).build()?;
-        let expected = if lives { Admitted::Occupied } else { CREATED };
+        let expected = if lives { CreateOutcome::IdTaken } else { CREATED };
         ensure_eq!(
             create(&*store, &other, now).await?,
             expected,
@@ -95,7 +95,7 @@ pub(super) async fn replaced(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     for (record, Moment { now, lives, when }) in trials(&env, &*store, &user, USUAL).await? {
         let new = env.record().of(&user).created_at(now).build()?;
-        let expected = if lives { CREATED } else { Admitted::ReplacedAbsent };
+        let expected = if lives { CREATED } else { CreateOutcome::ReplacedAbsent };
         let admitted = replace(&*store, &new, &record, None, now).await?;
         ensure_eq!(admitted, expected, "login in exchange for a session {when}");
     }
@@ -110,8 +110,8 @@ pub(super) async fn counted(env: Env) -> Outcome {
         insert(&*store, &record, env.now()).await?;
         let Moment { now, lives, when } = &around(record.deadline())[turn];
         let new = env.record().of(&user).created_at(*now).build()?;
-        let expected = if *lives { Admitted::LimitReached } else { CREATED };
-        let admitted = login(&*store, &new, limit(1, AtLimit::Reject), *now).await?;
+        let expected = if *lives { CreateOutcome::LimitReached } else { CREATED };
+        let admitted = login(&*store, &new, limit(1, LimitPolicy::Reject), *now).await?;
         ensure_eq!(admitted, expected, "login at a limit of one, with a session {when}");
     }
     Ok(())
@@ -136,7 +136,7 @@ pub(super) async fn absolute(env: Env) -> Outcome {
     // The absolute deadline comes first, by one millisecond.
     let lifetime = (10 * MINUTE + MILLI, 10 * MINUTE);
     for (record, Moment { now, lives, when }) in trials(&env, &*store, &user, lifetime).await? {
-        let expected = if lives { Touched::Applied } else { Touched::Absent };
+        let expected = if lives { TouchOutcome::Applied } else { TouchOutcome::Absent };
         let answer = store.touch(&record.id, Some(&user), now, now).await?;
         ensure_eq!(answer, expected, "`touch` {when}, the absolute one");
     }
@@ -147,7 +147,7 @@ pub(super) async fn sub_second(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     for (record, Moment { now, lives, when }) in trials(&env, &*store, &user, (250 * MILLI, 750 * MILLI)).await? {
         let change = Record { last_seen: now, ..next(&record)? };
-        let expected = if lives { Updated::Applied } else { Updated::Absent };
+        let expected = if lives { UpdateOutcome::Applied } else { UpdateOutcome::Absent };
         let answer = store.update(&change, record.version, now).await?;
         ensure_eq!(answer, expected, "`update` {when}, with an idle timeout of 250 ms");
     }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use session_core::{Admission, AtLimit, Record, Replaces, SessionStore};
+use session_core::{CreateRequest, LimitPolicy, Record, Replacement, SessionStore};
 
 use super::support::{MINUTE, insert, limit, lists, next, updated};
 use crate::env::Env;
@@ -73,8 +73,8 @@ pub(super) async fn login(env: Env) -> Outcome {
         let old = env.record().build()?;
         insert(&*store, &old, env.now()).await?;
         let new = env.record().of(&user).build()?;
-        let replaces = Some(Replaces { id: old.id, user: None, version: old.version });
-        let admission = Admission { record: &new, replaces, limit: None };
+        let replaces = Some(Replacement { id: old.id, user: None, version: old.version });
+        let admission = CreateRequest { record: &new, replaces, limit: None };
         drop_after(polls, store.create(admission, env.now())).await;
         let sessions = [&old, &new];
         settles("login", || one_of(&*store, &sessions, &[true, false], &[false, true])).await?;
@@ -91,7 +91,7 @@ pub(super) async fn eviction(env: Env) -> Outcome {
         insert(&*store, &second, env.now()).await?;
         env.clock().advance(MINUTE);
         let new = env.record().of(&user).build()?;
-        let admission = Admission { record: &new, replaces: None, limit: Some(limit(1, AtLimit::EvictOldest)) };
+        let admission = CreateRequest { record: &new, replaces: None, limit: Some(limit(1, LimitPolicy::EvictOldest)) };
         drop_after(polls, store.create(admission, env.now())).await;
         let sessions = [&first, &second, &new];
         let (before, after) = ([true, true, false], [false, false, true]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{Admitted, AtLimit, Touched, Version};
+use session_core::{CreateOutcome, LimitPolicy, TouchOutcome, Version};
 
 use super::support::{
     CREATED, HOUR, MINUTE, create, insert, is_gone, is_stored, limit, lists, login, replace, together, updated,
@@ -17,7 +17,7 @@ pub(super) async fn rejects_live_duplicate(env: Env) -> Outcome {
     insert(&*store, &first, env.now()).await?;
     let first = updated(&*store, &first, env.now()).await?;
     let second = env.record().id(first.id).value("who", "second").build()?;
-    ensure_eq!(create(&*store, &second, env.now()).await?, Admitted::Occupied, "`create` of an id that is taken");
+    ensure_eq!(create(&*store, &second, env.now()).await?, CreateOutcome::IdTaken, "`create` of an id that is taken");
     is_stored(&*store, &first, "after the refused `create`").await
 }
 
@@ -28,7 +28,11 @@ pub(super) async fn tells_writers_apart(env: Env) -> Outcome {
     let mut second = env.record().id(first.id).value("who", "second").build()?;
     second.version = Version { nonce: first.version.nonce ^ 1, ..first.version };
     let admitted = create(&*store, &second, env.now()).await?;
-    ensure_eq!(admitted, Admitted::Occupied, "`create` of a taken id, with the same version number by another writer");
+    ensure_eq!(
+        admitted,
+        CreateOutcome::IdTaken,
+        "`create` of a taken id, with the same version number by another writer"
+    );
     is_stored(&*store, &first, "after the refused `create`").await
 }
 
@@ -48,7 +52,7 @@ pub(super) async fn repeat_is_created(env: Env) -> Outcome {
     let record = env.record().of(&user).build()?;
     insert(&*store, &record, env.now()).await?;
     let again = create(&*store, &record, env.now()).await?;
-    ensure!(matches!(again, Admitted::Created { .. }), "the same `create` again: expected Created, got {again:?}");
+    ensure!(matches!(again, CreateOutcome::Created { .. }), "the same `create` again: expected Created, got {again:?}");
     is_stored(&*store, &record, "after the repeated `create`").await?;
     lists(&*store, &user, [record.id], env.now(), "after the repeated `create`").await
 }
@@ -59,9 +63,9 @@ pub(super) async fn repeat_keeps_a_later_touch(env: Env) -> Outcome {
     insert(&*store, &record, env.now()).await?;
     env.clock().advance(MINUTE);
     let touched = store.touch(&record.id, None, env.now(), env.now()).await?;
-    ensure_eq!(touched, Touched::Applied, "`touch`");
+    ensure_eq!(touched, TouchOutcome::Applied, "`touch`");
     let again = create(&*store, &record, env.now()).await?;
-    ensure!(matches!(again, Admitted::Created { .. }), "the same `create` again: expected Created, got {again:?}");
+    ensure!(matches!(again, CreateOutcome::Created { .. }), "the same `create` again: expected Created, got {again:?}");
     let mut expected = record;
     expected.last_seen = env.now();
     is_stored(&*store, &expected, "after a `create` that was repeated late").await
@@ -76,14 +80,14 @@ pub(super) async fn repeat_of_a_login_is_created(env: Env) -> Outcome {
     ensure_eq!(replace(&*store, &new, &old, None, env.now()).await?, CREATED, "`create` in exchange");
     // The session to replace is gone by now, and that must not matter.
     let again = replace(&*store, &new, &old, None, env.now()).await?;
-    ensure!(matches!(again, Admitted::Created { .. }), "the same exchange again: expected Created, got {again:?}");
+    ensure!(matches!(again, CreateOutcome::Created { .. }), "the same exchange again: expected Created, got {again:?}");
     is_stored(&*store, &new, "after the repeated exchange").await?;
     is_gone(&*store, &old.id, "after the repeated exchange").await
 }
 
 pub(super) async fn repeat_at_the_limit_is_created(env: Env) -> Outcome {
     let store = env.store().await?;
-    for (name, at_limit) in [("alice", AtLimit::Reject), ("bob", AtLimit::EvictOldest)] {
+    for (name, at_limit) in [("alice", LimitPolicy::Reject), ("bob", LimitPolicy::EvictOldest)] {
         let user = env.user(name)?;
         let one = limit(1, at_limit);
         let record = env.record().of(&user).build()?;
@@ -108,7 +112,7 @@ pub(super) async fn race_has_one_winner(env: Env) -> Outcome {
         .await?;
         let winners: Vec<usize> = (0..64).filter(|turn| answers[*turn] == CREATED).collect();
         ensure_eq!(winners.len(), 1, "winners among 64 tasks that create the same id");
-        let losers = answers.iter().filter(|answer| **answer == Admitted::Occupied).count();
+        let losers = answers.iter().filter(|answer| **answer == CreateOutcome::IdTaken).count();
         ensure_eq!(losers, 63, "tasks that were told Occupied");
         is_stored(&*store, &records[winners[0]], "after the race").await?;
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use session_core::Deleted;
+use session_core::DeleteOutcome;
 
 use super::support::{HOUR, MILLI, insert, is_gone, is_stored, lists, next, stored, together};
 use crate::env::Env;
@@ -14,7 +14,7 @@ pub(super) async fn removes(env: Env) -> Outcome {
     let (visitor, session) = (env.record().build()?, env.record().of(&user).build()?);
     for record in [&visitor, &session] {
         insert(&*store, record, env.now()).await?;
-        ensure_eq!(store.delete(&record.id, record.user()).await?, Deleted::Deleted, "`delete`");
+        ensure_eq!(store.delete(&record.id, record.user()).await?, DeleteOutcome::Deleted, "`delete`");
         is_gone(&*store, &record.id, "after `delete`").await?;
     }
     Ok(())
@@ -25,7 +25,7 @@ pub(super) async fn index_forgets(env: Env) -> Outcome {
     let (gone, left) = (env.record().of(&user).build()?, env.record().of(&user).build()?);
     insert(&*store, &gone, env.now()).await?;
     insert(&*store, &left, env.now()).await?;
-    ensure_eq!(store.delete(&gone.id, Some(&user)).await?, Deleted::Deleted, "`delete`");
+    ensure_eq!(store.delete(&gone.id, Some(&user)).await?, DeleteOutcome::Deleted, "`delete`");
     is_stored(&*store, &left, "another session of the user, after `delete`").await?;
     lists(&*store, &user, [left.id], env.now(), "after `delete`").await
 }
@@ -33,11 +33,11 @@ pub(super) async fn index_forgets(env: Env) -> Outcome {
 pub(super) async fn repeat_is_absent(env: Env) -> Outcome {
     let store = env.store().await?;
     let record = env.record().build()?;
-    ensure_eq!(store.delete(&record.id, None).await?, Deleted::Absent, "`delete` of a session that never was");
+    ensure_eq!(store.delete(&record.id, None).await?, DeleteOutcome::Absent, "`delete` of a session that never was");
     insert(&*store, &record, env.now()).await?;
-    ensure_eq!(store.delete(&record.id, None).await?, Deleted::Deleted, "`delete`");
+    ensure_eq!(store.delete(&record.id, None).await?, DeleteOutcome::Deleted, "`delete`");
     for _ in 0..2 {
-        ensure_eq!(store.delete(&record.id, None).await?, Deleted::Absent, "`delete`, repeated");
+        ensure_eq!(store.delete(&record.id, None).await?, DeleteOutcome::Absent, "`delete`, repeated");
     }
     Ok(())
 }
@@ -50,7 +50,7 @@ pub(super) async fn wrong_owner_is_absent(env: Env) -> Outcome {
     insert(&*store, &session, env.now()).await?;
     for (record, stranger) in [(&session, Some(&bob)), (&session, None), (&visitor, Some(&bob))] {
         let answer = store.delete(&record.id, stranger).await?;
-        ensure_eq!(answer, Deleted::Absent, "`delete` of a session of somebody else");
+        ensure_eq!(answer, DeleteOutcome::Absent, "`delete` of a session of somebody else");
         is_stored(&*store, record, "after `delete` by somebody else").await?;
     }
     lists(&*store, &alice, [session.id], env.now(), "after `delete` by somebody else").await
@@ -78,8 +78,8 @@ pub(super) async fn race_has_one_winner(env: Env) -> Outcome {
             async move { Ok(store.delete(&id, None).await?) }
         })
         .await?;
-        let winners = answers.iter().filter(|answer| **answer == Deleted::Deleted).count();
-        ensure_eq!(winners, 1, "deletions that were told Deleted, of 16 at once");
+        let winners = answers.iter().filter(|answer| **answer == DeleteOutcome::Deleted).count();
+        ensure_eq!(winners, 1, "deletions that were told DeleteOutcome, of 16 at once");
     }
     Ok(())
 }
@@ -98,7 +98,7 @@ pub(super) async fn beats_concurrent_updates(env: Env) -> Outcome {
                     tokio::task::yield_now().await;
                     let deleted = store.delete(&record.id, record.user()).await?;
                     ended.store(true, Ordering::SeqCst);
-                    ensure_eq!(deleted, Deleted::Deleted, "`delete` among updates");
+                    ensure_eq!(deleted, DeleteOutcome::Deleted, "`delete` among updates");
                     return Ok(());
                 }
                 while !ended.load(Ordering::SeqCst) {
@@ -131,7 +131,7 @@ pub(super) async fn beats_concurrent_touches(env: Env) -> Outcome {
                     tokio::task::yield_now().await;
                     let deleted = store.delete(&record.id, record.user()).await?;
                     ended.store(true, Ordering::SeqCst);
-                    ensure_eq!(deleted, Deleted::Deleted, "`delete` among touches");
+                    ensure_eq!(deleted, DeleteOutcome::Deleted, "`delete` among touches");
                     return Ok(());
                 }
                 let mut seen = env.now();
@@ -162,7 +162,7 @@ pub(super) async fn leaves_others_alone(env: Env) -> Outcome {
     for record in &records {
         insert(&*store, record, env.now()).await?;
     }
-    ensure_eq!(store.delete(&records[0].id, Some(&user)).await?, Deleted::Deleted, "`delete`");
+    ensure_eq!(store.delete(&records[0].id, Some(&user)).await?, DeleteOutcome::Deleted, "`delete`");
     for record in &records[1..] {
         stored(&*store, &record.id, "another session, after `delete`").await?;
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{Admission, Deleted, Record, SessionId, SessionStore, StoreError, Touched, Updated, UserId};
+use session_core::{
+    CreateRequest, DeleteOutcome, Record, SessionId, SessionStore, StoreError, TouchOutcome, UpdateOutcome, UserId,
+};
 
 use super::load::full_record;
 use super::support::{CREATED, MINUTE, insert, is_gone, is_stored, lists, next, same_ids, updated};
@@ -76,10 +78,10 @@ impl Witness {
         let mut there = updated(a, &there, env.now()).await?;
         there.last_seen = env.now() + 3 * MINUTE;
         let touched = b.touch(&there.id, Some(&user), there.last_seen, env.now()).await?;
-        ensure_eq!(touched, Touched::Applied, "`touch` before the disturbance");
+        ensure_eq!(touched, TouchOutcome::Applied, "`touch` before the disturbance");
         let gone = env.record().of(&user).build()?;
         insert(b, &gone, env.now()).await?;
-        ensure_eq!(a.delete(&gone.id, Some(&user)).await?, Deleted::Deleted, "logout before the disturbance");
+        ensure_eq!(a.delete(&gone.id, Some(&user)).await?, DeleteOutcome::Deleted, "logout before the disturbance");
         Ok(Self { user, there, logged_out: gone.id, replaced: visitor.id })
     }
 
@@ -100,13 +102,13 @@ impl Witness {
         let (user, now) = (self.user.clone(), env.now());
         let change = next(&self.there)?;
         let answer = insist("`update`", || a.update(&change, self.there.version, now)).await?;
-        ensure_eq!(answer, Updated::Applied, "`update` after the disturbance");
+        ensure_eq!(answer, UpdateOutcome::Applied, "`update` after the disturbance");
         let change = Record { last_seen: now + 4 * MINUTE, ..change };
         let answer = insist("`touch`", || a.touch(&change.id, Some(&user), change.last_seen, now)).await?;
-        ensure_eq!(answer, Touched::Applied, "`touch` after the disturbance");
+        ensure_eq!(answer, TouchOutcome::Applied, "`touch` after the disturbance");
         is_stored(b, &change, "after the disturbance, on another node").await?;
         let new = env.record().of(&user).build()?;
-        let login = Admission { record: &new, replaces: None, limit: None };
+        let login = CreateRequest { record: &new, replaces: None, limit: None };
         ensure_eq!(insist("`create`", || a.create(login, now)).await?, CREATED, "login after the disturbance");
         lists(b, &user, [change.id, new.id], now, "after the disturbance, on another node").await?;
         let _ = insist("`delete`", || a.delete(&new.id, Some(&user))).await?;

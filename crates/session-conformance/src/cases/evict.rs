@@ -1,6 +1,6 @@
 //! Who has to go at the limit of sessions of a user.
 
-use session_core::{Admitted, AtLimit, Record, SessionStore, Touched, Updated, UserId};
+use session_core::{CreateOutcome, LimitPolicy, Record, SessionStore, TouchOutcome, UpdateOutcome, UserId};
 
 use super::support::{MINUTE, insert, is_gone, is_stored, limit, lists, login, next, same_ids};
 use crate::env::Env;
@@ -26,12 +26,12 @@ pub(super) async fn devices(
 }
 
 /// Logs in under `at_limit` with room for all but one of `devices`, and checks that exactly `victim` had to go.
-async fn evicts(env: &Env, devices: &[Record], victim: &Record, at_limit: AtLimit) -> Outcome {
+async fn evicts(env: &Env, devices: &[Record], victim: &Record, at_limit: LimitPolicy) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let new = env.record().of(&user).build()?;
     let full = limit(devices.len().try_into().unwrap_or(u32::MAX), at_limit);
     let admitted = login(&*store, &new, full, env.now()).await?;
-    ensure_eq!(admitted, Admitted::Created { evicted: vec![victim.id] }, "login at the limit under {at_limit:?}");
+    ensure_eq!(admitted, CreateOutcome::Created { evicted: vec![victim.id] }, "login at the limit under {at_limit:?}");
     is_gone(&*store, &victim.id, "the evicted session").await?;
     is_stored(&*store, &new, "the new session").await?;
     let left = devices.iter().chain([&new]).map(|record| record.id).filter(|id| *id != victim.id);
@@ -40,16 +40,16 @@ async fn evicts(env: &Env, devices: &[Record], victim: &Record, at_limit: AtLimi
 
 pub(super) async fn evicts_oldest(env: Env) -> Outcome {
     let devices = devices(&env, &*env.store().await?, &env.user("alice")?, 3).await?;
-    evicts(&env, &devices, &devices[0], AtLimit::EvictOldest).await
+    evicts(&env, &devices, &devices[0], LimitPolicy::EvictOldest).await
 }
 
 pub(super) async fn evicts_least_recent(env: Env) -> Outcome {
     let devices = devices(&env, &*env.store().await?, &env.user("alice")?, 3).await?;
-    evicts(&env, &devices, &devices[2], AtLimit::EvictLeastRecent).await
+    evicts(&env, &devices, &devices[2], LimitPolicy::EvictLeastRecent).await
 }
 
 /// Sessions that are equal in everything that `at_limit` looks at, and differ in the rest.
-async fn ties(env: &Env, at_limit: AtLimit) -> Outcome {
+async fn ties(env: &Env, at_limit: LimitPolicy) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let mut devices = Vec::new();
     for _ in 0..4 {
@@ -63,19 +63,19 @@ async fn ties(env: &Env, at_limit: AtLimit) -> Outcome {
 }
 
 pub(super) async fn ties_among_oldest(env: Env) -> Outcome {
-    ties(&env, AtLimit::EvictOldest).await
+    ties(&env, LimitPolicy::EvictOldest).await
 }
 
 pub(super) async fn ties_among_least_recent(env: Env) -> Outcome {
-    ties(&env, AtLimit::EvictLeastRecent).await
+    ties(&env, LimitPolicy::EvictLeastRecent).await
 }
 
 pub(super) async fn touch_changes_the_order(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let devices = devices(&env, &*store, &user, 3).await?;
     let touched = store.touch(&devices[2].id, Some(&user), env.now(), env.now()).await?;
-    ensure_eq!(touched, Touched::Applied, "`touch`");
-    evicts(&env, &devices, &devices[1], AtLimit::EvictLeastRecent).await
+    ensure_eq!(touched, TouchOutcome::Applied, "`touch`");
+    evicts(&env, &devices, &devices[1], LimitPolicy::EvictLeastRecent).await
 }
 
 pub(super) async fn update_changes_the_order(env: Env) -> Outcome {
@@ -83,20 +83,20 @@ pub(super) async fn update_changes_the_order(env: Env) -> Outcome {
     let devices = devices(&env, &*store, &user, 3).await?;
     let used = Record { last_seen: env.now(), ..next(&devices[2])? };
     let updated = store.update(&used, devices[2].version, env.now()).await?;
-    ensure_eq!(updated, Updated::Applied, "`update`");
-    evicts(&env, &devices, &devices[1], AtLimit::EvictLeastRecent).await
+    ensure_eq!(updated, UpdateOutcome::Applied, "`update`");
+    evicts(&env, &devices, &devices[1], LimitPolicy::EvictLeastRecent).await
 }
 
 pub(super) async fn never_evicts_the_new_one(env: Env) -> Outcome {
     let store = env.store().await?;
-    for (name, at_limit) in [("alice", AtLimit::EvictOldest), ("bob", AtLimit::EvictLeastRecent)] {
+    for (name, at_limit) in [("alice", LimitPolicy::EvictOldest), ("bob", LimitPolicy::EvictLeastRecent)] {
         let user = env.user(name)?;
         let other = env.record().of(&user).build()?;
         insert(&*store, &other, env.now()).await?;
         // The clock of the server that takes this login is behind.
         let new = env.record().of(&user).created_at(env.now() - MINUTE).last_seen(env.now() - MINUTE).build()?;
         let admitted = login(&*store, &new, limit(1, at_limit), env.now()).await?;
-        let expected = Admitted::Created { evicted: vec![other.id] };
+        let expected = CreateOutcome::Created { evicted: vec![other.id] };
         ensure_eq!(admitted, expected, "login of a session that looks older than the one to evict, {at_limit:?}");
         lists(&*store, &user, [new.id], env.now(), "after that login").await?;
     }
@@ -107,8 +107,8 @@ pub(super) async fn lowered_evicts_several(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let devices = devices(&env, &*store, &user, 5).await?;
     let new = env.record().of(&user).build()?;
-    let admitted = login(&*store, &new, limit(2, AtLimit::EvictOldest), env.now()).await?;
-    let Admitted::Created { evicted } = admitted else {
+    let admitted = login(&*store, &new, limit(2, LimitPolicy::EvictOldest), env.now()).await?;
+    let CreateOutcome::Created { evicted } = admitted else {
         return Err(Failure::new(format!("login under a lowered limit: expected Created, got {admitted:?}")));
     };
     let oldest = devices[..4].iter().map(|device| device.id);

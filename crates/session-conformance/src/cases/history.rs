@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use session_core::{
-    Admitted, AtLimit, OsEntropy, Record, SessionId, SessionLimit, SessionStore, Timestamp, Updated, UserId, Version,
+    CreateOutcome, LimitPolicy, OsEntropy, Record, SessionId, SessionLimit, SessionStore, Timestamp, UpdateOutcome,
+    UserId, Version,
 };
 
 use super::support::{limit, together};
@@ -91,7 +92,7 @@ async fn one_session(mut task: Task, id: SessionId) -> Result<Vec<SessionId>, Fa
         match task.dice.below(10) {
             0 | 1 => {
                 let record = task.record(Some(id))?;
-                if let Answer::Created(Admitted::Created { .. }) =
+                if let Answer::Created(CreateOutcome::Created { .. }) =
                     task.ask(Call::Create(Arc::clone(&record), None, None)).await?
                 {
                     known = record;
@@ -109,7 +110,7 @@ async fn one_session(mut task: Task, id: SessionId) -> Result<Vec<SessionId>, Fa
                 change.data = task.record(Some(id))?.data.clone();
                 let change = Arc::new(change);
                 let call = Call::Update(Arc::clone(&change), known.version);
-                if task.ask(call).await? == Answer::Updated(Updated::Applied) {
+                if task.ask(call).await? == Answer::Updated(UpdateOutcome::Applied) {
                     known = change;
                 }
             }
@@ -154,7 +155,7 @@ async fn one_user(mut task: Task) -> Result<Vec<SessionId>, Failure> {
             _ => Call::List(task.user.clone()),
         };
         let answer = task.ask(call.clone()).await?;
-        if let (Call::Create(record, ..), Answer::Created(Admitted::Created { .. })) = (call, answer) {
+        if let (Call::Create(record, ..), Answer::Created(CreateOutcome::Created { .. })) = (call, answer) {
             mine = Some((record.id, record.version));
             begun.push(record.id);
         }
@@ -164,6 +165,8 @@ async fn one_user(mut task: Task) -> Result<Vec<SessionId>, Failure> {
 
 impl Task {
     fn limit(&mut self) -> Option<SessionLimit> {
-        self.dice.pick(&[AtLimit::EvictOldest, AtLimit::EvictLeastRecent, AtLimit::Reject]).map(|rule| limit(2, rule))
+        self.dice
+            .pick(&[LimitPolicy::EvictOldest, LimitPolicy::EvictLeastRecent, LimitPolicy::Reject])
+            .map(|rule| limit(2, rule))
     }
 }

@@ -1,6 +1,6 @@
 //! The limit of sessions of a user: whom it counts.
 
-use session_core::{Admitted, AtLimit, Kind};
+use session_core::{CreateOutcome, Kind, LimitPolicy};
 
 use super::evict::devices;
 use super::support::{CREATED, HOUR, MINUTE, insert, is_gone, is_stored, limit, lists, login};
@@ -11,8 +11,8 @@ pub(super) async fn reject_changes_nothing(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let devices = devices(&env, &*store, &user, 2).await?;
     let new = env.record().of(&user).build()?;
-    let admitted = login(&*store, &new, limit(2, AtLimit::Reject), env.now()).await?;
-    ensure_eq!(admitted, Admitted::LimitReached, "login at the limit under Reject");
+    let admitted = login(&*store, &new, limit(2, LimitPolicy::Reject), env.now()).await?;
+    ensure_eq!(admitted, CreateOutcome::LimitReached, "login at the limit under Reject");
     is_gone(&*store, &new.id, "the session that was not admitted").await?;
     for device in &devices {
         is_stored(&*store, device, "a session of the user, after the refused login").await?;
@@ -22,7 +22,9 @@ pub(super) async fn reject_changes_nothing(env: Env) -> Outcome {
 
 pub(super) async fn room_is_used(env: Env) -> Outcome {
     let store = env.store().await?;
-    for (name, at_limit) in [("a", AtLimit::Reject), ("b", AtLimit::EvictOldest), ("c", AtLimit::EvictLeastRecent)] {
+    for (name, at_limit) in
+        [("a", LimitPolicy::Reject), ("b", LimitPolicy::EvictOldest), ("c", LimitPolicy::EvictLeastRecent)]
+    {
         let user = env.user(name)?;
         let mut ids = Vec::new();
         for turn in 1..=3 {
@@ -43,19 +45,19 @@ pub(super) async fn expired_do_not_count(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     devices(&env, &*store, &user, 2).await?;
     env.clock().advance(9 * HOUR);
-    let two = limit(2, AtLimit::Reject);
+    let two = limit(2, LimitPolicy::Reject);
     for turn in 1..=2 {
         let record = env.record().of(&user).build()?;
         ensure_eq!(login(&*store, &record, two, env.now()).await?, CREATED, "login {turn} beside expired sessions");
     }
     let record = env.record().of(&user).build()?;
-    ensure_eq!(login(&*store, &record, two, env.now()).await?, Admitted::LimitReached, "login at the limit");
+    ensure_eq!(login(&*store, &record, two, env.now()).await?, CreateOutcome::LimitReached, "login at the limit");
     Ok(())
 }
 
 pub(super) async fn others_do_not_count(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
-    let one = limit(1, AtLimit::Reject);
+    let one = limit(1, LimitPolicy::Reject);
     let visitor = env.record().build()?;
     insert(&*store, &visitor, env.now()).await?;
     for name in ["bob", "alice:2", "Alice"] {
@@ -65,9 +67,9 @@ pub(super) async fn others_do_not_count(env: Env) -> Outcome {
     let record = env.record().of(&user).build()?;
     ensure_eq!(login(&*store, &record, one, env.now()).await?, CREATED, "the first login, beside other users");
     env.clock().advance(MINUTE);
-    let evicting = limit(1, AtLimit::EvictOldest);
+    let evicting = limit(1, LimitPolicy::EvictOldest);
     let new = env.record().of(&user).build()?;
-    let expected = Admitted::Created { evicted: vec![record.id] };
+    let expected = CreateOutcome::Created { evicted: vec![record.id] };
     ensure_eq!(login(&*store, &new, evicting, env.now()).await?, expected, "the second login, beside other users");
     is_stored(&*store, &visitor, "a visitor's session, after the eviction").await
 }
@@ -75,7 +77,7 @@ pub(super) async fn others_do_not_count(env: Env) -> Outcome {
 pub(super) async fn ignored_for_visitors(env: Env) -> Outcome {
     let store = env.store().await?;
     let mut visitors = Vec::new();
-    for at_limit in [AtLimit::Reject, AtLimit::EvictOldest, AtLimit::EvictLeastRecent] {
+    for at_limit in [LimitPolicy::Reject, LimitPolicy::EvictOldest, LimitPolicy::EvictLeastRecent] {
         let visitor = env.record().build()?;
         let admitted = login(&*store, &visitor, limit(1, at_limit), env.now()).await?;
         ensure_eq!(admitted, CREATED, "`create` of an anonymous session under {at_limit:?}");
@@ -89,18 +91,18 @@ pub(super) async fn ignored_for_visitors(env: Env) -> Outcome {
 
 pub(super) async fn counts_every_kind(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
-    let one = limit(1, AtLimit::Reject);
+    let one = limit(1, LimitPolicy::Reject);
     let cookie = env.record().of(&user).build()?;
     ensure_eq!(login(&*store, &cookie, one, env.now()).await?, CREATED, "the first login");
     let refresh = env.record().of(&user).kind(Kind::Refresh).build()?;
     let admitted = login(&*store, &refresh, one, env.now()).await?;
-    ensure_eq!(admitted, Admitted::LimitReached, "login of a session of another kind at the limit");
+    ensure_eq!(admitted, CreateOutcome::LimitReached, "login of a session of another kind at the limit");
     Ok(())
 }
 
 pub(super) async fn logout_makes_room(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
-    let two = limit(2, AtLimit::Reject);
+    let two = limit(2, LimitPolicy::Reject);
     let mut last = None;
     for _ in 0..2 {
         let record = env.record().of(&user).build()?;

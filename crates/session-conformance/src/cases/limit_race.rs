@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session_core::{Admitted, AtLimit, Record, SessionId, SessionStore, UserId};
+use session_core::{CreateOutcome, LimitPolicy, Record, SessionId, SessionStore, UserId};
 
 use super::support::{CREATED, is_gone, is_stored, limit, lists, login, replace, same_ids, together};
 use crate::env::Env;
@@ -15,8 +15,8 @@ async fn logins(
     user: &UserId,
     k: usize,
     n: u32,
-    at_limit: AtLimit,
-) -> Result<Vec<(SessionId, Admitted)>, Failure> {
+    at_limit: LimitPolicy,
+) -> Result<Vec<(SessionId, CreateOutcome)>, Failure> {
     let records = (0..k).map(|_| env.record().of(user).build()).collect::<Result<Vec<_>, _>>()?;
     let records = Arc::new(records);
     together(k, |turn| {
@@ -31,12 +31,12 @@ async fn check_evicting(
     env: &Env,
     store: &dyn SessionStore,
     user: &UserId,
-    logins: Vec<(SessionId, Admitted)>,
+    logins: Vec<(SessionId, CreateOutcome)>,
     n: usize,
 ) -> Outcome {
     let (mut all, mut gone) = (Vec::new(), Vec::new());
     for (id, admitted) in logins {
-        let Admitted::Created { evicted } = admitted else {
+        let CreateOutcome::Created { evicted } = admitted else {
             return Err(Failure::new(format!("login under an evicting limit: expected Created, got {admitted:?}")));
         };
         all.push(id);
@@ -54,11 +54,11 @@ async fn check_evicting(
 pub(super) async fn evicting_holds(env: Env) -> Outcome {
     let store = env.store().await?;
     for (n, k, at_limit) in [
-        (1, 16, AtLimit::EvictOldest),
-        (2, 16, AtLimit::EvictLeastRecent),
-        (3, 16, AtLimit::EvictOldest),
-        (1, 64, AtLimit::EvictLeastRecent),
-        (3, 64, AtLimit::EvictOldest),
+        (1, 16, LimitPolicy::EvictOldest),
+        (2, 16, LimitPolicy::EvictLeastRecent),
+        (3, 16, LimitPolicy::EvictOldest),
+        (1, 64, LimitPolicy::EvictLeastRecent),
+        (3, 64, LimitPolicy::EvictOldest),
     ] {
         let user = env.user(&format!("user {n} {k}"))?;
         let logins = logins(&env, &[Arc::clone(&store)], &user, k, n, at_limit).await?;
@@ -71,11 +71,11 @@ pub(super) async fn rejecting_holds(env: Env) -> Outcome {
     let store = env.store().await?;
     for (n, k) in [(1, 16), (2, 16), (3, 16), (1, 64), (3, 64)] {
         let user = env.user(&format!("user {n} {k}"))?;
-        let logins = logins(&env, &[Arc::clone(&store)], &user, k, n, AtLimit::Reject).await?;
+        let logins = logins(&env, &[Arc::clone(&store)], &user, k, n, LimitPolicy::Reject).await?;
         let admitted: Vec<SessionId> =
             logins.iter().filter(|(_, answer)| *answer == CREATED).map(|(id, _)| *id).collect();
         ensure_eq!(admitted.len(), n as usize, "admitted of {k} logins at once, under a limit of {n}");
-        let refused = logins.iter().filter(|(_, answer)| *answer == Admitted::LimitReached).count();
+        let refused = logins.iter().filter(|(_, answer)| *answer == CreateOutcome::LimitReached).count();
         ensure_eq!(refused + admitted.len(), k, "logins that were admitted or told LimitReached");
         lists(&*store, &user, admitted, env.now(), "after the logins").await?;
     }
@@ -86,11 +86,11 @@ pub(super) async fn holds_across_nodes(env: Env) -> Outcome {
     let nodes = [env.store().await?, env.open_node().await?];
     for (n, name) in [(1, "alice"), (3, "bob")] {
         let user = env.user(name)?;
-        let logins = logins(&env, &nodes, &user, 32, n, AtLimit::EvictOldest).await?;
+        let logins = logins(&env, &nodes, &user, 32, n, LimitPolicy::EvictOldest).await?;
         check_evicting(&env, &*nodes[0], &user, logins, n as usize).await?;
     }
     let user = env.user("carol")?;
-    let logins = logins(&env, &nodes, &user, 32, 2, AtLimit::Reject).await?;
+    let logins = logins(&env, &nodes, &user, 32, 2, LimitPolicy::Reject).await?;
     let admitted = logins.iter().filter(|(_, answer)| *answer == CREATED).count();
     ensure_eq!(admitted, 2, "admitted of 32 logins at once on two nodes, under a limit of 2");
     Ok(())
@@ -98,7 +98,7 @@ pub(super) async fn holds_across_nodes(env: Env) -> Outcome {
 
 pub(super) async fn repeated_logins_keep_every_device(env: Env) -> Outcome {
     let store = env.store().await?;
-    let three = limit(3, AtLimit::EvictOldest);
+    let three = limit(3, LimitPolicy::EvictOldest);
     for name in ["alice", "bob", "carol", "dave"] {
         let user = env.user(name)?;
         let mut pairs: Vec<(Record, Record)> = Vec::new();

@@ -1,7 +1,9 @@
 //! Requests that are carried out, and whose replies get lost.
 
 use futures::future::join_all;
-use session_core::{Admission, Deleted, OsEntropy, Record, Replaces, SessionId, SessionStore, Touched, Updated};
+use session_core::{
+    CreateRequest, DeleteOutcome, OsEntropy, Record, Replacement, SessionId, SessionStore, TouchOutcome, UpdateOutcome,
+};
 
 use super::disturbed::insist;
 use super::support::{CREATED, MINUTE, insert, is_gone, is_stored, lists, next};
@@ -16,8 +18,8 @@ async fn warm_up(env: &Env, node: &dyn SessionStore) -> Outcome {
     let visitor = env.record().build()?;
     let _ = insist("`create`", || node.create(alone(&visitor), now)).await?;
     let record = env.record().of(&user).build()?;
-    let replaces = Some(Replaces { id: visitor.id, user: None, version: visitor.version });
-    let _ = insist("`create`", || node.create(Admission { replaces, ..alone(&record) }, now)).await?;
+    let replaces = Some(Replacement { id: visitor.id, user: None, version: visitor.version });
+    let _ = insist("`create`", || node.create(CreateRequest { replaces, ..alone(&record) }, now)).await?;
     let change = next(&record)?;
     let _ = insist("`update`", || node.update(&change, record.version, now)).await?;
     let _ = insist("`touch`", || node.touch(&record.id, Some(&user), now, now)).await?;
@@ -28,8 +30,8 @@ async fn warm_up(env: &Env, node: &dyn SessionStore) -> Outcome {
     Ok(())
 }
 
-fn alone(record: &Record) -> Admission<'_> {
-    Admission { record, replaces: None, limit: None }
+fn alone(record: &Record) -> CreateRequest<'_> {
+    CreateRequest { record, replaces: None, limit: None }
 }
 
 /// The answer of `call`: that of the attempt whose reply may get lost, or, if that was an error, of a repetition.
@@ -84,8 +86,8 @@ async fn writes(
     let visitor = env.record().build()?;
     insert(node, &visitor, now).await?;
     let login = env.record().of(&user).build()?;
-    let replaces = Some(Replaces { id: visitor.id, user: None, version: visitor.version });
-    let admission = Admission { record: &login, replaces, limit: None };
+    let replaces = Some(Replacement { id: visitor.id, user: None, version: visitor.version });
+    let admission = CreateRequest { record: &login, replaces, limit: None };
     let created = with_lost_reply!(env, service, node, "`create`", node.create(admission, now));
     ensure_eq!(created, CREATED, "a login whose reply got lost");
     is_gone(other, &visitor.id, "the session that was replaced by a login whose reply got lost").await?;
@@ -93,17 +95,17 @@ async fn writes(
 
     let change = next(&login)?;
     let updated = with_lost_reply!(env, service, node, "`update`", node.update(&change, login.version, now));
-    ensure_eq!(updated, Updated::Applied, "an `update` whose reply got lost");
+    ensure_eq!(updated, UpdateOutcome::Applied, "an `update` whose reply got lost");
     is_stored(other, &change, "after an `update` whose reply got lost").await?;
 
     let seen = now + MINUTE;
     let touched = with_lost_reply!(env, service, node, "`touch`", node.touch(&login.id, Some(&user), seen, now));
-    ensure_eq!(touched, Touched::Applied, "a `touch` whose reply got lost");
+    ensure_eq!(touched, TouchOutcome::Applied, "a `touch` whose reply got lost");
     is_stored(other, &Record { last_seen: seen, ..change }, "after a `touch` whose reply got lost").await?;
 
     // Deleted by the first attempt, or by the second.
     let deleted = with_lost_reply!(env, service, node, "`delete`", node.delete(&login.id, Some(&user)));
-    ensure!(matches!(deleted, Deleted::Deleted | Deleted::Absent), "a logout whose reply got lost");
+    ensure!(matches!(deleted, DeleteOutcome::Deleted | DeleteOutcome::Absent), "a logout whose reply got lost");
     is_gone(other, &login.id, "after a logout whose reply got lost").await?;
 
     let last = env.record().of(&user).build()?;
@@ -158,9 +160,9 @@ async fn increments(
                 service.begin().await?;
             }
             match node.update(&change, record.version, env.now()).await {
-                Ok(Updated::Applied) => counted.acknowledged += 1,
-                Ok(Updated::Conflict) => continue,
-                Ok(Updated::Absent) => return Err("the session is gone while it is counted".into()),
+                Ok(UpdateOutcome::Applied) => counted.acknowledged += 1,
+                Ok(UpdateOutcome::Conflict) => continue,
+                Ok(UpdateOutcome::Absent) => return Err("the session is gone while it is counted".into()),
                 Err(_) => counted.unknown += 1,
             }
             break;

@@ -1,6 +1,6 @@
 //! Two handles on one namespace: two nodes of one service.
 
-use session_core::{Admitted, Deleted, Record, Touched, Updated};
+use session_core::{CreateOutcome, DeleteOutcome, Record, TouchOutcome, UpdateOutcome};
 
 use super::support::{MINUTE, create, insert, is_gone, is_stored, lists, next, same_ids, stored, updated};
 use crate::env::Env;
@@ -17,7 +17,7 @@ pub(super) async fn see_each_others_writes(env: Env) -> Outcome {
         is_stored(&**node, &change, "a session that one node created and another updated").await?;
     }
     env.clock().advance(MINUTE);
-    ensure_eq!(a.touch(&record.id, Some(&user), env.now(), env.now()).await?, Touched::Applied, "`touch`");
+    ensure_eq!(a.touch(&record.id, Some(&user), env.now(), env.now()).await?, TouchOutcome::Applied, "`touch`");
     let touched = Record { last_seen: env.now(), ..change };
     is_stored(&*b, &touched, "a session that another node touched").await
 }
@@ -27,12 +27,12 @@ pub(super) async fn logout_holds_everywhere(env: Env) -> Outcome {
     let record = env.record().of(&user).build()?;
     insert(&*a, &record, env.now()).await?;
     let in_flight = stored(&*b, &record.id, "a session that another node created").await?;
-    ensure_eq!(a.delete(&record.id, Some(&user)).await?, Deleted::Deleted, "`delete`");
+    ensure_eq!(a.delete(&record.id, Some(&user)).await?, DeleteOutcome::Deleted, "`delete`");
     is_gone(&*b, &record.id, "after a logout on another node").await?;
     let answer = b.update(&next(&in_flight)?, in_flight.version, env.now()).await?;
-    ensure_eq!(answer, Updated::Absent, "`update` after a logout on another node");
+    ensure_eq!(answer, UpdateOutcome::Absent, "`update` after a logout on another node");
     let answer = b.touch(&record.id, Some(&user), env.now(), env.now()).await?;
-    ensure_eq!(answer, Touched::Absent, "`touch` after a logout on another node");
+    ensure_eq!(answer, TouchOutcome::Absent, "`touch` after a logout on another node");
     is_gone(&*a, &record.id, "after all that").await
 }
 
@@ -53,7 +53,11 @@ pub(super) async fn an_id_is_taken_everywhere(env: Env) -> Outcome {
     let record = env.record().build()?;
     insert(&*a, &record, env.now()).await?;
     let other = env.record().id(record.id).build()?;
-    ensure_eq!(create(&*b, &other, env.now()).await?, Admitted::Occupied, "`create` of an id that another node has");
+    ensure_eq!(
+        create(&*b, &other, env.now()).await?,
+        CreateOutcome::IdTaken,
+        "`create` of an id that another node has"
+    );
     Ok(())
 }
 
@@ -76,7 +80,7 @@ pub(super) async fn logout_survives_reopening(env: Env) -> Outcome {
     let store = env.store().await?;
     insert(&*store, &gone, env.now()).await?;
     insert(&*store, &left, env.now()).await?;
-    ensure_eq!(store.delete(&gone.id, Some(&user)).await?, Deleted::Deleted, "`delete`");
+    ensure_eq!(store.delete(&gone.id, Some(&user)).await?, DeleteOutcome::Deleted, "`delete`");
     drop(store);
     env.close().await;
     let store = env.store().await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
-use session_core::{Admission, Record, SessionStore, StoreError, Updated, UserId};
+use session_core::{CreateRequest, Record, SessionStore, StoreError, UpdateOutcome, UserId};
 
 use super::disturbed::{PATIENCE, insist};
 use super::load::full_record;
@@ -112,7 +112,7 @@ impl Sessions {
         let current = insist("`load`", || node.load(&self.updated.id)).await?.ok_or("a session is gone")?;
         let change = next(&current)?;
         let updated = insist("`update`", || node.update(&change, current.version, now)).await?;
-        ensure_eq!(updated, Updated::Applied, "`update` after the outage");
+        ensure_eq!(updated, UpdateOutcome::Applied, "`update` after the outage");
         let _ = insist("`touch`", || node.touch(&self.touched.id, user, now + MINUTE, now)).await?;
         let _ = insist("`create`", || node.create(alone(&self.new), now)).await?;
         let _ = insist("`delete`", || node.delete(&self.ended.id, user)).await?;
@@ -132,8 +132,8 @@ impl Sessions {
     }
 }
 
-fn alone(record: &Record) -> Admission<'_> {
-    Admission { record, replaces: None, limit: None }
+fn alone(record: &Record) -> CreateRequest<'_> {
+    CreateRequest { record, replaces: None, limit: None }
 }
 
 async fn without_servers(env: &Env, disturbance: Disturbance) -> Outcome {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session_core::{Admitted, AtLimit, OsEntropy, Record, SessionId, SessionStore, Updated, UserId};
+use session_core::{CreateOutcome, LimitPolicy, OsEntropy, Record, SessionId, SessionStore, UpdateOutcome, UserId};
 
 use super::support::{
     CREATED, HOUR, MINUTE, insert, is_gone, is_stored, limit, lists, login, next, replace, together, updated,
@@ -68,7 +68,11 @@ pub(super) async fn changed_is_refused(env: Env) -> Outcome {
         let changed = updated(&*store, &old, env.now()).await?;
         let new = env.record().of(&user).build()?;
         let admitted = replace(&*store, &new, &old, None, env.now()).await?;
-        ensure_eq!(admitted, Admitted::ReplacedChanged, "login in exchange for a session that was changed meanwhile");
+        ensure_eq!(
+            admitted,
+            CreateOutcome::ReplacedChanged,
+            "login in exchange for a session that was changed meanwhile"
+        );
         is_stored(&*store, &changed, "the changed session, after the refused login").await?;
         is_gone(&*store, &new.id, "the new session, after the refused login").await?;
         lists(&*store, &user, [], env.now(), "after the refused login").await?;
@@ -82,7 +86,7 @@ pub(super) async fn absent_is_refused(env: Env) -> Outcome {
     let old = env.record().build()?;
     let new = env.record().of(&user).build()?;
     let admitted = replace(&*store, &new, &old, None, env.now()).await?;
-    ensure_eq!(admitted, Admitted::ReplacedAbsent, "login in exchange for a session that does not exist");
+    ensure_eq!(admitted, CreateOutcome::ReplacedAbsent, "login in exchange for a session that does not exist");
     is_gone(&*store, &new.id, "the new session, after the refused login").await?;
     lists(&*store, &user, [], env.now(), "after the refused login").await
 }
@@ -94,7 +98,7 @@ pub(super) async fn expired_is_absent(env: Env) -> Outcome {
     env.clock().advance(HOUR);
     let new = env.record().of(&user).build()?;
     let admitted = replace(&*store, &new, &old, None, env.now()).await?;
-    ensure_eq!(admitted, Admitted::ReplacedAbsent, "login in exchange for an expired session");
+    ensure_eq!(admitted, CreateOutcome::ReplacedAbsent, "login in exchange for an expired session");
     is_gone(&*store, &new.id, "the new session, after the refused login").await
 }
 
@@ -104,9 +108,9 @@ pub(super) async fn refused_by_the_limit_keeps_the_old(env: Env) -> Outcome {
     let other = session(&env, &*store, &user).await?;
     let old = visitor(&env, &*store, &user).await?;
     let new = env.record().of(&user).build()?;
-    let one = limit(1, AtLimit::Reject);
+    let one = limit(1, LimitPolicy::Reject);
     let admitted = replace(&*store, &new, &old, Some(one), env.now()).await?;
-    ensure_eq!(admitted, Admitted::LimitReached, "login at the limit");
+    ensure_eq!(admitted, CreateOutcome::LimitReached, "login at the limit");
     is_stored(&*store, &old, "the visitor's session, after the refused login").await?;
     is_gone(&*store, &new.id, "the new session, after the refused login").await?;
     lists(&*store, &user, [other.id], env.now(), "after the refused login").await
@@ -119,15 +123,15 @@ pub(super) async fn refused_evicts_nobody(env: Env) -> Outcome {
     let old = visitor(&env, &*store, &user).await?;
     updated(&*store, &old, env.now()).await?;
     let new = env.record().of(&user).build()?;
-    let one = limit(1, AtLimit::EvictOldest);
+    let one = limit(1, LimitPolicy::EvictOldest);
     let admitted = replace(&*store, &new, &old, Some(one), env.now()).await?;
-    ensure_eq!(admitted, Admitted::ReplacedChanged, "login in exchange for a session that was changed meanwhile");
+    ensure_eq!(admitted, CreateOutcome::ReplacedChanged, "login in exchange for a session that was changed meanwhile");
     is_stored(&*store, &other, "a session of the user, after the refused login").await
 }
 
 pub(super) async fn replaced_does_not_count(env: Env) -> Outcome {
     let store = env.store().await?;
-    for (name, at_limit) in [("alice", AtLimit::Reject), ("bob", AtLimit::EvictOldest)] {
+    for (name, at_limit) in [("alice", LimitPolicy::Reject), ("bob", LimitPolicy::EvictOldest)] {
         let user = env.user(name)?;
         let two = limit(2, at_limit);
         let old = env.record().of(&user).build()?;
@@ -155,7 +159,7 @@ async fn race(env: &Env, store: &Arc<dyn SessionStore>, old: Record, user: &User
     let (records, old) = &*shared;
     let winners: Vec<usize> = (0..16).filter(|turn| answers[*turn] == CREATED).collect();
     ensure_eq!(winners.len(), 1, "winners among 16 logins in exchange for the same session");
-    let losers = answers.iter().filter(|answer| **answer == Admitted::ReplacedAbsent).count();
+    let losers = answers.iter().filter(|answer| **answer == CreateOutcome::ReplacedAbsent).count();
     ensure_eq!(losers, 15, "logins that were told ReplacedAbsent");
     lists(&**store, user, [records[winners[0]].id], env.now(), "after the race").await?;
     is_gone(&**store, &old.id, "the replaced session, after the race").await
@@ -194,7 +198,7 @@ pub(super) async fn login_and_update_exclude_each_other(env: Env) -> Outcome {
                 // Now the one goes first, now the other.
                 Ok(match (round + turn) % 2 {
                     0 => replace(&*store, new, old, None, now).await? == CREATED,
-                    _ => store.update(change, old.version, now).await? == Updated::Applied,
+                    _ => store.update(change, old.version, now).await? == UpdateOutcome::Applied,
                 })
             }
         })

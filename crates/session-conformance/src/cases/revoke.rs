@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use session_core::{Kind, Record, SessionId, SessionStore, Updated, UserId};
+use session_core::{Kind, Record, SessionId, SessionStore, UpdateOutcome, UserId};
 
 use super::support::{HOUR, insert, is_gone, is_stored, lists, next, same_ids, stored, together};
 use crate::env::Env;
@@ -132,7 +132,7 @@ pub(super) async fn cannot_be_undone_by_an_update(env: Env) -> Outcome {
     let in_flight = stored(&*store, &record.id, "before the revocation").await?;
     store.delete_by_user(&user, None).await?;
     let answer = store.update(&next(&in_flight)?, in_flight.version, env.now()).await?;
-    ensure_eq!(answer, Updated::Absent, "`update` that was in flight during the revocation");
+    ensure_eq!(answer, UpdateOutcome::Absent, "`update` that was in flight during the revocation");
     is_gone(&*store, &record.id, "after revocation and `update`").await?;
     lists(&*store, &user, [], env.now(), "after revocation and `update`").await
 }

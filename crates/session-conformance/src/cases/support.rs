@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Admission, Admitted, AtLimit, OsEntropy, Record, Replaces, SessionId, SessionLimit, SessionStore, Timestamp,
-    Updated, UserId,
+    CreateOutcome, CreateRequest, LimitPolicy, OsEntropy, Record, Replacement, SessionId, SessionLimit, SessionStore,
+    Timestamp, UpdateOutcome, UserId,
 };
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -20,7 +20,7 @@ pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The answer to a `create` that evicted nobody.
-pub(super) const CREATED: Admitted = Admitted::Created { evicted: Vec::new() };
+pub(super) const CREATED: CreateOutcome = CreateOutcome::Created { evicted: Vec::new() };
 
 /// Stores a record, without a limit.
 pub(super) async fn insert(store: &dyn SessionStore, record: &Record, now: Timestamp) -> Outcome {
@@ -29,8 +29,12 @@ pub(super) async fn insert(store: &dyn SessionStore, record: &Record, now: Times
 }
 
 /// `create`, without a limit.
-pub(super) async fn create(store: &dyn SessionStore, record: &Record, now: Timestamp) -> Result<Admitted, Failure> {
-    Ok(store.create(Admission { record, replaces: None, limit: None }, now).await?)
+pub(super) async fn create(
+    store: &dyn SessionStore,
+    record: &Record,
+    now: Timestamp,
+) -> Result<CreateOutcome, Failure> {
+    Ok(store.create(CreateRequest { record, replaces: None, limit: None }, now).await?)
 }
 
 /// `create`, under a limit.
@@ -39,8 +43,8 @@ pub(super) async fn login(
     record: &Record,
     limit: SessionLimit,
     now: Timestamp,
-) -> Result<Admitted, Failure> {
-    Ok(store.create(Admission { record, replaces: None, limit: Some(limit) }, now).await?)
+) -> Result<CreateOutcome, Failure> {
+    Ok(store.create(CreateRequest { record, replaces: None, limit: Some(limit) }, now).await?)
 }
 
 /// `create` in exchange for `old`, at the version `old` has.
@@ -50,13 +54,13 @@ pub(super) async fn replace(
     old: &Record,
     limit: Option<SessionLimit>,
     now: Timestamp,
-) -> Result<Admitted, Failure> {
-    let replaces = Some(Replaces { id: old.id, user: old.user(), version: old.version });
-    Ok(store.create(Admission { record, replaces, limit }, now).await?)
+) -> Result<CreateOutcome, Failure> {
+    let replaces = Some(Replacement { id: old.id, user: old.user(), version: old.version });
+    Ok(store.create(CreateRequest { record, replaces, limit }, now).await?)
 }
 
 /// A limit of `max` sessions.
-pub(super) fn limit(max: u32, at_limit: AtLimit) -> SessionLimit {
+pub(super) fn limit(max: u32, at_limit: LimitPolicy) -> SessionLimit {
     SessionLimit { max: NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN), at_limit }
 }
 
@@ -68,7 +72,11 @@ pub(super) fn next(record: &Record) -> Result<Record, Failure> {
 /// Updates `record` and returns it as it is stored then.
 pub(super) async fn updated(store: &dyn SessionStore, record: &Record, now: Timestamp) -> Result<Record, Failure> {
     let next = next(record)?;
-    ensure_eq!(store.update(&next, record.version, now).await?, Updated::Applied, "`update` of the current version");
+    ensure_eq!(
+        store.update(&next, record.version, now).await?,
+        UpdateOutcome::Applied,
+        "`update` of the current version"
+    );
     Ok(next)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session_core::{Deleted, OsEntropy, Record, SessionId, Touched};
+use session_core::{DeleteOutcome, OsEntropy, Record, SessionId, TouchOutcome};
 
 use super::support::{HOUR, MILLI, MINUTE, insert, is_gone, is_stored, lists, stored, together, updated};
 use crate::env::Env;
@@ -14,7 +14,7 @@ pub(super) async fn moves_last_seen(env: Env) -> Outcome {
     insert(&*store, &record, env.now()).await?;
     env.clock().advance(MINUTE);
     let seen = env.now() - MILLI;
-    ensure_eq!(store.touch(&record.id, None, seen, env.now()).await?, Touched::Applied, "`touch`");
+    ensure_eq!(store.touch(&record.id, None, seen, env.now()).await?, TouchOutcome::Applied, "`touch`");
     let loaded = stored(&*store, &record.id, "after `touch`").await?;
     ensure_eq!(loaded.last_seen, seen, "last_seen after `touch`");
     Ok(())
@@ -26,10 +26,10 @@ pub(super) async fn never_backwards(env: Env) -> Outcome {
     insert(&*store, &record, env.now()).await?;
     env.clock().advance(2 * MINUTE);
     let late = env.now();
-    ensure_eq!(store.touch(&record.id, None, late, env.now()).await?, Touched::Applied, "`touch`");
+    ensure_eq!(store.touch(&record.id, None, late, env.now()).await?, TouchOutcome::Applied, "`touch`");
     let early = late - MINUTE;
     let answer = store.touch(&record.id, None, early, env.now()).await?;
-    ensure_eq!(answer, Touched::Applied, "`touch` that was overtaken by a later one");
+    ensure_eq!(answer, TouchOutcome::Applied, "`touch` that was overtaken by a later one");
     let loaded = stored(&*store, &record.id, "after both touches").await?;
     ensure_eq!(loaded.last_seen, late, "last_seen after an earlier touch overtook nothing");
     Ok(())
@@ -42,7 +42,7 @@ pub(super) async fn repeat_is_applied(env: Env) -> Outcome {
     env.clock().advance(MINUTE);
     for _ in 0..2 {
         let answer = store.touch(&record.id, None, env.now(), env.now()).await?;
-        ensure_eq!(answer, Touched::Applied, "`touch`, sent twice");
+        ensure_eq!(answer, TouchOutcome::Applied, "`touch`, sent twice");
     }
     Ok(())
 }
@@ -53,7 +53,7 @@ pub(super) async fn changes_nothing_else(env: Env) -> Outcome {
     insert(&*store, &record, env.now()).await?;
     env.clock().advance(HOUR);
     let touched = store.touch(&record.id, Some(&user), env.now(), env.now()).await?;
-    ensure_eq!(touched, Touched::Applied, "`touch`");
+    ensure_eq!(touched, TouchOutcome::Applied, "`touch`");
     let expected = Record { last_seen: env.now(), ..record };
     is_stored(&*store, &expected, "after `touch`").await?;
     // Whoever loaded the session before the touch can still write it.
@@ -64,7 +64,7 @@ pub(super) async fn unknown_is_absent(env: Env) -> Outcome {
     let store = env.store().await?;
     let unknown = SessionId::generate(None, &OsEntropy)?;
     let answer = store.touch(&unknown, None, env.now(), env.now()).await?;
-    ensure_eq!(answer, Touched::Absent, "`touch` of a session that never was");
+    ensure_eq!(answer, TouchOutcome::Absent, "`touch` of a session that never was");
     is_gone(&*store, &unknown, "after that `touch`").await
 }
 
@@ -72,9 +72,9 @@ pub(super) async fn never_inserts(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let record = env.record().of(&user).build()?;
     insert(&*store, &record, env.now()).await?;
-    ensure_eq!(store.delete(&record.id, Some(&user)).await?, Deleted::Deleted, "`delete`");
+    ensure_eq!(store.delete(&record.id, Some(&user)).await?, DeleteOutcome::Deleted, "`delete`");
     let answer = store.touch(&record.id, Some(&user), env.now(), env.now()).await?;
-    ensure_eq!(answer, Touched::Absent, "`touch` after `delete`");
+    ensure_eq!(answer, TouchOutcome::Absent, "`touch` after `delete`");
     is_gone(&*store, &record.id, "after `delete` and `touch`").await?;
     lists(&*store, &user, [], env.now(), "after `delete` and `touch`").await
 }
@@ -85,7 +85,7 @@ pub(super) async fn expired_is_absent(env: Env) -> Outcome {
     insert(&*store, &record, env.now()).await?;
     env.clock().advance(HOUR);
     let answer = store.touch(&record.id, Some(&user), env.now(), env.now()).await?;
-    ensure_eq!(answer, Touched::Absent, "`touch` of an expired session");
+    ensure_eq!(answer, TouchOutcome::Absent, "`touch` of an expired session");
     lists(&*store, &user, [], env.now(), "after that `touch`").await
 }
 
@@ -97,7 +97,7 @@ pub(super) async fn extends_the_idle_deadline(env: Env) -> Outcome {
     for _ in 0..2 {
         env.clock().advance(20 * MINUTE);
         let answer = store.touch(&record.id, Some(&user), env.now(), env.now()).await?;
-        ensure_eq!(answer, Touched::Applied, "`touch` every 20 minutes, with an idle timeout of 30");
+        ensure_eq!(answer, TouchOutcome::Applied, "`touch` every 20 minutes, with an idle timeout of 30");
     }
     env.clock().advance(20 * MINUTE);
     lists(&*store, &user, [record.id], env.now(), "an hour after its beginning, with touches").await?;
@@ -112,11 +112,11 @@ pub(super) async fn stops_at_the_absolute_deadline(env: Env) -> Outcome {
     for _ in 0..2 {
         env.clock().advance(25 * MINUTE);
         let answer = store.touch(&record.id, Some(&user), env.now(), env.now()).await?;
-        ensure_eq!(answer, Touched::Applied, "`touch` before the absolute deadline");
+        ensure_eq!(answer, TouchOutcome::Applied, "`touch` before the absolute deadline");
     }
     env.clock().advance(15 * MINUTE);
     let answer = store.touch(&record.id, Some(&user), env.now(), env.now()).await?;
-    ensure_eq!(answer, Touched::Absent, "`touch` after the absolute deadline, but before the idle one");
+    ensure_eq!(answer, TouchOutcome::Absent, "`touch` after the absolute deadline, but before the idle one");
     lists(&*store, &user, [], env.now(), "after the absolute deadline, but before the idle one").await
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn shows_in_the_list(env: Env) -> Outcome {
     insert(&*store, &record, env.now()).await?;
     env.clock().advance(MINUTE);
     let touched = store.touch(&record.id, Some(&user), env.now(), env.now()).await?;
-    ensure_eq!(touched, Touched::Applied, "`touch`");
+    ensure_eq!(touched, TouchOutcome::Applied, "`touch`");
     let listed = store.list_by_user(&user, env.now()).await?;
     ensure_eq!(listed.len(), 1, "listed sessions");
     ensure!(listed.iter().all(|session| session.last_seen == env.now()), "the list shows last_seen before the touch");
@@ -147,7 +147,10 @@ pub(super) async fn race_keeps_the_latest(env: Env) -> Outcome {
             async move { Ok(store.touch(&id, None, seen, now).await?) }
         })
         .await?;
-        ensure!(answers.iter().all(|answer| *answer == Touched::Applied), "64 touches at once: all must be applied");
+        ensure!(
+            answers.iter().all(|answer| *answer == TouchOutcome::Applied),
+            "64 touches at once: all must be applied"
+        );
         let loaded = stored(&*store, &record.id, "after 64 touches at once").await?;
         ensure_eq!(loaded.last_seen, begin + 63 * MILLI, "last_seen after 64 touches at once");
     }

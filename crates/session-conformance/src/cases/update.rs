@@ -1,6 +1,8 @@
 //! `update`: compare-and-swap that never inserts.
 
-use session_core::{Assurance, Credential, Deleted, Device, Kind, Lifetime, OsEntropy, Record, Touched, Updated};
+use session_core::{
+    Assurance, Credential, DeleteOutcome, Device, Kind, OsEntropy, Record, Timeouts, TouchOutcome, UpdateOutcome,
+};
 
 use super::support::{DAY, HOUR, MINUTE, insert, is_gone, is_stored, lists, next, updated};
 use crate::env::Env;
@@ -23,7 +25,7 @@ pub(super) async fn stores_every_field(env: Env) -> Outcome {
         authentication.level = Assurance::Aal2;
         authentication.methods = ["pwd".to_owned(), "otp".to_owned()].into();
     }
-    ensure_eq!(store.update(&changed, record.version, env.now()).await?, Updated::Applied, "`update`");
+    ensure_eq!(store.update(&changed, record.version, env.now()).await?, UpdateOutcome::Applied, "`update`");
     is_stored(&*store, &changed, "after `update`").await
 }
 
@@ -36,7 +38,7 @@ pub(super) async fn stale_version_conflicts(env: Env) -> Outcome {
     for stale in [first.version, second.version] {
         let late = Record { version: stale.next(&OsEntropy)?, ..first.clone() };
         let answer = store.update(&late, stale, env.now()).await?;
-        ensure_eq!(answer, Updated::Conflict, "`update` of a version that is not the stored one");
+        ensure_eq!(answer, UpdateOutcome::Conflict, "`update` of a version that is not the stored one");
         is_stored(&*store, &third, "after the refused `update`").await?;
     }
     Ok(())
@@ -47,12 +49,12 @@ pub(super) async fn nonce_tells_writers_apart(env: Env) -> Outcome {
     let first = env.record().build()?;
     insert(&*store, &first, env.now()).await?;
     let (winner, loser) = (next(&first)?, next(&first)?);
-    ensure_eq!(store.update(&winner, first.version, env.now()).await?, Updated::Applied, "the first writer");
+    ensure_eq!(store.update(&winner, first.version, env.now()).await?, UpdateOutcome::Applied, "the first writer");
     let answer = store.update(&loser, first.version, env.now()).await?;
-    ensure_eq!(answer, Updated::Conflict, "the second writer, whose version has the same number");
+    ensure_eq!(answer, UpdateOutcome::Conflict, "the second writer, whose version has the same number");
     let third = next(&winner)?;
     let answer = store.update(&third, loser.version, env.now()).await?;
-    ensure_eq!(answer, Updated::Conflict, "`update` that expects the right number by the wrong writer");
+    ensure_eq!(answer, UpdateOutcome::Conflict, "`update` that expects the right number by the wrong writer");
     is_stored(&*store, &winner, "after the refused updates").await
 }
 
@@ -60,7 +62,7 @@ pub(super) async fn absent_is_absent(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let record = env.record().of(&user).build()?;
     let answer = store.update(&next(&record)?, record.version, env.now()).await?;
-    ensure_eq!(answer, Updated::Absent, "`update` of a session that never was");
+    ensure_eq!(answer, UpdateOutcome::Absent, "`update` of a session that never was");
     is_gone(&*store, &record.id, "after that `update`").await?;
     lists(&*store, &user, [], env.now(), "after that `update`").await
 }
@@ -69,9 +71,9 @@ pub(super) async fn never_resurrects(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let record = env.record().of(&user).build()?;
     insert(&*store, &record, env.now()).await?;
-    ensure_eq!(store.delete(&record.id, Some(&user)).await?, Deleted::Deleted, "`delete`");
+    ensure_eq!(store.delete(&record.id, Some(&user)).await?, DeleteOutcome::Deleted, "`delete`");
     let answer = store.update(&next(&record)?, record.version, env.now()).await?;
-    ensure_eq!(answer, Updated::Absent, "`update` after `delete`");
+    ensure_eq!(answer, UpdateOutcome::Absent, "`update` after `delete`");
     is_gone(&*store, &record.id, "after `delete` and `update`").await?;
     lists(&*store, &user, [], env.now(), "after `delete` and `update`").await
 }
@@ -83,7 +85,7 @@ pub(super) async fn expired_is_absent(env: Env) -> Outcome {
     env.clock().advance(HOUR);
     let late = Record { last_seen: env.now(), ..next(&record)? };
     let answer = store.update(&late, record.version, env.now()).await?;
-    ensure_eq!(answer, Updated::Absent, "`update` of an expired session");
+    ensure_eq!(answer, UpdateOutcome::Absent, "`update` of an expired session");
     lists(&*store, &user, [], env.now(), "after that `update`").await
 }
 
@@ -93,7 +95,7 @@ pub(super) async fn repeat_is_applied(env: Env) -> Outcome {
     insert(&*store, &record, env.now()).await?;
     let change = updated(&*store, &record, env.now()).await?;
     let again = store.update(&change, record.version, env.now()).await?;
-    ensure_eq!(again, Updated::Applied, "the same `update` again");
+    ensure_eq!(again, UpdateOutcome::Applied, "the same `update` again");
     is_stored(&*store, &change, "after the repeated `update`").await
 }
 
@@ -103,9 +105,9 @@ pub(super) async fn repeat_keeps_a_later_touch(env: Env) -> Outcome {
     insert(&*store, &record, env.now()).await?;
     let change = updated(&*store, &record, env.now()).await?;
     env.clock().advance(MINUTE);
-    ensure_eq!(store.touch(&record.id, None, env.now(), env.now()).await?, Touched::Applied, "`touch`");
+    ensure_eq!(store.touch(&record.id, None, env.now(), env.now()).await?, TouchOutcome::Applied, "`touch`");
     let again = store.update(&change, record.version, env.now()).await?;
-    ensure_eq!(again, Updated::Applied, "the same `update` again");
+    ensure_eq!(again, UpdateOutcome::Applied, "the same `update` again");
     let expected = Record { last_seen: env.now(), ..change };
     is_stored(&*store, &expected, "after an `update` that was repeated late").await
 }
@@ -116,7 +118,7 @@ pub(super) async fn keeps_a_later_touch(env: Env) -> Outcome {
     insert(&*store, &record, env.now()).await?;
     env.clock().advance(20 * MINUTE);
     let touched = store.touch(&record.id, Some(&user), env.now(), env.now()).await?;
-    ensure_eq!(touched, Touched::Applied, "`touch`");
+    ensure_eq!(touched, TouchOutcome::Applied, "`touch`");
     // Written by a request that began before the one that touched.
     let change = updated(&*store, &record, env.now()).await?;
     let expected = Record { last_seen: env.now(), ..change };
@@ -131,7 +133,7 @@ pub(super) async fn moves_last_seen_and_the_deadline(env: Env) -> Outcome {
     insert(&*store, &record, env.now()).await?;
     env.clock().advance(20 * MINUTE);
     let used = Record { last_seen: env.now(), ..next(&record)? };
-    ensure_eq!(store.update(&used, record.version, env.now()).await?, Updated::Applied, "`update`");
+    ensure_eq!(store.update(&used, record.version, env.now()).await?, UpdateOutcome::Applied, "`update`");
     is_stored(&*store, &used, "after an `update` with a later last_seen").await?;
     env.clock().advance(20 * MINUTE);
     lists(&*store, &user, [record.id], env.now(), "past the deadline the session had before the update").await?;
@@ -144,14 +146,14 @@ pub(super) async fn changes_the_lifetime(env: Env) -> Outcome {
     let longer = env.record().of(&user).build()?;
     for (record, idle, absolute) in [(&shorter, 5 * MINUTE, HOUR), (&longer, 2 * DAY, 3 * DAY)] {
         insert(&*store, record, env.now()).await?;
-        let change = Record { lifetime: Lifetime { idle, absolute }, ..next(record)? };
-        ensure_eq!(store.update(&change, record.version, env.now()).await?, Updated::Applied, "`update`");
+        let change = Record { lifetime: Timeouts { idle, absolute }, ..next(record)? };
+        ensure_eq!(store.update(&change, record.version, env.now()).await?, UpdateOutcome::Applied, "`update`");
         is_stored(&*store, &change, "after an `update` with other timeouts").await?;
     }
     env.clock().advance(10 * MINUTE);
     lists(&*store, &user, [longer.id], env.now(), "past the shortened deadline").await?;
     let touched = store.touch(&shorter.id, Some(&user), env.now(), env.now()).await?;
-    ensure_eq!(touched, Touched::Absent, "`touch` past the shortened deadline");
+    ensure_eq!(touched, TouchOutcome::Absent, "`touch` past the shortened deadline");
     env.clock().advance(DAY);
     lists(&*store, &user, [longer.id], env.now(), "before the lengthened deadline").await
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session_core::{OsEntropy, Record, SessionId, SessionStore, Touched, Updated};
+use session_core::{OsEntropy, Record, SessionId, SessionStore, TouchOutcome, UpdateOutcome};
 
 use super::support::{MILLI, insert, is_stored, next, stored, together};
 use crate::env::Env;
@@ -20,9 +20,9 @@ pub(super) async fn one_winner(env: Env) -> Outcome {
             async move { Ok(store.update(&changes[turn], expected, now).await?) }
         })
         .await?;
-        let winners: Vec<usize> = (0..64).filter(|turn| answers[*turn] == Updated::Applied).collect();
+        let winners: Vec<usize> = (0..64).filter(|turn| answers[*turn] == UpdateOutcome::Applied).collect();
         ensure_eq!(winners.len(), 1, "winners among 64 writers of the same version");
-        let losers = answers.iter().filter(|answer| **answer == Updated::Conflict).count();
+        let losers = answers.iter().filter(|answer| **answer == UpdateOutcome::Conflict).count();
         ensure_eq!(losers, 63, "writers that were told Conflict");
         is_stored(&*store, &changes[winners[0]], "after the race").await?;
     }
@@ -38,9 +38,9 @@ async fn increment(env: &Env, store: &dyn SessionStore, id: &SessionId) -> Outco
         // Gives others the time to come in between.
         tokio::task::yield_now().await;
         match store.update(&change, record.version, env.now()).await? {
-            Updated::Applied => return Ok(()),
-            Updated::Conflict => {}
-            Updated::Absent => return Err("the session is gone while it is being counted".into()),
+            UpdateOutcome::Applied => return Ok(()),
+            UpdateOutcome::Conflict => {}
+            UpdateOutcome::Absent => return Err("the session is gone while it is being counted".into()),
         }
     }
     Err("no end of conflicts".into())
@@ -88,12 +88,12 @@ pub(super) async fn update_and_touch_keep_both(env: Env) -> Outcome {
             let (store, change, expected, now) = (Arc::clone(&store), Arc::clone(&change), record.version, env.now());
             async move {
                 if turn == 3 {
-                    return Ok(store.update(&change, expected, now).await? == Updated::Applied);
+                    return Ok(store.update(&change, expected, now).await? == UpdateOutcome::Applied);
                 }
                 // Now the latest touch comes first, now last.
                 let before = if round % 2 == 0 { turn } else { 7 - turn };
                 let seen = now - MILLI * u32::try_from(before).unwrap_or(0);
-                Ok(store.touch(&change.id, None, seen, now).await? == Touched::Applied)
+                Ok(store.touch(&change.id, None, seen, now).await? == TouchOutcome::Applied)
             }
         })
         .await?;

@@ -3,7 +3,9 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use session_core::{Admission, Admitted, AtLimit, Lifetime, Record, SessionId, SessionLimit, StoreError, Timestamp};
+use session_core::{
+    CreateOutcome, CreateRequest, LimitPolicy, Record, SessionId, SessionLimit, StoreError, Timeouts, Timestamp,
+};
 
 use super::Faulty;
 use crate::fault::StoreFault as Fault;
@@ -16,8 +18,12 @@ enum Room {
 }
 
 impl Faulty {
-    pub(super) async fn admit(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
-        let Admission { record, replaces, limit } = admission;
+    pub(super) async fn admit(
+        &self,
+        admission: CreateRequest<'_>,
+        now: Timestamp,
+    ) -> Result<CreateOutcome, StoreError> {
+        let CreateRequest { record, replaces, limit } = admission;
         let record = &self.with_timeouts_as_stored(record);
         let _mine = if self.is(Fault::LimitLockedPerHandle) { Some(self.own_turn.lock().await) } else { None };
         let mut turn = self.turn().await;
@@ -25,15 +31,15 @@ impl Faulty {
             && let Some(replaces) = &replaces
             && self.fetch(&replaces.id).await?.is_none()
         {
-            return Ok(Admitted::ReplacedAbsent);
+            return Ok(CreateOutcome::ReplacedAbsent);
         }
         if let Some(stored) = self.fetch(&record.id).await? {
             let repeated = stored.version == record.version
                 || self.is(Fault::CreateIgnoresNonce) && stored.version.number == record.version.number;
             match (self.is_expired(&stored, now), repeated) {
                 (false, true) => return self.repeat(record, limit).await,
-                (false, false) if !self.is(Fault::CreateOverwrites) => return Ok(Admitted::Occupied),
-                (true, _) if self.is(Fault::ExpiredOccupies) => return Ok(Admitted::Occupied),
+                (false, false) if !self.is(Fault::CreateOverwrites) => return Ok(CreateOutcome::IdTaken),
+                (true, _) if self.is(Fault::ExpiredOccupies) => return Ok(CreateOutcome::IdTaken),
                 (true | false, _) => {}
             }
         }
@@ -50,12 +56,12 @@ impl Faulty {
                         {
                             self.evict(&victims).await?;
                         }
-                        return Ok(Admitted::ReplacedChanged);
+                        return Ok(CreateOutcome::ReplacedChanged);
                     }
                     leaving = Some(old);
                 }
                 Some(_) | None if self.is(Fault::ReplaceIgnoresAbsence) => {}
-                Some(_) | None => return Ok(Admitted::ReplacedAbsent),
+                Some(_) | None => return Ok(CreateOutcome::ReplacedAbsent),
             }
         }
         if self.is(Fault::ReplaceBeforeLimit)
@@ -69,7 +75,7 @@ impl Faulty {
                 if self.is(Fault::RejectStores) {
                     self.insert(record).await?;
                 }
-                return Ok(Admitted::LimitReached);
+                return Ok(CreateOutcome::LimitReached);
             }
         };
         if limit.is_some() && (self.is(Fault::LimitNotAtomic) || self.is(Fault::LimitLockedPerHandle)) {
@@ -106,12 +112,12 @@ impl Faulty {
         if self.is(Fault::EvictedNotReported) {
             evicted.truncate(1);
         }
-        Ok(Admitted::Created { evicted })
+        Ok(CreateOutcome::Created { evicted })
     }
 
-    async fn repeat(&self, record: &Record, limit: Option<SessionLimit>) -> Result<Admitted, StoreError> {
+    async fn repeat(&self, record: &Record, limit: Option<SessionLimit>) -> Result<CreateOutcome, StoreError> {
         if self.is(Fault::CreateRepeatOccupied) {
-            return Ok(Admitted::Occupied);
+            return Ok(CreateOutcome::IdTaken);
         }
         if self.is(Fault::CreateRepeatRewrites) {
             self.put(record).await?;
@@ -120,9 +126,9 @@ impl Faulty {
             && let (Some(limit), Some(user)) = (limit, record.user())
             && self.sessions(user).await?.len() >= limit.max.get() as usize
         {
-            return Ok(Admitted::LimitReached);
+            return Ok(CreateOutcome::LimitReached);
         }
-        Ok(Admitted::Created { evicted: Vec::new() })
+        Ok(CreateOutcome::Created { evicted: Vec::new() })
     }
 
     async fn replace(&self, old: &Record, new: &Record) -> Result<(), StoreError> {
@@ -187,9 +193,9 @@ impl Faulty {
         }
         let mut excess = count.saturating_sub(limit.max.get() as usize);
         match limit.at_limit {
-            AtLimit::Reject if excess > 0 => return Ok(Room::Full),
-            AtLimit::EvictLeastRecent => excess += usize::from(self.is(Fault::EvictLeastRecentOffByOne)),
-            AtLimit::Reject | AtLimit::EvictOldest => {}
+            LimitPolicy::Reject if excess > 0 => return Ok(Room::Full),
+            LimitPolicy::EvictLeastRecent => excess += usize::from(self.is(Fault::EvictLeastRecentOffByOne)),
+            LimitPolicy::Reject | LimitPolicy::EvictOldest => {}
         }
         if self.is(Fault::EvictsNewest) {
             others.push(record.clone());
@@ -210,8 +216,8 @@ impl Faulty {
     }
 
     /// Who has to go first.
-    fn order(&self, at_limit: AtLimit, a: &Record, b: &Record) -> Ordering {
-        let oldest = at_limit == AtLimit::EvictOldest;
+    fn order(&self, at_limit: LimitPolicy, a: &Record, b: &Record) -> Ordering {
+        let oldest = at_limit == LimitPolicy::EvictOldest;
         let by_use = if oldest { self.is(Fault::EvictOldestByUse) } else { !self.is(Fault::EvictLeastRecentByAge) };
         let reversed =
             if oldest { self.is(Fault::OldestTiesReversed) } else { self.is(Fault::LeastRecentTiesReversed) };
@@ -237,7 +243,7 @@ impl Faulty {
             Fault::ThirtyTwoBits => timeout.min(Duration::from_millis(i32::MAX as u64)),
             _ => timeout,
         };
-        let Lifetime { idle, absolute } = record.lifetime;
-        Record { lifetime: Lifetime { idle: stored(idle), absolute: stored(absolute) }, ..record.clone() }
+        let Timeouts { idle, absolute } = record.lifetime;
+        Record { lifetime: Timeouts { idle: stored(idle), absolute: stored(absolute) }, ..record.clone() }
     }
 }

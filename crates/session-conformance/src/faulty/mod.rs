@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Admission, Admitted, Deleted, Record, SessionId, SessionStore, SessionSummary, StoreError, StoreErrorKind,
-    Timestamp, Touched, Updated, UserId, Version,
+    CreateOutcome, CreateRequest, DeleteOutcome, Record, SessionId, SessionStore, SessionSummary, StoreError,
+    StoreErrorKind, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
 };
 
 use crate::fault::StoreFault;
@@ -174,7 +174,7 @@ impl Faulty {
         if let Some(stored) = self.inner.load(&record.id).await? {
             self.remove(&stored).await?;
         }
-        let _ = self.inner.create(Admission { record, replaces: None, limit: None }, Timestamp::EPOCH).await?;
+        let _ = self.inner.create(CreateRequest { record, replaces: None, limit: None }, Timestamp::EPOCH).await?;
         self.own().deleted.remove(&record.id);
         Ok(())
     }
@@ -195,11 +195,11 @@ impl SessionStore for Faulty {
         self.read(id).await
     }
 
-    async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
+    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         self.admit(admission, self.time(now)).await
     }
 
-    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
         self.swap(record, expected, self.time(now)).await
     }
 
@@ -209,11 +209,11 @@ impl SessionStore for Faulty {
         _user: Option<&UserId>,
         seen: Timestamp,
         now: Timestamp,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<TouchOutcome, StoreError> {
         self.see(id, seen, self.time(now)).await
     }
 
-    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         self.end(id, user).await
     }
 

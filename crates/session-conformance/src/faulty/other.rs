@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use bytes::Bytes;
-use session_core::{Data, Deleted, Device, Record, SessionId, StoreError, Timestamp, UserId};
+use session_core::{Data, DeleteOutcome, Device, Record, SessionId, StoreError, Timestamp, UserId};
 
 use super::Faulty;
 use crate::fault::StoreFault as Fault;
@@ -55,10 +55,10 @@ impl Faulty {
         loaded
     }
 
-    pub(super) async fn end(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
+    pub(super) async fn end(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         let mut turn = self.turn().await;
         self.own().loaded.remove(id);
-        let absent = if self.is(Fault::DeleteAlwaysDeleted) { Deleted::Deleted } else { Deleted::Absent };
+        let absent = if self.is(Fault::DeleteAlwaysDeleted) { DeleteOutcome::Deleted } else { DeleteOutcome::Absent };
         let Some(stored) = self.fetch(id).await? else {
             return if self.is(Fault::DeleteUnknownFails) { Err(Self::fails("delete")) } else { Ok(absent) };
         };
@@ -95,7 +95,7 @@ impl Faulty {
             Fault::DeleteKeepsIndex => memory.ghosts.push(stored),
             _ => {}
         }
-        Ok(Deleted::Deleted)
+        Ok(DeleteOutcome::Deleted)
     }
 
     pub(super) async fn sweep(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use session_core::{Data, Record, SessionId, StoreError, Timestamp, Touched, Updated, Version};
+use session_core::{Data, Record, SessionId, StoreError, Timestamp, TouchOutcome, UpdateOutcome, Version};
 
 use super::Faulty;
 use crate::fault::StoreFault as Fault;
 
 impl Faulty {
-    pub(super) async fn swap(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
+    pub(super) async fn swap(
+        &self,
+        record: &Record,
+        expected: Version,
+        now: Timestamp,
+    ) -> Result<UpdateOutcome, StoreError> {
         let record = &self.with_timeouts_as_stored(record);
         let _mine = if self.is(Fault::UpdateLockedPerHandle) { Some(self.own_turn.lock().await) } else { None };
         let mut turn = self.turn().await;
@@ -16,22 +21,30 @@ impl Faulty {
         let Some(stored) = self.fetch(&record.id).await? else {
             if self.is(Fault::UpdateInserts) {
                 self.put(record).await?;
-                return Ok(Updated::Applied);
+                return Ok(UpdateOutcome::Applied);
             }
-            return Ok(if self.is(Fault::UpdateAbsentIsConflict) { Updated::Conflict } else { Updated::Absent });
+            return Ok(if self.is(Fault::UpdateAbsentIsConflict) {
+                UpdateOutcome::Conflict
+            } else {
+                UpdateOutcome::Absent
+            });
         };
         if self.is_expired(&stored, now) && !self.is(Fault::UpdateRevivesExpired) {
-            return Ok(Updated::Absent);
+            return Ok(UpdateOutcome::Absent);
         }
         let same = |a: Version, b: Version| a == b || self.is(Fault::UpdateIgnoresNonce) && a.number == b.number;
         if same(stored.version, record.version) {
             if self.is(Fault::UpdateRepeatRewrites) {
                 self.put(record).await?;
             }
-            return Ok(if self.is(Fault::UpdateRepeatConflicts) { Updated::Conflict } else { Updated::Applied });
+            return Ok(if self.is(Fault::UpdateRepeatConflicts) {
+                UpdateOutcome::Conflict
+            } else {
+                UpdateOutcome::Applied
+            });
         }
         if !same(stored.version, expected) && !self.is(Fault::UpdateIgnoresVersion) {
-            return Ok(Updated::Conflict);
+            return Ok(UpdateOutcome::Conflict);
         }
         if self.is(Fault::UpdateNotAtomic) || self.is(Fault::UpdateLockedPerHandle) {
             turn = self.pause(turn).await;
@@ -57,7 +70,7 @@ impl Faulty {
         {
             memory.index.entry(user.clone()).or_default().push(next.id);
         }
-        Ok(Updated::Applied)
+        Ok(UpdateOutcome::Applied)
     }
 
     /// What `record` becomes when it is written over `stored`.
@@ -82,7 +95,12 @@ impl Faulty {
         next
     }
 
-    pub(super) async fn see(&self, id: &SessionId, seen: Timestamp, now: Timestamp) -> Result<Touched, StoreError> {
+    pub(super) async fn see(
+        &self,
+        id: &SessionId,
+        seen: Timestamp,
+        now: Timestamp,
+    ) -> Result<TouchOutcome, StoreError> {
         let mut turn = self.turn().await;
         self.own().loaded.remove(id);
         let Some(stored) = self.fetch(id).await? else {
@@ -90,20 +108,20 @@ impl Faulty {
             return Ok(match forgotten {
                 Some(forgotten) if self.is(Fault::TouchInserts) => {
                     self.put(&forgotten).await?;
-                    Touched::Applied
+                    TouchOutcome::Applied
                 }
-                Some(_) | None if self.is(Fault::TouchUnknownApplied) => Touched::Applied,
-                Some(_) | None => Touched::Absent,
+                Some(_) | None if self.is(Fault::TouchUnknownApplied) => TouchOutcome::Applied,
+                Some(_) | None => TouchOutcome::Absent,
             });
         };
         if self.is_expired(&stored, now) && !self.is(Fault::TouchRevivesExpired) {
-            return Ok(Touched::Absent);
+            return Ok(TouchOutcome::Absent);
         }
         if seen <= stored.last_seen && self.is(Fault::TouchRepeatAbsent) {
-            return Ok(Touched::Absent);
+            return Ok(TouchOutcome::Absent);
         }
         if self.is(Fault::TouchThrottled) && seen.since(stored.last_seen) < Duration::from_secs(60) {
-            return Ok(Touched::Applied);
+            return Ok(TouchOutcome::Applied);
         }
         let last_seen = if self.is(Fault::TouchBackwards) { seen } else { stored.last_seen.max(seen) };
         let mut next = Record { last_seen, ..stored.clone() };
@@ -117,7 +135,7 @@ impl Faulty {
             turn = self.pause(turn).await;
             match self.fetch(id).await? {
                 Some(current) => next = Record { last_seen, ..current },
-                None => return Ok(Touched::Absent),
+                None => return Ok(TouchOutcome::Absent),
             }
         }
         if self.is(Fault::TouchWritesBack) {
@@ -126,6 +144,6 @@ impl Faulty {
         self.put(&next).await?;
         drop(turn);
         self.memory().touched.insert(*id, last_seen);
-        Ok(Touched::Applied)
+        Ok(TouchOutcome::Applied)
     }
 }

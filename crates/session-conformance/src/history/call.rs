@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use session_core::{
-    Admission, Admitted, Deleted, Record, Replaces, SessionId, SessionLimit, SessionStore, StoreError, Timestamp,
-    Touched, Updated, UserId, Version,
+    CreateOutcome, CreateRequest, DeleteOutcome, Record, Replacement, SessionId, SessionLimit, SessionStore,
+    StoreError, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
 };
 
 use crate::reference::Sessions;
@@ -32,10 +32,10 @@ pub(crate) enum Call {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Loaded(Option<Seen>),
-    Created(Admitted),
-    Updated(Updated),
-    Touched(Touched),
-    Deleted(Deleted),
+    Created(CreateOutcome),
+    Updated(UpdateOutcome),
+    Touched(TouchOutcome),
+    Deleted(DeleteOutcome),
     Listed(Vec<(SessionId, Timestamp)>),
     DeletedByUser(Vec<SessionId>),
 }
@@ -93,16 +93,16 @@ impl Call {
 }
 
 impl Answer {
-    fn created(admitted: Admitted) -> Self {
+    fn created(admitted: CreateOutcome) -> Self {
         Self::Created(match admitted {
-            Admitted::Created { mut evicted } => {
+            CreateOutcome::Created { mut evicted } => {
                 evicted.sort_unstable();
-                Admitted::Created { evicted }
+                CreateOutcome::Created { evicted }
             }
-            other @ (Admitted::Occupied
-            | Admitted::LimitReached
-            | Admitted::ReplacedChanged
-            | Admitted::ReplacedAbsent) => other,
+            other @ (CreateOutcome::IdTaken
+            | CreateOutcome::LimitReached
+            | CreateOutcome::ReplacedChanged
+            | CreateOutcome::ReplacedAbsent) => other,
         })
     }
 
@@ -118,7 +118,11 @@ impl Answer {
     }
 }
 
-fn admission(record: &Record, replaces: Option<(SessionId, Version)>, limit: Option<SessionLimit>) -> Admission<'_> {
-    let replaces = replaces.map(|(id, version)| Replaces { id, user: record.user(), version });
-    Admission { record, replaces, limit }
+fn admission(
+    record: &Record,
+    replaces: Option<(SessionId, Version)>,
+    limit: Option<SessionLimit>,
+) -> CreateRequest<'_> {
+    let replaces = replaces.map(|(id, version)| Replacement { id, user: record.user(), version });
+    CreateRequest { record, replaces, limit }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use session_core::{Admitted, AtLimit, SessionId, SessionLimit, Timestamp, Version};
+use session_core::{CreateOutcome, LimitPolicy, SessionId, SessionLimit, Timestamp, Version};
 
 use super::call::{Answer, Call, Seen};
 use super::log::Event;
@@ -77,15 +77,15 @@ impl Names {
                 let value = value.as_deref().unwrap_or("none");
                 format!("{} (value {value}, last seen {})", self.version(*version), ago(*last_seen, now))
             }
-            Answer::Created(Admitted::Created { evicted }) if !evicted.is_empty() => {
+            Answer::Created(CreateOutcome::Created { evicted }) if !evicted.is_empty() => {
                 format!("created, evicted {}", self.several(evicted))
             }
-            Answer::Created(Admitted::Created { .. }) => "created".to_owned(),
+            Answer::Created(CreateOutcome::Created { .. }) => "created".to_owned(),
             Answer::Created(
-                refused @ (Admitted::Occupied
-                | Admitted::LimitReached
-                | Admitted::ReplacedChanged
-                | Admitted::ReplacedAbsent),
+                refused @ (CreateOutcome::IdTaken
+                | CreateOutcome::LimitReached
+                | CreateOutcome::ReplacedChanged
+                | CreateOutcome::ReplacedAbsent),
             ) => format!("{refused:?}"),
             Answer::Updated(updated) => format!("{updated:?}"),
             Answer::Touched(touched) => format!("{touched:?}"),
@@ -112,9 +112,9 @@ fn ago(time: Timestamp, now: Timestamp) -> String {
 fn limited(limit: Option<SessionLimit>) -> String {
     let Some(SessionLimit { max, at_limit }) = limit else { return String::new() };
     let what = match at_limit {
-        AtLimit::EvictOldest => "or the oldest goes",
-        AtLimit::EvictLeastRecent => "or the least recent goes",
-        AtLimit::Reject => "or it is refused",
+        LimitPolicy::EvictOldest => "or the oldest goes",
+        LimitPolicy::EvictLeastRecent => "or the least recent goes",
+        LimitPolicy::Reject => "or it is refused",
     };
     format!(", at most {max} {what}")
 }

@@ -161,7 +161,7 @@ impl Client for App {
     }
 
     async fn log_out(&self, node: &Node) -> Result<(), Error> {
-        node.revoke_token(&self.token()).await.map(drop)
+        node.revoke_refresh_token(&self.token()).await.map(drop)
     }
 
     async fn only_reads(&self, node: &Node) -> Result<bool, Failure> {
@@ -169,7 +169,7 @@ impl Client for App {
     }
 
     async fn begin_change(&self, node: &Node) -> Result<Option<Opening>, Failure> {
-        Ok(node.open_refresh(&self.token()).await?)
+        Ok(node.verify_refresh_token(&self.token()).await?)
     }
 
     async fn end_change(&self, request: Option<Opening>) -> Result<(), Error> {

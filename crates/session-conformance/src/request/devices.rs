@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use session_core::{Deleted, Device, Error, Login, OsEntropy, Policy, Session, SessionId};
+use session_core::{DeleteOutcome, Device, Error, Login, OsEntropy, Policy, Session, SessionId};
 
 use super::browser::Browser;
 use super::client::Client;
@@ -74,17 +74,17 @@ pub(super) async fn revoked_is_dead_at_the_next_request<C: Client>(env: Env) -> 
     let people = people::<C>(&env).await?;
     let alice = env.user("alice")?;
     let revoked = people.node.manager().revoke(&alice, &people.ids[1]).await?;
-    ensure_eq!(revoked, Deleted::Deleted, "the revocation");
+    ensure_eq!(revoked, DeleteOutcome::Deleted, "the revocation");
     ensure_eq!(people.alive().await?, [true, false, true], "which sessions live");
     let again = people.node.manager().revoke(&alice, &people.ids[1]).await?;
-    ensure_eq!(again, Deleted::Absent, "the same revocation, repeated");
+    ensure_eq!(again, DeleteOutcome::Absent, "the same revocation, repeated");
     Ok(())
 }
 
 pub(super) async fn only_the_owner_may_revoke<C: Client>(env: Env) -> Outcome {
     let people = people::<C>(&env).await?;
     let revoked = people.node.manager().revoke(&env.user("bob")?, &people.ids[0]).await?;
-    ensure_eq!(revoked, Deleted::Absent, "the revocation of somebody else's session");
+    ensure_eq!(revoked, DeleteOutcome::Absent, "the revocation of somebody else's session");
     ensure_eq!(people.alive().await?, [true, true, true], "which sessions live");
     Ok(())
 }
@@ -137,7 +137,7 @@ async fn across(env: &Env, here: &Node, there: &Node) -> Outcome {
     browser.post(here, Session::regenerate).await?;
     ensure!(!old.has_session(there).await?, "a token that was regenerated on another node works");
     ensure!(browser.has_session(there).await?, "a token that another node issued does not work");
-    ensure_eq!(here.manager().revoke(&alice, &id).await?, Deleted::Deleted, "the revocation");
+    ensure_eq!(here.manager().revoke(&alice, &id).await?, DeleteOutcome::Deleted, "the revocation");
     let reply = there.receive(Method::Post, &[&browser.header()]).handle(|session| Ok(session.user())).await;
     ensure_eq!(reply.result?, None, "who a session belongs to that was revoked on another node");
     Ok(())

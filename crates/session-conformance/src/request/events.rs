@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use session_core::{
-    AtLimit, EventKind, Expiry, Login, OsEntropy, Renewal, Session, SessionId, StepUp, StoreErrorKind, Termination,
+    EventKind, Expiry, LimitPolicy, Login, OsEntropy, Renewal, Session, SessionId, StepUp, StoreErrorKind, Termination,
 };
 
 use super::browser::Browser;
@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 async fn start(env: &Env) -> Result<Node, Failure> {
     let renewal = Some(Renewal { timeout: RENEWAL, grace: GRACE });
-    Node::start(env, policy(|it| it.renewal(renewal).session_limit(1, AtLimit::EvictOldest))?).await
+    Node::start(env, policy(|it| it.renewal(renewal).session_limit(1, LimitPolicy::EvictOldest))?).await
 }
 
 /// Compares the events since the last look with `expected`, in whatever order they came.
@@ -98,7 +98,7 @@ pub(super) async fn every_refusal_is_an_event(env: Env) -> Outcome {
     let _ = browser.user(&node).await?;
     reported(&node, &[EventKind::Expired(Expiry::Idle)], "a session past its deadline")?;
     let (bob, strict) =
-        (env.user("bob")?, Node::start(&env, policy(|it| it.session_limit(2, AtLimit::Reject))?).await?);
+        (env.user("bob")?, Node::start(&env, policy(|it| it.session_limit(2, LimitPolicy::Reject))?).await?);
     for _ in 0..3 {
         let _ = strict.events();
         let _ = Browser::new(&env).post(&strict, |session| session.login(Login::new(bob.clone()))).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_core::{Error, Key, Lifetime, Login, PayloadCap, Policy, Session};
+use session_core::{Error, Key, Login, PayloadLimit, Policy, Session, Timeouts};
 
 use super::browser::Browser;
 use super::client::{App, Client};
@@ -30,7 +30,7 @@ pub(super) async fn idle_deadline_is_exact<C: Client>(env: Env) -> Outcome {
 
 pub(super) async fn idle_deadlines_are_exact(env: Env) -> Outcome {
     idle_deadline_is_exact::<Browser>(env.clone()).await?;
-    let anonymous = Lifetime { idle: 10 * MINUTE, absolute: HOUR };
+    let anonymous = Timeouts { idle: 10 * MINUTE, absolute: HOUR };
     let node = Node::start(&env, policy(|it| it.anonymous(anonymous))?).await?;
     for (wait, lives) in [(10 * MINUTE - MILLI, true), (10 * MINUTE, false)] {
         let browser = Browser::new(&env);
@@ -239,7 +239,7 @@ pub(super) async fn deadline_during_a_read_is_no_error(env: Env) -> Outcome {
 }
 
 pub(super) async fn over_the_cap_loses_nothing(env: Env) -> Outcome {
-    let cap = PayloadCap { bytes: 64, values: 2 };
+    let cap = PayloadLimit { bytes: 64, values: 2 };
     let node = Node::start(&env, policy(|it| it.payload(cap).anonymous_payload(cap))?).await?;
     let (user, visitor) = (Browser::new(&env), Browser::new(&env));
     user.log_in(&node, &env.user("alice")?).await?;

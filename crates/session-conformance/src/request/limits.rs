@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use session_core::{AtLimit, Error, Policy, UserId};
+use session_core::{Error, LimitPolicy, Policy, UserId};
 
 use super::client::Client;
 use super::dice::Dice;
@@ -13,7 +13,7 @@ use super::{ensure_err, policy};
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 
-fn limit(max: u32, at_limit: AtLimit) -> Result<Policy, Failure> {
+fn limit(max: u32, at_limit: LimitPolicy) -> Result<Policy, Failure> {
     policy(|it| it.session_limit(max, at_limit))
 }
 
@@ -39,7 +39,7 @@ async fn alive<C: Client>(node: &Node, clients: &[C]) -> Result<Vec<bool>, Failu
 }
 
 pub(super) async fn evicts_the_oldest<C: Client>(env: Env) -> Outcome {
-    let node = Node::start(&env, limit(2, AtLimit::EvictOldest)?).await?;
+    let node = Node::start(&env, limit(2, LimitPolicy::EvictOldest)?).await?;
     let alice = env.user("alice")?;
     let mut clients: Vec<C> = logged_in(&env, &node, &alice, 2).await?;
     // The oldest one is the one that was used last.
@@ -50,7 +50,7 @@ pub(super) async fn evicts_the_oldest<C: Client>(env: Env) -> Outcome {
 }
 
 pub(super) async fn evicts_the_least_recent<C: Client>(env: Env) -> Outcome {
-    let node = Node::start(&env, limit(2, AtLimit::EvictLeastRecent)?).await?;
+    let node = Node::start(&env, limit(2, LimitPolicy::EvictLeastRecent)?).await?;
     let alice = env.user("alice")?;
     let mut clients: Vec<C> = logged_in(&env, &node, &alice, 2).await?;
     ensure!(clients[0].is_alive(&node).await?, "the first session ended within the limit");
@@ -60,7 +60,7 @@ pub(super) async fn evicts_the_least_recent<C: Client>(env: Env) -> Outcome {
 }
 
 pub(super) async fn rejects<C: Client>(env: Env) -> Outcome {
-    let node = Node::start(&env, limit(2, AtLimit::Reject)?).await?;
+    let node = Node::start(&env, limit(2, LimitPolicy::Reject)?).await?;
     let alice = env.user("alice")?;
     let clients: Vec<C> = logged_in(&env, &node, &alice, 2).await?;
     let third = C::arrive(&env);
@@ -78,7 +78,7 @@ pub(super) async fn rejects<C: Client>(env: Env) -> Outcome {
 }
 
 pub(super) async fn expired_ones_do_not_count<C: Client>(env: Env) -> Outcome {
-    let node = Node::start(&env, limit(2, AtLimit::Reject)?).await?;
+    let node = Node::start(&env, limit(2, LimitPolicy::Reject)?).await?;
     let alice = env.user("alice")?;
     logged_in::<C>(&env, &node, &alice, 2).await?;
     env.clock().advance(Duration::from_secs(3600));
@@ -88,11 +88,11 @@ pub(super) async fn expired_ones_do_not_count<C: Client>(env: Env) -> Outcome {
 }
 
 pub(super) async fn dead_by_policy_does_not_count<C: Client>(env: Env) -> Outcome {
-    let node = Node::start(&env, limit(1, AtLimit::Reject)?).await?;
+    let node = Node::start(&env, limit(1, LimitPolicy::Reject)?).await?;
     let alice = env.user("alice")?;
     logged_in::<C>(&env, &node, &alice, 1).await?;
     let now = env.now();
-    let cut = node.redeploy(policy(|it| it.session_limit(1, AtLimit::Reject).not_before(now))?).await?;
+    let cut = node.redeploy(policy(|it| it.session_limit(1, LimitPolicy::Reject).not_before(now))?).await?;
     ensure_eq!(cut.sessions(&alice).await?.len(), 0, "sessions after the cut");
     let clients: Vec<C> = logged_in(&env, &cut, &alice, 1).await?;
     ensure_eq!(alive(&cut, &clients).await?, [true], "which sessions live");
@@ -101,9 +101,12 @@ pub(super) async fn dead_by_policy_does_not_count<C: Client>(env: Env) -> Outcom
 
 pub(super) async fn holds_under_simultaneous_logins<C: Client>(env: Env) -> Outcome {
     const LOGINS: usize = 16;
-    for (max, at_limit) in
-        [(1, AtLimit::EvictOldest), (2, AtLimit::EvictLeastRecent), (1, AtLimit::Reject), (3, AtLimit::Reject)]
-    {
+    for (max, at_limit) in [
+        (1, LimitPolicy::EvictOldest),
+        (2, LimitPolicy::EvictLeastRecent),
+        (1, LimitPolicy::Reject),
+        (3, LimitPolicy::Reject),
+    ] {
         let node = Node::start(&env, limit(max, at_limit)?).await?;
         let user = env.user(&format!("user-{max}-{at_limit:?}"))?;
         let clients: Vec<C> = (0..LOGINS).map(|_| C::arrive(&env)).collect();
@@ -118,7 +121,7 @@ pub(super) async fn holds_under_simultaneous_logins<C: Client>(env: Env) -> Outc
                 Err(error) => return Err(error.into()),
             }
         }
-        let expected = if at_limit == AtLimit::Reject { max as usize } else { LOGINS };
+        let expected = if at_limit == LimitPolicy::Reject { max as usize } else { LOGINS };
         ensure_eq!(worked, expected, "how many of {LOGINS} logins worked, {at_limit:?} {max}");
         ensure_eq!(node.sessions(&user).await?.len(), max as usize, "how many sessions are listed, {at_limit:?} {max}");
         let mut users = 0;
@@ -132,7 +135,7 @@ pub(super) async fn holds_under_simultaneous_logins<C: Client>(env: Env) -> Outc
 
 pub(super) async fn failed_login_evicts_nobody<C: Client>(env: Env) -> Outcome {
     let dice = Dice::new();
-    let node = Node::over(&env, env.store().await?, limit(2, AtLimit::EvictOldest)?, dice.clone());
+    let node = Node::over(&env, env.store().await?, limit(2, LimitPolicy::EvictOldest)?, dice.clone());
     let alice = env.user("alice")?;
     let clients: Vec<C> = logged_in(&env, &node, &alice, 2).await?;
     node.line().suffer(Trouble::DownAt("create"));
@@ -142,7 +145,7 @@ pub(super) async fn failed_login_evicts_nobody<C: Client>(env: Env) -> Outcome {
     dice.fail();
     let unlucky = C::arrive(&env).try_log_in(&node, &alice, |login| login).await;
     ensure!(unlucky.is_err(), "a login without random numbers worked");
-    let other = Node::start(&env, limit(2, AtLimit::EvictOldest)?).await?;
+    let other = Node::start(&env, limit(2, LimitPolicy::EvictOldest)?).await?;
     ensure_eq!(alive(&other, &clients).await?, [true, true], "which sessions live after logins that failed");
     Ok(())
 }

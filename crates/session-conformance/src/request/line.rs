@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use session_core::{
-    Admission, Admitted, Deleted, Record, SessionId, SessionStore, SessionSummary, StoreError, StoreErrorKind,
-    Timestamp, Touched, Updated, UserId, Version,
+    CreateOutcome, CreateRequest, DeleteOutcome, Record, SessionId, SessionStore, SessionSummary, StoreError,
+    StoreErrorKind, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
 };
 
 /// What is wrong with a line.
@@ -135,11 +135,11 @@ impl SessionStore for Line {
         Ok(if let Trouble::Crossed(other) = &state.trouble { Some((**other).clone()) } else { record })
     }
 
-    async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
+    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         self.carry("create", self.store.create(admission, now)).await
     }
 
-    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
         self.carry("update", self.store.update(record, expected, now)).await
     }
 
@@ -149,11 +149,11 @@ impl SessionStore for Line {
         user: Option<&UserId>,
         seen: Timestamp,
         now: Timestamp,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<TouchOutcome, StoreError> {
         self.carry("touch", self.store.touch(id, user, seen, now)).await
     }
 
-    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         self.carry("delete", self.store.delete(id, user)).await
     }
 

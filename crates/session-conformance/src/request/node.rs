@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use session_core::{
-    Entropy, Error, Event, OsEntropy, Policy, Presented, RequestSession, Session, SessionId, SessionManager,
+    Entropy, Error, Event, OsEntropy, Policy, PresentedCookie, RequestSession, Session, SessionId, SessionManager,
     SessionStore, UserId,
 };
 
@@ -209,7 +209,7 @@ impl Exchange {
 
     /// Seeded: forgets what was presented.
     pub(super) fn start_afresh(&self) -> &RequestSession {
-        self.instead.get_or_init(|| RequestSession::new(self.node.manager().clone(), Presented::Nothing))
+        self.instead.get_or_init(|| RequestSession::new(self.node.manager().clone(), PresentedCookie::Nothing))
     }
 }
 

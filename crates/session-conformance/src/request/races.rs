@@ -1,7 +1,7 @@
 //! Logout, and requests that are under way at the same time.
 
 use futures::future::join_all;
-use session_core::{Error, Key, Login, Policy, SameKey, Session};
+use session_core::{Error, Key, Login, Policy, Session, WriteConflict};
 
 use super::browser::Browser;
 use super::node::Node;
@@ -152,8 +152,8 @@ pub(super) async fn stale_logout_keeps_a_newer_login(env: Env) -> Outcome {
 }
 
 pub(super) async fn different_keys_both_survive(env: Env) -> Outcome {
-    for same_key in [SameKey::LastWriterWins, SameKey::Fail] {
-        let node = Node::start(&env, policy(|it| it.same_key(same_key))?).await?;
+    for write_conflict in [WriteConflict::LastWriterWins, WriteConflict::Fail] {
+        let node = Node::start(&env, policy(|it| it.write_conflict(write_conflict))?).await?;
         let browser = Browser::new(&env);
         browser.log_in(&node, &env.user("alice")?).await?;
         browser.post(&node, |session| session.insert(COUNT, &1)).await?;
@@ -196,7 +196,7 @@ pub(super) async fn every_increment_counts(env: Env) -> Outcome {
 }
 
 pub(super) async fn same_key_later_commit_wins(env: Env) -> Outcome {
-    let node = Node::start(&env, policy(|it| it.same_key(SameKey::LastWriterWins))?).await?;
+    let node = Node::start(&env, policy(|it| it.write_conflict(WriteConflict::LastWriterWins))?).await?;
     let browser = Browser::new(&env);
     browser.log_in(&node, &env.user("alice")?).await?;
     let (one, two) = (browser.begin(&node), browser.begin(&node));
@@ -209,7 +209,7 @@ pub(super) async fn same_key_later_commit_wins(env: Env) -> Outcome {
 }
 
 pub(super) async fn same_key_may_be_an_error(env: Env) -> Outcome {
-    let node = Node::start(&env, policy(|it| it.same_key(SameKey::Fail))?).await?;
+    let node = Node::start(&env, policy(|it| it.write_conflict(WriteConflict::Fail))?).await?;
     let browser = Browser::new(&env);
     browser.log_in(&node, &env.user("alice")?).await?;
     let (one, two) = (browser.begin(&node), browser.begin(&node));

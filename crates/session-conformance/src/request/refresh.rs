@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_core::{Deleted, Error, OsEntropy, Policy, SessionId};
+use session_core::{DeleteOutcome, Error, OsEntropy, Policy, SessionId};
 
 use super::client::{App, Client as _};
 use super::ensure_err;
@@ -107,10 +107,10 @@ async fn turns(env: &Env, nodes: &[Node; 2], app: &App, id: &SessionId) -> Outco
         ensure_eq!(rotations(node, id).await?, turn, "rotations of nodes that take turns");
     }
     let alice = env.user("alice")?;
-    let alive = there.manager().check(id, &alice).await?;
+    let alive = there.manager().find_live(id, &alice).await?;
     ensure!(alive.is_some(), "a node does not find the session");
     ensure_eq!(here.manager().revoke_all(&alice).await?, 1, "how many sessions a revocation ended");
-    ensure!(there.manager().check(id, &alice).await?.is_none(), "a node finds a session that another one revoked");
+    ensure!(there.manager().find_live(id, &alice).await?.is_none(), "a node finds a session that another one revoked");
     ensure!(!app.refresh(there).await?, "a node refreshes a session that another one revoked");
     Ok(())
 }
@@ -128,12 +128,12 @@ pub(super) async fn store_down_is_an_error(env: Env) -> Outcome {
     }
     for trouble in [Trouble::Down, Trouble::DownAt("delete")] {
         node.line().suffer(trouble);
-        let logout = node.revoke_token(&app.token()).await;
+        let logout = node.revoke_refresh_token(&app.token()).await;
         node.line().suffer(Trouble::None);
         ensure_err!(logout, Error::Store(_), "a logout while the store fails");
         ensure!(app.refresh(&node).await?, "a logout that failed ended the session");
     }
-    ensure_eq!(node.revoke_token(&app.token()).await?, Deleted::Deleted, "the logout, repeated");
+    ensure_eq!(node.revoke_refresh_token(&app.token()).await?, DeleteOutcome::Deleted, "the logout, repeated");
     ensure!(!app.refresh(&node).await?, "a session outlived its logout");
     Ok(())
 }
@@ -141,7 +141,7 @@ pub(super) async fn store_down_is_an_error(env: Env) -> Outcome {
 pub(super) async fn lost_answer_is_made_good(env: Env) -> Outcome {
     let (node, app, id) = logged_in(&env).await?;
     for turn in 1..=3 {
-        let opening = node.open_refresh(&app.token()).await?.ok_or("the newest token was refused")?;
+        let opening = node.verify_refresh_token(&app.token()).await?.ok_or("the newest token was refused")?;
         node.line().suffer(Trouble::LosesOneAnswer);
         ensure_err!(opening.rotate().await, Error::Store(_), "a refresh whose answer got lost");
         let first = answer(&node, &app.token()).await?;
@@ -165,7 +165,7 @@ pub(super) async fn lost_reply_is_made_good(env: Env) -> Outcome {
     for turn in 1..=6 {
         let before = app.token();
         // The reply to the load gets lost, or that to the update.
-        let opening = if turn % 2 == 0 { None } else { here.open_refresh(&before).await? };
+        let opening = if turn % 2 == 0 { None } else { here.verify_refresh_token(&before).await? };
         service.begin().await?;
         let first = match opening {
             Some(opening) => opening.rotate().await.map(|granted| granted.map(|granted| granted.token)),

@@ -1,7 +1,7 @@
 //! Refresh tokens, and requests that are under way at the same time.
 
 use futures::future::join_all;
-use session_core::{AtLimit, Deleted, Error, OsEntropy, Policy, PresentedToken, UserId};
+use session_core::{DeleteOutcome, Error, LimitPolicy, OsEntropy, Policy, PresentedToken, UserId};
 
 use super::browser::Browser;
 use super::client::{App, Client as _};
@@ -39,7 +39,7 @@ async fn at_once(env: &Env, nodes: &[Node], app: &App) -> Outcome {
         let token = app.token();
         let mut refreshes = Vec::new();
         for node in nodes.iter().cycle().take(AT_ONCE) {
-            let opening = if reads_first { node.open_refresh(&token).await? } else { None };
+            let opening = if reads_first { node.verify_refresh_token(&token).await? } else { None };
             refreshes.push(refresh(node.clone(), token.clone(), opening));
         }
         // Some on other threads, some on the same: both kinds of simultaneity.
@@ -58,7 +58,7 @@ async fn at_once(env: &Env, nodes: &[Node], app: &App) -> Outcome {
         ensure_eq!(rotations(here, &id).await?, start + turn, "how often {AT_ONCE} refreshes replaced the token");
         ensure!(app.refresh(here).await? && app.token() == first, "a replay gets another token than the others");
         for node in nodes {
-            ensure!(node.manager().check(&id, &alice).await?.is_some(), "the session ended");
+            ensure!(node.manager().find_live(&id, &alice).await?.is_some(), "the session ended");
         }
     }
     ensure!(app.refresh(here).await?, "the successor of many refreshes was refused");
@@ -89,10 +89,10 @@ impl End {
         let id = |app: &App| PresentedToken::parse(app.token().as_bytes()).map(|token| token.id());
         let (id, kept) = (id(app).map_err(|_| "a malformed token")?, id(kept).map_err(|_| "a malformed token")?);
         let ended = match self {
-            Self::One => node.manager().revoke(user, &id).await? == Deleted::Deleted,
+            Self::One => node.manager().revoke(user, &id).await? == DeleteOutcome::Deleted,
             Self::Others => node.manager().revoke_others(user, &kept).await? == 1,
             Self::All => node.manager().revoke_all(user).await? == 2,
-            Self::Token => node.revoke_token(&app.token()).await? == Deleted::Deleted,
+            Self::Token => node.revoke_refresh_token(&app.token()).await? == DeleteOutcome::Deleted,
         };
         ensure!(ended, "{self:?}: the revocation ended another number of sessions");
         Ok(())
@@ -118,7 +118,7 @@ async fn revoked_while_refreshing(env: &Env, here: &Node, there: &Node) -> Outco
             app.log_in(here, &user).await?;
             kept.log_in(here, &user).await?;
             let first = app.token();
-            let opening = there.open_refresh(&first).await?.ok_or("the newest token was refused")?;
+            let opening = there.verify_refresh_token(&first).await?.ok_or("the newest token was refused")?;
             // In each round, one of them comes a step later than in the round before.
             let (refresh_waits, end_waits) = if round % 2 == 0 { (round / 2, 0) } else { (0, round / 2) };
             let refresh = async {
@@ -159,7 +159,7 @@ pub(super) async fn late_refresh_revives_nothing(env: Env) -> Outcome {
         let (app, kept) = (App::default(), App::default());
         app.log_in(&node, &user).await?;
         kept.log_in(&node, &user).await?;
-        let opening = node.open_refresh(&app.token()).await?.ok_or("the newest token was refused")?;
+        let opening = node.verify_refresh_token(&app.token()).await?.ok_or("the newest token was refused")?;
         end.bring_about(&node, &user, &app, &kept).await?;
         ensure!(opening.rotate().await?.is_none(), "{end:?}: a session that was revoked refreshes");
         ensure!(!app.refresh(&node).await?, "{end:?}: a late refresh brought a session back");
@@ -168,7 +168,7 @@ pub(super) async fn late_refresh_revives_nothing(env: Env) -> Outcome {
 }
 
 pub(super) async fn limit_counts_both_kinds(env: Env) -> Outcome {
-    let node = Node::start(&env, policy(|it| it.session_limit(2, AtLimit::Reject))?).await?;
+    let node = Node::start(&env, policy(|it| it.session_limit(2, LimitPolicy::Reject))?).await?;
     let (alice, browser, app) = (env.user("alice")?, Browser::new(&env), App::default());
     browser.log_in(&node, &alice).await?;
     app.log_in(&node, &alice).await?;

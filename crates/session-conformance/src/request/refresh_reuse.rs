@@ -1,6 +1,6 @@
 //! Refresh tokens that somebody used twice, made up, or has of another kind.
 
-use session_core::{Deleted, OsEntropy, Policy, PresentedToken, SessionId, UserId};
+use session_core::{DeleteOutcome, OsEntropy, Policy, PresentedToken, SessionId, UserId};
 
 use super::browser::Browser;
 use super::client::{App, Client as _};
@@ -34,7 +34,7 @@ impl Replaced {
     /// Checks that on this node nothing is left of the session, and the other one is.
     async fn is_over(&self, node: &Node) -> Outcome {
         ensure!(!self.app.refresh(node).await?, "the newest token works after a reuse");
-        ensure!(node.manager().check(&self.id, &self.alice).await?.is_none(), "the session is there after a reuse");
+        ensure!(node.manager().find_live(&self.id, &self.alice).await?.is_none(), "the session is there after a reuse");
         ensure_eq!(node.sessions(&self.alice).await?.len(), 1, "sessions after a reuse");
         ensure!(self.bystander.refresh(node).await?, "a reuse ended another session of the user");
         Ok(())
@@ -133,7 +133,11 @@ pub(super) async fn garbage_changes_nothing(env: Env) -> Outcome {
     ensure!(PresentedToken::parse(forged[0].as_bytes()).is_ok(), "the forged token is malformed");
     for token in &forged {
         ensure!(answer(&node, token).await?.is_none(), "a token that was made up was answered");
-        ensure_eq!(node.revoke_token(token).await?, Deleted::Absent, "a logout with a token that was made up");
+        ensure_eq!(
+            node.revoke_refresh_token(token).await?,
+            DeleteOutcome::Absent,
+            "a logout with a token that was made up"
+        );
     }
     ensure_eq!(rotations(&node, &id).await?, 0, "rotations after tokens that were made up");
     for app in [&app, &bob] {
@@ -148,7 +152,11 @@ pub(super) async fn cookie_is_no_refresh_token(env: Env) -> Outcome {
     browser.log_in(&node, &alice).await?;
     let cookie = browser.cookie(node.policy().cookie().name()).ok_or("a login set no cookie")?;
     ensure!(answer(&node, &cookie).await?.is_none(), "a cookie was taken for a refresh token");
-    ensure_eq!(node.revoke_token(&cookie).await?, Deleted::Absent, "a logout with a cookie as refresh token");
+    ensure_eq!(
+        node.revoke_refresh_token(&cookie).await?,
+        DeleteOutcome::Absent,
+        "a logout with a cookie as refresh token"
+    );
     ensure_eq!(browser.user(&node).await?, Some(alice), "who is logged in afterwards");
     Ok(())
 }
@@ -169,10 +177,14 @@ pub(super) async fn any_token_logs_out(env: Env) -> Outcome {
     for _ in 0..2 {
         ensure!(app.refresh(&node).await?, "the newest token was refused");
     }
-    ensure_eq!(node.revoke_token(&first).await?, Deleted::Deleted, "a logout with a token that was used up");
+    ensure_eq!(
+        node.revoke_refresh_token(&first).await?,
+        DeleteOutcome::Deleted,
+        "a logout with a token that was used up"
+    );
     ensure!(!app.refresh(&node).await?, "the newest token works after a logout");
-    ensure!(node.manager().check(&id, &alice).await?.is_none(), "the session is there after a logout");
+    ensure!(node.manager().find_live(&id, &alice).await?.is_none(), "the session is there after a logout");
     ensure_eq!(node.sessions(&alice).await?.len(), 0, "sessions after a logout");
-    ensure_eq!(node.revoke_token(&app.token()).await?, Deleted::Absent, "the logout, repeated");
+    ensure_eq!(node.revoke_refresh_token(&app.token()).await?, DeleteOutcome::Absent, "the logout, repeated");
     Ok(())
 }

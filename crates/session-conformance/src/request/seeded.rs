@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use session_core::{
-    Entropy, EntropyError, Lifetime, OsEntropy, PayloadCap, Persistence, Policy, PolicyBuilder, RememberMe, Renewal,
-    RequestSession, SameKey,
+    Entropy, EntropyError, OsEntropy, PayloadLimit, Persistence, Policy, PolicyBuilder, RememberMe, Renewal,
+    RequestSession, Timeouts, WriteConflict,
 };
 
 use super::fault::RequestFault;
@@ -25,16 +25,16 @@ pub(super) fn policy(fault: Option<RequestFault>, policy: Policy) -> Policy {
     let faulty = match fault {
         Some(RequestFault::DeadlineInclusive) => {
             let later = Duration::from_millis(1);
-            lifetimes(&policy, |it| Lifetime { idle: it.idle + later, absolute: it.absolute + later })
+            lifetimes(&policy, |it| Timeouts { idle: it.idle + later, absolute: it.absolute + later })
         }
-        Some(RequestFault::TimeoutsIgnored) => lifetimes(&policy, |_| Lifetime { idle: LONGEST, absolute: LONGEST }),
+        Some(RequestFault::TimeoutsIgnored) => lifetimes(&policy, |_| Timeouts { idle: LONGEST, absolute: LONGEST }),
         Some(RequestFault::PayloadCapIgnored) => {
-            let cap = PayloadCap { bytes: 1 << 20, values: 4096 };
+            let cap = PayloadLimit { bytes: 1 << 20, values: 4096 };
             with.payload(cap).anonymous_payload(cap)
         }
-        Some(RequestFault::SameKeyRuleSwapped) => with.same_key(match policy.same_key() {
-            SameKey::LastWriterWins => SameKey::Fail,
-            SameKey::Fail => SameKey::LastWriterWins,
+        Some(RequestFault::SameKeyRuleSwapped) => with.write_conflict(match policy.write_conflict() {
+            WriteConflict::LastWriterWins => WriteConflict::Fail,
+            WriteConflict::Fail => WriteConflict::LastWriterWins,
         }),
         Some(RequestFault::StoreTimeoutIgnored) => with.store_timeout(Duration::from_secs(60)),
         Some(RequestFault::RenewalForgotten) => with.renewal(None),
@@ -49,10 +49,10 @@ pub(super) fn policy(fault: Option<RequestFault>, policy: Policy) -> Policy {
 }
 
 /// `policy` with other timeouts.
-fn lifetimes(policy: &Policy, change: impl Fn(Lifetime) -> Lifetime) -> PolicyBuilder {
+fn lifetimes(policy: &Policy, change: impl Fn(Timeouts) -> Timeouts) -> PolicyBuilder {
     let authenticated = change(policy.lifetime(true, Persistence::Transient));
     let remember_me = match policy.remember_me() {
-        RememberMe::WhenAsked(lifetime) => RememberMe::WhenAsked(change(lifetime)),
+        RememberMe::OptIn(lifetime) => RememberMe::OptIn(change(lifetime)),
         RememberMe::Never => RememberMe::Never,
         RememberMe::Always => RememberMe::Always,
     };

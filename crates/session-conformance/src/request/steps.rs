@@ -4,8 +4,8 @@ use std::sync::{MutexGuard, PoisonError};
 
 use serde_json::Value;
 use session_core::{
-    Admission, AtLimit, Error, EventKind, Key, Kind, Login, OsEntropy, Persistence, Presented, PresentedToken, Record,
-    RequestSession, Session, SessionStore, UserId,
+    CreateRequest, Error, EventKind, Key, Kind, LimitPolicy, Login, OsEntropy, Persistence, PresentedCookie,
+    PresentedToken, Record, RequestSession, Session, SessionStore, UserId,
 };
 
 use super::fault::RequestFault as Fault;
@@ -94,7 +94,7 @@ impl Exchange {
             }
             Some(Fault::EvictsBeforeLogin) => {
                 if let Some(user) = self.login_of() {
-                    self.node.make_room(&user).await?;
+                    self.node.select_evictions(&user).await?;
                 }
             }
             Some(Fault::RefusedStepUpEndsSession) if matches!(error, Some(Error::WrongUser)) => {
@@ -252,7 +252,7 @@ impl Exchange {
 
     /// Stores a new session and returns its cookie.
     async fn anew(&self) -> Result<Option<String>, Error> {
-        let request = RequestSession::new(self.node.manager().clone(), Presented::Nothing);
+        let request = RequestSession::new(self.node.manager().clone(), PresentedCookie::Nothing);
         request.session().await?.insert(VISITED, &true)?;
         let (committed, headers) = request.finish().await;
         committed.map(|()| headers.set_cookie.map(|cookie| cookie.expose().to_owned()))
@@ -287,12 +287,12 @@ impl Exchange {
 
 impl Node {
     /// Ends the oldest session of `user` if there is no room for another one.
-    pub(super) async fn make_room(&self, user: &UserId) -> Result<(), Error> {
+    pub(super) async fn select_evictions(&self, user: &UserId) -> Result<(), Error> {
         let limit = self.policy().session_limit();
         let store = self.line().store();
         let mut sessions = store.list_by_user(user, self.manager().now()).await?;
         sessions.sort_by_key(|session| session.created_at);
-        if limit.at_limit != AtLimit::Reject
+        if limit.at_limit != LimitPolicy::Reject
             && sessions.len() >= limit.max.get() as usize
             && let Some(oldest) = sessions.first()
         {
@@ -303,7 +303,7 @@ impl Node {
 
     /// Brings a record back that was there before.
     pub(super) async fn revive(&self, record: &Record) -> Result<(), Error> {
-        let admission = Admission { record, replaces: None, limit: None };
+        let admission = CreateRequest { record, replaces: None, limit: None };
         let _ = self.line().store().create(admission, self.manager().now()).await?;
         Ok(())
     }

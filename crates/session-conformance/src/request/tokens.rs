@@ -3,8 +3,8 @@
 use std::sync::PoisonError;
 
 use session_core::{
-    Deleted, Error, EventKind, Grant, Kind, Login, OsEntropy, PresentedToken, Record, Refresh, SessionInfo, TokenCheck,
-    UserId,
+    DeleteOutcome, Error, EventKind, IssuedRefreshToken, Kind, Login, OsEntropy, PresentedToken, Record, SessionInfo,
+    TokenCheck, UserId, VerifiedRefreshToken,
 };
 
 use super::client::Particulars;
@@ -17,8 +17,8 @@ pub(super) struct Granted {
     pub(super) session: SessionInfo,
 }
 
-impl From<Grant> for Granted {
-    fn from(grant: Grant) -> Self {
+impl From<IssuedRefreshToken> for Granted {
+    fn from(grant: IssuedRefreshToken) -> Self {
         Self { token: grant.token.encode().expose().to_owned(), session: grant.session }
     }
 }
@@ -27,7 +27,7 @@ impl From<Grant> for Granted {
 pub(super) struct Opening {
     node: Node,
     token: String,
-    refresh: Refresh,
+    refresh: VerifiedRefreshToken,
 }
 
 impl Node {
@@ -37,25 +37,25 @@ impl Node {
         if self.is(Fault::LoginDeletesFirst)
             && let Some(replaces) = &replaces
         {
-            let _ = self.manager().revoke_token(replaces).await?;
+            let _ = self.manager().revoke_refresh_token(replaces).await?;
         }
         if self.is(Fault::EvictsBeforeLogin) {
-            self.make_room(user).await?;
+            self.select_evictions(user).await?;
         }
         let login = with(Login::new(user.clone()));
-        Ok(self.manager().grant(login, replaces.as_ref()).await?.into())
+        Ok(self.manager().issue_refresh_token(login, replaces.as_ref()).await?.into())
     }
 
     /// A whole refresh: the successor of `token`.
     pub(super) async fn refresh(&self, token: &str) -> Result<Option<Granted>, Error> {
-        match self.open_refresh(token).await? {
+        match self.verify_refresh_token(token).await? {
             Some(opening) => opening.rotate().await,
             None => Ok(None),
         }
     }
 
     /// The first half of a refresh.
-    pub(super) async fn open_refresh(&self, token: &str) -> Result<Option<Opening>, Error> {
+    pub(super) async fn verify_refresh_token(&self, token: &str) -> Result<Option<Opening>, Error> {
         let token = self.alias(token);
         let Some(presented) = presented(&token) else { return Ok(None) };
         let before = self.seeded_peek(&presented).await?;
@@ -64,7 +64,7 @@ impl Node {
             return Ok(None);
         }
         let events = self.inner.recorder.len();
-        let refresh = match self.manager().open_refresh(&presented).await {
+        let refresh = match self.manager().verify_refresh_token(&presented).await {
             Err(Error::Store(_)) if self.is(Fault::StoreErrorIsAnonymous) => None,
             refresh => refresh?,
         };
@@ -89,15 +89,15 @@ impl Node {
     }
 
     /// A logout.
-    pub(super) async fn revoke_token(&self, token: &str) -> Result<Deleted, Error> {
-        let Some(token) = presented(token) else { return Ok(Deleted::Absent) };
+    pub(super) async fn revoke_refresh_token(&self, token: &str) -> Result<DeleteOutcome, Error> {
+        let Some(token) = presented(token) else { return Ok(DeleteOutcome::Absent) };
         if self.is(Fault::LogoutNeedsNewest)
             && let Some(record) = self.seeded_peek(&token).await?
             && record.credential.check(record.kind, &token) != TokenCheck::Current
         {
-            return Ok(Deleted::Absent);
+            return Ok(DeleteOutcome::Absent);
         }
-        self.manager().revoke_token(&token).await
+        self.manager().revoke_refresh_token(&token).await
     }
 
     fn is(&self, fault: Fault) -> bool {
@@ -117,10 +117,10 @@ impl Node {
     /// Seeded: a refresh for somebody with a token of another kind.
     async fn pose(&self, record: &Record) -> Result<Option<Opening>, Error> {
         let Some(user) = record.user() else { return Ok(None) };
-        let grant = self.manager().grant(Login::new(user.clone()), None).await?;
+        let grant = self.manager().issue_refresh_token(Login::new(user.clone()), None).await?;
         let token = Granted::from(grant).token;
         let Some(presented) = presented(&token) else { return Ok(None) };
-        let refresh = self.manager().open_refresh(&presented).await?;
+        let refresh = self.manager().verify_refresh_token(&presented).await?;
         Ok(refresh.map(|refresh| Opening { node: self.clone(), token, refresh }))
     }
 }

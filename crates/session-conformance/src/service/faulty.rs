@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Admission, Admitted, Deleted, Record, SessionId, SessionStore, SessionSummary, StoreError, StoreErrorKind,
-    Timestamp, Touched, Updated, UserId, Version,
+    CreateOutcome, CreateRequest, DeleteOutcome, Record, SessionId, SessionStore, SessionSummary, StoreError,
+    StoreErrorKind, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
 };
 
 use super::ServiceFault as Fault;
@@ -54,7 +54,7 @@ impl FaultyService {
 
     async fn create_all(&self, store: &dyn SessionStore, sessions: &[Record]) -> Result<(), Failure> {
         for record in sessions {
-            let _ = store.create(Admission { record, replaces: None, limit: None }, record.created_at).await?;
+            let _ = store.create(CreateRequest { record, replaces: None, limit: None }, record.created_at).await?;
         }
         Ok(())
     }
@@ -223,26 +223,26 @@ impl SessionStore for FaultyNode {
         Ok(answer)
     }
 
-    async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
+    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         self.pass().await?;
         if self.is_during(Fault::OutageLooksDone) {
-            return Ok(Admitted::Created { evicted: Vec::new() });
+            return Ok(CreateOutcome::Created { evicted: Vec::new() });
         }
         let admitted = self.inner.create(admission, now).await?;
         self.memory().created.insert(admission.record.id, admission.record.clone());
         Ok(admitted)
     }
 
-    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
         self.pass().await?;
         if self.is_during(Fault::OutageLooksDone) {
-            return Ok(Updated::Applied);
+            return Ok(UpdateOutcome::Applied);
         }
         if self.is(Fault::ForgottenScriptsFail) {
             return Err(StoreError::new(StoreErrorKind::Other, "update", "seeded fault"));
         }
         match self.inner.update(record, expected, now).await {
-            Err(_) if self.is(Fault::LostReplyConflicts) => Ok(Updated::Conflict),
+            Err(_) if self.is(Fault::LostReplyConflicts) => Ok(UpdateOutcome::Conflict),
             Err(_) if self.is(Fault::LostReplyAppliedTwice) => {
                 let nonce = record.version.nonce;
                 let again = Record { version: Version { number: record.version.number + 1, nonce }, ..record.clone() };
@@ -258,27 +258,27 @@ impl SessionStore for FaultyNode {
         user: Option<&UserId>,
         seen: Timestamp,
         now: Timestamp,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<TouchOutcome, StoreError> {
         self.pass().await?;
         if self.is_during(Fault::OutageLooksDone) {
-            return Ok(Touched::Applied);
+            return Ok(TouchOutcome::Applied);
         }
         self.inner.touch(id, user, seen, now).await
     }
 
-    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         self.pass().await?;
         if self.is_during(Fault::OutageLooksDone) {
-            return Ok(Deleted::Deleted);
+            return Ok(DeleteOutcome::Deleted);
         }
         let stored = self.memory().created.get(id).cloned();
         match (self.inner.delete(id, user).await, stored) {
             (Err(_), Some(record)) if self.is(Fault::LostReplyUndone) => {
                 let _ = self
                     .inner
-                    .create(Admission { record: &record, replaces: None, limit: None }, record.created_at)
+                    .create(CreateRequest { record: &record, replaces: None, limit: None }, record.created_at)
                     .await?;
-                Ok(Deleted::Deleted)
+                Ok(DeleteOutcome::Deleted)
             }
             (answer, stored) => {
                 self.memory().deleted.extend(stored.map(|record| (*id, record)));

@@ -12,8 +12,8 @@ use super::*;
 use crate::credential::TokenCheck;
 use crate::entropy::OsEntropy;
 use crate::intent::{Intent, Login, StepUp};
-use crate::policy::{AtLimit, Renewal};
-use crate::record::{Authentication, Device, Lifetime};
+use crate::policy::{LimitPolicy, Renewal};
+use crate::record::{Authentication, Device, Timeouts};
 
 const START: Timestamp = Timestamp::from_millis(1_000_000);
 const KEYS: [&[u8]; 3] = [b"cart", b"locale", b"secret"];
@@ -64,7 +64,7 @@ fn intent(step: &Step, now: Timestamp) -> Intent {
     }
 }
 
-fn base(user: Option<&str>, standing: Standing) -> Base {
+fn base(user: Option<&str>, standing: TokenStatus) -> LoadedSession {
     let user = user.map(|user| UserId::new(user).unwrap());
     let id = SessionId::generate(user.as_ref(), &OsEntropy).unwrap();
     let (credential, token) = Credential::issue(Kind::Cookie, id, START, &OsEntropy).unwrap();
@@ -74,7 +74,7 @@ fn base(user: Option<&str>, standing: Standing) -> Base {
         kind: Kind::Cookie,
         created_at: START,
         last_seen: START,
-        lifetime: Lifetime { idle: Duration::from_secs(600), absolute: Duration::from_secs(3600) },
+        lifetime: Timeouts { idle: Duration::from_secs(600), absolute: Duration::from_secs(3600) },
         persistence: Persistence::Transient,
         authentication: user.map(|user| Authentication {
             user,
@@ -89,21 +89,21 @@ fn base(user: Option<&str>, standing: Standing) -> Base {
     for key in KEYS {
         record.data.insert(Bytes::from_static(key), Bytes::from_static(b"before"));
     }
-    Base { record, token: Some(token.presented()), standing }
+    LoadedSession { record, token: Some(token.presented()), standing }
 }
 
 fn policy() -> Policy {
     Policy::standard()
         .to_builder()
         .renewal(Some(Renewal { timeout: Duration::from_secs(300), grace: Duration::from_secs(10) }))
-        .session_limit(3, AtLimit::Reject)
+        .session_limit(3, LimitPolicy::Reject)
         .build()
         .unwrap()
 }
 
-fn planned(base: Option<&Base>, steps: &[Step], activity: Activity, now: Timestamp) -> Option<(Plan, Working)> {
+fn planned(base: Option<&LoadedSession>, steps: &[Step], activity: Activity, now: Timestamp) -> Option<(Plan, Draft)> {
     let policy = policy();
-    let mut working = Working::of(base.map(|base| &base.record));
+    let mut working = Draft::of(base.map(|base| &base.record));
     for step in steps {
         // An intent that is refused (a step-up of the wrong user) is not recorded.
         let _ = working.apply(&intent(step, now), &policy);
@@ -111,12 +111,12 @@ fn planned(base: Option<&Base>, steps: &[Step], activity: Activity, now: Timesta
     plan(base, &working, activity, &policy, now, &OsEntropy).ok().map(|plan| (plan, working))
 }
 
-fn bases() -> impl Strategy<Value = Option<(Option<&'static str>, Standing)>> {
+fn bases() -> impl Strategy<Value = Option<(Option<&'static str>, TokenStatus)>> {
     prop_oneof![
         Just(None),
-        Just(Some((None, Standing::Current))),
-        Just(Some((Some("alice"), Standing::Current))),
-        Just(Some((Some("alice"), Standing::Superseded))),
+        Just(Some((None, TokenStatus::Current))),
+        Just(Some((Some("alice"), TokenStatus::Current))),
+        Just(Some((Some("alice"), TokenStatus::Superseded))),
     ]
 }
 
@@ -135,7 +135,7 @@ proptest! {
         let base = from.map(|(user, standing)| base(user, standing));
         let Some((plan, working)) = planned(base.as_ref(), &steps, activity, now) else {
             // Refused only for a superseded token, or past the deadline.
-            let superseded = matches!(from, Some((_, Standing::Superseded)));
+            let superseded = matches!(from, Some((_, TokenStatus::Superseded)));
             prop_assert!(superseded || elapsed >= 600_000);
             return Ok(());
         };
@@ -158,7 +158,7 @@ proptest! {
                 prop_assert_eq!(held, TokenCheck::Current, "the session goes on with the token that its client has");
                 match &plan.cookie {
                     CookieOp::Set { token, .. } => {
-                        prop_assert_eq!(next.standing, Standing::Current);
+                        prop_assert_eq!(next.standing, TokenStatus::Current);
                         prop_assert_ne!(check, TokenCheck::Current);
                         prop_assert_eq!(record.credential.check(Kind::Cookie, &token.presented()), TokenCheck::Current);
                     }
@@ -199,7 +199,7 @@ proptest! {
             }
             (StoreOp::Delete { id, .. }, Some(base)) => {
                 prop_assert_eq!(*id, base.record.id);
-                prop_assert_eq!(working.change, Change::Ended);
+                prop_assert_eq!(working.change, Change::Logout);
                 prop_assert!(matches!(plan.cookie, CookieOp::Remove));
             }
             (StoreOp::Touch { id, seen, .. }, Some(base)) => {
@@ -237,11 +237,11 @@ proptest! {
         if renewed {
             let token = base.token.take().unwrap();
             let (credential, token) = base.record.credential.renew(Kind::Cookie, &token, START, &OsEntropy).unwrap();
-            base = Base { record: Record { credential, ..base.record }, token: Some(token.presented()), ..base };
+            base = LoadedSession { record: Record { credential, ..base.record }, token: Some(token.presented()), ..base };
         }
         let (plan, _) = planned(Some(&base), &[], activity, now).unwrap();
         let nothing = matches!((&plan.store, &plan.cookie, &plan.event), (StoreOp::Nothing, CookieOp::Keep, None));
-        prop_assert_eq!(upkeep(&base, activity, &policy(), now).is_none(), nothing);
+        prop_assert_eq!(maintenance(&base, activity, &policy(), now).is_none(), nothing);
     }
 
     #[test]
@@ -251,7 +251,7 @@ proptest! {
             matches!(step, Step::Set(..) | Step::Append(_))
         }), 0..4),
     ) {
-        let base = base(user, Standing::Current);
+        let base = base(user, TokenStatus::Current);
         let mut steps = before;
         steps.push(Step::Login("alice", false));
         let (plan, _) = planned(Some(&base), &steps, Activity::Active, START).unwrap();
@@ -267,14 +267,14 @@ proptest! {
 
 #[test]
 fn a_request_that_changes_nothing_writes_nothing() {
-    let base = base(Some("alice"), Standing::Current);
+    let base = base(Some("alice"), TokenStatus::Current);
     let (plan, _) = planned(Some(&base), &[], Activity::Active, START + Duration::from_millis(59_999)).unwrap();
     assert!(matches!((plan.store, plan.cookie), (StoreOp::Nothing, CookieOp::Keep)));
 }
 
 #[test]
 fn a_touch_is_due_at_the_interval() {
-    let base = base(Some("alice"), Standing::Current);
+    let base = base(Some("alice"), TokenStatus::Current);
     let at = START + Duration::from_secs(60);
     let (plan, _) = planned(Some(&base), &[], Activity::Active, at).unwrap();
     assert!(matches!(plan.store, StoreOp::Touch { seen, .. } if seen == at));
@@ -282,9 +282,9 @@ fn a_touch_is_due_at_the_interval() {
 
 #[test]
 fn writing_the_same_value_is_not_a_change() {
-    let base = base(None, Standing::Current);
+    let base = base(None, TokenStatus::Current);
     let policy = policy();
-    let mut working = Working::of(Some(&base.record));
+    let mut working = Draft::of(Some(&base.record));
     working.apply(&Intent::Set(Bytes::from_static(b"cart"), Bytes::from_static(b"before")), &policy).unwrap();
     let plan = plan(Some(&base), &working, Activity::Active, &policy, START, &OsEntropy).unwrap();
     assert!(matches!(plan.store, StoreOp::Nothing));
@@ -299,8 +299,8 @@ fn a_failing_generator_issues_nothing() {
             Err(crate::EntropyError)
         }
     }
-    let base = base(None, Standing::Current);
-    let mut working = Working::of(Some(&base.record));
+    let base = base(None, TokenStatus::Current);
+    let mut working = Draft::of(Some(&base.record));
     working.apply(&intent(&Step::Login("alice", false), START), &policy()).unwrap();
     let refused = plan(Some(&base), &working, Activity::Active, &policy(), START, &Broken);
     assert!(matches!(refused, Err(Error::Entropy(_))));
@@ -308,7 +308,7 @@ fn a_failing_generator_issues_nothing() {
 
 #[test]
 fn a_read_request_that_outlives_the_deadline_is_answered_and_a_write_is_refused() {
-    let base = base(Some("alice"), Standing::Current);
+    let base = base(Some("alice"), TokenStatus::Current);
     let late = base.record.deadline();
     let (plan, _) = planned(Some(&base), &[], Activity::Active, late).unwrap();
     assert!(matches!(plan.store, StoreOp::Nothing));

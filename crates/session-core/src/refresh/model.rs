@@ -17,11 +17,11 @@ use super::{Judgement, judge};
 use crate::clock::Timestamp;
 use crate::entropy::{Entropy, EntropyError};
 use crate::id::UserId;
-use crate::intent::{Login, Working};
+use crate::intent::{Draft, Login};
 use crate::plan::{new_record, rotated};
 use crate::policy::Policy;
 use crate::record::{Kind, Record};
-use crate::session::Standing;
+use crate::session::TokenStatus;
 use crate::token::PresentedToken;
 use crate::verdict::Expiry;
 
@@ -154,7 +154,7 @@ impl Family {
         assert_eq!(policy.refresh_grace(), Duration::from_millis(WINDOW.unsigned_abs()));
         let login = Login::new(UserId::new("alice").unwrap());
         let begin = Timestamp::from_millis(BEGIN);
-        let working = Working::logged_in(&login, begin, &policy);
+        let working = Draft::logged_in(&login, begin, &policy);
         let (record, token) = new_record(Kind::Refresh, &working, &policy, begin, &Numbered(200)).unwrap();
         let token = token.encode().expose().to_owned();
         Self { bug, policy, first: (record, token) }
@@ -181,16 +181,16 @@ impl Family {
         let mut judgement = judge(&record, &presented, &self.policy, now);
         let age = state.chain.len() - 1 - generation;
         judgement = match (self.bug, judgement) {
-            (Bug::NoWindow, Judgement::Reuse) if age == 1 => Judgement::Good(Standing::Superseded),
+            (Bug::NoWindow, Judgement::Reuse) if age == 1 => Judgement::Good(TokenStatus::Superseded),
             (Bug::OldIsUnknown, Judgement::Reuse) if age > 1 => Judgement::Unknown,
-            (Bug::ReplayRotates, Judgement::Good(_)) => Judgement::Good(Standing::Current),
+            (Bug::ReplayRotates, Judgement::Good(_)) => Judgement::Good(TokenStatus::Current),
             (_, judgement) => judgement,
         };
         let expired =
             judgement == Judgement::Expired(Expiry::Absolute) || judgement == Judgement::Expired(Expiry::Idle);
         state.wrong.forgotten |= age > 0 && judgement == Judgement::Unknown && !expired;
         state.requests[request].stage = match judgement {
-            Judgement::Good(Standing::Current) => {
+            Judgement::Good(TokenStatus::Current) => {
                 let entropy = Numbered(u8::try_from(request).unwrap() + 16 * u8::try_from(age).unwrap());
                 let (mut next, successor) = rotated(&record, &presented, &self.policy, now, &entropy).unwrap();
                 if self.bug == Bug::RotationExtends {
@@ -205,7 +205,7 @@ impl Family {
                     at: state.now,
                 }
             }
-            Judgement::Good(Standing::Superseded) => {
+            Judgement::Good(TokenStatus::Superseded) => {
                 state.wrong.late_grant |= age != 1 || replaced.is_none_or(|at| state.now >= at + WINDOW);
                 let successor = record.credential.successor(&presented).unwrap().encode().expose().to_owned();
                 state.wrong.fork |= state.chain.get(generation + 1).is_none_or(|(known, _)| *known != successor);

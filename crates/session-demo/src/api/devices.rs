@@ -8,7 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
-use session_core::{Deleted, Kind, SessionId};
+use session_core::{DeleteOutcome, Kind, SessionId};
 use session_tower::Rejection;
 
 use super::error::ApiError;
@@ -48,8 +48,8 @@ pub(super) async fn list(caller: Caller) -> Result<JsonResponse<Vec<Listed>>, Ap
 pub(super) async fn revoke(caller: Caller, id: Result<Path<String>, PathRejection>) -> Result<StatusCode, ApiError> {
     let id: SessionId = id.ok().and_then(|id| id.parse().ok()).ok_or(ApiError::NotFound)?;
     match actions::revoke(&caller, &id).await? {
-        Deleted::Deleted => Ok(StatusCode::NO_CONTENT),
-        Deleted::Absent => Err(ApiError::NotFound),
+        DeleteOutcome::Deleted => Ok(StatusCode::NO_CONTENT),
+        DeleteOutcome::Absent => Err(ApiError::NotFound),
     }
 }
 

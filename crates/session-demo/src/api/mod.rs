@@ -20,7 +20,7 @@ use crate::sessions::Mode;
 pub(crate) fn router(mode: Mode) -> Router {
     let by_mode = match mode {
         Mode::Cookie => devices(),
-        Mode::Hybrid => devices().route("/whoami", get(account::whoami)),
+        Mode::TokenService => devices().route("/whoami", get(account::whoami)),
         Mode::Client => Router::new()
             .route("/devices", any(devices::unsupported))
             .route("/devices/{*rest}", any(devices::unsupported)),

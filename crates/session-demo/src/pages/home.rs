@@ -46,7 +46,7 @@ pub(super) async fn show(
                 }
             }
         }
-        @if mode == Mode::Hybrid { (kinds::tokens(&headers)) }
+        @if mode == Mode::TokenService { (kinds::tokens(&headers)) }
         (about(session.info().as_ref(), session.manager().now(), mode))
     };
     Ok(page(title, user, &content))

@@ -9,7 +9,7 @@ use session_tower::Session;
 use super::layout::page;
 use crate::sessions::Mode;
 
-/// What is compared, and how it is with [`Mode::Cookie`], [`Mode::Hybrid`] and [`Mode::Client`].
+/// What is compared, and how it is with [`Mode::Cookie`], [`Mode::TokenService`] and [`Mode::Client`].
 const ROWS: [[&str; 4]; 9] = [
     [
         "The client has",
@@ -70,7 +70,7 @@ pub(super) async fn show(Extension(mode): Extension<Mode>, session: Session) -> 
                     tr {
                         td {}
                         (column(Mode::Cookie, "Cookie"))
-                        (column(Mode::Hybrid, "Access and refresh token"))
+                        (column(Mode::TokenService, "Access and refresh token"))
                         (column(Mode::Client, "Everything in the cookie"))
                     }
                 }

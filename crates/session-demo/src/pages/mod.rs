@@ -20,7 +20,7 @@ use crate::sessions::Mode;
 
 pub(crate) fn router(mode: Mode) -> Router {
     let devices = match mode {
-        Mode::Cookie | Mode::Hybrid => Router::new()
+        Mode::Cookie | Mode::TokenService => Router::new()
             .route("/devices", get(devices::show))
             .route("/devices/revoke", post(devices::revoke))
             .route("/devices/revoke-others", post(devices::revoke_others))

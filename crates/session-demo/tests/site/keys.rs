@@ -150,7 +150,7 @@ async fn what_another_demo_wrote_is_taken_over_and_what_is_no_ring_is_not() {
     let keys = folder.keys();
     let args = Args::parse_from(["session-demo", "--mode", "hybrid", "--keys", &keys]);
     let sessions = Sessions::open(&args, args.policy().unwrap()).await.unwrap();
-    let Sessions::Hybrid(hybrid) = &sessions else { panic!("{sessions:?}") };
+    let Sessions::TokenService(hybrid) = &sessions else { panic!("{sessions:?}") };
     let now = sessions.manager().now();
     let published = || hybrid.tokens().jwks(now).to_json();
     let first = published();

@@ -7,8 +7,8 @@ use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
 use session_core::{
-    Admission, Admitted, Deleted, Policy, Record, SessionId, SessionManager, SessionStore, SessionSummary, StoreError,
-    StoreErrorKind, Timestamp, Touched, Updated, UserId, Version,
+    CreateOutcome, CreateRequest, DeleteOutcome, Policy, Record, SessionId, SessionManager, SessionStore,
+    SessionSummary, StoreError, StoreErrorKind, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
 };
 use session_demo::sessions::Sessions;
 use tower::ServiceExt as _;
@@ -30,11 +30,11 @@ impl SessionStore for Down {
         down()
     }
 
-    async fn create(&self, _: Admission<'_>, _: Timestamp) -> Result<Admitted, StoreError> {
+    async fn create(&self, _: CreateRequest<'_>, _: Timestamp) -> Result<CreateOutcome, StoreError> {
         down()
     }
 
-    async fn update(&self, _: &Record, _: Version, _: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(&self, _: &Record, _: Version, _: Timestamp) -> Result<UpdateOutcome, StoreError> {
         down()
     }
 
@@ -44,11 +44,11 @@ impl SessionStore for Down {
         _: Option<&UserId>,
         _: Timestamp,
         _: Timestamp,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<TouchOutcome, StoreError> {
         down()
     }
 
-    async fn delete(&self, _: &SessionId, _: Option<&UserId>) -> Result<Deleted, StoreError> {
+    async fn delete(&self, _: &SessionId, _: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         down()
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use session_core::{
-    Admission, Admitted, Assurance, Authentication, Credential, Data, Device, Kind, Lifetime, OsEntropy, Persistence,
-    Record, Replaces, SessionId, SessionStore, StoreError, Timestamp, UserId, Version,
+    Assurance, Authentication, CreateOutcome, CreateRequest, Credential, Data, Device, Kind, OsEntropy, Persistence,
+    Record, Replacement, SessionId, SessionStore, StoreError, Timeouts, Timestamp, UserId, Version,
 };
 use session_moka::MokaStore;
 
@@ -34,7 +34,7 @@ pub(crate) fn with_id(id: SessionId, user: Option<&UserId>, now: Timestamp, live
         kind: Kind::Cookie,
         created_at: now,
         last_seen: now,
-        lifetime: Lifetime { idle: lives, absolute: 24 * HOUR },
+        lifetime: Timeouts { idle: lives, absolute: 24 * HOUR },
         persistence: Persistence::Transient,
         authentication: user.map(|user| Authentication {
             user: user.clone(),
@@ -60,15 +60,15 @@ pub(crate) fn next(record: &Record) -> Record {
     Record { version: record.version.next(&OsEntropy).unwrap(), ..record.clone() }
 }
 
-pub(crate) async fn insert(store: &MokaStore, record: &Record, now: Timestamp) -> Result<Admitted, StoreError> {
-    store.create(Admission { record, replaces: None, limit: None }, now).await
+pub(crate) async fn insert(store: &MokaStore, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+    store.create(CreateRequest { record, replaces: None, limit: None }, now).await
 }
 
-pub(crate) async fn exchange(store: &MokaStore, old: &Record, record: &Record, now: Timestamp) -> Admitted {
-    let replaces = Some(Replaces { id: old.id, user: old.user(), version: old.version });
-    store.create(Admission { record, replaces, limit: None }, now).await.unwrap()
+pub(crate) async fn exchange(store: &MokaStore, old: &Record, record: &Record, now: Timestamp) -> CreateOutcome {
+    let replaces = Some(Replacement { id: old.id, user: old.user(), version: old.version });
+    store.create(CreateRequest { record, replaces, limit: None }, now).await.unwrap()
 }
 
-pub(crate) fn created() -> Admitted {
-    Admitted::Created { evicted: Vec::new() }
+pub(crate) fn created() -> CreateOutcome {
+    CreateOutcome::Created { evicted: Vec::new() }
 }

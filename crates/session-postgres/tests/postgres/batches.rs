@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use session_core::{Record, SessionStore, StoreError, StoreErrorKind, Updated};
+use session_core::{Record, SessionStore, StoreError, StoreErrorKind, UpdateOutcome};
 use session_postgres::PostgresStore;
 use session_testbed::proxy::{Mode, Proxy};
 use sqlx::PgPool;
@@ -38,7 +38,7 @@ fn loads(store: &PostgresStore, records: &[Record]) -> Vec<JoinHandle<Result<Opt
     records.iter().map(spawn).collect()
 }
 
-fn updates(store: &PostgresStore, changes: &[(Record, Record)]) -> Vec<JoinHandle<Result<Updated, StoreError>>> {
+fn updates(store: &PostgresStore, changes: &[(Record, Record)]) -> Vec<JoinHandle<Result<UpdateOutcome, StoreError>>> {
     let spawn = |(old, new): &(Record, Record)| {
         let (store, expected, new) = (store.clone(), old.version, new.clone());
         tokio::spawn(async move { store.update(&new, expected, NOW).await })
@@ -60,7 +60,7 @@ async fn load_all(store: &PostgresStore, records: &[Record]) {
 async fn update_all(store: &PostgresStore, records: &[Record]) -> Vec<Record> {
     let changes = changes(records);
     for update in updates(store, &changes) {
-        assert_eq!(update.await.unwrap().unwrap(), Updated::Applied);
+        assert_eq!(update.await.unwrap().unwrap(), UpdateOutcome::Applied);
     }
     changes.into_iter().map(|(_, new)| new).collect()
 }
@@ -82,7 +82,7 @@ async fn many_are_few_statements() {
 #[tokio::test]
 async fn loads_of_one_session_and_of_none() {
     let (_proxy, _pool, store, mut records) = bed().await;
-    assert_eq!(store.delete(&records[40].id, records[40].user()).await.unwrap(), session_core::Deleted::Deleted);
+    assert_eq!(store.delete(&records[40].id, records[40].user()).await.unwrap(), session_core::DeleteOutcome::Deleted);
     records[41] = records[42].clone();
     for (turn, load) in loads(&store, &records).into_iter().enumerate() {
         let stored = load.await.unwrap().unwrap();
@@ -100,7 +100,7 @@ async fn updates_of_one_session_and_of_none() {
     changes[20] = rival;
     changes[21] = changes[22].clone();
     let absent = records[30].clone();
-    assert_eq!(store.delete(&absent.id, absent.user()).await.unwrap(), session_core::Deleted::Deleted);
+    assert_eq!(store.delete(&absent.id, absent.user()).await.unwrap(), session_core::DeleteOutcome::Deleted);
     let before = proxy.round_trips();
     let mut outcomes = Vec::new();
     for update in updates(&store, &changes) {
@@ -108,14 +108,14 @@ async fn updates_of_one_session_and_of_none() {
     }
     assert!(proxy.round_trips() - before <= FEW);
     let mut rivals = [outcomes[10], outcomes[20]];
-    rivals.sort_by_key(|outcome| *outcome != Updated::Applied);
-    assert_eq!(rivals, [Updated::Applied, Updated::Conflict]);
-    assert_eq!(outcomes[30], Updated::Absent);
+    rivals.sort_by_key(|outcome| *outcome != UpdateOutcome::Applied);
+    assert_eq!(rivals, [UpdateOutcome::Applied, UpdateOutcome::Conflict]);
+    assert_eq!(outcomes[30], UpdateOutcome::Absent);
     for (turn, (outcome, (_, new))) in outcomes.iter().zip(&changes).enumerate() {
         if ![10, 20, 30].contains(&turn) {
-            assert_eq!(*outcome, Updated::Applied, "{turn}");
+            assert_eq!(*outcome, UpdateOutcome::Applied, "{turn}");
         }
-        if *outcome == Updated::Applied {
+        if *outcome == UpdateOutcome::Applied {
             let stored = store.load(&new.id).await.unwrap().unwrap();
             assert!(stored.version == new.version && stored.data.get(b"value") == new.data.get(b"value"), "{turn}");
         }
@@ -153,7 +153,7 @@ async fn a_refused_update_among_others() {
     .await;
     for (turn, update) in updates(&store, &changes).into_iter().enumerate() {
         match update.await.unwrap() {
-            Ok(outcome) => assert!(turn != 33 && outcome == Updated::Applied, "{turn}"),
+            Ok(outcome) => assert!(turn != 33 && outcome == UpdateOutcome::Applied, "{turn}"),
             Err(error) => assert!(turn == 33 && error.kind() == StoreErrorKind::Other, "{turn}: {error}"),
         }
     }
@@ -211,14 +211,14 @@ async fn nobody_waits_for_the_row_of_another() {
             if held.contains(&turn) {
                 waiting.push(update);
             } else {
-                assert_eq!(update.await.unwrap().unwrap(), Updated::Applied, "{turn}");
+                assert_eq!(update.await.unwrap().unwrap(), UpdateOutcome::Applied, "{turn}");
             }
         }
         assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
         wait_until(&outside, WAITING, |waiting| waiting == i64::try_from(held.len()).unwrap()).await;
         lock.rollback().await.unwrap();
         for update in waiting {
-            assert_eq!(update.await.unwrap().unwrap(), Updated::Applied);
+            assert_eq!(update.await.unwrap().unwrap(), UpdateOutcome::Applied);
         }
     }
 }
@@ -255,7 +255,7 @@ async fn a_batch_that_is_cut_off() {
         assert!(begin.elapsed() < Duration::from_secs(3), "{mode:?}: {:?}", begin.elapsed());
         proxy.set(Mode::Pass);
         for update in self::updates(&store, &changes) {
-            assert_eq!(update.await.unwrap().unwrap(), Updated::Applied, "{mode:?}");
+            assert_eq!(update.await.unwrap().unwrap(), UpdateOutcome::Applied, "{mode:?}");
         }
     }
 }
@@ -274,7 +274,7 @@ async fn a_load_sees_what_was_acknowledged() {
             for turn in 0..40 {
                 let next = changed(&record, format!("{turn}"));
                 let updated = nodes[(task + turn) % 2].update(&next, record.version, NOW).await.unwrap();
-                assert_eq!(updated, Updated::Applied);
+                assert_eq!(updated, UpdateOutcome::Applied);
                 for node in nodes.iter() {
                     let (one, other) = tokio::join!(node.load(&next.id), node.load(&next.id));
                     for stored in [one, other] {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use session_core::{Admission, AtLimit, Record, SessionLimit, SessionStore, StoreError, UserId};
+use session_core::{CreateRequest, LimitPolicy, Record, SessionLimit, SessionStore, StoreError, UserId};
 use session_postgres::PostgresStore;
 
 use crate::common::{LONG_AGO, MINUTE, NOW, changed, insert, record, user};
@@ -71,7 +71,7 @@ impl Sessions {
 
     /// Calls it, with the same arguments each time.
     pub(crate) async fn call(&self, store: &PostgresStore, call: Call) -> Result<String, StoreError> {
-        let limit = Some(SessionLimit { max: NonZeroU32::new(3).unwrap(), at_limit: AtLimit::Reject });
+        let limit = Some(SessionLimit { max: NonZeroU32::new(3).unwrap(), at_limit: LimitPolicy::Reject });
         let seen = NOW + MINUTE;
         Ok(match call {
             Call::Load => match store.load(&self.keep.id).await? {
@@ -79,7 +79,7 @@ impl Sessions {
                 answer => format!("{answer:?}"),
             },
             Call::Create => {
-                let admission = Admission { record: &self.new, replaces: None, limit };
+                let admission = CreateRequest { record: &self.new, replaces: None, limit };
                 format!("{:?}", store.create(admission, NOW).await?)
             }
             Call::Update => format!("{:?}", store.update(&self.changed, self.keep.version, NOW).await?),

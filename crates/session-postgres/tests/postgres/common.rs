@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use session_core::{
-    Admission, Admitted, Assurance, Authentication, Credential, Data, Device, Kind, Lifetime, OsEntropy, Persistence,
-    Record, SessionId, SessionStore, Timestamp, UserId, Version,
+    Assurance, Authentication, CreateOutcome, CreateRequest, Credential, Data, Device, Kind, OsEntropy, Persistence,
+    Record, SessionId, SessionStore, Timeouts, Timestamp, UserId, Version,
 };
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_testbed::proxy::Proxy;
@@ -122,7 +122,7 @@ pub(crate) fn record(user: Option<&UserId>, now: Timestamp) -> Record {
         kind: Kind::Cookie,
         created_at: now,
         last_seen: now,
-        lifetime: Lifetime { idle: 30 * MINUTE, absolute: 480 * MINUTE },
+        lifetime: Timeouts { idle: 30 * MINUTE, absolute: 480 * MINUTE },
         persistence: Persistence::Transient,
         authentication: user.map(|user| Authentication {
             user: user.clone(),
@@ -146,8 +146,8 @@ pub(crate) fn changed(record: &Record, value: impl Into<bytes::Bytes>) -> Record
 
 /// Stores `record`, at the time of its last activity.
 pub(crate) async fn insert(store: &PostgresStore, record: &Record) {
-    let admission = Admission { record, replaces: None, limit: None };
-    assert_eq!(store.create(admission, record.last_seen).await.unwrap(), Admitted::Created { evicted: vec![] });
+    let admission = CreateRequest { record, replaces: None, limit: None };
+    assert_eq!(store.create(admission, record.last_seen).await.unwrap(), CreateOutcome::Created { evicted: vec![] });
 }
 
 /// `n` sessions of as many users.

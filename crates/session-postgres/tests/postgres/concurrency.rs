@@ -3,12 +3,14 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use session_core::{Admission, Admitted, AtLimit, Replaces, SessionLimit, SessionStore, Updated, UserId};
+use session_core::{
+    CreateOutcome, CreateRequest, LimitPolicy, Replacement, SessionLimit, SessionStore, UpdateOutcome, UserId,
+};
 use tokio::task::JoinSet;
 
 use crate::common::{NOW, OTHERS, WAITING, changed, database, insert, nodes, number, pool, record, user, wait_until};
 
-fn limit(max: u32, at_limit: AtLimit) -> Option<SessionLimit> {
+fn limit(max: u32, at_limit: LimitPolicy) -> Option<SessionLimit> {
     Some(SessionLimit { max: NonZeroU32::new(max).unwrap(), at_limit })
 }
 
@@ -16,8 +18,11 @@ fn limit(max: u32, at_limit: AtLimit) -> Option<SessionLimit> {
 async fn simultaneous_logins_keep_the_limit() {
     let database = database().await;
     let nodes = nodes(&database, 2).await;
-    for (turn, at_limit) in
-        [AtLimit::EvictOldest, AtLimit::EvictLeastRecent, AtLimit::Reject].into_iter().cycle().take(9).enumerate()
+    for (turn, at_limit) in [LimitPolicy::EvictOldest, LimitPolicy::EvictLeastRecent, LimitPolicy::Reject]
+        .into_iter()
+        .cycle()
+        .take(9)
+        .enumerate()
     {
         for logins in [16, 64] {
             let alice = user(&format!("alice {turn} {logins}"));
@@ -26,15 +31,15 @@ async fn simultaneous_logins_keep_the_limit() {
                 let (store, alice) = (nodes[login % 2].clone(), alice.clone());
                 tasks.spawn(async move {
                     let record = record(Some(&alice), NOW);
-                    let admission = Admission { record: &record, replaces: None, limit: limit(3, at_limit) };
+                    let admission = CreateRequest { record: &record, replaces: None, limit: limit(3, at_limit) };
                     store.create(admission, NOW).await.unwrap()
                 });
             }
             let outcomes = tasks.join_all().await;
-            let created = outcomes.iter().filter(|outcome| matches!(outcome, Admitted::Created { .. })).count();
+            let created = outcomes.iter().filter(|outcome| matches!(outcome, CreateOutcome::Created { .. })).count();
             let evicted: usize = outcomes
                 .iter()
-                .map(|outcome| if let Admitted::Created { evicted } = outcome { evicted.len() } else { 0 })
+                .map(|outcome| if let CreateOutcome::Created { evicted } = outcome { evicted.len() } else { 0 })
                 .sum();
             assert_eq!(nodes[0].list_by_user(&alice, NOW).await.unwrap().len(), 3, "{at_limit:?} {logins}");
             assert_eq!(created - evicted, 3, "{at_limit:?} {logins}");
@@ -64,13 +69,15 @@ async fn crosswise_logins_do_not_deadlock() {
                     Some(summary) => store.load(&summary.id).await.unwrap(),
                     None => None,
                 };
-                let replaces = old.as_ref().map(|old| Replaces { id: old.id, user: Some(from), version: old.version });
+                let replaces =
+                    old.as_ref().map(|old| Replacement { id: old.id, user: Some(from), version: old.version });
                 let record = record(Some(to), NOW);
-                let admission = Admission { record: &record, replaces, limit: limit(3, AtLimit::EvictLeastRecent) };
+                let admission =
+                    CreateRequest { record: &record, replaces, limit: limit(3, LimitPolicy::EvictLeastRecent) };
                 match store.create(admission, NOW).await.unwrap() {
-                    Admitted::Created { .. } => created += 1,
-                    Admitted::ReplacedAbsent | Admitted::ReplacedChanged => {}
-                    other @ (Admitted::Occupied | Admitted::LimitReached) => panic!("{other:?}"),
+                    CreateOutcome::Created { .. } => created += 1,
+                    CreateOutcome::ReplacedAbsent | CreateOutcome::ReplacedChanged => {}
+                    other @ (CreateOutcome::IdTaken | CreateOutcome::LimitReached) => panic!("{other:?}"),
                 }
             }
             created
@@ -99,14 +106,14 @@ async fn revocation_catches_successors() {
         let old = record(Some(&alice), NOW);
         insert(&nodes[0], &old).await;
         let new = record(Some(&alice), NOW);
-        let replaces = Some(Replaces { id: old.id, user: Some(&alice), version: old.version });
+        let replaces = Some(Replacement { id: old.id, user: Some(&alice), version: old.version });
         let (admitted, revoked) = tokio::join!(
-            nodes[0].create(Admission { record: &new, replaces, limit: None }, NOW),
+            nodes[0].create(CreateRequest { record: &new, replaces, limit: None }, NOW),
             nodes[1].delete_by_user(&alice, None),
         );
         let (admitted, revoked) = (admitted.unwrap(), revoked.unwrap());
         assert_eq!(nodes[0].list_by_user(&alice, NOW).await.unwrap().len(), 0, "{admitted:?}");
-        let expected = if matches!(admitted, Admitted::Created { .. }) { new.id } else { old.id };
+        let expected = if matches!(admitted, CreateOutcome::Created { .. }) { new.id } else { old.id };
         assert_eq!(revoked, [expected]);
     }
 }
@@ -129,9 +136,9 @@ async fn one_writer_wins() {
             });
         }
         let outcomes = tasks.join_all().await;
-        let winners: Vec<_> = outcomes.iter().filter(|(outcome, _)| *outcome == Updated::Applied).collect();
+        let winners: Vec<_> = outcomes.iter().filter(|(outcome, _)| *outcome == UpdateOutcome::Applied).collect();
         assert_eq!(winners.len(), 1);
-        assert_eq!(outcomes.iter().filter(|(outcome, _)| *outcome == Updated::Conflict).count(), 63);
+        assert_eq!(outcomes.iter().filter(|(outcome, _)| *outcome == UpdateOutcome::Conflict).count(), 63);
         assert_eq!(nodes[1].load(&base.id).await.unwrap().unwrap().version, winners[0].1);
     }
 }
@@ -156,7 +163,7 @@ async fn update_after_deletion_is_absent() {
     let waiting = tokio::spawn(async move { store.update(&changed(&base, "x"), base.version, NOW).await.unwrap() });
     wait_until(&pool, WAITING, |waiting| waiting == 1).await;
     other.commit().await.unwrap();
-    assert_eq!(waiting.await.unwrap(), Updated::Absent);
+    assert_eq!(waiting.await.unwrap(), UpdateOutcome::Absent);
 }
 
 /// Batches of updates, logins that replace and evict, revocations of all sessions, and clean-up, on the same sessions from
@@ -181,7 +188,7 @@ async fn nobody_is_the_victim_of_a_deadlock() {
                     updates.spawn(async move {
                         let Some(stored) = store.load(&summary.id).await.unwrap() else { return false };
                         let change = changed(&stored, format!("{task} {turn}"));
-                        store.update(&change, stored.version, NOW).await.unwrap() == Updated::Applied
+                        store.update(&change, stored.version, NOW).await.unwrap() == UpdateOutcome::Applied
                     });
                 }
                 if (task + turn) % 16 == 0 {
@@ -195,13 +202,13 @@ async fn nobody_is_the_victim_of_a_deadlock() {
                         None => None,
                     };
                     let replaces =
-                        old.as_ref().map(|old| Replaces { id: old.id, user: Some(&other), version: old.version });
+                        old.as_ref().map(|old| Replacement { id: old.id, user: Some(&other), version: old.version });
                     let mut new = record(Some(&alice), NOW);
                     if turn % 5 == 0 {
                         // Due soon.
                         new.lifetime.idle = std::time::Duration::from_millis(1);
                     }
-                    let admission = Admission { record: &new, replaces, limit: limit(6, AtLimit::EvictOldest) };
+                    let admission = CreateRequest { record: &new, replaces, limit: limit(6, LimitPolicy::EvictOldest) };
                     let _ = store.create(admission, NOW).await.unwrap();
                 }
                 applied += updates.join_all().await.into_iter().filter(|applied| *applied).count();

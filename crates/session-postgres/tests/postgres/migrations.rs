@@ -119,7 +119,7 @@ async fn role_that_owns_the_schema() {
 async fn missing_schema_is_named() {
     let store = PostgresStore::new(pool(1, &database().await));
     let (new, user) = (record(None, NOW), crate::common::user("alice"));
-    let create = store.create(session_core::Admission { record: &new, replaces: None, limit: None }, NOW).await;
+    let create = store.create(session_core::CreateRequest { record: &new, replaces: None, limit: None }, NOW).await;
     for error in [
         store.load(&new.id).await.unwrap_err(),
         create.unwrap_err(),

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use session_core::{Admission, AtLimit, SessionLimit, SessionStore};
+use session_core::{CreateRequest, LimitPolicy, SessionLimit, SessionStore};
 use session_postgres::{Pooler, PostgresStore};
 use session_testbed::servers::PgBouncer;
 use sqlx::postgres::PgConnectOptions;
@@ -19,8 +19,8 @@ async fn other_isolation_levels_are_refused() {
         let store = PostgresStore::new(pool(1, &database.clone().options([("default_transaction_isolation", level)])));
         let alice = user("alice");
         let new = record(Some(&alice), NOW);
-        let limit = Some(SessionLimit { max: NonZeroU32::MIN, at_limit: AtLimit::Reject });
-        let error = store.create(Admission { record: &new, replaces: None, limit }, NOW).await.unwrap_err();
+        let limit = Some(SessionLimit { max: NonZeroU32::MIN, at_limit: LimitPolicy::Reject });
+        let error = store.create(CreateRequest { record: &new, replaces: None, limit }, NOW).await.unwrap_err();
         assert!(error.to_string().contains("READ COMMITTED"), "{error}");
         let error = store.delete_by_user(&alice, None).await.unwrap_err();
         assert!(error.to_string().contains("READ COMMITTED"), "{error}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use session_core::{SessionStore, StoreErrorKind, Touched, Updated};
+use session_core::{SessionStore, StoreErrorKind, TouchOutcome, UpdateOutcome};
 use tokio::task::JoinSet;
 
 use crate::common::{
@@ -32,7 +32,7 @@ async fn four_nodes_sweep_under_load() {
     }
     let seen = NOW + 20 * MINUTE;
     for record in &live {
-        assert_eq!(nodes[0].touch(&record.id, record.user(), seen, seen).await.unwrap(), Touched::Applied);
+        assert_eq!(nodes[0].touch(&record.id, record.user(), seen, seen).await.unwrap(), TouchOutcome::Applied);
     }
     let now = NOW + 40 * MINUTE;
     let total = Arc::new(AtomicU64::new(0));
@@ -58,7 +58,7 @@ async fn four_nodes_sweep_under_load() {
                 } else {
                     let stored = store.load(&record.id).await.unwrap().expect("a live session was swept");
                     let updated = store.update(&changed(&stored, "x"), stored.version, now).await.unwrap();
-                    assert_eq!(updated, Updated::Applied);
+                    assert_eq!(updated, UpdateOutcome::Applied);
                 }
             }
         }
@@ -159,12 +159,12 @@ async fn the_sweep_follows_updates_and_touches() {
     }
     let mut change = changed(&shorter, "x");
     change.lifetime.idle = 10 * MINUTE;
-    assert_eq!(store.update(&change, shorter.version, NOW).await.unwrap(), Updated::Applied);
+    assert_eq!(store.update(&change, shorter.version, NOW).await.unwrap(), UpdateOutcome::Applied);
     let mut change = changed(&longer, "x");
     change.lifetime.idle = 60 * MINUTE;
-    assert_eq!(store.update(&change, longer.version, NOW).await.unwrap(), Updated::Applied);
+    assert_eq!(store.update(&change, longer.version, NOW).await.unwrap(), UpdateOutcome::Applied);
     let seen = NOW + 20 * MINUTE;
-    assert_eq!(store.touch(&touched.id, None, seen, seen).await.unwrap(), Touched::Applied);
+    assert_eq!(store.touch(&touched.id, None, seen, seen).await.unwrap(), TouchOutcome::Applied);
     let millisecond = Duration::from_millis(1);
     for (minutes, dead) in [(10, &shorter), (50, &touched), (60, &longer)] {
         let end = NOW + minutes * MINUTE;

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use session_core::{Admission, Deleted, Lifetime, SessionStore, StoreErrorKind, Timestamp, Touched};
+use session_core::{CreateRequest, DeleteOutcome, SessionStore, StoreErrorKind, Timeouts, Timestamp, TouchOutcome};
 use tokio::task::JoinSet;
 
 use crate::calls::{Call, Sessions};
@@ -32,7 +32,7 @@ async fn touches_are_hot() {
             for turn in 0..usize::try_from(TOUCHES).unwrap() / 16 {
                 let record = &records[(task * 7_919 + turn * 104_729) % records.len()];
                 let seen = NOW + Duration::from_millis(turn as u64);
-                assert_eq!(store.touch(&record.id, record.user(), seen, seen).await.unwrap(), Touched::Applied);
+                assert_eq!(store.touch(&record.id, record.user(), seen, seen).await.unwrap(), TouchOutcome::Applied);
             }
         });
     }
@@ -101,7 +101,7 @@ async fn damaged_record() {
         assert_eq!(store.list_by_user(&alice, NOW).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
         assert_eq!(number(&pool, &format!("SELECT count(*) FROM session.session WHERE record = {damage}")).await, 1);
     }
-    assert_eq!(store.delete(&record.id, Some(&alice)).await.unwrap(), Deleted::Deleted);
+    assert_eq!(store.delete(&record.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
 }
 
 /// Whatever the server says, nothing of the session is in the error or in what it wraps.
@@ -123,7 +123,7 @@ async fn errors_show_no_parameters() {
     .await;
     let new = record(Some(&alice), NOW);
     let errors = [
-        store.create(Admission { record: &new, replaces: None, limit: None }, NOW).await.unwrap_err(),
+        store.create(CreateRequest { record: &new, replaces: None, limit: None }, NOW).await.unwrap_err(),
         store.update(&changed(&stored, "x"), stored.version, NOW).await.unwrap_err(),
         store.touch(&stored.id, Some(&alice), NOW, NOW).await.unwrap_err(),
     ];
@@ -146,10 +146,10 @@ async fn extreme_times() {
     let store = store(&pool(2, &database)).await;
     for (idle, absolute) in [(Duration::MAX, Duration::MAX), (MINUTE, Duration::MAX), (Duration::MAX, MINUTE)] {
         let mut eternal = record(None, NOW);
-        eternal.lifetime = Lifetime { idle, absolute };
+        eternal.lifetime = Timeouts { idle, absolute };
         insert(&store, &eternal).await;
         for now in [Timestamp::from_millis(i64::MIN), Timestamp::EPOCH, NOW, Timestamp::MAX] {
-            let expected = if eternal.is_expired(now) { Touched::Absent } else { Touched::Applied };
+            let expected = if eternal.is_expired(now) { TouchOutcome::Absent } else { TouchOutcome::Applied };
             assert_eq!(store.touch(&eternal.id, None, NOW, now).await.unwrap(), expected, "{eternal:?} at {now:?}");
         }
         let _ = store.touch(&eternal.id, None, Timestamp::MAX, NOW).await.unwrap();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Admission, Admitted, AtLimit, Deleted, Record, Replaces, SessionId, SessionStore, Touched, Updated, UserId,
+    CreateOutcome, CreateRequest, DeleteOutcome, LimitPolicy, Record, Replacement, SessionId, SessionStore,
+    TouchOutcome, UpdateOutcome, UserId,
 };
 use session_redis::RedisStore;
 use session_testbed::servers::RedisCluster;
@@ -16,9 +17,9 @@ use crate::support::records::{
 };
 use crate::support::{assert_all_expire, cut_clients, eventually, run};
 
-fn login<'a>(record: &'a Record, visitor: &'a Record) -> Admission<'a> {
-    let replaces = Replaces { id: visitor.id, user: visitor.user(), version: visitor.version };
-    Admission { record, replaces: Some(replaces), limit: None }
+fn login<'a>(record: &'a Record, visitor: &'a Record) -> CreateRequest<'a> {
+    let replaces = Replacement { id: visitor.id, user: visitor.user(), version: visitor.version };
+    CreateRequest { record, replaces: Some(replaces), limit: None }
 }
 
 /// A visitor whose session is not in the shard of `user`.
@@ -67,17 +68,17 @@ async fn a_login_that_is_refused_leaves_no_new_session(store: &RedisStore) {
     let carol = user("carol");
     let visitor = visitor(&carol);
     let new = record(Some(&carol), NOW);
-    assert_eq!(store.create(login(&new, &visitor), NOW).await.unwrap(), Admitted::ReplacedAbsent);
+    assert_eq!(store.create(login(&new, &visitor), NOW).await.unwrap(), CreateOutcome::ReplacedAbsent);
     insert(store, &visitor).await;
     let expired = visitor.deadline();
-    assert_eq!(store.create(login(&new, &visitor), expired).await.unwrap(), Admitted::ReplacedAbsent);
-    assert_eq!(store.update(&next(&visitor), visitor.version, NOW).await.unwrap(), Updated::Applied);
-    assert_eq!(store.create(login(&new, &visitor), NOW).await.unwrap(), Admitted::ReplacedChanged);
+    assert_eq!(store.create(login(&new, &visitor), expired).await.unwrap(), CreateOutcome::ReplacedAbsent);
+    assert_eq!(store.update(&next(&visitor), visitor.version, NOW).await.unwrap(), UpdateOutcome::Applied);
+    assert_eq!(store.create(login(&new, &visitor), NOW).await.unwrap(), CreateOutcome::ReplacedChanged);
     assert!(!exists(store, &new.id).await);
     let current = store.load(&visitor.id).await.unwrap().unwrap();
     insert(store, &record(Some(&carol), NOW)).await;
-    let full = Admission { limit: limit(1, AtLimit::Reject), ..login(&new, &current) };
-    assert_eq!(store.create(full, NOW).await.unwrap(), Admitted::LimitReached);
+    let full = CreateRequest { limit: limit(1, LimitPolicy::Reject), ..login(&new, &current) };
+    assert_eq!(store.create(full, NOW).await.unwrap(), CreateOutcome::LimitReached);
     assert!(!exists(store, &new.id).await && exists(store, &visitor.id).await);
     assert_eq!(store.list_by_user(&carol, NOW).await.unwrap().len(), 1);
 }
@@ -94,9 +95,9 @@ async fn one_of_many_logins_from_one_session_wins(store: &Arc<RedisStore>) {
         let mut won = 0;
         for login in logins.collect::<Vec<_>>() {
             match login.await.unwrap() {
-                Admitted::Created { .. } => won += 1,
-                Admitted::ReplacedAbsent => {}
-                other @ (Admitted::Occupied | Admitted::LimitReached | Admitted::ReplacedChanged) => {
+                CreateOutcome::Created { .. } => won += 1,
+                CreateOutcome::ReplacedAbsent => {}
+                other @ (CreateOutcome::IdTaken | CreateOutcome::LimitReached | CreateOutcome::ReplacedChanged) => {
                     panic!("{other:?}")
                 }
             }
@@ -118,7 +119,7 @@ async fn a_repeated_login_finishes_what_the_first_began(store: &RedisStore) {
         assert!(!exists(store, &visitor.id).await && exists(store, &new.id).await);
     }
     let other = Record { version: next(&new).version, ..new.clone() };
-    assert_eq!(store.create(login(&other, &visitor), NOW).await.unwrap(), Admitted::Occupied);
+    assert_eq!(store.create(login(&other, &visitor), NOW).await.unwrap(), CreateOutcome::IdTaken);
 }
 
 async fn a_login_that_is_given_up_leaves_one_session(store: &RedisStore) {
@@ -137,10 +138,10 @@ async fn users_of_all_shards_are_served(store: &RedisStore) {
         let user = user(&format!("}}user{{{n}"));
         let (one, two) = (record(Some(&user), NOW), record(Some(&user), NOW + MINUTE));
         insert(store, &one).await;
-        let second = Admission { limit: limit(1, AtLimit::EvictOldest), ..alone(&two) };
-        assert_eq!(store.create(second, NOW).await.unwrap(), Admitted::Created { evicted: vec![one.id] });
-        assert_eq!(store.touch(&two.id, Some(&user), NOW + 2 * MINUTE, NOW).await.unwrap(), Touched::Applied);
-        assert_eq!(store.delete(&two.id, None).await.unwrap(), Deleted::Absent);
+        let second = CreateRequest { limit: limit(1, LimitPolicy::EvictOldest), ..alone(&two) };
+        assert_eq!(store.create(second, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![one.id] });
+        assert_eq!(store.touch(&two.id, Some(&user), NOW + 2 * MINUTE, NOW).await.unwrap(), TouchOutcome::Applied);
+        assert_eq!(store.delete(&two.id, None).await.unwrap(), DeleteOutcome::Absent);
         assert_eq!(store.delete_by_user(&user, None).await.unwrap(), [two.id]);
     }
 }
@@ -152,8 +153,8 @@ async fn scripts_may_be_forgotten(cluster: &RedisCluster, store: &RedisStore) {
     for node in cluster.nodes() {
         run(node, "SCRIPT FLUSH SYNC").await;
     }
-    assert_eq!(store.update(&next(&session), session.version, NOW).await.unwrap(), Updated::Applied);
-    assert_eq!(store.delete(&session.id, Some(&grace)).await.unwrap(), Deleted::Deleted);
+    assert_eq!(store.update(&next(&session), session.version, NOW).await.unwrap(), UpdateOutcome::Applied);
+    assert_eq!(store.delete(&session.id, Some(&grace)).await.unwrap(), DeleteOutcome::Deleted);
 }
 
 async fn lost_connections_lose_no_increment(cluster: &RedisCluster, store: &Arc<RedisStore>) {

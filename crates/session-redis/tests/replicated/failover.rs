@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use session_core::{Deleted, SessionId, SessionStore, Touched, UserId};
+use session_core::{DeleteOutcome, SessionId, SessionStore, TouchOutcome, UserId};
 use session_redis::RedisStore;
 use session_testbed::servers::{Redis, RedisCluster, RedisSentinel};
 
@@ -115,7 +115,7 @@ async fn log_out_during_failover(set: &Set, wait: Option<NonZeroU32>) -> Outcome
     let probe = record(Some(&alice), NOW);
     eventually("logins are acknowledged", async || store.create(alone(&probe), NOW).await.is_ok()).await;
     let touch = async || store.touch(&probe.id, Some(&alice), NOW + MINUTE, NOW).await;
-    eventually("the session is there", async || touch().await.is_ok_and(|it| it == Touched::Applied)).await;
+    eventually("the session is there", async || touch().await.is_ok_and(|it| it == TouchOutcome::Applied)).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     done.store(true, Ordering::SeqCst);
 
@@ -155,7 +155,7 @@ async fn log_out(
         while !done.load(Ordering::SeqCst) {
             match store.delete(&id, Some(&alice)).await {
                 // Absent: an earlier attempt has done it, and its answer was lost.
-                Ok(Deleted::Deleted | Deleted::Absent) => {
+                Ok(DeleteOutcome::Deleted | DeleteOutcome::Absent) => {
                     acknowledged.push((id, Instant::now()));
                     break;
                 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use session_core::{Deleted, SessionStore, StoreErrorKind, Touched, Updated};
+use session_core::{DeleteOutcome, SessionStore, StoreErrorKind, TouchOutcome, UpdateOutcome};
 use session_redis::RedisStore;
 use session_testbed::servers::{Redis, RedisSentinel};
 
@@ -33,7 +33,7 @@ async fn a_write_counts_only_once_the_replica_has_it() {
     assert_eq!(store.create(alone(&one), NOW).await.unwrap(), created());
     insert(&store, &two).await;
     let change = next(&one);
-    assert_eq!(store.update(&change, one.version, NOW).await.unwrap(), Updated::Applied);
+    assert_eq!(store.update(&change, one.version, NOW).await.unwrap(), UpdateOutcome::Applied);
     assert_all_expire(&primary, "a write that waited").await;
 
     // Errors are the same as without waiting.
@@ -42,7 +42,7 @@ async fn a_write_counts_only_once_the_replica_has_it() {
     assert_eq!(full.kind(), StoreErrorKind::Full, "{full}");
     run(&primary, "CONFIG SET maxmemory 0").await;
     run(&primary, "SCRIPT FLUSH").await;
-    assert_eq!(store.update(&next(&two), two.version, NOW).await.unwrap(), Updated::Applied);
+    assert_eq!(store.update(&next(&two), two.version, NOW).await.unwrap(), UpdateOutcome::Applied);
 
     replica.pause().await.unwrap();
     let timed_out = |started: Instant, error: session_core::StoreError| {
@@ -68,13 +68,13 @@ async fn a_write_counts_only_once_the_replica_has_it() {
     let start = Instant::now();
     let two = record(Some(&alice), NOW);
     insert(&RedisStore::connect(&primary.url()).await.unwrap(), &two).await;
-    assert_eq!(store.touch(&two.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), Touched::Applied);
+    assert_eq!(store.touch(&two.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), TouchOutcome::Applied);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
     assert!(start.elapsed() < MARGIN, "{:?}", start.elapsed());
 
     replica.resume().await.unwrap();
     eventually("writes work again", async || store.delete(&two.id, Some(&alice)).await.is_ok()).await;
-    assert_eq!(store.delete(&one.id, Some(&alice)).await.unwrap(), Deleted::Absent);
+    assert_eq!(store.delete(&one.id, Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +100,7 @@ async fn a_primary_that_becomes_a_replica_is_left() {
     .await;
     let later = seen + MINUTE;
     eventually("writes go on", async || {
-        store.touch(&session.id, None, later, NOW).await.is_ok_and(|touched| touched == Touched::Applied)
+        store.touch(&session.id, None, later, NOW).await.is_ok_and(|touched| touched == TouchOutcome::Applied)
     })
     .await;
 }

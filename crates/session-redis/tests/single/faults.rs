@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use session_core::{
-    Admission, Record, Replaces, SessionId, SessionStore, StoreError, StoreErrorKind, Touched, UserId, Version,
+    CreateRequest, Record, Replacement, SessionId, SessionStore, StoreError, StoreErrorKind, TouchOutcome, UserId,
+    Version,
 };
 use session_redis::{ConnectError, RedisStore};
 use session_testbed::proxy::{Mode, Proxy};
@@ -113,8 +114,8 @@ impl Sessions {
 
     /// Every operation at once. Each answers in time, and with an error that says nothing about the session.
     async fn all_fail(&self, store: &RedisStore, fault: Fault) {
-        let replaces = Some(Replaces { id: self.visitor.id, user: None, version: self.visitor.version });
-        let login = Admission { replaces, ..alone(&self.login) };
+        let replaces = Some(Replacement { id: self.visitor.id, user: None, version: self.visitor.version });
+        let login = CreateRequest { replaces, ..alone(&self.login) };
         let alice = Some(&self.alice);
         tokio::join!(
             failed(fault, "load", store.load(&self.touched.id)),
@@ -266,7 +267,7 @@ async fn a_connection_lost_between_requests_is_not_noticed() {
         cut_clients(&server).await;
         assert!(exists(&store, &session.id).await);
         cut_clients(&server).await;
-        assert_eq!(store.touch(&session.id, None, NOW + MINUTE, NOW).await.unwrap(), Touched::Applied);
+        assert_eq!(store.touch(&session.id, None, NOW + MINUTE, NOW).await.unwrap(), TouchOutcome::Applied);
     }
 }
 

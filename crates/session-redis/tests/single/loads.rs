@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use session_core::{Deleted, Record, SessionId, SessionStore, StoreError, StoreErrorKind};
+use session_core::{DeleteOutcome, Record, SessionId, SessionStore, StoreError, StoreErrorKind};
 use session_redis::RedisStore;
 use session_testbed::proxy::{Mode, Proxy};
 use session_testbed::servers::Redis;
@@ -72,7 +72,7 @@ async fn each_has_its_own_answer() {
     let server = Redis::launch(&[]).await.unwrap();
     let store = Arc::new(open(&server.url()).await);
     let (mut ids, alice) = (insert_many(&store).await, user("alice"));
-    assert_eq!(store.delete(&ids[40], Some(&alice)).await.unwrap(), Deleted::Deleted);
+    assert_eq!(store.delete(&ids[40], Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
     ids[41] = ids[42];
     run(&server, &format!("SETRANGE {} 0 x", session_key(&alice, &ids[43]))).await;
     for (turn, load) in loads(&store, &ids).into_iter().enumerate() {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{Admission, Deleted, Replaces, SessionStore, StoreErrorKind, Touched, Updated};
+use session_core::{
+    CreateRequest, DeleteOutcome, Replacement, SessionStore, StoreErrorKind, TouchOutcome, UpdateOutcome,
+};
 use session_redis::RedisStore;
 use session_testbed::proxy::{Mode, Proxy};
 use session_testbed::servers::Redis;
@@ -22,28 +24,28 @@ async fn a_lost_reply_is_asked_for_again() {
     insert(&store, &visitor).await;
 
     let login = record(Some(&alice), NOW);
-    let replaces = Some(Replaces { id: visitor.id, user: None, version: visitor.version });
+    let replaces = Some(Replacement { id: visitor.id, user: None, version: visitor.version });
     // Teaches the server the scripts: "no such script" is not the reply that is to be lost.
     let pupil = record(None, NOW);
     insert(&store, &pupil).await;
-    assert_eq!(store.update(&next(&pupil), pupil.version, NOW).await.unwrap(), Updated::Applied);
-    assert_eq!(store.touch(&pupil.id, None, NOW, NOW).await.unwrap(), Touched::Applied);
-    assert_eq!(store.delete(&pupil.id, None).await.unwrap(), Deleted::Deleted);
+    assert_eq!(store.update(&next(&pupil), pupil.version, NOW).await.unwrap(), UpdateOutcome::Applied);
+    assert_eq!(store.touch(&pupil.id, None, NOW, NOW).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.delete(&pupil.id, None).await.unwrap(), DeleteOutcome::Deleted);
 
     proxy.cut_one_reply(1, Mode::Pass);
-    assert_eq!(store.create(Admission { replaces, ..alone(&login) }, NOW).await.unwrap(), created());
+    assert_eq!(store.create(CreateRequest { replaces, ..alone(&login) }, NOW).await.unwrap(), created());
     let change = next(&login);
     proxy.cut_one_reply(1, Mode::Pass);
-    assert_eq!(store.update(&change, login.version, NOW).await.unwrap(), Updated::Applied);
+    assert_eq!(store.update(&change, login.version, NOW).await.unwrap(), UpdateOutcome::Applied);
     proxy.cut_one_reply(1, Mode::Pass);
-    assert_eq!(store.touch(&login.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), Touched::Applied);
+    assert_eq!(store.touch(&login.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), TouchOutcome::Applied);
     proxy.cut_one_reply(1, Mode::Pass);
     assert_eq!(store.load(&login.id).await.unwrap().unwrap().version, change.version);
     proxy.cut_one_reply(1, Mode::Pass);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
     proxy.cut_one_reply(1, Mode::Pass);
     // Gone, by whichever of the two executions.
-    assert_eq!(store.delete(&login.id, Some(&alice)).await.unwrap(), Deleted::Absent);
+    assert_eq!(store.delete(&login.id, Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
     assert!(!exists(&store, &login.id).await);
 }
 
@@ -58,7 +60,7 @@ async fn an_update_that_may_have_been_executed_is_not_a_conflict() {
     let first = record(None, NOW);
     insert(&there, &first).await;
     let second = next(&first);
-    assert_eq!(there.update(&second, first.version, NOW).await.unwrap(), Updated::Applied);
+    assert_eq!(there.update(&second, first.version, NOW).await.unwrap(), UpdateOutcome::Applied);
 
     let third = next(&second);
     proxy.cut_one_reply(0, Mode::BlackHole);
@@ -67,12 +69,12 @@ async fn an_update_that_may_have_been_executed_is_not_a_conflict() {
         tokio::spawn(async move { here.update(&third, expected, NOW).await })
     };
     eventually("it is executed", async || there.load(&first.id).await.unwrap().unwrap().version == third.version).await;
-    assert_eq!(there.update(&next(&third), third.version, NOW).await.unwrap(), Updated::Applied);
+    assert_eq!(there.update(&next(&third), third.version, NOW).await.unwrap(), UpdateOutcome::Applied);
     proxy.set(Mode::Pass);
     let error = update.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     // On a sound connection a conflict is a conflict.
-    assert_eq!(here.update(&next(&third), third.version, NOW).await.unwrap(), Updated::Conflict);
+    assert_eq!(here.update(&next(&third), third.version, NOW).await.unwrap(), UpdateOutcome::Conflict);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::{
-    Admission, Admitted, AtLimit, Deleted, Replaces, SessionId, SessionStore, StoreErrorKind, Touched, Updated,
+    CreateOutcome, CreateRequest, DeleteOutcome, LimitPolicy, Replacement, SessionId, SessionStore, StoreErrorKind,
+    TouchOutcome, UpdateOutcome,
 };
 use session_redis::{ConnectError, RedisStore};
 use session_testbed::servers::Redis;
@@ -28,8 +29,8 @@ async fn sessions_end_although_the_memory_is_used_up() {
     let full = store.update(&next(&one), one.version, NOW).await.unwrap_err();
     assert_eq!(full.kind(), StoreErrorKind::Full);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 2);
-    assert_eq!(store.touch(&one.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), Touched::Applied);
-    assert_eq!(store.delete(&one.id, Some(&alice)).await.unwrap(), Deleted::Deleted);
+    assert_eq!(store.touch(&one.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.delete(&one.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
     assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [two.id]);
 }
 
@@ -75,15 +76,15 @@ async fn the_documented_rights_are_enough() {
     let alice = user("alice");
     let (one, two, three) = (record(Some(&alice), NOW), record(Some(&alice), NOW), record(Some(&alice), NOW));
     insert(&store, &one).await;
-    let replaces = Some(Replaces { id: one.id, user: Some(&alice), version: one.version });
-    let login = Admission { record: &two, replaces, limit: limit(1, AtLimit::EvictOldest) };
+    let replaces = Some(Replacement { id: one.id, user: Some(&alice), version: one.version });
+    let login = CreateRequest { record: &two, replaces, limit: limit(1, LimitPolicy::EvictOldest) };
     assert_eq!(store.create(login, NOW).await.unwrap(), created());
-    let login = Admission { record: &three, replaces: None, limit: limit(1, AtLimit::EvictOldest) };
-    assert_eq!(store.create(login, NOW).await.unwrap(), Admitted::Created { evicted: vec![two.id] });
-    assert_eq!(store.update(&next(&three), three.version, NOW).await.unwrap(), Updated::Applied);
-    assert_eq!(store.touch(&three.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), Touched::Applied);
+    let login = CreateRequest { record: &three, replaces: None, limit: limit(1, LimitPolicy::EvictOldest) };
+    assert_eq!(store.create(login, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![two.id] });
+    assert_eq!(store.update(&next(&three), three.version, NOW).await.unwrap(), UpdateOutcome::Applied);
+    assert_eq!(store.touch(&three.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), TouchOutcome::Applied);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
-    assert_eq!(store.delete(&three.id, Some(&alice)).await.unwrap(), Deleted::Deleted);
+    assert_eq!(store.delete(&three.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
     insert(&store, &one).await;
     assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [one.id]);
     // There is no replica, but it was allowed to ask.

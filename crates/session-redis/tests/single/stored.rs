@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use session_core::{
-    Admission, Admitted, AtLimit, Deleted, Lifetime, Record, Replaces, SessionId, SessionStore, StoreErrorKind,
-    Touched, Updated,
+    CreateOutcome, CreateRequest, DeleteOutcome, LimitPolicy, Record, Replacement, SessionId, SessionStore,
+    StoreErrorKind, Timeouts, TouchOutcome, UpdateOutcome,
 };
 use session_redis::RedisStore;
 use session_testbed::servers::Redis;
@@ -35,19 +35,19 @@ async fn every_key_has_a_time_to_live_after_every_operation() {
     longest_life(&server, IDLE, "create").await;
 
     let login = record(Some(&alice), NOW);
-    let replaces = Some(Replaces { id: visitor.id, user: None, version: visitor.version });
-    assert_eq!(store.create(Admission { replaces, ..alone(&login) }, NOW).await.unwrap(), created());
+    let replaces = Some(Replacement { id: visitor.id, user: None, version: visitor.version });
+    assert_eq!(store.create(CreateRequest { replaces, ..alone(&login) }, NOW).await.unwrap(), created());
     assert_eq!(keys(&server).await.len(), 2, "the session and the index; the visitor is gone");
     longest_life(&server, IDLE, "login").await;
 
     // The idle deadline moves with the activity, until the absolute one is earlier.
     let later = NOW + 10 * MINUTE;
-    assert_eq!(store.touch(&login.id, Some(&alice), later, later).await.unwrap(), Touched::Applied);
+    assert_eq!(store.touch(&login.id, Some(&alice), later, later).await.unwrap(), TouchOutcome::Applied);
     longest_life(&server, IDLE, "touch").await;
     let mut end = later;
     while end < NOW + ABSOLUTE - 15 * MINUTE {
         end = end + 15 * MINUTE;
-        assert_eq!(store.touch(&login.id, Some(&alice), end, end).await.unwrap(), Touched::Applied);
+        assert_eq!(store.touch(&login.id, Some(&alice), end, end).await.unwrap(), TouchOutcome::Applied);
     }
     let left = (NOW + ABSOLUTE).since(end);
     let session = keys(&server).await.into_iter().find(|(key, _)| key.ends_with(&login.id.to_string()));
@@ -59,14 +59,14 @@ async fn every_key_has_a_time_to_live_after_every_operation() {
     let before = login.version;
     longer.lifetime.idle = 4 * ABSOLUTE;
     longer.lifetime.absolute = 4 * ABSOLUTE;
-    assert_eq!(store.update(&longer, before, end).await.unwrap(), Updated::Applied);
+    assert_eq!(store.update(&longer, before, end).await.unwrap(), UpdateOutcome::Applied);
     longest_life(&server, longer.deadline().since(end), "update").await;
 
     let forever =
-        Record { lifetime: session_core::Lifetime { idle: Duration::MAX, absolute: Duration::MAX }, ..next(&longer) };
-    assert_eq!(store.update(&forever, longer.version, end).await.unwrap(), Updated::Applied);
-    longest_life(&server, session_core::Lifetime::LONGEST - end.since(NOW), "an update to forever").await;
-    assert_eq!(store.delete(&login.id, Some(&alice)).await.unwrap(), Deleted::Deleted);
+        Record { lifetime: session_core::Timeouts { idle: Duration::MAX, absolute: Duration::MAX }, ..next(&longer) };
+    assert_eq!(store.update(&forever, longer.version, end).await.unwrap(), UpdateOutcome::Applied);
+    longest_life(&server, session_core::Timeouts::MAX - end.since(NOW), "an update to forever").await;
+    assert_eq!(store.delete(&login.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
     assert_eq!(keys(&server).await, []);
 }
 
@@ -93,7 +93,7 @@ async fn the_index_cleans_itself() {
     // Within the slack an entry stays: the key of its session is still there, and revocation must find it.
     let now = NOW + 4 * 60 * MINUTE + IDLE;
     let last = record(Some(&alice), now);
-    let login = Admission { limit: limit(1, AtLimit::Reject), ..alone(&last) };
+    let login = CreateRequest { limit: limit(1, LimitPolicy::Reject), ..alone(&last) };
     assert_eq!(store.create(login, now).await.unwrap(), created(), "what is expired does not count");
     assert_eq!(run(&server, &format!("HLEN {index}")).await.number(), Some(2));
     assert_eq!(store.delete_by_user(&alice, None).await.unwrap().len(), 2);
@@ -105,10 +105,10 @@ async fn sessions_that_redis_evicted_do_not_count() {
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let alice = user("alice");
     let (one, two, three) = (record(Some(&alice), NOW), record(Some(&alice), NOW), record(Some(&alice), NOW));
-    let login = |record| Admission { limit: limit(2, AtLimit::Reject), ..alone(record) };
+    let login = |record| CreateRequest { limit: limit(2, LimitPolicy::Reject), ..alone(record) };
     assert_eq!(store.create(login(&one), NOW).await.unwrap(), created());
     assert_eq!(store.create(login(&two), NOW).await.unwrap(), created());
-    assert_eq!(store.create(login(&three), NOW).await.unwrap(), Admitted::LimitReached);
+    assert_eq!(store.create(login(&three), NOW).await.unwrap(), CreateOutcome::LimitReached);
     run(&server, &format!("DEL {}", session_key(&alice, &one.id))).await;
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
     assert_eq!(store.create(login(&three), NOW).await.unwrap(), created());
@@ -122,13 +122,16 @@ async fn a_lost_index_comes_back_with_the_next_activity() {
     let session = record(Some(&alice), NOW);
     insert(&store, &session).await;
     run(&server, &format!("DEL {}", index_key(&alice))).await;
-    assert_eq!(store.touch(&session.id, Some(&alice), NOW + MINUTE, NOW + MINUTE).await.unwrap(), Touched::Applied);
+    assert_eq!(
+        store.touch(&session.id, Some(&alice), NOW + MINUTE, NOW + MINUTE).await.unwrap(),
+        TouchOutcome::Applied
+    );
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
     longest_life(&server, IDLE, "touch").await;
     // Without an index, `delete` still knows whose session it is.
     run(&server, &format!("DEL {}", index_key(&alice))).await;
-    assert_eq!(store.delete(&session.id, None).await.unwrap(), Deleted::Absent);
-    assert_eq!(store.delete(&session.id, Some(&alice)).await.unwrap(), Deleted::Deleted);
+    assert_eq!(store.delete(&session.id, None).await.unwrap(), DeleteOutcome::Absent);
+    assert_eq!(store.delete(&session.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
 }
 
 #[tokio::test]
@@ -182,12 +185,12 @@ async fn stores_with_different_prefixes_do_not_see_each_other() {
 
     assert!(!exists(&there, &session.id).await);
     assert!(there.list_by_user(&alice, NOW).await.unwrap().is_empty());
-    assert_eq!(there.update(&next(&session), session.version, NOW).await.unwrap(), Updated::Absent);
-    assert_eq!(there.touch(&session.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), Touched::Absent);
-    assert_eq!(there.delete(&session.id, Some(&alice)).await.unwrap(), Deleted::Absent);
+    assert_eq!(there.update(&next(&session), session.version, NOW).await.unwrap(), UpdateOutcome::Absent);
+    assert_eq!(there.touch(&session.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), TouchOutcome::Absent);
+    assert_eq!(there.delete(&session.id, Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
     assert_eq!(there.delete_by_user(&alice, None).await.unwrap(), []);
     // Neither the same id nor the limit.
-    let first = Admission { limit: limit(1, AtLimit::Reject), ..alone(&session) };
+    let first = CreateRequest { limit: limit(1, LimitPolicy::Reject), ..alone(&session) };
     assert_eq!(there.create(first, NOW).await.unwrap(), created());
     assert_eq!(there.delete_by_user(&alice, None).await.unwrap(), [session.id]);
     assert_eq!(here.load(&session.id).await.unwrap().unwrap().version, session.version);
@@ -209,8 +212,8 @@ async fn a_user_may_have_a_thousand_sessions() {
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1000);
 
     let newest = record(Some(&alice), NOW + MINUTE);
-    let login = Admission { limit: limit(100, AtLimit::EvictOldest), ..alone(&newest) };
-    let Admitted::Created { mut evicted } = store.create(login, NOW).await.unwrap() else { panic!("not created") };
+    let login = CreateRequest { limit: limit(100, LimitPolicy::EvictOldest), ..alone(&newest) };
+    let CreateOutcome::Created { mut evicted } = store.create(login, NOW).await.unwrap() else { panic!("not created") };
     evicted.sort_unstable();
     let mut expected = oldest[..901].to_vec();
     expected.sort_unstable();
@@ -232,7 +235,7 @@ async fn a_refused_update_leaves_everything_as_it_was() {
     let first = record(Some(&alice), NOW);
     insert(&store, &first).await;
     let second = next(&first);
-    assert_eq!(store.update(&second, first.version, NOW).await.unwrap(), Updated::Applied);
+    assert_eq!(store.update(&second, first.version, NOW).await.unwrap(), UpdateOutcome::Applied);
     let (key, index) = (session_key(&alice, &first.id), index_key(&alice));
     // Digests: neither is text.
     let digests =
@@ -244,9 +247,9 @@ async fn a_refused_update_leaves_everything_as_it_was() {
     let before = stored().await;
 
     let mut late = next(&first);
-    late.lifetime = Lifetime { idle: IDLE * 100, absolute: ABSOLUTE * 100 };
+    late.lifetime = Timeouts { idle: IDLE * 100, absolute: ABSOLUTE * 100 };
     late.last_seen = NOW + MINUTE;
-    assert_eq!(store.update(&late, first.version, NOW).await.unwrap(), Updated::Conflict);
+    assert_eq!(store.update(&late, first.version, NOW).await.unwrap(), UpdateOutcome::Conflict);
     let after = stored().await;
     assert!(before.0 == after.0, "a conflict has changed something");
     let seconds = |millis: i64| millis / 1000;
@@ -254,7 +257,7 @@ async fn a_refused_update_leaves_everything_as_it_was() {
 
     // Its deadline is over, and a node whose clock is behind may still see it: it stays for the slack.
     let expired = NOW + IDLE + MINUTE / 2;
-    assert_eq!(store.update(&late, second.version, expired).await.unwrap(), Updated::Absent);
+    assert_eq!(store.update(&late, second.version, expired).await.unwrap(), UpdateOutcome::Absent);
     let after = stored().await;
     assert!(before.0 == after.0, "an update of a session that has ended has changed something");
     assert!((1..=60).contains(&seconds(after.1)), "{} ms to live", after.1);

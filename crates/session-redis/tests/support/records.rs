@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use session_core::{
-    Admission, Admitted, Assurance, AtLimit, Authentication, Credential, Data, Device, Kind, Lifetime, OsEntropy,
-    Persistence, Record, SessionId, SessionLimit, SessionStore, Timestamp, Updated, UserId, Version,
+    Assurance, Authentication, CreateOutcome, CreateRequest, Credential, Data, Device, Kind, LimitPolicy, OsEntropy,
+    Persistence, Record, SessionId, SessionLimit, SessionStore, Timeouts, Timestamp, UpdateOutcome, UserId, Version,
 };
 
 /// Where the clock of the tests stands: far from that of the server.
@@ -27,7 +27,7 @@ pub fn record(user: Option<&UserId>, created_at: Timestamp) -> Record {
         kind: Kind::Cookie,
         created_at,
         last_seen: created_at,
-        lifetime: Lifetime { idle: IDLE, absolute: ABSOLUTE },
+        lifetime: Timeouts { idle: IDLE, absolute: ABSOLUTE },
         persistence: Persistence::Transient,
         authentication: user.map(|user| Authentication {
             user: user.clone(),
@@ -45,16 +45,16 @@ pub fn next(record: &Record) -> Record {
     Record { version: record.version.next(&OsEntropy).unwrap(), ..record.clone() }
 }
 
-pub fn limit(max: u32, at_limit: AtLimit) -> Option<SessionLimit> {
+pub fn limit(max: u32, at_limit: LimitPolicy) -> Option<SessionLimit> {
     Some(SessionLimit { max: NonZeroU32::new(max).unwrap(), at_limit })
 }
 
-pub fn alone(record: &Record) -> Admission<'_> {
-    Admission { record, replaces: None, limit: None }
+pub fn alone(record: &Record) -> CreateRequest<'_> {
+    CreateRequest { record, replaces: None, limit: None }
 }
 
-pub fn created() -> Admitted {
-    Admitted::Created { evicted: Vec::new() }
+pub fn created() -> CreateOutcome {
+    CreateOutcome::Created { evicted: Vec::new() }
 }
 
 pub async fn insert(store: &dyn SessionStore, record: &Record) {
@@ -77,9 +77,9 @@ pub async fn increment(store: &dyn SessionStore, id: &SessionId) -> bool {
         let mut change = next(&stored);
         change.data.insert("n".into(), (count(&stored) + 1).to_string().into());
         match store.update(&change, stored.version, NOW).await {
-            Ok(Updated::Applied) => return true,
-            Ok(Updated::Conflict) => {}
-            Ok(Updated::Absent) => panic!("the session is gone"),
+            Ok(UpdateOutcome::Applied) => return true,
+            Ok(UpdateOutcome::Conflict) => {}
+            Ok(UpdateOutcome::Absent) => panic!("the session is gone"),
             Err(_) => return false,
         }
     }

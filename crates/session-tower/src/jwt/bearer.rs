@@ -10,7 +10,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Request};
 use session_core::{Clock, SessionInfo, SessionManager, SystemClock};
-use session_jwt::{Claims, Hybrid, Verifier, VerifyError};
+use session_jwt::{Claims, TokenService, Verifier, VerifyError};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -21,15 +21,15 @@ use super::rejection::BearerRejection;
 /// ```
 /// use std::sync::Arc;
 /// use axum::{Router, routing::get};
-/// use session_jwt::Hybrid;
+/// use session_jwt::TokenService;
 /// use session_tower::{Bearer, BearerLayer};
 ///
 /// async fn me(bearer: Bearer) -> String {
 ///     format!("Hello {}", bearer.user.as_str()) // 401 without a valid token
 /// }
 ///
-/// fn api(hybrid: Arc<Hybrid>) -> Router {
-///     Router::new().route("/me", get(me)).layer(BearerLayer::hybrid(hybrid))
+/// fn api(hybrid: Arc<TokenService>) -> Router {
+///     Router::new().route("/me", get(me)).layer(BearerLayer::new(hybrid))
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -40,14 +40,14 @@ pub struct BearerLayer {
 
 #[derive(Clone)]
 enum By {
-    Hybrid(Arc<Hybrid>),
+    TokenService(Arc<TokenService>),
     Verifier(Arc<Verifier>, Arc<dyn Clock>),
 }
 
 impl BearerLayer {
     /// By the issuer itself, which can ask the store too.
-    pub fn hybrid(hybrid: Arc<Hybrid>) -> Self {
-        Self { by: By::Hybrid(hybrid) }
+    pub fn new(hybrid: Arc<TokenService>) -> Self {
+        Self { by: By::TokenService(hybrid) }
     }
 
     /// By public keys alone: on a server that has no store. [`LiveBearer`] cannot be used there.
@@ -64,7 +64,7 @@ impl BearerLayer {
 impl By {
     fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
         match self {
-            Self::Hybrid(hybrid) => hybrid.verify(token),
+            Self::TokenService(hybrid) => hybrid.verify(token),
             Self::Verifier(verifier, clock) => verifier.verify(token, clock.now()),
         }
     }
@@ -73,7 +73,7 @@ impl By {
 impl fmt::Debug for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Hybrid(_) => "Hybrid",
+            Self::TokenService(_) => "TokenService",
             Self::Verifier(..) => "Verifier",
         })
     }
@@ -189,7 +189,7 @@ impl<S: Send + Sync> FromRequestParts<S> for LiveBearer {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, BearerRejection> {
         let bearer = <Bearer as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        let Some(By::Hybrid(hybrid)) = parts.extensions.get::<By>().cloned() else {
+        let Some(By::TokenService(hybrid)) = parts.extensions.get::<By>().cloned() else {
             return Err(BearerRejection::LayerMissing);
         };
         match hybrid.check_session(&bearer).await {

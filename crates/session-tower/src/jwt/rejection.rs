@@ -82,7 +82,7 @@ impl fmt::Display for BearerRejection {
             Self::Invalid => "the access token is not valid",
             Self::StoreUnavailable => "the session store failed",
             Self::LayerMissing => {
-                "no bearer layer with a store around this route; add `.layer(BearerLayer::hybrid(hybrid))` after it"
+                "no bearer layer with a store around this route; add `.layer(BearerLayer::new(hybrid))` after it"
             }
         })
     }

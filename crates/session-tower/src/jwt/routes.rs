@@ -18,8 +18,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use session_core::{CookiePolicy, Deleted, Error, EventKind, Login, SetCookie, StoreErrorKind};
-use session_jwt::{AccountsError, Hybrid, HybridError, IssueError, TokenPair};
+use session_core::{CookiePolicy, DeleteOutcome, Error, EventKind, Login, SetCookie, StoreErrorKind};
+use session_jwt::{AccountsError, IssueError, TokenPair, TokenService, TokenServiceError};
 
 use super::cookie::Transport;
 use crate::csrf::Guard;
@@ -66,7 +66,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 /// use axum::Router;
 /// use http::request::Parts;
 /// use session_core::{Login, UserId};
-/// use session_jwt::{AccountsError, Hybrid};
+/// use session_jwt::{AccountsError, TokenService};
 /// use session_tower::{Authenticator, TokenRoutes};
 ///
 /// #[derive(Debug)]
@@ -86,7 +86,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 ///     }
 /// }
 ///
-/// fn app(hybrid: Arc<Hybrid>) -> Router {
+/// fn app(hybrid: Arc<TokenService>) -> Router {
 ///     let tokens = TokenRoutes::new(hybrid, Passwords);
 ///     Router::new().merge(tokens.jwks()).nest("/api", tokens.router())
 /// }
@@ -98,7 +98,7 @@ pub struct TokenRoutes<A> {
 }
 
 struct Shared<A> {
-    hybrid: Arc<Hybrid>,
+    hybrid: Arc<TokenService>,
     authenticator: Arc<A>,
     transport: Transport,
     guard: Guard,
@@ -112,7 +112,7 @@ impl<A: fmt::Debug> fmt::Debug for Shared<A> {
 
 impl<A: Authenticator> TokenRoutes<A> {
     /// Refresh tokens travel in bodies.
-    pub fn new(hybrid: Arc<Hybrid>, authenticator: A) -> Self {
+    pub fn new(hybrid: Arc<TokenService>, authenticator: A) -> Self {
         let (authenticator, transport) = (Arc::new(authenticator), Transport::Body);
         Self { shared: Arc::new(Shared { hybrid, authenticator, transport, guard: Guard::new() }) }
     }
@@ -227,12 +227,12 @@ async fn revoke<A: Authenticator>(
         Some(token) => token,
         None => json::<RevokeBody>(&body)?.token,
     };
-    let deleted = shared.hybrid.revoke(&token).await.map_err(HybridError::from)?;
-    let cookie = if from_cookie && deleted == Deleted::Deleted { shared.transport.remove() } else { None };
+    let deleted = shared.hybrid.revoke(&token).await.map_err(TokenServiceError::from)?;
+    let cookie = if from_cookie && deleted == DeleteOutcome::Deleted { shared.transport.remove() } else { None };
     Ok(answer(StatusCode::OK, "{}".to_owned(), cookie))
 }
 
-async fn jwks(State(hybrid): State<Arc<Hybrid>>) -> Response {
+async fn jwks(State(hybrid): State<Arc<TokenService>>) -> Response {
     let (tokens, now) = (hybrid.tokens(), hybrid.manager().now());
     // A key is published this long before it signs; whoever caches the document for half of that knows it in time.
     let max_age = (tokens.ring().rotation().publish_ahead / 2).min(Duration::from_secs(3600)).as_secs();
@@ -284,18 +284,20 @@ impl Refused {
     const SERVER: Self = Self(StatusCode::INTERNAL_SERVER_ERROR, "server_error");
 }
 
-impl From<HybridError> for Refused {
-    fn from(error: HybridError) -> Self {
+impl From<TokenServiceError> for Refused {
+    fn from(error: TokenServiceError) -> Self {
         match error {
-            HybridError::InvalidGrant | HybridError::Issue(IssueError::SessionOver) => Self::GRANT,
-            HybridError::Session(Error::LimitReached) => Self(StatusCode::CONFLICT, "session_limit_reached"),
-            HybridError::Session(Error::Conflict) => Self(StatusCode::CONFLICT, "session_conflict"),
-            HybridError::Session(Error::Store(error)) if error.kind() == StoreErrorKind::Unsupported => Self::SERVER,
-            HybridError::Session(Error::Store(_) | Error::Entropy(_))
-            | HybridError::Issue(IssueError::Entropy(_))
-            | HybridError::Accounts(_) => Self::LATER,
+            TokenServiceError::InvalidGrant | TokenServiceError::Issue(IssueError::SessionExpired) => Self::GRANT,
+            TokenServiceError::Session(Error::LimitReached) => Self(StatusCode::CONFLICT, "session_limit_reached"),
+            TokenServiceError::Session(Error::Conflict) => Self(StatusCode::CONFLICT, "session_conflict"),
+            TokenServiceError::Session(Error::Store(error)) if error.kind() == StoreErrorKind::Unsupported => {
+                Self::SERVER
+            }
+            TokenServiceError::Session(Error::Store(_) | Error::Entropy(_))
+            | TokenServiceError::Issue(IssueError::Entropy(_))
+            | TokenServiceError::Accounts(_) => Self::LATER,
             // What remains is a mistake of the application too, or comes with a later version.
-            HybridError::Session(_) | HybridError::Issue(_) | _ => Self::SERVER,
+            TokenServiceError::Session(_) | TokenServiceError::Issue(_) | _ => Self::SERVER,
         }
     }
 }

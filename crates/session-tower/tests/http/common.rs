@@ -14,9 +14,9 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use session_conformance::ReferenceStore;
 use session_core::{
-    Admission, Admitted, Deleted, Event, EventKind, Key, Login, ManualClock, Policy, Record, SessionId, SessionManager,
-    SessionObserver, SessionStore, SessionSummary, StepUp, StoreError, StoreErrorKind, Timestamp, Touched, Updated,
-    UserId, Version,
+    CreateOutcome, CreateRequest, DeleteOutcome, Event, EventKind, Key, Login, ManualClock, Policy, Record, SessionId,
+    SessionManager, SessionObserver, SessionStore, SessionSummary, StepUp, StoreError, StoreErrorKind, Timestamp,
+    TouchOutcome, UpdateOutcome, UserId, Version,
 };
 use session_tower::{Authenticated, Fresh, Rejection, Session, SessionLayer};
 use tower::ServiceExt as _;
@@ -80,12 +80,12 @@ impl SessionStore for TestStore {
         self.inner.load(id).await
     }
 
-    async fn create(&self, admission: Admission<'_>, now: Timestamp) -> Result<Admitted, StoreError> {
+    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         self.write().await?;
         self.inner.create(admission, now).await
     }
 
-    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Updated, StoreError> {
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
         self.write().await?;
         self.inner.update(record, expected, now).await
     }
@@ -96,12 +96,12 @@ impl SessionStore for TestStore {
         user: Option<&UserId>,
         seen: Timestamp,
         now: Timestamp,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<TouchOutcome, StoreError> {
         self.write().await?;
         self.inner.touch(id, user, seen, now).await
     }
 
-    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<Deleted, StoreError> {
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         self.write().await?;
         self.inner.delete(id, user).await
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::{FutureExt as _, stream};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use session_core::{AtLimit, Error, EventKind, Policy, Renewal, SameKey, StepUp, UserId};
+use session_core::{Error, EventKind, LimitPolicy, Policy, Renewal, StepUp, UserId, WriteConflict};
 use session_tower::{Rejection, Session};
 use tokio::sync::Barrier;
 use tower::{Layer, ServiceExt as _, service_fn};
@@ -81,7 +81,7 @@ async fn a_write_of_a_session_that_ended_meanwhile_is_401() {
 
 #[tokio::test]
 async fn a_login_over_the_limit_is_409() {
-    let policy = Policy::standard().to_builder().session_limit(2, AtLimit::Reject).build().unwrap();
+    let policy = Policy::standard().to_builder().session_limit(2, LimitPolicy::Reject).build().unwrap();
     let site = Site::new(policy);
     let app = site.app();
     for _ in 0..2 {
@@ -110,7 +110,7 @@ async fn the_loser_of_a_renewal_race_is_409() {
 
 #[tokio::test]
 async fn two_writers_of_one_key_are_409_where_the_policy_says_so() {
-    let site = Site::new(Policy::standard().to_builder().same_key(SameKey::Fail).build().unwrap());
+    let site = Site::new(Policy::standard().to_builder().write_conflict(WriteConflict::Fail).build().unwrap());
     let barrier = Arc::new(Barrier::new(2));
     let handler = {
         let barrier = Arc::clone(&barrier);

@@ -118,7 +118,7 @@ async fn public_keys_are_enough_to_verify_and_not_to_ask() {
     let bearer = format!("Bearer {}", pair.access);
     assert_eq!(get_with(&app, "/me", &[bearer.as_bytes()]).await.text(), "alice");
     get_with(&app, "/live", &[bearer.as_bytes()]).await.assert_rejected(500, "bearer_layer_missing");
-    assert!(BearerRejection::LayerMissing.to_string().contains("BearerLayer::hybrid"));
+    assert!(BearerRejection::LayerMissing.to_string().contains("BearerLayer::new"));
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn debug_output_shows_neither_token_nor_user() {
                 *writes.lock().unwrap() = format!("{live:?}");
             }),
         )
-        .layer(BearerLayer::hybrid(Arc::clone(&service.hybrid)));
+        .layer(BearerLayer::new(Arc::clone(&service.hybrid)));
     assert_eq!(get_with(&app, "/", &[format!("Bearer {}", pair.access).as_bytes()]).await.status, 200);
     let shown = seen.lock().unwrap();
     assert!(shown.contains("LiveBearer") && !shown.contains("alice") && !shown.contains(&pair.access), "{shown}");

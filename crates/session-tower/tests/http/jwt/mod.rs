@@ -19,7 +19,9 @@ use http::request::Parts;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use session_core::{CookiePolicy, Login, OsEntropy, Policy, SameSite, SessionInfo, UserId};
-use session_jwt::{AccessTokens, Accounts, AccountsError, Algorithm, Hybrid, KeyRing, Rotation, Standing, TokenPolicy};
+use session_jwt::{
+    AccessTokens, AccountStatus, Accounts, AccountsError, Algorithm, KeyRing, Rotation, TokenPolicy, TokenService,
+};
 use session_tower::{Authenticator, Bearer, BearerLayer, LiveBearer, TokenRoutes};
 
 use crate::common::{Answer, Site, send};
@@ -39,10 +41,10 @@ impl Book {
 
 #[async_trait]
 impl Accounts for Book {
-    async fn standing(&self, user: &UserId, _: &SessionInfo) -> Result<Standing, AccountsError> {
+    async fn status(&self, user: &UserId, _: &SessionInfo) -> Result<AccountStatus, AccountsError> {
         self.ask()?;
         let barred = self.barred.lock().unwrap().contains(user.as_str());
-        Ok(if barred { Standing::Barred } else { Standing::Good })
+        Ok(if barred { AccountStatus::Disabled } else { AccountStatus::Active })
     }
 }
 
@@ -69,7 +71,7 @@ impl Authenticator for Book {
 struct Service {
     site: Site,
     book: Book,
-    hybrid: Arc<Hybrid>,
+    hybrid: Arc<TokenService>,
     app: Router,
 }
 
@@ -95,10 +97,10 @@ impl Service {
         let names = TokenPolicy::new("https://login.example", "https://api.example").unwrap();
         let ring = KeyRing::generate(Algorithm::EdDsa, Rotation::default(), site.manager.now(), &OsEntropy).unwrap();
         let tokens = Arc::new(AccessTokens::new(names, ring).unwrap());
-        let hybrid = Arc::new(Hybrid::new(site.manager.clone(), tokens, book.clone()).unwrap());
+        let hybrid = Arc::new(TokenService::new(site.manager.clone(), tokens, book.clone()).unwrap());
         let routes = how(TokenRoutes::new(Arc::clone(&hybrid), book.clone()));
         let app = bearer_routes()
-            .layer(BearerLayer::hybrid(Arc::clone(&hybrid)))
+            .layer(BearerLayer::new(Arc::clone(&hybrid)))
             .nest("/api", routes.router())
             .merge(routes.jwks());
         Self { site, book, hybrid, app }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use session_core::{AtLimit, EventKind, Policy, Termination};
+use session_core::{EventKind, LimitPolicy, Policy, Termination};
 use session_jwt::{Verifier, VerifyingKeys};
 use tokio::task::JoinSet;
 
@@ -120,7 +120,7 @@ async fn a_barred_account_gets_nothing_and_loses_its_session() {
 
 #[tokio::test]
 async fn the_limit_is_a_conflict() {
-    let policy = Policy::standard().to_builder().session_limit(1, AtLimit::Reject).build().unwrap();
+    let policy = Policy::standard().to_builder().session_limit(1, LimitPolicy::Reject).build().unwrap();
     let service = Service::new(policy);
     let pair = service.login().await;
     assert_refused(&service.post("/api/token", &credentials("alice")).await, 409, "session_limit_reached");
