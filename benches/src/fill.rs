@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use session_core::{
-    Clock as _, CreateOutcome, CreateRequest, Data, Record, SessionId, SessionStore, SystemClock, UserId,
-};
+use session_core::store::{CreateOutcome, CreateRequest, Data, Record, SessionStore};
+use session_core::{Clock as _, SessionId, SystemClock, UserId};
 use tokio::task::JoinSet;
 
 use crate::op::Failure;
@@ -63,7 +62,7 @@ async fn add(
         let user = UserId::new(format!("user-{number}"))?;
         let record = record((whose == Whose::Users).then_some(&user), &data, SystemClock.now())?;
         create(&*store, &record).await?;
-        ids.push(record.id);
+        ids.push(record.summary.id);
     }
     Ok(ids)
 }

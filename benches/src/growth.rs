@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use session_core::{SessionId, SessionStore};
+use session_core::SessionId;
+use session_core::store::{Freshness, SessionStore};
 
 use crate::fill::{Whose, fill};
 use crate::measure::{Effort, quantile};
@@ -78,7 +79,7 @@ impl Op for LoadAny {
     async fn once(&self, at: &mut usize) -> Result<(), Failure> {
         // A stride that has no factor in common with the number of sessions: all in turn, in no order of storage.
         *at = (*at + 7_368_787) % self.ids.len();
-        self.store.load(&self.ids[*at]).await?.ok_or("load: it is not there")?;
+        self.store.load(&self.ids[*at], Freshness::Latest).await?.ok_or("load: it is not there")?;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session_core::SessionStore;
+use session_core::store::SessionStore;
 use session_moka::MokaStore;
 use sqlx::Row as _;
 

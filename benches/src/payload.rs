@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use session_conformance::RecordBuilder;
-use session_core::{Data, Key, Record, Timestamp, UserId};
+use session_core::store::{Data, Record};
+use session_core::{Key, Timestamp, UserId};
 
 use crate::op::Failure;
 
@@ -73,7 +74,7 @@ impl Payload {
 }
 
 /// A session with these values that began at `now`, of `user` or of a visitor, as
-/// [`SessionStore::create`](session_core::SessionStore::create) takes it.
+/// [`SessionStore::create`](session_core::store::SessionStore::create) takes it.
 ///
 /// # Errors
 /// If the generator failed.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::SessionStore;
+use session_core::store::SessionStore;
 use session_moka::MokaStore;
 use session_postgres::{PostgresStore, SchemaName, recommended_pool_options};
 use session_redis::RedisStore;

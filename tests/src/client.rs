@@ -1,6 +1,7 @@
 //! [`Client`]: a browser, as far as sessions are concerned.
 
-use session_core::{Error, RequestSession, Session, SessionManager};
+use session_core::adapter::RequestSession;
+use session_core::{Error, Session, SessionManager};
 
 /// Sends requests one after the other, and keeps the session cookie between them. No HTTP: a request is what an adapter
 /// makes of one.

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, Record, SessionId, SessionStore, SessionSummary, StoreError,
-    StoreErrorKind, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
+use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, StoreErrorKind, Timestamp, UserId};
 
 /// A store that remembers which operations were asked for and every record that was written, and fails when told to.
 ///
@@ -54,13 +54,13 @@ impl RecordingStore {
     fn record(&self, operation: &'static str) -> Result<(), StoreError> {
         lock(&self.log.calls).push(operation);
         if self.log.failing.load(Ordering::SeqCst) {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, operation, "told to fail"));
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "told to fail"));
         }
         Ok(())
     }
 
     fn keep(&self, record: &Record) -> Result<(), StoreError> {
-        lock(&self.log.written).push((record.id, record.encode()?));
+        lock(&self.log.written).push((record.summary.id, record.encode()?));
         Ok(())
     }
 }
@@ -75,9 +75,9 @@ impl SessionStore for RecordingStore {
         self.inner.name()
     }
 
-    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Record>, StoreError> {
         self.record("load")?;
-        self.inner.load(id).await
+        self.inner.load(id, freshness).await
     }
 
     async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
@@ -92,15 +92,9 @@ impl SessionStore for RecordingStore {
         self.inner.update(record, expected, now).await
     }
 
-    async fn touch(
-        &self,
-        id: &SessionId,
-        user: Option<&UserId>,
-        seen: Timestamp,
-        now: Timestamp,
-    ) -> Result<TouchOutcome, StoreError> {
+    async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
         self.record("touch")?;
-        self.inner.touch(id, user, seen, now).await
+        self.inner.touch(id, user, now).await
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {

@@ -5,13 +5,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use session_conformance::ReferenceStore;
+use session_core::adapter::{PresentedCookie, RequestSession};
+use session_core::store::{
+    CreateOutcome, CreateRequest, Credential, Data, Grace, LimitCandidate, Record, RecordHeader, Replacement,
+    TouchOutcome, UpdateOutcome, Version,
+};
 use session_core::{
-    Assurance, Authentication, Clock as _, CookiePolicy, CookiePolicyError, CreateOutcome, CreateRequest, Credential,
-    Data, DeleteOutcome, Device, Due, EntropyError, Error, Event, EventKind, Expiry, Grace, Key, KeyError, Kind,
-    LimitCandidate, LimitPolicy, Login, MalformedToken, ManualClock, OsEntropy, ParseSessionIdError, Persistence,
-    Policy, PolicyError, PresentedCookie, PresentedToken, Record, RecordHeader, RememberMe, Renewal, Replacement,
-    RequestSession, SameSite, SessionId, SessionManager, StepUp, StoreError, StoreErrorKind, SystemClock, Termination,
-    TouchOutcome, TracingObserver, UpdateOutcome, UserId, UserIdError, ValueError, Version, WriteConflict, verdict,
+    Assurance, Authentication, Clock as _, CookiePolicy, CookiePolicyError, DeleteOutcome, Device, Due, EntropyError,
+    Error, Event, EventKind, Expiry, Key, KeyError, Kind, LimitPolicy, Login, MalformedToken, ManualClock, OsEntropy,
+    ParseSessionIdError, Persistence, Policy, PolicyError, PresentedToken, RememberMe, Renewal, SameSite, SessionId,
+    SessionManager, StepUp, StoreError, StoreErrorKind, SystemClock, Termination, TracingObserver, UserId, UserIdError,
+    ValueError, WriteConflict, verdict,
 };
 use session_testbed::{Client, Secrets};
 
@@ -63,7 +67,7 @@ async fn every_public_type_hides_what_is_secret() {
         kind: Kind::Cookie,
         created_at: now,
         last_seen: now,
-        lifetime: policy.lifetime(true, Persistence::Transient),
+        lifetime: policy.timeouts(true, Persistence::Transient),
         persistence: Persistence::Transient,
         authentication: Some(authentication.clone()),
         credential: renewed.clone(),
@@ -110,14 +114,14 @@ async fn every_public_type_hides_what_is_secret() {
     }
 
     let event = Event { at: now, session: Some(id), user: Some(user.clone()), kind: EventKind::LoggedIn };
-    let store_error = StoreError::new(StoreErrorKind::Other, "load", "detail").in_backend("reference");
+    let store_error = StoreError::new(StoreErrorKind::Other, "detail").in_backend("reference");
     let head = RecordHeader {
         id,
         version: record.version,
         user: Some(user.clone()),
         created_at: now,
         last_seen: now,
-        lifetime: record.lifetime,
+        lifetime: record.summary.timeouts,
     };
     let replaces = Replacement { id, user: Some(&user), version: record.version };
     let cookie_builder = CookiePolicy::builder("__Host-app");
@@ -130,7 +134,7 @@ async fn every_public_type_hides_what_is_secret() {
         TokenDigest: serde_json::from_value(digest).unwrap(),
         Data: data, Key<_>: NOTE, KeyError: KeyError, ValueError: ValueError::Decode,
         EntropyError: EntropyError, OsEntropy: OsEntropy,
-        Error: Error::from(StoreError::new(StoreErrorKind::Other, "load", "detail")),
+        Error: Error::from(StoreError::new(StoreErrorKind::Other, "detail")),
         StoreError: store_error, StoreErrorKind: StoreErrorKind::Other,
         Event: event, EventKind: EventKind::StoreFailed { operation: "load", kind: StoreErrorKind::Full },
         Termination: Termination::Evicted, TracingObserver: TracingObserver,
@@ -143,10 +147,10 @@ async fn every_public_type_hides_what_is_secret() {
         LimitCandidate: LimitCandidate { id, created_at: now, last_seen: now },
         WriteConflict: WriteConflict::Fail, SessionLimit: policy.session_limit(),
         Assurance: Assurance::Aal1, Authentication: authentication, Device: device, Kind: Kind::Cookie,
-        RecordHeader: head, Timeouts: record.lifetime, Persistence: Persistence::Transient, Record: record,
+        RecordHeader: head, Timeouts: record.summary.timeouts, Persistence: Persistence::Transient, Record: record,
         SessionSummary: record.summary(), Version: record.version,
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
-        IssuedRefreshToken: grant, VerifiedRefreshToken: refresh, Session: session, SessionInfo: session.info().unwrap(),
+        IssuedRefreshToken: grant, VerifiedRefreshToken: refresh, Session: session, SessionSummary: session.info().unwrap(),
         CreateRequest: admission, CreateOutcome: CreateOutcome::Created { evicted: vec![id] }, DeleteOutcome: DeleteOutcome::Deleted,
         Replacement: replaces, TouchOutcome: TouchOutcome::Applied, UpdateOutcome: UpdateOutcome::Conflict,
         EncodedToken: encoded, MalformedToken: MalformedToken,

@@ -10,7 +10,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use session_conformance::ReferenceStore;
-use session_core::{Record, SessionStore};
+use session_core::store::{Record, SessionStore};
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_redis::RedisStore;
 use session_testbed::Secrets;

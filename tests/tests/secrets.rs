@@ -9,7 +9,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use session_conformance::ReferenceStore;
-use session_core::{Login, ManualClock, Policy, Record, Renewal, SessionManager, UserId};
+use session_core::store::Record;
+use session_core::{Login, ManualClock, Policy, Renewal, SessionManager, UserId};
 use session_testbed::{Client, RecordingStore};
 use zeroize::ZeroizeOnDrop;
 
@@ -97,9 +98,9 @@ async fn what_the_store_holds_cannot_be_presented() {
 
     let mut thief = Client::new(&manager);
     let pairs = digests.iter().flat_map(|first| digests.iter().map(move |second| [&first[..], second].concat()));
-    let guesses = pairs.map(|pair| URL_SAFE_NO_PAD.encode([record.id.as_bytes(), &pair[..]].concat()));
+    let guesses = pairs.map(|pair| URL_SAFE_NO_PAD.encode([record.summary.id.as_bytes(), &pair[..]].concat()));
     let texts = digests.iter().map(|digest| URL_SAFE_NO_PAD.encode(digest));
-    for guess in guesses.chain(texts).chain([record.id.to_string()]) {
+    for guess in guesses.chain(texts).chain([record.summary.id.to_string()]) {
         thief.set_token(&guess);
         let anonymous = async |session: &session_core::Session| {
             assert!(session.user().is_none() && session.id().is_none());

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
-use session_core::{Clock as _, Login, OsEntropy, SessionInfo, SessionManager, SystemClock, UserId};
+use session_core::{Clock as _, Login, OsEntropy, SessionManager, SessionSummary, SystemClock, UserId};
 use session_jwt::{
     AccessTokens, AccountStatus, AccountsError, Algorithm, KeyRing, Rotation, TokenPolicy, TokenService,
 };
@@ -115,7 +115,7 @@ impl Authenticator for Everybody {
 
 #[async_trait]
 impl session_jwt::Accounts for Everybody {
-    async fn status(&self, _: &UserId, _: &SessionInfo) -> Result<AccountStatus, AccountsError> {
+    async fn status(&self, _: &UserId, _: &SessionSummary) -> Result<AccountStatus, AccountsError> {
         Ok(AccountStatus::Active)
     }
 }

@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, Record, SessionId, SessionStore, SessionSummary, StoreError,
-    Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
+use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, Timestamp, UserId};
 
 /// A store that costs next to nothing, to see what everything around a store costs: records as they are in one map, no
 /// encoding, no index, no limit, no expiry. Not for anything else.
@@ -29,7 +29,7 @@ impl SessionStore for NoopStore {
         "noop"
     }
 
-    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, id: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
         Ok(self.lock().get(id).cloned())
     }
 
@@ -38,12 +38,12 @@ impl SessionStore for NoopStore {
         if let Some(replaces) = admission.replaces {
             records.remove(&replaces.id);
         }
-        records.insert(admission.record.id, admission.record.clone());
+        records.insert(admission.record.summary.id, admission.record.clone());
         Ok(CreateOutcome::Created { evicted: Vec::new() })
     }
 
     async fn update(&self, record: &Record, expected: Version, _now: Timestamp) -> Result<UpdateOutcome, StoreError> {
-        Ok(match self.lock().get_mut(&record.id) {
+        Ok(match self.lock().get_mut(&record.summary.id) {
             Some(stored) if stored.version == expected => {
                 stored.clone_from(record);
                 UpdateOutcome::Applied
@@ -53,15 +53,9 @@ impl SessionStore for NoopStore {
         })
     }
 
-    async fn touch(
-        &self,
-        id: &SessionId,
-        _user: Option<&UserId>,
-        seen: Timestamp,
-        _now: Timestamp,
-    ) -> Result<TouchOutcome, StoreError> {
+    async fn touch(&self, id: &SessionId, _user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
         Ok(self.lock().get_mut(id).map_or(TouchOutcome::Absent, |stored| {
-            stored.last_seen = stored.last_seen.max(seen);
+            stored.summary.last_seen = stored.summary.last_seen.max(now);
             TouchOutcome::Applied
         }))
     }
@@ -71,7 +65,12 @@ impl SessionStore for NoopStore {
     }
 
     async fn list_by_user(&self, user: &UserId, _now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        Ok(self.lock().values().filter(|record| record.user() == Some(user)).map(Record::summary).collect())
+        Ok(self
+            .lock()
+            .values()
+            .filter(|record| record.user() == Some(user))
+            .map(|record| record.summary.clone())
+            .collect())
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {

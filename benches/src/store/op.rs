@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use session_core::store::{
+    CreateOutcome, CreateRequest, Data, Freshness, Record, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
+};
 use session_core::{
-    Clock as _, CreateOutcome, CreateRequest, Data, DeleteOutcome, IssuedRefreshToken, LimitPolicy, Login, OsEntropy,
-    Policy, Record, Replacement, SessionManager, SessionStore, SystemClock, Timestamp, TouchOutcome, UpdateOutcome,
-    UserId,
+    Clock as _, DeleteOutcome, IssuedRefreshToken, LimitPolicy, Login, OsEntropy, Policy, SessionManager, SystemClock,
+    Timestamp, UserId,
 };
 
 use crate::fill::create;
@@ -118,7 +120,7 @@ impl Op for StoreOp {
     async fn worker(&self, number: usize, count: usize) -> Result<Worker, Failure> {
         let now = SystemClock.now();
         // Of this round alone: its sessions are its own.
-        let user = UserId::new(format!("{}-{}", user(number)?.as_str(), record(None, &self.data, now)?.id))?;
+        let user = UserId::new(format!("{}-{}", user(number)?.as_str(), record(None, &self.data, now)?.summary.id))?;
         let owner = match self.kind {
             StoreOpKind::Login | StoreOpKind::List => Some(&user),
             StoreOpKind::Load
@@ -155,15 +157,15 @@ impl Op for StoreOp {
         let now = || SystemClock.now();
         match self.kind {
             StoreOpKind::Load => {
-                let id = worker.next()?.id;
-                let loaded = store.load(&id).await?.ok_or("load: it is not there")?;
-                expect("load", loaded.id == id)?;
+                let id = worker.next()?.summary.id;
+                let loaded = store.load(&id, Freshness::Latest).await?.ok_or("load: it is not there")?;
+                expect("load", loaded.summary.id == id)?;
             }
             StoreOpKind::Touch => {
                 let seen = worker.seen + Duration::from_millis(1);
                 worker.seen = seen;
                 let record = worker.next()?;
-                let touched = store.touch(&record.id, record.user(), seen, now()).await?;
+                let touched = store.touch(&record.summary.id, record.user(), seen).await?;
                 expect("touch", touched == TouchOutcome::Applied)?;
             }
             StoreOpKind::Update => {
@@ -178,7 +180,7 @@ impl Op for StoreOp {
             }
             StoreOpKind::Login => {
                 let (record, next) = (worker.session()?, worker.fresh.pop_front().ok_or("no record left")?);
-                let replaces = Replacement { id: record.id, user: record.user(), version: record.version };
+                let replaces = Replacement { id: record.summary.id, user: record.user(), version: record.version };
                 let limit = Some(self.manager.policy().session_limit());
                 let admission = CreateRequest { record: &next, replaces: Some(replaces), limit };
                 let admitted = store.create(admission, now()).await?;
@@ -187,7 +189,7 @@ impl Op for StoreOp {
             }
             StoreOpKind::Delete => {
                 let record = worker.session()?;
-                expect("delete", store.delete(&record.id, record.user()).await? == DeleteOutcome::Deleted)?;
+                expect("delete", store.delete(&record.summary.id, record.user()).await? == DeleteOutcome::Deleted)?;
             }
             StoreOpKind::List => {
                 let sessions = store.list_by_user(&worker.user, now()).await?;

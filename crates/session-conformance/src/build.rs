@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use session_core::store::{Credential, Data, Record, Version};
 use session_core::{
-    Assurance, Authentication, Credential, Data, Device, Kind, OsEntropy, Persistence, Record, SessionId, Timeouts,
-    Timestamp, UserId, Version,
+    Assurance, Authentication, Kind, OsEntropy, SessionId, SessionSummary, Timeouts, Timestamp, UserId,
 };
 
 use crate::outcome::Failure;
@@ -18,7 +18,7 @@ pub struct RecordBuilder {
     kind: Kind,
     created_at: Timestamp,
     last_seen: Timestamp,
-    lifetime: Timeouts,
+    timeouts: Timeouts,
     data: Data,
 }
 
@@ -32,7 +32,7 @@ impl RecordBuilder {
             kind: Kind::Cookie,
             created_at: now,
             last_seen: now,
-            lifetime: Timeouts { idle: Duration::from_secs(30 * 60), absolute: Duration::from_secs(8 * 60 * 60) },
+            timeouts: Timeouts { idle: Duration::from_secs(30 * 60), absolute: Duration::from_secs(8 * 60 * 60) },
             data: Data::default(),
         }
     }
@@ -75,8 +75,8 @@ impl RecordBuilder {
 
     /// Has these timeouts.
     #[must_use]
-    pub fn lifetime(mut self, idle: Duration, absolute: Duration) -> Self {
-        self.lifetime = Timeouts { idle, absolute };
+    pub fn timeouts(mut self, idle: Duration, absolute: Duration) -> Self {
+        self.timeouts = Timeouts { idle, absolute };
         self
     }
 
@@ -97,23 +97,13 @@ impl RecordBuilder {
             None => SessionId::generate(self.user.as_ref(), &OsEntropy)?,
         };
         let (credential, _token) = Credential::issue(self.kind, id, self.created_at, &OsEntropy)?;
-        Ok(Record {
-            id,
-            version: Version::first(&OsEntropy)?,
-            kind: self.kind,
-            created_at: self.created_at,
-            last_seen: self.last_seen,
-            lifetime: self.lifetime,
-            persistence: Persistence::Transient,
-            authentication: self.user.map(|user| Authentication {
-                user,
-                at: self.created_at,
-                methods: ["pwd".to_owned()].into(),
-                level: Assurance::Aal1,
-            }),
-            credential,
-            device: Device::new(),
-            data: self.data,
-        })
+        let mut summary = SessionSummary::new(id, self.kind, self.created_at, self.timeouts);
+        summary.last_seen = self.last_seen;
+        summary.authentication = self.user.map(|user| {
+            let mut authentication = Authentication::new(user, self.created_at, Assurance::Aal1);
+            authentication.methods = ["pwd".to_owned()].into();
+            authentication
+        });
+        Ok(Record { data: self.data, ..Record::new(summary, Version::first(&OsEntropy)?, credential) })
     }
 }

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use session_core::{Clock, Entropy, ManualClock, OsEntropy, SessionStore, Timestamp, UserId};
+use session_core::store::SessionStore;
+use session_core::{Clock, Entropy, ManualClock, OsEntropy, Timestamp, UserId};
 
 use crate::build::RecordBuilder;
 use crate::fault::{Fault, StoreFault};

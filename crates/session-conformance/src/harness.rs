@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde::{Serialize, Serializer};
-use session_core::SessionStore;
+use session_core::store::SessionStore;
 
 use crate::outcome::Failure;
 use crate::reference::ReferenceStore;

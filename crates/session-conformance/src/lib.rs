@@ -1,6 +1,6 @@
 //! The shared suite that every session store must pass.
 //!
-//! [`SessionStore`](session_core::SessionStore) is a contract; this crate is the proof that a backend keeps it. It
+//! [`SessionStore`](session_core::store::SessionStore) is a contract; this crate is the proof that a backend keeps it. It
 //! holds the [cases], each one promise with an id, and what runs them. *Store cases* call the store; *request
 //! cases* drive whole requests through [`SessionManager`](session_core::SessionManager) above it.
 //!
@@ -22,7 +22,7 @@
 //!
 //! use async_trait::async_trait;
 //! use session_conformance::{Capabilities, Failure, Harness};
-//! use session_core::SessionStore;
+//! use session_core::store::SessionStore;
 //! # use session_conformance::ReferenceStore as MyStore;
 //!
 //! #[derive(Debug)]
@@ -71,7 +71,7 @@
 //!
 //! use async_trait::async_trait;
 //! use session_conformance::{Failure, Service};
-//! use session_core::SessionStore;
+//! use session_core::store::SessionStore;
 //! # use session_conformance::ReferenceStore as MyStore;
 //! # #[derive(Debug, Default)]
 //! # struct MyServer;

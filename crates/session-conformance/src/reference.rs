@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, LimitPolicy, Record, SessionId, SessionStore, SessionSummary,
-    StoreError, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
+use session_core::{DeleteOutcome, LimitPolicy, SessionId, SessionSummary, StoreError, Timestamp, UserId};
 
 /// The contract, executable: one map under one lock. What the suite is tested against, and what to read when the prose
 /// of [`SessionStore`] leaves a question. Not for production: every operation visits every session.
@@ -42,7 +42,8 @@ pub(crate) type Snapshot = Vec<(SessionId, Version, Timestamp)>;
 impl Sessions {
     /// Tells two states of one history apart: there, a version has one content.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let sessions = self.records.values().map(|record| (record.id, record.version, record.last_seen));
+        let sessions =
+            self.records.values().map(|record| (record.summary.id, record.version, record.summary.last_seen));
         let mut sessions: Snapshot = sessions.collect();
         sessions.sort_unstable_by_key(|(id, ..)| *id);
         sessions
@@ -54,7 +55,7 @@ impl Sessions {
 
     pub(crate) fn create(&mut self, admission: CreateRequest<'_>, now: Timestamp) -> CreateOutcome {
         let CreateRequest { record, replaces, limit } = admission;
-        match live(&self.records, &record.id, now) {
+        match live(&self.records, &record.summary.id, now) {
             Some(stored) if stored.version == record.version => return CreateOutcome::Created { evicted: Vec::new() },
             Some(_) => return CreateOutcome::IdTaken,
             None => {}
@@ -64,7 +65,7 @@ impl Sessions {
             match live(&self.records, &replaces.id, now) {
                 None => return CreateOutcome::ReplacedAbsent,
                 Some(stored) if stored.version != replaces.version => return CreateOutcome::ReplacedChanged,
-                Some(stored) => leaving.push(stored.id),
+                Some(stored) => leaving.push(stored.summary.id),
             }
         }
         let mut evicted = Vec::new();
@@ -72,42 +73,46 @@ impl Sessions {
             let mut others: Vec<&Arc<Record>> = self
                 .records
                 .values()
-                .filter(|other| other.user() == Some(user) && !other.is_expired(now) && !leaving.contains(&other.id))
+                .filter(|other| {
+                    other.user() == Some(user) && !other.is_expired(now) && !leaving.contains(&other.summary.id)
+                })
                 .collect();
             let excess = (others.len() + 1).saturating_sub(limit.max.get() as usize);
             match limit.at_limit {
                 LimitPolicy::Reject if excess > 0 => return CreateOutcome::LimitReached,
                 LimitPolicy::Reject => {}
-                LimitPolicy::EvictOldest => others.sort_by_key(|other| (other.created_at, other.id)),
-                LimitPolicy::EvictLeastRecent => others.sort_by_key(|other| (other.last_seen, other.id)),
+                LimitPolicy::EvictOldest => others.sort_by_key(|other| (other.summary.created_at, other.summary.id)),
+                LimitPolicy::EvictLeastRecent => {
+                    others.sort_by_key(|other| (other.summary.last_seen, other.summary.id))
+                }
             }
-            evicted.extend(others.iter().take(excess).map(|other| other.id));
+            evicted.extend(others.iter().take(excess).map(|other| other.summary.id));
         }
         for id in leaving.iter().chain(&evicted) {
             self.records.remove(id);
         }
-        self.records.insert(record.id, Arc::new(record.clone()));
+        self.records.insert(record.summary.id, Arc::new(record.clone()));
         CreateOutcome::Created { evicted }
     }
 
     pub(crate) fn update(&mut self, record: &Record, expected: Version, now: Timestamp) -> UpdateOutcome {
-        let Some(stored) = live(&self.records, &record.id, now) else { return UpdateOutcome::Absent };
+        let Some(stored) = live(&self.records, &record.summary.id, now) else { return UpdateOutcome::Absent };
         if stored.version == record.version {
             return UpdateOutcome::Applied;
         }
         if stored.version != expected {
             return UpdateOutcome::Conflict;
         }
-        let last_seen = stored.last_seen.max(record.last_seen);
-        self.records.insert(record.id, Arc::new(Record { last_seen, ..record.clone() }));
+        let last_seen = stored.summary.last_seen.max(record.summary.last_seen);
+        self.records.insert(record.summary.id, Arc::new(record.clone().touched(last_seen)));
         UpdateOutcome::Applied
     }
 
-    pub(crate) fn touch(&mut self, id: &SessionId, seen: Timestamp, now: Timestamp) -> TouchOutcome {
+    pub(crate) fn touch(&mut self, id: &SessionId, now: Timestamp) -> TouchOutcome {
         match self.records.get_mut(id) {
             Some(stored) if !stored.is_expired(now) => {
                 let stored = Arc::make_mut(stored);
-                stored.last_seen = stored.last_seen.max(seen);
+                stored.summary.last_seen = stored.summary.last_seen.max(now);
                 TouchOutcome::Applied
             }
             Some(_) | None => TouchOutcome::Absent,
@@ -124,12 +129,13 @@ impl Sessions {
 
     pub(crate) fn list_by_user(&self, user: &UserId, now: Timestamp) -> Vec<SessionSummary> {
         let mine = self.records.values().filter(|record| record.user() == Some(user) && !record.is_expired(now));
-        mine.map(|record| record.summary()).collect()
+        mine.map(|record| record.summary.clone()).collect()
     }
 
     pub(crate) fn delete_by_user(&mut self, user: &UserId, keep: Option<&SessionId>) -> Vec<SessionId> {
-        let mine = self.records.values().filter(|record| record.user() == Some(user) && Some(&record.id) != keep);
-        let leaving: Vec<SessionId> = mine.map(|record| record.id).collect();
+        let mine =
+            self.records.values().filter(|record| record.user() == Some(user) && Some(&record.summary.id) != keep);
+        let leaving: Vec<SessionId> = mine.map(|record| record.summary.id).collect();
         for id in &leaving {
             self.records.remove(id);
         }
@@ -138,7 +144,7 @@ impl Sessions {
 
     pub(crate) fn delete_expired(&mut self, now: Timestamp, limit: NonZeroU32) -> u64 {
         let expired = self.records.values().filter(|record| record.is_expired(now)).take(limit.get() as usize);
-        let leaving: Vec<SessionId> = expired.map(|record| record.id).collect();
+        let leaving: Vec<SessionId> = expired.map(|record| record.summary.id).collect();
         for id in &leaving {
             self.records.remove(id);
         }
@@ -157,7 +163,7 @@ impl SessionStore for ReferenceStore {
         "reference"
     }
 
-    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, id: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
         Ok(self.lock().load(id).cloned())
     }
 
@@ -169,14 +175,8 @@ impl SessionStore for ReferenceStore {
         Ok(self.lock().update(record, expected, now))
     }
 
-    async fn touch(
-        &self,
-        id: &SessionId,
-        _user: Option<&UserId>,
-        seen: Timestamp,
-        now: Timestamp,
-    ) -> Result<TouchOutcome, StoreError> {
-        Ok(self.lock().touch(id, seen, now))
+    async fn touch(&self, id: &SessionId, _user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
+        Ok(self.lock().touch(id, now))
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {

@@ -13,7 +13,7 @@ use session_conformance::{
     Capabilities, Case, CaseResult, Env, Failure, Harness, Need, Options, Outcome, ReferenceStore, Report, Waiver,
     cases, matching, run,
 };
-use session_core::SessionStore;
+use session_core::store::SessionStore;
 
 /// The reference store without capabilities; notes which namespaces it was asked for.
 #[derive(Debug, Default)]

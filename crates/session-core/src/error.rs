@@ -4,8 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::data::ValueError;
 use crate::entropy::EntropyError;
+use crate::model::data::ValueError;
 
 /// The store failed. It says nothing about any session: unavailable is not absent.
 ///
@@ -39,16 +39,15 @@ pub enum StoreErrorKind {
 }
 
 impl StoreError {
-    /// A failure of `operation`; `detail` is fixed text without data of any session.
+    /// A failure; `detail` is fixed text without data of any session. Core adds the backend and the operation.
     #[must_use]
-    pub fn new(kind: StoreErrorKind, operation: &'static str, detail: &'static str) -> Self {
-        Self { kind, backend: "", operation, detail, source: None }
+    pub fn new(kind: StoreErrorKind, detail: &'static str) -> Self {
+        Self { kind, backend: "", operation: "", detail, source: None }
     }
 
-    /// Names the backend.
-    #[must_use]
-    pub fn in_backend(mut self, backend: &'static str) -> Self {
-        self.backend = backend;
+    /// Names what failed. For core, which knows it at every call.
+    pub(crate) fn in_context(mut self, backend: &'static str, operation: &'static str) -> Self {
+        (self.backend, self.operation) = (backend, operation);
         self
     }
 
@@ -65,7 +64,7 @@ impl StoreError {
         self.kind
     }
 
-    /// The operation that failed.
+    /// The operation that failed; empty in the hands of a backend.
     #[must_use]
     pub fn operation(&self) -> &'static str {
         self.operation
@@ -93,8 +92,12 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Unsupported => "not supported",
             StoreErrorKind::Other => "failed",
         };
-        let backend = if self.backend.is_empty() { "session store" } else { self.backend };
-        write!(f, "{backend}: {}: {kind}: {}", self.operation, self.detail)
+        for context in [self.backend, self.operation] {
+            if !context.is_empty() {
+                write!(f, "{context}: ")?;
+            }
+        }
+        write!(f, "{kind}: {}", self.detail)
     }
 }
 

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use crate::clock::Timestamp;
+use crate::decide::verdict::Expiry;
 use crate::error::StoreErrorKind;
-use crate::id::{SessionId, UserId};
-use crate::verdict::Expiry;
+use crate::model::id::{SessionId, UserId};
 
 /// One thing that happened, after it happened. For audit logs, metrics and notifications.
 #[derive(Clone)]

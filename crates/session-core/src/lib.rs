@@ -1,52 +1,36 @@
 #![doc = include_str!("manual/index.md")]
 
-mod client_side;
+pub mod adapter;
+pub mod manual;
+pub mod store;
+
 mod clock;
-mod codec;
-mod commit;
-mod cookie;
-mod credential;
-mod data;
+mod decide;
 mod entropy;
 mod error;
 mod event;
-mod id;
-mod intent;
 mod manager;
-mod plan;
+mod model;
 mod policy;
-mod queue;
-mod record;
-mod refresh;
-mod request;
 mod session;
-mod store;
-mod sweep;
-mod token;
-mod verdict;
 
-pub mod manual;
-
-pub use client_side::Seal;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
-pub use codec::{RecordHeader, layout};
-pub use cookie::{CookiePolicy, CookiePolicyBuilder, CookiePolicyError, PresentedCookie, SameSite, SetCookie};
-pub use credential::{Credential, Grace, TokenCheck, TokenDigest};
-pub use data::{Data, Key, KeyError, ValueError};
+pub use decide::intent::{Login, StepUp};
+pub use decide::verdict::{Expiry, Verdict, verdict};
 pub use entropy::{Entropy, EntropyError, OsEntropy};
 pub use error::{Error, StoreError, StoreErrorKind};
 pub use event::{Event, EventKind, SessionObserver, Termination, TracingObserver};
-pub use id::{ParseSessionIdError, SessionId, UserId, UserIdError};
-pub use intent::{Login, StepUp};
-pub use manager::{SessionManager, SessionManagerBuilder};
-pub use policy::{
-    LimitCandidate, LimitPolicy, PayloadLimit, Policy, PolicyBuilder, PolicyError, RememberMe, Renewal, SessionLimit,
-    WriteConflict,
-};
-pub use record::{Assurance, Authentication, Device, Kind, Persistence, Record, SessionSummary, Timeouts, Version};
-pub use refresh::{IssuedRefreshToken, VerifiedRefreshToken};
-pub use request::{RequestSession, ResponseHeaders};
-pub use session::{Session, SessionInfo};
-pub use store::{CreateOutcome, CreateRequest, DeleteOutcome, Replacement, SessionStore, TouchOutcome, UpdateOutcome};
-pub use token::{EncodedToken, MalformedToken, PresentedToken, SessionToken};
-pub use verdict::{Due, Expiry, Verdict, verdict};
+pub use manager::SessionManager;
+pub use manager::builder::SessionManagerBuilder;
+pub use manager::refresh::{IssuedRefreshToken, VerifiedRefreshToken};
+pub use model::data::{Key, KeyError, ValueError};
+pub use model::device::Device;
+pub use model::id::{ParseSessionIdError, SessionId, UserId, UserIdError};
+pub use model::summary::{Assurance, Authentication, Persistence, SessionSummary, Timeouts};
+pub use model::token::{EncodedToken, Kind, MalformedToken, PresentedToken, SessionToken};
+pub use policy::builder::{PolicyBuilder, PolicyError};
+pub use policy::cookie::{CookiePolicy, CookiePolicyBuilder, CookiePolicyError, SameSite};
+pub use policy::limit::{LimitPolicy, SessionLimit};
+pub use policy::rules::{PayloadLimit, Policy, RememberMe, Renewal, WriteConflict};
+pub use session::handle::Session;
+pub use store::contract::DeleteOutcome;

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use session_conformance::ReferenceStore;
+use session_core::adapter::RequestSession;
+use session_core::store::{Record, Seal, SessionStore};
 use session_core::{
-    Error, Key, Login, ManualClock, Policy, Record, RequestSession, Seal, Session, SessionId, SessionManager,
-    SessionStore, StoreError, StoreErrorKind, Timestamp, UserId,
+    Error, Key, Login, ManualClock, Policy, Session, SessionId, SessionManager, StoreError, StoreErrorKind, Timestamp,
+    UserId,
 };
 
 const N: Key<u64> = Key::new("n");
@@ -21,7 +23,7 @@ struct Plain;
 
 impl Seal for Plain {
     fn seal(&self, record: &Record, _now: Timestamp) -> Result<String, StoreError> {
-        let bytes = [record.id.as_bytes(), &record.encode()?[..]].concat();
+        let bytes = [record.summary.id.as_bytes(), &record.encode()?[..]].concat();
         Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 

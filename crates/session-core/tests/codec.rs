@@ -8,9 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
+use session_core::store::{Credential, Data, Record, RecordHeader, Version, layout};
 use session_core::{
-    Assurance, Authentication, Credential, Data, Device, Kind, OsEntropy, Persistence, PresentedToken, Record,
-    RecordHeader, SessionId, StoreErrorKind, Timeouts, Timestamp, UserId, Version, layout,
+    Assurance, Authentication, Device, Kind, OsEntropy, Persistence, PresentedToken, SessionId, StoreErrorKind,
+    Timeouts, Timestamp, UserId,
 };
 
 /// What there is a form for.
@@ -88,29 +89,29 @@ fn head(record: &Record) -> RecordHeader {
 
 /// Every field takes part in the encoding, so equal bytes mean equal records.
 fn same(a: &Record, b: &Record) -> bool {
-    a.id == b.id && a.encode().unwrap() == b.encode().unwrap() && a.encode_body() == b.encode_body()
+    a.summary.id == b.summary.id && a.encode().unwrap() == b.encode().unwrap() && a.encode_body() == b.encode_body()
 }
 
 proptest! {
     #[test]
     fn what_is_encoded_is_decoded(record in records()) {
         let bytes = record.encode().unwrap();
-        let read = Record::decode(record.id, &bytes).unwrap();
+        let read = Record::decode(record.summary.id, &bytes).unwrap();
         prop_assert!(same(&read, &record));
-        prop_assert_eq!((read.version, read.kind), (record.version, record.kind));
-        prop_assert_eq!((read.created_at, read.last_seen), (record.created_at, record.last_seen));
-        prop_assert_eq!((read.lifetime, read.persistence), (record.lifetime, record.persistence));
+        prop_assert_eq!((read.version, read.summary.kind), (record.version, record.summary.kind));
+        prop_assert_eq!((read.summary.created_at, read.summary.last_seen), (record.summary.created_at, record.summary.last_seen));
+        prop_assert_eq!((read.summary.timeouts, read.summary.persistence), (record.summary.timeouts, record.summary.persistence));
         prop_assert_eq!(read.user(), record.user());
-        if let (Some(read), Some(written)) = (&read.authentication, &record.authentication) {
+        if let (Some(read), Some(written)) = (&read.summary.authentication, &record.summary.authentication) {
             prop_assert_eq!((read.at, read.level), (written.at, written.level));
             prop_assert_eq!(&read.methods, &written.methods);
         }
         prop_assert_eq!(read.credential.issued_at(), record.credential.issued_at());
         prop_assert_eq!(read.credential.generation(), record.credential.generation());
         prop_assert_eq!(read.credential.awaits_first_use(), record.credential.awaits_first_use());
-        prop_assert_eq!(read.device.label(), record.device.label());
-        prop_assert_eq!(read.device.user_agent(), record.device.user_agent());
-        prop_assert_eq!(read.device.ip(), record.device.ip());
+        prop_assert_eq!(read.summary.device.label(), record.summary.device.label());
+        prop_assert_eq!(read.summary.device.user_agent(), record.summary.device.user_agent());
+        prop_assert_eq!(read.summary.device.ip(), record.summary.device.ip());
         prop_assert!(read.data.same_as(&record.data));
         prop_assert!(same(&Record::decode_body(head(&record), &record.encode_body()).unwrap(), &record));
     }
@@ -120,10 +121,10 @@ proptest! {
         let bytes = record.encode().unwrap();
         prop_assert_eq!(&bytes[layout::VERSION], &record.version.to_bytes());
         prop_assert_eq!(Version::from_bytes(record.version.to_bytes()), record.version);
-        prop_assert_eq!(&bytes[layout::CREATED_AT], &layout::time(record.created_at).unwrap());
-        prop_assert_eq!(&bytes[layout::LAST_SEEN], &layout::time(record.last_seen).unwrap());
-        prop_assert_eq!(&bytes[layout::IDLE], &layout::timeout(record.lifetime.idle));
-        prop_assert_eq!(&bytes[layout::ABSOLUTE], &layout::timeout(record.lifetime.absolute));
+        prop_assert_eq!(&bytes[layout::CREATED_AT], &layout::time(record.summary.created_at).unwrap());
+        prop_assert_eq!(&bytes[layout::LAST_SEEN], &layout::time(record.summary.last_seen).unwrap());
+        prop_assert_eq!(&bytes[layout::IDLE], &layout::timeout(record.summary.timeouts.idle));
+        prop_assert_eq!(&bytes[layout::ABSOLUTE], &layout::timeout(record.summary.timeouts.absolute));
         prop_assert_eq!(layout::HEADER, layout::ABSOLUTE.end);
         prop_assert!(bytes[layout::OWNER..].starts_with(&layout::owner(record.user())));
         let stranger = UserId::new("stranger").unwrap();
@@ -135,7 +136,7 @@ proptest! {
     fn a_truncated_record_is_corrupt_wherever_it_was_cut_and_so_is_a_longer_one(record in records()) {
         let (bytes, rest) = (record.encode().unwrap(), record.encode_body());
         for cut in 0..bytes.len() {
-            let error = Record::decode(record.id, &bytes.slice(..cut)).unwrap_err();
+            let error = Record::decode(record.summary.id, &bytes.slice(..cut)).unwrap_err();
             prop_assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         }
         for cut in 0..rest.len() {
@@ -143,7 +144,7 @@ proptest! {
             prop_assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         }
         let longer = Bytes::from([&bytes[..], b"\0"].concat());
-        prop_assert_eq!(Record::decode(record.id, &longer).unwrap_err().kind(), StoreErrorKind::Corrupt);
+        prop_assert_eq!(Record::decode(record.summary.id, &longer).unwrap_err().kind(), StoreErrorKind::Corrupt);
     }
 
     #[test]
@@ -153,7 +154,7 @@ proptest! {
         let mut bytes = record.encode().unwrap().to_vec();
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
-        let _ = Record::decode(record.id, &bytes.into());
+        let _ = Record::decode(record.summary.id, &bytes.into());
         let mut rest = record.encode_body().to_vec();
         let at = at % rest.len();
         rest[at] ^= flip;
@@ -162,10 +163,10 @@ proptest! {
 
     #[test]
     fn any_bytes_are_an_error_or_a_record_and_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = Record::decode(record().id, &Bytes::copy_from_slice(&bytes));
+        let _ = Record::decode(record().summary.id, &Bytes::copy_from_slice(&bytes));
         // Behind a good format byte there is more to read.
         let bytes = Bytes::from([&record().encode_body()[..1], &bytes].concat());
-        let _ = Record::decode(record().id, &bytes);
+        let _ = Record::decode(record().summary.id, &bytes);
         let _ = Record::decode_body(head(&record()), &bytes);
     }
 }
@@ -176,7 +177,9 @@ fn a_newer_format_is_an_error_that_says_so() {
     bytes[layout::FORMAT] += 1;
     let mut rest = record().encode_body().to_vec();
     rest[0] += 1;
-    for error in [Record::decode(record().id, &bytes.into()), Record::decode_body(head(&record()), &rest.into())] {
+    for error in
+        [Record::decode(record().summary.id, &bytes.into()), Record::decode_body(head(&record()), &rest.into())]
+    {
         let error = error.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         assert!(!error.is_retryable());
@@ -189,18 +192,18 @@ fn a_last_seen_patched_in_place_is_read_back() {
     let record = record();
     let mut bytes = record.encode().unwrap().to_vec();
     bytes[layout::LAST_SEEN].copy_from_slice(&layout::time(Timestamp::from_millis(42)).unwrap());
-    assert_eq!(Record::decode(record.id, &bytes.into()).unwrap().last_seen, Timestamp::from_millis(42));
+    assert_eq!(Record::decode(record.summary.id, &bytes.into()).unwrap().summary.last_seen, Timestamp::from_millis(42));
 }
 
 #[test]
 fn a_record_and_another_owner_do_not_fit() {
     let mut record = record();
     let rest = |record: &Record| (head(record), record.encode_body());
-    record.authentication = None;
+    record.summary.authentication = None;
     let (anonymous, of_nobody) = rest(&record);
-    record.authentication = Some(Authentication {
+    record.summary.authentication = Some(Authentication {
         user: UserId::new("alice").unwrap(),
-        at: record.created_at,
+        at: record.summary.created_at,
         methods: [].into(),
         level: Assurance::Aal1,
     });
@@ -231,12 +234,12 @@ fn a_time_without_a_form_is_an_error_and_never_another_time() {
     for millis in [TIMES.start, -1, 0, TIMES.end - 1] {
         let time = Timestamp::from_millis(millis);
         let known = Record { created_at: time, last_seen: time, ..record.clone() };
-        let read = Record::decode(record.id, &known.encode().unwrap()).unwrap();
-        assert_eq!((read.created_at, read.last_seen), (time, time));
+        let read = Record::decode(record.summary.id, &known.encode().unwrap()).unwrap();
+        assert_eq!((read.summary.created_at, read.summary.last_seen), (time, time));
     }
     for millis in [i64::MIN, TIMES.start - 1, TIMES.end, i64::MAX] {
         let time = Timestamp::from_millis(millis);
-        for unknown in [Record { created_at: time, ..record.clone() }, Record { last_seen: time, ..record.clone() }] {
+        for unknown in [Record { created_at: time, ..record.clone() }, record.clone().touched(time)] {
             assert_eq!(unknown.encode().unwrap_err().kind(), StoreErrorKind::Other, "{millis}");
         }
         assert!(layout::time(time).is_err());
@@ -249,8 +252,8 @@ fn a_timeout_that_is_too_long_becomes_the_longest() {
     assert_eq!(Timeouts::MAX, Duration::from_millis(TIMEOUTS.end) - millis);
     for timeout in [Timeouts::MAX, Timeouts::MAX + millis, Duration::MAX] {
         let record = Record { lifetime: Timeouts { idle: timeout, absolute: timeout }, ..record() };
-        let read = Record::decode(record.id, &record.encode().unwrap()).unwrap();
-        assert_eq!(read.lifetime, Timeouts { idle: Timeouts::MAX, absolute: Timeouts::MAX });
+        let read = Record::decode(record.summary.id, &record.encode().unwrap()).unwrap();
+        assert_eq!(read.summary.timeouts, Timeouts { idle: Timeouts::MAX, absolute: Timeouts::MAX });
     }
 }
 

@@ -5,10 +5,9 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use session_core::{
-    CookiePolicy, CookiePolicyError, Credential, Kind, OsEntropy, PresentedCookie, SameSite, SessionId, SessionToken,
-    Timestamp,
-};
+use session_core::adapter::PresentedCookie;
+use session_core::store::Credential;
+use session_core::{CookiePolicy, CookiePolicyError, Kind, OsEntropy, SameSite, SessionId, SessionToken, Timestamp};
 
 fn token() -> SessionToken {
     let id = SessionId::generate(None, &OsEntropy).unwrap();

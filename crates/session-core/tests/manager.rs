@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_conformance::ReferenceStore;
+use session_core::adapter::{PresentedCookie, RequestSession};
+use session_core::store::SessionStore;
 use session_core::{
     CookiePolicy, Entropy, EntropyError, Error, Event, EventKind, Key, Login, ManualClock, OsEntropy, Policy,
-    PresentedCookie, PresentedToken, RequestSession, Session, SessionManager, SessionObserver, SessionStore, UserId,
+    PresentedToken, Session, SessionManager, SessionObserver, UserId,
 };
 
 const N: Key<u64> = Key::new("n");

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use session_core::store::{Credential, Data, Record, Version};
 use session_core::{
-    Assurance, Authentication, Credential, Data, Device, Due, Expiry, Kind, LimitPolicy, OsEntropy, PayloadLimit,
-    Persistence, Policy, PolicyBuilder, PolicyError, Record, RememberMe, Renewal, SessionId, Timeouts, Timestamp,
-    UserId, Verdict, Version, verdict,
+    Assurance, Authentication, Device, Due, Expiry, Kind, LimitPolicy, OsEntropy, PayloadLimit, Persistence, Policy,
+    PolicyBuilder, PolicyError, RememberMe, Renewal, SessionId, Timeouts, Timestamp, UserId, Verdict, verdict,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ fn record(policy: &Policy, user: Option<&str>, persistence: Persistence) -> Reco
         kind: Kind::Cookie,
         created_at: START,
         last_seen: START,
-        lifetime: policy.lifetime(user.is_some(), persistence),
+        lifetime: policy.timeouts(user.is_some(), persistence),
         persistence,
         authentication,
         credential: Credential::issue(Kind::Cookie, id, START, &OsEntropy).unwrap().0,
@@ -51,18 +51,18 @@ fn the_presets_are_valid_and_as_documented() {
         preset.to_builder().build().unwrap();
     }
     let standard = Policy::standard();
-    assert_eq!(standard.lifetime(true, Persistence::Transient), Timeouts { idle: 30 * MINUTE, absolute: 8 * HOUR });
-    assert_eq!(standard.lifetime(false, Persistence::Transient), Timeouts { idle: 30 * MINUTE, absolute: 2 * HOUR });
-    assert_eq!(standard.lifetime(true, Persistence::Persistent), Timeouts { idle: 7 * DAY, absolute: 30 * DAY });
+    assert_eq!(standard.timeouts(true, Persistence::Transient), Timeouts { idle: 30 * MINUTE, absolute: 8 * HOUR });
+    assert_eq!(standard.timeouts(false, Persistence::Transient), Timeouts { idle: 30 * MINUTE, absolute: 2 * HOUR });
+    assert_eq!(standard.timeouts(true, Persistence::Persistent), Timeouts { idle: 7 * DAY, absolute: 30 * DAY });
     assert_eq!((standard.session_limit().max.get(), standard.session_limit().at_limit), (10, LimitPolicy::EvictOldest));
     assert_eq!(standard.renewal(), None);
     assert_eq!(standard.touch_interval(), MINUTE);
     let high = Policy::high_assurance();
-    assert_eq!(high.lifetime(true, Persistence::Persistent), Timeouts { idle: 10 * MINUTE, absolute: 8 * HOUR });
+    assert_eq!(high.timeouts(true, Persistence::Persistent), Timeouts { idle: 10 * MINUTE, absolute: 8 * HOUR });
     assert_eq!((high.session_limit().max.get(), high.session_limit().at_limit), (1, LimitPolicy::Reject));
     assert_eq!(high.remember_me(), RememberMe::Never);
     let consumer = Policy::consumer();
-    assert_eq!(consumer.lifetime(true, Persistence::Persistent), Timeouts { idle: 7 * DAY, absolute: 30 * DAY });
+    assert_eq!(consumer.timeouts(true, Persistence::Persistent), Timeouts { idle: 7 * DAY, absolute: 30 * DAY });
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn at_the_deadline_a_session_is_dead() {
     assert_eq!(verdict(&record, &policy, idle), Verdict::Expired(Expiry::Idle));
     assert_eq!(verdict(&record, &policy, idle + ms), Verdict::Expired(Expiry::Idle));
     let absolute = START + 8 * HOUR;
-    record.last_seen = absolute - SECOND;
+    record.summary.last_seen = absolute - SECOND;
     assert!(matches!(verdict(&record, &policy, absolute - ms), Verdict::Live { .. }));
     assert_eq!(verdict(&record, &policy, absolute), Verdict::Expired(Expiry::Absolute));
     assert!(record.is_expired(absolute) && !record.is_expired(absolute - ms));
@@ -162,9 +162,9 @@ proptest! {
             .build();
         let policy = built.unwrap_or_default();
         let mut record = alice(&policy);
-        record.created_at = Timestamp::from_millis(seen);
-        record.last_seen = Timestamp::from_millis(seen);
-        record.lifetime = Timeouts { idle, absolute };
+        record.summary.created_at = Timestamp::from_millis(seen);
+        record.summary.last_seen = Timestamp::from_millis(seen);
+        record.summary.timeouts = Timeouts { idle, absolute };
         let _ = verdict(&record, &policy, Timestamp::from_millis(at));
     }
 
@@ -176,7 +176,7 @@ proptest! {
         for step in steps {
             now = now + Duration::from_millis(step);
             match verdict(&record, &policy, now) {
-                Verdict::Live { .. } => record.last_seen = record.last_seen.max(now),
+                Verdict::Live { .. } => record.summary.last_seen = record.summary.last_seen.max(now),
                 Verdict::Expired(_) => break,
             }
             prop_assert!(now < START + 8 * HOUR);

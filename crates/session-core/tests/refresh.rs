@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_conformance::ReferenceStore;
+use session_core::adapter::PresentedCookie;
 use session_core::{
     CookiePolicy, DeleteOutcome, Error, Event, EventKind, IssuedRefreshToken, LimitPolicy, Login, ManualClock, Policy,
-    PresentedCookie, PresentedToken, SessionManager, SessionObserver, Termination, UserId,
+    PresentedToken, SessionManager, SessionObserver, Termination, UserId,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -152,7 +153,7 @@ async fn neither_kind_of_token_passes_for_the_other() {
 
     let session = service.manager.open(&PresentedCookie::Nothing).await.unwrap();
     session.login(Login::new(alice())).unwrap();
-    let request = session_core::RequestSession::new(service.manager.clone(), PresentedCookie::Nothing);
+    let request = session_core::adapter::RequestSession::new(service.manager.clone(), PresentedCookie::Nothing);
     request.session().await.unwrap().login(Login::new(alice())).unwrap();
     let set = request.finish().await.1.set_cookie.unwrap();
     let token = set.expose().split(['=', ';']).nth(1).unwrap();
@@ -185,7 +186,7 @@ async fn timeouts_and_activity_are_those_of_every_session() {
 async fn the_limit_counts_both_kinds() {
     let policy = Policy::standard().to_builder().session_limit(2, LimitPolicy::Reject).build().unwrap();
     let service = Service::new(policy);
-    let request = session_core::RequestSession::new(service.manager.clone(), PresentedCookie::Nothing);
+    let request = session_core::adapter::RequestSession::new(service.manager.clone(), PresentedCookie::Nothing);
     request.session().await.unwrap().login(Login::new(alice())).unwrap();
     request.finish().await.0.unwrap();
     let token = service.login(&alice()).await;

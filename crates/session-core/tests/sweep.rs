@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+};
 use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, Entropy, EntropyError, ManualClock, Record, SessionId, SessionManager,
-    SessionStore, SessionSummary, StoreError, StoreErrorKind, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
+    DeleteOutcome, Entropy, EntropyError, ManualClock, SessionId, SessionManager, SessionSummary, StoreError,
+    StoreErrorKind, Timestamp, UserId,
 };
 use tokio::time::{Instant, advance};
 
@@ -33,14 +36,14 @@ impl SessionStore for Backlog {
         self.asked_at.store(now.as_millis().unsigned_abs(), Ordering::SeqCst);
         if self.failures.load(Ordering::SeqCst) > 0 {
             self.failures.fetch_sub(1, Ordering::SeqCst);
-            return Err(StoreError::new(StoreErrorKind::Unavailable, "delete_expired", "told to fail"));
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "told to fail"));
         }
         let deleted = self.expired.load(Ordering::SeqCst).min(u64::from(limit.get()));
         self.expired.fetch_sub(deleted, Ordering::SeqCst);
         Ok(deleted)
     }
 
-    async fn load(&self, _: &SessionId) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, _: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
         unreachable!()
     }
 
@@ -52,13 +55,7 @@ impl SessionStore for Backlog {
         unreachable!()
     }
 
-    async fn touch(
-        &self,
-        _: &SessionId,
-        _: Option<&UserId>,
-        _: Timestamp,
-        _: Timestamp,
-    ) -> Result<TouchOutcome, StoreError> {
+    async fn touch(&self, _: &SessionId, _: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
         unreachable!()
     }
 

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use session_core::store::{Credential, Grace, TokenCheck};
 use session_core::{
-    Credential, Entropy, EntropyError, Grace, Kind, OsEntropy, PresentedToken, SessionId, SessionToken, Timestamp,
-    TokenCheck, UserId,
+    Entropy, EntropyError, Kind, OsEntropy, PresentedToken, SessionId, SessionToken, Timestamp, UserId,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);

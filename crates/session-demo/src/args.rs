@@ -82,9 +82,9 @@ impl Args {
             Preset::HighAssurance => Policy::high_assurance(),
             Preset::Consumer => Policy::consumer(),
         };
-        let authenticated = self.lifetime(preset.lifetime(true, Persistence::Transient));
+        let authenticated = self.lifetime(preset.timeouts(true, Persistence::Transient));
         // Visitors get no more time than users, and see the same timeouts take effect.
-        let anonymous = authenticated.min(preset.lifetime(false, Persistence::Transient));
+        let anonymous = authenticated.min(preset.timeouts(false, Persistence::Transient));
         let mut policy = preset
             .to_builder()
             .idle_timeout(authenticated.idle)

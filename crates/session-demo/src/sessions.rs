@@ -134,7 +134,7 @@ impl Sessions {
 
 /// Access tokens live for 5 minutes, or less where sessions do.
 fn token_policy(policy: &Policy) -> Result<TokenPolicy, session_jwt::TokenPolicyError> {
-    let idle = policy.lifetime(true, Persistence::Transient).idle;
+    let idle = policy.timeouts(true, Persistence::Transient).idle;
     let lifetime = Duration::from_secs(300).min(idle / 2).max(policy.refresh_grace());
     TokenPolicy::new(ISSUER, ISSUER)?.with_lifetime(Duration::from_secs(lifetime.as_secs().max(1)))
 }

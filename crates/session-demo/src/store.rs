@@ -7,7 +7,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{Policy, SessionStore};
+use session_core::Policy;
+use session_core::store::SessionStore;
 use session_moka::MokaStore;
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_redis::{ConnectError, RedisStore};

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use axum::http::request::Parts;
-use session_core::{Login, SessionInfo, UserId};
+use session_core::{Login, SessionSummary, UserId};
 use session_jwt::{AccountStatus, AccountsError};
 use session_tower::Authenticator;
 
@@ -29,7 +29,7 @@ impl Authenticator for Accounts {
 
 #[async_trait]
 impl session_jwt::Accounts for Accounts {
-    async fn status(&self, user: &UserId, _: &SessionInfo) -> Result<AccountStatus, AccountsError> {
+    async fn status(&self, user: &UserId, _: &SessionSummary) -> Result<AccountStatus, AccountsError> {
         Ok(if accounts::exists(user.as_str()) { AccountStatus::Active } else { AccountStatus::Disabled })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::{
-    DeleteOutcome, EncodedToken, Error, Login, Persistence, PresentedToken, SessionInfo, SessionManager, UserId,
+    DeleteOutcome, EncodedToken, Error, Login, Persistence, PresentedToken, SessionManager, SessionSummary, UserId,
 };
 
 use crate::claims::Claims;
@@ -21,7 +21,7 @@ pub struct TokenPair {
     /// For [`TokenService::refresh`], once.
     pub refresh: EncodedToken,
     /// The session that both belong to.
-    pub session: SessionInfo,
+    pub session: SessionSummary,
 }
 
 impl fmt::Debug for TokenPair {
@@ -38,7 +38,7 @@ pub trait Accounts: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// If it cannot be told now. The refresh fails then, and nothing changes: the client may repeat it.
-    async fn status(&self, user: &UserId, session: &SessionInfo) -> Result<AccountStatus, AccountsError>;
+    async fn status(&self, user: &UserId, session: &SessionSummary) -> Result<AccountStatus, AccountsError>;
 }
 
 /// What [`Accounts::status`] says.
@@ -124,7 +124,7 @@ impl TokenService {
         accounts: impl Accounts,
     ) -> Result<Self, HybridConfigError> {
         let (lifetime, policy) = (tokens.policy().lifetime(), manager.policy());
-        let shortest = [Persistence::Transient, Persistence::Persistent].map(|kept| policy.lifetime(true, kept).idle);
+        let shortest = [Persistence::Transient, Persistence::Persistent].map(|kept| policy.timeouts(true, kept).idle);
         if shortest.iter().any(|idle| lifetime >= *idle) {
             return Err(HybridConfigError::Timeouts);
         }
@@ -197,7 +197,7 @@ impl TokenService {
     ///
     /// # Errors
     /// [`Error::Store`] if the store failed: unavailable is not revoked.
-    pub async fn check_session(&self, claims: &Claims) -> Result<Option<SessionInfo>, Error> {
+    pub async fn check_session(&self, claims: &Claims) -> Result<Option<SessionSummary>, Error> {
         self.manager.find_live(&claims.session, &claims.user).await
     }
 
@@ -214,9 +214,9 @@ impl TokenService {
     }
 
     fn pair(&self, grant: session_core::IssuedRefreshToken) -> Result<TokenPair, TokenServiceError> {
-        let session_core::IssuedRefreshToken { token, session } = grant;
+        let session_core::IssuedRefreshToken { token, session, .. } = grant;
         let authentication = session.authentication.as_ref().ok_or(TokenServiceError::InvalidGrant)?;
-        let subject = Subject { session: session.id, authentication, deadline: session.absolute_deadline };
+        let subject = Subject { session: session.id, authentication, deadline: session.absolute_deadline() };
         let access = self.tokens.issue(&subject, self.manager.now())?;
         Ok(TokenPair { access, refresh: token.encode(), session })
     }

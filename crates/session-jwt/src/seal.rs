@@ -5,7 +5,8 @@ use std::fmt;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use session_core::{Persistence, Policy, Record, Seal, SessionId, StoreError, StoreErrorKind, Timestamp};
+use session_core::store::{Record, Seal};
+use session_core::{Persistence, Policy, SessionId, StoreError, StoreErrorKind, Timestamp};
 
 use crate::encoding;
 use crate::header::{self, Type};
@@ -81,9 +82,9 @@ impl JwtSeal {
     /// [`SealError::VerifyFor`] if the ring would drop a key while a cookie that it signed may still be used.
     pub fn new(issuer: impl Into<String>, ring: KeyRing, policy: &Policy) -> Result<Self, SealError> {
         let lifetimes = [
-            policy.lifetime(false, Persistence::Transient),
-            policy.lifetime(true, Persistence::Transient),
-            policy.lifetime(true, Persistence::Persistent),
+            policy.timeouts(false, Persistence::Transient),
+            policy.timeouts(true, Persistence::Transient),
+            policy.timeouts(true, Persistence::Persistent),
         ];
         let longest_idle = lifetimes.map(|lifetime| lifetime.idle).into_iter().max().unwrap_or_default();
         let keys = ArcSwap::from_pointee(Keys::new(ring, longest_idle)?);
@@ -103,8 +104,8 @@ impl JwtSeal {
         let sealed = Sealed {
             iss: &self.issuer,
             sub: record.user().map(session_core::UserId::as_str),
-            sid: record.id,
-            iat: seconds(record.created_at),
+            sid: record.summary.id,
+            iat: seconds(record.summary.created_at),
             exp: seconds(record.deadline()),
             rec: &encoding::encode(record.encode()?),
         };
@@ -167,5 +168,5 @@ impl fmt::Debug for JwtSeal {
 }
 
 fn failed(detail: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Other, "seal", detail).in_backend("jwt")
+    StoreError::new(StoreErrorKind::Other, detail)
 }

@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
+use session_core::adapter::RequestSession;
+use session_core::store::{Credential, Data, Record, Seal, Version};
 use session_core::{
-    Assurance, Authentication, Clock as _, Credential, Data, Device, Error, Key, Kind, Login, ManualClock, OsEntropy,
-    Persistence, Policy, Record, RequestSession, Seal, Session, SessionId, SessionManager, Timeouts, Timestamp, UserId,
-    Version,
+    Assurance, Authentication, Clock as _, Device, Error, Key, Kind, Login, ManualClock, OsEntropy, Persistence,
+    Policy, Session, SessionId, SessionManager, Timeouts, Timestamp, UserId,
 };
 use session_jwt::{AccessTokens, Algorithm, JwtSeal, KeyRing, Rotation, SealError, Subject, TokenPolicy, VerifyError};
 
@@ -95,8 +96,8 @@ fn neither_kind_of_token_passes_for_the_other() {
     let record = record(now, 0);
     let text = seal.seal(&record, now).unwrap();
     assert_eq!(tokens.verify(&text, now).unwrap_err(), VerifyError::Header);
-    let authentication = record.authentication.as_ref().unwrap();
-    let subject = Subject { session: record.id, authentication, deadline: Timestamp::MAX };
+    let authentication = record.summary.authentication.as_ref().unwrap();
+    let subject = Subject { session: record.summary.id, authentication, deadline: Timestamp::MAX };
     assert!(seal.open(tokens.issue(&subject, now).unwrap().expose().as_bytes(), now).is_none());
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use session_conformance::ReferenceStore;
 use session_core::{
-    Assurance, DeleteOutcome, Error, Kind, Login, ManualClock, OsEntropy, Policy, SessionInfo, SessionManager, UserId,
+    Assurance, DeleteOutcome, Error, Kind, Login, ManualClock, OsEntropy, Policy, SessionManager, SessionSummary,
+    UserId,
 };
 use session_jwt::{
     AccessTokens, AccountStatus, Accounts, AccountsError, Algorithm, HybridConfigError, KeyRing, Rotation, TokenPair,
@@ -25,7 +26,7 @@ struct Book {
 
 #[async_trait]
 impl Accounts for Book {
-    async fn status(&self, user: &UserId, session: &SessionInfo) -> Result<AccountStatus, AccountsError> {
+    async fn status(&self, user: &UserId, session: &SessionSummary) -> Result<AccountStatus, AccountsError> {
         assert_eq!(session.kind, Kind::Refresh);
         if *self.down.lock().unwrap() {
             return Err(AccountsError::new("the accounts are down"));

@@ -10,9 +10,10 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use session_core::store::{CreateOutcome, CreateRequest, Credential, Data, Record, SessionStore, Version};
 use session_core::{
-    Assurance, Authentication, Clock, CreateOutcome, CreateRequest, Credential, Data, Device, Kind, OsEntropy,
-    Persistence, Record, SessionId, SessionStore, SystemClock, Timeouts, Timestamp, UserId, Version,
+    Assurance, Authentication, Clock, Device, Kind, OsEntropy, Persistence, SessionId, SystemClock, Timeouts,
+    Timestamp, UserId,
 };
 use session_moka::MokaStore;
 
@@ -61,7 +62,7 @@ async fn fill(store: &MokaStore, sessions: usize, round: u32) -> Result<Vec<Sess
         if admitted != (CreateOutcome::Created { evicted: Vec::new() }) {
             return Err("a session was not stored".into());
         }
-        ids.push(record.id);
+        ids.push(record.summary.id);
     }
     println!("  one create                {:>10} ns", spent.as_nanos() / sessions as u128);
     Ok(ids)

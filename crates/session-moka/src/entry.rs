@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use session_core::{Record, SessionId, StoreError, Timeouts, Timestamp, Version, layout};
+use session_core::store::{Record, Version, layout};
+use session_core::{SessionId, StoreError, Timeouts, Timestamp};
 
 /// One session as it is kept: the encoded record, and beside it what is needed to pass over it without looking inside.
 pub(crate) struct Entry {

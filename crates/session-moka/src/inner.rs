@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use foldhash::quality::RandomState as FastState;
 use moka::sync::Cache;
-use session_core::{
-    CreateOutcome, CreateRequest, LimitCandidate, Record, SessionId, StoreError, StoreErrorKind, Timestamp, UserId,
-};
+use session_core::store::{CreateOutcome, CreateRequest, LimitCandidate, Record};
+use session_core::{SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
 
 use crate::entry::Entry;
 use crate::stripe::Stripe;
@@ -123,7 +122,7 @@ impl Inner {
 
     /// Puts a session into the cache. Its stripe is locked, so that it is not outdated when it gets there.
     pub(crate) fn set_busy(&self, record: Record) {
-        self.hot.insert(record.id, Arc::new(Mutex::new(record)));
+        self.hot.insert(record.summary.id, Arc::new(Mutex::new(record)));
     }
 
     /// Changes a session in the cache, if it is there, as it was changed in its stripe, which is still locked.
@@ -158,19 +157,19 @@ impl Inner {
 
     pub(crate) fn entry(&self, record: &Record, now: Timestamp) -> Result<Entry, StoreError> {
         let free_at = self.free_at(record.deadline(), now);
-        Entry::new(record, self.tag(record.user()), free_at).map_err(in_moka)
+        Entry::new(record, self.tag(record.user()), free_at)
     }
 
-    /// [`SessionStore::create`](session_core::SessionStore::create), once. `None` if the quota is used up.
+    /// [`SessionStore::create`](session_core::store::SessionStore::create), once. `None` if the quota is used up.
     fn try_create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<Option<CreateOutcome>, StoreError> {
         let CreateRequest { record, replaces, limit } = admission;
-        if record.user().is_some_and(|user| user.shard() != record.id.shard()) {
+        if record.user().is_some_and(|user| user.shard() != record.summary.id.shard()) {
             // Nobody would find it there who looks for the sessions of this user.
             return Err(failed(StoreErrorKind::Other, "the id of the session is not in the shard of its user"));
         }
         let entry = self.entry(record, now)?;
-        let (mut home, mut other) = self.stripes_of(&record.id, replaces.map(|replaces| replaces.id).as_ref());
-        match home.live(&record.id, now) {
+        let (mut home, mut other) = self.stripes_of(&record.summary.id, replaces.map(|replaces| replaces.id).as_ref());
+        match home.live(&record.summary.id, now) {
             Some(stored) if stored.version() == record.version => {
                 return Ok(Some(CreateOutcome::Created { evicted: Vec::new() }));
             }
@@ -189,19 +188,19 @@ impl Inner {
         let mut evicted = Vec::new();
         if let (Some(limit), Some(user)) = (limit, record.user()) {
             let replaced = replaces.as_ref().map(|replaces| &replaces.id);
-            let mut others = home.of_user(user, record.id.shard(), self.tag(Some(user)), replaced).map_err(in_moka)?;
+            let mut others = home.of_user(user, record.summary.id.shard(), self.tag(Some(user)), replaced)?;
             others.retain(|other| !other.is_expired(now));
             let others = others.iter().map(|other| LimitCandidate {
-                id: other.id,
-                created_at: other.created_at,
-                last_seen: other.last_seen,
+                id: other.summary.id,
+                created_at: other.summary.created_at,
+                last_seen: other.summary.last_seen,
             });
             match limit.select_evictions(others.collect()) {
                 Some(leaving) => evicted = leaving,
                 None => return Ok(Some(CreateOutcome::LimitReached)),
             }
         }
-        let leaving = evicted.len() + usize::from(replaces.is_some()) + usize::from(home.contains(&record.id));
+        let leaving = evicted.len() + usize::from(replaces.is_some()) + usize::from(home.contains(&record.summary.id));
         // Those that leave are subtracted together with the one that comes: in between, another could take their place.
         if leaving == 0 && !self.reserve() {
             return Ok(None);
@@ -209,15 +208,15 @@ impl Inner {
         if let Some(replaces) = replaces {
             self.remove(other.as_mut().unwrap_or(&mut home), &replaces.id);
         }
-        for id in evicted.iter().chain([&record.id]) {
+        for id in evicted.iter().chain([&record.summary.id]) {
             self.remove(&mut home, id);
         }
-        home.insert(record.id, entry);
+        home.insert(record.summary.id, entry);
         self.count.fetch_sub(leaving.saturating_sub(1), Ordering::Relaxed);
         Ok(Some(CreateOutcome::Created { evicted }))
     }
 
-    /// [`SessionStore::create`](session_core::SessionStore::create).
+    /// [`SessionStore::create`](session_core::store::SessionStore::create).
     pub(crate) fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         if let Some(admitted) = self.try_create(admission, now)? {
             return Ok(admitted);
@@ -279,11 +278,11 @@ pub(crate) fn stripe(shard: u16) -> usize {
 }
 
 pub(crate) fn in_moka(error: StoreError) -> StoreError {
-    error.in_backend(NAME)
+    error
 }
 
 fn failed(kind: StoreErrorKind, detail: &'static str) -> StoreError {
-    in_moka(StoreError::new(kind, "create", detail))
+    in_moka(StoreError::new(kind, detail))
 }
 
 fn weight(_: &SessionId, busy: &Arc<Mutex<Record>>) -> u32 {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use session_core::{Record, SessionId, StoreError, Timestamp, UserId};
+use session_core::store::Record;
+use session_core::{SessionId, StoreError, Timestamp, UserId};
 
 use crate::entry::Entry;
 

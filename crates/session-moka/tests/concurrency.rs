@@ -9,7 +9,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use common::{HOUR, NOW, created, exchange, in_shard, insert, next, session, user, with_id};
-use session_core::{DeleteOutcome, Record, SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::DeleteOutcome;
+use session_core::store::{Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome};
 use session_moka::MokaStore;
 
 /// Half of the tasks move their session from stripe 1 to stripe 2 and back, the other half the other way round.
@@ -66,7 +67,7 @@ async fn a_session_is_replaced_once() {
             replaced += usize::from(task.await.unwrap());
         }
         assert_eq!((replaced, store.session_count()), (1, 1));
-        assert!(store.load(&old.id).await.unwrap().is_none());
+        assert!(store.load(&old.summary.id, Freshness::Latest).await.unwrap().is_none());
     }
 }
 
@@ -75,7 +76,7 @@ async fn a_session_is_replaced_once() {
 async fn a_load_never_shows_less_than_what_was_acknowledged() {
     let store = MokaStore::new();
     let record = session(Some(&user("alice")), NOW, HOUR);
-    let id = record.id;
+    let id = record.summary.id;
     assert_eq!(insert(&store, &record, NOW).await.unwrap(), created());
     let (acknowledged, seen) = (Arc::new(AtomicU32::new(1)), Arc::new(AtomicU64::new(0)));
     let done = Arc::new(AtomicBool::new(false));
@@ -87,8 +88,8 @@ async fn a_load_never_shows_less_than_what_was_acknowledged() {
                 let mut before = (0, NOW);
                 while !done.load(Ordering::SeqCst) {
                     let least = (acknowledged.load(Ordering::SeqCst), seen.load(Ordering::SeqCst));
-                    let loaded = store.load(&id).await.unwrap().unwrap();
-                    let now = (loaded.version.number, loaded.last_seen);
+                    let loaded = store.load(&id, Freshness::Latest).await.unwrap().unwrap();
+                    let now = (loaded.version.number, loaded.summary.last_seen);
                     assert!(now.0 >= least.0 && now.1 >= NOW + Duration::from_millis(least.1));
                     assert!(now.0 >= before.0 && now.1 >= before.1, "a load went back in time");
                     before = now;
@@ -102,7 +103,7 @@ async fn a_load_never_shows_less_than_what_was_acknowledged() {
         tokio::spawn(async move {
             for millis in 1..=5_000 {
                 let at = NOW + Duration::from_millis(millis);
-                assert_eq!(store.touch(&id, None, at, NOW).await.unwrap(), TouchOutcome::Applied);
+                assert_eq!(store.touch(&id, None, at).await.unwrap(), TouchOutcome::Applied);
                 seen.store(millis, Ordering::SeqCst);
                 tokio::task::yield_now().await;
             }
@@ -121,8 +122,8 @@ async fn a_load_never_shows_less_than_what_was_acknowledged() {
     for reader in readers {
         reader.await.unwrap();
     }
-    let last = store.load(&id).await.unwrap().unwrap();
-    assert_eq!((last.version.number, last.last_seen), (5_001, NOW + Duration::from_secs(5)));
+    let last = store.load(&id, Freshness::Latest).await.unwrap().unwrap();
+    assert_eq!((last.version.number, last.summary.last_seen), (5_001, NOW + Duration::from_secs(5)));
 }
 
 /// What was deleted stays deleted, however many loads would like to put it into the cache.
@@ -135,15 +136,15 @@ async fn a_load_never_brings_a_session_back() {
         assert_eq!(insert(&store, &record, NOW).await.unwrap(), created());
         // In half of the rounds it is among the busy ones already, in the other half it becomes one meanwhile.
         for _ in 0..round % 2 * 16 {
-            assert!(store.load(&record.id).await.unwrap().is_some());
+            assert!(store.load(&record.summary.id, Freshness::Latest).await.unwrap().is_some());
         }
         let readers: Vec<_> = (0..64)
             .map(|_| {
-                let (store, id) = (store.clone(), record.id);
+                let (store, id) = (store.clone(), record.summary.id);
                 tokio::spawn(async move {
                     let mut was_gone = false;
                     for _ in 0..20 {
-                        let gone = store.load(&id).await.unwrap().is_none();
+                        let gone = store.load(&id, Freshness::Latest).await.unwrap().is_none();
                         assert!(gone || !was_gone, "a session came back");
                         was_gone = gone;
                     }
@@ -151,15 +152,15 @@ async fn a_load_never_brings_a_session_back() {
             })
             .collect();
         match round % 3 {
-            0 => assert_eq!(store.delete(&record.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted),
-            1 => assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [record.id]),
+            0 => assert_eq!(store.delete(&record.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted),
+            1 => assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [record.summary.id]),
             _ => assert_eq!(exchange(&store, &record, &session(None, NOW, HOUR), NOW).await, created()),
         }
-        assert!(store.load(&record.id).await.unwrap().is_none());
+        assert!(store.load(&record.summary.id, Freshness::Latest).await.unwrap().is_none());
         for reader in readers {
             reader.await.unwrap();
         }
-        assert!(store.load(&record.id).await.unwrap().is_none());
+        assert!(store.load(&record.summary.id, Freshness::Latest).await.unwrap().is_none());
     }
 }
 
@@ -172,7 +173,7 @@ async fn no_session_vanishes_among_100_000_others() {
     assert_eq!(insert(&store, &mine, NOW).await.unwrap(), created());
     let tasks: Vec<_> = (0..4)
         .map(|task| {
-            let (store, mine) = (store.clone(), mine.id);
+            let (store, mine) = (store.clone(), mine.summary.id);
             tokio::spawn(async move {
                 let mut ids = Vec::new();
                 for n in 0..25_000 {
@@ -180,7 +181,7 @@ async fn no_session_vanishes_among_100_000_others() {
                     let record = session(Some(&owner), NOW, HOUR);
                     assert_eq!(insert(&store, &record, NOW).await.unwrap(), created());
                     for _ in 0..9 {
-                        assert!(store.load(&record.id).await.unwrap().is_some());
+                        assert!(store.load(&record.summary.id, Freshness::Latest).await.unwrap().is_some());
                     }
                     if n % 100 == 0 {
                         assert!(store.load(&mine).await.unwrap().is_some());
@@ -198,9 +199,9 @@ async fn no_session_vanishes_among_100_000_others() {
     assert_eq!(store.session_count(), 100_001);
     let last_moment = NOW + HOUR - Duration::from_millis(1);
     for (owner, record) in &others {
-        let loaded = store.load(&record.id).await.unwrap().unwrap();
+        let loaded = store.load(&record.summary.id, Freshness::Latest).await.unwrap().unwrap();
         assert!(loaded.version == record.version && loaded.data.same_as(&record.data));
         assert_eq!(store.list_by_user(owner, last_moment).await.unwrap().len(), 1);
     }
-    assert!(store.load(&mine.id).await.unwrap().is_some());
+    assert!(store.load(&mine.summary.id, Freshness::Latest).await.unwrap().is_some());
 }

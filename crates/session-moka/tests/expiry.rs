@@ -8,7 +8,8 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use common::{HOUR, NOW, created, in_shard, insert, next, session, user, with_id};
-use session_core::{Clock, Record, SessionStore, SystemClock, Timestamp, TouchOutcome, UpdateOutcome};
+use session_core::store::{Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::{Clock, SystemClock, Timestamp};
 use session_moka::MokaStore;
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -35,14 +36,14 @@ async fn expired_sessions_are_freed_without_a_call_and_live_ones_are_not() {
         let owner = user(&format!("user-{n}"));
         let record = session((n % 2 == 0).then_some(&owner), now, SHORT);
         assert_eq!(insert(&store, &record, now).await.unwrap(), created());
-        short.push(record.id);
+        short.push(record.summary.id);
     }
     let (gone, kept) = (session(Some(&alice), now, SHORT), session(Some(&alice), now, HOUR));
     for record in [&gone, &kept] {
         assert_eq!(insert(&store, record, now).await.unwrap(), created());
         // So often that it is among the busy ones.
         for _ in 0..20 {
-            assert!(store.load(&record.id).await.unwrap().is_some());
+            assert!(store.load(&record.summary.id, Freshness::Latest).await.unwrap().is_some());
         }
     }
     while start.elapsed() < SLACK {
@@ -51,12 +52,12 @@ async fn expired_sessions_are_freed_without_a_call_and_live_ones_are_not() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     until_count_is(&store, 1).await;
-    for id in short.iter().chain([&gone.id]) {
-        assert!(store.load(id).await.unwrap().is_none());
+    for id in short.iter().chain([&gone.summary.id]) {
+        assert!(store.load(id, Freshness::Latest).await.unwrap().is_none());
     }
-    assert!(store.load(&kept.id).await.unwrap().is_some());
+    assert!(store.load(&kept.summary.id, Freshness::Latest).await.unwrap().is_some());
     let listed = store.list_by_user(&alice, now).await.unwrap();
-    assert_eq!(listed.iter().map(|summary| summary.id).collect::<Vec<_>>(), [kept.id]);
+    assert_eq!(listed.iter().map(|summary| summary.id).collect::<Vec<_>>(), [kept.summary.id]);
 }
 
 /// The time to live is what is left until the deadline at the moment of the call, whatever clock the caller goes by.
@@ -71,17 +72,17 @@ async fn the_time_to_live_counts_from_the_time_of_the_call() {
         for record in [&touched, &updated, &long] {
             assert_eq!(insert(&store, record, now).await.unwrap(), created());
         }
-        assert_eq!(store.touch(&touched.id, None, now + HOUR, now).await.unwrap(), TouchOutcome::Applied);
-        let later = Record { last_seen: now + HOUR, ..next(&updated) };
+        assert_eq!(store.touch(&touched.summary.id, None, now + HOUR).await.unwrap(), TouchOutcome::Applied);
+        let later = next(&updated).touched(now + HOUR);
         assert_eq!(store.update(&later, updated.version, now).await.unwrap(), UpdateOutcome::Applied);
-        kept.extend([touched.id, updated.id, long.id]);
+        kept.extend([touched.summary.id, updated.summary.id, long.summary.id]);
     }
     for now in [past, future] {
         assert_eq!(insert(&store, &with_id(in_shard(1), None, now, SHORT), now).await.unwrap(), created());
     }
     until_count_is(&store, kept.len()).await;
     for id in &kept {
-        assert!(store.load(id).await.unwrap().is_some());
+        assert!(store.load(id, Freshness::Latest).await.unwrap().is_some());
     }
 }
 

@@ -8,9 +8,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use common::{HOUR, NOW, created, exchange, insert, session, user};
-use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, LimitPolicy, SessionLimit, SessionStore, StoreErrorKind,
-};
+use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore};
+use session_core::{DeleteOutcome, LimitPolicy, SessionLimit, StoreErrorKind};
 use session_moka::MokaStore;
 use tokio::sync::Barrier;
 
@@ -26,14 +25,14 @@ async fn of_64_concurrent_creates_exactly_as_many_succeed_as_fit() {
                     let record = session(None, NOW, HOUR);
                     start.wait().await;
                     let answer = insert(&store, &record, NOW).await;
-                    (record.id, answer)
+                    (record.summary.id, answer)
                 })
             })
             .collect();
         let mut stored = 0;
         for task in tasks {
             let (id, answer) = task.await.unwrap();
-            let loaded = store.load(&id).await.unwrap();
+            let loaded = store.load(&id, Freshness::Latest).await.unwrap();
             match answer {
                 Ok(admitted) => {
                     assert_eq!(admitted, created());
@@ -100,7 +99,7 @@ async fn at_the_quota_a_login_that_evicts_succeeds() {
     let rejected = CreateRequest { record: &third, replaces: None, limit: limit(LimitPolicy::Reject) };
     assert_eq!(store.create(rejected, NOW).await.unwrap(), CreateOutcome::LimitReached);
     let evicting = CreateRequest { record: &third, replaces: None, limit: limit(LimitPolicy::EvictOldest) };
-    assert_eq!(store.create(evicting, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![first.id] });
+    assert_eq!(store.create(evicting, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![first.summary.id] });
     assert_eq!(store.session_count(), 3);
     // A repetition is answered as the first time, and counts once.
     assert_eq!(insert(&store, &third, NOW).await.unwrap(), created());
@@ -117,17 +116,17 @@ async fn at_the_quota_expired_sessions_make_room_and_live_ones_stay() {
     }
     assert_eq!(insert(&store, &session(None, NOW, HOUR), NOW).await.unwrap_err().kind(), StoreErrorKind::Full);
     let later = NOW + HOUR / 4;
-    let _ = store.touch(&touched.id, None, later, later).await.unwrap();
+    let _ = store.touch(&touched.summary.id, None, later).await.unwrap();
     let deadline = NOW + HOUR / 2;
     assert_eq!(insert(&store, &session(None, deadline, HOUR), deadline).await.unwrap(), created());
-    assert!(store.load(&short.id).await.unwrap().is_none());
-    assert!(store.load(&long.id).await.unwrap().is_some());
-    assert!(store.load(&touched.id).await.unwrap().is_some());
+    assert!(store.load(&short.summary.id, Freshness::Latest).await.unwrap().is_none());
+    assert!(store.load(&long.summary.id, Freshness::Latest).await.unwrap().is_some());
+    assert!(store.load(&touched.summary.id, Freshness::Latest).await.unwrap().is_some());
     let error = insert(&store, &session(None, deadline, HOUR), deadline).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Full);
     // What is deleted makes room too; what is deleted twice, once.
-    assert_eq!(store.delete(&long.id, None).await.unwrap(), DeleteOutcome::Deleted);
-    assert_eq!(store.delete(&long.id, None).await.unwrap(), DeleteOutcome::Absent);
+    assert_eq!(store.delete(&long.summary.id, None).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(store.delete(&long.summary.id, None).await.unwrap(), DeleteOutcome::Absent);
     assert_eq!(insert(&store, &session(None, deadline, HOUR), deadline).await.unwrap(), created());
     assert!(insert(&store, &session(None, deadline, HOUR), deadline).await.is_err());
 }
@@ -141,13 +140,13 @@ async fn an_expired_session_is_overwritten_in_its_place() {
         assert_eq!(insert(&store, &old, NOW).await.unwrap(), created());
         // It is among the busy ones.
         for _ in 0..16 {
-            assert!(store.load(&old.id).await.unwrap().is_some());
+            assert!(store.load(&old.summary.id, Freshness::Latest).await.unwrap().is_some());
         }
         let deadline = NOW + HOUR;
-        let new = common::with_id(old.id, None, deadline, HOUR);
+        let new = common::with_id(old.summary.id, None, deadline, HOUR);
         assert_eq!(insert(&store, &new, deadline).await.unwrap(), created());
         assert_eq!(store.session_count(), 1);
-        assert!(store.load(&old.id).await.unwrap().unwrap().version == new.version);
+        assert!(store.load(&old.summary.id, Freshness::Latest).await.unwrap().unwrap().version == new.version);
     }
 }
 
@@ -156,7 +155,7 @@ async fn a_session_outside_the_shard_of_its_user_is_refused() {
     let store = MokaStore::new();
     let (alice, bob) = (user("alice"), user("bob"));
     assert_ne!(alice.shard(), bob.shard());
-    let astray = common::with_id(session(Some(&bob), NOW, HOUR).id, Some(&alice), NOW, HOUR);
+    let astray = common::with_id(session(Some(&bob), NOW, HOUR).summary.id, Some(&alice), NOW, HOUR);
     let error = insert(&store, &astray, NOW).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Other);
     assert_eq!(store.session_count(), 0);

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use session_core::store::{CreateRequest, Credential, Data, Record, SessionStore, TouchOutcome, Version};
 use session_core::{
-    Assurance, Authentication, CreateRequest, Credential, Data, Device, Kind, ManualClock, OsEntropy, Persistence,
-    Record, SessionId, SessionManager, SessionStore, Timeouts, Timestamp, TouchOutcome, UserId, Version,
+    Assurance, Authentication, Device, Kind, ManualClock, OsEntropy, Persistence, SessionId, SessionManager, Timeouts,
+    Timestamp, UserId,
 };
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_testbed::servers::Postgres;
@@ -167,7 +168,7 @@ async fn touch(pool: &PgPool, store: &PostgresStore, live: &[SessionId]) -> Resu
         let (store, ids) = (store.clone(), ids.to_vec());
         tasks.spawn(async move {
             for id in ids {
-                if store.touch(&id, None, NOW, NOW).await? != TouchOutcome::Applied {
+                if store.touch(&id, None, NOW).await? != TouchOutcome::Applied {
                     return Err(Failure::from("a live session is gone"));
                 }
             }

@@ -11,7 +11,7 @@ use session_core::{StoreError, StoreErrorKind};
 struct SqlState(String);
 
 pub(crate) fn store_error(kind: StoreErrorKind, operation: &'static str, detail: &'static str) -> StoreError {
-    StoreError::new(kind, operation, detail).in_backend(crate::NAME)
+    StoreError::new(kind, detail)
 }
 
 /// `error` may be that of several operations.

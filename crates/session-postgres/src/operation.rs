@@ -1,13 +1,14 @@
 //! The operations that requests wait for, alone and in batches.
 
 use bytes::Bytes;
-use session_core::{Record, SessionId, StoreError, Timestamp, UpdateOutcome, Version};
+use session_core::store::{Record, UpdateOutcome, Version};
+use session_core::{SessionId, StoreError, Timestamp};
 use sqlx::postgres::PgRow;
 
 use crate::batch::Operation;
 use crate::row::{self, Statement, Times, column, columns, unexpected};
 
-/// [`SessionStore::load`](session_core::SessionStore::load).
+/// [`SessionStore::load`](session_core::store::SessionStore::load).
 #[derive(Debug)]
 pub(crate) struct Load(pub(crate) SessionId);
 
@@ -49,7 +50,7 @@ impl Operation for Load {
     }
 }
 
-/// [`SessionStore::update`](session_core::SessionStore::update).
+/// [`SessionStore::update`](session_core::store::SessionStore::update).
 pub(crate) struct Update {
     id: SessionId,
     times: Times,
@@ -62,7 +63,7 @@ pub(crate) struct Update {
 impl Update {
     pub(crate) fn new(record: &Record, expected: Version, now: Timestamp) -> Result<Self, StoreError> {
         Ok(Self {
-            id: record.id,
+            id: record.summary.id,
             times: Times::of(record)?,
             version: row::version(record.version),
             record: record.encode_body(),

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use session_core::{
-    Record, RecordHeader, SessionId, StoreError, StoreErrorKind, Timeouts, Timestamp, UserId, Version, layout,
-};
+use session_core::store::{Record, RecordHeader, Version, layout};
+use session_core::{SessionId, StoreError, StoreErrorKind, Timeouts, Timestamp, UserId};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::types::Uuid;
@@ -38,15 +37,15 @@ pub(crate) struct Times {
 impl Times {
     /// An error for times with which the server could not reckon: those that no backend stores.
     pub(crate) fn of(record: &Record) -> Result<Self, StoreError> {
-        for time in [record.created_at, record.last_seen] {
-            let _ = layout::time(time).map_err(|error| error.in_backend(crate::NAME))?;
+        for time in [record.summary.created_at, record.summary.last_seen] {
+            let _ = layout::time(time)?;
         }
         let sweep_at = record.deadline().as_millis().div_euclid(SWEEP);
         Ok(Self {
-            created_at: record.created_at.as_millis(),
-            last_seen: record.last_seen.as_millis(),
-            idle_ms: millis(record.lifetime.idle),
-            absolute_ms: millis(record.lifetime.absolute),
+            created_at: record.summary.created_at.as_millis(),
+            last_seen: record.summary.last_seen.as_millis(),
+            idle_ms: millis(record.summary.timeouts.idle),
+            absolute_ms: millis(record.summary.timeouts.absolute),
             sweep_at: i32::try_from(sweep_at).unwrap_or(if sweep_at < 0 { i32::MIN } else { i32::MAX }),
         })
     }
@@ -107,10 +106,10 @@ pub(crate) fn record(row: &PgRow) -> Result<Record, StoreError> {
         user,
         created_at: time(3)?,
         last_seen: time(4)?,
-        lifetime: Timeouts { idle: timeout(5)?, absolute: timeout(6)? },
+        timeouts: Timeouts { idle: timeout(5)?, absolute: timeout(6)? },
     };
     let rest: Vec<u8> = column(row, 7)?;
-    Record::decode_body(head, &Bytes::from(rest)).map_err(|error| error.in_backend(crate::NAME))
+    Record::decode_body(head, &Bytes::from(rest))
 }
 
 /// The row of what answers with exactly one.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, LimitPolicy, Record, SessionId, SessionStore, SessionSummary,
-    StoreError, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
+use session_core::{DeleteOutcome, LimitPolicy, SessionId, SessionSummary, StoreError, Timestamp, UserId};
 use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
@@ -102,7 +102,7 @@ impl SessionStore for PostgresStore {
         crate::NAME
     }
 
-    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, id: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
         self.loads.call(Load(*id)).await?.as_ref().map(row::record).transpose()
     }
 
@@ -114,7 +114,7 @@ impl SessionStore for PostgresStore {
         let bind = |query| {
             times
                 .bind(query)
-                .bind(row::uuid(&record.id))
+                .bind(row::uuid(&record.summary.id))
                 .bind(row::version(record.version))
                 .bind(row::user(record.user()))
                 .bind(rest.as_ref())
@@ -147,20 +147,14 @@ impl SessionStore for PostgresStore {
         self.updates.call(Update::new(record, expected, now)?).await
     }
 
-    async fn touch(
-        &self,
-        id: &SessionId,
-        _user: Option<&UserId>,
-        seen: Timestamp,
-        now: Timestamp,
-    ) -> Result<TouchOutcome, StoreError> {
+    async fn touch(&self, id: &SessionId, _user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
         // A crash of the server may lose the last moments of activity, which is nothing; in exchange a touch does not
         // wait for the disk. The setting ends with the transaction. It must be in FROM: what nobody refers to is not
         // executed.
         let sql = "UPDATE {schema}.session SET last_seen = greatest(last_seen, $2) \
                    FROM (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed \
                    WHERE id = $1 AND created_at + absolute_ms > $3 AND last_seen > $3 - idle_ms RETURNING 1";
-        let bind = |query: Statement| query.bind(row::uuid(id)).bind(seen.as_millis()).bind(row::time(now));
+        let bind = |query: Statement| query.bind(row::uuid(id)).bind(now.as_millis()).bind(row::time(now));
         let rows = self.run("touch", sql, bind).await?;
         Ok(if rows.is_empty() { TouchOutcome::Absent } else { TouchOutcome::Applied })
     }
@@ -179,7 +173,7 @@ impl SessionStore for PostgresStore {
         );
         let bind = |query: Statement| query.bind(row::user(Some(user))).bind(row::time(now));
         let rows = self.run("list_by_user", sql, bind).await?;
-        rows.iter().map(|row| Ok(row::record(row)?.summary())).collect()
+        rows.iter().map(|row| Ok(row::record(row)?.summary)).collect()
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {

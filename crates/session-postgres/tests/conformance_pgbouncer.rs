@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_conformance::{Capabilities, Failure, Harness};
-use session_core::SessionStore;
+use session_core::store::SessionStore;
 use session_postgres::{Pooler, PostgresStore, SchemaName, recommended_pool_options};
 use session_testbed::servers::{PgBouncer, Postgres};
 use sqlx::{PgPool, Row as _, raw_sql};

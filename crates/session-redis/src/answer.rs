@@ -1,7 +1,8 @@
 //! What the scripts answer: [`Answer`], and the sessions at the limit, [`Seen`].
 
 use redis::Value;
-use session_core::{LimitCandidate, SessionId, StoreError, StoreErrorKind, layout};
+use session_core::store::{LimitCandidate, layout};
+use session_core::{SessionId, StoreError, StoreErrorKind};
 
 /// The answer of a script: a word, or a list that begins with one.
 pub(crate) struct Answer(Vec<Value>);
@@ -40,7 +41,7 @@ impl Answer {
 
 /// The script and this crate do not speak the same language.
 pub(crate) fn not_understood(operation: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Other, operation, "the answer of the server was not understood")
+    StoreError::new(StoreErrorKind::Other, "the answer of the server was not understood")
 }
 
 fn bytes(value: &Value) -> Option<&[u8]> {

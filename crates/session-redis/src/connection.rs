@@ -131,7 +131,7 @@ impl Link {
             Ok(State::Down(reason)) => Arc::clone(reason),
             Ok(State::Connecting) | Err(_) => "the store is shut down".into(),
         };
-        let error = StoreError::new(StoreErrorKind::Unavailable, operation, "there is no connection to the server");
+        let error = StoreError::new(StoreErrorKind::Unavailable, "there is no connection to the server");
         Err(error.with_source(reason.to_string()))
     }
 }
@@ -275,7 +275,7 @@ fn store_error(operation: &'static str, error: &RedisError) -> StoreError {
             _ => (Other, "the server answered with an error"),
         }
     };
-    StoreError::new(kind, operation, detail).with_source(format!("{} {code}", error.category()))
+    StoreError::new(kind, detail).with_source(format!("{} {code}", error.category()))
 }
 
 /// A connection of either kind. Cloning is cheap, and clones share it.

@@ -1,8 +1,7 @@
 //! `create`: a new session, in exchange for another, under a limit.
 
-use session_core::{
-    CreateOutcome, CreateRequest, Record, Replacement, SessionId, StoreError, Timestamp, UserId, Version,
-};
+use session_core::store::{CreateOutcome, CreateRequest, Record, Replacement, Version};
+use session_core::{SessionId, StoreError, Timestamp, UserId};
 
 use crate::answer::{Answer, Seen, not_understood};
 use crate::engine::{self, ATTEMPTS, Engine, ambiguous, contended, millis, pause, text, version};
@@ -22,9 +21,9 @@ impl Engine {
         let encoded = record.encode()?;
         let life = key::life(record, now).to_string().into_bytes();
         let entry = engine::entry(&encoded, record);
-        let mut args = vec![encoded.into(), millis(now), text(&record.id), life, entry];
+        let mut args = vec![encoded.into(), millis(now), text(&record.summary.id), life, entry];
         // What does not apply is named by the key of the new session: every name has to be in the same slot.
-        let absent = || self.keys.session(&record.id);
+        let absent = || self.keys.session(&record.summary.id);
         let mut keys = vec![absent(), record.user().map_or_else(absent, |user| self.keys.index(user))];
         match replaces {
             Some(old) => {
@@ -48,7 +47,7 @@ impl Engine {
                 keys.push(self.keys.session(id));
                 args.extend([text(id), entry.to_vec()]);
             }
-            let answer = self.write(OPERATION, record.id.shard(), &script::CREATE, keys, args).await?;
+            let answer = self.write(OPERATION, record.summary.id.shard(), &script::CREATE, keys, args).await?;
             match answer.word() {
                 // There was room by then, whoever was chosen to go.
                 "created" => return Ok(CreateOutcome::Created { evicted: Vec::new() }),
@@ -70,7 +69,7 @@ impl Engine {
             }
             seen = now_seen;
             if attempt > 0 && turn.is_none() {
-                turn = Some(self.turn(record.id.shard()).await);
+                turn = Some(self.turn(record.summary.id.shard()).await);
             }
             pause(attempt).await;
         }
@@ -97,7 +96,7 @@ impl Engine {
         };
         if let Some(refusal) = refusal {
             // Unless this call is a repetition.
-            return Ok(match live(self.get(OPERATION, &record.id).await?) {
+            return Ok(match live(self.get(OPERATION, &record.summary.id).await?) {
                 Some(stored) if stored.version == record.version => CreateOutcome::Created { evicted: Vec::new() },
                 Some(_) => CreateOutcome::IdTaken,
                 None => refusal,
@@ -116,7 +115,7 @@ impl Engine {
             "changed" => CreateOutcome::ReplacedChanged,
             _ => return Err(not_understood(OPERATION)),
         };
-        self.retire(&record.id, record.user(), record.version, now).await?;
+        self.retire(&record.summary.id, record.user(), record.version, now).await?;
         Ok(refusal)
     }
 

@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use redis::Value;
-use session_core::{Record, SessionId, StoreError, StoreErrorKind, Timestamp, UserId, Version, layout};
+use session_core::store::{Record, Version, layout};
+use session_core::{SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
@@ -84,7 +85,7 @@ impl Engine {
             return Ok(answer);
         }
         let detail = "it was executed, but too few replicas confirmed it in time";
-        Err(StoreError::new(StoreErrorKind::Timeout, operation, detail))
+        Err(StoreError::new(StoreErrorKind::Timeout, detail))
     }
 
     /// Runs a script over all sessions of a user. It names their keys, so a first call learns them, and the script acts
@@ -153,8 +154,8 @@ pub(crate) fn in_time<T>(
     operation: &'static str,
     answer: Result<Result<T, StoreError>, Elapsed>,
 ) -> Result<T, StoreError> {
-    let late = |_| StoreError::new(StoreErrorKind::Timeout, operation, "no answer in time; it may be executed yet");
-    answer.map_err(late).flatten().map_err(in_backend)
+    let late = |_| StoreError::new(StoreErrorKind::Timeout, "no answer in time; it may be executed yet");
+    answer.map_err(late).flatten()
 }
 
 /// The record in the value of the key of session `id`, which may be absent.
@@ -189,18 +190,18 @@ pub(crate) async fn pause(attempt: u32) {
 }
 
 pub(crate) fn in_backend(error: StoreError) -> StoreError {
-    error.in_backend("redis")
+    error
 }
 
 pub(crate) fn ambiguous(operation: &'static str) -> StoreError {
     let detail = "the connection was lost; it may have been executed, and somebody else has changed the session since";
-    StoreError::new(StoreErrorKind::Unavailable, operation, detail)
+    StoreError::new(StoreErrorKind::Unavailable, detail)
 }
 
 pub(crate) fn unavailable(operation: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, operation, "the runtime is shut down")
+    StoreError::new(StoreErrorKind::Unavailable, "the runtime is shut down")
 }
 
 pub(crate) fn contended(operation: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, operation, "the sessions of the user kept changing")
+    StoreError::new(StoreErrorKind::Unavailable, "the sessions of the user kept changing")
 }

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use std::time::Duration;
 
-use session_core::{Record, SessionId, Timeouts, Timestamp, UserId};
+use session_core::store::Record;
+use session_core::{SessionId, Timeouts, Timestamp, UserId};
 
 /// The longest key prefix, in bytes.
 pub(crate) const MAX_PREFIX: usize = 64;
@@ -65,7 +66,7 @@ pub(crate) const SLACK: Duration = Duration::from_secs(60);
 /// The deadline of a session as it is stored: with timeouts that fit into the record.
 pub(crate) fn deadline(record: &Record) -> Timestamp {
     let longest = Timeouts { idle: Timeouts::MAX, absolute: Timeouts::MAX };
-    record.lifetime.min(longest).deadline(record.created_at, record.last_seen)
+    record.summary.timeouts.min(longest).deadline(record.summary.created_at, record.summary.last_seen)
 }
 
 /// How long the key of a session lives on, in milliseconds.

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! # What it guarantees
-//! The contract of [`SessionStore`](session_core::SessionStore), on all three kinds of servers:
+//! The contract of [`SessionStore`](session_core::store::SessionStore), on all three kinds of servers:
 //!
 //! * Every change is one Lua script, so it is atomic. Everything of one user is in one slot of a Cluster, so the
 //!   session limit is exact, and `delete_by_user` is atomic too.

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::Value;
-use session_core::{Record, SessionId, StoreError};
+use session_core::store::Record;
+use session_core::{SessionId, StoreError};
 use tokio::sync::oneshot::{self, Sender};
 
 use crate::answer::not_understood;

@@ -110,7 +110,7 @@ impl Request {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use session_core::layout;
+    use session_core::store::layout;
 
     use crate::key;
 

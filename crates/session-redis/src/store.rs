@@ -5,10 +5,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, Record, Replacement, SessionId, SessionStore, SessionSummary,
-    StoreError, StoreErrorKind, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version, layout,
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Record, Replacement, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    layout,
 };
+use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, StoreErrorKind, Timestamp, UserId};
 use tokio::time::timeout;
 
 use crate::answer::not_understood;
@@ -47,7 +48,7 @@ impl SessionStore for RedisStore {
         "redis"
     }
 
-    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, id: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
         in_time("load", timeout(self.engine.timeout, self.engine.load(id)).await)
     }
 
@@ -55,7 +56,7 @@ impl SessionStore for RedisStore {
         const OPERATION: &str = "create";
         let CreateRequest { record, replaces, limit } = admission;
         check_shard(OPERATION, record)?;
-        let apart = |old: &Replacement<'_>| self.engine.cluster && old.id.shard() != record.id.shard();
+        let apart = |old: &Replacement<'_>| self.engine.cluster && old.id.shard() != record.summary.id.shard();
         let Some(Replacement { id, user, version }) = replaces.filter(apart) else {
             return in_time(OPERATION, timeout(self.engine.timeout, self.engine.admit(admission, now)).await);
         };
@@ -66,21 +67,21 @@ impl SessionStore for RedisStore {
             let admission = CreateRequest { record: &record, replaces: Some(replaces), limit };
             in_time(OPERATION, timeout(engine.timeout, engine.exchange(admission, replaces, now)).await)
         });
-        exchange.await.unwrap_or_else(|_| Err(in_backend(unavailable(OPERATION))))
+        exchange.await.unwrap_or_else(|_| Err(unavailable(OPERATION)))
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
         const OPERATION: &str = "update";
         check_shard(OPERATION, record)?;
-        let keys = self.engine.pair(&record.id, record.user());
+        let keys = self.engine.pair(&record.summary.id, record.user());
         let encoded = record.encode()?;
-        let of_index = record.user().map(|_| [text(&record.id), engine::entry(&encoded, record)]);
+        let of_index = record.user().map(|_| [text(&record.summary.id), engine::entry(&encoded, record)]);
         let life = key::life(record, now).to_string().into_bytes();
-        let mut args = vec![encoded.into(), millis(now), version(expected), millis(record.last_seen), life];
+        let mut args = vec![encoded.into(), millis(now), version(expected), millis(record.summary.last_seen), life];
         args.extend(of_index.into_iter().flatten());
         let answer = timeout(self.engine.timeout, async {
             let losses = self.engine.losses();
-            let answer = self.engine.write(OPERATION, record.id.shard(), &script::UPDATE, keys, args).await?;
+            let answer = self.engine.write(OPERATION, record.summary.id.shard(), &script::UPDATE, keys, args).await?;
             match answer.word() {
                 "applied" => Ok(UpdateOutcome::Applied),
                 "absent" => Ok(UpdateOutcome::Absent),
@@ -93,24 +94,18 @@ impl SessionStore for RedisStore {
         in_time(OPERATION, answer.await)
     }
 
-    async fn touch(
-        &self,
-        id: &SessionId,
-        user: Option<&UserId>,
-        seen: Timestamp,
-        now: Timestamp,
-    ) -> Result<TouchOutcome, StoreError> {
+    async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
         const OPERATION: &str = "touch";
         if is_of_another(id, user) {
             return Ok(TouchOutcome::Absent);
         }
         let keys = self.engine.pair(id, user);
-        let args = vec![layout::time(seen).map_err(in_backend)?.to_vec(), millis(now), text(id)];
+        let args = vec![layout::time(now)?.to_vec(), millis(now), text(id)];
         let touch = timeout(self.engine.timeout, self.engine.run(OPERATION, &script::TOUCH, keys, args));
         match in_time(OPERATION, touch.await)?.word() {
             "applied" => Ok(TouchOutcome::Applied),
             "absent" => Ok(TouchOutcome::Absent),
-            _ => Err(in_backend(not_understood(OPERATION))),
+            _ => Err(not_understood(OPERATION)),
         }
     }
 
@@ -124,7 +119,7 @@ impl SessionStore for RedisStore {
         match in_time(OPERATION, timeout(self.engine.timeout, write).await)?.word() {
             "deleted" => Ok(DeleteOutcome::Deleted),
             "absent" => Ok(DeleteOutcome::Absent),
-            _ => Err(in_backend(not_understood(OPERATION))),
+            _ => Err(not_understood(OPERATION)),
         }
     }
 
@@ -133,11 +128,11 @@ impl SessionStore for RedisStore {
         let members = self.engine.over_members(OPERATION, user, &script::LIST, None);
         let mut sessions = Vec::new();
         let members = in_time(OPERATION, timeout(self.engine.timeout, members).await)?;
-        for (id, value) in members.into_pairs(OPERATION).map_err(in_backend)? {
-            if let Some(record) = engine::record(OPERATION, &id, value).map_err(in_backend)?
+        for (id, value) in members.into_pairs(OPERATION)? {
+            if let Some(record) = engine::record(OPERATION, &id, value)?
                 && !record.is_expired(now)
             {
-                sessions.push(record.summary());
+                sessions.push(record.summary);
             }
         }
         Ok(sessions)
@@ -147,7 +142,7 @@ impl SessionStore for RedisStore {
         const OPERATION: &str = "delete_by_user";
         let keep = Some(keep.map(text).unwrap_or_default());
         let members = self.engine.over_members(OPERATION, user, &script::DELETE_BY_USER, keep);
-        in_time(OPERATION, timeout(self.engine.timeout, members).await)?.ids(OPERATION).map_err(in_backend)
+        in_time(OPERATION, timeout(self.engine.timeout, members).await)?.ids(OPERATION)
     }
 
     /// Nothing to do: Redis expires keys.
@@ -163,9 +158,9 @@ fn is_of_another(id: &SessionId, user: Option<&UserId>) -> bool {
 
 /// Keys are named after the shard of the id, and the index after that of the user: they must be the same.
 fn check_shard(operation: &'static str, record: &Record) -> Result<(), StoreError> {
-    if is_of_another(&record.id, record.user()) {
+    if is_of_another(&record.summary.id, record.user()) {
         let detail = "the id is not one that was generated for this user";
-        return Err(in_backend(StoreError::new(StoreErrorKind::Other, operation, detail)));
+        return Err(in_backend(StoreError::new(StoreErrorKind::Other, detail)));
     }
     Ok(())
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum_core::extract::FromRequestParts;
 use http::request::Parts;
-use session_core::{Assurance, Error, RequestSession, SessionManager, UserId};
+use session_core::adapter::RequestSession;
+use session_core::{Assurance, Error, SessionManager, UserId};
 
 use crate::rejection::Rejection;
 use crate::slot::Slot;

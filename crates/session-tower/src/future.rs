@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{HeaderValue, Response};
 use pin_project_lite::pin_project;
-use session_core::{Error, RequestSession, ResponseHeaders};
+use session_core::Error;
+use session_core::adapter::{RequestSession, ResponseHeaders};
 
 use crate::csrf;
 use crate::headers;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
-use session_core::ResponseHeaders;
+use session_core::adapter::ResponseHeaders;
 
 use crate::Rejection;
 

@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::COOKIE;
 use http::{Extensions, Request, Response};
-use session_core::{EventKind, PresentedCookie, RequestSession, SessionManager};
+use session_core::adapter::{PresentedCookie, RequestSession};
+use session_core::{EventKind, SessionManager};
 use tower_layer::Layer;
 use tower_service::Service;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use session_conformance::{Capabilities, Failure, Harness};
-use session_core::SessionStore;
+use session_core::store::SessionStore;
 use session_moka::MokaStore;
 
 /// `session-moka`: in this process. The handles on one namespace are clones of one store, as in an application.

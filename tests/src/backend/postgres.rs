@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_conformance::{Capabilities, Disturbance, Failure, Harness, Service};
-use session_core::SessionStore;
+use session_core::store::SessionStore;
 use session_postgres::{PostgresStore, SchemaName, recommended_pool_options};
 use sqlx::PgPool;
 use tokio::sync::OnceCell;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_conformance::{Disturbance, Failure, Service};
-use session_core::SessionStore;
+use session_core::store::SessionStore;
 use sqlx::{Connection as _, PgConnection};
 
 use super::postgres::{open, pool};

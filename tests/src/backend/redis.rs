@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_conformance::{Capabilities, Disturbance, Failure, Harness, Service};
-use session_core::SessionStore;
+use session_core::store::SessionStore;
 use session_redis::RedisStore;
 
 use super::redis_service::{ClusterService, RedisService, SentinelService};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_conformance::{Disturbance, Failure, Service};
-use session_core::SessionStore;
+use session_core::store::SessionStore;
 
 use super::redis::open;
 use super::{IMPATIENCE, failure};

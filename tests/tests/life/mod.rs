@@ -5,9 +5,10 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use session_core::store::{Record, SessionStore};
 use session_core::{
-    Assurance, Device, Error, Event, Key, Login, ManualClock, Policy, PresentedToken, Record, Renewal, SessionId,
-    SessionManager, SessionObserver, SessionStore, StepUp, TracingObserver, UserId,
+    Assurance, Device, Error, Event, Key, Login, ManualClock, Policy, PresentedToken, Renewal, SessionId,
+    SessionManager, SessionObserver, StepUp, TracingObserver, UserId,
 };
 use session_testbed::{Client, RecordingStore, Secrets};
 use tracing_subscriber::filter::LevelFilter;
@@ -78,7 +79,7 @@ impl Traces {
             for bytes in stored_secrets(&record) {
                 secrets.add_bytes("a digest or nonce", &bytes);
             }
-            secrets.add_bytes("a session id", record.id.as_bytes());
+            secrets.add_bytes("a session id", record.summary.id.as_bytes());
         }
         secrets.add_text("a user", USER);
         secrets.add_text("a value", VALUE);

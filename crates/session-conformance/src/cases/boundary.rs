@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use session_core::{CreateOutcome, LimitPolicy, Record, SessionStore, Timestamp, TouchOutcome, UpdateOutcome, UserId};
+use session_core::store::{CreateOutcome, Record, SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::{LimitPolicy, Timestamp, UserId};
 
 use super::support::{
     CREATED, DAY, HOUR, MILLI, MINUTE, create, insert, is_gone, is_stored, limit, lists, login, next, replace,
@@ -36,7 +37,7 @@ async fn trials(
 ) -> Result<Vec<(Record, Moment)>, Failure> {
     let mut trials = Vec::new();
     for moment in around(env.now() + idle.min(absolute)) {
-        let record = env.record().of(user).lifetime(idle, absolute).build()?;
+        let record = env.record().of(user).timeouts(idle, absolute).build()?;
         insert(store, &record, env.now()).await?;
         trials.push((record, moment));
     }
@@ -48,7 +49,7 @@ const USUAL: (Duration, Duration) = (Duration::from_secs(30 * 60), Duration::fro
 pub(super) async fn update(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     for (record, Moment { now, lives, when }) in trials(&env, &*store, &user, USUAL).await? {
-        let change = Record { last_seen: now, ..next(&record)? };
+        let change = next(&record)?.touched(now);
         let expected = if lives { UpdateOutcome::Applied } else { UpdateOutcome::Absent };
         ensure_eq!(store.update(&change, record.version, now).await?, expected, "`update` {when}");
     }
@@ -59,7 +60,7 @@ pub(super) async fn touch(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     for (record, Moment { now, lives, when }) in trials(&env, &*store, &user, USUAL).await? {
         let expected = if lives { TouchOutcome::Applied } else { TouchOutcome::Absent };
-        ensure_eq!(store.touch(&record.id, Some(&user), now, now).await?, expected, "`touch` {when}");
+        ensure_eq!(store.touch(&record.summary.id, Some(&user), now).await?, expected, "`touch` {when}");
     }
     Ok(())
 }
@@ -71,7 +72,7 @@ pub(super) async fn list(env: Env) -> Outcome {
         let record = env.record().of(&user).build()?;
         insert(&*store, &record, env.now()).await?;
         for Moment { now, lives, when } in around(record.deadline()) {
-            lists(&*store, &user, lives.then_some(record.id), now, when).await?;
+            lists(&*store, &user, lives.then_some(record.summary.id), now, when).await?;
         }
     }
     Ok(())
@@ -80,7 +81,7 @@ pub(super) async fn list(env: Env) -> Outcome {
 pub(super) async fn duplicate(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     for (record, Moment { now, lives, when }) in trials(&env, &*store, &user, USUAL).await? {
-        let other = env.record().of(&user).id(record.id).created_at(now).build()?;
+        let other = env.record().of(&user).id(record.summary.id).created_at(now).build()?;
         let expected = if lives { CreateOutcome::IdTaken } else { CREATED };
         ensure_eq!(
             create(&*store, &other, now).await?,
@@ -126,7 +127,7 @@ pub(super) async fn sweep(env: Env) -> Outcome {
     ensure_eq!(deleted, 0, "deletions 1 ms before the deadline");
     is_stored(&*store, &record, "1 ms before the deadline, after `delete_expired`").await?;
     if store.delete_expired(record.deadline(), NonZeroU32::MAX).await? > 0 {
-        is_gone(&*store, &record.id, "at the deadline, after `delete_expired` deleted it").await?;
+        is_gone(&*store, &record.summary.id, "at the deadline, after `delete_expired` deleted it").await?;
     }
     Ok(())
 }
@@ -137,7 +138,7 @@ pub(super) async fn absolute(env: Env) -> Outcome {
     let lifetime = (10 * MINUTE + MILLI, 10 * MINUTE);
     for (record, Moment { now, lives, when }) in trials(&env, &*store, &user, lifetime).await? {
         let expected = if lives { TouchOutcome::Applied } else { TouchOutcome::Absent };
-        let answer = store.touch(&record.id, Some(&user), now, now).await?;
+        let answer = store.touch(&record.summary.id, Some(&user), now).await?;
         ensure_eq!(answer, expected, "`touch` {when}, the absolute one");
     }
     Ok(())
@@ -146,7 +147,7 @@ pub(super) async fn absolute(env: Env) -> Outcome {
 pub(super) async fn sub_second(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     for (record, Moment { now, lives, when }) in trials(&env, &*store, &user, (250 * MILLI, 750 * MILLI)).await? {
-        let change = Record { last_seen: now, ..next(&record)? };
+        let change = next(&record)?.touched(now);
         let expected = if lives { UpdateOutcome::Applied } else { UpdateOutcome::Absent };
         let answer = store.update(&change, record.version, now).await?;
         ensure_eq!(answer, expected, "`update` {when}, with an idle timeout of 250 ms");
@@ -156,12 +157,12 @@ pub(super) async fn sub_second(env: Env) -> Outcome {
 
 pub(super) async fn far_future(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = env.record().of(&user).lifetime(400 * DAY, 400 * DAY).build()?;
+    let record = env.record().of(&user).timeouts(400 * DAY, 400 * DAY).build()?;
     insert(&*store, &record, env.now()).await?;
     let begin = env.now();
     for days in [1, 24, 25, 30, 49, 50, 365, 399] {
         env.clock().set(begin + days * DAY);
-        lists(&*store, &user, [record.id], env.now(), "before its deadline in 400 days").await?;
+        lists(&*store, &user, [record.summary.id], env.now(), "before its deadline in 400 days").await?;
         is_stored(&*store, &record, "before its deadline in 400 days").await?;
     }
     env.clock().set(begin + 400 * DAY + HOUR);

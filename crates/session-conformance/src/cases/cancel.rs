@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use session_core::{CreateRequest, LimitPolicy, Record, Replacement, SessionStore};
+use session_core::LimitPolicy;
+use session_core::store::{CreateRequest, Freshness, Record, Replacement, SessionStore};
 
 use super::support::{MINUTE, insert, limit, lists, next, updated};
 use crate::env::Env;
@@ -47,7 +48,7 @@ where
 async fn present(store: &dyn SessionStore, records: &[&Record]) -> Result<Vec<bool>, Failure> {
     let mut present = Vec::new();
     for record in records {
-        present.push(store.load(&record.id).await?.is_some());
+        present.push(store.load(&record.summary.id, Freshness::Latest).await?.is_some());
     }
     Ok(present)
 }
@@ -73,7 +74,7 @@ pub(super) async fn login(env: Env) -> Outcome {
         let old = env.record().build()?;
         insert(&*store, &old, env.now()).await?;
         let new = env.record().of(&user).build()?;
-        let replaces = Some(Replacement { id: old.id, user: None, version: old.version });
+        let replaces = Some(Replacement { id: old.summary.id, user: None, version: old.version });
         let admission = CreateRequest { record: &new, replaces, limit: None };
         drop_after(polls, store.create(admission, env.now())).await;
         let sessions = [&old, &new];
@@ -109,7 +110,9 @@ pub(super) async fn update(env: Env) -> Outcome {
         change.data.insert("n".into(), "1".into());
         drop_after(polls, store.update(&change, record.version, env.now())).await;
         settles("`update`", || async {
-            let Some(stored) = store.load(&record.id).await? else { return Ok(Err("the session is gone".into())) };
+            let Some(stored) = store.load(&record.summary.id, Freshness::Latest).await? else {
+                return Ok(Err("the session is gone".into()));
+            };
             let value = stored.data.get(b"n").map(AsRef::<[u8]>::as_ref);
             let before = stored.version == record.version && value == Some(b"0");
             let after = stored.version == change.version && value == Some(b"1");
@@ -139,14 +142,14 @@ pub(super) async fn store_works_on(env: Env) -> Outcome {
     let record = env.record().of(&user).build()?;
     insert(&*store, &record, env.now()).await?;
     for polls in POLLS {
-        drop_after(polls, store.load(&record.id)).await;
+        drop_after(polls, store.load(&record.summary.id, Freshness::Latest)).await;
         drop_after(polls, store.list_by_user(&user, env.now())).await;
-        drop_after(polls, store.touch(&record.id, Some(&user), env.now(), env.now())).await;
-        drop_after(polls, store.delete(&record.id, None)).await;
+        drop_after(polls, store.touch(&record.summary.id, Some(&user), env.now())).await;
+        drop_after(polls, store.delete(&record.summary.id, None)).await;
         drop_after(polls, store.delete_expired(env.now(), std::num::NonZeroU32::MIN)).await;
     }
     // No lock was left behind, no connection is out of step: the answers still belong to the questions.
     let change = updated(&*store, &record, env.now()).await?;
     super::support::is_stored(&*store, &change, "after many calls that were dropped").await?;
-    lists(&*store, &user, [record.id], env.now(), "after many calls that were dropped").await
+    lists(&*store, &user, [record.summary.id], env.now(), "after many calls that were dropped").await
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{CreateOutcome, LimitPolicy, TouchOutcome, Version};
+use session_core::LimitPolicy;
+use session_core::store::{CreateOutcome, TouchOutcome, Version};
 
 use super::support::{
     CREATED, HOUR, MINUTE, create, insert, is_gone, is_stored, limit, lists, login, replace, together, updated,
@@ -16,7 +17,7 @@ pub(super) async fn rejects_live_duplicate(env: Env) -> Outcome {
     let first = env.record().value("who", "first").build()?;
     insert(&*store, &first, env.now()).await?;
     let first = updated(&*store, &first, env.now()).await?;
-    let second = env.record().id(first.id).value("who", "second").build()?;
+    let second = env.record().id(first.summary.id).value("who", "second").build()?;
     ensure_eq!(create(&*store, &second, env.now()).await?, CreateOutcome::IdTaken, "`create` of an id that is taken");
     is_stored(&*store, &first, "after the refused `create`").await
 }
@@ -25,7 +26,7 @@ pub(super) async fn tells_writers_apart(env: Env) -> Outcome {
     let store = env.store().await?;
     let first = env.record().value("who", "first").build()?;
     insert(&*store, &first, env.now()).await?;
-    let mut second = env.record().id(first.id).value("who", "second").build()?;
+    let mut second = env.record().id(first.summary.id).value("who", "second").build()?;
     second.version = Version { nonce: first.version.nonce ^ 1, ..first.version };
     let admitted = create(&*store, &second, env.now()).await?;
     ensure_eq!(
@@ -41,7 +42,7 @@ pub(super) async fn replaces_expired_duplicate(env: Env) -> Outcome {
     let old = env.record().value("who", "old").build()?;
     insert(&*store, &old, env.now()).await?;
     env.clock().advance(2 * HOUR);
-    let new = env.record().id(old.id).value("name", "new").build()?;
+    let new = env.record().id(old.summary.id).value("name", "new").build()?;
     ensure_eq!(create(&*store, &new, env.now()).await?, CREATED, "`create` of an id that an expired session has");
     is_stored(&*store, &new, "after that `create`").await
 }
@@ -54,7 +55,7 @@ pub(super) async fn repeat_is_created(env: Env) -> Outcome {
     let again = create(&*store, &record, env.now()).await?;
     ensure!(matches!(again, CreateOutcome::Created { .. }), "the same `create` again: expected Created, got {again:?}");
     is_stored(&*store, &record, "after the repeated `create`").await?;
-    lists(&*store, &user, [record.id], env.now(), "after the repeated `create`").await
+    lists(&*store, &user, [record.summary.id], env.now(), "after the repeated `create`").await
 }
 
 pub(super) async fn repeat_keeps_a_later_touch(env: Env) -> Outcome {
@@ -62,12 +63,12 @@ pub(super) async fn repeat_keeps_a_later_touch(env: Env) -> Outcome {
     let record = env.record().build()?;
     insert(&*store, &record, env.now()).await?;
     env.clock().advance(MINUTE);
-    let touched = store.touch(&record.id, None, env.now(), env.now()).await?;
+    let touched = store.touch(&record.summary.id, None, env.now()).await?;
     ensure_eq!(touched, TouchOutcome::Applied, "`touch`");
     let again = create(&*store, &record, env.now()).await?;
     ensure!(matches!(again, CreateOutcome::Created { .. }), "the same `create` again: expected Created, got {again:?}");
     let mut expected = record;
-    expected.last_seen = env.now();
+    expected.summary.last_seen = env.now();
     is_stored(&*store, &expected, "after a `create` that was repeated late").await
 }
 
@@ -82,7 +83,7 @@ pub(super) async fn repeat_of_a_login_is_created(env: Env) -> Outcome {
     let again = replace(&*store, &new, &old, None, env.now()).await?;
     ensure!(matches!(again, CreateOutcome::Created { .. }), "the same exchange again: expected Created, got {again:?}");
     is_stored(&*store, &new, "after the repeated exchange").await?;
-    is_gone(&*store, &old.id, "after the repeated exchange").await
+    is_gone(&*store, &old.summary.id, "after the repeated exchange").await
 }
 
 pub(super) async fn repeat_at_the_limit_is_created(env: Env) -> Outcome {
@@ -103,7 +104,7 @@ pub(super) async fn race_has_one_winner(env: Env) -> Outcome {
     let store = env.store().await?;
     for _ in 0..4 {
         let first = env.record().build()?;
-        let records = (0..64).map(|_| env.record().id(first.id).build()).collect::<Result<Vec<_>, _>>()?;
+        let records = (0..64).map(|_| env.record().id(first.summary.id).build()).collect::<Result<Vec<_>, _>>()?;
         let records = Arc::new(records);
         let answers = together(64, |turn| {
             let (store, records, now) = (Arc::clone(&store), Arc::clone(&records), env.now());

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{
-    CreateRequest, DeleteOutcome, Record, SessionId, SessionStore, StoreError, TouchOutcome, UpdateOutcome, UserId,
-};
+use session_core::store::{CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::{DeleteOutcome, SessionId, StoreError, UserId};
 
 use super::load::full_record;
 use super::support::{CREATED, MINUTE, insert, is_gone, is_stored, lists, next, same_ids, updated};
@@ -76,25 +75,29 @@ impl Witness {
         let login = super::support::replace(b, &there, &visitor, None, env.now()).await?;
         ensure_eq!(login, CREATED, "login before the disturbance");
         let mut there = updated(a, &there, env.now()).await?;
-        there.last_seen = env.now() + 3 * MINUTE;
-        let touched = b.touch(&there.id, Some(&user), there.last_seen, env.now()).await?;
+        there.summary.last_seen = env.now() + 3 * MINUTE;
+        let touched = b.touch(&there.summary.id, Some(&user), there.summary.last_seen).await?;
         ensure_eq!(touched, TouchOutcome::Applied, "`touch` before the disturbance");
         let gone = env.record().of(&user).build()?;
         insert(b, &gone, env.now()).await?;
-        ensure_eq!(a.delete(&gone.id, Some(&user)).await?, DeleteOutcome::Deleted, "logout before the disturbance");
-        Ok(Self { user, there, logged_out: gone.id, replaced: visitor.id })
+        ensure_eq!(
+            a.delete(&gone.summary.id, Some(&user)).await?,
+            DeleteOutcome::Deleted,
+            "logout before the disturbance"
+        );
+        Ok(Self { user, there, logged_out: gone.summary.id, replaced: visitor.summary.id })
     }
 
     async fn check(&self, env: &Env, node: &dyn SessionStore, when: &str) -> Outcome {
         let Self { user, there, logged_out, replaced } = self;
         // An error is none of the answers below.
-        insist("`load`", || node.load(&there.id)).await?;
-        insist("`load`", || node.load(replaced)).await?;
+        insist("`load`", || node.load(&there.summary.id, Freshness::Latest)).await?;
+        insist("`load`", || node.load(replaced, Freshness::Latest)).await?;
         insist("`list_by_user`", || node.list_by_user(user, env.now())).await?;
         is_stored(node, there, when).await?;
         is_gone(node, logged_out, &format!("{when}: a session that was logged out")).await?;
         is_gone(node, replaced, &format!("{when}: a session that was replaced")).await?;
-        lists(node, user, [there.id], env.now(), when).await
+        lists(node, user, [there.summary.id], env.now(), when).await
     }
 
     /// Whatever can be done with sessions, after the disturbance, on one node; and what the other one sees of it.
@@ -103,19 +106,19 @@ impl Witness {
         let change = next(&self.there)?;
         let answer = insist("`update`", || a.update(&change, self.there.version, now)).await?;
         ensure_eq!(answer, UpdateOutcome::Applied, "`update` after the disturbance");
-        let change = Record { last_seen: now + 4 * MINUTE, ..change };
-        let answer = insist("`touch`", || a.touch(&change.id, Some(&user), change.last_seen, now)).await?;
+        let change = change.touched(now + 4 * MINUTE);
+        let answer = insist("`touch`", || a.touch(&change.summary.id, Some(&user), change.summary.last_seen)).await?;
         ensure_eq!(answer, TouchOutcome::Applied, "`touch` after the disturbance");
         is_stored(b, &change, "after the disturbance, on another node").await?;
         let new = env.record().of(&user).build()?;
         let login = CreateRequest { record: &new, replaces: None, limit: None };
         ensure_eq!(insist("`create`", || a.create(login, now)).await?, CREATED, "login after the disturbance");
-        lists(b, &user, [change.id, new.id], now, "after the disturbance, on another node").await?;
-        let _ = insist("`delete`", || a.delete(&new.id, Some(&user))).await?;
-        is_gone(b, &new.id, "a session that was logged out on another node, after the disturbance").await?;
+        lists(b, &user, [change.summary.id, new.summary.id], now, "after the disturbance, on another node").await?;
+        let _ = insist("`delete`", || a.delete(&new.summary.id, Some(&user))).await?;
+        is_gone(b, &new.summary.id, "a session that was logged out on another node, after the disturbance").await?;
         let ended = insist("`delete_by_user`", || a.delete_by_user(&user, None)).await?;
-        same_ids(ended, [change.id], "the sessions that were revoked, after the disturbance")?;
-        is_gone(b, &change.id, "a session that was revoked on another node, after the disturbance").await
+        same_ids(ended, [change.summary.id], "the sessions that were revoked, after the disturbance")?;
+        is_gone(b, &change.summary.id, "a session that was revoked on another node, after the disturbance").await
     }
 }
 
@@ -129,7 +132,9 @@ async fn survives(env: &Env, disturbance: Disturbance) -> Outcome {
         // Until the disturbance is over.
         for witness in witnesses.iter().cycle() {
             for node in &nodes {
-                if let Ok(Ok(loaded)) = tokio::time::timeout(PATIENCE, node.load(&witness.there.id)).await {
+                if let Ok(Ok(loaded)) =
+                    tokio::time::timeout(PATIENCE, node.load(&witness.there.summary.id, Freshness::Latest)).await
+                {
                     ensure!(loaded.is_some(), "during the disturbance, a session was reported as absent");
                 }
             }

@@ -1,6 +1,7 @@
 //! Who has to go at the limit of sessions of a user.
 
-use session_core::{CreateOutcome, LimitPolicy, Record, SessionStore, TouchOutcome, UpdateOutcome, UserId};
+use session_core::store::{CreateOutcome, Record, SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::{LimitPolicy, UserId};
 
 use super::support::{MINUTE, insert, is_gone, is_stored, limit, lists, login, next, same_ids};
 use crate::env::Env;
@@ -31,10 +32,14 @@ async fn evicts(env: &Env, devices: &[Record], victim: &Record, at_limit: LimitP
     let new = env.record().of(&user).build()?;
     let full = limit(devices.len().try_into().unwrap_or(u32::MAX), at_limit);
     let admitted = login(&*store, &new, full, env.now()).await?;
-    ensure_eq!(admitted, CreateOutcome::Created { evicted: vec![victim.id] }, "login at the limit under {at_limit:?}");
-    is_gone(&*store, &victim.id, "the evicted session").await?;
+    ensure_eq!(
+        admitted,
+        CreateOutcome::Created { evicted: vec![victim.summary.id] },
+        "login at the limit under {at_limit:?}"
+    );
+    is_gone(&*store, &victim.summary.id, "the evicted session").await?;
     is_stored(&*store, &new, "the new session").await?;
-    let left = devices.iter().chain([&new]).map(|record| record.id).filter(|id| *id != victim.id);
+    let left = devices.iter().chain([&new]).map(|record| record.summary.id).filter(|id| *id != victim.summary.id);
     lists(&*store, &user, left, env.now(), "after the eviction").await
 }
 
@@ -57,7 +62,7 @@ async fn ties(env: &Env, at_limit: LimitPolicy) -> Outcome {
         insert(&*store, &device, env.now()).await?;
         devices.push(device);
     }
-    devices.sort_by_key(|device| device.id);
+    devices.sort_by_key(|device| device.summary.id);
     env.clock().advance(MINUTE);
     evicts(env, &devices, &devices[0], at_limit).await
 }
@@ -73,7 +78,7 @@ pub(super) async fn ties_among_least_recent(env: Env) -> Outcome {
 pub(super) async fn touch_changes_the_order(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let devices = devices(&env, &*store, &user, 3).await?;
-    let touched = store.touch(&devices[2].id, Some(&user), env.now(), env.now()).await?;
+    let touched = store.touch(&devices[2].summary.id, Some(&user), env.now()).await?;
     ensure_eq!(touched, TouchOutcome::Applied, "`touch`");
     evicts(&env, &devices, &devices[1], LimitPolicy::EvictLeastRecent).await
 }
@@ -81,7 +86,7 @@ pub(super) async fn touch_changes_the_order(env: Env) -> Outcome {
 pub(super) async fn update_changes_the_order(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let devices = devices(&env, &*store, &user, 3).await?;
-    let used = Record { last_seen: env.now(), ..next(&devices[2])? };
+    let used = next(&devices[2])?.touched(env.now());
     let updated = store.update(&used, devices[2].version, env.now()).await?;
     ensure_eq!(updated, UpdateOutcome::Applied, "`update`");
     evicts(&env, &devices, &devices[1], LimitPolicy::EvictLeastRecent).await
@@ -96,9 +101,9 @@ pub(super) async fn never_evicts_the_new_one(env: Env) -> Outcome {
         // The clock of the server that takes this login is behind.
         let new = env.record().of(&user).created_at(env.now() - MINUTE).last_seen(env.now() - MINUTE).build()?;
         let admitted = login(&*store, &new, limit(1, at_limit), env.now()).await?;
-        let expected = CreateOutcome::Created { evicted: vec![other.id] };
+        let expected = CreateOutcome::Created { evicted: vec![other.summary.id] };
         ensure_eq!(admitted, expected, "login of a session that looks older than the one to evict, {at_limit:?}");
-        lists(&*store, &user, [new.id], env.now(), "after that login").await?;
+        lists(&*store, &user, [new.summary.id], env.now(), "after that login").await?;
     }
     Ok(())
 }
@@ -111,10 +116,10 @@ pub(super) async fn lowered_evicts_several(env: Env) -> Outcome {
     let CreateOutcome::Created { evicted } = admitted else {
         return Err(Failure::new(format!("login under a lowered limit: expected Created, got {admitted:?}")));
     };
-    let oldest = devices[..4].iter().map(|device| device.id);
+    let oldest = devices[..4].iter().map(|device| device.summary.id);
     same_ids(evicted, oldest.clone(), "the evicted sessions, of five where two are allowed")?;
     for id in oldest {
         is_gone(&*store, &id, "an evicted session").await?;
     }
-    lists(&*store, &user, [devices[4].id, new.id], env.now(), "under the lowered limit").await
+    lists(&*store, &user, [devices[4].summary.id, new.summary.id], env.now(), "under the lowered limit").await
 }

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use session_core::{
-    CreateOutcome, LimitPolicy, OsEntropy, Record, SessionId, SessionLimit, SessionStore, Timestamp, UpdateOutcome,
-    UserId, Version,
-};
+use session_core::store::{CreateOutcome, Record, SessionStore, UpdateOutcome, Version};
+use session_core::{LimitPolicy, OsEntropy, SessionId, SessionLimit, Timestamp, UserId};
 
 use super::support::{limit, together};
 use crate::env::Env;
@@ -100,13 +98,14 @@ async fn one_session(mut task: Task, id: SessionId) -> Result<Vec<SessionId>, Fa
             }
             2 | 3 => {
                 if let Answer::Loaded(Some(seen)) = task.ask(Call::Load(id)).await? {
-                    known =
-                        Arc::new(Record { version: seen.version, last_seen: seen.last_seen, ..Record::clone(&known) });
+                    let mut record = Record { version: seen.version, ..Record::clone(&known) };
+                    record.summary.last_seen = seen.last_seen;
+                    known = Arc::new(record);
                 }
             }
             4..=6 => {
                 let mut change = Record { version: known.version.next(&OsEntropy)?, ..Record::clone(&known) };
-                change.last_seen = change.last_seen.max(task.moment());
+                change.summary.last_seen = change.summary.last_seen.max(task.moment());
                 change.data = task.record(Some(id))?.data.clone();
                 let change = Arc::new(change);
                 let call = Call::Update(Arc::clone(&change), known.version);
@@ -156,8 +155,8 @@ async fn one_user(mut task: Task) -> Result<Vec<SessionId>, Failure> {
         };
         let answer = task.ask(call.clone()).await?;
         if let (Call::Create(record, ..), Answer::Created(CreateOutcome::Created { .. })) = (call, answer) {
-            mine = Some((record.id, record.version));
-            begun.push(record.id);
+            mine = Some((record.summary.id, record.version));
+            begun.push(record.summary.id);
         }
     }
     Ok(begun)

@@ -1,6 +1,7 @@
 //! The limit of sessions of a user: whom it counts.
 
-use session_core::{CreateOutcome, Kind, LimitPolicy};
+use session_core::store::CreateOutcome;
+use session_core::{Kind, LimitPolicy};
 
 use super::evict::devices;
 use super::support::{CREATED, HOUR, MINUTE, insert, is_gone, is_stored, limit, lists, login};
@@ -13,11 +14,11 @@ pub(super) async fn reject_changes_nothing(env: Env) -> Outcome {
     let new = env.record().of(&user).build()?;
     let admitted = login(&*store, &new, limit(2, LimitPolicy::Reject), env.now()).await?;
     ensure_eq!(admitted, CreateOutcome::LimitReached, "login at the limit under Reject");
-    is_gone(&*store, &new.id, "the session that was not admitted").await?;
+    is_gone(&*store, &new.summary.id, "the session that was not admitted").await?;
     for device in &devices {
         is_stored(&*store, device, "a session of the user, after the refused login").await?;
     }
-    lists(&*store, &user, devices.iter().map(|device| device.id), env.now(), "after the refused login").await
+    lists(&*store, &user, devices.iter().map(|device| device.summary.id), env.now(), "after the refused login").await
 }
 
 pub(super) async fn room_is_used(env: Env) -> Outcome {
@@ -34,7 +35,7 @@ pub(super) async fn room_is_used(env: Env) -> Outcome {
                 CREATED,
                 "login {turn} under a limit of 3, {at_limit:?}"
             );
-            ids.push(record.id);
+            ids.push(record.summary.id);
         }
         lists(&*store, &user, ids, env.now(), "with as many sessions as the limit allows").await?;
     }
@@ -69,7 +70,7 @@ pub(super) async fn others_do_not_count(env: Env) -> Outcome {
     env.clock().advance(MINUTE);
     let evicting = limit(1, LimitPolicy::EvictOldest);
     let new = env.record().of(&user).build()?;
-    let expected = CreateOutcome::Created { evicted: vec![record.id] };
+    let expected = CreateOutcome::Created { evicted: vec![record.summary.id] };
     ensure_eq!(login(&*store, &new, evicting, env.now()).await?, expected, "the second login, beside other users");
     is_stored(&*store, &visitor, "a visitor's session, after the eviction").await
 }
@@ -107,7 +108,7 @@ pub(super) async fn logout_makes_room(env: Env) -> Outcome {
     for _ in 0..2 {
         let record = env.record().of(&user).build()?;
         ensure_eq!(login(&*store, &record, two, env.now()).await?, CREATED, "login below the limit");
-        last = Some(record.id);
+        last = Some(record.summary.id);
     }
     if let Some(id) = last {
         let _ = store.delete(&id, Some(&user)).await?;

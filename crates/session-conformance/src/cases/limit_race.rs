@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use session_core::{CreateOutcome, LimitPolicy, Record, SessionId, SessionStore, UserId};
+use session_core::store::{CreateOutcome, Record, SessionStore};
+use session_core::{LimitPolicy, SessionId, UserId};
 
 use super::support::{CREATED, is_gone, is_stored, limit, lists, login, replace, same_ids, together};
 use crate::env::Env;
@@ -21,7 +22,7 @@ async fn logins(
     let records = Arc::new(records);
     together(k, |turn| {
         let (store, records, now) = (Arc::clone(&stores[turn % stores.len()]), Arc::clone(&records), env.now());
-        async move { Ok((records[turn].id, login(&*store, &records[turn], limit(n, at_limit), now).await?)) }
+        async move { Ok((records[turn].summary.id, login(&*store, &records[turn], limit(n, at_limit), now).await?)) }
     })
     .await
 }
@@ -118,7 +119,7 @@ pub(super) async fn repeated_logins_keep_every_device(env: Env) -> Outcome {
             "three devices that log in again at once, at a limit of three: nobody has to go, got {answers:?}"
         );
         for (old, new) in pairs.iter() {
-            is_gone(&*store, &old.id, "the old session of a device").await?;
+            is_gone(&*store, &old.summary.id, "the old session of a device").await?;
             is_stored(&*store, new, "the new session of a device").await?;
         }
     }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use session_core::{Record, SessionSummary};
+use session_core::SessionSummary;
+use session_core::store::Record;
 
 use super::support::{HOUR, MINUTE, insert, lists, together, updated};
 use crate::env::Env;
@@ -20,8 +21,9 @@ pub(super) async fn own_sessions_only(env: Env) -> Outcome {
     for record in &records {
         insert(&*store, record, env.now()).await?;
     }
-    lists(&*store, &alice, [records[0].id, records[1].id], env.now(), "a user with two sessions").await?;
-    lists(&*store, &bob, [records[2].id], env.now(), "a user with one session").await
+    lists(&*store, &alice, [records[0].summary.id, records[1].summary.id], env.now(), "a user with two sessions")
+        .await?;
+    lists(&*store, &bob, [records[2].summary.id], env.now(), "a user with one session").await
 }
 
 pub(super) async fn unknown_user_has_none(env: Env) -> Outcome {
@@ -33,11 +35,11 @@ pub(super) async fn unknown_user_has_none(env: Env) -> Outcome {
 pub(super) async fn live_only(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let short = env.record().of(&user).build()?;
-    let long = env.record().of(&user).lifetime(2 * HOUR, 3 * HOUR).build()?;
+    let long = env.record().of(&user).timeouts(2 * HOUR, 3 * HOUR).build()?;
     insert(&*store, &short, env.now()).await?;
     insert(&*store, &long, env.now()).await?;
     env.clock().advance(HOUR);
-    lists(&*store, &user, [long.id], env.now(), "after one of two sessions expired").await?;
+    lists(&*store, &user, [long.summary.id], env.now(), "after one of two sessions expired").await?;
     env.clock().advance(HOUR + MINUTE);
     lists(&*store, &user, [], env.now(), "after both expired").await
 }
@@ -55,8 +57,9 @@ pub(super) async fn follows_updates(env: Env) -> Outcome {
     let record = env.record().of(&user).build()?;
     insert(&*store, &record, env.now()).await?;
     let full = super::load::full_record(&env, &user)?;
-    let change = Record { id: record.id, kind: record.kind, created_at: record.created_at, ..full };
-    let change = Record { version: record.version, ..change };
+    let mut change = Record { version: record.version, ..full };
+    let SessionSummary { id, kind, created_at, .. } = record.summary;
+    (change.summary.id, change.summary.kind, change.summary.created_at) = (id, kind, created_at);
     let change = updated(&*store, &change, env.now()).await?;
     let listed = store.list_by_user(&user, env.now()).await?;
     same_summary(&listed, &change)
@@ -64,12 +67,12 @@ pub(super) async fn follows_updates(env: Env) -> Outcome {
 
 fn same_summary(listed: &[SessionSummary], record: &Record) -> Outcome {
     ensure_eq!(listed.len(), 1, "listed sessions");
-    for (actual, expected) in listed.iter().zip([record.summary()]) {
+    for (actual, expected) in listed.iter().zip([record.summary.clone()]) {
         ensure!(actual.id == expected.id, "the list shows another id");
         ensure_eq!(actual.kind, expected.kind, "the kind in the list");
         ensure_eq!(actual.created_at, expected.created_at, "created_at in the list");
         ensure_eq!(actual.last_seen, expected.last_seen, "last_seen in the list");
-        ensure_eq!(actual.lifetime, expected.lifetime, "the lifetime in the list");
+        ensure_eq!(actual.timeouts, expected.timeouts, "the lifetime in the list");
         ensure_eq!(actual.persistence, expected.persistence, "the persistence in the list");
         let parts = |session: &SessionSummary| {
             let authentication = session.authentication.clone();
@@ -92,9 +95,9 @@ pub(super) async fn each_session_once(env: Env) -> Outcome {
     for _ in 0..3 {
         env.clock().advance(MINUTE);
         record = updated(&*store, &record, env.now()).await?;
-        let _ = store.touch(&record.id, Some(&user), env.now(), env.now()).await?;
+        let _ = store.touch(&record.summary.id, Some(&user), env.now()).await?;
     }
-    lists(&*store, &user, [record.id], env.now(), "after updates and touches").await
+    lists(&*store, &user, [record.summary.id], env.now(), "after updates and touches").await
 }
 
 pub(super) async fn concurrent_logins_all_show(env: Env) -> Outcome {
@@ -106,7 +109,7 @@ pub(super) async fn concurrent_logins_all_show(env: Env) -> Outcome {
         async move { insert(&*store, &records[turn], now).await }
     })
     .await?;
-    lists(&*store, &user, records.iter().map(|record| record.id), env.now(), "after 64 logins at once").await
+    lists(&*store, &user, records.iter().map(|record| record.summary.id), env.now(), "after 64 logins at once").await
 }
 
 pub(super) async fn a_hundred_all_show(env: Env) -> Outcome {
@@ -115,7 +118,7 @@ pub(super) async fn a_hundred_all_show(env: Env) -> Outcome {
     for _ in 0..100 {
         let record = env.record().of(&user).build()?;
         insert(&*store, &record, env.now()).await?;
-        ids.push(record.id);
+        ids.push(record.summary.id);
     }
     lists(&*store, &user, ids.iter().copied(), env.now(), "a user with 100 sessions").await?;
     let revoked = store.delete_by_user(&user, None).await?;
@@ -128,5 +131,5 @@ pub(super) async fn login_after_revocation_shows(env: Env) -> Outcome {
     store.delete_by_user(&user, None).await?;
     let new = env.record().of(&user).build()?;
     insert(&*store, &new, env.now()).await?;
-    lists(&*store, &user, [new.id], env.now(), "a login after all sessions were revoked").await
+    lists(&*store, &user, [new.summary.id], env.now(), "a login after all sessions were revoked").await
 }

@@ -3,9 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use bytes::Bytes;
-use session_core::{
-    Assurance, Credential, Device, Kind, OsEntropy, Persistence, PresentedToken, Record, SessionId, UserId,
-};
+use session_core::store::{Credential, Record};
+use session_core::{Assurance, Device, Kind, OsEntropy, Persistence, PresentedToken, SessionId, UserId};
 
 use super::support::{HOUR, MINUTE, insert, is_gone, is_stored, stored};
 use crate::env::Env;
@@ -18,21 +17,18 @@ pub(super) fn full_record(env: &Env, user: &UserId) -> Result<Record, Failure> {
     let presented = PresentedToken::parse(token.encode().expose().as_bytes()).map_err(|error| error.to_string())?;
     let (renewed, _successor) = first.renew(Kind::Refresh, &presented, env.now() + MINUTE, &OsEntropy)?;
     let begin = env.record().of(user).id(id).kind(Kind::Refresh).value("cart", "3 apples").value("theme", "dark");
-    let mut record = begin.lifetime(2 * HOUR, 9 * HOUR).last_seen(env.now() + 2 * MINUTE).build()?;
-    if let Some(authentication) = &mut record.authentication {
+    let mut record = begin.timeouts(2 * HOUR, 9 * HOUR).last_seen(env.now() + 2 * MINUTE).build()?;
+    if let Some(authentication) = &mut record.summary.authentication {
         authentication.at = env.now() + MINUTE;
         authentication.methods = ["pwd".to_owned(), "hwk".to_owned()].into();
         authentication.level = Assurance::Aal3;
     }
-    Ok(Record {
-        persistence: Persistence::Persistent,
-        credential: renewed,
-        device: Device::new()
-            .with_label("Zoë's phone \u{1F4F1}")
-            .with_user_agent("Mozilla/5.0 (test)")
-            .with_ip(IpAddr::V6(Ipv6Addr::LOCALHOST)),
-        ..record
-    })
+    record.summary.persistence = Persistence::Persistent;
+    record.summary.device = Device::new()
+        .with_label("Zoë's phone \u{1F4F1}")
+        .with_user_agent("Mozilla/5.0 (test)")
+        .with_ip(IpAddr::V6(Ipv6Addr::LOCALHOST));
+    Ok(Record { credential: renewed, ..record })
 }
 
 pub(super) async fn returns_every_field(env: Env) -> Outcome {
@@ -83,7 +79,7 @@ pub(super) async fn empty_values(env: Env) -> Outcome {
     let store = env.store().await?;
     let record = env.record().value("empty", Bytes::new()).build()?;
     insert(&*store, &record, env.now()).await?;
-    let loaded = stored(&*store, &record.id, "a record with an empty value").await?;
+    let loaded = stored(&*store, &record.summary.id, "a record with an empty value").await?;
     ensure_eq!(loaded.data.get(b"empty"), Some(&Bytes::new()), "an empty value, which is not the same as none");
     ensure!(loaded.data.get(b"other").is_none(), "a value that was never set is there");
     Ok(())
@@ -109,7 +105,7 @@ pub(super) async fn names_are_exact(env: Env) -> Outcome {
     }
     let record = builder.build()?;
     insert(&*store, &record, env.now()).await?;
-    let loaded = stored(&*store, &record.id, "a record with odd names").await?;
+    let loaded = stored(&*store, &record.summary.id, "a record with odd names").await?;
     for name in names {
         let value = loaded.data.get(name.as_bytes()).map(Bytes::as_ref);
         ensure_eq!(value, Some(name.as_bytes()), "the value called {name:?}");

@@ -1,9 +1,8 @@
 //! Requests that are carried out, and whose replies get lost.
 
 use futures::future::join_all;
-use session_core::{
-    CreateRequest, DeleteOutcome, OsEntropy, Record, Replacement, SessionId, SessionStore, TouchOutcome, UpdateOutcome,
-};
+use session_core::store::{CreateRequest, Freshness, Record, Replacement, SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::{DeleteOutcome, OsEntropy, SessionId};
 
 use super::disturbed::insist;
 use super::support::{CREATED, MINUTE, insert, is_gone, is_stored, lists, next};
@@ -18,14 +17,14 @@ async fn warm_up(env: &Env, node: &dyn SessionStore) -> Outcome {
     let visitor = env.record().build()?;
     let _ = insist("`create`", || node.create(alone(&visitor), now)).await?;
     let record = env.record().of(&user).build()?;
-    let replaces = Some(Replacement { id: visitor.id, user: None, version: visitor.version });
+    let replaces = Some(Replacement { id: visitor.summary.id, user: None, version: visitor.version });
     let _ = insist("`create`", || node.create(CreateRequest { replaces, ..alone(&record) }, now)).await?;
     let change = next(&record)?;
     let _ = insist("`update`", || node.update(&change, record.version, now)).await?;
-    let _ = insist("`touch`", || node.touch(&record.id, Some(&user), now, now)).await?;
-    insist("`load`", || node.load(&record.id)).await?;
+    let _ = insist("`touch`", || node.touch(&record.summary.id, Some(&user), now)).await?;
+    insist("`load`", || node.load(&record.summary.id, Freshness::Latest)).await?;
     insist("`list_by_user`", || node.list_by_user(&user, now)).await?;
-    let _ = insist("`delete`", || node.delete(&record.id, Some(&user))).await?;
+    let _ = insist("`delete`", || node.delete(&record.summary.id, Some(&user))).await?;
     insist("`delete_by_user`", || node.delete_by_user(&user, None)).await?;
     Ok(())
 }
@@ -63,12 +62,19 @@ async fn reads(env: &Env, service: &dyn Service, node: &dyn SessionStore, round:
     let (one, two) = (env.record().of(&user).build()?, env.record().of(&user).build()?);
     insert(node, &one, env.now()).await?;
     insert(node, &two, env.now()).await?;
-    let loaded = with_lost_reply!(env, service, node, "`load`", node.load(&one.id));
-    ensure_eq!(loaded.map(|record| record.id == one.id), Some(true), "`load` whose reply got lost found the session");
+    let loaded = with_lost_reply!(env, service, node, "`load`", node.load(&one.summary.id, Freshness::Latest));
+    ensure_eq!(
+        loaded.map(|record| record.summary.id == one.summary.id),
+        Some(true),
+        "`load` whose reply got lost found the session"
+    );
     // A late reply to one question is no answer to the next.
     for record in [&two, &one, &two] {
-        let loaded = insist("`load`", || node.load(&record.id)).await?;
-        ensure!(loaded.is_some_and(|loaded| loaded.id == record.id), "`load` after a lost reply: another answer");
+        let loaded = insist("`load`", || node.load(&record.summary.id, Freshness::Latest)).await?;
+        ensure!(
+            loaded.is_some_and(|loaded| loaded.summary.id == record.summary.id),
+            "`load` after a lost reply: another answer"
+        );
     }
     let listed = with_lost_reply!(env, service, node, "`list_by_user`", node.list_by_user(&user, env.now()));
     ensure_eq!(listed.len(), 2, "sessions in a list whose reply got lost");
@@ -86,12 +92,12 @@ async fn writes(
     let visitor = env.record().build()?;
     insert(node, &visitor, now).await?;
     let login = env.record().of(&user).build()?;
-    let replaces = Some(Replacement { id: visitor.id, user: None, version: visitor.version });
+    let replaces = Some(Replacement { id: visitor.summary.id, user: None, version: visitor.version });
     let admission = CreateRequest { record: &login, replaces, limit: None };
     let created = with_lost_reply!(env, service, node, "`create`", node.create(admission, now));
     ensure_eq!(created, CREATED, "a login whose reply got lost");
-    is_gone(other, &visitor.id, "the session that was replaced by a login whose reply got lost").await?;
-    lists(other, &user, [login.id], now, "after a login whose reply got lost").await?;
+    is_gone(other, &visitor.summary.id, "the session that was replaced by a login whose reply got lost").await?;
+    lists(other, &user, [login.summary.id], now, "after a login whose reply got lost").await?;
 
     let change = next(&login)?;
     let updated = with_lost_reply!(env, service, node, "`update`", node.update(&change, login.version, now));
@@ -99,19 +105,19 @@ async fn writes(
     is_stored(other, &change, "after an `update` whose reply got lost").await?;
 
     let seen = now + MINUTE;
-    let touched = with_lost_reply!(env, service, node, "`touch`", node.touch(&login.id, Some(&user), seen, now));
+    let touched = with_lost_reply!(env, service, node, "`touch`", node.touch(&login.summary.id, Some(&user), seen));
     ensure_eq!(touched, TouchOutcome::Applied, "a `touch` whose reply got lost");
-    is_stored(other, &Record { last_seen: seen, ..change }, "after a `touch` whose reply got lost").await?;
+    is_stored(other, &change.touched(seen), "after a `touch` whose reply got lost").await?;
 
     // Deleted by the first attempt, or by the second.
-    let deleted = with_lost_reply!(env, service, node, "`delete`", node.delete(&login.id, Some(&user)));
+    let deleted = with_lost_reply!(env, service, node, "`delete`", node.delete(&login.summary.id, Some(&user)));
     ensure!(matches!(deleted, DeleteOutcome::Deleted | DeleteOutcome::Absent), "a logout whose reply got lost");
-    is_gone(other, &login.id, "after a logout whose reply got lost").await?;
+    is_gone(other, &login.summary.id, "after a logout whose reply got lost").await?;
 
     let last = env.record().of(&user).build()?;
     insert(other, &last, now).await?;
     with_lost_reply!(env, service, node, "`delete_by_user`", node.delete_by_user(&user, None));
-    is_gone(other, &last.id, "after a revocation whose reply got lost").await
+    is_gone(other, &last.summary.id, "after a revocation whose reply got lost").await
 }
 
 /// How many increments there are: tasks, and increments of each.
@@ -129,12 +135,14 @@ pub(super) async fn counts_once(env: Env) -> Outcome {
     let Disturbed { nodes, service } = env.launch(Disturbance::LostReply).await?;
     let record = env.record().value("n", 0_u32.to_be_bytes().to_vec()).build()?;
     insert(&*nodes[0], &record, env.now()).await?;
-    let tasks = (0..TASKS).map(|turn| increments(&env, &*service, &*nodes[turn % 2], &record.id));
+    let tasks = (0..TASKS).map(|turn| increments(&env, &*service, &*nodes[turn % 2], &record.summary.id));
     let counts = join_all(tasks).await.into_iter().collect::<Result<Vec<Count>, Failure>>()?;
     service.end().await?;
     let acknowledged = counts.iter().map(|count| count.acknowledged).sum::<u32>();
     let unknown = counts.iter().map(|count| count.unknown).sum::<u32>();
-    let end = insist("`load`", || nodes[0].load(&record.id)).await?.ok_or("the session is gone")?;
+    let end = insist("`load`", || nodes[0].load(&record.summary.id, Freshness::Latest))
+        .await?
+        .ok_or("the session is gone")?;
     let total = count(&end)?;
     ensure!(
         (acknowledged..=acknowledged + unknown).contains(&total),
@@ -153,7 +161,9 @@ async fn increments(
     for turn in 0..EACH {
         let mut disturbed = turn % 3 != 0;
         loop {
-            let record = insist("`load`", || node.load(id)).await?.ok_or("the session is gone while it is counted")?;
+            let record = insist("`load`", || node.load(id, Freshness::Latest))
+                .await?
+                .ok_or("the session is gone while it is counted")?;
             let mut change = Record { version: record.version.next(&OsEntropy)?, ..record.clone() };
             change.data.insert("n".into(), (count(&record)? + 1).to_be_bytes().to_vec().into());
             if !std::mem::replace(&mut disturbed, true) {

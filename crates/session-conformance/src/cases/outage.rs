@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
-use session_core::{CreateRequest, Record, SessionStore, StoreError, UpdateOutcome, UserId};
+use session_core::store::{CreateRequest, Freshness, Record, SessionStore, UpdateOutcome};
+use session_core::{StoreError, UserId};
 
 use super::disturbed::{PATIENCE, insist};
 use super::load::full_record;
@@ -55,11 +56,11 @@ impl Sessions {
         let change = next(&self.updated)?;
         let seen = now + MINUTE;
         let calls: [(&str, BoxFuture<'_, Result<(), StoreError>>); 7] = [
-            ("load", Box::pin(async { node.load(&self.kept.id).await.map(drop) })),
+            ("load", Box::pin(async { node.load(&self.kept.summary.id, Freshness::Latest).await.map(drop) })),
             ("create", Box::pin(async { node.create(alone(&self.new), now).await.map(drop) })),
             ("update", Box::pin(async { node.update(&change, self.updated.version, now).await.map(drop) })),
-            ("touch", Box::pin(async { node.touch(&self.touched.id, user, seen, now).await.map(drop) })),
-            ("delete", Box::pin(async { node.delete(&self.ended.id, user).await.map(drop) })),
+            ("touch", Box::pin(async { node.touch(&self.touched.summary.id, user, seen).await.map(drop) })),
+            ("delete", Box::pin(async { node.delete(&self.ended.summary.id, user).await.map(drop) })),
             ("list_by_user", Box::pin(async { node.list_by_user(&self.user, now).await.map(drop) })),
             (
                 "delete_by_user",
@@ -84,38 +85,40 @@ impl Sessions {
     /// Nothing was done: not during the outage, and not later.
     async fn are_as_before(&self, env: &Env, node: &dyn SessionStore) -> Outcome {
         for record in self.existing() {
-            insist("`load`", || node.load(&record.id)).await?;
+            insist("`load`", || node.load(&record.summary.id, Freshness::Latest)).await?;
             is_stored(node, record, "after the outage").await?;
         }
-        is_gone(node, &self.new.id, "a session that could not be created during the outage").await?;
-        let mine = [&self.kept, &self.updated, &self.touched, &self.ended].map(|record| record.id);
+        is_gone(node, &self.new.summary.id, "a session that could not be created during the outage").await?;
+        let mine = [&self.kept, &self.updated, &self.touched, &self.ended].map(|record| record.summary.id);
         insist("`list_by_user`", || node.list_by_user(&self.user, env.now())).await?;
         lists(node, &self.user, mine, env.now(), "after the outage").await
     }
 
     /// Each write was done, or was not; what was not written is as before.
     async fn are_as_before_or_after(&self, env: &Env, node: &dyn SessionStore) -> Outcome {
-        insist("`load`", || node.load(&self.kept.id)).await?;
+        insist("`load`", || node.load(&self.kept.summary.id, Freshness::Latest)).await?;
         is_stored(node, &self.kept, "after the servers answered again").await?;
-        let updated = insist("`load`", || node.load(&self.updated.id)).await?;
+        let updated = insist("`load`", || node.load(&self.updated.summary.id, Freshness::Latest)).await?;
         let number = updated.ok_or("a session that was to be updated is gone")?.version.number;
         ensure!(number <= self.updated.version.number + 1, "one `update` was done twice");
-        let touched = insist("`load`", || node.load(&self.touched.id)).await?;
-        let seen = touched.ok_or("a session that was to be touched is gone")?.last_seen;
-        ensure!(seen == self.touched.last_seen || seen == env.now() + MINUTE, "`touch` wrote another time");
+        let touched = insist("`load`", || node.load(&self.touched.summary.id, Freshness::Latest)).await?;
+        let seen = touched.ok_or("a session that was to be touched is gone")?.summary.last_seen;
+        ensure!(seen == self.touched.summary.last_seen || seen == env.now() + MINUTE, "`touch` wrote another time");
         Ok(())
     }
 
     /// Whatever failed works when it is repeated.
     async fn all_works(&self, env: &Env, node: &dyn SessionStore) -> Outcome {
         let (user, now) = (Some(&self.user), env.now());
-        let current = insist("`load`", || node.load(&self.updated.id)).await?.ok_or("a session is gone")?;
+        let current = insist("`load`", || node.load(&self.updated.summary.id, Freshness::Latest))
+            .await?
+            .ok_or("a session is gone")?;
         let change = next(&current)?;
         let updated = insist("`update`", || node.update(&change, current.version, now)).await?;
         ensure_eq!(updated, UpdateOutcome::Applied, "`update` after the outage");
-        let _ = insist("`touch`", || node.touch(&self.touched.id, user, now + MINUTE, now)).await?;
+        let _ = insist("`touch`", || node.touch(&self.touched.summary.id, user, now + MINUTE)).await?;
         let _ = insist("`create`", || node.create(alone(&self.new), now)).await?;
-        let _ = insist("`delete`", || node.delete(&self.ended.id, user)).await?;
+        let _ = insist("`delete`", || node.delete(&self.ended.summary.id, user)).await?;
         let revoke = || async {
             match self.revoked.user() {
                 Some(other) => node.delete_by_user(other, None).await.map(drop),
@@ -123,11 +126,11 @@ impl Sessions {
             }
         };
         insist("`delete_by_user`", revoke).await?;
-        is_gone(node, &self.ended.id, "a logout after the outage").await?;
-        is_gone(node, &self.revoked.id, "a revocation after the outage").await?;
-        let touched = Record { last_seen: now + MINUTE, ..self.touched.clone() };
+        is_gone(node, &self.ended.summary.id, "a logout after the outage").await?;
+        is_gone(node, &self.revoked.summary.id, "a revocation after the outage").await?;
+        let touched = self.touched.clone().touched(now + MINUTE);
         is_stored(node, &touched, "a touch after the outage").await?;
-        let there = [&self.kept, &self.updated, &self.touched, &self.new].map(|record| record.id);
+        let there = [&self.kept, &self.updated, &self.touched, &self.new].map(|record| record.summary.id);
         lists(node, &self.user, there, now, "after the outage").await
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use session_core::{CreateOutcome, LimitPolicy, OsEntropy, Record, SessionId, SessionStore, UpdateOutcome, UserId};
+use session_core::store::{CreateOutcome, Record, SessionStore, UpdateOutcome};
+use session_core::{LimitPolicy, OsEntropy, SessionId, UserId};
 
 use super::support::{
     CREATED, HOUR, MINUTE, insert, is_gone, is_stored, limit, lists, login, next, replace, together, updated,
@@ -33,8 +34,8 @@ pub(super) async fn across_shards(env: Env) -> Outcome {
     let new = env.record().of(&user).value("cart", "3 apples").build()?;
     ensure_eq!(replace(&*store, &new, &old, None, env.now()).await?, CREATED, "login of a visitor");
     is_stored(&*store, &new, "after the login").await?;
-    is_gone(&*store, &old.id, "the visitor's session, after the login").await?;
-    lists(&*store, &user, [new.id], env.now(), "after the login").await
+    is_gone(&*store, &old.summary.id, "the visitor's session, after the login").await?;
+    lists(&*store, &user, [new.summary.id], env.now(), "after the login").await
 }
 
 pub(super) async fn within_a_shard(env: Env) -> Outcome {
@@ -44,8 +45,8 @@ pub(super) async fn within_a_shard(env: Env) -> Outcome {
     let new = env.record().of(&user).build()?;
     ensure_eq!(replace(&*store, &new, &old, None, env.now()).await?, CREATED, "second login of a user");
     is_stored(&*store, &new, "after the second login").await?;
-    is_gone(&*store, &old.id, "the first session, after the second login").await?;
-    lists(&*store, &user, [new.id], env.now(), "after the second login").await
+    is_gone(&*store, &old.summary.id, "the first session, after the second login").await?;
+    lists(&*store, &user, [new.summary.id], env.now(), "after the second login").await
 }
 
 pub(super) async fn another_user(env: Env) -> Outcome {
@@ -55,7 +56,7 @@ pub(super) async fn another_user(env: Env) -> Outcome {
     let new = env.record().of(&bob).build()?;
     ensure_eq!(replace(&*store, &new, &old, None, env.now()).await?, CREATED, "login of another user");
     lists(&*store, &alice, [], env.now(), "the user who was replaced").await?;
-    lists(&*store, &bob, [new.id], env.now(), "the user who logged in").await?;
+    lists(&*store, &bob, [new.summary.id], env.now(), "the user who logged in").await?;
     let revoked = store.delete_by_user(&alice, None).await?;
     ensure!(revoked.is_empty(), "the replaced session is still found by its user");
     is_stored(&*store, &new, "after revoking the sessions of the replaced user").await
@@ -74,7 +75,7 @@ pub(super) async fn changed_is_refused(env: Env) -> Outcome {
             "login in exchange for a session that was changed meanwhile"
         );
         is_stored(&*store, &changed, "the changed session, after the refused login").await?;
-        is_gone(&*store, &new.id, "the new session, after the refused login").await?;
+        is_gone(&*store, &new.summary.id, "the new session, after the refused login").await?;
         lists(&*store, &user, [], env.now(), "after the refused login").await?;
     }
     Ok(())
@@ -87,7 +88,7 @@ pub(super) async fn absent_is_refused(env: Env) -> Outcome {
     let new = env.record().of(&user).build()?;
     let admitted = replace(&*store, &new, &old, None, env.now()).await?;
     ensure_eq!(admitted, CreateOutcome::ReplacedAbsent, "login in exchange for a session that does not exist");
-    is_gone(&*store, &new.id, "the new session, after the refused login").await?;
+    is_gone(&*store, &new.summary.id, "the new session, after the refused login").await?;
     lists(&*store, &user, [], env.now(), "after the refused login").await
 }
 
@@ -99,7 +100,7 @@ pub(super) async fn expired_is_absent(env: Env) -> Outcome {
     let new = env.record().of(&user).build()?;
     let admitted = replace(&*store, &new, &old, None, env.now()).await?;
     ensure_eq!(admitted, CreateOutcome::ReplacedAbsent, "login in exchange for an expired session");
-    is_gone(&*store, &new.id, "the new session, after the refused login").await
+    is_gone(&*store, &new.summary.id, "the new session, after the refused login").await
 }
 
 pub(super) async fn refused_by_the_limit_keeps_the_old(env: Env) -> Outcome {
@@ -112,8 +113,8 @@ pub(super) async fn refused_by_the_limit_keeps_the_old(env: Env) -> Outcome {
     let admitted = replace(&*store, &new, &old, Some(one), env.now()).await?;
     ensure_eq!(admitted, CreateOutcome::LimitReached, "login at the limit");
     is_stored(&*store, &old, "the visitor's session, after the refused login").await?;
-    is_gone(&*store, &new.id, "the new session, after the refused login").await?;
-    lists(&*store, &user, [other.id], env.now(), "after the refused login").await
+    is_gone(&*store, &new.summary.id, "the new session, after the refused login").await?;
+    lists(&*store, &user, [other.summary.id], env.now(), "after the refused login").await
 }
 
 pub(super) async fn refused_evicts_nobody(env: Env) -> Outcome {
@@ -142,7 +143,7 @@ pub(super) async fn replaced_does_not_count(env: Env) -> Outcome {
         let new = env.record().of(&user).build()?;
         let admitted = replace(&*store, &new, &old, Some(two), env.now()).await?;
         ensure_eq!(admitted, CREATED, "login at the limit under {at_limit:?}, in exchange for an own session");
-        lists(&*store, &user, [other.id, new.id], env.now(), "after that login").await?;
+        lists(&*store, &user, [other.summary.id, new.summary.id], env.now(), "after that login").await?;
     }
     Ok(())
 }
@@ -161,8 +162,8 @@ async fn race(env: &Env, store: &Arc<dyn SessionStore>, old: Record, user: &User
     ensure_eq!(winners.len(), 1, "winners among 16 logins in exchange for the same session");
     let losers = answers.iter().filter(|answer| **answer == CreateOutcome::ReplacedAbsent).count();
     ensure_eq!(losers, 15, "logins that were told ReplacedAbsent");
-    lists(&**store, user, [records[winners[0]].id], env.now(), "after the race").await?;
-    is_gone(&**store, &old.id, "the replaced session, after the race").await
+    lists(&**store, user, [records[winners[0]].summary.id], env.now(), "after the race").await?;
+    is_gone(&**store, &old.summary.id, "the replaced session, after the race").await
 }
 
 pub(super) async fn race_across_shards(env: Env) -> Outcome {

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use session_core::{Kind, Record, SessionId, SessionStore, UpdateOutcome, UserId};
+use session_core::store::{Freshness, Record, SessionStore, UpdateOutcome};
+use session_core::{Kind, SessionId, UserId};
 
 use super::support::{HOUR, insert, is_gone, is_stored, lists, next, same_ids, stored, together};
 use crate::env::Env;
@@ -27,7 +28,7 @@ pub(super) async fn ends_all(env: Env) -> Outcome {
     records.push(refresh);
     store.delete_by_user(&user, None).await?;
     for record in &records {
-        is_gone(&*store, &record.id, "after all were revoked").await?;
+        is_gone(&*store, &record.summary.id, "after all were revoked").await?;
     }
     lists(&*store, &user, [], env.now(), "after all were revoked").await
 }
@@ -35,7 +36,7 @@ pub(super) async fn ends_all(env: Env) -> Outcome {
 pub(super) async fn returns_what_it_ended(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let records = sessions(&env, &*store, &user, 3).await?;
-    let ids = records.iter().map(|record| record.id);
+    let ids = records.iter().map(|record| record.summary.id);
     same_ids(store.delete_by_user(&user, None).await?, ids, "the sessions reported as revoked")?;
     let again = store.delete_by_user(&user, None).await?;
     ensure_eq!(again.len(), 0, "sessions reported as revoked when there were none left");
@@ -45,10 +46,10 @@ pub(super) async fn returns_what_it_ended(env: Env) -> Outcome {
 pub(super) async fn keeps_one(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let records = sessions(&env, &*store, &user, 3).await?;
-    let ended = store.delete_by_user(&user, Some(&records[1].id)).await?;
-    same_ids(ended, [records[0].id, records[2].id], "the sessions reported as revoked")?;
+    let ended = store.delete_by_user(&user, Some(&records[1].summary.id)).await?;
+    same_ids(ended, [records[0].summary.id, records[2].summary.id], "the sessions reported as revoked")?;
     is_stored(&*store, &records[1], "the session to keep").await?;
-    lists(&*store, &user, [records[1].id], env.now(), "after all but one were revoked").await
+    lists(&*store, &user, [records[1].summary.id], env.now(), "after all but one were revoked").await
 }
 
 pub(super) async fn unknown_user_is_no_error(env: Env) -> Outcome {
@@ -80,7 +81,7 @@ pub(super) async fn ends_expired_ones(env: Env) -> Outcome {
     lists(&*store, &user, [], env.now(), "after the deadline").await?;
     store.delete_by_user(&user, None).await?;
     for record in &records {
-        is_gone(&*store, &record.id, "an expired session, after revocation").await?;
+        is_gone(&*store, &record.summary.id, "an expired session, after revocation").await?;
     }
     Ok(())
 }
@@ -89,7 +90,7 @@ pub(super) async fn ends_acknowledged_logins(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let first = env.record().of(&user).build()?;
     insert(&*store, &first, env.now()).await?;
-    let acknowledged = Arc::new(Mutex::new(vec![first.id]));
+    let acknowledged = Arc::new(Mutex::new(vec![first.summary.id]));
     together(16, |turn| {
         let (env, store, user, acknowledged) =
             (env.clone(), Arc::clone(&store), user.clone(), Arc::clone(&acknowledged));
@@ -99,7 +100,7 @@ pub(super) async fn ends_acknowledged_logins(env: Env) -> Outcome {
                 for _ in 0..3 {
                     let record = env.record().of(&user).build()?;
                     insert(&*store, &record, env.now()).await?;
-                    known().push(record.id);
+                    known().push(record.summary.id);
                 }
                 return Ok(());
             }
@@ -115,10 +116,10 @@ pub(super) async fn ends_acknowledged_logins(env: Env) -> Outcome {
     // Whoever came too late for the revocations is alive and shows.
     let last = env.record().of(&user).build()?;
     insert(&*store, &last, env.now()).await?;
-    let mut alive = vec![last.id];
+    let mut alive = vec![last.summary.id];
     let all = acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
     for id in all {
-        if store.load(&id).await?.is_some() {
+        if store.load(&id, Freshness::Latest).await?.is_some() {
             alive.push(id);
         }
     }
@@ -129,11 +130,11 @@ pub(super) async fn cannot_be_undone_by_an_update(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let record = env.record().of(&user).build()?;
     insert(&*store, &record, env.now()).await?;
-    let in_flight = stored(&*store, &record.id, "before the revocation").await?;
+    let in_flight = stored(&*store, &record.summary.id, "before the revocation").await?;
     store.delete_by_user(&user, None).await?;
     let answer = store.update(&next(&in_flight)?, in_flight.version, env.now()).await?;
     ensure_eq!(answer, UpdateOutcome::Absent, "`update` that was in flight during the revocation");
-    is_gone(&*store, &record.id, "after revocation and `update`").await?;
+    is_gone(&*store, &record.summary.id, "after revocation and `update`").await?;
     lists(&*store, &user, [], env.now(), "after revocation and `update`").await
 }
 
@@ -151,12 +152,12 @@ pub(super) async fn beats_concurrent_updates(env: Env) -> Outcome {
                     tokio::task::yield_now().await;
                     let revoked = store.delete_by_user(&user, None).await?;
                     ended.store(true, Ordering::SeqCst);
-                    let ids = records.iter().map(|record| record.id);
+                    let ids = records.iter().map(|record| record.summary.id);
                     return same_ids(revoked, ids, "the revoked sessions, among updates");
                 }
-                let id = records[turn % 4].id;
+                let id = records[turn % 4].summary.id;
                 while !ended.load(Ordering::SeqCst) {
-                    if let Some(current) = store.load(&id).await? {
+                    if let Some(current) = store.load(&id, Freshness::Latest).await? {
                         tokio::task::yield_now().await;
                         let _ = store.update(&next(&current)?, current.version, env.now()).await?;
                     }
@@ -167,7 +168,7 @@ pub(super) async fn beats_concurrent_updates(env: Env) -> Outcome {
         })
         .await?;
         for record in records.iter() {
-            is_gone(&*store, &record.id, "after revocation among updates").await?;
+            is_gone(&*store, &record.summary.id, "after revocation among updates").await?;
         }
     }
     lists(&*store, &user, [], env.now(), "after revocation among updates").await

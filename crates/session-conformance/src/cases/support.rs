@@ -5,10 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{
-    CreateOutcome, CreateRequest, LimitPolicy, OsEntropy, Record, Replacement, SessionId, SessionLimit, SessionStore,
-    Timestamp, UpdateOutcome, UserId,
-};
+use session_core::store::{CreateOutcome, CreateRequest, Freshness, Record, Replacement, SessionStore, UpdateOutcome};
+use session_core::{LimitPolicy, OsEntropy, SessionId, SessionLimit, Timestamp, UserId};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -55,7 +53,7 @@ pub(super) async fn replace(
     limit: Option<SessionLimit>,
     now: Timestamp,
 ) -> Result<CreateOutcome, Failure> {
-    let replaces = Some(Replacement { id: old.id, user: old.user(), version: old.version });
+    let replaces = Some(Replacement { id: old.summary.id, user: old.user(), version: old.version });
     Ok(store.create(CreateRequest { record, replaces, limit }, now).await?)
 }
 
@@ -82,12 +80,12 @@ pub(super) async fn updated(store: &dyn SessionStore, record: &Record, now: Time
 
 /// The record of `id`, which must be there.
 pub(super) async fn stored(store: &dyn SessionStore, id: &SessionId, when: &str) -> Result<Record, Failure> {
-    store.load(id).await?.ok_or_else(|| Failure::new(format!("{when}: the session is gone")))
+    store.load(id, Freshness::Latest).await?.ok_or_else(|| Failure::new(format!("{when}: the session is gone")))
 }
 
 /// The session is stored exactly as `expected`.
 pub(super) async fn is_stored(store: &dyn SessionStore, expected: &Record, when: &str) -> Outcome {
-    let actual = stored(store, &expected.id, when).await?;
+    let actual = stored(store, &expected.summary.id, when).await?;
     match difference(&actual, expected)? {
         Some(field) => Err(Failure::new(format!("{when}: the stored {field} is not the expected one"))),
         None => Ok(()),
@@ -96,7 +94,7 @@ pub(super) async fn is_stored(store: &dyn SessionStore, expected: &Record, when:
 
 /// The session cannot be loaded.
 pub(super) async fn is_gone(store: &dyn SessionStore, id: &SessionId, when: &str) -> Outcome {
-    ensure!(store.load(id).await?.is_none(), "{when}: the session is still there");
+    ensure!(store.load(id, Freshness::Latest).await?.is_none(), "{when}: the session is still there");
     Ok(())
 }
 
@@ -136,20 +134,24 @@ pub(super) fn same_ids(
 fn difference(actual: &Record, expected: &Record) -> Result<Option<&'static str>, Failure> {
     let (a, e) = (actual, expected);
     let authentication = |record: &Record| {
-        record.authentication.as_ref().map(|auth| (auth.user.clone(), auth.at, auth.methods.clone(), auth.level))
+        record
+            .summary
+            .authentication
+            .as_ref()
+            .map(|auth| (auth.user.clone(), auth.at, auth.methods.clone(), auth.level))
     };
     let device = |record: &Record| {
-        let device = &record.device;
+        let device = &record.summary.device;
         (device.label().map(str::to_owned), device.user_agent().map(str::to_owned), device.ip())
     };
     let same = [
-        ("id", a.id == e.id),
+        ("id", a.summary.id == e.summary.id),
         ("version", a.version == e.version),
-        ("kind", a.kind == e.kind),
-        ("created_at", a.created_at == e.created_at),
-        ("last_seen", a.last_seen == e.last_seen),
-        ("lifetime", a.lifetime == e.lifetime),
-        ("persistence", a.persistence == e.persistence),
+        ("kind", a.summary.kind == e.summary.kind),
+        ("created_at", a.summary.created_at == e.summary.created_at),
+        ("last_seen", a.summary.last_seen == e.summary.last_seen),
+        ("lifetime", a.summary.timeouts == e.summary.timeouts),
+        ("persistence", a.summary.persistence == e.summary.persistence),
         ("authentication", authentication(a) == authentication(e)),
         ("device", device(a) == device(e)),
         ("data", a.data.same_as(&e.data)),

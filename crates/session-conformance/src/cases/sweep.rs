@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use session_core::{Record, SessionStore};
+use session_core::store::{Freshness, Record, SessionStore};
 
 use super::support::{HOUR, MINUTE, insert, is_gone, is_stored, together};
 use crate::env::Env;
@@ -23,7 +23,7 @@ async fn expired(env: &Env, store: &dyn SessionStore, n: usize) -> Result<(Vec<R
         insert(store, &record, env.now()).await?;
         expired.push(record);
     }
-    let live = env.record().of(&user).lifetime(2 * HOUR, 3 * HOUR).build()?;
+    let live = env.record().of(&user).timeouts(2 * HOUR, 3 * HOUR).build()?;
     insert(store, &live, env.now()).await?;
     env.clock().advance(HOUR);
     Ok((expired, live))
@@ -51,7 +51,7 @@ pub(super) async fn takes_expired_ones_only(env: Env) -> Outcome {
     ensure!(total <= 5, "`delete_expired` reports {total} deletions where 5 sessions were expired");
     if total > 0 {
         for record in &expired {
-            is_gone(&*store, &record.id, "an expired session, after `delete_expired` found no more").await?;
+            is_gone(&*store, &record.summary.id, "an expired session, after `delete_expired` found no more").await?;
         }
     }
     Ok(())
@@ -65,7 +65,7 @@ pub(super) async fn honours_the_limit(env: Env) -> Outcome {
     if deleted > 0 {
         let mut left = 0;
         for record in &expired {
-            left += u64::from(store.load(&record.id).await?.is_some());
+            left += u64::from(store.load(&record.summary.id, Freshness::Latest).await?.is_some());
         }
         ensure_eq!(left, 5 - deleted, "expired sessions left of 5, after {deleted} were reported as deleted");
     }
@@ -78,12 +78,12 @@ pub(super) async fn spares_touched_ones(env: Env) -> Outcome {
     let record = env.record().build()?;
     insert(&*store, &record, env.now()).await?;
     env.clock().advance(20 * MINUTE);
-    let _ = store.touch(&record.id, None, env.now(), env.now()).await?;
+    let _ = store.touch(&record.summary.id, None, env.now()).await?;
     let seen = env.now();
     env.clock().advance(20 * MINUTE);
     let deleted = store.delete_expired(env.now(), at_most(100)).await?;
     ensure_eq!(deleted, 0, "deletions, when the only session was touched");
-    let expected = Record { last_seen: seen, ..record };
+    let expected = record.touched(seen);
     is_stored(&*store, &expected, "past the deadline it had before the touch").await
 }
 

@@ -1,8 +1,7 @@
 //! `update`: compare-and-swap that never inserts.
 
-use session_core::{
-    Assurance, Credential, DeleteOutcome, Device, Kind, OsEntropy, Record, Timeouts, TouchOutcome, UpdateOutcome,
-};
+use session_core::store::{Credential, Record, TouchOutcome, UpdateOutcome};
+use session_core::{Assurance, DeleteOutcome, Device, Kind, OsEntropy, Timeouts};
 
 use super::support::{DAY, HOUR, MINUTE, insert, is_gone, is_stored, lists, next, updated};
 use crate::env::Env;
@@ -17,10 +16,10 @@ pub(super) async fn stores_every_field(env: Env) -> Outcome {
     changed.data.insert("changes".into(), "2".into());
     changed.data.insert("comes".into(), "1".into());
     changed.data.remove(b"goes");
-    changed.device = Device::new().with_label("renamed");
-    changed.last_seen = env.now();
-    changed.credential = Credential::issue(Kind::Cookie, record.id, env.now(), &OsEntropy)?.0;
-    if let Some(authentication) = &mut changed.authentication {
+    changed.summary.device = Device::new().with_label("renamed");
+    changed.summary.last_seen = env.now();
+    changed.credential = Credential::issue(Kind::Cookie, record.summary.id, env.now(), &OsEntropy)?.0;
+    if let Some(authentication) = &mut changed.summary.authentication {
         authentication.at = env.now();
         authentication.level = Assurance::Aal2;
         authentication.methods = ["pwd".to_owned(), "otp".to_owned()].into();
@@ -63,7 +62,7 @@ pub(super) async fn absent_is_absent(env: Env) -> Outcome {
     let record = env.record().of(&user).build()?;
     let answer = store.update(&next(&record)?, record.version, env.now()).await?;
     ensure_eq!(answer, UpdateOutcome::Absent, "`update` of a session that never was");
-    is_gone(&*store, &record.id, "after that `update`").await?;
+    is_gone(&*store, &record.summary.id, "after that `update`").await?;
     lists(&*store, &user, [], env.now(), "after that `update`").await
 }
 
@@ -71,10 +70,10 @@ pub(super) async fn never_resurrects(env: Env) -> Outcome {
     let (store, user) = (env.store().await?, env.user("alice")?);
     let record = env.record().of(&user).build()?;
     insert(&*store, &record, env.now()).await?;
-    ensure_eq!(store.delete(&record.id, Some(&user)).await?, DeleteOutcome::Deleted, "`delete`");
+    ensure_eq!(store.delete(&record.summary.id, Some(&user)).await?, DeleteOutcome::Deleted, "`delete`");
     let answer = store.update(&next(&record)?, record.version, env.now()).await?;
     ensure_eq!(answer, UpdateOutcome::Absent, "`update` after `delete`");
-    is_gone(&*store, &record.id, "after `delete` and `update`").await?;
+    is_gone(&*store, &record.summary.id, "after `delete` and `update`").await?;
     lists(&*store, &user, [], env.now(), "after `delete` and `update`").await
 }
 
@@ -83,7 +82,7 @@ pub(super) async fn expired_is_absent(env: Env) -> Outcome {
     let record = env.record().of(&user).build()?;
     insert(&*store, &record, env.now()).await?;
     env.clock().advance(HOUR);
-    let late = Record { last_seen: env.now(), ..next(&record)? };
+    let late = next(&record)?.touched(env.now());
     let answer = store.update(&late, record.version, env.now()).await?;
     ensure_eq!(answer, UpdateOutcome::Absent, "`update` of an expired session");
     lists(&*store, &user, [], env.now(), "after that `update`").await
@@ -105,10 +104,10 @@ pub(super) async fn repeat_keeps_a_later_touch(env: Env) -> Outcome {
     insert(&*store, &record, env.now()).await?;
     let change = updated(&*store, &record, env.now()).await?;
     env.clock().advance(MINUTE);
-    ensure_eq!(store.touch(&record.id, None, env.now(), env.now()).await?, TouchOutcome::Applied, "`touch`");
+    ensure_eq!(store.touch(&record.summary.id, None, env.now()).await?, TouchOutcome::Applied, "`touch`");
     let again = store.update(&change, record.version, env.now()).await?;
     ensure_eq!(again, UpdateOutcome::Applied, "the same `update` again");
-    let expected = Record { last_seen: env.now(), ..change };
+    let expected = change.touched(env.now());
     is_stored(&*store, &expected, "after an `update` that was repeated late").await
 }
 
@@ -117,14 +116,14 @@ pub(super) async fn keeps_a_later_touch(env: Env) -> Outcome {
     let record = env.record().of(&user).build()?;
     insert(&*store, &record, env.now()).await?;
     env.clock().advance(20 * MINUTE);
-    let touched = store.touch(&record.id, Some(&user), env.now(), env.now()).await?;
+    let touched = store.touch(&record.summary.id, Some(&user), env.now()).await?;
     ensure_eq!(touched, TouchOutcome::Applied, "`touch`");
     // Written by a request that began before the one that touched.
     let change = updated(&*store, &record, env.now()).await?;
-    let expected = Record { last_seen: env.now(), ..change };
+    let expected = change.touched(env.now());
     is_stored(&*store, &expected, "after an `update` with an earlier last_seen").await?;
     env.clock().advance(20 * MINUTE);
-    lists(&*store, &user, [record.id], env.now(), "past the deadline the session had before the touch").await
+    lists(&*store, &user, [record.summary.id], env.now(), "past the deadline the session had before the touch").await
 }
 
 pub(super) async fn moves_last_seen_and_the_deadline(env: Env) -> Outcome {
@@ -132,11 +131,12 @@ pub(super) async fn moves_last_seen_and_the_deadline(env: Env) -> Outcome {
     let record = env.record().of(&user).build()?;
     insert(&*store, &record, env.now()).await?;
     env.clock().advance(20 * MINUTE);
-    let used = Record { last_seen: env.now(), ..next(&record)? };
+    let used = next(&record)?.touched(env.now());
     ensure_eq!(store.update(&used, record.version, env.now()).await?, UpdateOutcome::Applied, "`update`");
     is_stored(&*store, &used, "after an `update` with a later last_seen").await?;
     env.clock().advance(20 * MINUTE);
-    lists(&*store, &user, [record.id], env.now(), "past the deadline the session had before the update").await?;
+    lists(&*store, &user, [record.summary.id], env.now(), "past the deadline the session had before the update")
+        .await?;
     updated(&*store, &used, env.now()).await.map(drop)
 }
 
@@ -146,14 +146,15 @@ pub(super) async fn changes_the_lifetime(env: Env) -> Outcome {
     let longer = env.record().of(&user).build()?;
     for (record, idle, absolute) in [(&shorter, 5 * MINUTE, HOUR), (&longer, 2 * DAY, 3 * DAY)] {
         insert(&*store, record, env.now()).await?;
-        let change = Record { lifetime: Timeouts { idle, absolute }, ..next(record)? };
+        let mut change = next(record)?;
+        change.summary.timeouts = Timeouts { idle, absolute };
         ensure_eq!(store.update(&change, record.version, env.now()).await?, UpdateOutcome::Applied, "`update`");
         is_stored(&*store, &change, "after an `update` with other timeouts").await?;
     }
     env.clock().advance(10 * MINUTE);
-    lists(&*store, &user, [longer.id], env.now(), "past the shortened deadline").await?;
-    let touched = store.touch(&shorter.id, Some(&user), env.now(), env.now()).await?;
+    lists(&*store, &user, [longer.summary.id], env.now(), "past the shortened deadline").await?;
+    let touched = store.touch(&shorter.summary.id, Some(&user), env.now()).await?;
     ensure_eq!(touched, TouchOutcome::Absent, "`touch` past the shortened deadline");
     env.clock().advance(DAY);
-    lists(&*store, &user, [longer.id], env.now(), "before the lengthened deadline").await
+    lists(&*store, &user, [longer.summary.id], env.now(), "before the lengthened deadline").await
 }

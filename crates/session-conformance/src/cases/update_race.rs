@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use session_core::{OsEntropy, Record, SessionId, SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::store::{Record, SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::{OsEntropy, SessionId};
 
 use super::support::{MILLI, insert, is_stored, next, stored, together};
 use crate::env::Env;
@@ -56,11 +57,11 @@ async fn increments(env: &Env, stores: &[Arc<dyn SessionStore>]) -> Outcome {
     let record = env.record().value("n", 0_u32.to_be_bytes().to_vec()).build()?;
     insert(&*stores[0], &record, env.now()).await?;
     together(64, |turn| {
-        let (env, store, id) = (env.clone(), Arc::clone(&stores[turn % stores.len()]), record.id);
+        let (env, store, id) = (env.clone(), Arc::clone(&stores[turn % stores.len()]), record.summary.id);
         async move { increment(&env, &*store, &id).await }
     })
     .await?;
-    let end = stored(&*stores[0], &record.id, "after the increments").await?;
+    let end = stored(&*stores[0], &record.summary.id, "after the increments").await?;
     ensure_eq!(count(&end)?, 64, "the counter after 64 acknowledged increments");
     ensure_eq!(end.version.number, 65, "the version number after 64 updates");
     Ok(())
@@ -93,12 +94,12 @@ pub(super) async fn update_and_touch_keep_both(env: Env) -> Outcome {
                 // Now the latest touch comes first, now last.
                 let before = if round % 2 == 0 { turn } else { 7 - turn };
                 let seen = now - MILLI * u32::try_from(before).unwrap_or(0);
-                Ok(store.touch(&change.id, None, seen, now).await? == TouchOutcome::Applied)
+                Ok(store.touch(&change.summary.id, None, seen).await? == TouchOutcome::Applied)
             }
         })
         .await?;
         ensure!(applied.iter().all(|applied| *applied), "one `update` among touches: all must be applied");
-        let expected = Record { last_seen: env.now(), ..Record::clone(&change) };
+        let expected = Record::clone(&change).touched(env.now());
         is_stored(&*store, &expected, "after one `update` among touches").await?;
     }
     Ok(())

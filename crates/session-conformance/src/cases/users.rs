@@ -1,6 +1,7 @@
 //! User ids are bytes: whatever they contain, no user sees or ends the sessions of another.
 
-use session_core::{Record, UserId};
+use session_core::UserId;
+use session_core::store::Record;
 
 use super::support::{insert, is_gone, is_stored, lists, same_ids};
 use crate::env::Env;
@@ -25,12 +26,12 @@ async fn are_apart(env: &Env, names: &[&str]) -> Outcome {
     let sessions = sessions(env, names).await?;
     for (user, record) in &sessions {
         is_stored(&*store, record, "the session of an odd user").await?;
-        lists(&*store, user, [record.id], env.now(), "one of several similar users").await?;
+        lists(&*store, user, [record.summary.id], env.now(), "one of several similar users").await?;
     }
     for (at, (user, record)) in sessions.iter().enumerate() {
         let ended = store.delete_by_user(user, None).await?;
-        same_ids(ended, [record.id], "the revoked sessions of one of several similar users")?;
-        is_gone(&*store, &record.id, "after revocation").await?;
+        same_ids(ended, [record.summary.id], "the revoked sessions of one of several similar users")?;
+        is_gone(&*store, &record.summary.id, "after revocation").await?;
         for (_, other) in &sessions[at + 1..] {
             is_stored(&*store, other, "the session of a similar user, after revocation").await?;
         }

@@ -3,9 +3,8 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use session_core::{
-    CreateOutcome, CreateRequest, LimitPolicy, Record, SessionId, SessionLimit, StoreError, Timeouts, Timestamp,
-};
+use session_core::store::{CreateOutcome, CreateRequest, Record};
+use session_core::{LimitPolicy, SessionId, SessionLimit, StoreError, Timeouts, Timestamp};
 
 use super::Faulty;
 use crate::fault::StoreFault as Fault;
@@ -33,7 +32,7 @@ impl Faulty {
         {
             return Ok(CreateOutcome::ReplacedAbsent);
         }
-        if let Some(stored) = self.fetch(&record.id).await? {
+        if let Some(stored) = self.fetch(&record.summary.id).await? {
             let repeated = stored.version == record.version
                 || self.is(Fault::CreateIgnoresNonce) && stored.version.number == record.version.number;
             match (self.is_expired(&stored, now), repeated) {
@@ -88,7 +87,7 @@ impl Faulty {
         if let Some(old) = &leaving {
             self.replace(old, record).await?;
         }
-        let mut evicted: Vec<SessionId> = victims.iter().map(|victim| victim.id).collect();
+        let mut evicted: Vec<SessionId> = victims.iter().map(|victim| victim.summary.id).collect();
         for (at, victim) in victims.iter().enumerate() {
             if at > 0 && self.is(Fault::EvictsOneByOne) {
                 turn = self.pause(turn).await;
@@ -97,7 +96,7 @@ impl Faulty {
                 self.remove(victim).await?;
             }
         }
-        if !evicted.contains(&record.id) {
+        if !evicted.contains(&record.summary.id) {
             self.insert(record).await?;
         }
         if self.is(Fault::IndexNotAtomic)
@@ -105,7 +104,7 @@ impl Faulty {
         {
             let mut index = self.memory().index.get(user).cloned().unwrap_or_default();
             turn = self.pause(turn).await;
-            index.push(record.id);
+            index.push(record.summary.id);
             self.memory().index.insert(user.clone(), index);
         }
         drop(turn);
@@ -132,7 +131,7 @@ impl Faulty {
     }
 
     async fn replace(&self, old: &Record, new: &Record) -> Result<(), StoreError> {
-        let left_behind = if old.id.shard() == new.id.shard() {
+        let left_behind = if old.summary.id.shard() == new.summary.id.shard() {
             Fault::ReplaceLeavesOwnShard
         } else {
             Fault::ReplaceLeavesOtherShard
@@ -148,16 +147,16 @@ impl Faulty {
 
     async fn insert(&self, record: &Record) -> Result<(), StoreError> {
         self.put(record).await?;
-        self.own().created.insert(record.id);
-        self.own().loaded.remove(&record.id);
+        self.own().created.insert(record.summary.id);
+        self.own().loaded.remove(&record.summary.id);
         let mut memory = self.memory();
-        memory.created.insert(record.id, record.clone());
-        memory.written.insert(record.id, record.clone());
-        memory.touched.insert(record.id, record.last_seen);
+        memory.created.insert(record.summary.id, record.clone());
+        memory.written.insert(record.summary.id, record.clone());
+        memory.touched.insert(record.summary.id, record.summary.last_seen);
         if let Some(user) = record.user() {
             memory.users.insert(user.clone());
             if self.is(Fault::IndexAppends) {
-                memory.index.entry(user.clone()).or_default().push(record.id);
+                memory.index.entry(user.clone()).or_default().push(record.summary.id);
             }
         }
         Ok(())
@@ -180,10 +179,10 @@ impl Faulty {
             others.extend(self.visitors().await?);
         }
         others.retain(|other| {
-            other.id != record.id
+            other.summary.id != record.summary.id
                 && (self.is(Fault::LimitCountsExpired) || !self.is_expired(other, now))
-                && (self.is(Fault::LimitCountsReplaced) || leaving.is_none_or(|old| old.id != other.id))
-                && (!self.is(Fault::LimitPerKind) || other.kind == record.kind)
+                && (self.is(Fault::LimitCountsReplaced) || leaving.is_none_or(|old| old.summary.id != other.summary.id))
+                && (!self.is(Fault::LimitPerKind) || other.summary.kind == record.summary.kind)
         });
         let mut count = others.len() + 1;
         if self.is(Fault::LimitForgetsLogout)
@@ -221,19 +220,19 @@ impl Faulty {
         let by_use = if oldest { self.is(Fault::EvictOldestByUse) } else { !self.is(Fault::EvictLeastRecentByAge) };
         let reversed =
             if oldest { self.is(Fault::OldestTiesReversed) } else { self.is(Fault::LeastRecentTiesReversed) };
-        let moment = |record: &Record| if by_use { self.last_use(record) } else { record.created_at };
-        let ties = a.id.cmp(&b.id);
+        let moment = |record: &Record| if by_use { self.last_use(record) } else { record.summary.created_at };
+        let ties = a.summary.id.cmp(&b.summary.id);
         moment(a).cmp(&moment(b)).then(if reversed { ties.reverse() } else { ties })
     }
 
     fn last_use(&self, record: &Record) -> Timestamp {
         let memory = self.memory();
         let known = match self.fault {
-            Fault::LimitIgnoresTouch => memory.written.get(&record.id).map(|written| written.last_seen),
-            Fault::LimitIgnoresUpdate => memory.touched.get(&record.id).copied(),
+            Fault::LimitIgnoresTouch => memory.written.get(&record.summary.id).map(|written| written.summary.last_seen),
+            Fault::LimitIgnoresUpdate => memory.touched.get(&record.summary.id).copied(),
             _ => None,
         };
-        known.unwrap_or(record.last_seen)
+        known.unwrap_or(record.summary.last_seen)
     }
 
     /// `record` with its timeouts as the fault stores them.
@@ -243,7 +242,9 @@ impl Faulty {
             Fault::ThirtyTwoBits => timeout.min(Duration::from_millis(i32::MAX as u64)),
             _ => timeout,
         };
-        let Timeouts { idle, absolute } = record.lifetime;
-        Record { lifetime: Timeouts { idle: stored(idle), absolute: stored(absolute) }, ..record.clone() }
+        let Timeouts { idle, absolute } = record.summary.timeouts;
+        let mut record = record.clone();
+        record.summary.timeouts = Timeouts { idle: stored(idle), absolute: stored(absolute) };
+        record
     }
 }

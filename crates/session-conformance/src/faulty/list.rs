@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use session_core::{Device, Kind, Record, SessionId, SessionSummary, StoreError, Timestamp, UserId};
+use session_core::store::Record;
+use session_core::{Device, Kind, SessionId, SessionSummary, StoreError, Timestamp, UserId};
 
 use super::Faulty;
 use crate::fault::StoreFault as Fault;
@@ -12,7 +13,7 @@ impl Faulty {
         let mut turn = self.turn().await;
         if self.is(Fault::DroppedListLocks) {
             if self.memory().list_is_locked {
-                return Err(Self::fails("list_by_user"));
+                return Err(Self::fails());
             }
             let unfinished = Unfinished(self);
             turn = self.pause(turn).await;
@@ -20,7 +21,7 @@ impl Faulty {
             std::mem::forget(unfinished);
         }
         if self.is(Fault::ListUnknownFails) && !self.memory().users.contains(user) {
-            return Err(Self::fails("list_by_user"));
+            return Err(Self::fails());
         }
         if self.is(Fault::RevokedStayHidden) && self.memory().revoked.contains(user) {
             return Ok(Vec::new());
@@ -36,20 +37,22 @@ impl Faulty {
         if self.is(Fault::ListCutAtFifty) {
             records.truncate(50);
         }
-        Ok(records.iter().map(|record| self.summary(record, memory.created.get(&record.id))).collect())
+        Ok(records.iter().map(|record| self.summary(record, memory.created.get(&record.summary.id))).collect())
     }
 
     fn summary(&self, record: &Record, created: Option<&Record>) -> SessionSummary {
-        let mut summary = record.summary();
+        let mut summary = record.summary.clone();
         if self.is(Fault::ListDropsDevice) {
             summary.device = Device::new();
         }
         if let Some(created) = created {
             if self.is(Fault::ListIsStale) {
-                summary = SessionSummary { last_seen: summary.last_seen, ..created.summary() };
+                let last_seen = summary.last_seen;
+                summary = created.summary.clone();
+                summary.last_seen = last_seen;
             }
             if self.is(Fault::TouchSkipsList) {
-                summary.last_seen = created.last_seen;
+                summary.last_seen = created.summary.last_seen;
             }
         }
         summary
@@ -64,10 +67,10 @@ impl Faulty {
         }
         let index = self.memory().index.get(user).cloned().unwrap_or_default();
         match self.fault {
-            Fault::IndexNotAtomic => records.retain(|record| index.contains(&record.id)),
-            Fault::HandleIndex => records.retain(|record| self.own().created.contains(&record.id)),
+            Fault::IndexNotAtomic => records.retain(|record| index.contains(&record.summary.id)),
+            Fault::HandleIndex => records.retain(|record| self.own().created.contains(&record.summary.id)),
             Fault::IndexAppends => {
-                let find = |id| records.iter().find(|record| record.id == id).cloned();
+                let find = |id| records.iter().find(|record| record.summary.id == id).cloned();
                 records = index.into_iter().filter_map(find).collect();
             }
             _ => {}
@@ -92,16 +95,16 @@ impl Faulty {
     pub(super) async fn revoke(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
         let mut turn = self.turn().await;
         if self.is(Fault::RevokeUnknownFails) && !self.memory().users.contains(user) {
-            return Err(Self::fails("delete_by_user"));
+            return Err(Self::fails());
         }
         let mut records = self.indexed(user).await?;
         if self.is(Fault::RevokeEndsVisitors) {
             records.extend(self.visitors().await?);
         }
         records.retain(|record| {
-            (self.is(Fault::RevokeIgnoresKeep) || Some(&record.id) != keep)
+            (self.is(Fault::RevokeIgnoresKeep) || Some(&record.summary.id) != keep)
                 && !(self.is(Fault::RevokeSparesExpired) && self.is_expired_by_now(record))
-                && !(self.is(Fault::RevokeSparesRefresh) && record.kind == Kind::Refresh)
+                && !(self.is(Fault::RevokeSparesRefresh) && record.summary.kind == Kind::Refresh)
         });
         if self.is(Fault::RevokeCutAtFifty) {
             records.truncate(50);
@@ -118,7 +121,7 @@ impl Faulty {
         memory.revoked.insert(user.clone());
         *memory.logouts.entry(user.clone()).or_default() += records.len();
         // An index may have a session several times.
-        let ids: BTreeSet<SessionId> = records.iter().map(|record| record.id).collect();
+        let ids: BTreeSet<SessionId> = records.iter().map(|record| record.summary.id).collect();
         let mut ids: Vec<SessionId> = ids.into_iter().collect();
         if self.is(Fault::RevokeReportsOne) {
             ids.truncate(1);

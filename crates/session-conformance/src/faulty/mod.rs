@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, Record, SessionId, SessionStore, SessionSummary, StoreError,
-    StoreErrorKind, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
+use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, StoreErrorKind, Timestamp, UserId};
 
 use crate::fault::StoreFault;
 
@@ -115,10 +115,12 @@ impl Faulty {
 
     /// Whether `record` is expired, as the fault sees it.
     fn is_expired(&self, record: &Record, now: Timestamp) -> bool {
-        match (self.fault, self.memory().written.get(&record.id)) {
+        match (self.fault, self.memory().written.get(&record.summary.id)) {
             (StoreFault::TouchKeepsDeadline, Some(written)) => written.is_expired(now),
-            (StoreFault::TouchIgnoresAbsoluteDeadline, Some(written)) if written.last_seen < record.last_seen => {
-                now >= record.last_seen + record.lifetime.idle
+            (StoreFault::TouchIgnoresAbsoluteDeadline, Some(written))
+                if written.summary.last_seen < record.summary.last_seen =>
+            {
+                now >= record.summary.last_seen + record.summary.timeouts.idle
             }
             _ => record.is_expired(now),
         }
@@ -130,8 +132,8 @@ impl Faulty {
         latest.is_some_and(|now| record.is_expired(now))
     }
 
-    fn fails(operation: &'static str) -> StoreError {
-        StoreError::new(StoreErrorKind::Unavailable, operation, "seeded fault")
+    fn fails() -> StoreError {
+        StoreError::new(StoreErrorKind::Unavailable, "seeded fault")
     }
 
     /// The record of `id`, live or expired.
@@ -140,7 +142,7 @@ impl Faulty {
         if self.own().deleted.contains(id) {
             return Ok(None);
         }
-        self.inner.load(id).await
+        self.inner.load(id, Freshness::Latest).await
     }
 
     /// All sessions of `user`, live or expired.
@@ -171,16 +173,16 @@ impl Faulty {
 
     /// Stores `record`, whatever is there.
     async fn put(&self, record: &Record) -> Result<(), StoreError> {
-        if let Some(stored) = self.inner.load(&record.id).await? {
+        if let Some(stored) = self.inner.load(&record.summary.id, Freshness::Latest).await? {
             self.remove(&stored).await?;
         }
         let _ = self.inner.create(CreateRequest { record, replaces: None, limit: None }, Timestamp::EPOCH).await?;
-        self.own().deleted.remove(&record.id);
+        self.own().deleted.remove(&record.summary.id);
         Ok(())
     }
 
     async fn remove(&self, record: &Record) -> Result<(), StoreError> {
-        let _ = self.inner.delete(&record.id, record.user()).await?;
+        let _ = self.inner.delete(&record.summary.id, record.user()).await?;
         Ok(())
     }
 }
@@ -191,7 +193,7 @@ impl SessionStore for Faulty {
         self.inner.name()
     }
 
-    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, id: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
         self.read(id).await
     }
 
@@ -203,14 +205,8 @@ impl SessionStore for Faulty {
         self.swap(record, expected, self.time(now)).await
     }
 
-    async fn touch(
-        &self,
-        id: &SessionId,
-        _user: Option<&UserId>,
-        seen: Timestamp,
-        now: Timestamp,
-    ) -> Result<TouchOutcome, StoreError> {
-        self.see(id, seen, self.time(now)).await
+    async fn touch(&self, id: &SessionId, _user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
+        self.see(id, self.time(now)).await
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {

@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 
 use bytes::Bytes;
-use session_core::{Data, DeleteOutcome, Device, Record, SessionId, StoreError, Timestamp, UserId};
+use session_core::store::{Data, Record};
+use session_core::{DeleteOutcome, Device, SessionId, StoreError, Timestamp, UserId};
 
 use super::Faulty;
 use crate::fault::StoreFault as Fault;
@@ -12,7 +13,7 @@ impl Faulty {
     pub(super) async fn read(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
         let _turn = self.turn().await;
         if self.is(Fault::LoadUnknownFails) && !self.memory().mentioned.contains(id) {
-            return Err(Self::fails("load"));
+            return Err(Self::fails());
         }
         if self.is(Fault::HandleCaches)
             && let Some(loaded) = self.own().loaded.get(id)
@@ -23,7 +24,7 @@ impl Faulty {
         let found = self.fetch(&id).await?.or_else(|| self.memory().kept.get(&id).cloned());
         let Some(mut record) = found else { return Ok(None) };
         if self.is(Fault::LoadDropsDevice) {
-            record.device = Device::new();
+            record.summary.device = Device::new();
         }
         record.data = self.as_loaded(&record.data);
         self.own().loaded.insert(id, record.clone());
@@ -60,7 +61,7 @@ impl Faulty {
         self.own().loaded.remove(id);
         let absent = if self.is(Fault::DeleteAlwaysDeleted) { DeleteOutcome::Deleted } else { DeleteOutcome::Absent };
         let Some(stored) = self.fetch(id).await? else {
-            return if self.is(Fault::DeleteUnknownFails) { Err(Self::fails("delete")) } else { Ok(absent) };
+            return if self.is(Fault::DeleteUnknownFails) { Err(Self::fails()) } else { Ok(absent) };
         };
         if stored.user() != user && !self.is(Fault::DeleteIgnoresOwner) {
             return Ok(absent);
@@ -101,7 +102,7 @@ impl Faulty {
     pub(super) async fn sweep(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
         let turn = self.turn().await;
         let mut records = self.everything().await?;
-        let written = |record: &Record| self.memory().written.get(&record.id).cloned();
+        let written = |record: &Record| self.memory().written.get(&record.summary.id).cloned();
         records.retain(|record| match self.fault {
             Fault::SweepTakesLive => true,
             Fault::SweepIgnoresTouch => written(record).is_some_and(|written| written.is_expired(now)),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use session_core::{Data, Record, SessionId, StoreError, Timestamp, TouchOutcome, UpdateOutcome, Version};
+use session_core::store::{Data, Record, TouchOutcome, UpdateOutcome, Version};
+use session_core::{SessionId, StoreError, Timestamp};
 
 use super::Faulty;
 use crate::fault::StoreFault as Fault;
@@ -17,8 +18,8 @@ impl Faulty {
         let record = &self.with_timeouts_as_stored(record);
         let _mine = if self.is(Fault::UpdateLockedPerHandle) { Some(self.own_turn.lock().await) } else { None };
         let mut turn = self.turn().await;
-        self.own().loaded.remove(&record.id);
-        let Some(stored) = self.fetch(&record.id).await? else {
+        self.own().loaded.remove(&record.summary.id);
+        let Some(stored) = self.fetch(&record.summary.id).await? else {
             if self.is(Fault::UpdateInserts) {
                 self.put(record).await?;
                 return Ok(UpdateOutcome::Applied);
@@ -64,26 +65,26 @@ impl Faulty {
         }
         drop(turn);
         let mut memory = self.memory();
-        memory.written.insert(next.id, next.clone());
+        memory.written.insert(next.summary.id, next.clone());
         if self.is(Fault::IndexAppends)
             && let Some(user) = next.user()
         {
-            memory.index.entry(user.clone()).or_default().push(next.id);
+            memory.index.entry(user.clone()).or_default().push(next.summary.id);
         }
         Ok(UpdateOutcome::Applied)
     }
 
     /// What `record` becomes when it is written over `stored`.
     fn merge(&self, stored: Record, record: &Record) -> Record {
-        let mut next = Record { last_seen: stored.last_seen.max(record.last_seen), ..record.clone() };
+        let mut next = record.clone().touched(stored.summary.last_seen.max(record.summary.last_seen));
         if self.is(Fault::UpdateRewindsLastSeen) {
-            next.last_seen = record.last_seen;
+            next.summary.last_seen = record.summary.last_seen;
         }
         if self.is(Fault::UpdateKeepsLastSeen) {
-            next.last_seen = stored.last_seen;
+            next.summary.last_seen = stored.summary.last_seen;
         }
         if self.is(Fault::UpdateKeepsLifetime) {
-            next.lifetime = stored.lifetime;
+            next.summary.timeouts = stored.summary.timeouts;
         }
         if self.is(Fault::UpdateMergesValues) {
             for name in stored.data.names() {
@@ -95,12 +96,7 @@ impl Faulty {
         next
     }
 
-    pub(super) async fn see(
-        &self,
-        id: &SessionId,
-        seen: Timestamp,
-        now: Timestamp,
-    ) -> Result<TouchOutcome, StoreError> {
+    pub(super) async fn see(&self, id: &SessionId, now: Timestamp) -> Result<TouchOutcome, StoreError> {
         let mut turn = self.turn().await;
         self.own().loaded.remove(id);
         let Some(stored) = self.fetch(id).await? else {
@@ -117,14 +113,15 @@ impl Faulty {
         if self.is_expired(&stored, now) && !self.is(Fault::TouchRevivesExpired) {
             return Ok(TouchOutcome::Absent);
         }
-        if seen <= stored.last_seen && self.is(Fault::TouchRepeatAbsent) {
+        if now <= stored.summary.last_seen && self.is(Fault::TouchRepeatAbsent) {
             return Ok(TouchOutcome::Absent);
         }
-        if self.is(Fault::TouchThrottled) && seen.since(stored.last_seen) < Duration::from_secs(60) {
+        if self.is(Fault::TouchThrottled) && now.since(stored.summary.last_seen) < Duration::from_secs(60) {
             return Ok(TouchOutcome::Applied);
         }
-        let last_seen = if self.is(Fault::TouchBackwards) { seen } else { stored.last_seen.max(seen) };
-        let mut next = Record { last_seen, ..stored.clone() };
+        let last_seen = if self.is(Fault::TouchBackwards) { now } else { stored.summary.last_seen.max(now) };
+        let mut next = stored.clone();
+        next.summary.last_seen = last_seen;
         if self.is(Fault::TouchBumpsVersion) {
             next.version.number += 1;
         }
@@ -134,9 +131,10 @@ impl Faulty {
         if self.is(Fault::TouchNotAtomic) {
             turn = self.pause(turn).await;
             match self.fetch(id).await? {
-                Some(current) => next = Record { last_seen, ..current },
+                Some(current) => next = current,
                 None => return Ok(TouchOutcome::Absent),
             }
+            next.summary.last_seen = last_seen;
         }
         if self.is(Fault::TouchWritesBack) {
             turn = self.pause(turn).await;

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, Record, Replacement, SessionId, SessionLimit, SessionStore,
-    StoreError, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Record, Replacement, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
+use session_core::{DeleteOutcome, SessionId, SessionLimit, StoreError, Timestamp, UserId};
 
 use crate::reference::Sessions;
 
@@ -50,7 +50,11 @@ pub(crate) struct Seen {
 
 impl Seen {
     fn of(record: &Record) -> Self {
-        Self { version: record.version, last_seen: record.last_seen, value: record.data.get(VALUE.as_bytes()).cloned() }
+        Self {
+            version: record.version,
+            last_seen: record.summary.last_seen,
+            value: record.data.get(VALUE.as_bytes()).cloned(),
+        }
     }
 }
 
@@ -58,12 +62,12 @@ impl Call {
     /// Asks a store.
     pub(crate) async fn ask(&self, store: &dyn SessionStore, now: Timestamp) -> Result<Answer, StoreError> {
         Ok(match self {
-            Self::Load(id) => Answer::Loaded(store.load(id).await?.as_ref().map(Seen::of)),
+            Self::Load(id) => Answer::Loaded(store.load(id, Freshness::Latest).await?.as_ref().map(Seen::of)),
             Self::Create(record, replaces, limit) => {
                 Answer::created(store.create(admission(record, *replaces, *limit), now).await?)
             }
             Self::Update(record, expected) => Answer::Updated(store.update(record, *expected, now).await?),
-            Self::Touch(id, user, seen) => Answer::Touched(store.touch(id, Some(user), *seen, now).await?),
+            Self::Touch(id, user, seen) => Answer::Touched(store.touch(id, Some(user), *seen).await?),
             Self::Delete(id, user) => Answer::Deleted(store.delete(id, Some(user)).await?),
             Self::List(user) => {
                 let listed = store.list_by_user(user, now).await?;
@@ -81,7 +85,7 @@ impl Call {
                 Answer::created(sessions.create(admission(record, *replaces, *limit), now))
             }
             Self::Update(record, expected) => Answer::Updated(sessions.update(record, *expected, now)),
-            Self::Touch(id, _, seen) => Answer::Touched(sessions.touch(id, *seen, now)),
+            Self::Touch(id, _, seen) => Answer::Touched(sessions.touch(id, *seen)),
             Self::Delete(id, user) => Answer::Deleted(sessions.delete(id, Some(user))),
             Self::List(user) => {
                 let listed = sessions.list_by_user(user, now);

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use session_core::{SessionStore, Timestamp};
+use session_core::Timestamp;
+use session_core::store::SessionStore;
 
 use super::call::{Answer, Call};
 use super::verdict;

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use session_core::{CreateOutcome, LimitPolicy, SessionId, SessionLimit, Timestamp, Version};
+use session_core::store::{CreateOutcome, Version};
+use session_core::{LimitPolicy, SessionId, SessionLimit, Timestamp};
 
 use super::call::{Answer, Call, Seen};
 use super::log::Event;
@@ -50,16 +51,23 @@ impl Names {
         match call {
             Call::Load(id) => format!("load {}", self.session(id)),
             Call::Create(record, replaces, limit) => {
-                let (session, version) = (self.session(&record.id), self.version(record.version));
+                let (session, version) = (self.session(&record.summary.id), self.version(record.version));
                 let replaces = replaces
                     .map(|(id, version)| format!(" in exchange for {} {}", self.session(&id), self.version(version)));
-                let times = format!("began {}, last seen {}", ago(record.created_at, now), ago(record.last_seen, now));
+                let times = format!(
+                    "began {}, last seen {}",
+                    ago(record.summary.created_at, now),
+                    ago(record.summary.last_seen, now)
+                );
                 format!("create {session} {version} ({times}){}{}", replaces.unwrap_or_default(), limited(*limit))
             }
             Call::Update(record, expected) => {
-                let session = self.session(&record.id);
+                let session = self.session(&record.summary.id);
                 let (expected, version) = (self.version(*expected), self.version(record.version));
-                format!("update {session} from {expected} to {version} (last seen {})", ago(record.last_seen, now))
+                format!(
+                    "update {session} from {expected} to {version} (last seen {})",
+                    ago(record.summary.last_seen, now)
+                )
             }
             Call::Touch(id, _, seen) => format!("touch {} (last seen {})", self.session(id), ago(*seen, now)),
             Call::Delete(id, _) => format!("delete {}", self.session(id)),

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{OsEntropy, Record, SessionId, Timestamp, UserId};
+use session_core::store::Record;
+use session_core::{OsEntropy, SessionId, Timestamp, UserId};
 use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester, SequentialSpec};
 
 use super::call::{Answer, Call};
@@ -74,15 +75,15 @@ fn record(dice: &mut Dice) -> Vec<Event> {
 fn call(dice: &mut Dice, user: &UserId, known: &mut Arc<Record>) -> Call {
     match dice.below(7) {
         0 | 1 => Call::Create(Arc::clone(known), None, None),
-        2 => Call::Load(known.id),
+        2 => Call::Load(known.summary.id),
         3 => {
             let version = known.version;
             let change = Record { version: version.next(&OsEntropy).unwrap(), ..Record::clone(known) };
             *known = Arc::new(change);
             Call::Update(Arc::clone(known), version)
         }
-        4 => Call::Touch(known.id, user.clone(), NOW + Duration::from_secs(dice.below(3))),
-        5 => Call::Delete(known.id, user.clone()),
+        4 => Call::Touch(known.summary.id, user.clone(), NOW + Duration::from_secs(dice.below(3))),
+        5 => Call::Delete(known.summary.id, user.clone()),
         _ => Call::List(user.clone()),
     }
 }

@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, Record, SessionId, SessionStore, SessionSummary, StoreError,
-    StoreErrorKind, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
+use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, StoreErrorKind, Timestamp, UserId};
 
 /// What is wrong with a line.
 #[derive(Clone, Debug, Default)]
@@ -95,21 +95,21 @@ impl Line {
         };
         tokio::task::yield_now().await;
         let answer = match trouble {
-            Trouble::Down => Err(StoreError::new(StoreErrorKind::Unavailable, operation, "the line is cut")),
+            Trouble::Down => Err(StoreError::new(StoreErrorKind::Unavailable, "the line is cut")),
             Trouble::DownAt(other) if other == operation => {
-                Err(StoreError::new(StoreErrorKind::Unavailable, operation, "the line is cut"))
+                Err(StoreError::new(StoreErrorKind::Unavailable, "the line is cut"))
             }
             Trouble::Hangs => std::future::pending().await,
             Trouble::LosesAnswers => {
                 answer.await?;
-                Err(StoreError::new(StoreErrorKind::Timeout, operation, "the answer got lost"))
+                Err(StoreError::new(StoreErrorKind::Timeout, "the answer got lost"))
             }
             Trouble::LosesOneAnswer => {
                 self.suffer(Trouble::None);
                 answer.await?;
-                Err(StoreError::new(StoreErrorKind::Unavailable, operation, "the answer got lost"))
+                Err(StoreError::new(StoreErrorKind::Unavailable, "the answer got lost"))
             }
-            Trouble::Corrupt => Err(StoreError::new(StoreErrorKind::Corrupt, operation, "the record is damaged")),
+            Trouble::Corrupt => Err(StoreError::new(StoreErrorKind::Corrupt, "the record is damaged")),
             Trouble::None | Trouble::DownAt(_) | Trouble::Crossed(_) => answer.await,
         };
         tokio::task::yield_now().await;
@@ -123,11 +123,11 @@ impl SessionStore for Line {
         self.store.name()
     }
 
-    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Record>, StoreError> {
         if let Some(record) = self.cached(id) {
             return Ok(record);
         }
-        let record = self.carry("load", self.store.load(id)).await?;
+        let record = self.carry("load", self.store.load(id, freshness)).await?;
         let mut state = self.state();
         if self.caches {
             state.cache.insert(*id, record.clone());
@@ -143,14 +143,8 @@ impl SessionStore for Line {
         self.carry("update", self.store.update(record, expected, now)).await
     }
 
-    async fn touch(
-        &self,
-        id: &SessionId,
-        user: Option<&UserId>,
-        seen: Timestamp,
-        now: Timestamp,
-    ) -> Result<TouchOutcome, StoreError> {
-        self.carry("touch", self.store.touch(id, user, seen, now)).await
+    async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
+        self.carry("touch", self.store.touch(id, user, now)).await
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {

@@ -3,10 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use session_core::{
-    Entropy, Error, Event, OsEntropy, Policy, PresentedCookie, RequestSession, Session, SessionId, SessionManager,
-    SessionStore, UserId,
-};
+use session_core::adapter::{PresentedCookie, RequestSession};
+use session_core::store::SessionStore;
+use session_core::{Entropy, Error, Event, OsEntropy, Policy, Session, SessionId, SessionManager, UserId};
 
 use super::fault::RequestFault;
 use super::line::Line;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use session_core::store::Freshness;
 use session_core::{Error, Login, Policy, Session, StoreErrorKind};
 
 use super::browser::Browser;
@@ -48,7 +49,8 @@ pub(super) async fn another_record_is_an_error(env: Env) -> Outcome {
     let (node, browser) = logged_in(&env, Policy::standard()).await?;
     let bob = Browser::new(&env);
     let id = bob.log_in(&node, &env.user("bob")?).await?;
-    let theirs = node.line().store().load(&id).await?.ok_or("a session that was logged in is not stored")?;
+    let theirs =
+        node.line().store().load(&id, Freshness::Latest).await?.ok_or("a session that was logged in is not stored")?;
     node.line().suffer(Trouble::Crossed(Box::new(theirs)));
     let reply = browser.begin(&node).handle(|session| Ok(session.user())).await;
     ensure_err!(reply.result, Error::Store(_), "a request that was answered with another session");

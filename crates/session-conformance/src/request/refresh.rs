@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use session_core::store::Freshness;
 use session_core::{DeleteOutcome, Error, OsEntropy, Policy, SessionId};
 
 use super::client::{App, Client as _};
@@ -31,7 +32,7 @@ pub(super) async fn answer(node: &Node, token: &str) -> Result<Option<String>, E
 
 /// How often the token of the session `id` was replaced.
 pub(super) async fn rotations(node: &Node, id: &SessionId) -> Result<u64, Failure> {
-    let record = node.line().store().load(id).await?.ok_or("the session is not stored any more")?;
+    let record = node.line().store().load(id, Freshness::Latest).await?.ok_or("the session is not stored any more")?;
     Ok(record.credential.generation())
 }
 

@@ -1,6 +1,8 @@
 //! What must be seen nowhere.
 
-use session_core::{Policy, RequestSession, SessionId};
+use session_core::adapter::RequestSession;
+use session_core::store::Freshness;
+use session_core::{Policy, SessionId};
 
 use super::browser::Browser;
 use super::line::Trouble;
@@ -21,7 +23,8 @@ async fn logged_in(env: &Env) -> Result<(Node, SessionId, String), Failure> {
 
 pub(super) async fn store_never_sees_a_token(env: Env) -> Outcome {
     let (node, id, token) = logged_in(&env).await?;
-    let record = node.line().store().load(&id).await?.ok_or("a session that was logged in is not stored")?;
+    let record =
+        node.line().store().load(&id, Freshness::Latest).await?.ok_or("a session that was logged in is not stored")?;
     let stored = record.encode()?;
     let bytes = decode(&token);
     // `id (16) ‖ family (16) ‖ secret (16)`: the id is stored, the others must not be.
@@ -59,7 +62,7 @@ pub(super) async fn nothing_shows_a_secret(env: Env) -> Outcome {
     shown.push(("the store", format!("{:?}", node.line().store())));
     shown.push(("the list", format!("{:?}", node.manager().list(&env.user("alice")?).await?)));
     shown.push(("an event", format!("{:?}", node.events())));
-    shown.push(("the record", format!("{:?}", node.line().store().load(&id).await?)));
+    shown.push(("the record", format!("{:?}", node.line().store().load(&id, Freshness::Latest).await?)));
     for trouble in [Trouble::Down, Trouble::Corrupt] {
         node.line().suffer(trouble);
         match node.manager().revoke(&env.user("alice")?, &id).await {

@@ -4,9 +4,10 @@ use std::borrow::ToOwned;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use session_core::adapter::RequestSession;
 use session_core::{
-    Entropy, EntropyError, OsEntropy, PayloadLimit, Persistence, Policy, PolicyBuilder, RememberMe, Renewal,
-    RequestSession, Timeouts, WriteConflict,
+    Entropy, EntropyError, OsEntropy, PayloadLimit, Persistence, Policy, PolicyBuilder, RememberMe, Renewal, Timeouts,
+    WriteConflict,
 };
 
 use super::fault::RequestFault;
@@ -50,7 +51,7 @@ pub(super) fn policy(fault: Option<RequestFault>, policy: Policy) -> Policy {
 
 /// `policy` with other timeouts.
 fn lifetimes(policy: &Policy, change: impl Fn(Timeouts) -> Timeouts) -> PolicyBuilder {
-    let authenticated = change(policy.lifetime(true, Persistence::Transient));
+    let authenticated = change(policy.timeouts(true, Persistence::Transient));
     let remember_me = match policy.remember_me() {
         RememberMe::OptIn(lifetime) => RememberMe::OptIn(change(lifetime)),
         RememberMe::Never => RememberMe::Never,
@@ -59,7 +60,7 @@ fn lifetimes(policy: &Policy, change: impl Fn(Timeouts) -> Timeouts) -> PolicyBu
     (policy.to_builder().touch_interval(policy.touch_interval()))
         .idle_timeout(authenticated.idle)
         .absolute_timeout(authenticated.absolute)
-        .anonymous(change(policy.lifetime(false, Persistence::Transient)))
+        .anonymous(change(policy.timeouts(false, Persistence::Transient)))
         .remember_me(remember_me)
 }
 

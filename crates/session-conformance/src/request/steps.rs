@@ -3,9 +3,10 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use serde_json::Value;
+use session_core::adapter::{PresentedCookie, RequestSession};
+use session_core::store::{CreateRequest, Freshness, Record, SessionStore};
 use session_core::{
-    CreateRequest, Error, EventKind, Key, Kind, LimitPolicy, Login, OsEntropy, Persistence, PresentedCookie,
-    PresentedToken, Record, RequestSession, Session, SessionStore, UserId,
+    Error, EventKind, Key, Kind, LimitPolicy, Login, OsEntropy, Persistence, PresentedToken, Session, UserId,
 };
 
 use super::fault::RequestFault as Fault;
@@ -34,11 +35,12 @@ impl Exchange {
         }
         let token = self.token.as_deref().and_then(|token| PresentedToken::parse(token.as_bytes()).ok());
         let record = match token {
-            Some(token) => self.node.line().store().load(&token.id()).await?,
+            Some(token) => self.node.line().store().load(&token.id(), Freshness::Latest).await?,
             None => None,
         };
         if self.has(Fault::KindIgnored)
-            && let Some(user) = record.as_ref().filter(|record| record.kind == Kind::Refresh).and_then(Record::user)
+            && let Some(user) =
+                record.as_ref().filter(|record| record.summary.kind == Kind::Refresh).and_then(Record::user)
         {
             self.start_afresh().session().await?.login(Login::new(user.clone()))?;
         }
@@ -65,7 +67,7 @@ impl Exchange {
         if self.has(Fault::ForgedTokenEndsSession)
             && let Some(record) = self.record().filter(|_| self.happened(|kind| *kind == EventKind::UnknownToken))
         {
-            let _ = self.node.line().store().delete(&record.id, record.user()).await?;
+            let _ = self.node.line().store().delete(&record.summary.id, record.user()).await?;
         }
         if self.has(Fault::ReuseForgiven)
             && let Some(record) = self.record().filter(|_| self.happened(|kind| *kind == EventKind::TokenReuse))
@@ -89,7 +91,7 @@ impl Exchange {
             }
             Some(Fault::LoginDeletesFirst) if self.login_of().is_some() => {
                 if let Some(record) = self.record() {
-                    let _ = self.node.line().delete(&record.id, record.user()).await?;
+                    let _ = self.node.line().delete(&record.summary.id, record.user()).await?;
                 }
             }
             Some(Fault::EvictsBeforeLogin) => {
@@ -170,7 +172,7 @@ impl Exchange {
         let store = self.node.line().store();
         let now = self.node.manager().now();
         let stored = match self.session_now().and_then(|session| session.id()) {
-            Some(id) => store.load(&id).await?,
+            Some(id) => store.load(&id, Freshness::Latest).await?,
             None => None,
         };
         let begun = |kind: &EventKind| matches!(kind, EventKind::LoggedIn | EventKind::Created);
@@ -187,18 +189,20 @@ impl Exchange {
             }
             (Some(Fault::ActivityRestartsAbsolute), Some(record)) if answer.committed.is_ok() => {
                 let version = record.version.next(&OsEntropy)?;
-                let restarted = Record { version, created_at: now, ..record.clone() };
+                let mut restarted = Record { version, ..record.clone() };
+                restarted.summary.created_at = now;
                 let _ = store.update(&restarted, record.version, now).await?;
             }
             (Some(Fault::TouchOnEveryRequest), Some(record)) if answer.committed.is_ok() => {
-                let _ = store.touch(&record.id, record.user(), now, now).await?;
+                let _ = store.touch(&record.summary.id, record.user(), now).await?;
             }
             (Some(Fault::TokenStored), Some(record)) => {
                 let token = answer.set_cookie.as_deref().and_then(token_of);
-                if let Some(token) = token.filter(|_| record.device.user_agent().is_none()) {
+                if let Some(token) = token.filter(|_| record.summary.device.user_agent().is_none()) {
                     let version = record.version.next(&OsEntropy)?;
-                    let device = record.device.clone().with_user_agent(token);
-                    let _ = store.update(&Record { version, device, ..record.clone() }, record.version, now).await?;
+                    let mut change = Record { version, ..record.clone() };
+                    change.summary.device = record.summary.device.clone().with_user_agent(token);
+                    let _ = store.update(&change, record.version, now).await?;
                 }
             }
             (Some(Fault::FirstUseForgotten), Some(record)) => {
@@ -221,7 +225,7 @@ impl Exchange {
         let now = self.session_now().and_then(|session| session.id());
         let opened = self.opened();
         let Some(opened) = &*opened else { return false };
-        let about = [opened.record.as_ref().map(|record| record.id), now];
+        let about = [opened.record.as_ref().map(|record| record.summary.id), now];
         let since = self.node.inner.recorder.since(opened.events);
         since.iter().any(|event| event.session.is_some() && about.contains(&event.session) && wanted(&event.kind))
     }
@@ -264,7 +268,7 @@ impl Exchange {
         if token_of(&set_cookie).is_none() {
             return set_cookie;
         }
-        let full = self.node.policy().lifetime(true, Persistence::Persistent).absolute.as_secs();
+        let full = self.node.policy().timeouts(true, Persistence::Persistent).absolute.as_secs();
         format!("{before}Max-Age={full}{}", &rest[digits..])
     }
 

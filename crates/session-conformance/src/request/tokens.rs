@@ -2,9 +2,10 @@
 
 use std::sync::PoisonError;
 
+use session_core::store::{Freshness, Record, TokenCheck};
 use session_core::{
-    DeleteOutcome, Error, EventKind, IssuedRefreshToken, Kind, Login, OsEntropy, PresentedToken, Record, SessionInfo,
-    TokenCheck, UserId, VerifiedRefreshToken,
+    DeleteOutcome, Error, EventKind, IssuedRefreshToken, Kind, Login, OsEntropy, PresentedToken, SessionSummary,
+    UserId, VerifiedRefreshToken,
 };
 
 use super::client::Particulars;
@@ -14,7 +15,7 @@ use super::node::Node;
 /// What a client gets, and what the node knows of it.
 pub(super) struct Granted {
     pub(super) token: String,
-    pub(super) session: SessionInfo,
+    pub(super) session: SessionSummary,
 }
 
 impl From<IssuedRefreshToken> for Granted {
@@ -59,7 +60,7 @@ impl Node {
         let token = self.alias(token);
         let Some(presented) = presented(&token) else { return Ok(None) };
         let before = self.seeded_peek(&presented).await?;
-        let is_current = |it: &Record| it.credential.check(it.kind, &presented) == TokenCheck::Current;
+        let is_current = |it: &Record| it.credential.check(it.summary.kind, &presented) == TokenCheck::Current;
         if self.is(Fault::UsedBeforeStored) && !self.is_first_time(&token) && before.as_ref().is_some_and(is_current) {
             return Ok(None);
         }
@@ -73,13 +74,13 @@ impl Node {
         {
             let about_it = |kind: EventKind| {
                 let since = self.inner.recorder.since(events);
-                since.iter().any(|event| event.session == Some(before.id) && event.kind == kind)
+                since.iter().any(|event| event.session == Some(before.summary.id) && event.kind == kind)
             };
             if self.is(Fault::ReuseForgiven) && about_it(EventKind::TokenReuse) {
                 self.revive(before).await?;
             }
             if self.is(Fault::ForgedTokenEndsSession) && about_it(EventKind::UnknownToken) {
-                let _ = self.line().store().delete(&before.id, before.user()).await?;
+                let _ = self.line().store().delete(&before.summary.id, before.user()).await?;
             }
             if self.is(Fault::KindIgnored) && before.credential.check(Kind::Cookie, &presented) == TokenCheck::Current {
                 return self.pose(before).await;
@@ -93,7 +94,7 @@ impl Node {
         let Some(token) = presented(token) else { return Ok(DeleteOutcome::Absent) };
         if self.is(Fault::LogoutNeedsNewest)
             && let Some(record) = self.seeded_peek(&token).await?
-            && record.credential.check(record.kind, &token) != TokenCheck::Current
+            && record.credential.check(record.summary.kind, &token) != TokenCheck::Current
         {
             return Ok(DeleteOutcome::Absent);
         }
@@ -111,7 +112,11 @@ impl Node {
 
     /// Seeded: the record that a token names, read behind the back of the line.
     async fn seeded_peek(&self, token: &PresentedToken) -> Result<Option<Record>, Error> {
-        Ok(if self.inner.fault.is_none() { None } else { self.line().store().load(&token.id()).await? })
+        Ok(if self.inner.fault.is_none() {
+            None
+        } else {
+            self.line().store().load(&token.id(), Freshness::Latest).await?
+        })
     }
 
     /// Seeded: a refresh for somebody with a token of another kind.
@@ -132,7 +137,7 @@ impl Opening {
         if node.is(Fault::RenewalForgotten) {
             let session = refresh.session().clone();
             let (user, now) = (session.authentication.as_ref().map(|it| &it.user), node.manager().now());
-            let _ = node.line().store().touch(&session.id, user, now, now).await?;
+            let _ = node.line().store().touch(&session.id, user, now).await?;
             return Ok(Some(Granted { token, session }));
         }
         let granted = node.manager().rotate(refresh).await?.map(Granted::from);
@@ -142,9 +147,10 @@ impl Opening {
         }
         if node.is(Fault::ActivityRestartsAbsolute) {
             let (store, now) = (node.line().store(), node.manager().now());
-            if let Some(record) = store.load(&granted.session.id).await? {
+            if let Some(record) = store.load(&granted.session.id, Freshness::Latest).await? {
                 let version = record.version.next(&OsEntropy)?;
-                let restarted = Record { version, created_at: now, ..record.clone() };
+                let mut restarted = Record { version, ..record.clone() };
+                restarted.summary.created_at = now;
                 let _ = store.update(&restarted, record.version, now).await?;
             }
         }

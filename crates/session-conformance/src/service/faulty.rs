@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, Record, SessionId, SessionStore, SessionSummary, StoreError,
-    StoreErrorKind, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
+use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, StoreErrorKind, Timestamp, UserId};
 
 use super::ServiceFault as Fault;
 use super::{Disturbance, Service};
@@ -47,14 +47,15 @@ impl FaultyService {
 
     async fn delete_all(&self, store: &dyn SessionStore, sessions: &[Record]) -> Result<(), Failure> {
         for record in sessions {
-            let _ = store.delete(&record.id, record.user()).await?;
+            let _ = store.delete(&record.summary.id, record.user()).await?;
         }
         Ok(())
     }
 
     async fn create_all(&self, store: &dyn SessionStore, sessions: &[Record]) -> Result<(), Failure> {
         for record in sessions {
-            let _ = store.create(CreateRequest { record, replaces: None, limit: None }, record.created_at).await?;
+            let _ =
+                store.create(CreateRequest { record, replaces: None, limit: None }, record.summary.created_at).await?;
         }
         Ok(())
     }
@@ -174,7 +175,7 @@ impl FaultyNode {
             std::future::pending::<()>().await;
         }
         let over = self.memory().ended && (self.is(Fault::OutageNeverEnds) || self.is(Fault::FreezeNeverEnds));
-        if over { Err(StoreError::new(StoreErrorKind::Unavailable, "any", "seeded fault")) } else { Ok(()) }
+        if over { Err(StoreError::new(StoreErrorKind::Unavailable, "seeded fault")) } else { Ok(()) }
     }
 
     fn is_absent_now(&self) -> bool {
@@ -188,7 +189,7 @@ impl SessionStore for FaultyNode {
         self.inner.name()
     }
 
-    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, id: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
         self.pass().await?;
         if self.is_absent_now() || self.is(Fault::MovedShardsVanish) && id.shard().is_multiple_of(2) {
             return Ok(None);
@@ -197,7 +198,7 @@ impl SessionStore for FaultyNode {
         if let Some(seen) = seen {
             return Ok(seen);
         }
-        let answer = self.inner.load(id).await;
+        let answer = self.inner.load(id, Freshness::Latest).await;
         if answer.is_err() {
             let mut memory = self.memory();
             let user = memory.created.get(id).and_then(|record| record.user().cloned());
@@ -218,7 +219,7 @@ impl SessionStore for FaultyNode {
         if let Some(record) = &mut answer
             && self.is(Fault::TimeZoneShiftsTimes)
         {
-            record.last_seen = record.last_seen + Duration::from_secs(60 * 60);
+            record.summary.last_seen = record.summary.last_seen + Duration::from_secs(60 * 60);
         }
         Ok(answer)
     }
@@ -229,7 +230,7 @@ impl SessionStore for FaultyNode {
             return Ok(CreateOutcome::Created { evicted: Vec::new() });
         }
         let admitted = self.inner.create(admission, now).await?;
-        self.memory().created.insert(admission.record.id, admission.record.clone());
+        self.memory().created.insert(admission.record.summary.id, admission.record.clone());
         Ok(admitted)
     }
 
@@ -239,7 +240,7 @@ impl SessionStore for FaultyNode {
             return Ok(UpdateOutcome::Applied);
         }
         if self.is(Fault::ForgottenScriptsFail) {
-            return Err(StoreError::new(StoreErrorKind::Other, "update", "seeded fault"));
+            return Err(StoreError::new(StoreErrorKind::Other, "seeded fault"));
         }
         match self.inner.update(record, expected, now).await {
             Err(_) if self.is(Fault::LostReplyConflicts) => Ok(UpdateOutcome::Conflict),
@@ -252,18 +253,12 @@ impl SessionStore for FaultyNode {
         }
     }
 
-    async fn touch(
-        &self,
-        id: &SessionId,
-        user: Option<&UserId>,
-        seen: Timestamp,
-        now: Timestamp,
-    ) -> Result<TouchOutcome, StoreError> {
+    async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
         self.pass().await?;
         if self.is_during(Fault::OutageLooksDone) {
             return Ok(TouchOutcome::Applied);
         }
-        self.inner.touch(id, user, seen, now).await
+        self.inner.touch(id, user, now).await
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
@@ -276,7 +271,7 @@ impl SessionStore for FaultyNode {
             (Err(_), Some(record)) if self.is(Fault::LostReplyUndone) => {
                 let _ = self
                     .inner
-                    .create(CreateRequest { record: &record, replaces: None, limit: None }, record.created_at)
+                    .create(CreateRequest { record: &record, replaces: None, limit: None }, record.summary.created_at)
                     .await?;
                 Ok(DeleteOutcome::Deleted)
             }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use session_core::SessionStore;
+use session_core::store::SessionStore;
 
 use crate::outcome::Failure;
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use session_core::SessionStore;
+use session_core::store::SessionStore;
 
 use super::{Disturbance, Service};
 use crate::outcome::Failure;

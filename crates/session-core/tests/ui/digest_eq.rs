@@ -1,4 +1,4 @@
-use session_core::TokenDigest;
+use session_core::store::TokenDigest;
 
 fn leak(a: TokenDigest, b: TokenDigest) -> bool { a == b }
 

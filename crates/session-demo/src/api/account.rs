@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use session_core::{SessionId, SessionInfo, Timestamp};
+use session_core::{SessionId, SessionSummary, Timestamp};
 use session_tower::{Authenticated, Bearer, Fresh, Session};
 
 use super::Json;
@@ -41,15 +41,15 @@ pub(super) struct Me {
 }
 
 impl Me {
-    fn of(info: Option<&SessionInfo>) -> JsonResponse<Self> {
+    fn of(info: Option<&SessionSummary>) -> JsonResponse<Self> {
         let authentication = info.and_then(|info| info.authentication.as_ref());
         JsonResponse(Self {
             user: authentication.map(|authentication| authentication.user.as_str().to_owned()),
             session_id: info.map(|info| info.id),
             created_at: info.map(|info| info.created_at).map(Timestamp::as_millis),
             last_seen: info.map(|info| info.last_seen).map(Timestamp::as_millis),
-            idle_deadline: info.map(|info| info.idle_deadline).map(Timestamp::as_millis),
-            absolute_deadline: info.map(|info| info.absolute_deadline).map(Timestamp::as_millis),
+            idle_deadline: info.map(|info| info.deadline()).map(Timestamp::as_millis),
+            absolute_deadline: info.map(|info| info.absolute_deadline()).map(Timestamp::as_millis),
         })
     }
 }

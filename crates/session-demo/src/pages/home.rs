@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
-use session_core::{Key, SessionInfo, Timestamp};
+use session_core::{Key, SessionSummary, Timestamp};
 use session_tower::{Authenticated, Fresh, Rejection, Session};
 
 use super::Form;
@@ -200,7 +200,7 @@ fn text(value: &Value) -> String {
 }
 
 /// The session itself.
-fn about(info: Option<&SessionInfo>, now: Timestamp, mode: Mode) -> Markup {
+fn about(info: Option<&SessionSummary>, now: Timestamp, mode: Mode) -> Markup {
     html! {
         section {
             h2 { "This session" }
@@ -210,8 +210,8 @@ fn about(info: Option<&SessionInfo>, now: Timestamp, mode: Mode) -> Markup {
                     dt { "Public id" } dd { code { (info.id) } }
                     dt { "Began" } dd { (time(info.created_at, now)) }
                     dt { "Last activity" } dd { (time(info.last_seen, now)) }
-                    dt { "Ends when idle" } dd { (time(info.idle_deadline, now)) }
-                    dt { "Ends in any case" } dd { (time(info.absolute_deadline, now)) }
+                    dt { "Ends when idle" } dd { (time(info.deadline(), now)) }
+                    dt { "Ends in any case" } dd { (time(info.absolute_deadline(), now)) }
                 },
             }
             p.quiet {

@@ -6,9 +6,11 @@ use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+};
 use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, Policy, Record, SessionId, SessionManager, SessionStore,
-    SessionSummary, StoreError, StoreErrorKind, Timestamp, TouchOutcome, UpdateOutcome, UserId, Version,
+    DeleteOutcome, Policy, SessionId, SessionManager, SessionSummary, StoreError, StoreErrorKind, Timestamp, UserId,
 };
 use session_demo::sessions::Sessions;
 use tower::ServiceExt as _;
@@ -17,7 +19,7 @@ use tower::ServiceExt as _;
 struct Down;
 
 fn down<T>() -> Result<T, StoreError> {
-    Err(StoreError::new(StoreErrorKind::Unavailable, "any", "down"))
+    Err(StoreError::new(StoreErrorKind::Unavailable, "down"))
 }
 
 #[async_trait]
@@ -26,7 +28,7 @@ impl SessionStore for Down {
         "down"
     }
 
-    async fn load(&self, _: &SessionId) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, _: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
         down()
     }
 
@@ -38,13 +40,7 @@ impl SessionStore for Down {
         down()
     }
 
-    async fn touch(
-        &self,
-        _: &SessionId,
-        _: Option<&UserId>,
-        _: Timestamp,
-        _: Timestamp,
-    ) -> Result<TouchOutcome, StoreError> {
+    async fn touch(&self, _: &SessionId, _: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
         down()
     }
 

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use session_core::store::{CreateOutcome, CreateRequest, Credential, Data, Record, Replacement, SessionStore, Version};
 use session_core::{
-    Assurance, Authentication, CreateOutcome, CreateRequest, Credential, Data, Device, Kind, OsEntropy, Persistence,
-    Record, Replacement, SessionId, SessionStore, StoreError, Timeouts, Timestamp, UserId, Version,
+    Assurance, Authentication, Device, Kind, OsEntropy, Persistence, SessionId, StoreError, Timeouts, Timestamp, UserId,
 };
 use session_moka::MokaStore;
 
@@ -65,7 +65,7 @@ pub(crate) async fn insert(store: &MokaStore, record: &Record, now: Timestamp) -
 }
 
 pub(crate) async fn exchange(store: &MokaStore, old: &Record, record: &Record, now: Timestamp) -> CreateOutcome {
-    let replaces = Some(Replacement { id: old.id, user: old.user(), version: old.version });
+    let replaces = Some(Replacement { id: old.summary.id, user: old.user(), version: old.version });
     store.create(CreateRequest { record, replaces, limit: None }, now).await.unwrap()
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use session_core::{Record, SessionStore, StoreError, StoreErrorKind, UpdateOutcome};
+use session_core::store::{Freshness, Record, SessionStore, UpdateOutcome};
+use session_core::{StoreError, StoreErrorKind};
 use session_postgres::PostgresStore;
 use session_testbed::proxy::{Mode, Proxy};
 use sqlx::PgPool;
@@ -32,8 +33,8 @@ async fn bed() -> (Proxy, PgPool, PostgresStore, Vec<Record>) {
 
 fn loads(store: &PostgresStore, records: &[Record]) -> Vec<JoinHandle<Result<Option<Record>, StoreError>>> {
     let spawn = |record: &Record| {
-        let (store, id) = (store.clone(), record.id);
-        tokio::spawn(async move { store.load(&id).await })
+        let (store, id) = (store.clone(), record.summary.id);
+        tokio::spawn(async move { store.load(&id, Freshness::Latest).await })
     };
     records.iter().map(spawn).collect()
 }
@@ -53,7 +54,7 @@ fn changes(records: &[Record]) -> Vec<(Record, Record)> {
 async fn load_all(store: &PostgresStore, records: &[Record]) {
     for (load, record) in loads(store, records).into_iter().zip(records) {
         let stored = load.await.unwrap().unwrap().expect("the session is there");
-        assert!(stored.id == record.id && stored.version == record.version);
+        assert!(stored.summary.id == record.summary.id && stored.version == record.version);
     }
 }
 
@@ -82,11 +83,14 @@ async fn many_are_few_statements() {
 #[tokio::test]
 async fn loads_of_one_session_and_of_none() {
     let (_proxy, _pool, store, mut records) = bed().await;
-    assert_eq!(store.delete(&records[40].id, records[40].user()).await.unwrap(), session_core::DeleteOutcome::Deleted);
+    assert_eq!(
+        store.delete(&records[40].summary.id, records[40].user()).await.unwrap(),
+        session_core::DeleteOutcome::Deleted
+    );
     records[41] = records[42].clone();
     for (turn, load) in loads(&store, &records).into_iter().enumerate() {
         let stored = load.await.unwrap().unwrap();
-        assert_eq!(stored.map(|stored| stored.id), (turn != 40).then_some(records[turn].id), "{turn}");
+        assert_eq!(stored.map(|stored| stored.summary.id), (turn != 40).then_some(records[turn].summary.id), "{turn}");
     }
 }
 
@@ -100,7 +104,7 @@ async fn updates_of_one_session_and_of_none() {
     changes[20] = rival;
     changes[21] = changes[22].clone();
     let absent = records[30].clone();
-    assert_eq!(store.delete(&absent.id, absent.user()).await.unwrap(), session_core::DeleteOutcome::Deleted);
+    assert_eq!(store.delete(&absent.summary.id, absent.user()).await.unwrap(), session_core::DeleteOutcome::Deleted);
     let before = proxy.round_trips();
     let mut outcomes = Vec::new();
     for update in updates(&store, &changes) {
@@ -116,7 +120,7 @@ async fn updates_of_one_session_and_of_none() {
             assert_eq!(*outcome, UpdateOutcome::Applied, "{turn}");
         }
         if *outcome == UpdateOutcome::Applied {
-            let stored = store.load(&new.id).await.unwrap().unwrap();
+            let stored = store.load(&new.summary.id, Freshness::Latest).await.unwrap().unwrap();
             assert!(stored.version == new.version && stored.data.get(b"value") == new.data.get(b"value"), "{turn}");
         }
     }
@@ -126,12 +130,15 @@ async fn updates_of_one_session_and_of_none() {
 #[tokio::test]
 async fn a_damaged_record_among_others() {
     let (_proxy, pool, store, records) = bed().await;
-    let bad = records[33].id.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let bad = records[33].summary.id.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     execute(&pool, &format!("UPDATE session.session SET record = '\\x' WHERE replace(id::text, '-', '') = '{bad}'"))
         .await;
     for (turn, load) in loads(&store, &records).into_iter().enumerate() {
         match load.await.unwrap() {
-            Ok(stored) => assert!(turn != 33 && stored.is_some_and(|stored| stored.id == records[turn].id), "{turn}"),
+            Ok(stored) => assert!(
+                turn != 33 && stored.is_some_and(|stored| stored.summary.id == records[turn].summary.id),
+                "{turn}"
+            ),
             Err(error) => assert!(turn == 33 && error.kind() == StoreErrorKind::Corrupt, "{turn}: {error}"),
         }
     }
@@ -194,7 +201,7 @@ async fn nobody_waits_for_the_row_of_another() {
         let records = {
             let mut current = Vec::new();
             for record in &records {
-                current.push(store.load(&record.id).await.unwrap().unwrap());
+                current.push(store.load(&record.summary.id, Freshness::Latest).await.unwrap().unwrap());
             }
             current
         };
@@ -276,7 +283,10 @@ async fn a_load_sees_what_was_acknowledged() {
                 let updated = nodes[(task + turn) % 2].update(&next, record.version, NOW).await.unwrap();
                 assert_eq!(updated, UpdateOutcome::Applied);
                 for node in nodes.iter() {
-                    let (one, other) = tokio::join!(node.load(&next.id), node.load(&next.id));
+                    let (one, other) = tokio::join!(
+                        node.load(&next.summary.id, Freshness::Latest),
+                        node.load(&next.summary.id, Freshness::Latest)
+                    );
                     for stored in [one, other] {
                         assert_eq!(stored.unwrap().unwrap().version, next.version);
                     }

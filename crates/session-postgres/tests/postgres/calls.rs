@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use session_core::{CreateRequest, LimitPolicy, Record, SessionLimit, SessionStore, StoreError, UserId};
+use session_core::store::{CreateRequest, Freshness, Record, SessionStore};
+use session_core::{LimitPolicy, SessionLimit, StoreError, UserId};
 use session_postgres::PostgresStore;
 
 use crate::common::{LONG_AGO, MINUTE, NOW, changed, insert, record, user};
@@ -74,8 +75,8 @@ impl Sessions {
         let limit = Some(SessionLimit { max: NonZeroU32::new(3).unwrap(), at_limit: LimitPolicy::Reject });
         let seen = NOW + MINUTE;
         Ok(match call {
-            Call::Load => match store.load(&self.keep.id).await? {
-                Some(record) if record.id == self.keep.id => "found".to_owned(),
+            Call::Load => match store.load(&self.keep.summary.id, Freshness::Latest).await? {
+                Some(record) if record.summary.id == self.keep.summary.id => "found".to_owned(),
                 answer => format!("{answer:?}"),
             },
             Call::Create => {
@@ -83,31 +84,33 @@ impl Sessions {
                 format!("{:?}", store.create(admission, NOW).await?)
             }
             Call::Update => format!("{:?}", store.update(&self.changed, self.keep.version, NOW).await?),
-            Call::Touch => format!("{:?}", store.touch(&self.keep.id, Some(&self.user), seen, NOW).await?),
-            Call::Delete => format!("{:?}", store.delete(&self.other.id, Some(&self.user)).await?),
+            Call::Touch => format!("{:?}", store.touch(&self.keep.summary.id, Some(&self.user), seen).await?),
+            Call::Delete => format!("{:?}", store.delete(&self.other.summary.id, Some(&self.user)).await?),
             Call::ListByUser => store.list_by_user(&self.user, NOW).await?.len().to_string(),
-            Call::DeleteByUser => store.delete_by_user(&self.user, Some(&self.keep.id)).await?.len().to_string(),
+            Call::DeleteByUser => {
+                store.delete_by_user(&self.user, Some(&self.keep.summary.id)).await?.len().to_string()
+            }
             Call::DeleteExpired => store.delete_expired(NOW, NonZeroU32::MAX).await?.to_string(),
         })
     }
 
     /// Panics unless exactly that is stored which there is after the call.
     pub(crate) async fn assert_done(&self, store: &PostgresStore, call: Call) {
-        let mut expected = vec![self.keep.id];
+        let mut expected = vec![self.keep.summary.id];
         if !matches!(call, Call::Delete | Call::DeleteByUser) {
-            expected.push(self.other.id);
+            expected.push(self.other.summary.id);
         }
         if call == Call::Create {
-            expected.push(self.new.id);
+            expected.push(self.new.summary.id);
         }
         let mut stored: Vec<_> =
             store.list_by_user(&self.user, NOW).await.unwrap().into_iter().map(|summary| summary.id).collect();
         expected.sort();
         stored.sort();
         assert!(stored == expected, "after {call:?}: {} sessions instead of {}", stored.len(), expected.len());
-        let kept = store.load(&self.keep.id).await.unwrap().unwrap();
+        let kept = store.load(&self.keep.summary.id, Freshness::Latest).await.unwrap().unwrap();
         let version = if call == Call::Update { self.changed.version } else { self.keep.version };
         let last_seen = if call == Call::Touch { NOW + MINUTE } else { NOW };
-        assert!(kept.version == version && kept.last_seen == last_seen, "after {call:?}: {kept:?}");
+        assert!(kept.version == version && kept.summary.last_seen == last_seen, "after {call:?}: {kept:?}");
     }
 }

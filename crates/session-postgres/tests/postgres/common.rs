@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use session_core::store::{CreateOutcome, CreateRequest, Credential, Data, Record, SessionStore, Version};
 use session_core::{
-    Assurance, Authentication, CreateOutcome, CreateRequest, Credential, Data, Device, Kind, OsEntropy, Persistence,
-    Record, SessionId, SessionStore, Timeouts, Timestamp, UserId, Version,
+    Assurance, Authentication, Device, Kind, OsEntropy, Persistence, SessionId, Timeouts, Timestamp, UserId,
 };
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_testbed::proxy::Proxy;
@@ -147,7 +147,10 @@ pub(crate) fn changed(record: &Record, value: impl Into<bytes::Bytes>) -> Record
 /// Stores `record`, at the time of its last activity.
 pub(crate) async fn insert(store: &PostgresStore, record: &Record) {
     let admission = CreateRequest { record, replaces: None, limit: None };
-    assert_eq!(store.create(admission, record.last_seen).await.unwrap(), CreateOutcome::Created { evicted: vec![] });
+    assert_eq!(
+        store.create(admission, record.summary.last_seen).await.unwrap(),
+        CreateOutcome::Created { evicted: vec![] }
+    );
 }
 
 /// `n` sessions of as many users.

@@ -3,9 +3,8 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use session_core::{
-    CreateOutcome, CreateRequest, LimitPolicy, Replacement, SessionLimit, SessionStore, UpdateOutcome, UserId,
-};
+use session_core::store::{CreateOutcome, CreateRequest, Freshness, Replacement, SessionStore, UpdateOutcome};
+use session_core::{LimitPolicy, SessionLimit, UserId};
 use tokio::task::JoinSet;
 
 use crate::common::{NOW, OTHERS, WAITING, changed, database, insert, nodes, number, pool, record, user, wait_until};
@@ -66,11 +65,11 @@ async fn crosswise_logins_do_not_deadlock() {
                 }
                 let sessions = store.list_by_user(from, NOW).await.unwrap();
                 let old = match sessions.get(task % 3) {
-                    Some(summary) => store.load(&summary.id).await.unwrap(),
+                    Some(summary) => store.load(&summary.id, Freshness::Latest).await.unwrap(),
                     None => None,
                 };
                 let replaces =
-                    old.as_ref().map(|old| Replacement { id: old.id, user: Some(from), version: old.version });
+                    old.as_ref().map(|old| Replacement { id: old.summary.id, user: Some(from), version: old.version });
                 let record = record(Some(to), NOW);
                 let admission =
                     CreateRequest { record: &record, replaces, limit: limit(3, LimitPolicy::EvictLeastRecent) };
@@ -106,14 +105,14 @@ async fn revocation_catches_successors() {
         let old = record(Some(&alice), NOW);
         insert(&nodes[0], &old).await;
         let new = record(Some(&alice), NOW);
-        let replaces = Some(Replacement { id: old.id, user: Some(&alice), version: old.version });
+        let replaces = Some(Replacement { id: old.summary.id, user: Some(&alice), version: old.version });
         let (admitted, revoked) = tokio::join!(
             nodes[0].create(CreateRequest { record: &new, replaces, limit: None }, NOW),
             nodes[1].delete_by_user(&alice, None),
         );
         let (admitted, revoked) = (admitted.unwrap(), revoked.unwrap());
         assert_eq!(nodes[0].list_by_user(&alice, NOW).await.unwrap().len(), 0, "{admitted:?}");
-        let expected = if matches!(admitted, CreateOutcome::Created { .. }) { new.id } else { old.id };
+        let expected = if matches!(admitted, CreateOutcome::Created { .. }) { new.summary.id } else { old.summary.id };
         assert_eq!(revoked, [expected]);
     }
 }
@@ -139,7 +138,7 @@ async fn one_writer_wins() {
         let winners: Vec<_> = outcomes.iter().filter(|(outcome, _)| *outcome == UpdateOutcome::Applied).collect();
         assert_eq!(winners.len(), 1);
         assert_eq!(outcomes.iter().filter(|(outcome, _)| *outcome == UpdateOutcome::Conflict).count(), 63);
-        assert_eq!(nodes[1].load(&base.id).await.unwrap().unwrap().version, winners[0].1);
+        assert_eq!(nodes[1].load(&base.summary.id, Freshness::Latest).await.unwrap().unwrap().version, winners[0].1);
     }
 }
 
@@ -155,7 +154,7 @@ async fn update_after_deletion_is_absent() {
     // The row is locked by a transaction that will delete it; the update waits behind it.
     let mut other = pool.begin().await.unwrap();
     sqlx::query("DELETE FROM session.session WHERE id = $1")
-        .bind(sqlx::types::Uuid::from_bytes(*base.id.as_bytes()))
+        .bind(sqlx::types::Uuid::from_bytes(*base.summary.id.as_bytes()))
         .execute(&mut *other)
         .await
         .unwrap();
@@ -186,7 +185,9 @@ async fn nobody_is_the_victim_of_a_deadlock() {
                 for summary in sessions.into_iter().rev() {
                     let store = store.clone();
                     updates.spawn(async move {
-                        let Some(stored) = store.load(&summary.id).await.unwrap() else { return false };
+                        let Some(stored) = store.load(&summary.id, Freshness::Latest).await.unwrap() else {
+                            return false;
+                        };
                         let change = changed(&stored, format!("{task} {turn}"));
                         store.update(&change, stored.version, NOW).await.unwrap() == UpdateOutcome::Applied
                     });
@@ -198,15 +199,18 @@ async fn nobody_is_the_victim_of_a_deadlock() {
                     let other = user(&format!("user {}", (task * 5 + turn) % USERS));
                     let sessions = store.list_by_user(&other, NOW).await.unwrap();
                     let old = match sessions.get(turn % 4) {
-                        Some(summary) => store.load(&summary.id).await.unwrap(),
+                        Some(summary) => store.load(&summary.id, Freshness::Latest).await.unwrap(),
                         None => None,
                     };
-                    let replaces =
-                        old.as_ref().map(|old| Replacement { id: old.id, user: Some(&other), version: old.version });
+                    let replaces = old.as_ref().map(|old| Replacement {
+                        id: old.summary.id,
+                        user: Some(&other),
+                        version: old.version,
+                    });
                     let mut new = record(Some(&alice), NOW);
                     if turn % 5 == 0 {
                         // Due soon.
-                        new.lifetime.idle = std::time::Duration::from_millis(1);
+                        new.summary.timeouts.idle = std::time::Duration::from_millis(1);
                     }
                     let admission = CreateRequest { record: &new, replaces, limit: limit(6, LimitPolicy::EvictOldest) };
                     let _ = store.create(admission, NOW).await.unwrap();

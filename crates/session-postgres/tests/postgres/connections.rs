@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use session_core::{SessionStore, StoreErrorKind};
+use session_core::StoreErrorKind;
+use session_core::store::{Freshness, SessionStore};
 use session_postgres::{PostgresStore, recommended_pool_options};
 use tokio::task::JoinSet;
 
@@ -31,10 +32,14 @@ async fn cancelled_calls() {
             for turn in 0..10 {
                 // So many times the call may be polled.
                 let polls = (task + turn) % 9;
-                cancelled += usize::from(poll_at_most(polls, store.touch(&record.id, record.user(), NOW, NOW)).await);
+                cancelled +=
+                    usize::from(poll_at_most(polls, store.touch(&record.summary.id, record.user(), NOW)).await);
                 cancelled += usize::from(poll_at_most(polls, store.delete_by_user(&user("nobody"), None)).await);
-                cancelled += usize::from(poll_at_most(polls, store.load(&record.id)).await);
-                assert_eq!(store.load(&record.id).await.unwrap().unwrap().id, record.id);
+                cancelled += usize::from(poll_at_most(polls, store.load(&record.summary.id, Freshness::Latest)).await);
+                assert_eq!(
+                    store.load(&record.summary.id, Freshness::Latest).await.unwrap().unwrap().summary.id,
+                    record.summary.id
+                );
             }
             cancelled
         });
@@ -71,7 +76,7 @@ async fn connections_of_unfinished_calls_are_closed() {
         let mut lock = outside.begin().await.unwrap();
         sqlx::query("SELECT FROM session.session FOR UPDATE").execute(&mut *lock).await.unwrap();
         tokio::select! {
-            touched = store.touch(&record.id, record.user(), NOW, NOW) => assert!(touched.is_err()),
+            touched = store.touch(&record.summary.id, record.user(), NOW) => assert!(touched.is_err()),
             () = async {
                 wait_until(&outside, WAITING, |waiting| waiting == 1).await;
                 // The second store is not that patient.
@@ -98,12 +103,12 @@ async fn stuck_statement() {
         let error = store.update(&changed(&records[0], "x"), records[0].version, NOW).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error}");
         assert!(begin.elapsed() < TIMEOUT + MARGIN);
-        assert!(store.load(&records[0].id).await.unwrap().is_some());
+        assert!(store.load(&records[0].summary.id, Freshness::Latest).await.unwrap().is_some());
     }
     lock.rollback().await.unwrap();
     // The first of the updates that were given up has got through by now: all were applied, or none.
     wait_until(&outside, WAITING, |waiting| waiting == 0).await;
-    let stored = store.load(&records[0].id).await.unwrap().unwrap();
+    let stored = store.load(&records[0].summary.id, Freshness::Latest).await.unwrap().unwrap();
     assert!(stored.version.number == 2 && stored.data.get(b"value").is_some());
 }
 
@@ -114,8 +119,8 @@ async fn exhausted_pool() {
     let store = PostgresStore::new(pool.clone());
     store.migrate().await.unwrap();
     let taken = pool.acquire().await.unwrap();
-    let error = store.load(&record(None, NOW).id).await.unwrap_err();
+    let error = store.load(&record(None, NOW).summary.id).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     drop(taken);
-    assert!(store.load(&record(None, NOW).id).await.unwrap().is_none());
+    assert!(store.load(&record(None, NOW).summary.id).await.unwrap().is_none());
 }

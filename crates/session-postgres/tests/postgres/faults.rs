@@ -79,7 +79,7 @@ async fn the_sign_of_life_is_not_waited_for_without_end() {
     for turn in 0..6 {
         proxy.set(Mode::Pass);
         let begin = Instant::now();
-        while session_core::SessionStore::load(&store, &record.id).await.is_err() {
+        while session_core::store::SessionStore::load(&store, &record.summary.id).await.is_err() {
             assert!(begin.elapsed() < TIMEOUT + MARGIN, "no connection after {turn} were lost");
         }
         proxy.set(Mode::Truncate(0));
@@ -104,8 +104,8 @@ async fn the_applications_connection_is_left_alone() {
     let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
     sqlx::query(terminate).execute(&mut *own).await.unwrap();
-    let loaded = session_core::SessionStore::load(&store, &record.id).await.unwrap().unwrap();
-    assert_eq!(loaded.last_seen, NOW);
+    let loaded = session_core::store::SessionStore::load(&store, &record.summary.id).await.unwrap().unwrap();
+    assert_eq!(loaded.summary.last_seen, NOW);
     sqlx::query("INSERT INTO work VALUES (1)").execute(&mut *own).await.unwrap();
     own.commit().await.unwrap();
 }

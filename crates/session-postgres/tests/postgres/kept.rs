@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use session_core::SessionStore;
+use session_core::store::{Freshness, SessionStore};
 use session_postgres::PostgresStore;
 use tokio::task::JoinSet;
 
@@ -17,7 +17,7 @@ async fn unused_connections_go_back() {
     let mut loads = JoinSet::new();
     for record in records {
         let store = store.clone();
-        loads.spawn(async move { store.load(&record.id).await.unwrap().unwrap() });
+        loads.spawn(async move { store.load(&record.summary.id, Freshness::Latest).await.unwrap().unwrap() });
     }
     loads.join_all().await;
     assert!(pool.num_idle() < pool.size() as usize, "none is kept");
@@ -37,11 +37,11 @@ async fn the_application_is_not_kept_waiting() {
     let records = insert_many(&store, 32).await;
     let mut tasks = JoinSet::new();
     for record in records {
-        let store = if record.id.as_bytes()[15] % 2 == 0 { store.clone() } else { other.clone() };
+        let store = if record.summary.id.as_bytes()[15] % 2 == 0 { store.clone() } else { other.clone() };
         tasks.spawn(async move {
             loop {
-                let stored = store.load(&record.id).await.unwrap().unwrap();
-                let _ = store.touch(&stored.id, stored.user(), stored.last_seen, stored.last_seen).await.unwrap();
+                let stored = store.load(&record.summary.id, Freshness::Latest).await.unwrap().unwrap();
+                let _ = store.touch(&stored.summary.id, stored.user(), stored.summary.last_seen).await.unwrap();
             }
         });
     }
@@ -70,7 +70,7 @@ async fn the_pool_can_be_closed() {
     let begin = Instant::now();
     pool.close().await;
     assert!(begin.elapsed() < Duration::from_millis(500), "{:?}", begin.elapsed());
-    assert!(store.load(&record.id).await.unwrap_err().to_string().contains("closed"));
+    assert!(store.load(&record.summary.id, Freshness::Latest).await.unwrap_err().to_string().contains("closed"));
 }
 
 /// A store may outlive its runtime.

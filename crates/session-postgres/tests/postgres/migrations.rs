@@ -1,6 +1,7 @@
 //! Creating and updating the schema.
 
-use session_core::{SessionStore, StoreErrorKind};
+use session_core::StoreErrorKind;
+use session_core::store::{Freshness, SessionStore};
 use session_postgres::{Pooler, PostgresStore, SchemaName, migrations};
 use session_testbed::servers::namespace;
 use tokio::task::JoinSet;
@@ -29,7 +30,10 @@ async fn twenty_nodes_at_once() {
             nodes.spawn(async move { store.migrate().await.map(|()| store) });
         }
         for node in nodes.join_all().await {
-            node.unwrap_or_else(|error| panic!("{schema}: {error:?}")).load(&record(None, NOW).id).await.unwrap();
+            node.unwrap_or_else(|error| panic!("{schema}: {error:?}"))
+                .load(&record(None, NOW).summary.id)
+                .await
+                .unwrap();
         }
         let applied = number(&pool(1, &database), &format!("SELECT count(*) FROM {schema}.migration")).await;
         assert_eq!(applied, i64::try_from(migrations(&SchemaName::default()).len()).unwrap());
@@ -119,9 +123,10 @@ async fn role_that_owns_the_schema() {
 async fn missing_schema_is_named() {
     let store = PostgresStore::new(pool(1, &database().await));
     let (new, user) = (record(None, NOW), crate::common::user("alice"));
-    let create = store.create(session_core::CreateRequest { record: &new, replaces: None, limit: None }, NOW).await;
+    let create =
+        store.create(session_core::store::CreateRequest { record: &new, replaces: None, limit: None }, NOW).await;
     for error in [
-        store.load(&new.id).await.unwrap_err(),
+        store.load(&new.summary.id, Freshness::Latest).await.unwrap_err(),
         create.unwrap_err(),
         store.list_by_user(&user, NOW).await.unwrap_err(),
         store.delete_by_user(&user, None).await.unwrap_err(),

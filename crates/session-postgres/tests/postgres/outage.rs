@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use session_core::{Record, SessionStore, StoreErrorKind};
+use session_core::StoreErrorKind;
+use session_core::store::{Freshness, Record, SessionStore};
 use session_postgres::PostgresStore;
 use session_testbed::proxy::Mode;
 use session_testbed::servers::Postgres;
@@ -104,8 +105,8 @@ fn load_without_end(store: &PostgresStore, records: &[Record]) -> (Arc<AtomicU32
         tasks.spawn(async move {
             for record in records.iter().cycle().skip(task) {
                 let begin = Instant::now();
-                match store.load(&record.id).await {
-                    Ok(stored) => assert_eq!(stored.expect("the session is there").id, record.id),
+                match store.load(&record.summary.id, Freshness::Latest).await {
+                    Ok(stored) => assert_eq!(stored.expect("the session is there").summary.id, record.summary.id),
                     Err(error) => {
                         errors.fetch_add(1, Ordering::SeqCst);
                         assert!(error.is_retryable(), "{error}");
@@ -139,7 +140,7 @@ async fn assert_recovery(store: &PostgresStore, record: &Record) {
     let mut successes = 0;
     while successes < 10 {
         assert!(begin.elapsed() < RECOVERY + MARGIN, "no service {:?} after the server is back", begin.elapsed());
-        successes = if store.load(&record.id).await.is_ok() { successes + 1 } else { 0 };
+        successes = if store.load(&record.summary.id, Freshness::Latest).await.is_ok() { successes + 1 } else { 0 };
     }
     println!("service again after {:?}", begin.elapsed());
 }
@@ -183,14 +184,14 @@ async fn restart_between_requests() {
     let mut loads = JoinSet::new();
     for record in records.iter().cycle().take(200).cloned() {
         let store = store.clone();
-        loads.spawn(async move { store.load(&record.id).await.unwrap().unwrap() });
+        loads.spawn(async move { store.load(&record.summary.id, Freshness::Latest).await.unwrap().unwrap() });
     }
     assert_eq!(loads.join_all().await.len(), 200);
     assert_eq!(pool.size(), 8);
     server.stop().await.unwrap();
     server.start().await.unwrap();
     for turn in 0..30 {
-        let stored = store.load(&records[0].id).await.unwrap().unwrap();
+        let stored = store.load(&records[0].summary.id, Freshness::Latest).await.unwrap().unwrap();
         let change = changed(&records[0], format!("{turn}"));
         let _ = store.update(&change, stored.version, NOW).await.unwrap();
     }
@@ -204,7 +205,7 @@ async fn a_server_that_is_down_is_unavailable() {
     store.migrate().await.unwrap();
     let records = insert_many(&store, 1).await;
     server.stop().await.unwrap();
-    let error = store.load(&records[0].id).await.unwrap_err();
+    let error = store.load(&records[0].summary.id, Freshness::Latest).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
 }
 

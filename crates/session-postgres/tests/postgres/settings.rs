@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use session_core::{CreateRequest, LimitPolicy, SessionLimit, SessionStore};
+use session_core::store::{CreateRequest, Freshness, SessionStore};
+use session_core::{LimitPolicy, SessionLimit};
 use session_postgres::{Pooler, PostgresStore};
 use session_testbed::servers::PgBouncer;
 use sqlx::postgres::PgConnectOptions;
@@ -24,7 +25,7 @@ async fn other_isolation_levels_are_refused() {
         assert!(error.to_string().contains("READ COMMITTED"), "{error}");
         let error = store.delete_by_user(&alice, None).await.unwrap_err();
         assert!(error.to_string().contains("READ COMMITTED"), "{error}");
-        assert!(store.load(&new.id).await.unwrap().is_none());
+        assert!(store.load(&new.summary.id, Freshness::Latest).await.unwrap().is_none());
     }
 }
 
@@ -46,7 +47,7 @@ async fn relaxed_commit_ends_with_the_touch() {
         let store = store(&pool).await.with_pooler(pooler);
         let record = record(None, NOW);
         insert(&store, &record).await;
-        let _ = store.touch(&record.id, None, NOW, NOW).await.unwrap();
+        let _ = store.touch(&record.summary.id, None, NOW).await.unwrap();
         let _ = store.delete_expired(NOW, NonZeroU32::MIN).await.unwrap();
         let on = "SELECT count(*) FROM pg_settings WHERE name = 'synchronous_commit' AND setting = 'on'";
         assert_eq!(number(&pool, on).await, 1);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use session_core::{SessionStore, StoreErrorKind, TouchOutcome, UpdateOutcome};
+use session_core::StoreErrorKind;
+use session_core::store::{Freshness, SessionStore, TouchOutcome, UpdateOutcome};
 use tokio::task::JoinSet;
 
 use crate::common::{
@@ -32,7 +33,7 @@ async fn four_nodes_sweep_under_load() {
     }
     let seen = NOW + 20 * MINUTE;
     for record in &live {
-        assert_eq!(nodes[0].touch(&record.id, record.user(), seen, seen).await.unwrap(), TouchOutcome::Applied);
+        assert_eq!(nodes[0].touch(&record.summary.id, record.user(), seen).await.unwrap(), TouchOutcome::Applied);
     }
     let now = NOW + 40 * MINUTE;
     let total = Arc::new(AtomicU64::new(0));
@@ -54,9 +55,13 @@ async fn four_nodes_sweep_under_load() {
         async move {
             for (turn, record) in live.iter().cycle().take(1_000).enumerate() {
                 if turn % 2 == 0 {
-                    let _ = store.touch(&record.id, record.user(), now, now).await.unwrap();
+                    let _ = store.touch(&record.summary.id, record.user(), now).await.unwrap();
                 } else {
-                    let stored = store.load(&record.id).await.unwrap().expect("a live session was swept");
+                    let stored = store
+                        .load(&record.summary.id, Freshness::Latest)
+                        .await
+                        .unwrap()
+                        .expect("a live session was swept");
                     let updated = store.update(&changed(&stored, "x"), stored.version, now).await.unwrap();
                     assert_eq!(updated, UpdateOutcome::Applied);
                 }
@@ -81,12 +86,12 @@ async fn sweep_puts_off_what_lives() {
     let pool = pool(2, &database);
     let store = store(&pool).await;
     let mut dead = record(None, NOW);
-    dead.last_seen = NOW + MINUTE;
+    dead.summary.last_seen = NOW + MINUTE;
     insert(&store, &dead).await;
     for _ in 0..50 {
         let live = record(None, NOW);
         insert(&store, &live).await;
-        let _ = store.touch(&live.id, None, NOW + 20 * MINUTE, NOW + 20 * MINUTE).await.unwrap();
+        let _ = store.touch(&live.summary.id, None, NOW + 20 * MINUTE).await.unwrap();
     }
     let now = NOW + 40 * MINUTE;
     let one = NonZeroU32::MIN;
@@ -158,19 +163,19 @@ async fn the_sweep_follows_updates_and_touches() {
         insert(&store, record).await;
     }
     let mut change = changed(&shorter, "x");
-    change.lifetime.idle = 10 * MINUTE;
+    change.summary.timeouts.idle = 10 * MINUTE;
     assert_eq!(store.update(&change, shorter.version, NOW).await.unwrap(), UpdateOutcome::Applied);
     let mut change = changed(&longer, "x");
-    change.lifetime.idle = 60 * MINUTE;
+    change.summary.timeouts.idle = 60 * MINUTE;
     assert_eq!(store.update(&change, longer.version, NOW).await.unwrap(), UpdateOutcome::Applied);
     let seen = NOW + 20 * MINUTE;
-    assert_eq!(store.touch(&touched.id, None, seen, seen).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.touch(&touched.summary.id, None, seen).await.unwrap(), TouchOutcome::Applied);
     let millisecond = Duration::from_millis(1);
     for (minutes, dead) in [(10, &shorter), (50, &touched), (60, &longer)] {
         let end = NOW + minutes * MINUTE;
         assert_eq!(store.delete_expired(NOW + (minutes * MINUTE - millisecond), ALL).await.unwrap(), 0);
-        assert!(store.load(&dead.id).await.unwrap().is_some());
+        assert!(store.load(&dead.summary.id, Freshness::Latest).await.unwrap().is_some());
         assert_eq!(store.delete_expired(end, ALL).await.unwrap(), 1);
-        assert!(store.load(&dead.id).await.unwrap().is_none());
+        assert!(store.load(&dead.summary.id, Freshness::Latest).await.unwrap().is_none());
     }
 }

@@ -4,7 +4,8 @@ use std::error::Error as _;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use session_core::{CreateRequest, DeleteOutcome, SessionStore, StoreErrorKind, Timeouts, Timestamp, TouchOutcome};
+use session_core::store::{CreateRequest, Freshness, SessionStore, TouchOutcome};
+use session_core::{DeleteOutcome, StoreErrorKind, Timeouts, Timestamp};
 use tokio::task::JoinSet;
 
 use crate::calls::{Call, Sessions};
@@ -32,7 +33,7 @@ async fn touches_are_hot() {
             for turn in 0..usize::try_from(TOUCHES).unwrap() / 16 {
                 let record = &records[(task * 7_919 + turn * 104_729) % records.len()];
                 let seen = NOW + Duration::from_millis(turn as u64);
-                assert_eq!(store.touch(&record.id, record.user(), seen, seen).await.unwrap(), TouchOutcome::Applied);
+                assert_eq!(store.touch(&record.summary.id, record.user(), seen).await.unwrap(), TouchOutcome::Applied);
             }
         });
     }
@@ -96,12 +97,12 @@ async fn damaged_record() {
     insert(&store, &record).await;
     for damage in ["'\\x'", "'\\x01'", "set_byte(record, 0, 9)", "substring(record FOR 20)"] {
         execute(&pool, &format!("UPDATE session.session SET record = {damage}")).await;
-        let loaded = store.load(&record.id).await.unwrap_err();
+        let loaded = store.load(&record.summary.id, Freshness::Latest).await.unwrap_err();
         assert_eq!(loaded.kind(), StoreErrorKind::Corrupt, "{damage}: {loaded}");
         assert_eq!(store.list_by_user(&alice, NOW).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
         assert_eq!(number(&pool, &format!("SELECT count(*) FROM session.session WHERE record = {damage}")).await, 1);
     }
-    assert_eq!(store.delete(&record.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(store.delete(&record.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
 }
 
 /// Whatever the server says, nothing of the session is in the error or in what it wraps.
@@ -125,15 +126,15 @@ async fn errors_show_no_parameters() {
     let errors = [
         store.create(CreateRequest { record: &new, replaces: None, limit: None }, NOW).await.unwrap_err(),
         store.update(&changed(&stored, "x"), stored.version, NOW).await.unwrap_err(),
-        store.touch(&stored.id, Some(&alice), NOW, NOW).await.unwrap_err(),
+        store.touch(&stored.summary.id, Some(&alice), NOW).await.unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.kind(), StoreErrorKind::Other);
         let source = error.source().expect("the code is kept");
         let shown = format!("{error} {error:?} {source} {source:?}");
         assert!(source.source().is_none() && shown.contains("P0001"), "{shown}");
-        let hex: String = new.id.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        for secret in ["secret", &hex, &new.id.to_string()] {
+        let hex: String = new.summary.id.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        for secret in ["secret", &hex, &new.summary.id.to_string()] {
             assert!(!shown.contains(secret), "{shown}");
         }
     }
@@ -146,19 +147,19 @@ async fn extreme_times() {
     let store = store(&pool(2, &database)).await;
     for (idle, absolute) in [(Duration::MAX, Duration::MAX), (MINUTE, Duration::MAX), (Duration::MAX, MINUTE)] {
         let mut eternal = record(None, NOW);
-        eternal.lifetime = Timeouts { idle, absolute };
+        eternal.summary.timeouts = Timeouts { idle, absolute };
         insert(&store, &eternal).await;
         for now in [Timestamp::from_millis(i64::MIN), Timestamp::EPOCH, NOW, Timestamp::MAX] {
             let expected = if eternal.is_expired(now) { TouchOutcome::Absent } else { TouchOutcome::Applied };
-            assert_eq!(store.touch(&eternal.id, None, NOW, now).await.unwrap(), expected, "{eternal:?} at {now:?}");
+            assert_eq!(store.touch(&eternal.summary.id, None, NOW).await.unwrap(), expected, "{eternal:?} at {now:?}");
         }
-        let _ = store.touch(&eternal.id, None, Timestamp::MAX, NOW).await.unwrap();
+        let _ = store.touch(&eternal.summary.id, None, Timestamp::MAX).await.unwrap();
         assert_eq!(
             store.delete_expired(NOW + 2 * MINUTE, NonZeroU32::MAX).await.unwrap(),
             u64::from(absolute == MINUTE)
         );
         let _ = store.delete_expired(Timestamp::MAX, NonZeroU32::MAX).await.unwrap();
-        assert!(store.load(&eternal.id).await.unwrap().is_none());
+        assert!(store.load(&eternal.summary.id, Freshness::Latest).await.unwrap().is_none());
     }
 }
 

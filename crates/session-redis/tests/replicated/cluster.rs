@@ -5,10 +5,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, LimitPolicy, Record, Replacement, SessionId, SessionStore,
-    TouchOutcome, UpdateOutcome, UserId,
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Record, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
 };
+use session_core::{DeleteOutcome, LimitPolicy, SessionId, UserId};
 use session_redis::RedisStore;
 use session_testbed::servers::RedisCluster;
 
@@ -18,7 +18,7 @@ use crate::support::records::{
 use crate::support::{assert_all_expire, cut_clients, eventually, run};
 
 fn login<'a>(record: &'a Record, visitor: &'a Record) -> CreateRequest<'a> {
-    let replaces = Replacement { id: visitor.id, user: visitor.user(), version: visitor.version };
+    let replaces = Replacement { id: visitor.summary.id, user: visitor.user(), version: visitor.version };
     CreateRequest { record, replaces: Some(replaces), limit: None }
 }
 
@@ -26,7 +26,7 @@ fn login<'a>(record: &'a Record, visitor: &'a Record) -> CreateRequest<'a> {
 fn visitor(user: &UserId) -> Record {
     loop {
         let visitor = record(None, NOW);
-        if visitor.id.shard() != user.shard() {
+        if visitor.summary.id.shard() != user.shard() {
             return visitor;
         }
     }
@@ -54,7 +54,7 @@ async fn login_moves_the_session_to_another_slot(store: &RedisStore) {
     let (visitor, new) = (visitor(&alice), record(Some(&alice), NOW));
     insert(store, &visitor).await;
     assert_eq!(store.create(login(&new, &visitor), NOW).await.unwrap(), created());
-    assert!(!exists(store, &visitor.id).await && exists(store, &new.id).await);
+    assert!(!exists(store, &visitor.summary.id).await && exists(store, &new.summary.id).await);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
     // And on to another user: the index of the first one follows.
     let bob = user("bob");
@@ -74,12 +74,12 @@ async fn a_login_that_is_refused_leaves_no_new_session(store: &RedisStore) {
     assert_eq!(store.create(login(&new, &visitor), expired).await.unwrap(), CreateOutcome::ReplacedAbsent);
     assert_eq!(store.update(&next(&visitor), visitor.version, NOW).await.unwrap(), UpdateOutcome::Applied);
     assert_eq!(store.create(login(&new, &visitor), NOW).await.unwrap(), CreateOutcome::ReplacedChanged);
-    assert!(!exists(store, &new.id).await);
-    let current = store.load(&visitor.id).await.unwrap().unwrap();
+    assert!(!exists(store, &new.summary.id).await);
+    let current = store.load(&visitor.summary.id, Freshness::Latest).await.unwrap().unwrap();
     insert(store, &record(Some(&carol), NOW)).await;
     let full = CreateRequest { limit: limit(1, LimitPolicy::Reject), ..login(&new, &current) };
     assert_eq!(store.create(full, NOW).await.unwrap(), CreateOutcome::LimitReached);
-    assert!(!exists(store, &new.id).await && exists(store, &visitor.id).await);
+    assert!(!exists(store, &new.summary.id).await && exists(store, &visitor.summary.id).await);
     assert_eq!(store.list_by_user(&carol, NOW).await.unwrap().len(), 1);
 }
 
@@ -103,7 +103,7 @@ async fn one_of_many_logins_from_one_session_wins(store: &Arc<RedisStore>) {
             }
         }
         assert_eq!(won, 1);
-        assert!(!exists(&**store, &visitor.id).await);
+        assert!(!exists(&**store, &visitor.summary.id).await);
         assert_eq!(store.delete_by_user(&dave, None).await.unwrap().len(), 1, "the losers took theirs back");
     }
 }
@@ -116,7 +116,7 @@ async fn a_repeated_login_finishes_what_the_first_began(store: &RedisStore) {
     insert(store, &new).await;
     for _ in 0..3 {
         assert_eq!(store.create(login(&new, &visitor), NOW).await.unwrap(), created());
-        assert!(!exists(store, &visitor.id).await && exists(store, &new.id).await);
+        assert!(!exists(store, &visitor.summary.id).await && exists(store, &new.summary.id).await);
     }
     let other = Record { version: next(&new).version, ..new.clone() };
     assert_eq!(store.create(login(&other, &visitor), NOW).await.unwrap(), CreateOutcome::IdTaken);
@@ -128,8 +128,10 @@ async fn a_login_that_is_given_up_leaves_one_session(store: &RedisStore) {
         let (visitor, new) = (visitor(&frank), record(Some(&frank), NOW));
         insert(store, &visitor).await;
         let _ = tokio::time::timeout(Duration::from_micros(micros), store.create(login(&new, &visitor), NOW)).await;
-        eventually("one of both is there", async || exists(store, &visitor.id).await != exists(store, &new.id).await)
-            .await;
+        eventually("one of both is there", async || {
+            exists(store, &visitor.summary.id).await != exists(store, &new.summary.id).await
+        })
+        .await;
     }
 }
 
@@ -139,10 +141,10 @@ async fn users_of_all_shards_are_served(store: &RedisStore) {
         let (one, two) = (record(Some(&user), NOW), record(Some(&user), NOW + MINUTE));
         insert(store, &one).await;
         let second = CreateRequest { limit: limit(1, LimitPolicy::EvictOldest), ..alone(&two) };
-        assert_eq!(store.create(second, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![one.id] });
-        assert_eq!(store.touch(&two.id, Some(&user), NOW + 2 * MINUTE, NOW).await.unwrap(), TouchOutcome::Applied);
-        assert_eq!(store.delete(&two.id, None).await.unwrap(), DeleteOutcome::Absent);
-        assert_eq!(store.delete_by_user(&user, None).await.unwrap(), [two.id]);
+        assert_eq!(store.create(second, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![one.summary.id] });
+        assert_eq!(store.touch(&two.summary.id, Some(&user), NOW + 2 * MINUTE).await.unwrap(), TouchOutcome::Applied);
+        assert_eq!(store.delete(&two.summary.id, None).await.unwrap(), DeleteOutcome::Absent);
+        assert_eq!(store.delete_by_user(&user, None).await.unwrap(), [two.summary.id]);
     }
 }
 
@@ -154,14 +156,14 @@ async fn scripts_may_be_forgotten(cluster: &RedisCluster, store: &RedisStore) {
         run(node, "SCRIPT FLUSH SYNC").await;
     }
     assert_eq!(store.update(&next(&session), session.version, NOW).await.unwrap(), UpdateOutcome::Applied);
-    assert_eq!(store.delete(&session.id, Some(&grace)).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(store.delete(&session.summary.id, Some(&grace)).await.unwrap(), DeleteOutcome::Deleted);
 }
 
 async fn lost_connections_lose_no_increment(cluster: &RedisCluster, store: &Arc<RedisStore>) {
     let session = record(None, NOW);
     insert(&**store, &session).await;
     let tasks = (0..8).map(|_| {
-        let (store, id) = (Arc::clone(store), session.id);
+        let (store, id) = (Arc::clone(store), session.summary.id);
         tokio::spawn(async move {
             let (mut added, mut unknown) = (0, 0);
             for _ in 0..20 {
@@ -184,7 +186,7 @@ async fn lost_connections_lose_no_increment(cluster: &RedisCluster, store: &Arc<
         added += more;
         unknown += lost;
     }
-    let total = count(&store.load(&session.id).await.unwrap().unwrap());
+    let total = count(&store.load(&session.summary.id, Freshness::Latest).await.unwrap().unwrap());
     assert!((added..=added + unknown).contains(&total), "{total} after {added} that worked and {unknown} unknown");
 }
 
@@ -196,7 +198,7 @@ async fn slots_may_move(cluster: &RedisCluster, store: &Arc<RedisStore>) {
         let (one, two) = (record(Some(&user), NOW), record(Some(&user), NOW));
         insert(&**store, &one).await;
         insert(&**store, &two).await;
-        sessions.push((user, one.id));
+        sessions.push((user, one.summary.id));
     }
     let work = {
         let store = Arc::clone(store);
@@ -206,11 +208,11 @@ async fn slots_may_move(cluster: &RedisCluster, store: &Arc<RedisStore>) {
             for round in 1..=20 {
                 for (user, id) in &sessions {
                     let seen = NOW + Duration::from_secs(round);
-                    failed.extend(store.touch(id, Some(user), seen, NOW).await.err());
+                    failed.extend(store.touch(id, Some(user), seen).await.err());
                     failed.extend(store.list_by_user(user, NOW).await.err());
                     let session = record(Some(user), NOW);
                     failed.extend(waiting.create(alone(&session), NOW).await.err());
-                    failed.extend(waiting.delete(&session.id, Some(user)).await.err());
+                    failed.extend(waiting.delete(&session.summary.id, Some(user)).await.err());
                 }
             }
             let still_there = how_many_exist(&store, &sessions).await;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use session_core::{DeleteOutcome, SessionId, SessionStore, TouchOutcome, UserId};
+use session_core::store::{Freshness, SessionStore, TouchOutcome};
+use session_core::{DeleteOutcome, SessionId, UserId};
 use session_redis::RedisStore;
 use session_testbed::servers::{Redis, RedisCluster, RedisSentinel};
 
@@ -82,7 +83,7 @@ async fn log_out_during_failover(set: &Set, wait: Option<NonZeroU32>) -> Outcome
     for _ in 0..STOCK {
         let session = record(Some(&alice), NOW);
         insert(&plain, &session).await;
-        stock.push(session.id);
+        stock.push(session.summary.id);
     }
     let primary = set.primary_of(&alice).await;
     let replicas = set.replicas_of(primary).await;
@@ -114,7 +115,7 @@ async fn log_out_during_failover(set: &Set, wait: Option<NonZeroU32>) -> Outcome
     primary.start().await.unwrap();
     let probe = record(Some(&alice), NOW);
     eventually("logins are acknowledged", async || store.create(alone(&probe), NOW).await.is_ok()).await;
-    let touch = async || store.touch(&probe.id, Some(&alice), NOW + MINUTE, NOW).await;
+    let touch = async || store.touch(&probe.summary.id, Some(&alice), NOW + MINUTE).await;
     eventually("the session is there", async || touch().await.is_ok_and(|it| it == TouchOutcome::Applied)).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     done.store(true, Ordering::SeqCst);
@@ -132,7 +133,7 @@ async fn log_out_during_failover(set: &Set, wait: Option<NonZeroU32>) -> Outcome
     for id in &acknowledged {
         // The servers may have moved once more.
         let loaded = loop {
-            match store.load(id).await {
+            match store.load(id, Freshness::Latest).await {
                 Ok(loaded) => break loaded,
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
@@ -223,7 +224,10 @@ async fn a_frozen_primary_of_a_cluster_is_left_for_its_replica() {
     let (rounds, held_up) = (AtomicU32::new(0), AtomicU32::new(0));
     // At the same time: the answers of the others must not hide that this one is missing.
     let found = async || {
-        let (found, other) = tokio::join!(store.load(&of_alice.id), store.load(&of_bob.id));
+        let (found, other) = tokio::join!(
+            store.load(&of_alice.summary.id, Freshness::Latest),
+            store.load(&of_bob.summary.id, Freshness::Latest)
+        );
         rounds.fetch_add(1, Ordering::SeqCst);
         held_up.fetch_add(u32::from(other.is_err()), Ordering::SeqCst);
         found.is_ok_and(|stored| stored.is_some())

@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use session_core::{DeleteOutcome, SessionStore, StoreErrorKind, TouchOutcome, UpdateOutcome};
+use session_core::store::{SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::{DeleteOutcome, StoreErrorKind};
 use session_redis::RedisStore;
 use session_testbed::servers::{Redis, RedisSentinel};
 
@@ -52,11 +53,11 @@ async fn a_write_counts_only_once_the_replica_has_it() {
     let start = Instant::now();
     timed_out(start, store.update(&next(&change), change.version, NOW).await.unwrap_err());
     let start = Instant::now();
-    timed_out(start, store.delete(&one.id, Some(&alice)).await.unwrap_err());
+    timed_out(start, store.delete(&one.summary.id, Some(&alice)).await.unwrap_err());
     // Executed all the same; and its repetition, which finds nothing to delete, is not good news either.
-    assert!(!exists(&store, &one.id).await);
+    assert!(!exists(&store, &one.summary.id).await);
     let start = Instant::now();
-    timed_out(start, store.delete(&one.id, Some(&alice)).await.unwrap_err());
+    timed_out(start, store.delete(&one.summary.id, Some(&alice)).await.unwrap_err());
     let start = Instant::now();
     timed_out(start, store.create(alone(&record(None, NOW)), NOW).await.unwrap_err());
     let start = Instant::now();
@@ -68,13 +69,13 @@ async fn a_write_counts_only_once_the_replica_has_it() {
     let start = Instant::now();
     let two = record(Some(&alice), NOW);
     insert(&RedisStore::connect(&primary.url()).await.unwrap(), &two).await;
-    assert_eq!(store.touch(&two.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.touch(&two.summary.id, Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
     assert!(start.elapsed() < MARGIN, "{:?}", start.elapsed());
 
     replica.resume().await.unwrap();
-    eventually("writes work again", async || store.delete(&two.id, Some(&alice)).await.is_ok()).await;
-    assert_eq!(store.delete(&one.id, Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
+    eventually("writes work again", async || store.delete(&two.summary.id, Some(&alice)).await.is_ok()).await;
+    assert_eq!(store.delete(&one.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +91,7 @@ async fn a_primary_that_becomes_a_replica_is_left() {
     run(&set.sentinels()[0], &format!("SENTINEL FAILOVER {}", set.service())).await;
     let seen = NOW + MINUTE;
     eventually("the sentinels have chosen another, and writes reach it", async || {
-        set.primary().await.unwrap().port() != old.port() && store.touch(&session.id, None, seen, NOW).await.is_ok()
+        set.primary().await.unwrap().port() != old.port() && store.touch(&session.summary.id, None, seen).await.is_ok()
     })
     .await;
     eventually("the old primary follows", async || {
@@ -100,7 +101,7 @@ async fn a_primary_that_becomes_a_replica_is_left() {
     .await;
     let later = seen + MINUTE;
     eventually("writes go on", async || {
-        store.touch(&session.id, None, later, NOW).await.is_ok_and(|touched| touched == TouchOutcome::Applied)
+        store.touch(&session.summary.id, None, later).await.is_ok_and(|touched| touched == TouchOutcome::Applied)
     })
     .await;
 }
@@ -113,11 +114,11 @@ async fn a_refused_write_is_unavailable_and_not_absent() {
     insert(&store, &session).await;
     run(&server, "REPLICAOF 127.0.0.1 1").await;
     for _ in 0..5 {
-        let error = store.touch(&session.id, None, NOW + MINUTE, NOW).await.unwrap_err();
+        let error = store.touch(&session.summary.id, None, NOW + MINUTE).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     }
     run(&server, "REPLICAOF NO ONE").await;
-    eventually("writes work", async || store.touch(&session.id, None, NOW + MINUTE, NOW).await.is_ok()).await;
+    eventually("writes work", async || store.touch(&session.summary.id, None, NOW + MINUTE).await.is_ok()).await;
 }
 
 /// A sentinel that does not answer is passed over.
@@ -130,5 +131,5 @@ async fn a_frozen_sentinel_does_not_keep_the_store_from_the_primary() {
     let store = builder.connect().await.unwrap();
     let session = record(None, NOW);
     insert(&store, &session).await;
-    assert!(exists(&store, &session.id).await);
+    assert!(exists(&store, &session.summary.id).await);
 }

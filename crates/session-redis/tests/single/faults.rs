@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use session_core::{
-    CreateRequest, Record, Replacement, SessionId, SessionStore, StoreError, StoreErrorKind, TouchOutcome, UserId,
-    Version,
-};
+use session_core::store::{CreateRequest, Freshness, Record, Replacement, SessionStore, TouchOutcome, Version};
+use session_core::{SessionId, StoreError, StoreErrorKind, UserId};
 use session_redis::{ConnectError, RedisStore};
 use session_testbed::proxy::{Mode, Proxy};
 use session_testbed::servers::Redis;
@@ -114,17 +112,17 @@ impl Sessions {
 
     /// Every operation at once. Each answers in time, and with an error that says nothing about the session.
     async fn all_fail(&self, store: &RedisStore, fault: Fault) {
-        let replaces = Some(Replacement { id: self.visitor.id, user: None, version: self.visitor.version });
+        let replaces = Some(Replacement { id: self.visitor.summary.id, user: None, version: self.visitor.version });
         let login = CreateRequest { replaces, ..alone(&self.login) };
         let alice = Some(&self.alice);
         tokio::join!(
-            failed(fault, "load", store.load(&self.touched.id)),
-            failed(fault, "load of nothing", store.load(&self.created.id)),
+            failed(fault, "load", store.load(&self.touched.summary.id, Freshness::Latest)),
+            failed(fault, "load of nothing", store.load(&self.created.summary.id, Freshness::Latest)),
             failed(fault, "create", store.create(alone(&self.created), NOW)),
             failed(fault, "login", store.create(login, NOW)),
             failed(fault, "update", store.update(&self.update, self.updated.version, NOW)),
-            failed(fault, "touch", store.touch(&self.touched.id, alice, NOW + MINUTE, NOW)),
-            failed(fault, "delete", store.delete(&self.deleted.id, alice)),
+            failed(fault, "touch", store.touch(&self.touched.summary.id, alice, NOW + MINUTE)),
+            failed(fault, "delete", store.delete(&self.deleted.summary.id, alice)),
             failed(fault, "list_by_user", store.list_by_user(&self.alice, NOW)),
             failed(fault, "delete_by_user", store.delete_by_user(&self.bob, None)),
         );
@@ -132,7 +130,9 @@ impl Sessions {
 
     /// Each is as before the operation, or as after it.
     async fn check(&self, store: &RedisStore, fault: Fault) {
-        let version = async |of: &Record| store.load(&of.id).await.unwrap().map(|stored| stored.version);
+        let version = async |of: &Record| {
+            store.load(&of.summary.id, Freshness::Latest).await.unwrap().map(|stored| stored.version)
+        };
         // A server that was down has executed nothing.
         let executed = |outcome: bool| match fault {
             Fault::Stopped | Fault::Killed => assert!(!outcome, "{fault:?}: executed"),
@@ -184,16 +184,19 @@ async fn survives(faults: impl IntoIterator<Item = Fault>) {
         for round in 0..ROUNDS {
             let sessions = Sessions::insert(&bed.direct).await;
             // Some connections, and some scripts, are used when it happens; in the first round all are new.
-            assert!(exists(&bed.store, &sessions.touched.id).await);
+            assert!(exists(&bed.store, &sessions.touched.summary.id).await);
             bed.inject(fault).await;
             // In the last round so long that attempts to connect fail, too.
             for _ in 0..=3 * round {
                 sessions.all_fail(&bed.store, fault).await;
             }
             bed.heal(fault).await;
-            let works = async || bed.store.load(&sessions.touched.id).await.is_ok();
+            let works = async || bed.store.load(&sessions.touched.summary.id, Freshness::Latest).await.is_ok();
             back.push(eventually("the store works again", works).await);
-            eventually("so does the other", async || bed.direct.load(&sessions.touched.id).await.is_ok()).await;
+            eventually("so does the other", async || {
+                bed.direct.load(&sessions.touched.summary.id, Freshness::Latest).await.is_ok()
+            })
+            .await;
             sessions.check(&bed.direct, fault).await;
             // All of it works: nothing of what was lost is taken for an answer to these.
             let again = Sessions::insert(&bed.store).await;
@@ -246,15 +249,15 @@ async fn a_silent_connection_is_given_up_after_one_request() {
     insert(&store, &session).await;
     let connections = proxy.connections();
     proxy.set(Mode::Truncate(1));
-    assert_eq!(store.load(&session.id).await.unwrap_err().kind(), StoreErrorKind::Timeout);
+    assert_eq!(store.load(&session.summary.id, Freshness::Latest).await.unwrap_err().kind(), StoreErrorKind::Timeout);
     // The old connection stays silent for good.
     proxy.set(Mode::Pass);
     eventually("there is another connection", async || proxy.connections() > connections).await;
-    eventually("it is used", async || exists_if_known(&store, &session.id).await).await;
+    eventually("it is used", async || exists_if_known(&store, &session.summary.id).await).await;
 }
 
 async fn exists_if_known(store: &RedisStore, id: &SessionId) -> bool {
-    store.load(id).await.is_ok_and(|stored| stored.is_some())
+    store.load(id, Freshness::Latest).await.is_ok_and(|stored| stored.is_some())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,9 +268,9 @@ async fn a_connection_lost_between_requests_is_not_noticed() {
     insert(&store, &session).await;
     for _ in 0..20 {
         cut_clients(&server).await;
-        assert!(exists(&store, &session.id).await);
+        assert!(exists(&store, &session.summary.id).await);
         cut_clients(&server).await;
-        assert_eq!(store.touch(&session.id, None, NOW + MINUTE, NOW).await.unwrap(), TouchOutcome::Applied);
+        assert_eq!(store.touch(&session.summary.id, None, NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
     }
 }
 
@@ -281,15 +284,15 @@ async fn many_requests_to_a_frozen_server_each_cost_the_time_limit_at_most() {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(2) {
         let requests = (0..16).map(|_| {
-            let (store, id) = (Arc::clone(&store), session.id);
-            tokio::spawn(async move { failed(Fault::Paused, "load", store.load(&id)).await })
+            let (store, id) = (Arc::clone(&store), session.summary.id);
+            tokio::spawn(async move { failed(Fault::Paused, "load", store.load(&id, Freshness::Latest)).await })
         });
         for request in requests.collect::<Vec<_>>() {
             request.await.unwrap();
         }
     }
     server.resume().await.unwrap();
-    eventually("the store works again", async || exists_if_known(&store, &session.id).await).await;
+    eventually("the store works again", async || exists_if_known(&store, &session.summary.id).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,6 +315,6 @@ async fn an_application_may_start_before_the_server() {
     let session = record(None, NOW);
     assert_eq!(store.create(alone(&session), NOW).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
     server.start().await.unwrap();
-    eventually("the store works", async || store.load(&session.id).await.is_ok()).await;
+    eventually("the store works", async || store.load(&session.summary.id, Freshness::Latest).await.is_ok()).await;
     insert(&store, &session).await;
 }

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use session_core::{DeleteOutcome, Record, SessionId, SessionStore, StoreError, StoreErrorKind};
+use session_core::store::{Freshness, Record, SessionStore};
+use session_core::{DeleteOutcome, SessionId, StoreError, StoreErrorKind};
 use session_redis::RedisStore;
 use session_testbed::proxy::{Mode, Proxy};
 use session_testbed::servers::Redis;
@@ -22,7 +23,7 @@ async fn insert_many(store: &RedisStore) -> Vec<SessionId> {
     for _ in 0..MANY {
         let session = record(Some(&alice), NOW);
         insert(store, &session).await;
-        ids.push(session.id);
+        ids.push(session.summary.id);
     }
     ids
 }
@@ -32,14 +33,14 @@ type Load = JoinHandle<Result<Option<Record>, StoreError>>;
 fn loads(store: &Arc<RedisStore>, ids: &[SessionId]) -> Vec<Load> {
     let spawn = |id: &SessionId| {
         let (store, id) = (Arc::clone(store), *id);
-        tokio::spawn(async move { store.load(&id).await })
+        tokio::spawn(async move { store.load(&id, Freshness::Latest).await })
     };
     ids.iter().map(spawn).collect()
 }
 
 async fn all_are_there(store: &Arc<RedisStore>, ids: &[SessionId]) {
     for (load, id) in loads(store, ids).into_iter().zip(ids) {
-        assert_eq!(load.await.unwrap().unwrap().map(|stored| stored.id), Some(*id));
+        assert_eq!(load.await.unwrap().unwrap().map(|stored| stored.summary.id), Some(*id));
     }
 }
 
@@ -79,7 +80,7 @@ async fn each_has_its_own_answer() {
         match load.await.unwrap() {
             Ok(stored) => {
                 assert_ne!(turn, 43);
-                assert_eq!(stored.map(|stored| stored.id), (turn != 40).then_some(ids[turn]), "{turn}");
+                assert_eq!(stored.map(|stored| stored.summary.id), (turn != 40).then_some(ids[turn]), "{turn}");
             }
             Err(error) => assert_eq!((turn, error.kind()), (43, StoreErrorKind::Corrupt), "{error}"),
         }
@@ -101,14 +102,14 @@ async fn who_gives_up_takes_nobody_along() {
         gone.iter().for_each(|turn| loads[*turn].abort());
         for (turn, load) in loads.into_iter().enumerate() {
             if !gone.contains(&turn) {
-                assert_eq!(load.await.unwrap().unwrap().map(|stored| stored.id), Some(ids[turn]));
+                assert_eq!(load.await.unwrap().unwrap().map(|stored| stored.summary.id), Some(ids[turn]));
             }
         }
     }
     // Nobody is under way any more: who comes now is sent alone, at once.
     eventually("the last of them is answered", async || {
         let before = commands(&server).await;
-        store.load(&ids[0]).await.unwrap();
+        store.load(&ids[0], Freshness::Latest).await.unwrap();
         commands(&server).await == (before.0 + 1, before.1)
     })
     .await;
@@ -130,7 +131,7 @@ async fn an_outage_is_an_error_for_each_and_then_over() {
         }
         assert!(start.elapsed() < TIMEOUT + MARGIN, "{fault:?}: took {:?}", start.elapsed());
         proxy.set(Mode::Pass);
-        eventually("the store works again", async || store.load(&ids[0]).await.is_ok()).await;
+        eventually("the store works again", async || store.load(&ids[0], Freshness::Latest).await.is_ok()).await;
         all_are_there(&store, &ids).await;
     }
 }

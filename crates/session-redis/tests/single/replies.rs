@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{
-    CreateRequest, DeleteOutcome, Replacement, SessionStore, StoreErrorKind, TouchOutcome, UpdateOutcome,
-};
+use session_core::store::{CreateRequest, Freshness, Replacement, SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::{DeleteOutcome, StoreErrorKind};
 use session_redis::RedisStore;
 use session_testbed::proxy::{Mode, Proxy};
 use session_testbed::servers::Redis;
@@ -24,13 +23,13 @@ async fn a_lost_reply_is_asked_for_again() {
     insert(&store, &visitor).await;
 
     let login = record(Some(&alice), NOW);
-    let replaces = Some(Replacement { id: visitor.id, user: None, version: visitor.version });
+    let replaces = Some(Replacement { id: visitor.summary.id, user: None, version: visitor.version });
     // Teaches the server the scripts: "no such script" is not the reply that is to be lost.
     let pupil = record(None, NOW);
     insert(&store, &pupil).await;
     assert_eq!(store.update(&next(&pupil), pupil.version, NOW).await.unwrap(), UpdateOutcome::Applied);
-    assert_eq!(store.touch(&pupil.id, None, NOW, NOW).await.unwrap(), TouchOutcome::Applied);
-    assert_eq!(store.delete(&pupil.id, None).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(store.touch(&pupil.summary.id, None, NOW).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.delete(&pupil.summary.id, None).await.unwrap(), DeleteOutcome::Deleted);
 
     proxy.cut_one_reply(1, Mode::Pass);
     assert_eq!(store.create(CreateRequest { replaces, ..alone(&login) }, NOW).await.unwrap(), created());
@@ -38,15 +37,15 @@ async fn a_lost_reply_is_asked_for_again() {
     proxy.cut_one_reply(1, Mode::Pass);
     assert_eq!(store.update(&change, login.version, NOW).await.unwrap(), UpdateOutcome::Applied);
     proxy.cut_one_reply(1, Mode::Pass);
-    assert_eq!(store.touch(&login.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.touch(&login.summary.id, Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
     proxy.cut_one_reply(1, Mode::Pass);
-    assert_eq!(store.load(&login.id).await.unwrap().unwrap().version, change.version);
+    assert_eq!(store.load(&login.summary.id, Freshness::Latest).await.unwrap().unwrap().version, change.version);
     proxy.cut_one_reply(1, Mode::Pass);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
     proxy.cut_one_reply(1, Mode::Pass);
     // Gone, by whichever of the two executions.
-    assert_eq!(store.delete(&login.id, Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
-    assert!(!exists(&store, &login.id).await);
+    assert_eq!(store.delete(&login.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
+    assert!(!exists(&store, &login.summary.id).await);
 }
 
 /// The reply of an update is lost, and before it is repeated somebody else updates: it must not look like a conflict,
@@ -68,7 +67,10 @@ async fn an_update_that_may_have_been_executed_is_not_a_conflict() {
         let (here, third, expected) = (Arc::clone(&here), third.clone(), second.version);
         tokio::spawn(async move { here.update(&third, expected, NOW).await })
     };
-    eventually("it is executed", async || there.load(&first.id).await.unwrap().unwrap().version == third.version).await;
+    eventually("it is executed", async || {
+        there.load(&first.summary.id, Freshness::Latest).await.unwrap().unwrap().version == third.version
+    })
+    .await;
     assert_eq!(there.update(&next(&third), third.version, NOW).await.unwrap(), UpdateOutcome::Applied);
     proxy.set(Mode::Pass);
     let error = update.await.unwrap().unwrap_err();
@@ -82,7 +84,7 @@ async fn no_acknowledged_increment_is_lost_when_replies_are() {
     let server = Redis::launch(&[]).await.unwrap();
     let proxy = Arc::new(Proxy::start(server.address()).await.unwrap());
     let session = record(None, NOW);
-    let id = session.id;
+    let id = session.summary.id;
     let direct = open(&server.url()).await;
     insert(&direct, &session).await;
     let stores = [Arc::new(open(&url(&proxy)).await), Arc::new(open(&url(&proxy)).await), Arc::new(direct)];
@@ -93,7 +95,7 @@ async fn no_acknowledged_increment_is_lost_when_replies_are() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 // Replies to requests are to be cut, not those that a connection begins with.
                 for store in &victims {
-                    while store.load(&id).await.is_err() {
+                    while store.load(&id, Freshness::Latest).await.is_err() {
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
                 }
@@ -102,7 +104,7 @@ async fn no_acknowledged_increment_is_lost_when_replies_are() {
         })
     };
     let tasks = (0..12).map(|task| {
-        let (store, id) = (Arc::clone(&stores[task % 3]), session.id);
+        let (store, id) = (Arc::clone(&stores[task % 3]), session.summary.id);
         tokio::spawn(async move {
             let (mut added, mut unknown) = (0, 0);
             for _ in 0..20 {
@@ -121,7 +123,7 @@ async fn no_acknowledged_increment_is_lost_when_replies_are() {
         unknown += lost;
     }
     cutter.abort();
-    let total = count(&stores[2].load(&session.id).await.unwrap().unwrap());
+    let total = count(&stores[2].load(&session.summary.id, Freshness::Latest).await.unwrap().unwrap());
     assert!((added..=added + unknown).contains(&total), "{total} after {added} that worked and {unknown} unknown");
 }
 
@@ -133,7 +135,7 @@ async fn dropped_requests_leave_the_connection_in_step() {
     for _ in 0..64 {
         let session = record(None, NOW);
         insert(&*store, &session).await;
-        sessions.push(session.id);
+        sessions.push(session.summary.id);
     }
     for round in 0..50 {
         let tasks = sessions.iter().enumerate().map(|(i, id)| {
@@ -141,8 +143,8 @@ async fn dropped_requests_leave_the_connection_in_step() {
             tokio::spawn(async move {
                 // Some are dropped before they are sent, some before the reply, some not at all.
                 let limit = Duration::from_micros((i as u64 * 7 + round) % 400);
-                if let Ok(loaded) = tokio::time::timeout(limit, store.load(&id)).await {
-                    assert_eq!(loaded.unwrap().unwrap().id, id);
+                if let Ok(loaded) = tokio::time::timeout(limit, store.load(&id, Freshness::Latest)).await {
+                    assert_eq!(loaded.unwrap().unwrap().summary.id, id);
                 }
             })
         });
@@ -151,6 +153,6 @@ async fn dropped_requests_leave_the_connection_in_step() {
         }
     }
     for id in &sessions {
-        assert_eq!(store.load(id).await.unwrap().unwrap().id, *id);
+        assert_eq!(store.load(id, Freshness::Latest).await.unwrap().unwrap().summary.id, *id);
     }
 }

@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, LimitPolicy, Replacement, SessionId, SessionStore, StoreErrorKind,
-    TouchOutcome, UpdateOutcome,
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
 };
+use session_core::{DeleteOutcome, LimitPolicy, SessionId, StoreErrorKind};
 use session_redis::{ConnectError, RedisStore};
 use session_testbed::servers::Redis;
 
@@ -29,9 +29,9 @@ async fn sessions_end_although_the_memory_is_used_up() {
     let full = store.update(&next(&one), one.version, NOW).await.unwrap_err();
     assert_eq!(full.kind(), StoreErrorKind::Full);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 2);
-    assert_eq!(store.touch(&one.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), TouchOutcome::Applied);
-    assert_eq!(store.delete(&one.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
-    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [two.id]);
+    assert_eq!(store.touch(&one.summary.id, Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.delete(&one.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [two.summary.id]);
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn errors_show_no_id_no_user_and_no_password() {
     let store = RedisStore::connect(&url).await.unwrap();
     let session = record(Some(&user("alice")), NOW);
     let errors = [
-        store.load(&session.id).await.unwrap_err(),
+        store.load(&session.summary.id, Freshness::Latest).await.unwrap_err(),
         store.create(alone(&session), NOW).await.unwrap_err(),
         store.delete_by_user(&user("alice"), None).await.unwrap_err(),
     ];
@@ -50,7 +50,7 @@ async fn errors_show_no_id_no_user_and_no_password() {
         assert_eq!(error.kind(), StoreErrorKind::Other);
         let source = std::error::Error::source(&error).unwrap();
         let text = format!("{error} {error:?} {source} {source:?} {store:?}");
-        for secret in ["alice", "hunter2", &session.id.to_string(), "{session"] {
+        for secret in ["alice", "hunter2", &session.summary.id.to_string(), "{session"] {
             assert!(!text.contains(secret), "{text}");
         }
         assert!(text.contains("redis"), "{text}");
@@ -76,17 +76,17 @@ async fn the_documented_rights_are_enough() {
     let alice = user("alice");
     let (one, two, three) = (record(Some(&alice), NOW), record(Some(&alice), NOW), record(Some(&alice), NOW));
     insert(&store, &one).await;
-    let replaces = Some(Replacement { id: one.id, user: Some(&alice), version: one.version });
+    let replaces = Some(Replacement { id: one.summary.id, user: Some(&alice), version: one.version });
     let login = CreateRequest { record: &two, replaces, limit: limit(1, LimitPolicy::EvictOldest) };
     assert_eq!(store.create(login, NOW).await.unwrap(), created());
     let login = CreateRequest { record: &three, replaces: None, limit: limit(1, LimitPolicy::EvictOldest) };
-    assert_eq!(store.create(login, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![two.id] });
+    assert_eq!(store.create(login, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![two.summary.id] });
     assert_eq!(store.update(&next(&three), three.version, NOW).await.unwrap(), UpdateOutcome::Applied);
-    assert_eq!(store.touch(&three.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.touch(&three.summary.id, Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
-    assert_eq!(store.delete(&three.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(store.delete(&three.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
     insert(&store, &one).await;
-    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [one.id]);
+    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [one.summary.id]);
     // There is no replica, but it was allowed to ask.
     let error = waiting.create(alone(&one), NOW).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error}");
@@ -148,5 +148,5 @@ async fn a_server_that_does_not_tell_its_settings_is_used_all_the_same() {
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let session = record(None, NOW);
     insert(&store, &session).await;
-    assert!(exists(&store, &session.id).await);
+    assert!(exists(&store, &session.summary.id).await);
 }

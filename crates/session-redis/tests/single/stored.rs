@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, LimitPolicy, Record, Replacement, SessionId, SessionStore,
-    StoreErrorKind, Timeouts, TouchOutcome, UpdateOutcome,
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Record, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
 };
+use session_core::{DeleteOutcome, LimitPolicy, SessionId, StoreErrorKind, Timeouts};
 use session_redis::RedisStore;
 use session_testbed::servers::Redis;
 
@@ -35,30 +35,30 @@ async fn every_key_has_a_time_to_live_after_every_operation() {
     longest_life(&server, IDLE, "create").await;
 
     let login = record(Some(&alice), NOW);
-    let replaces = Some(Replacement { id: visitor.id, user: None, version: visitor.version });
+    let replaces = Some(Replacement { id: visitor.summary.id, user: None, version: visitor.version });
     assert_eq!(store.create(CreateRequest { replaces, ..alone(&login) }, NOW).await.unwrap(), created());
     assert_eq!(keys(&server).await.len(), 2, "the session and the index; the visitor is gone");
     longest_life(&server, IDLE, "login").await;
 
     // The idle deadline moves with the activity, until the absolute one is earlier.
     let later = NOW + 10 * MINUTE;
-    assert_eq!(store.touch(&login.id, Some(&alice), later, later).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.touch(&login.summary.id, Some(&alice), later).await.unwrap(), TouchOutcome::Applied);
     longest_life(&server, IDLE, "touch").await;
     let mut end = later;
     while end < NOW + ABSOLUTE - 15 * MINUTE {
         end = end + 15 * MINUTE;
-        assert_eq!(store.touch(&login.id, Some(&alice), end, end).await.unwrap(), TouchOutcome::Applied);
+        assert_eq!(store.touch(&login.summary.id, Some(&alice), end).await.unwrap(), TouchOutcome::Applied);
     }
     let left = (NOW + ABSOLUTE).since(end);
-    let session = keys(&server).await.into_iter().find(|(key, _)| key.ends_with(&login.id.to_string()));
+    let session = keys(&server).await.into_iter().find(|(key, _)| key.ends_with(&login.summary.id.to_string()));
     let ttl = Duration::from_millis(u64::try_from(session.unwrap().1).unwrap());
     assert!(ttl <= left + SLACK && ttl + Duration::from_secs(5) > left + SLACK, "{ttl:?}, {left:?}");
 
     // A longer lifetime by an update, in the index too.
-    let mut longer = next(&store.load(&login.id).await.unwrap().unwrap());
+    let mut longer = next(&store.load(&login.summary.id, Freshness::Latest).await.unwrap().unwrap());
     let before = login.version;
-    longer.lifetime.idle = 4 * ABSOLUTE;
-    longer.lifetime.absolute = 4 * ABSOLUTE;
+    longer.summary.timeouts.idle = 4 * ABSOLUTE;
+    longer.summary.timeouts.absolute = 4 * ABSOLUTE;
     assert_eq!(store.update(&longer, before, end).await.unwrap(), UpdateOutcome::Applied);
     longest_life(&server, longer.deadline().since(end), "update").await;
 
@@ -66,7 +66,7 @@ async fn every_key_has_a_time_to_live_after_every_operation() {
         Record { lifetime: session_core::Timeouts { idle: Duration::MAX, absolute: Duration::MAX }, ..next(&longer) };
     assert_eq!(store.update(&forever, longer.version, end).await.unwrap(), UpdateOutcome::Applied);
     longest_life(&server, session_core::Timeouts::MAX - end.since(NOW), "an update to forever").await;
-    assert_eq!(store.delete(&login.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(store.delete(&login.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
     assert_eq!(keys(&server).await, []);
 }
 
@@ -109,7 +109,7 @@ async fn sessions_that_redis_evicted_do_not_count() {
     assert_eq!(store.create(login(&one), NOW).await.unwrap(), created());
     assert_eq!(store.create(login(&two), NOW).await.unwrap(), created());
     assert_eq!(store.create(login(&three), NOW).await.unwrap(), CreateOutcome::LimitReached);
-    run(&server, &format!("DEL {}", session_key(&alice, &one.id))).await;
+    run(&server, &format!("DEL {}", session_key(&alice, &one.summary.id))).await;
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
     assert_eq!(store.create(login(&three), NOW).await.unwrap(), created());
 }
@@ -122,16 +122,13 @@ async fn a_lost_index_comes_back_with_the_next_activity() {
     let session = record(Some(&alice), NOW);
     insert(&store, &session).await;
     run(&server, &format!("DEL {}", index_key(&alice))).await;
-    assert_eq!(
-        store.touch(&session.id, Some(&alice), NOW + MINUTE, NOW + MINUTE).await.unwrap(),
-        TouchOutcome::Applied
-    );
+    assert_eq!(store.touch(&session.summary.id, Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
     longest_life(&server, IDLE, "touch").await;
     // Without an index, `delete` still knows whose session it is.
     run(&server, &format!("DEL {}", index_key(&alice))).await;
-    assert_eq!(store.delete(&session.id, None).await.unwrap(), DeleteOutcome::Absent);
-    assert_eq!(store.delete(&session.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(store.delete(&session.summary.id, None).await.unwrap(), DeleteOutcome::Absent);
+    assert_eq!(store.delete(&session.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
 }
 
 #[tokio::test]
@@ -141,7 +138,7 @@ async fn a_record_of_a_newer_format_is_left_as_it_is() {
     let alice = user("alice");
     let session = record(Some(&alice), NOW);
     insert(&store, &session).await;
-    let key = session_key(&alice, &session.id);
+    let key = session_key(&alice, &session.summary.id);
     run(&server, &format!("SETRANGE {key} 0 \u{7f}")).await;
     // Its digest: the value is not text.
     let digest = ["EVAL", "return redis.sha1hex(redis.call('GET', KEYS[1]))", "1", &key];
@@ -149,9 +146,12 @@ async fn a_record_of_a_newer_format_is_left_as_it_is() {
 
     let kind = |error: session_core::StoreError| error.kind();
     let later = NOW + MINUTE;
-    assert_eq!(store.load(&session.id).await.map_err(kind).unwrap_err(), StoreErrorKind::Corrupt);
     assert_eq!(
-        store.touch(&session.id, Some(&alice), later, later).await.map_err(kind).unwrap_err(),
+        store.load(&session.summary.id, Freshness::Latest).await.map_err(kind).unwrap_err(),
+        StoreErrorKind::Corrupt
+    );
+    assert_eq!(
+        store.touch(&session.summary.id, Some(&alice), later).await.map_err(kind).unwrap_err(),
         StoreErrorKind::Corrupt
     );
     let change = next(&session);
@@ -159,7 +159,7 @@ async fn a_record_of_a_newer_format_is_left_as_it_is() {
     assert_eq!(store.create(alone(&session), NOW).await.map_err(kind).unwrap_err(), StoreErrorKind::Corrupt);
     assert_eq!(store.list_by_user(&alice, NOW).await.map_err(kind).unwrap_err(), StoreErrorKind::Corrupt);
     assert_eq!(server.command(&digest).await.unwrap(), before);
-    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [session.id]);
+    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [session.summary.id]);
 }
 
 #[tokio::test]
@@ -167,10 +167,10 @@ async fn an_id_of_another_shard_is_refused() {
     let server = Redis::launch(&[]).await.unwrap();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let mut session = record(Some(&user("alice")), NOW);
-    session.id = SessionId::from_bytes([0xff; 16]);
+    session.summary.id = SessionId::from_bytes([0xff; 16]);
     assert_eq!(store.create(alone(&session), NOW).await.unwrap_err().kind(), StoreErrorKind::Other);
     assert_eq!(store.update(&session, session.version, NOW).await.unwrap_err().kind(), StoreErrorKind::Other);
-    assert!(!exists(&store, &session.id).await);
+    assert!(!exists(&store, &session.summary.id).await);
 }
 
 #[tokio::test]
@@ -183,17 +183,17 @@ async fn stores_with_different_prefixes_do_not_see_each_other() {
     let session = record(Some(&alice), NOW);
     insert(&here, &session).await;
 
-    assert!(!exists(&there, &session.id).await);
+    assert!(!exists(&there, &session.summary.id).await);
     assert!(there.list_by_user(&alice, NOW).await.unwrap().is_empty());
     assert_eq!(there.update(&next(&session), session.version, NOW).await.unwrap(), UpdateOutcome::Absent);
-    assert_eq!(there.touch(&session.id, Some(&alice), NOW + MINUTE, NOW).await.unwrap(), TouchOutcome::Absent);
-    assert_eq!(there.delete(&session.id, Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
+    assert_eq!(there.touch(&session.summary.id, Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Absent);
+    assert_eq!(there.delete(&session.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
     assert_eq!(there.delete_by_user(&alice, None).await.unwrap(), []);
     // Neither the same id nor the limit.
     let first = CreateRequest { limit: limit(1, LimitPolicy::Reject), ..alone(&session) };
     assert_eq!(there.create(first, NOW).await.unwrap(), created());
-    assert_eq!(there.delete_by_user(&alice, None).await.unwrap(), [session.id]);
-    assert_eq!(here.load(&session.id).await.unwrap().unwrap().version, session.version);
+    assert_eq!(there.delete_by_user(&alice, None).await.unwrap(), [session.summary.id]);
+    assert_eq!(here.load(&session.summary.id, Freshness::Latest).await.unwrap().unwrap().version, session.version);
     assert!(keys(&server).await.iter().all(|(key, _)| key.starts_with("{shop:")));
 }
 
@@ -207,7 +207,7 @@ async fn a_user_may_have_a_thousand_sessions() {
     for n in 0..1000 {
         let session = record(Some(&alice), NOW + Duration::from_millis(n));
         insert(&store, &session).await;
-        oldest.push(session.id);
+        oldest.push(session.summary.id);
     }
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1000);
 
@@ -221,9 +221,9 @@ async fn a_user_may_have_a_thousand_sessions() {
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 100);
     assert_eq!(keys(&server).await.len(), 101);
 
-    let gone = store.delete_by_user(&alice, Some(&newest.id)).await.unwrap();
+    let gone = store.delete_by_user(&alice, Some(&newest.summary.id)).await.unwrap();
     assert_eq!(gone.len(), 99);
-    assert!(exists(&store, &newest.id).await);
+    assert!(exists(&store, &newest.summary.id).await);
 }
 
 /// The script writes first and takes it back.
@@ -236,7 +236,7 @@ async fn a_refused_update_leaves_everything_as_it_was() {
     insert(&store, &first).await;
     let second = next(&first);
     assert_eq!(store.update(&second, first.version, NOW).await.unwrap(), UpdateOutcome::Applied);
-    let (key, index) = (session_key(&alice, &first.id), index_key(&alice));
+    let (key, index) = (session_key(&alice, &first.summary.id), index_key(&alice));
     // Digests: neither is text.
     let digests =
         "return redis.sha1hex(redis.call('GET', KEYS[1]) .. table.concat(redis.call('HGETALL', KEYS[2]), ' '))";
@@ -247,8 +247,8 @@ async fn a_refused_update_leaves_everything_as_it_was() {
     let before = stored().await;
 
     let mut late = next(&first);
-    late.lifetime = Timeouts { idle: IDLE * 100, absolute: ABSOLUTE * 100 };
-    late.last_seen = NOW + MINUTE;
+    late.summary.timeouts = Timeouts { idle: IDLE * 100, absolute: ABSOLUTE * 100 };
+    late.summary.last_seen = NOW + MINUTE;
     assert_eq!(store.update(&late, first.version, NOW).await.unwrap(), UpdateOutcome::Conflict);
     let after = stored().await;
     assert!(before.0 == after.0, "a conflict has changed something");

@@ -3,9 +3,12 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use session_core::store::{
+    CreateOutcome, CreateRequest, Credential, Data, Freshness, Record, SessionStore, UpdateOutcome, Version,
+};
 use session_core::{
-    Assurance, Authentication, CreateOutcome, CreateRequest, Credential, Data, Device, Kind, LimitPolicy, OsEntropy,
-    Persistence, Record, SessionId, SessionLimit, SessionStore, Timeouts, Timestamp, UpdateOutcome, UserId, Version,
+    Assurance, Authentication, Device, Kind, LimitPolicy, OsEntropy, Persistence, SessionId, SessionLimit, Timeouts,
+    Timestamp, UserId,
 };
 
 /// Where the clock of the tests stands: far from that of the server.
@@ -62,14 +65,14 @@ pub async fn insert(store: &dyn SessionStore, record: &Record) {
 }
 
 pub async fn exists(store: &dyn SessionStore, id: &SessionId) -> bool {
-    store.load(id).await.unwrap().is_some()
+    store.load(id, Freshness::Latest).await.unwrap().is_some()
 }
 
 /// Adds one to the counter of a session as core does it: reads, changes, writes, and starts again on a conflict.
 /// `false` if it is not known whether it was added.
 pub async fn increment(store: &dyn SessionStore, id: &SessionId) -> bool {
     loop {
-        let Ok(stored) = store.load(id).await else {
+        let Ok(stored) = store.load(id, Freshness::Latest).await else {
             tokio::time::sleep(Duration::from_millis(5)).await;
             continue;
         };

@@ -9,7 +9,7 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Request};
-use session_core::{Clock, SessionInfo, SessionManager, SystemClock};
+use session_core::{Clock, SessionManager, SessionSummary, SystemClock};
 use session_jwt::{Claims, TokenService, Verifier, VerifyError};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -158,14 +158,14 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Bearer {
 #[derive(Clone, Debug)]
 pub struct LiveBearer {
     bearer: Bearer,
-    session: SessionInfo,
+    session: SessionSummary,
     manager: SessionManager,
 }
 
 impl LiveBearer {
     /// The session, as it is stored now.
     #[must_use]
-    pub fn session(&self) -> &SessionInfo {
+    pub fn session(&self) -> &SessionSummary {
         &self.session
     }
 

@@ -2,7 +2,8 @@
 
 use http::HeaderMap;
 use http::header::COOKIE;
-use session_core::{CookiePolicy, EncodedToken, Persistence, SessionInfo, SetCookie, Timestamp};
+use session_core::adapter::SetCookie;
+use session_core::{CookiePolicy, EncodedToken, Persistence, SessionSummary, Timestamp};
 
 /// Where the refresh token is.
 #[derive(Clone, Debug)]
@@ -32,10 +33,10 @@ impl Transport {
     }
 
     /// The cookie that hands the token out. It lasts as long as the session may, if the client is to keep it.
-    pub(super) fn set(&self, token: &EncodedToken, session: &SessionInfo, now: Timestamp) -> Option<SetCookie> {
+    pub(super) fn set(&self, token: &EncodedToken, session: &SessionSummary, now: Timestamp) -> Option<SetCookie> {
         let Self::Cookie(policy) = self else { return None };
         let max_age = match session.persistence {
-            Persistence::Persistent => Some(session.absolute_deadline.since(now)),
+            Persistence::Persistent => Some(session.absolute_deadline().since(now)),
             Persistence::Transient => None,
         };
         Some(policy.set(token, max_age))

@@ -18,7 +18,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use session_core::{CookiePolicy, DeleteOutcome, Error, EventKind, Login, SetCookie, StoreErrorKind};
+use session_core::adapter::SetCookie;
+use session_core::{CookiePolicy, DeleteOutcome, Error, EventKind, Login, StoreErrorKind};
 use session_jwt::{AccountsError, IssueError, TokenPair, TokenService, TokenServiceError};
 
 use super::cookie::Transport;

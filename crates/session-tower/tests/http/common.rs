@@ -13,10 +13,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use session_conformance::ReferenceStore;
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+};
 use session_core::{
-    CreateOutcome, CreateRequest, DeleteOutcome, Event, EventKind, Key, Login, ManualClock, Policy, Record, SessionId,
-    SessionManager, SessionObserver, SessionStore, SessionSummary, StepUp, StoreError, StoreErrorKind, Timestamp,
-    TouchOutcome, UpdateOutcome, UserId, Version,
+    DeleteOutcome, Event, EventKind, Key, Login, ManualClock, Policy, SessionId, SessionManager, SessionObserver,
+    SessionSummary, StepUp, StoreError, StoreErrorKind, Timestamp, UserId,
 };
 use session_tower::{Authenticated, Fresh, Rejection, Session, SessionLayer};
 use tower::ServiceExt as _;
@@ -64,7 +66,7 @@ impl TestStore {
 async fn obey(behaviour: Behaviour) -> Result<(), StoreError> {
     match behaviour {
         Behaviour::Works => Ok(()),
-        Behaviour::Fails => Err(StoreError::new(StoreErrorKind::Unavailable, "any", "told to fail")),
+        Behaviour::Fails => Err(StoreError::new(StoreErrorKind::Unavailable, "told to fail")),
         Behaviour::Hangs => std::future::pending().await,
     }
 }
@@ -75,9 +77,9 @@ impl SessionStore for TestStore {
         "test"
     }
 
-    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Record>, StoreError> {
         self.read().await?;
-        self.inner.load(id).await
+        self.inner.load(id, freshness).await
     }
 
     async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
@@ -90,15 +92,9 @@ impl SessionStore for TestStore {
         self.inner.update(record, expected, now).await
     }
 
-    async fn touch(
-        &self,
-        id: &SessionId,
-        user: Option<&UserId>,
-        seen: Timestamp,
-        now: Timestamp,
-    ) -> Result<TouchOutcome, StoreError> {
+    async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
         self.write().await?;
-        self.inner.touch(id, user, seen, now).await
+        self.inner.touch(id, user, seen).await
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {

@@ -18,7 +18,7 @@ use http::Request;
 use http::request::Parts;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use session_core::{CookiePolicy, Login, OsEntropy, Policy, SameSite, SessionInfo, UserId};
+use session_core::{CookiePolicy, Login, OsEntropy, Policy, SameSite, SessionSummary, UserId};
 use session_jwt::{
     AccessTokens, AccountStatus, Accounts, AccountsError, Algorithm, KeyRing, Rotation, TokenPolicy, TokenService,
 };
@@ -41,7 +41,7 @@ impl Book {
 
 #[async_trait]
 impl Accounts for Book {
-    async fn status(&self, user: &UserId, _: &SessionInfo) -> Result<AccountStatus, AccountsError> {
+    async fn status(&self, user: &UserId, _: &SessionSummary) -> Result<AccountStatus, AccountsError> {
         self.ask()?;
         let barred = self.barred.lock().unwrap().contains(user.as_str());
         Ok(if barred { AccountStatus::Disabled } else { AccountStatus::Active })

@@ -7,7 +7,7 @@ use cookie::time::Duration as CookieDuration;
 use cookie::{Cookie, CookieBuilder, Expiration, time::OffsetDateTime};
 
 use crate::error::Error;
-use crate::token::{EncodedToken, PresentedToken};
+use crate::model::token::{EncodedToken, PresentedToken};
 
 /// `SameSite` of a cookie. `None` is not offered for sessions: it would leave the cookie to every site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

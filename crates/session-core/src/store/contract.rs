@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::error::StoreError;
-use crate::id::{SessionId, UserId};
-use crate::policy::SessionLimit;
-use crate::record::{Record, SessionSummary, Version};
+use crate::model::id::{SessionId, UserId};
+use crate::model::record::{Record, Version};
+use crate::model::summary::SessionSummary;
+use crate::policy::limit::SessionLimit;
 
 /// Where sessions are kept. Applications use [`SessionManager`](crate::SessionManager); this trait is for backends.
 ///
@@ -37,11 +39,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Reads the record of `id` as it is stored. One round trip.
     ///
     /// An expired record may be returned or not: whether a session is alive is decided by
-    /// [`verdict`](crate::verdict), from the record and the policy, not by a store.
+    /// [`verdict`](crate::verdict), from the record and the policy, not by a store. A store without copies ignores
+    /// `freshness`: what it returns is always the latest.
     ///
     /// # Errors
     /// [`StoreErrorKind::Corrupt`](crate::StoreErrorKind::Corrupt) if what is stored cannot be decoded. It is left as it is.
-    async fn load(&self, id: &SessionId) -> Result<Option<Record>, StoreError>;
+    async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Record>, StoreError>;
 
     /// Inserts `admission.record`, optionally in exchange for another session, optionally under a limit. One atomic
     /// step, one round trip.
@@ -71,20 +74,14 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// If the store failed.
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError>;
 
-    /// Moves `last_seen` forward to `seen`, and with it the idle deadline. Never inserts, never changes the version or
+    /// Moves `last_seen` forward to `now`, and with it the idle deadline. Never inserts, never changes the version or
     /// anything else. One round trip.
     ///
     /// `user` is the owner of the session, so that an index by user can follow.
     ///
     /// # Errors
     /// If the store failed.
-    async fn touch(
-        &self,
-        id: &SessionId,
-        user: Option<&UserId>,
-        seen: Timestamp,
-        now: Timestamp,
-    ) -> Result<TouchOutcome, StoreError>;
+    async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError>;
 
     /// Deletes the record of `id` if it belongs to `user` (`None`: to nobody). The session of somebody else is left alone
     /// and answered as [`DeleteOutcome::Absent`]. One round trip.
@@ -114,6 +111,15 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError>;
 }
 
+/// How fresh the answer of [`SessionStore::load`] must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// A copy will do, if its store guarantees a bound on its age: the session of a request.
+    Cached,
+    /// The store itself must be asked: a decision rests on it, or a copy was found to be outdated.
+    Latest,
+}
+
 /// What [`SessionStore::create`] is asked to do.
 #[derive(Clone, Copy, Debug)]
 pub struct CreateRequest<'a> {
@@ -134,6 +140,34 @@ pub struct Replacement<'a> {
     pub user: Option<&'a UserId>,
     /// The version it must still have.
     pub version: Version,
+}
+
+impl<'a> CreateRequest<'a> {
+    /// Inserts `record`, whatever else there is.
+    #[must_use]
+    pub const fn new(record: &'a Record) -> Self {
+        Self { record, replaces: None, limit: None }
+    }
+
+    /// Ends `session` in exchange.
+    #[must_use]
+    pub const fn replacing(self, session: Replacement<'a>) -> Self {
+        Self { replaces: Some(session), ..self }
+    }
+
+    /// Keeps the user's sessions within `limit`.
+    #[must_use]
+    pub const fn within(self, limit: SessionLimit) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
+}
+
+impl<'a> Replacement<'a> {
+    /// `record`, as it is.
+    #[must_use]
+    pub fn of(record: &'a Record) -> Self {
+        Self { id: record.id(), user: record.user(), version: record.version }
+    }
 }
 
 /// Outcome of [`SessionStore::create`].
@@ -171,7 +205,7 @@ pub enum UpdateOutcome {
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TouchOutcome {
-    /// `last_seen` is at least what was asked for.
+    /// `last_seen` is at least `now`.
     Applied,
     /// There is no such live session. Nothing was changed.
     Absent,
@@ -185,4 +219,44 @@ pub enum DeleteOutcome {
     Deleted,
     /// There was no such record.
     Absent,
+}
+
+/// A shared store is a store. Costs one allocation per call.
+#[async_trait]
+impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Record>, StoreError> {
+        (**self).load(id, freshness).await
+    }
+
+    async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+        (**self).create(request, now).await
+    }
+
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
+        (**self).update(record, expected, now).await
+    }
+
+    async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
+        (**self).touch(id, user, now).await
+    }
+
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
+        (**self).delete(id, user).await
+    }
+
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+        (**self).list_by_user(user, now).await
+    }
+
+    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
+        (**self).delete_by_user(user, keep).await
+    }
+
+    async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
+        (**self).delete_expired(now, limit).await
+    }
 }

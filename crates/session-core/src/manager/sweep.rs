@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::SessionManager;
 use crate::entropy;
-use crate::manager::SessionManager;
 
 /// The mean pause between two sweeps.
 const PAUSE: Duration = Duration::from_secs(5);

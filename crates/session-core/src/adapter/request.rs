@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::OnceCell;
 
-use crate::cookie::{PresentedCookie, SetCookie};
 use crate::error::Error;
 use crate::manager::SessionManager;
-use crate::session::Session;
+use crate::policy::cookie::{PresentedCookie, SetCookie};
+use crate::session::handle::Session;
 
-/// The session of one request, loaded when somebody asks for it. Cheap to clone.
+/// The session of one request, loaded when it is first asked for. Cheap to clone.
 ///
 /// An adapter makes one from the `Cookie` header, hands it to extractors, and calls [`finish`](Self::finish) before it
 /// sends the response head. A request that never asks for its session costs no store call.
@@ -67,29 +67,30 @@ impl RequestSession {
     /// The headers belong on the response whether or not the commit succeeded: there is a cookie only if its session was
     /// committed, here or earlier in the request.
     pub async fn finish(&self) -> (Result<(), Error>, ResponseHeaders) {
-        if let Some(headers) = self.finish_unchanged() {
-            return (Ok(()), headers);
+        match self.finish_unchanged() {
+            Some(headers) => (Ok(()), headers),
+            None => self.finish_changed().await,
         }
-        let Some(session) = self.inner.session.get() else { return (Ok(()), self.headers(None)) };
-        let outcome = self.inner.manager.commit(session).await;
-        let mut state = session.state();
-        state.sent = true;
-        let set_cookie = match outcome {
-            // The cookie of a session that ended could only overwrite that of a login under way.
-            Err(Error::Gone) => None,
-            Ok(()) | Err(_) => state.cookie.take(),
-        };
-        (outcome, self.headers(set_cookie))
     }
 
-    /// [`finish`](Self::finish), if there is nothing to commit: nobody asked for the session, or it was only read and no
+    /// [`finish`](Self::finish), if a commit would be a no-op: the session was not asked for, or it was only read and no
     /// activity is to be recorded. Else `None`, and nothing is done. For adapters, which need not await anything then.
     #[must_use]
     pub fn finish_unchanged(&self) -> Option<ResponseHeaders> {
         match self.inner.session.get() {
-            Some(session) => session.end_settled().map(|cookie| self.headers(cookie)),
+            Some(session) => session.close_if_settled().map(|cookie| self.headers(cookie)),
             None => Some(self.headers(None)),
         }
+    }
+
+    /// [`finish`](Self::finish), after [`finish_unchanged`](Self::finish_unchanged) has returned `None`.
+    pub async fn finish_changed(&self) -> (Result<(), Error>, ResponseHeaders) {
+        let Some(session) = self.inner.session.get() else { return (Ok(()), self.headers(None)) };
+        let outcome = self.inner.manager.commit_changes(session).await;
+        let cookie = session.state().close();
+        // The cookie of a session that ended could only overwrite that of a login under way.
+        let cookie = if matches!(outcome, Err(Error::Gone)) { None } else { cookie };
+        (outcome, self.headers(cookie))
     }
 
     fn headers(&self, set_cookie: Option<SetCookie>) -> ResponseHeaders {

@@ -6,8 +6,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::id::SessionId;
 use crate::entropy::{Entropy, EntropyError};
-use crate::id::SessionId;
+
+/// What carries the token of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A session cookie.
+    Cookie,
+    /// An OAuth-style refresh token beside short-lived access tokens.
+    Refresh,
+}
+
+impl Kind {
+    /// The byte that stands for this kind in digests.
+    pub(crate) const fn tag(self) -> u8 {
+        match self {
+            Self::Cookie => 1,
+            Self::Refresh => 2,
+        }
+    }
+}
 
 /// The 48 bytes of a token: `id (16) ‖ family (16) ‖ secret (16)`.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -108,7 +127,7 @@ impl fmt::Debug for EncodedToken {
 pub struct MalformedToken;
 
 /// Text that has the form of a session token. Whether it *is* one, only
-/// [`Credential::check`](crate::Credential::check) can tell.
+/// [`Credential::check`](crate::store::Credential::check) can tell.
 ///
 /// A type of its own, so that nothing a client sent can be mistaken for a token that was issued: there is no way
 /// from here to a [`SessionToken`].
@@ -156,7 +175,7 @@ impl PresentedToken {
     }
 
     /// A copy, for the next base of the same session. Not `Clone`: copies of a secret are made on purpose only.
-    pub(crate) fn again(&self) -> Self {
+    pub(crate) fn copy(&self) -> Self {
         Self(Parts { id: self.0.id, family: self.0.family, secret: self.0.secret })
     }
 }

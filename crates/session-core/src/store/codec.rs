@@ -7,11 +7,14 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, millis};
-use crate::credential::{Credential, Lineage, TokenDigest};
-use crate::data::Data;
 use crate::error::{StoreError, StoreErrorKind};
-use crate::id::{SessionId, UserId};
-use crate::record::{Assurance, Authentication, Device, Kind, Persistence, Record, Timeouts, Version};
+use crate::model::credential::{Credential, Lineage, TokenDigest};
+use crate::model::data::Data;
+use crate::model::device::Device;
+use crate::model::id::{SessionId, UserId};
+use crate::model::record::{Record, Version};
+use crate::model::summary::{Assurance, Authentication, Persistence, SessionSummary, Timeouts};
+use crate::model::token::Kind;
 
 /// Where the fields of [`Record::encode`] are, for backends whose server compares and patches a record in place.
 ///
@@ -23,7 +26,7 @@ pub mod layout {
 
     /// The format byte.
     pub const FORMAT: usize = 0;
-    /// The version, as [`Version::to_bytes`](crate::Version::to_bytes) has it.
+    /// The version, as [`Version::to_bytes`](super::Version::to_bytes) has it.
     pub const VERSION: Range<usize> = 1..13;
     /// When the session began: [`time`].
     pub const CREATED_AT: Range<usize> = 13..19;
@@ -61,7 +64,7 @@ pub mod layout {
         let bytes = [a, b, c, d, e, f];
         if read_time(bytes) != moment {
             let detail = "a time is thousands of years away; is a clock wrong?";
-            return Err(StoreError::new(StoreErrorKind::Other, "encode", detail));
+            return Err(StoreError::new(StoreErrorKind::Other, detail));
         }
         Ok(bytes)
     }
@@ -116,18 +119,18 @@ struct Parts<'a> {
 /// What of a [`Record`] a backend may keep in columns of its own, beside [`Record::encode_body`].
 #[derive(Clone, Debug)]
 pub struct RecordHeader {
-    /// [`Record::id`].
+    /// [`SessionSummary::id`].
     pub id: SessionId,
     /// [`Record::version`].
     pub version: Version,
     /// [`Record::user`].
     pub user: Option<UserId>,
-    /// [`Record::created_at`].
+    /// [`SessionSummary::created_at`].
     pub created_at: Timestamp,
-    /// [`Record::last_seen`].
+    /// [`SessionSummary::last_seen`].
     pub last_seen: Timestamp,
-    /// [`Record::lifetime`].
-    pub lifetime: Timeouts,
+    /// [`SessionSummary::timeouts`].
+    pub timeouts: Timeouts,
 }
 
 impl Record {
@@ -139,15 +142,16 @@ impl Record {
     /// [`StoreErrorKind::Other`] for a time that [`layout::time`] has no form for.
     pub fn encode(&self) -> Result<Bytes, StoreError> {
         let user = self.user().map_or(0, |user| user.as_str().len());
-        let mut bytes = Vec::with_capacity(layout::HEADER + 2 + user + self.rest_capacity());
+        let SessionSummary { created_at, last_seen, timeouts, .. } = &self.summary;
+        let mut bytes = Vec::with_capacity(layout::HEADER + 2 + user + self.body_capacity());
         bytes.push(FORMAT);
         bytes.extend_from_slice(&self.version.to_bytes());
-        bytes.extend_from_slice(&layout::time(self.created_at)?);
-        bytes.extend_from_slice(&layout::time(self.last_seen)?);
-        bytes.extend_from_slice(&layout::timeout(self.lifetime.idle));
-        bytes.extend_from_slice(&layout::timeout(self.lifetime.absolute));
+        bytes.extend_from_slice(&layout::time(*created_at)?);
+        bytes.extend_from_slice(&layout::time(*last_seen)?);
+        bytes.extend_from_slice(&layout::timeout(timeouts.idle));
+        bytes.extend_from_slice(&layout::timeout(timeouts.absolute));
         layout::put_owner(&mut bytes, self.user());
-        self.put_rest(&mut bytes);
+        self.put_body(&mut bytes);
         Ok(bytes.into())
     }
 
@@ -159,12 +163,12 @@ impl Record {
     /// overwrite such a record: another version of the application may still be able to read it.
     pub fn decode(id: SessionId, bytes: &Bytes) -> Result<Self, StoreError> {
         let mut reader = Reader::of_format(bytes)?;
-        let head = RecordHeader {
+        let header = RecordHeader {
             id,
             version: Version::from_bytes(reader.array()?),
             created_at: layout::read_time(reader.array()?),
             last_seen: layout::read_time(reader.array()?),
-            lifetime: Timeouts {
+            timeouts: Timeouts {
                 idle: layout::read_timeout(reader.array()?),
                 absolute: layout::read_timeout(reader.array()?),
             },
@@ -173,43 +177,44 @@ impl Record {
                 user => Some(UserId::new(user).map_err(|_| corrupt("the record has an invalid user"))?),
             },
         };
-        reader.rest(head)
+        reader.body(header)
     }
 
     /// The record without what is in its [`Head`], as bytes that only core can read.
     #[must_use]
     pub fn encode_body(&self) -> Bytes {
-        let mut bytes = Vec::with_capacity(1 + self.rest_capacity());
+        let mut bytes = Vec::with_capacity(1 + self.body_capacity());
         bytes.push(FORMAT);
-        self.put_rest(&mut bytes);
+        self.put_body(&mut bytes);
         bytes.into()
     }
 
-    /// Reads what [`encode_body`](Self::encode_body) wrote. The values of the data share the memory of `rest`.
+    /// Reads what [`encode_body`](Self::encode_body) wrote. The values of the data share the memory of `body`.
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
-    pub fn decode_body(head: RecordHeader, rest: &Bytes) -> Result<Self, StoreError> {
-        Reader::of_format(rest)?.rest(head)
+    pub fn decode_body(header: RecordHeader, body: &Bytes) -> Result<Self, StoreError> {
+        Reader::of_format(body)?.body(header)
     }
 
-    /// About as much as [`put_rest`](Self::put_rest) needs.
-    fn rest_capacity(&self) -> usize {
+    /// About as much as [`put_body`](Self::put_body) needs.
+    fn body_capacity(&self) -> usize {
         let lineage = if self.credential.lineage.is_some() { 56 } else { 0 };
-        let texts = [self.device.label(), self.device.user_agent()];
+        let texts = [self.summary.device.label(), self.summary.device.user_agent()];
         let device: usize = texts.into_iter().flatten().map(|text| text.len() + 12).sum();
         let entries = self.data.entries().len() * 3;
         48 + lineage + device + entries + self.data.size()
     }
 
-    fn put_rest(&self, bytes: &mut Vec<u8>) {
-        let (Credential { current, issued_at, lineage }, created_at) = (&self.credential, self.created_at.as_millis());
-        let device = Parts { label: self.device.label(), user_agent: self.device.user_agent(), ip: self.device.ip() };
+    fn put_body(&self, bytes: &mut Vec<u8>) {
+        let SessionSummary { kind, persistence, authentication, device, created_at, .. } = &self.summary;
+        let (Credential { current, issued_at, lineage }, created_at) = (&self.credential, created_at.as_millis());
+        let device = Parts { label: device.label(), user_agent: device.user_agent(), ip: device.ip() };
         let has_device = device.label.is_some() || device.user_agent.is_some() || device.ip.is_some();
-        let level = self.authentication.as_ref().map_or(0, |authentication| level_tag(authentication.level));
+        let level = authentication.as_ref().map_or(0, |authentication| level_tag(authentication.level));
         let flags = [
-            (self.kind == Kind::Refresh, flag::REFRESH),
-            (self.persistence == Persistence::Persistent, flag::PERSISTENT),
+            (*kind == Kind::Refresh, flag::REFRESH),
+            (*persistence == Persistence::Persistent, flag::PERSISTENT),
             (*issued_at != created_at, flag::REISSUED),
             (lineage.is_some(), flag::RENEWED),
             (has_device, flag::DEVICE),
@@ -224,7 +229,7 @@ impl Record {
         if let Some(lineage) = lineage {
             put(bytes, lineage);
         }
-        if let Some(authentication) = &self.authentication {
+        if let Some(authentication) = authentication {
             put(bytes, &authentication.at.as_millis().wrapping_sub(created_at));
             put(bytes, &*authentication.methods);
         }
@@ -293,9 +298,9 @@ impl<'a> Reader<'a> {
         Ok(section)
     }
 
-    /// What [`Record::put_rest`] appended, to the end.
-    fn rest(mut self, head: RecordHeader) -> Result<Record, StoreError> {
-        let RecordHeader { id, version, user, created_at, last_seen, lifetime } = head;
+    /// What [`Record::put_body`] appended, to the end.
+    fn body(mut self, header: RecordHeader) -> Result<Record, StoreError> {
+        let RecordHeader { id, version, user, created_at, last_seen, timeouts } = header;
         let [flags] = self.array()?;
         if flags & !flag::ALL != 0 {
             return Err(corrupt("the record has an unknown flag"));
@@ -317,19 +322,18 @@ impl<'a> Reader<'a> {
             (Some(_), None) | (None, Some(_)) => return Err(corrupt("the record has half an authentication")),
         };
         let device = if has(flag::DEVICE) { device(self.take()?) } else { Device::new() };
-        Ok(Record {
+        let summary = SessionSummary {
             id,
-            version,
             kind: if has(flag::REFRESH) { Kind::Refresh } else { Kind::Cookie },
             created_at,
             last_seen,
-            lifetime,
+            timeouts,
             persistence: if has(flag::PERSISTENT) { Persistence::Persistent } else { Persistence::Transient },
             authentication,
-            credential: Credential { current, issued_at: issued_at.as_millis(), lineage },
             device,
-            data: self.data()?,
-        })
+        };
+        let credential = Credential { current, issued_at: issued_at.as_millis(), lineage };
+        Ok(Record { summary, version, credential, data: self.data()? })
     }
 
     fn data(mut self) -> Result<Data, StoreError> {
@@ -380,5 +384,5 @@ const fn level(tag: u8) -> Option<Assurance> {
 }
 
 fn corrupt(detail: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Corrupt, "decode", detail)
+    StoreError::new(StoreErrorKind::Corrupt, detail)
 }

@@ -7,26 +7,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use crate::id::SessionId;
+use crate::model::id::SessionId;
 
 type Turns = HashMap<SessionId, Arc<AsyncMutex<()>>>;
 
 /// The sessions for which a commit met a conflict and is being repeated. Empty almost always: an uncontended commit
 /// costs one load of an atomic.
 #[derive(Default)]
-pub(crate) struct CommitQueue {
+pub(super) struct CommitQueue {
     turns: Mutex<Turns>,
     len: AtomicUsize,
 }
 
 impl CommitQueue {
     /// Whether somebody is repeating a commit of `id` right now.
-    pub(crate) fn is_contended(&self, id: &SessionId) -> bool {
+    pub(super) fn is_contended(&self, id: &SessionId) -> bool {
         self.len.load(Ordering::Acquire) != 0 && self.lock().contains_key(id)
     }
 
     /// Waits for the other commits of `id` in this process.
-    pub(crate) async fn turn(&self, id: SessionId) -> Turn<'_> {
+    pub(super) async fn turn(&self, id: SessionId) -> Turn<'_> {
         let mutex = {
             let mut turns = self.lock();
             let mutex = Arc::clone(turns.entry(id).or_default());
@@ -51,7 +51,7 @@ impl fmt::Debug for CommitQueue {
 }
 
 /// The right to commit one session.
-pub(crate) struct Turn<'q> {
+pub(super) struct Turn<'q> {
     queue: &'q CommitQueue,
     id: SessionId,
     guard: Option<OwnedMutexGuard<()>>,

@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
+use super::id::SessionId;
+use super::token::{Kind, Parts, PresentedToken, SessionToken};
 use crate::clock::Timestamp;
 use crate::entropy::{Entropy, EntropyError, random};
-use crate::id::SessionId;
-use crate::record::Kind;
-use crate::token::{Parts, PresentedToken, SessionToken};
 
 /// The first 128 bits of a SHA-256 digest of (a part of) a token: as many as the secret has. The only trace of a token
 /// that reaches a store.

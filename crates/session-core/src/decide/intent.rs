@@ -1,0 +1,154 @@
+//! What a request wants of its session: [`Login`], [`StepUp`], and every other [`Intent`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::model::data::{Key, ValueError};
+use crate::model::device::Device;
+use crate::model::id::UserId;
+use crate::model::summary::Assurance;
+
+/// A successful authentication, on its way into a session: the argument of [`Session::login`](crate::Session::login).
+///
+/// ```
+/// use session_core::{Device, Key, Login, UserId};
+///
+/// const CART: Key<Vec<u32>> = Key::new("cart");
+///
+/// let login = Login::new(UserId::new("alice")?)
+///     .method("pwd")
+///     .device(Device::new().with_user_agent("Firefox"))
+///     .carry_over(CART);
+/// # Ok::<_, session_core::UserIdError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Login {
+    pub(crate) user: UserId,
+    pub(crate) methods: Arc<[String]>,
+    pub(crate) level: Assurance,
+    pub(crate) device: Device,
+    pub(crate) remember: bool,
+    pub(crate) carry_over: Vec<Bytes>,
+}
+
+impl Login {
+    /// A login of `user`, whose credentials the application has just verified.
+    pub fn new(user: UserId) -> Self {
+        Self {
+            user,
+            methods: Arc::default(),
+            level: Assurance::Aal1,
+            device: Device::new(),
+            remember: false,
+            carry_over: Vec::new(),
+        }
+    }
+
+    /// A method that was used, as in the `amr` claim of RFC 8176 (`pwd`, `otp`, …).
+    pub fn method(mut self, method: impl Into<String>) -> Self {
+        self.methods = with_method(&self.methods, method.into());
+        self
+    }
+
+    /// The assurance level reached. Without it, [`Assurance::Aal1`].
+    pub fn level(mut self, level: Assurance) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Where the login came from, for the list of devices.
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// Asks for a cookie that outlives the browser. The policy decides.
+    pub fn remember(mut self) -> Self {
+        self.remember = true;
+        self
+    }
+
+    /// A value that survives the login of an anonymous visitor (or of the same user again). Everything else is dropped,
+    /// and at the login of another user, this too.
+    pub fn carry_over<T>(mut self, key: Key<T>) -> Self {
+        self.carry_over.push(key.into_name());
+        self
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("methods", &self.methods).field("level", &self.level).finish_non_exhaustive()
+    }
+}
+
+/// A renewed authentication of the user who is logged in: the argument of [`Session::step_up`](crate::Session::step_up).
+#[derive(Clone)]
+#[must_use]
+pub struct StepUp {
+    pub(crate) user: UserId,
+    pub(crate) methods: Arc<[String]>,
+    pub(crate) level: Assurance,
+}
+
+impl StepUp {
+    /// `user` proved who they are once more. It must be the user who is logged in.
+    pub fn new(user: UserId) -> Self {
+        Self { user, methods: Arc::default(), level: Assurance::Aal1 }
+    }
+
+    /// A method that was used. Added to those of the login.
+    pub fn method(mut self, method: impl Into<String>) -> Self {
+        self.methods = with_method(&self.methods, method.into());
+        self
+    }
+
+    /// The assurance level reached. A step-up never lowers the session's level.
+    pub fn level(mut self, level: Assurance) -> Self {
+        self.level = level;
+        self
+    }
+}
+
+impl fmt::Debug for StepUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StepUp").field("methods", &self.methods).field("level", &self.level).finish_non_exhaustive()
+    }
+}
+
+/// Computes the new encoded value of a key from the old one. Run again on every conflict.
+pub(crate) type UpdateFn = Arc<dyn Fn(Option<&[u8]>) -> Result<Bytes, ValueError> + Send + Sync>;
+
+/// One thing a request wants.
+#[derive(Clone)]
+pub(crate) enum Intent {
+    Set(Bytes, Bytes),
+    Remove(Bytes),
+    Update(Bytes, UpdateFn),
+    Clear,
+    Login(Arc<Login>, Timestamp),
+    StepUp(Arc<StepUp>, Timestamp),
+    Regenerate,
+    Logout,
+}
+
+impl Intent {
+    /// The key that is overwritten blindly, if any.
+    pub(crate) fn blind_write(&self) -> Option<&Bytes> {
+        match self {
+            Self::Set(key, _) | Self::Remove(key) => Some(key),
+            Self::Update(..) | Self::Clear | Self::Login(..) | Self::StepUp(..) | Self::Regenerate | Self::Logout => {
+                None
+            }
+        }
+    }
+}
+
+/// `methods` and one more. Shared, because a session is copied more often than it is logged in to.
+pub(super) fn with_method(methods: &[String], method: String) -> Arc<[String]> {
+    methods.iter().cloned().chain([method]).collect()
+}

@@ -1,0 +1,235 @@
+//! What a commit has to do: a pure function of the session, the policy, the time and random bytes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::draft::{Change, Draft};
+use super::loaded::{Activity, LoadedSession, Proof, Replaced};
+use super::maintenance::{Maintenance, maintenance};
+use crate::clock::Timestamp;
+use crate::entropy::{Batch, Entropy};
+use crate::error::Error;
+use crate::event::{EventKind, Termination};
+use crate::model::credential::Credential;
+use crate::model::id::{SessionId, UserId};
+use crate::model::record::{Record, Version};
+use crate::model::summary::{Persistence, SessionSummary};
+use crate::model::token::{Kind, PresentedToken, SessionToken};
+use crate::policy::limit::SessionLimit;
+use crate::policy::rules::Policy;
+
+/// At most one store operation, at most one change of the cookie.
+pub(crate) struct Plan {
+    pub(crate) store: StoreOp,
+    pub(crate) cookie: CookieOp,
+    /// What to report if it succeeds.
+    pub(crate) event: Option<EventKind>,
+}
+
+pub(crate) enum StoreOp {
+    Nothing,
+    Touch {
+        session: Arc<LoadedSession>,
+        now: Timestamp,
+    },
+    /// `next`: the session afterwards.
+    Create {
+        next: Arc<LoadedSession>,
+        replaces: Option<Replaced>,
+        limit: Option<SessionLimit>,
+    },
+    Update {
+        next: Arc<LoadedSession>,
+        expected: Version,
+    },
+    Delete {
+        id: SessionId,
+        user: Option<UserId>,
+    },
+}
+
+pub(crate) enum CookieOp {
+    Keep,
+    Set { token: SessionToken, max_age: Option<Duration> },
+    Remove,
+}
+
+impl Plan {
+    fn nothing() -> Self {
+        Self { store: StoreOp::Nothing, cookie: CookieOp::Keep, event: None }
+    }
+}
+
+/// What every decision about one commit rests on.
+#[derive(Clone, Copy)]
+pub(crate) struct Circumstances<'a> {
+    pub(crate) activity: Activity,
+    pub(crate) policy: &'a Policy,
+    pub(crate) now: Timestamp,
+    pub(crate) entropy: &'a dyn Entropy,
+}
+
+/// Decides what brings the store from `loaded` to `draft`.
+pub(crate) fn plan(
+    loaded: Option<&Arc<LoadedSession>>,
+    draft: &Draft,
+    circumstances: Circumstances<'_>,
+) -> Result<Plan, Error> {
+    let is_superseded = loaded.is_some_and(|loaded| loaded.is_superseded());
+    match draft.change {
+        Change::Login | Change::StepUp | Change::Regenerate if is_superseded => Err(Error::Superseded),
+        Change::Login => create(loaded, draft, EventKind::LoggedIn, circumstances),
+        Change::Logout => end(loaded, draft, circumstances),
+        Change::None | Change::Regenerate | Change::StepUp => match loaded {
+            Some(loaded) => carry_on(loaded, draft, circumstances),
+            None if draft.data.is_empty() => Ok(Plan::nothing()),
+            None => create(None, draft, EventKind::Created, circumstances),
+        },
+    }
+}
+
+/// A new session, in place of `loaded`.
+fn create(
+    loaded: Option<&Arc<LoadedSession>>,
+    draft: &Draft,
+    event: EventKind,
+    Circumstances { policy, now, entropy, .. }: Circumstances<'_>,
+) -> Result<Plan, Error> {
+    let (record, token) = new_record(Kind::Cookie, draft, policy, now, entropy)?;
+    let limit = record.user().map(|_| policy.session_limit());
+    let next = Arc::new(LoadedSession::current(record, token.presented()));
+    let cookie = set_cookie(token, &next.record.summary, policy, now);
+    let reason = if draft.change == Change::Logout { Termination::Logout } else { Termination::Replaced };
+    let replaces = loaded.map(|loaded| loaded.replaced(reason));
+    Ok(Plan { store: StoreOp::Create { next, replaces, limit }, cookie, event: Some(event) })
+}
+
+/// The record of a session that begins now, and its token.
+pub(crate) fn new_record(
+    kind: Kind,
+    draft: &Draft,
+    policy: &Policy,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<(Record, SessionToken), Error> {
+    let user = draft.authentication.as_ref().map(|authentication| &authentication.user);
+    // Id, family, secret, nonce: one call of the operating system instead of four.
+    let entropy = Batch::<56>::draw(entropy)?;
+    let id = SessionId::generate(user, &entropy)?;
+    let (credential, token) = Credential::issue(kind, id, now, &entropy)?;
+    let timeouts = policy.timeouts(user.is_some(), draft.persistence);
+    let summary = SessionSummary {
+        persistence: draft.persistence,
+        authentication: draft.authentication.clone(),
+        device: draft.device.clone(),
+        ..SessionSummary::new(id, kind, now, timeouts)
+    };
+    let version = Version::first(&entropy)?;
+    Ok((Record { summary, version, credential, data: draft.data.clone() }, token))
+}
+
+/// The record of a session whose current refresh token is used up now, and the token that follows it.
+pub(crate) fn rotated(
+    record: &Record,
+    token: &PresentedToken,
+    policy: &Policy,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<(Record, SessionToken), Error> {
+    let (credential, successor) = record.credential.renew(record.summary.kind, token, now, entropy)?;
+    let mut rotated = Record { version: record.version.next(entropy)?, credential, ..record.clone() }.touched(now);
+    rotated.summary.timeouts = policy.effective_timeouts(&record.summary);
+    Ok((rotated, successor))
+}
+
+/// No session any more; a new one if there are values for it.
+fn end(loaded: Option<&Arc<LoadedSession>>, draft: &Draft, circumstances: Circumstances<'_>) -> Result<Plan, Error> {
+    if !draft.data.is_empty() {
+        return create(loaded, draft, EventKind::Created, circumstances);
+    }
+    Ok(match loaded {
+        Some(loaded) => Plan {
+            store: StoreOp::Delete { id: loaded.record.id(), user: loaded.record.user().cloned() },
+            cookie: CookieOp::Remove,
+            event: None,
+        },
+        // A cookie that belongs to no session is left alone: its removal could hit the cookie of a login under way.
+        None => Plan::nothing(),
+    })
+}
+
+/// The same session: with other values, another token, later activity, or nothing at all.
+fn carry_on(
+    loaded: &Arc<LoadedSession>,
+    draft: &Draft,
+    Circumstances { activity, policy, now, entropy }: Circumstances<'_>,
+) -> Result<Plan, Error> {
+    let stored = &loaded.record;
+    let reissue = matches!(draft.change, Change::Regenerate | Change::StepUp);
+    let wanted = reissue || !stored.data.same_as(&draft.data);
+    let needed = maintenance(loaded, activity, policy, now);
+    match needed {
+        // What it read was true; what it wants to write is refused.
+        Maintenance::Expired if wanted => return Err(Error::Gone),
+        Maintenance::Expired => return Ok(Plan::nothing()),
+        Maintenance::None if !wanted => return Ok(Plan::nothing()),
+        Maintenance::Touch if !wanted => {
+            return Ok(Plan { store: StoreOp::Touch { session: Arc::clone(loaded), now }, ..Plan::nothing() });
+        }
+        Maintenance::None | Maintenance::Touch | Maintenance::FirstUse | Maintenance::Renewal => {}
+    }
+    let mut credential = stored.credential.clone();
+    let mut issued = None;
+    let mut event = None;
+    if reissue {
+        let batch = Batch::<32>::draw(entropy)?;
+        let (fresh, token) = Credential::issue(stored.summary.kind, stored.id(), now, &batch)?;
+        (credential, issued) = (fresh, Some(token));
+        event = Some(if draft.change == Change::StepUp { EventKind::SteppedUp } else { EventKind::Regenerated });
+    } else if let (Maintenance::Renewal, Proof::Token(token, _)) = (needed, &loaded.proof) {
+        let (renewed, token) = credential.renew(stored.summary.kind, token, now, entropy)?;
+        (credential, issued) = (renewed, Some(token));
+        event = Some(EventKind::Renewed);
+    } else if needed == Maintenance::FirstUse {
+        credential.record_use();
+    }
+    let summary = SessionSummary {
+        last_seen: match activity {
+            Activity::Active => stored.summary.last_seen.max(now),
+            Activity::Passive => stored.summary.last_seen,
+        },
+        timeouts: policy.effective_timeouts(&stored.summary),
+        authentication: if reissue { &draft.authentication } else { &stored.summary.authentication }.clone(),
+        device: stored.summary.device.clone(),
+        ..stored.summary
+    };
+    let record = Record { summary, version: stored.version.next(entropy)?, credential, data: draft.data.clone() };
+    let (next, cookie) = match (issued, &loaded.proof) {
+        (Some(token), Proof::Token(..)) => {
+            let next = LoadedSession::current(record, token.presented());
+            let cookie = set_cookie(token, &next.record.summary, policy, now);
+            (next, cookie)
+        }
+        // Around a sealed session there is a new seal in any case.
+        (Some(_), Proof::Seal) | (None, _) => (loaded.with_record(record), CookieOp::Keep),
+    };
+    Ok(Plan { store: StoreOp::Update { next: Arc::new(next), expected: stored.version }, cookie, event })
+}
+
+/// Hands out `token`; as a persistent cookie, it lives as long as the session can.
+fn set_cookie(token: SessionToken, session: &SessionSummary, policy: &Policy, now: Timestamp) -> CookieOp {
+    CookieOp::Set { token, max_age: max_age(session, policy, now) }
+}
+
+/// How long the cookie of `session` is to be kept; `None`: until the browser closes.
+pub(crate) fn max_age(session: &SessionSummary, policy: &Policy, now: Timestamp) -> Option<Duration> {
+    match session.persistence {
+        Persistence::Transient => None,
+        Persistence::Persistent => Some((session.created_at + policy.effective_timeouts(session).absolute).since(now)),
+    }
+}
+
+/// `session` with the timeouts that hold under `policy`: what an application is shown.
+pub(crate) fn tightened(session: &SessionSummary, policy: &Policy) -> SessionSummary {
+    SessionSummary { timeouts: policy.effective_timeouts(session), ..session.clone() }
+}

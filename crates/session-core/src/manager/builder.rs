@@ -1,0 +1,105 @@
+//! [`SessionManagerBuilder`].
+
+use std::sync::Arc;
+
+use super::backing::{Backing, DenyList};
+use super::queue::CommitQueue;
+use super::{Inner, SessionManager};
+use crate::clock::{Clock, SystemClock};
+use crate::entropy::{Entropy, OsEntropy};
+use crate::event::SessionObserver;
+use crate::policy::rules::Policy;
+use crate::session::context::Context;
+use crate::store::contract::SessionStore;
+use crate::store::seal::Seal;
+
+/// Sets up a [`SessionManager`] with other parts than the default ones.
+#[derive(Debug)]
+#[must_use]
+pub struct SessionManagerBuilder {
+    kept: Kept,
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    observers: Vec<Arc<dyn SessionObserver>>,
+}
+
+/// Where sessions are to be kept.
+#[derive(Debug)]
+enum Kept {
+    InStore(Arc<dyn SessionStore>),
+    ByClient { seal: Arc<dyn Seal>, deny_list: Option<Arc<dyn SessionStore>> },
+}
+
+impl SessionManager {
+    /// A builder, for a store that may be shared.
+    pub fn builder(store: Arc<dyn SessionStore>) -> SessionManagerBuilder {
+        SessionManagerBuilder::new(Kept::InStore(store))
+    }
+
+    /// A builder for client-side sessions: each is in its cookie, sealed, and nowhere else. No request costs a round trip.
+    ///
+    /// In exchange, and whatever the policy says: two requests that change a session at once overwrite each other, and
+    /// the later response wins; there is no list of a user's sessions, no limit, and no revocation but
+    /// [`Policy::not_before`]; a logout or login removes a cookie, but a copy of it works until its deadlines, unless there
+    /// is a `deny_list`; a session, with everything around it, has at most 4096 bytes, and its holder can read it.
+    ///
+    /// `deny_list` is any store, best one of its own. Sessions that end are noted there, and it is asked with each request
+    /// that opens a session: one round trip.
+    pub fn client_side(seal: impl Seal, deny_list: Option<Arc<dyn SessionStore>>) -> SessionManagerBuilder {
+        SessionManagerBuilder::new(Kept::ByClient { seal: Arc::new(seal), deny_list })
+    }
+}
+
+impl SessionManagerBuilder {
+    fn new(kept: Kept) -> Self {
+        Self {
+            kept,
+            policy: Policy::standard(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            observers: Vec::new(),
+        }
+    }
+
+    /// The rules. Without it, [`Policy::standard`].
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The clock that decides deadlines. Without it, [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The source of ids and tokens. Without it, [`OsEntropy`].
+    pub fn entropy(mut self, entropy: impl Entropy) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// Adds a receiver of events.
+    pub fn observer(mut self, observer: impl SessionObserver) -> Self {
+        self.observers.push(Arc::new(observer));
+        self
+    }
+
+    /// The manager.
+    #[must_use]
+    pub fn build(self) -> SessionManager {
+        let Self { kept, policy, clock, entropy, observers } = self;
+        let (backing, seal) = match kept {
+            Kept::InStore(store) => (Backing::Store(store), None),
+            Kept::ByClient { seal, deny_list } => {
+                let longest = policy.longest_timeout();
+                let deny_list = deny_list.map(|store| DenyList { store, entropy: Arc::clone(&entropy), longest });
+                (Backing::Client { deny_list }, Some(seal))
+            }
+        };
+        let context = Arc::new(Context { policy, clock, seal });
+        let queue = CommitQueue::default();
+        SessionManager { inner: Arc::new(Inner { backing, context, entropy, observers, queue }) }
+    }
+}

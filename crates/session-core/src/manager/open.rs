@@ -1,0 +1,187 @@
+//! From a cookie to its session.
+
+use std::sync::Arc;
+
+use super::SessionManager;
+use crate::decide::loaded::{LoadedSession, Proof, TokenStatus};
+use crate::decide::plan::{max_age, tightened};
+use crate::decide::token::{TokenVerdict, judge, still_accepted};
+use crate::decide::verdict::{Verdict, verdict};
+use crate::error::{Error, StoreError, StoreErrorKind};
+use crate::event::{EventKind, Termination};
+use crate::model::id::{SessionId, UserId};
+use crate::model::record::Record;
+use crate::model::summary::SessionSummary;
+use crate::model::token::{Kind, PresentedToken};
+use crate::policy::cookie::{Ambiguous, PresentedCookie, SetCookie};
+use crate::session::handle::Session;
+use crate::store::contract::Freshness;
+
+impl SessionManager {
+    /// What the `Cookie` headers of a request hold; for adapters.
+    pub fn read_cookie<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> PresentedCookie {
+        let cookie = self.policy().cookie();
+        if self.inner.context.seal.is_none() {
+            return cookie.read(headers);
+        }
+        match cookie.find(headers) {
+            Err(Ambiguous) => PresentedCookie::Ambiguous,
+            Ok(None) => PresentedCookie::Nothing,
+            Ok(Some(value)) => PresentedCookie::Sealed(value.to_vec()),
+        }
+    }
+
+    /// Opens the session of a request. No round trip without a token, else one.
+    ///
+    /// A token that is unknown, expired or forged gives an anonymous session: a client cannot tell which. An authentic
+    /// token that was consumed earlier terminates its session (one more round trip).
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed: unavailable is not absent. [`Error::Superseded`] for the loser of a race
+    /// between a renewed token and its predecessor.
+    pub async fn open(&self, presented: &PresentedCookie) -> Result<Session, Error> {
+        let refused = match presented {
+            PresentedCookie::Nothing => return Ok(self.anonymous()),
+            PresentedCookie::Sealed(text) => return self.open_sealed(text).await,
+            PresentedCookie::Token(_) if self.inner.context.seal.is_some() => return Ok(self.anonymous()),
+            PresentedCookie::Token(token) => return self.open_token(token).await,
+            PresentedCookie::Malformed => EventKind::MalformedToken,
+            PresentedCookie::Ambiguous => EventKind::AmbiguousCookie,
+        };
+        self.report(refused, None, None);
+        Ok(self.anonymous())
+    }
+
+    async fn open_token(&self, token: &PresentedToken) -> Result<Session, Error> {
+        let Some(record) = self.load(token.id(), Freshness::Cached).await? else {
+            self.report(EventKind::UnknownToken, Some(token.id()), None);
+            return Ok(self.anonymous());
+        };
+        match self.admit(&record, Kind::Cookie, token).await? {
+            Some(status) => {
+                let cookie = self.successor_cookie(&record, token, status);
+                Ok(self.session(Some(LoadedSession { record, proof: Proof::Token(token.copy(), status) }), cookie))
+            }
+            None => Ok(self.anonymous()),
+        }
+    }
+
+    /// Opens a client-side session. No round trip; one if there is a deny list.
+    async fn open_sealed(&self, text: &[u8]) -> Result<Session, Error> {
+        let now = self.now();
+        let opened = self.inner.context.seal.as_ref().and_then(|seal| seal.open(text, now));
+        let Some(record) = opened else {
+            self.report(EventKind::MalformedToken, None, None);
+            return Ok(self.anonymous());
+        };
+        if let Verdict::Expired(expiry) = verdict(&record.summary, self.policy(), now) {
+            self.report(EventKind::Expired(expiry), Some(record.id()), record.user().cloned());
+            return Ok(self.anonymous());
+        }
+        if self.is_denied(&record.id()).await? {
+            self.report(EventKind::UnknownToken, Some(record.id()), None);
+            return Ok(self.anonymous());
+        }
+        Ok(self.session(Some(LoadedSession { record, proof: Proof::Seal }), None))
+    }
+
+    /// Does what [`judge`] says of `token`. `None` if it gives access to nothing.
+    pub(super) async fn admit(
+        &self,
+        record: &Record,
+        kind: Kind,
+        token: &PresentedToken,
+    ) -> Result<Option<TokenStatus>, Error> {
+        let user = || record.user().cloned();
+        match judge(record, kind, token, self.policy(), self.now()) {
+            TokenVerdict::Accepted(status) => return Ok(Some(status)),
+            // Of whom the record is, a token that is not its own tells nothing.
+            TokenVerdict::Unknown => self.report(EventKind::UnknownToken, Some(record.id()), None),
+            TokenVerdict::Expired(expiry) => self.report(EventKind::Expired(expiry), Some(record.id()), user()),
+            TokenVerdict::SuccessorUsed => {
+                self.report(EventKind::RenewalRaced, Some(record.id()), user());
+                return Err(Error::Superseded);
+            }
+            TokenVerdict::Reuse => {
+                self.report(EventKind::TokenReuse, Some(record.id()), user());
+                let _ = self.terminate(record, Termination::Reuse).await?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the session once more from the store: for a decision that must not rest on what was read earlier. One round
+    /// trip, none for a session that is not stored. Keeps the intents.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed, [`Error::Gone`] if the session ended meanwhile.
+    pub async fn reload(&self, session: &Session) -> Result<(), Error> {
+        let _turn = session.commit_turn().await;
+        let Some(loaded) = session.state().loaded.clone() else { return Ok(()) };
+        let latest = self.load_again(&loaded).await?;
+        let is_gone = latest.is_none();
+        let mut state = session.state();
+        let dropped = if is_gone { state.intents().len() } else { 0 };
+        state.rebase(latest.map(Arc::new), dropped, None, self.policy())?;
+        if is_gone { Err(Error::Gone) } else { Ok(()) }
+    }
+
+    /// The latest state of `loaded`, if its proof still gives access to it.
+    pub(super) async fn load_again(&self, loaded: &LoadedSession) -> Result<Option<LoadedSession>, Error> {
+        let id = loaded.record.id();
+        let Proof::Token(token, _) = &loaded.proof else {
+            let is_denied = self.is_denied(&id).await?;
+            return Ok((!is_denied).then(|| loaded.with_record(loaded.record.clone())));
+        };
+        let Some(record) = self.load(id, Freshness::Latest).await? else { return Ok(None) };
+        let status = still_accepted(&record, token, self.policy(), self.now());
+        Ok(status.map(|status| LoadedSession { record, proof: Proof::Token(token.copy(), status) }))
+    }
+
+    /// The session `id` of `user`, if it is alive: for an access token whose bearer must not have been logged out a moment
+    /// ago. One round trip. Does not count as activity.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed: unavailable is not ended.
+    pub async fn find_live(&self, id: &SessionId, user: &UserId) -> Result<Option<SessionSummary>, Error> {
+        let Some(record) = self.load(*id, Freshness::Latest).await? else { return Ok(None) };
+        let is_live = verdict(&record.summary, self.policy(), self.now()) == Verdict::Live;
+        Ok((is_live && record.user() == Some(user)).then(|| tightened(&record.summary, self.policy())))
+    }
+
+    /// The cookie that gives the holder of a superseded token its successor again.
+    pub(super) fn successor_cookie(
+        &self,
+        record: &Record,
+        token: &PresentedToken,
+        status: TokenStatus,
+    ) -> Option<SetCookie> {
+        let successor = match status {
+            TokenStatus::Current => return None,
+            TokenStatus::Superseded => record.credential.successor(token)?,
+        };
+        let max_age = max_age(&record.summary, self.policy(), self.now());
+        Some(self.policy().cookie().set(&successor.encode(), max_age))
+    }
+
+    pub(super) async fn load(&self, id: SessionId, freshness: Freshness) -> Result<Option<Record>, Error> {
+        let record = self.store_call("load", self.store("load")?.load(&id, freshness)).await?;
+        if record.as_ref().is_some_and(|record| record.id() != id) {
+            let error = StoreError::new(StoreErrorKind::Corrupt, "the store answered with another session");
+            return Err(self.store_failed("load", error));
+        }
+        Ok(record)
+    }
+
+    async fn is_denied(&self, id: &SessionId) -> Result<bool, Error> {
+        self.store_call("load", self.inner.backing.is_denied(id, self.now())).await
+    }
+
+    fn anonymous(&self) -> Session {
+        self.session(None, None)
+    }
+
+    fn session(&self, loaded: Option<LoadedSession>, cookie: Option<SetCookie>) -> Session {
+        Session::new(Arc::clone(&self.inner.context), loaded, cookie)
+    }
+}

@@ -1,0 +1,107 @@
+//! A user's sessions: listed, and ended.
+
+use std::cmp::Reverse;
+use std::num::NonZeroU32;
+
+use super::SessionManager;
+use crate::decide::verdict::{Verdict, verdict};
+use crate::error::Error;
+use crate::event::{EventKind, Termination};
+use crate::model::id::{SessionId, UserId};
+use crate::model::record::Record;
+use crate::model::summary::SessionSummary;
+use crate::store::contract::DeleteOutcome;
+
+impl SessionManager {
+    /// The live sessions of `user`, most recently used first. One round trip.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed.
+    pub async fn list(&self, user: &UserId) -> Result<Vec<SessionSummary>, Error> {
+        let now = self.now();
+        let mut sessions = self.list_stored(user).await?;
+        sessions.retain(|session| verdict(session, self.policy(), now) == Verdict::Live);
+        sessions.sort_by_key(|session| (Reverse(session.last_seen), session.id));
+        for session in &mut sessions {
+            session.timeouts = self.policy().effective_timeouts(session);
+        }
+        Ok(sessions)
+    }
+
+    /// Ends the session `id` if it belongs to `user`; that of another user is [`DeleteOutcome::Absent`]. One round trip.
+    ///
+    /// For the session of the current request, use [`Session::logout`](crate::Session::logout) instead: it removes the
+    /// cookie too.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed. Idempotent.
+    pub async fn revoke(&self, user: &UserId, id: &SessionId) -> Result<DeleteOutcome, Error> {
+        self.end(id, Some(user), Termination::Revoked).await
+    }
+
+    /// Ends all sessions of `user` but `keep`. Returns how many ended. One round trip.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed. Idempotent.
+    pub async fn revoke_others(&self, user: &UserId, keep: &SessionId) -> Result<usize, Error> {
+        self.delete_by_user(user, Some(keep)).await
+    }
+
+    /// Ends all sessions of `user`: logout everywhere, after a change of password or the end of an account. Returns how
+    /// many ended. One round trip.
+    ///
+    /// For the user of the current request, log out and commit first: that removes the cookie too.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed. Idempotent.
+    pub async fn revoke_all(&self, user: &UserId) -> Result<usize, Error> {
+        self.delete_by_user(user, None).await
+    }
+
+    /// Deletes up to `limit` expired records from the store and returns how many. Hygiene for stores that do not expire
+    /// records themselves; sessions expire on time without it. [`sweep`](Self::sweep) calls it regularly.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed.
+    pub async fn delete_expired(&self, limit: NonZeroU32) -> Result<u64, Error> {
+        self.store_call("delete_expired", self.inner.backing.delete_expired(self.now(), limit)).await
+    }
+
+    /// Ends a session whose record was read.
+    pub(super) async fn terminate(&self, record: &Record, why: Termination) -> Result<DeleteOutcome, Error> {
+        self.end(&record.id(), record.user(), why).await
+    }
+
+    /// Deletes the sessions of a user that are dead by the policy alone, which a store does not know: the policy was
+    /// tightened after they began. Returns whether there were any.
+    pub(super) async fn delete_dead(&self, user: Option<&UserId>) -> Result<bool, Error> {
+        let Some(user) = user else { return Ok(false) };
+        let now = self.now();
+        let mut sessions = self.list_stored(user).await?;
+        sessions.retain(|session| verdict(session, self.policy(), now) != Verdict::Live);
+        for dead in &sessions {
+            let _ = self.store_call("delete", self.store("delete")?.delete(&dead.id, Some(user))).await?;
+        }
+        Ok(!sessions.is_empty())
+    }
+
+    async fn end(&self, id: &SessionId, user: Option<&UserId>, why: Termination) -> Result<DeleteOutcome, Error> {
+        let deleted = self.store_call("delete", self.store("delete")?.delete(id, user)).await?;
+        if deleted == DeleteOutcome::Deleted {
+            self.report(EventKind::Terminated(why), Some(*id), user.cloned());
+        }
+        Ok(deleted)
+    }
+
+    async fn list_stored(&self, user: &UserId) -> Result<Vec<SessionSummary>, Error> {
+        self.store_call("list_by_user", self.store("list_by_user")?.list_by_user(user, self.now())).await
+    }
+
+    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<usize, Error> {
+        let ended = self.store_call("delete_by_user", self.store("delete_by_user")?.delete_by_user(user, keep)).await?;
+        for id in &ended {
+            self.report(EventKind::Terminated(Termination::Revoked), Some(*id), Some(user.clone()));
+        }
+        Ok(ended.len())
+    }
+}

@@ -1,0 +1,9 @@
+//! What a session is: its parts as plain data, without a decision and without I/O.
+
+pub(crate) mod credential;
+pub(crate) mod data;
+pub(crate) mod device;
+pub(crate) mod id;
+pub(crate) mod record;
+pub(crate) mod summary;
+pub(crate) mod token;

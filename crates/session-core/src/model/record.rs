@@ -1,0 +1,124 @@
+//! What a store keeps for one session: [`Record`].
+
+use std::fmt;
+
+use super::credential::{Credential, TokenCheck};
+use super::data::Data;
+use super::id::{SessionId, UserId};
+use super::summary::SessionSummary;
+use super::token::PresentedToken;
+use crate::clock::Timestamp;
+use crate::entropy::{self, Entropy, EntropyError};
+
+/// Everything a store keeps for one session. Never a token.
+///
+/// A backend may look at `version` and, of the summary, at `id`, `user`, `created_at`, `last_seen` and `timeouts`. The
+/// rest it stores and returns as it is, through [`encode`](Self::encode) and [`decode`](Self::decode), or, if it keeps those
+/// fields in columns of its own, [`encode_body`](Self::encode_body) and [`decode_body`](Self::decode_body).
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// What a list of sessions shows.
+    pub summary: SessionSummary,
+    /// Changes with every update; what compare-and-swap compares.
+    pub version: Version,
+    /// Digests of the token.
+    pub credential: Credential,
+    /// The application's values.
+    pub data: Data,
+}
+
+impl Record {
+    /// The record of a session without values.
+    #[must_use]
+    pub fn new(summary: SessionSummary, version: Version, credential: Credential) -> Self {
+        Self { summary, version, credential, data: Data::default() }
+    }
+
+    /// The primary key.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.summary.id
+    }
+
+    /// The user this session belongs to; `None` for an anonymous one.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserId> {
+        self.summary.user()
+    }
+
+    /// The record after a touch at `now`: `last_seen` moved forward.
+    #[must_use]
+    pub fn touched(mut self, now: Timestamp) -> Self {
+        self.summary.last_seen = self.summary.last_seen.max(now);
+        self
+    }
+
+    /// What `token` is to this record. The kinds must agree: see [`Credential::check`].
+    pub fn check(&self, token: &PresentedToken) -> TokenCheck {
+        self.credential.check(self.summary.kind, token)
+    }
+
+    /// [`SessionSummary::deadline`].
+    #[must_use]
+    pub fn deadline(&self) -> Timestamp {
+        self.summary.deadline()
+    }
+
+    /// [`SessionSummary::is_expired`].
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.summary.is_expired(now)
+    }
+}
+
+/// What a compare-and-swap compares.
+///
+/// `number` grows by one with each update. `nonce` is random and identifies the writer, so that a store recognises
+/// a write that was repeated because its reply got lost, and answers as if it had been sent once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Version {
+    /// Grows by one with each update, from 1. Stays at the largest number; the nonce still changes.
+    pub number: u32,
+    /// Random, chosen by the writer.
+    pub nonce: u64,
+}
+
+impl Version {
+    /// The version of a new record.
+    ///
+    /// # Errors
+    /// [`EntropyError`] if the generator failed.
+    pub fn first(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
+        Ok(Self { number: 1, nonce: u64::from_be_bytes(entropy::random(entropy)?) })
+    }
+
+    /// The version that follows this one.
+    ///
+    /// # Errors
+    /// [`EntropyError`] if the generator failed.
+    pub fn next(self, entropy: &dyn Entropy) -> Result<Self, EntropyError> {
+        let nonce = u64::from_be_bytes(entropy::random(entropy)?);
+        Ok(Self { number: self.number.saturating_add(1), nonce })
+    }
+
+    /// The version as 12 bytes: the number, then the nonce, big-endian. Stores compare them whole.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&self.number.to_be_bytes());
+        bytes[4..].copy_from_slice(&self.nonce.to_be_bytes());
+        bytes
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    #[must_use]
+    pub const fn from_bytes([a, b, c, d, e, f, g, h, i, j, k, l]: [u8; 12]) -> Self {
+        Self { number: u32::from_be_bytes([a, b, c, d]), nonce: u64::from_be_bytes([e, f, g, h, i, j, k, l]) }
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({})", self.number)
+    }
+}

@@ -1,0 +1,6 @@
+//! The rules, as plain data.
+
+pub(crate) mod builder;
+pub(crate) mod cookie;
+pub(crate) mod limit;
+pub(crate) mod rules;

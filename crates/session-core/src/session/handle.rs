@@ -1,0 +1,231 @@
+//! [`Session`]: what a handler works with. Records intents, does no I/O.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::context::Context;
+use super::state::State;
+use crate::decide::intent::{Intent, Login, StepUp};
+use crate::decide::loaded::{Activity, LoadedSession};
+use crate::decide::plan::tightened;
+use crate::error::Error;
+use crate::model::data::{Key, decode, encode};
+use crate::model::id::{SessionId, UserId};
+use crate::model::summary::{Authentication, SessionSummary};
+use crate::policy::cookie::SetCookie;
+
+/// The session of one request. Cheap to clone; all clones are the same session.
+///
+/// Reading shows the stored values with the changes of this request applied. Changing **records an intent**: nothing is
+/// written until [`SessionManager::commit`](crate::SessionManager::commit), which an HTTP adapter calls before the
+/// response is sent. Then all intents become one compare-and-swap; if another request was faster, they are applied again
+/// to what it wrote. So two requests never overwrite each other's keys, and no [`update`](Self::update) gets lost.
+///
+/// An anonymous visitor has a session too: it is stored when it holds something.
+#[derive(Clone)]
+pub struct Session {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    context: Arc<Context>,
+    state: Mutex<State>,
+    /// Held during a commit: clones of one session commit one after the other.
+    committing: tokio::sync::Mutex<()>,
+}
+
+impl Session {
+    pub(crate) fn new(context: Arc<Context>, loaded: Option<LoadedSession>, cookie: Option<SetCookie>) -> Self {
+        let state = Mutex::new(State::new(loaded, cookie));
+        Self { shared: Arc::new(Shared { context, state, committing: tokio::sync::Mutex::new(()) }) }
+    }
+
+    /// The value of `key`, if there is one. Decodes this value only.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if what is stored is not a `T`. It is left as it is.
+    pub fn get<T: DeserializeOwned>(&self, key: Key<T>) -> Result<Option<T>, Error> {
+        let value = self.state().draft.data.get(key.name().as_bytes()).cloned();
+        value.map(|value| decode(&value)).transpose().map_err(Error::from)
+    }
+
+    /// Whether there is a value of `key`. Does not decode it.
+    #[must_use]
+    pub fn contains<T>(&self, key: Key<T>) -> bool {
+        self.state().draft.data.get(key.name().as_bytes()).is_some()
+    }
+
+    /// The names of all values.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.state().draft.data.names().map(str::to_owned).collect()
+    }
+
+    /// Sets a value. Other keys, written by other requests at the same time, are not affected; of two inserts of the
+    /// same key the later commit wins, unless the policy says [`WriteConflict::Fail`](crate::WriteConflict::Fail).
+    ///
+    /// # Errors
+    /// [`Error::Value`] if it cannot be serialized, [`Error::TooLarge`] or [`Error::TooManyValues`] if it exceeds a cap,
+    /// [`Error::ResponseSent`] if it is too late.
+    pub fn insert<T: Serialize>(&self, key: Key<T>, value: &T) -> Result<(), Error> {
+        let value = encode(value)?;
+        self.intend(Intent::Set(key.into_name(), value))
+    }
+
+    /// Removes a value.
+    ///
+    /// # Errors
+    /// [`Error::ResponseSent`] if it is too late.
+    pub fn remove<T>(&self, key: Key<T>) -> Result<(), Error> {
+        self.intend(Intent::Remove(key.into_name()))
+    }
+
+    /// Changes a value in place; a missing one starts as `T::default()`. **No update is lost**: `change` is run now, so
+    /// that this request sees the result, and again at the commit whenever another request was faster. It must have no
+    /// other effect than to change its argument.
+    ///
+    /// To learn the value that was stored in the end, commit, then [`get`](Self::get) it.
+    ///
+    /// # Errors
+    /// As for [`insert`](Self::insert); [`Error::Value`] also if what is stored is not a `T`.
+    pub fn update<T, F>(&self, key: Key<T>, change: F) -> Result<(), Error>
+    where
+        T: Serialize + DeserializeOwned + Default,
+        F: Fn(&mut T) + Send + Sync + 'static,
+    {
+        let update = move |stored: Option<&[u8]>| {
+            let mut value = stored.map(decode).transpose()?.unwrap_or_default();
+            change(&mut value);
+            encode(&value)
+        };
+        self.intend(Intent::Update(key.into_name(), Arc::new(update)))
+    }
+
+    /// Removes all values.
+    ///
+    /// # Errors
+    /// [`Error::ResponseSent`] if it is too late.
+    pub fn clear(&self) -> Result<(), Error> {
+        self.intend(Intent::Clear)
+    }
+
+    /// Logs a user in: **a new session begins**, with a new id and a new token, and the one before ends, all in one atomic
+    /// step at the commit. Of the data, only what [`Login::carry_over`] names survives; at a change of user, nothing.
+    ///
+    /// The session limit is enforced at the commit. To answer a login that it rejects, commit in the handler.
+    ///
+    /// # Errors
+    /// [`Error::ResponseSent`] if it is too late.
+    pub fn login(&self, login: Login) -> Result<(), Error> {
+        let at = self.shared.context.now();
+        self.intend(Intent::Login(Arc::new(login), at))
+    }
+
+    /// Records that the user proved who they are once more, and regenerates the token. Keeps the data.
+    ///
+    /// # Errors
+    /// [`Error::NotAuthenticated`] if nobody is logged in, [`Error::WrongUser`] if somebody else is,
+    /// [`Error::ResponseSent`] if it is too late.
+    pub fn step_up(&self, step_up: StepUp) -> Result<(), Error> {
+        let at = self.shared.context.now();
+        self.intend(Intent::StepUp(Arc::new(step_up), at))
+    }
+
+    /// Gives the session a new token; the old one stops working at the commit, without grace. For changes of privilege
+    /// other than login and step-up: a role, a tenant, the begin and end of impersonation.
+    ///
+    /// # Errors
+    /// [`Error::ResponseSent`] if it is too late.
+    pub fn regenerate(&self) -> Result<(), Error> {
+        self.intend(Intent::Regenerate)
+    }
+
+    /// Ends the session: the record is deleted, and nothing in flight can bring it back. Values set afterwards belong to
+    /// a new, anonymous session.
+    ///
+    /// # Errors
+    /// [`Error::ResponseSent`] if it is too late.
+    pub fn logout(&self) -> Result<(), Error> {
+        self.intend(Intent::Logout)
+    }
+
+    /// Says that this request is not activity of the user: polling, a status page. It neither moves the idle deadline
+    /// nor renews the token. Changes are written all the same.
+    pub fn set_passive(&self) {
+        self.state().activity = Activity::Passive;
+    }
+
+    /// The public handle of the stored session; `None` if nothing is stored. After a login, the new one once it is
+    /// committed.
+    #[must_use]
+    pub fn id(&self) -> Option<SessionId> {
+        self.state().loaded.as_ref().map(|loaded| loaded.record.id())
+    }
+
+    /// Who is logged in, with the changes of this request.
+    #[must_use]
+    pub fn user(&self) -> Option<UserId> {
+        self.state().draft.authentication.as_ref().map(|authentication| authentication.user.clone())
+    }
+
+    /// Who is logged in, when and how, with the changes of this request.
+    #[must_use]
+    pub fn authentication(&self) -> Option<Authentication> {
+        self.state().draft.authentication.clone()
+    }
+
+    /// Whether somebody is logged in who proved it within `max_age`; at exactly `max_age`, no more.
+    #[must_use]
+    pub fn is_fresh(&self, max_age: Duration) -> bool {
+        let now = self.shared.context.now();
+        self.authentication().is_some_and(|authentication| now < authentication.at + max_age)
+    }
+
+    /// The stored session's times and circumstances, with the timeouts that hold under the policy; `None` if nothing is
+    /// stored.
+    #[must_use]
+    pub fn info(&self) -> Option<SessionSummary> {
+        let loaded = self.state().loaded.clone()?;
+        Some(tightened(&loaded.record.summary, &self.shared.context.policy))
+    }
+
+    fn intend(&self, intent: Intent) -> Result<(), Error> {
+        self.state().intend(intent, &self.shared.context)
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // A panic in a user's closure leaves the state as it was: `Draft::apply` changes it last.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a commit would be a no-op. While a clone is being committed it would not be.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.state().is_settled(&self.shared.context)
+    }
+
+    /// Ends the request if it [is settled](Self::is_settled), in one step: no intent can be recorded between the two.
+    /// Returns the cookie of earlier commits.
+    pub(crate) fn close_if_settled(&self) -> Option<Option<SetCookie>> {
+        let mut state = self.state();
+        state.is_settled(&self.shared.context).then(|| state.close())
+    }
+
+    pub(crate) async fn commit_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shared.committing.lock().await
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("Session")
+            .field("stored", &state.loaded.is_some())
+            .field("authenticated", &state.draft.authentication.is_some())
+            .field("intents", &state.intents().len())
+            .finish_non_exhaustive()
+    }
+}

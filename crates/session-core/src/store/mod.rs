@@ -1,0 +1,14 @@
+//! What backends need: the contract, and what crosses it. Applications need none of it.
+
+mod codec;
+pub(crate) mod contract;
+pub(crate) mod seal;
+
+pub use codec::{RecordHeader, layout};
+pub use contract::{CreateOutcome, CreateRequest, Freshness, Replacement, SessionStore, TouchOutcome, UpdateOutcome};
+pub use seal::Seal;
+
+pub use crate::model::credential::{Credential, Grace, TokenCheck, TokenDigest};
+pub use crate::model::data::Data;
+pub use crate::model::record::{Record, Version};
+pub use crate::policy::limit::LimitCandidate;
