@@ -185,3 +185,6 @@ impl SessionManager {
         }))
     }
 }
+
+#[cfg(test)]
+mod model;
