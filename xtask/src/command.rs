@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 /// A command of cargo: the one that started this program.
 pub(crate) struct Cargo {
@@ -39,10 +39,15 @@ impl Cargo {
         &self.shown
     }
 
-    /// Runs it; what it prints goes where our own output goes. `purpose` names it in the error.
+    /// Runs it; its output goes where ours goes. `purpose` names it in the error.
     pub(crate) fn run(mut self, purpose: &str) -> Result<(), String> {
-        let status = self.command.status().map_err(|error| self.not_started(&error))?;
+        let status = self.status()?;
         if status.success() { Ok(()) } else { Err(format!("{purpose} failed ({status}): {}", self.shown)) }
+    }
+
+    /// Runs it, and leaves it to the caller to judge the exit code.
+    pub(crate) fn status(&mut self) -> Result<ExitStatus, String> {
+        self.command.status().map_err(|error| self.not_started(&error))
     }
 
     /// Runs it and returns whether it succeeded, and its standard output. What it says on standard error goes to ours.
