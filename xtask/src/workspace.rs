@@ -11,6 +11,8 @@ pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) manifest_path: PathBuf,
     pub(crate) targets: Vec<Target>,
+    #[cfg(test)]
+    pub(crate) dependencies: Vec<Dependency>,
 }
 
 /// A library, a program, an integration test, a benchmark, an example or a build script.
@@ -20,6 +22,14 @@ pub(crate) struct Target {
     pub(crate) kind: Vec<String>,
     /// The file at the root of its modules.
     pub(crate) src_path: PathBuf,
+}
+
+#[cfg(test)]
+#[derive(Deserialize)]
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    /// `None` for a normal dependency, else `dev` or `build`.
+    pub(crate) kind: Option<String>,
 }
 
 impl Package {

@@ -72,7 +72,7 @@ pub(crate) fn attributes_and_name(item: &Item) -> (&[Attribute], Option<&Ident>)
         Item::Type(item) => (&item.attrs, Some(&item.ident)),
         Item::Union(item) => (&item.attrs, Some(&item.ident)),
         Item::Use(item) => (&item.attrs, None),
-        _ => (&[], None),
+        Item::Verbatim(_) | _ => (&[], None),
     }
 }
 
@@ -183,6 +183,7 @@ fn flatten(tree: &UseTree, path: &mut Vec<String>, found: &mut Vec<Import>) {
     }
 }
 
-fn text(name: &Ident) -> String {
+/// Without `r#`.
+pub(crate) fn text(name: &Ident) -> String {
     name.to_string().trim_start_matches("r#").to_owned()
 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use syn::{Attribute, Expr, ExprLit, Item, Lit, Meta};
+use syn::{Attribute, Expr, ExprLit, Item, ItemMod, Lit, Meta};
 
-use super::mention::{Import, Mention, attributes_and_name, imports, is_unit_test, mentions};
+use super::mention::{Import, Mention, attributes_and_name, imports, is_unit_test, mentions, text};
 
 /// Reads a file; `None` if there is none.
 pub(crate) type Read<'a> = &'a dyn Fn(&Path) -> Option<String>;
@@ -36,47 +36,33 @@ impl Tree {
     pub(crate) fn load(root: &Path, read: Read<'_>) -> Result<Self, String> {
         let mut tree = Self::default();
         tree.modules.push(Module::default());
-        tree.add_file(0, root, root.parent().unwrap_or(root), read)?;
+        tree.add_file(0, &File { path: root.to_owned(), children: parent(root) }, read)?;
         Ok(tree)
     }
 
-    /// `folder` is where the files of its child modules are.
-    fn add_file(&mut self, module: usize, path: &Path, folder: &Path, read: Read<'_>) -> Result<(), String> {
-        let text = read(path).ok_or_else(|| format!("cannot read {}", path.display()))?;
-        let file = syn::parse_file(&text).map_err(|error| {
-            let line = error.span().start().line;
-            format!("{}:{line}: {error}", path.display())
-        })?;
+    fn add_file(&mut self, module: usize, file: &File, read: Read<'_>) -> Result<(), String> {
+        let path = file.path.display();
+        let text = read(&file.path).ok_or_else(|| format!("cannot read {path}"))?;
+        let syntax =
+            syn::parse_file(&text).map_err(|error| format!("{path}:{}: {error}", error.span().start().line))?;
         self.modules[module].file = self.files.len();
-        self.files.push(path.to_owned());
-        self.add_items(module, &file.items, path, folder, read)
+        self.files.push(file.path.clone());
+        self.add_items(module, &syntax.items, file, read)
     }
 
-    fn add_items(
-        &mut self,
-        module: usize,
-        items: &[Item],
-        path: &Path,
-        folder: &Path,
-        read: Read<'_>,
-    ) -> Result<(), String> {
+    fn add_items(&mut self, module: usize, items: &[Item], file: &File, read: Read<'_>) -> Result<(), String> {
         for item in items {
             let (attributes, name) = attributes_and_name(item);
             if is_unit_test(attributes) {
                 continue;
             }
-            let name = name.map(|name| name.to_string().trim_start_matches("r#").to_owned());
-            match (item, name) {
-                (Item::Mod(declaration), Some(name)) => {
-                    if name != "tests" {
-                        self.add_module(module, &name, declaration, path, folder, read)?;
-                    }
-                    continue;
+            match (item, name.map(text)) {
+                (Item::Mod(child), Some(name)) if name != "tests" => {
+                    self.add_module(module, name, child, file, read)?
                 }
+                (Item::Mod(_), _) => {}
                 (Item::Use(item), _) => self.modules[module].imports.extend(imports(item)),
-                (_, Some(name)) => {
-                    self.modules[module].items.insert(name);
-                }
+                (_, Some(name)) => drop(self.modules[module].items.insert(name)),
                 (_, None) => {}
             }
             self.modules[module].mentions.extend(mentions(item));
@@ -86,38 +72,54 @@ impl Tree {
 
     fn add_module(
         &mut self,
-        parent: usize,
-        name: &str,
-        declaration: &syn::ItemMod,
-        path: &Path,
-        folder: &Path,
+        parent_module: usize,
+        name: String,
+        module: &ItemMod,
+        file: &File,
         read: Read<'_>,
     ) -> Result<(), String> {
         let child = self.modules.len();
-        self.modules.push(Module { parent, file: self.modules[parent].file, ..Module::default() });
-        self.modules[parent].children.insert(name.to_owned(), child);
-        let inside = folder.join(name);
-        if let Some((_, items)) = &declaration.content {
-            return self.add_items(child, items, path, &inside, read);
+        let children = file.children.join(&name);
+        self.modules.push(Module {
+            parent: parent_module,
+            file: self.modules[parent_module].file,
+            ..Module::default()
+        });
+        self.modules[parent_module].children.insert(name, child);
+        if let Some((_, items)) = &module.content {
+            return self.add_items(child, items, &File { path: file.path.clone(), children }, read);
         }
-        if let Some(named) = path_attribute(&declaration.attrs) {
-            let file = path.parent().unwrap_or(path).join(named);
-            let folder = file.parent().unwrap_or(&file).to_owned();
-            return self.add_file(child, &file, &folder, read);
-        }
-        let own = inside.with_extension("rs");
-        let file = if read(&own).is_some() { own } else { inside.join("mod.rs") };
-        self.add_file(child, &file, &inside, read)
+        let file = if let Some(named) = path_attribute(&module.attrs) {
+            let path = parent(&file.path).join(named);
+            File { children: parent(&path), path }
+        } else {
+            let own = children.with_extension("rs");
+            let path = if read(&own).is_some() { own } else { children.join("mod.rs") };
+            File { path, children }
+        };
+        self.add_file(child, &file, read)
     }
+}
+
+/// Where items are read from, and the folder in which files of modules declared there are.
+struct File {
+    path: PathBuf,
+    children: PathBuf,
+}
+
+fn parent(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(path).to_owned()
 }
 
 /// The file that `#[path = "…"]` names.
 fn path_attribute(attributes: &[Attribute]) -> Option<String> {
-    attributes.iter().find_map(|attribute| match &attribute.meta {
-        Meta::NameValue(pair) if pair.path.is_ident("path") => match &pair.value {
-            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
-            _ => None,
-        },
-        Meta::NameValue(_) | Meta::List(_) | Meta::Path(_) => None,
+    attributes.iter().find_map(|attribute| {
+        if let Meta::NameValue(pair) = &attribute.meta
+            && pair.path.is_ident("path")
+            && let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = &pair.value
+        {
+            return Some(text.value());
+        }
+        None
     })
 }

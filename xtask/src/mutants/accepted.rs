@@ -49,7 +49,7 @@ pub(crate) fn compare(missed: Vec<Mutant>, mut list: Vec<Accepted>) -> Survivors
     Survivors { unexplained, accepted, unmatched: list }
 }
 
-fn parse(text: &str) -> Result<Vec<Accepted>, String> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Accepted>, String> {
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
     lines
         .map(|(number, line)| match line.rsplit_once(" # ").map(|(mutant, reason)| (mutant.trim(), reason.trim())) {
@@ -66,10 +66,6 @@ fn parse(text: &str) -> Result<Vec<Accepted>, String> {
 mod tests {
     use super::super::outcome::Mutant;
     use super::{compare, parse, read_list};
-
-    fn mutant(name: &str) -> Mutant {
-        serde_json::from_value(serde_json::json!({ "name": name, "file": "src/a.rs" })).unwrap()
-    }
 
     #[test]
     fn the_list_can_be_read() {
@@ -88,9 +84,9 @@ mod tests {
     fn a_line_accepts_one_mutant_wherever_it_is_in_the_file() {
         let list = "src/a.rs: replace < with > in f # equal\nsrc/a.rs: replace g with () # log\n";
         let missed = vec![
-            mutant("src/a.rs:1:2: replace < with > in f"),
-            mutant("src/a.rs:9:2: replace < with > in f"),
-            mutant("src/a.rs:5:2: replace h with ()"),
+            Mutant::new("src/a.rs", "src/a.rs:1:2: replace < with > in f"),
+            Mutant::new("src/a.rs", "src/a.rs:9:2: replace < with > in f"),
+            Mutant::new("src/a.rs", "src/a.rs:5:2: replace h with ()"),
         ];
         let survivors = compare(missed, parse(list).unwrap());
         assert_eq!(survivors.accepted.len(), 1);

@@ -12,7 +12,7 @@ mod shard;
 use clap::Args;
 
 use self::accepted::Accepted;
-use self::outcome::{Mutant, Outcome, summary};
+use self::outcome::{Mutant, summary};
 use self::shard::{Selection, Shard};
 use crate::command::Cargo;
 
@@ -27,7 +27,7 @@ pub(crate) struct Options {
     /// Runs a shard again although it is complete for the present sources.
     #[arg(long)]
     again: bool,
-    /// Only mutants in these files; may be given several times.
+    /// Only mutants in files of this name, or of this path if it has a slash; may be given several times.
     #[arg(long, value_name = "GLOB")]
     file: Vec<String>,
     /// Only mutants whose line in `--list` matches; may be given several times.
@@ -55,13 +55,12 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         outcomes.push((shard.to_string(), selection.test(shard, &version, options.again)?));
     }
     print!("{}", summary(&outcomes));
-    judge(outcomes.into_iter().map(|(_, outcome)| outcome), accepted, complete)
+    judge(outcomes.into_iter().flat_map(|(_, outcome)| outcome.missed).collect(), accepted, complete)
 }
 
-/// Prints what was missed; fails unless all of it is accepted. After a complete run, so must every accepted mutant have
-/// been missed.
-fn judge(outcomes: impl Iterator<Item = Outcome>, accepted: Vec<Accepted>, complete: bool) -> Result<(), String> {
-    let missed: Vec<Mutant> = outcomes.flat_map(|outcome| outcome.missed).collect();
+/// Prints what was missed; fails unless all of it is accepted, and after a complete run, unless all that is accepted was
+/// missed.
+fn judge(missed: Vec<Mutant>, accepted: Vec<Accepted>, complete: bool) -> Result<(), String> {
     let survivors = accepted::compare(missed, accepted);
     for (mutant, reason) in &survivors.accepted {
         println!("accepted  {}: {reason}", mutant.name);
@@ -91,4 +90,21 @@ fn installed() -> Result<String, String> {
     }
     let (_, version) = Cargo::new("mutants").args(["--version"]).read()?;
     Ok(version.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mutant, accepted, judge};
+
+    #[test]
+    fn what_is_missed_must_be_accepted_and_what_is_accepted_missed() {
+        let missed = |name: &&str| Mutant::new("a.rs", &format!("a.rs:1:2: {name}"));
+        let list = || accepted::parse("a.rs: replace f with 0 # equal").unwrap_or_default();
+        let judge = |names: &[&str], complete| judge(names.iter().map(missed).collect(), list(), complete);
+        assert!(judge(&["replace f with 0"], true).is_ok());
+        assert!(judge(&["replace f with 0", "replace g with 0"], true).is_err());
+        // Another shard may have missed it.
+        assert!(judge(&[], false).is_ok());
+        assert!(judge(&[], true).is_err());
+    }
 }

@@ -26,6 +26,11 @@ pub(crate) struct Mutant {
 }
 
 impl Mutant {
+    #[cfg(test)]
+    pub(crate) fn new(file: &str, name: &str) -> Self {
+        Self { name: name.to_owned(), file: file.to_owned() }
+    }
+
     /// The name without line and column, which change with every line above it.
     pub(crate) fn place(&self) -> String {
         let change = self.name.split_once(": ").map_or("", |(_, change)| change);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use super::outcome::Outcome;
@@ -17,7 +17,7 @@ const MUTATED: &str = "session-core";
 const SUITE: (&str, &str) = ("session-conformance", "conformance");
 
 /// Tests of [`MUTATED`] that are not run for each mutant, and why.
-pub(crate) const SKIPPED: [(&str, &str); 3] = [
+const SKIPPED: [(&str, &str); 3] = [
     ("what_must_not_compile", "two minutes, and a mutant has the signatures of the original"),
     ("the_family_keeps_its_laws", "9 s; tests/refresh.rs and the suite assert the same laws on chosen interleavings"),
     ("each_bug_is_caught", "3 s, and tests the model"),
@@ -85,31 +85,33 @@ impl Selection<'_> {
     pub(crate) fn test(&self, shard: Shard, version: &str, again: bool) -> Result<Outcome, String> {
         let prefix = if self.is_everything() { "" } else { "selected-" };
         let folder = root().join(format!("target/mutants/{prefix}{}-of-{}", shard.k, shard.n));
-        let command = self.tests(shard)?.args(["--output".as_ref(), folder.as_os_str()]);
+        let command = self.tests(shard, &folder)?;
         let key = key(version, command.shown())?;
         let key_file = folder.join("key");
         if !again && fs::read_to_string(&key_file).is_ok_and(|kept| kept == key) {
             eprintln!("shard {shard} is complete for the present sources (--again runs it)");
             return Outcome::read(&folder);
         }
-        write(&key_file, "", &folder)?;
-        // cargo-mutants works on a copy of the repository, and cleans up after itself unless it is killed.
-        let copies = root().join("target/mutants/tmp");
-        let _ = fs::remove_dir_all(&copies);
-        fs::create_dir_all(&copies).map_err(|error| format!("cannot create {}: {error}", copies.display()))?;
-        let mut command = command.env("TMPDIR", &copies.to_string_lossy()).env("CARGO_PROFILE_DEV_DEBUG", "none");
+        // cargo-mutants works on a copy of the repository, and leaves it behind if it is killed.
+        let copy = folder.join("tmp");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&copy).map_err(|error| format!("cannot create {}: {error}", copy.display()))?;
+        let mut command = command.env("TMPDIR", &copy.to_string_lossy()).env("CARGO_PROFILE_DEV_DEBUG", "none");
         eprintln!("\nshard {shard}: {}", command.shown());
         let code = command.status()?.code();
         if !code.is_some_and(|code| TESTED.contains(&code)) {
-            return Err(format!("shard {shard} is not complete; cargo-mutants says why above"));
+            return Err(format!("shard {shard} is not complete; the reason is above"));
+        }
+        if !folder.join("mutants.out/outcomes.json").exists() {
+            return Err(format!("shard {shard}: no mutant matches"));
         }
         let outcome = Outcome::read(&folder)?;
-        write(&key_file, &key, &folder)?;
+        fs::write(&key_file, key).map_err(|error| format!("cannot write {}: {error}", key_file.display()))?;
         Ok(outcome)
     }
 
-    /// The command with the tests that are run for each mutant.
-    fn tests(&self, shard: Shard) -> Result<Cargo, String> {
+    /// The command with the tests that are run for each mutant, and where their outcome goes.
+    fn tests(&self, shard: Shard, folder: &Path) -> Result<Cargo, String> {
         let (suite, target) = SUITE;
         let mut arguments = vec![format!("--package={suite}"), "--lib".to_owned(), format!("--test={target}")];
         let targets = package(MUTATED)?.targets;
@@ -117,7 +119,10 @@ impl Selection<'_> {
         arguments.extend(tests.map(|test| format!("--test={}", test.name)));
         let arguments = arguments.into_iter().map(|argument| format!("--cargo-arg={argument}"));
         let skipped = SKIPPED.iter().flat_map(|(test, _)| ["--skip", test]);
-        Ok(self.command(Some(shard)).args(arguments).args(["--", "--"]).args(skipped))
+        let command = self.command(Some(shard)).args(["--output".as_ref(), folder.as_os_str()]);
+        // A test that takes much longer on a busy machine is not an endless loop.
+        let command = command.args(["--minimum-test-timeout", "60"]);
+        Ok(command.args(arguments).args(["--", "--"]).args(skipped))
     }
 }
 
@@ -133,15 +138,10 @@ fn key(version: &str, command: &str) -> Result<String, String> {
     Ok(format!("{:016x}\n", hasher.finish()))
 }
 
-fn write(path: &PathBuf, content: &str, folder: &Path) -> Result<(), String> {
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(path, content))
-        .map_err(|error| format!("cannot write {}: {error}", path.display()))
-}
-
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
-    use super::Shard;
+    use super::{MUTATED, SKIPPED, Shard, files, package, read};
 
     #[test]
     fn a_shard_is_two_numbers() {
@@ -150,5 +150,14 @@ mod tests {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
         }
         assert_eq!(Shard::all(2), [Shard { k: 0, n: 2 }, Shard { k: 1, n: 2 }]);
+    }
+
+    #[test]
+    fn what_is_skipped_exists() {
+        let files = files(package(MUTATED).unwrap().folder(), &["rs"]).unwrap();
+        let code: String = files.iter().map(|path| read(path).unwrap()).collect();
+        for (test, _) in SKIPPED {
+            assert!(code.contains(&format!("fn {test}()")), "{MUTATED} has no test {test}");
+        }
     }
 }
