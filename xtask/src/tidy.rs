@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod backends;
+mod cycles;
 mod requirements;
 mod rust_version;
 mod source;
