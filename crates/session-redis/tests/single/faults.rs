@@ -233,7 +233,7 @@ async fn a_dead_server_is_unavailable_at_once() {
     let store = builder.connect().await.unwrap();
     server.kill9().await.unwrap();
     for _ in 0..20 {
-        let error = store.load(&SessionId::from_bytes([0; 16])).await.unwrap_err();
+        let error = store.load(&SessionId::from_bytes([0; 16]), Freshness::Latest).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Record, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
+    CreateOutcome, CreateRequest, Freshness, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
 };
 use session_core::{DeleteOutcome, LimitPolicy, SessionId, StoreErrorKind, Timeouts};
 use session_redis::RedisStore;
@@ -62,10 +62,10 @@ async fn every_key_has_a_time_to_live_after_every_operation() {
     assert_eq!(store.update(&longer, before, end).await.unwrap(), UpdateOutcome::Applied);
     longest_life(&server, longer.deadline().since(end), "update").await;
 
-    let forever =
-        Record { lifetime: session_core::Timeouts { idle: Duration::MAX, absolute: Duration::MAX }, ..next(&longer) };
+    let mut forever = next(&longer);
+    forever.summary.timeouts = Timeouts { idle: Duration::MAX, absolute: Duration::MAX };
     assert_eq!(store.update(&forever, longer.version, end).await.unwrap(), UpdateOutcome::Applied);
-    longest_life(&server, session_core::Timeouts::MAX - end.since(NOW), "an update to forever").await;
+    longest_life(&server, Timeouts::MAX - end.since(NOW), "an update to forever").await;
     assert_eq!(store.delete(&login.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
     assert_eq!(keys(&server).await, []);
 }

@@ -3,13 +3,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use session_core::store::{
-    CreateOutcome, CreateRequest, Credential, Data, Freshness, Record, SessionStore, UpdateOutcome, Version,
-};
-use session_core::{
-    Assurance, Authentication, Device, Kind, LimitPolicy, OsEntropy, Persistence, SessionId, SessionLimit, Timeouts,
-    Timestamp, UserId,
-};
+use session_conformance::RecordBuilder;
+use session_core::store::{CreateOutcome, CreateRequest, Freshness, Record, SessionStore, UpdateOutcome};
+use session_core::{LimitPolicy, OsEntropy, SessionId, SessionLimit, Timestamp, UserId};
 
 /// Where the clock of the tests stands: far from that of the server.
 pub const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_123);
@@ -21,27 +17,11 @@ pub fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
 
+/// A session that begins at `created_at`, with the timeouts above.
 pub fn record(user: Option<&UserId>, created_at: Timestamp) -> Record {
-    let id = SessionId::generate(user, &OsEntropy).unwrap();
-    let (credential, _token) = Credential::issue(Kind::Cookie, id, created_at, &OsEntropy).unwrap();
-    Record {
-        id,
-        version: Version::first(&OsEntropy).unwrap(),
-        kind: Kind::Cookie,
-        created_at,
-        last_seen: created_at,
-        lifetime: Timeouts { idle: IDLE, absolute: ABSOLUTE },
-        persistence: Persistence::Transient,
-        authentication: user.map(|user| Authentication {
-            user: user.clone(),
-            at: created_at,
-            methods: ["pwd".to_owned()].into(),
-            level: Assurance::Aal1,
-        }),
-        credential,
-        device: Device::new(),
-        data: Data::default(),
-    }
+    let builder = RecordBuilder::new(created_at).timeouts(IDLE, ABSOLUTE);
+    let builder = if let Some(user) = user { builder.of(user) } else { builder };
+    builder.build().unwrap()
 }
 
 pub fn next(record: &Record) -> Record {
