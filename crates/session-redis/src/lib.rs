@@ -71,16 +71,13 @@
 //!   if asked for; `CONFIG GET` if the memory policy is to be checked; `CLUSTER SLOTS` in a Cluster, `ROLE` behind
 //!   Sentinel.
 
-mod answer;
-mod builder;
-mod connection;
+mod config;
 mod create;
-mod engine;
+mod error;
 mod key;
-mod loads;
+mod link;
 mod script;
 mod store;
-mod url;
 
-pub use builder::{ConnectError, RedisStoreBuilder};
-pub use store::RedisStore;
+pub use config::builder::{RedisStore, RedisStoreBuilder};
+pub use config::error::ConnectError;

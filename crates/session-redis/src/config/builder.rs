@@ -1,52 +1,43 @@
-//! How a store is opened: [`RedisStoreBuilder`].
+//! [`RedisStore`], a handle to the servers, and how it is opened: [`RedisStoreBuilder`].
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::StoreError;
 use tokio::sync::Mutex;
 
-use crate::connection::Link;
-use crate::engine::Engine;
+use super::error::ConnectError;
+use super::url::Topology;
 use crate::key::Keys;
-use crate::loads::Loads;
-use crate::store::RedisStore;
-use crate::url::Topology;
+use crate::link::Link;
 
 /// The longest time limit of an operation.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why a store could not be opened. Never quotes the URL, which may have a password in it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The URL is not understood.
-    #[error(
-        "the URL is not understood; expected redis://[user:password@]host[:port][/db], \
-         redis+sentinel://[user:password@]host[:port],…/service[?db=…&sentinel_user=…&sentinel_password=…], \
-         or redis+cluster://[user:password@]host[:port],…"
-    )]
-    Url,
-    /// The URL asks for TLS, and that is not possible.
-    #[error(
-        "no TLS: enable the feature `tls-rustls`, and install a rustls CryptoProvider as the default of the process \
-         before the store is opened"
-    )]
-    Tls,
-    /// The key prefix is not allowed.
-    #[error("a key prefix must have 1 to 64 characters of visible ASCII, without braces")]
-    KeyPrefix,
-    /// The time limit is not allowed.
-    #[error("the time limit of an operation must be more than zero and at most a minute")]
-    OperationTimeout,
-    /// There is no tokio runtime to connect in.
-    #[error("the store must be opened inside a tokio runtime")]
-    NoRuntime,
-    /// The server cannot be reached.
-    #[error(transparent)]
-    Unavailable(#[from] StoreError),
+/// Sessions in Redis or Valkey. Cheap to clone; clones share their connections. See the [crate](crate) for what it
+/// guarantees, what it costs and how to operate it.
+///
+/// ```no_run
+/// # async fn open() -> Result<(), session_redis::ConnectError> {
+/// use session_redis::RedisStore;
+///
+/// let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedisStore {
+    pub(crate) keys: Keys,
+    pub(crate) link: Arc<Link>,
+    /// Logins at the limit queue inside this process, by shard, so that nodes contend, not requests.
+    pub(crate) login_locks: Arc<[Mutex<()>; 64]>,
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").field("keys", &self.keys).field("link", &self.link).finish_non_exhaustive()
+    }
 }
 
 /// Settings of a [`RedisStore`], from [`RedisStore::builder`].
@@ -155,7 +146,7 @@ impl RedisStoreBuilder {
     /// If a setting is not allowed, or the servers cannot be reached within the time limit of an operation.
     pub async fn connect(self) -> Result<RedisStore, ConnectError> {
         let store = self.connect_lazy()?;
-        store.engine.ready().await?;
+        store.link.ready().await?;
         Ok(store)
     }
 
@@ -165,24 +156,20 @@ impl RedisStoreBuilder {
     /// # Errors
     /// If a setting is not allowed.
     pub fn connect_lazy(self) -> Result<RedisStore, ConnectError> {
-        let keys = Keys::new(&self.key_prefix).ok_or(ConnectError::KeyPrefix)?;
-        let timeout = self.operation_timeout;
-        if timeout.is_zero() || timeout > MAX_TIMEOUT {
+        let of_prefix = |byte: u8| byte.is_ascii_graphic() && byte != b'{' && byte != b'}';
+        if !(1..=64).contains(&self.key_prefix.len()) || !self.key_prefix.bytes().all(of_prefix) {
+            return Err(ConnectError::KeyPrefix);
+        }
+        if self.operation_timeout.is_zero() || self.operation_timeout > MAX_TIMEOUT {
             return Err(ConnectError::OperationTimeout);
         }
         let topology = Topology::parse(&self.url)?;
         tokio::runtime::Handle::try_current().map_err(|_| ConnectError::NoRuntime)?;
-        // Later than replicas are waited for, and before the operation ends.
-        let patience = timeout * 7 / 8;
-        let engine = Engine {
-            keys,
-            timeout,
-            cluster: matches!(topology, Topology::Cluster(_)),
-            waiting: self.wait_for_replicas.map(|count| (Link::open(topology.clone(), patience, false), count)),
-            link: Link::open(topology, patience, true),
-            turns: std::array::from_fn(|_| Mutex::new(())),
-            loads: Loads::default(),
-        };
-        Ok(RedisStore { engine: Arc::new(engine) })
+        let link = Arc::new(Link::open(topology, self.operation_timeout, self.wait_for_replicas));
+        Ok(RedisStore {
+            keys: Keys(self.key_prefix.into()),
+            link,
+            login_locks: Arc::new(std::array::from_fn(|_| Mutex::new(()))),
+        })
     }
 }
