@@ -40,7 +40,7 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-/// Settings of a [`RedisStore`], from [`RedisStore::builder`].
+/// Opens a [`RedisStore`] with settings, from [`RedisStore::builder`].
 ///
 /// ```no_run
 /// # async fn open() -> Result<(), session_redis::ConnectError> {
@@ -86,9 +86,9 @@ impl RedisStore {
         Self::builder(url).connect().await
     }
 
-    /// Settings for a store on the servers of `url`:
+    /// A builder for a store on the servers of `url`:
     ///
-    /// | URL | what it names |
+    /// | URL | servers |
     /// |---|---|
     /// | `redis://[user:password@]host[:port][/db]` | one server |
     /// | `unix:///path/to/socket[?db=…&user=…&pass=…]` | one server |
@@ -96,7 +96,7 @@ impl RedisStore {
     /// | `redis+cluster://[user:password@]host[:port],…` | a Cluster, found through these nodes |
     ///
     /// With `rediss` instead of `redis`, all connections use TLS and trust the certificate authorities that the
-    /// operating system trusts (feature `tls-rustls`). `valkey` and `valkeys` are other words for `redis` and `rediss`.
+    /// operating system trusts (feature `tls-rustls`). `valkey` and `valkeys` are synonyms of `redis` and `rediss`.
     /// User, password and socket path are percent-encoded.
     pub fn builder(url: &str) -> RedisStoreBuilder {
         RedisStoreBuilder {
@@ -109,38 +109,39 @@ impl RedisStore {
 }
 
 impl RedisStoreBuilder {
-    /// What all keys begin with: 1 to 64 characters of visible ASCII, without braces. Every node of a service must have
-    /// the same one, and no other service on the same server. Default: `session`.
+    /// The prefix of all keys: 1 to 64 characters of visible ASCII, without braces. The same on every node of a
+    /// service, and another for every other service on the same server. Default: `session`.
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.key_prefix = prefix.into();
         self
     }
 
     /// The time limit of every operation, including all its round trips and the wait for a connection. Should be below
-    /// the store timeout of the policy. At most a minute. Default: 1 second.
+    /// the policy's store timeout. At most a minute. Default: 1 second.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = timeout;
         self
     }
 
-    /// Makes `create`, `update`, `delete` and `delete_by_user` wait until this many replicas (of the shard, in a
-    /// Cluster) have confirmed the write, so that a failover to one of them does not undo an acknowledged logout, login
-    /// or change. With fewer than there are, a replica that has not confirmed may be promoted if it is the only one
-    /// left. Default: none.
+    /// Makes `create`, `update`, `delete` and `delete_by_user` wait (`WAIT`) until this many replicas (of the shard, in
+    /// a Cluster) have confirmed the write, so that a failover to one of them does not undo an acknowledged logout,
+    /// login or change. With fewer than there are, a replica that has not confirmed may be promoted if it is the only
+    /// one left. Default: none.
     ///
     /// If too few confirm within three quarters of the time limit, the operation fails with
     /// [`StoreErrorKind::Timeout`](session_core::StoreErrorKind::Timeout), although the primary has executed it.
     ///
-    /// These operations use a connection of their own, one at a time each until the replicas have answered: a process
-    /// makes about as many of them per second as round trips to a replica fit into one. While replicas are missing,
-    /// they fail, and reads and touches go on. After a failover they are missing until the old primary is back as one.
+    /// These operations have a connection of their own, on which each waits until the replicas have confirmed the one
+    /// before: a process makes about as many of them per second as a replica has round trips. While replicas are
+    /// missing, they fail, and reads and touches go on. After a failover, one is missing until the old primary has
+    /// become a replica.
     pub fn wait_for_replicas(mut self, replicas: NonZeroU32) -> Self {
         self.wait_for_replicas = Some(replicas);
         self
     }
 
-    /// Opens the store, and waits until it is connected. Warns through `tracing` if the server is configured to drop
-    /// live sessions when its memory is full.
+    /// Opens the store, and waits until it is connected. Warns through `tracing` if the server is configured to evict
+    /// live sessions when it reaches `maxmemory`.
     ///
     /// # Errors
     /// If a setting is not allowed, or the servers cannot be reached within the time limit of an operation.
@@ -150,8 +151,8 @@ impl RedisStoreBuilder {
         Ok(store)
     }
 
-    /// Opens the store without waiting: the application may start while the servers are down. Operations fail until
-    /// they can be reached. The tokio runtime this is called in must live as long as the store.
+    /// Opens the store without waiting: the application may start while the servers are down. Operations fail until the
+    /// servers can be reached. The tokio runtime this is called in must live as long as the store.
     ///
     /// # Errors
     /// If a setting is not allowed.

@@ -1,8 +1,8 @@
 //! Concurrent loads share one `MGET`: [`LoadCoalescer`].
 //!
-//! With fewer than [`COALESCE_ABOVE`] in flight, a load is sent at once. Further ones, as many as the runtime has ready to
-//! run, are queued and sent together: the higher the load, the less each costs the client and the server. There is no
-//! batching delay, and no load waits for the reply to another.
+//! With fewer than [`COALESCE_ABOVE`] in flight, a load is sent at once. Further ones, as many as the runtime has ready
+//! to run, are queued and sent together: the higher the load, the less each costs the client and the server. There is
+//! no batching delay, and no load waits for the reply to another.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -62,8 +62,8 @@ impl Drop for ReconnectingConnection {
 }
 
 impl ReconnectingConnection {
-    /// Starts to connect. Must be called inside a tokio runtime. A request without a reply for `response_timeout` fails,
-    /// and makes the connection suspect.
+    /// Starts to connect. Must be called inside a tokio runtime. A request without a reply for `response_timeout`
+    /// fails, and makes the connection suspect.
     pub(super) fn open(topology: Topology, response_timeout: Duration, on_connect: OnConnect) -> Self {
         let shared = Arc::new(Shared {
             state: watch::Sender::new(State::Connecting),

@@ -98,8 +98,8 @@ impl Link {
         self.replicated.is_some()
     }
 
-    /// How often a connection was lost that [`write`](Self::write) uses. A write during which this changes may have been
-    /// executed twice.
+    /// How often a connection was lost that [`write`](Self::write) uses. A write during which this changes may have
+    /// been executed twice.
     pub(crate) fn disconnects(&self) -> u64 {
         self.replicated.as_ref().map_or(&*self.connection, |(connection, _)| connection).disconnects()
     }

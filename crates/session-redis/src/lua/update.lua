@@ -2,8 +2,8 @@
 -- ARGV 1 value, 2 now, 3 expected version, 4 last_seen of the value, 5 ttl; with a user: 6 id, 7 entry
 -- One of: applied, conflict, absent
 --
--- Writes optimistically and rolls back on a mismatch: the script is atomic, and reading first would cost every update one
--- more command.
+-- Writes optimistically and rolls back on a mismatch: the script is atomic, and reading first would cost every update
+-- one more command.
 local value, now, ttl, entry = ARGV[1], tonumber(ARGV[2]), ARGV[5], ARGV[7]
 local stored = call('SET', KEYS[1], value, 'XX', 'GET', 'PX', ttl)
 if not stored then return 'absent' end
