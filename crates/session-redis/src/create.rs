@@ -67,11 +67,7 @@ impl RedisStore {
     ///
     /// A process that dies in between leaves both sessions: the old one as it was, and a new one whose token was never
     /// issued to a client.
-    pub(crate) async fn create_across_slots(
-        &self,
-        request: CreateRequest<'_>,
-        now: Timestamp,
-    ) -> Result<CreateOutcome> {
+    pub(crate) async fn exchange(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
         let Some(old) = request.replaces else { return self.create_in_slot(request, now).await };
         let new = request.record;
         let found = self.live_version(&old.id, now).await?;

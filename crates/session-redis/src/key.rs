@@ -69,8 +69,9 @@ pub(crate) fn index_entry(encoded: &[u8], record: &Record) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
     use session_core::OsEntropy;
 
     use super::*;

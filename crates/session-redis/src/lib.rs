@@ -69,11 +69,9 @@
 //!   `HGETALL`, `HKEYS`, `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{prefix:*`; `HELLO`; `WAIT` for
 //!   `wait_for_replicas`; `CONFIG GET` to check the `maxmemory-policy`; `CLUSTER SLOTS` in a Cluster, `ROLE` behind
 //!   Sentinel.
-//!
-//! # How it is built
-//! `store` and `create` are the operations, each a Lua script of `script`; `key` names keys, `error` describes
-//! failures. `link` repairs and shares connections, `config` opens stores.
 
+// `store` and `create` are the operations, in terms of `script`, `key` and `error`. `link` repairs and shares
+// connections, `config` opens stores.
 mod config;
 mod create;
 mod error;

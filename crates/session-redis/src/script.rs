@@ -127,7 +127,6 @@ pub(crate) async fn back_off(attempt: u32) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use session_core::store::layout;
 

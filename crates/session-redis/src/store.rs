@@ -32,12 +32,12 @@ impl SessionStore for RedisStore {
         };
         // In a task of its own: a caller that is cancelled must not leave both sessions.
         let (store, record, user) = (self.clone(), record.clone(), user.cloned());
-        let exchange = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let replaces = Some(Replacement { id, user: user.as_ref(), version });
             let request = CreateRequest { record: &record, replaces, limit };
-            store.link.in_time(store.create_across_slots(request, now)).await
+            store.link.in_time(store.exchange(request, now)).await
         });
-        exchange.await.unwrap_or_else(|_| Err(error::runtime_is_gone()))
+        task.await.unwrap_or_else(|_| Err(error::runtime_is_gone()))
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome> {
