@@ -15,7 +15,7 @@ use crate::link::Link;
 /// The longest time limit of an operation.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Sessions in Redis or Valkey. Cheap to clone; clones share their connections. See the [crate](crate) for what it
+/// Sessions in Redis or Valkey. Cheap to clone; clones share their connections. See the [crate] for what it
 /// guarantees, what it costs and how to operate it.
 ///
 /// ```no_run
