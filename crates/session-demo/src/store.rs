@@ -56,7 +56,7 @@ impl StoreUrl {
         }
         match RedisStore::builder(&self.0).operation_timeout(timeout).connect().await {
             Ok(store) => Ok(Arc::new(store)),
-            Err(ConnectError::Unavailable(error)) => Err(OpenError::unavailable(&error)),
+            Err(error @ ConnectError::Unavailable(_)) => Err(OpenError::unavailable(&error)),
             Err(ConnectError::Url) => Err(OpenError::NotUnderstood),
             Err(error) => Err(OpenError::Refused(error)),
         }

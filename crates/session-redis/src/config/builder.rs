@@ -1,55 +1,46 @@
-//! How a store is opened: [`RedisStoreBuilder`].
+//! [`RedisStore`], a handle to the servers, and how it is opened: [`RedisStoreBuilder`].
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::StoreError;
 use tokio::sync::Mutex;
 
-use crate::connection::Link;
-use crate::engine::Engine;
+use super::error::ConnectError;
+use super::url::Topology;
 use crate::key::Keys;
-use crate::loads::Loads;
-use crate::store::RedisStore;
-use crate::url::Topology;
+use crate::link::Link;
 
 /// The longest time limit of an operation.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why a store could not be opened. Never quotes the URL, which may have a password in it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The URL is not understood.
-    #[error(
-        "the URL is not understood; expected redis://[user:password@]host[:port][/db], \
-         redis+sentinel://[user:password@]host[:port],…/service[?db=…&sentinel_user=…&sentinel_password=…], \
-         or redis+cluster://[user:password@]host[:port],…"
-    )]
-    Url,
-    /// The URL asks for TLS, and that is not possible.
-    #[error(
-        "no TLS: enable the feature `tls-rustls`, and install a rustls CryptoProvider as the default of the process \
-         before the store is opened"
-    )]
-    Tls,
-    /// The key prefix is not allowed.
-    #[error("a key prefix must have 1 to 64 characters of visible ASCII, without braces")]
-    KeyPrefix,
-    /// The time limit is not allowed.
-    #[error("the time limit of an operation must be more than zero and at most a minute")]
-    OperationTimeout,
-    /// There is no tokio runtime to connect in.
-    #[error("the store must be opened inside a tokio runtime")]
-    NoRuntime,
-    /// The server cannot be reached.
-    #[error(transparent)]
-    Unavailable(#[from] StoreError),
+/// Sessions in Redis or Valkey. Cheap to clone; clones share their connections. See the [crate] for what it
+/// guarantees, what it costs and how to operate it.
+///
+/// ```no_run
+/// # async fn open() -> Result<(), session_redis::ConnectError> {
+/// use session_redis::RedisStore;
+///
+/// let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedisStore {
+    pub(crate) keys: Keys,
+    pub(crate) link: Arc<Link>,
+    /// Logins at the limit queue inside this process, by shard, so that nodes contend, not requests.
+    pub(crate) login_locks: Arc<[Mutex<()>; 64]>,
 }
 
-/// Settings of a [`RedisStore`], from [`RedisStore::builder`].
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").field("keys", &self.keys).field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+/// Opens a [`RedisStore`] with settings, from [`RedisStore::builder`].
 ///
 /// ```no_run
 /// # async fn open() -> Result<(), session_redis::ConnectError> {
@@ -95,9 +86,9 @@ impl RedisStore {
         Self::builder(url).connect().await
     }
 
-    /// Settings for a store on the servers of `url`:
+    /// A builder for a store on the servers of `url`:
     ///
-    /// | URL | what it names |
+    /// | URL | servers |
     /// |---|---|
     /// | `redis://[user:password@]host[:port][/db]` | one server |
     /// | `unix:///path/to/socket[?db=…&user=…&pass=…]` | one server |
@@ -105,7 +96,7 @@ impl RedisStore {
     /// | `redis+cluster://[user:password@]host[:port],…` | a Cluster, found through these nodes |
     ///
     /// With `rediss` instead of `redis`, all connections use TLS and trust the certificate authorities that the
-    /// operating system trusts (feature `tls-rustls`). `valkey` and `valkeys` are other words for `redis` and `rediss`.
+    /// operating system trusts (feature `tls-rustls`). `valkey` and `valkeys` are synonyms of `redis` and `rediss`.
     /// User, password and socket path are percent-encoded.
     pub fn builder(url: &str) -> RedisStoreBuilder {
         RedisStoreBuilder {
@@ -118,71 +109,68 @@ impl RedisStore {
 }
 
 impl RedisStoreBuilder {
-    /// What all keys begin with: 1 to 64 characters of visible ASCII, without braces. Every node of a service must have
-    /// the same one, and no other service on the same server. Default: `session`.
+    /// The prefix of all keys: 1 to 64 characters of visible ASCII, without braces. The same on every node of a
+    /// service, and another for every other service on the same server. Default: `session`.
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.key_prefix = prefix.into();
         self
     }
 
     /// The time limit of every operation, including all its round trips and the wait for a connection. Should be below
-    /// the store timeout of the policy. At most a minute. Default: 1 second.
+    /// the policy's store timeout. At most a minute. Default: 1 second.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = timeout;
         self
     }
 
-    /// Makes `create`, `update`, `delete` and `delete_by_user` wait until this many replicas (of the shard, in a
-    /// Cluster) have confirmed the write, so that a failover to one of them does not undo an acknowledged logout, login
-    /// or change. With fewer than there are, a replica that has not confirmed may be promoted if it is the only one
-    /// left. Default: none.
+    /// Makes `create`, `update`, `delete` and `delete_by_user` wait (`WAIT`) until this many replicas (of the shard, in
+    /// a Cluster) have confirmed the write, so that a failover to one of them does not undo an acknowledged logout,
+    /// login or change. With fewer than there are, a replica that has not confirmed may be promoted if it is the only
+    /// one left. Default: none.
     ///
     /// If too few confirm within three quarters of the time limit, the operation fails with
     /// [`StoreErrorKind::Timeout`](session_core::StoreErrorKind::Timeout), although the primary has executed it.
     ///
-    /// These operations use a connection of their own, one at a time each until the replicas have answered: a process
-    /// makes about as many of them per second as round trips to a replica fit into one. While replicas are missing,
-    /// they fail, and reads and touches go on. After a failover they are missing until the old primary is back as one.
+    /// These operations have a connection of their own, on which each waits until the replicas have confirmed the one
+    /// before: a process makes about as many of them per second as a replica has round trips. While replicas are
+    /// missing, they fail, and reads and touches go on. After a failover, one is missing until the old primary has
+    /// become a replica.
     pub fn wait_for_replicas(mut self, replicas: NonZeroU32) -> Self {
         self.wait_for_replicas = Some(replicas);
         self
     }
 
-    /// Opens the store, and waits until it is connected. Warns through `tracing` if the server is configured to drop
-    /// live sessions when its memory is full.
+    /// Opens the store, and waits until it is connected. Warns through `tracing` if the server is configured to evict
+    /// live sessions when it reaches `maxmemory`.
     ///
     /// # Errors
     /// If a setting is not allowed, or the servers cannot be reached within the time limit of an operation.
     pub async fn connect(self) -> Result<RedisStore, ConnectError> {
         let store = self.connect_lazy()?;
-        store.engine.ready().await?;
+        store.link.ready().await?;
         Ok(store)
     }
 
-    /// Opens the store without waiting: the application may start while the servers are down. Operations fail until
-    /// they can be reached. The tokio runtime this is called in must live as long as the store.
+    /// Opens the store without waiting: the application may start while the servers are down. Operations fail until the
+    /// servers can be reached. The tokio runtime this is called in must live as long as the store.
     ///
     /// # Errors
     /// If a setting is not allowed.
     pub fn connect_lazy(self) -> Result<RedisStore, ConnectError> {
-        let keys = Keys::new(&self.key_prefix).ok_or(ConnectError::KeyPrefix)?;
-        let timeout = self.operation_timeout;
-        if timeout.is_zero() || timeout > MAX_TIMEOUT {
+        let of_prefix = |byte: u8| byte.is_ascii_graphic() && byte != b'{' && byte != b'}';
+        if !(1..=64).contains(&self.key_prefix.len()) || !self.key_prefix.bytes().all(of_prefix) {
+            return Err(ConnectError::KeyPrefix);
+        }
+        if self.operation_timeout.is_zero() || self.operation_timeout > MAX_TIMEOUT {
             return Err(ConnectError::OperationTimeout);
         }
         let topology = Topology::parse(&self.url)?;
         tokio::runtime::Handle::try_current().map_err(|_| ConnectError::NoRuntime)?;
-        // Later than replicas are waited for, and before the operation ends.
-        let patience = timeout * 7 / 8;
-        let engine = Engine {
-            keys,
-            timeout,
-            cluster: matches!(topology, Topology::Cluster(_)),
-            waiting: self.wait_for_replicas.map(|count| (Link::open(topology.clone(), patience, false), count)),
-            link: Link::open(topology, patience, true),
-            turns: std::array::from_fn(|_| Mutex::new(())),
-            loads: Loads::default(),
-        };
-        Ok(RedisStore { engine: Arc::new(engine) })
+        let link = Arc::new(Link::open(topology, self.operation_timeout, self.wait_for_replicas));
+        Ok(RedisStore {
+            keys: Keys(self.key_prefix.into()),
+            link,
+            login_locks: Arc::new(std::array::from_fn(|_| Mutex::new(()))),
+        })
     }
 }

@@ -6,14 +6,14 @@ use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::sentinel::SentinelNodeConnectionInfo;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, TlsMode};
 
-use crate::ConnectError;
+use super::error::ConnectError;
 
 /// Where the sessions are.
 #[derive(Clone)]
 pub(crate) enum Topology {
     /// One server.
     Single(ConnectionInfo),
-    /// Whichever server the sentinels say is the primary of the service.
+    /// The server that the sentinels report as the primary of the service.
     Sentinel { sentinels: Vec<ConnectionInfo>, service: String, primary: SentinelNodeConnectionInfo },
     /// A Cluster, known by some of its nodes.
     Cluster(Vec<ConnectionInfo>),
@@ -100,15 +100,15 @@ fn server(url: &str) -> Result<ConnectionInfo, ConnectError> {
     let tcp = TcpSettings::default()
         .set_nodelay(true)
         .set_keepalive(TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(5)));
-    // A network that drops everything: give the connection up after this much unanswered data.
+    // A network that drops everything: give the connection up when data stays unacknowledged this long.
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     let tcp = tcp.set_user_timeout(Duration::from_secs(5));
-    // RESP3: the server's end of a connection is noticed when it happens, not by the request that fails.
+    // RESP3: a disconnect is reported when it happens, not by the next request that fails.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     Ok(info.set_redis_settings(settings).set_tcp_settings(tcp))
 }
 
-/// Without a provider rustls would panic in the middle of connecting.
+/// Without a provider rustls would panic while connecting.
 fn tls_is_available() -> Result<(), ConnectError> {
     #[cfg(feature = "tls-rustls")]
     let available = rustls::crypto::CryptoProvider::get_default().is_some();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_refused_and_not_quoted() {
+    fn an_invalid_url_is_refused_and_not_quoted() {
         let bad = [
             "",
             "redis",
