@@ -184,7 +184,7 @@ async fn no_session_vanishes_among_100_000_others() {
                         assert!(store.load(&record.summary.id, Freshness::Latest).await.unwrap().is_some());
                     }
                     if n % 100 == 0 {
-                        assert!(store.load(&mine).await.unwrap().is_some());
+                        assert!(store.load(&mine, Freshness::Latest).await.unwrap().is_some());
                     }
                     ids.push((owner, record));
                 }

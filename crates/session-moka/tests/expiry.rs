@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use common::{HOUR, NOW, created, in_shard, insert, next, session, user, with_id};
-use session_core::store::{Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::store::{Freshness, SessionStore, TouchOutcome, UpdateOutcome};
 use session_core::{Clock, SystemClock, Timestamp};
 use session_moka::MokaStore;
 
@@ -68,11 +68,13 @@ async fn the_time_to_live_counts_from_the_time_of_the_call() {
     // In one shard: the sweeper visits them together, those that come first no later than the others.
     let mut kept = Vec::new();
     for now in [past, future] {
-        let [touched, updated, long] = [SHORT, SHORT, HOUR].map(|lives| with_id(in_shard(1), None, now, lives));
+        let [updated, long] = [SHORT, HOUR].map(|lives| with_id(in_shard(1), None, now, lives));
+        // Its idle timeout is almost over.
+        let touched = with_id(in_shard(1), None, now - (HOUR - SHORT), HOUR);
         for record in [&touched, &updated, &long] {
             assert_eq!(insert(&store, record, now).await.unwrap(), created());
         }
-        assert_eq!(store.touch(&touched.summary.id, None, now + HOUR).await.unwrap(), TouchOutcome::Applied);
+        assert_eq!(store.touch(&touched.summary.id, None, now).await.unwrap(), TouchOutcome::Applied);
         let later = next(&updated).touched(now + HOUR);
         assert_eq!(store.update(&later, updated.version, now).await.unwrap(), UpdateOutcome::Applied);
         kept.extend([touched.summary.id, updated.summary.id, long.summary.id]);

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use session_core::store::{CreateOutcome, CreateRequest, Credential, Data, Record, SessionStore, Version};
-use session_core::{
-    Assurance, Authentication, Device, Kind, OsEntropy, Persistence, SessionId, Timeouts, Timestamp, UserId,
-};
+use session_conformance::RecordBuilder;
+use session_core::store::{CreateOutcome, CreateRequest, Record, SessionStore};
+use session_core::{OsEntropy, Timestamp, UserId};
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_testbed::proxy::Proxy;
 use session_testbed::servers::{Postgres, namespace};
@@ -114,26 +113,8 @@ pub(crate) fn user(name: &str) -> UserId {
 
 /// A session of `user` that began at `now`: 30 minutes idle, 8 hours absolute.
 pub(crate) fn record(user: Option<&UserId>, now: Timestamp) -> Record {
-    let id = SessionId::generate(user, &OsEntropy).unwrap();
-    let (credential, _token) = Credential::issue(Kind::Cookie, id, now, &OsEntropy).unwrap();
-    Record {
-        id,
-        version: Version::first(&OsEntropy).unwrap(),
-        kind: Kind::Cookie,
-        created_at: now,
-        last_seen: now,
-        lifetime: Timeouts { idle: 30 * MINUTE, absolute: 480 * MINUTE },
-        persistence: Persistence::Transient,
-        authentication: user.map(|user| Authentication {
-            user: user.clone(),
-            at: now,
-            methods: ["pwd".to_owned()].into(),
-            level: Assurance::Aal1,
-        }),
-        credential,
-        device: Device::new(),
-        data: Data::default(),
-    }
+    let builder = RecordBuilder::new(now);
+    user.map_or(builder.clone(), |user| builder.of(user)).build().unwrap()
 }
 
 /// `record` with one value set and the next version.

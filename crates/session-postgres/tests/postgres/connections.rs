@@ -119,8 +119,8 @@ async fn exhausted_pool() {
     let store = PostgresStore::new(pool.clone());
     store.migrate().await.unwrap();
     let taken = pool.acquire().await.unwrap();
-    let error = store.load(&record(None, NOW).summary.id).await.unwrap_err();
+    let error = store.load(&record(None, NOW).summary.id, Freshness::Latest).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     drop(taken);
-    assert!(store.load(&record(None, NOW).summary.id).await.unwrap().is_none());
+    assert!(store.load(&record(None, NOW).summary.id, Freshness::Latest).await.unwrap().is_none());
 }

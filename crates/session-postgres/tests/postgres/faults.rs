@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use session_core::store::{Freshness, SessionStore};
 use session_core::{StoreError, StoreErrorKind};
 use session_postgres::PostgresStore;
 use session_testbed::proxy::Mode;
@@ -79,7 +80,7 @@ async fn the_sign_of_life_is_not_waited_for_without_end() {
     for turn in 0..6 {
         proxy.set(Mode::Pass);
         let begin = Instant::now();
-        while session_core::store::SessionStore::load(&store, &record.summary.id).await.is_err() {
+        while store.load(&record.summary.id, Freshness::Latest).await.is_err() {
             assert!(begin.elapsed() < TIMEOUT + MARGIN, "no connection after {turn} were lost");
         }
         proxy.set(Mode::Truncate(0));
@@ -104,7 +105,7 @@ async fn the_applications_connection_is_left_alone() {
     let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
     sqlx::query(terminate).execute(&mut *own).await.unwrap();
-    let loaded = session_core::store::SessionStore::load(&store, &record.summary.id).await.unwrap().unwrap();
+    let loaded = store.load(&record.summary.id, Freshness::Latest).await.unwrap().unwrap();
     assert_eq!(loaded.summary.last_seen, NOW);
     sqlx::query("INSERT INTO work VALUES (1)").execute(&mut *own).await.unwrap();
     own.commit().await.unwrap();

@@ -31,7 +31,7 @@ async fn twenty_nodes_at_once() {
         }
         for node in nodes.join_all().await {
             node.unwrap_or_else(|error| panic!("{schema}: {error:?}"))
-                .load(&record(None, NOW).summary.id)
+                .load(&record(None, NOW).summary.id, Freshness::Latest)
                 .await
                 .unwrap();
         }

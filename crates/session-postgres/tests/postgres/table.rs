@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use session_core::store::{CreateRequest, Freshness, SessionStore, TouchOutcome};
+use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome};
 use session_core::{DeleteOutcome, StoreErrorKind, Timeouts, Timestamp};
 use tokio::task::JoinSet;
 
@@ -144,22 +144,35 @@ async fn errors_show_no_parameters() {
 #[tokio::test]
 async fn extreme_times() {
     let database = database().await;
-    let store = store(&pool(2, &database)).await;
+    let pool = pool(2, &database);
+    let store = store(&pool).await;
     for (idle, absolute) in [(Duration::MAX, Duration::MAX), (MINUTE, Duration::MAX), (Duration::MAX, MINUTE)] {
         let mut eternal = record(None, NOW);
         eternal.summary.timeouts = Timeouts { idle, absolute };
         insert(&store, &eternal).await;
         for now in [Timestamp::from_millis(i64::MIN), Timestamp::EPOCH, NOW, Timestamp::MAX] {
             let expected = if eternal.is_expired(now) { TouchOutcome::Absent } else { TouchOutcome::Applied };
-            assert_eq!(store.touch(&eternal.summary.id, None, NOW).await.unwrap(), expected, "{eternal:?} at {now:?}");
+            assert_eq!(store.touch(&eternal.summary.id, None, now).await.unwrap(), expected, "{eternal:?} at {now:?}");
         }
-        let _ = store.touch(&eternal.summary.id, None, Timestamp::MAX).await.unwrap();
         assert_eq!(
             store.delete_expired(NOW + 2 * MINUTE, NonZeroU32::MAX).await.unwrap(),
             u64::from(absolute == MINUTE)
         );
         let _ = store.delete_expired(Timestamp::MAX, NonZeroU32::MAX).await.unwrap();
         assert!(store.load(&eternal.summary.id, Freshness::Latest).await.unwrap().is_none());
+    }
+    // Last seen at the last moment that a record can hold, and at the last one that the column can: put off, not an error.
+    let mut eternal = record(None, NOW);
+    eternal.summary.timeouts.absolute = Duration::MAX;
+    eternal.summary.last_seen = Timestamp::from_millis((1 << 47) - 1);
+    assert_eq!(
+        store.create(CreateRequest::new(&eternal), NOW).await.unwrap(),
+        CreateOutcome::Created { evicted: vec![] }
+    );
+    for last_seen in ["last_seen", "9223372036854775807"] {
+        execute(&pool, &format!("UPDATE session.session SET last_seen = {last_seen}, sweep_at = 0")).await;
+        assert_eq!(store.delete_expired(NOW, NonZeroU32::MAX).await.unwrap(), 0);
+        assert_eq!(number(&pool, "SELECT count(*) FROM session.session WHERE sweep_at > 0").await, 1);
     }
 }
 
