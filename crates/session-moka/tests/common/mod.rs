@@ -39,12 +39,11 @@ pub(crate) fn next(record: &Record) -> Record {
 }
 
 pub(crate) async fn insert(store: &MokaStore, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError> {
-    store.create(CreateRequest { record, replaces: None, limit: None }, now).await
+    store.create(CreateRequest::new(record), now).await
 }
 
 pub(crate) async fn exchange(store: &MokaStore, old: &Record, record: &Record, now: Timestamp) -> CreateOutcome {
-    let replaces = Some(Replacement { id: old.summary.id, user: old.user(), version: old.version });
-    store.create(CreateRequest { record, replaces, limit: None }, now).await.unwrap()
+    store.create(CreateRequest::new(record).replacing(Replacement::of(old)), now).await.unwrap()
 }
 
 pub(crate) fn created() -> CreateOutcome {
