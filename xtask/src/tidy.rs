@@ -15,7 +15,7 @@ use crate::command::{Cargo, root};
 const CLOCKS: [&str; 2] = [
     "crates/session-core/src/clock.rs",
     // Frees the memory of sessions some seconds after their deadline; decides nothing.
-    "crates/session-moka/src/inner.rs",
+    "crates/session-moka/src/expiry.rs",
 ];
 
 /// What a backend may have, in lines of code without documentation and unit tests.
