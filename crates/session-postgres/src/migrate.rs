@@ -2,6 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, raw_sql};
 
+use crate::link::Executor;
 use crate::schema::SchemaName;
 
 /// One step, for applications that apply migrations with a tool of their own.
@@ -40,7 +41,14 @@ pub fn migrations(schema: &SchemaName) -> Vec<Migration> {
 
 /// Applies the missing steps, in one transaction. Without parameters, so that everything uses the simple query
 /// protocol, which works behind any pooler.
-pub(crate) async fn run(connection: &mut PgConnection, schema: &SchemaName) -> Result<(), sqlx::Error> {
+pub(crate) async fn run(executor: &Executor, schema: &SchemaName) -> Result<(), sqlx::Error> {
+    let mut lease = executor.acquire().await?;
+    apply(lease.connection()?, schema).await?;
+    lease.release();
+    Ok(())
+}
+
+async fn apply(connection: &mut PgConnection, schema: &SchemaName) -> Result<(), sqlx::Error> {
     // Up to date: no lock and no CREATE privilege is needed. More steps than we know: a newer release has applied them,
     // and they are compatible. An error: usually the schema does not exist yet; any other error occurs again below.
     let count = schema.render("SELECT count(*) FROM {schema}.migration");

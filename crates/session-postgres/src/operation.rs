@@ -1,16 +1,14 @@
 //! The operations that are executed in batches: load and update.
 
-use bytes::Bytes;
 use session_core::store::{Record, UpdateOutcome, Version};
 use session_core::{SessionId, StoreError, Timestamp};
 use sqlx::postgres::PgRow;
 
 use crate::error::unexpected_reply;
 use crate::link::{Operation, Statement};
-use crate::row::{self, Times, column};
+use crate::row::{self, EncodedRow, column};
 
 /// [`SessionStore::load`](session_core::store::SessionStore::load).
-#[derive(Debug)]
 pub(crate) struct Load(pub(crate) SessionId);
 
 impl Operation for Load {
@@ -33,10 +31,8 @@ impl Operation for Load {
         let mut outputs: Vec<_> = batch.iter().map(|_| Some(None)).collect();
         for row in rows {
             let place = column::<i64>(&row, 8).ok().and_then(|place| usize::try_from(place.checked_sub(1)?).ok());
-            match place.and_then(|place| outputs.get_mut(place)) {
-                Some(output) => *output = Some(Some(row)),
-                None => return Vec::new(),
-            }
+            let Some(output) = place.and_then(|place| outputs.get_mut(place)) else { return Vec::new() };
+            *output = Some(Some(row));
         }
         outputs
     }
@@ -44,24 +40,14 @@ impl Operation for Load {
 
 /// [`SessionStore::update`](session_core::store::SessionStore::update).
 pub(crate) struct Update {
-    id: SessionId,
-    times: Times,
-    version: [u8; 12],
-    body: Bytes,
+    row: EncodedRow,
     expected: [u8; 12],
     now: i64,
 }
 
 impl Update {
     pub(crate) fn new(record: &Record, expected: Version, now: Timestamp) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: record.summary.id,
-            times: Times::of(record)?,
-            version: record.version.to_bytes(),
-            body: record.encode_body(),
-            expected: expected.to_bytes(),
-            now: row::time(now),
-        })
+        Ok(Self { row: EncodedRow::of(record)?, expected: expected.to_bytes(), now: row::time(now) })
     }
 }
 
@@ -69,13 +55,7 @@ impl Operation for Update {
     type Output = UpdateOutcome;
 
     fn bind(&self, statement: Statement) -> Statement {
-        self.times
-            .bind(statement)
-            .bind(row::uuid(&self.id))
-            .bind(self.version)
-            .bind(self.body.as_ref())
-            .bind(self.expected)
-            .bind(self.now)
+        self.row.bind(statement).bind(self.row.body.as_ref()).bind(self.expected).bind(self.now)
     }
 
     fn output(rows: Vec<PgRow>) -> Result<UpdateOutcome, StoreError> {
@@ -87,14 +67,14 @@ impl Operation for Update {
             batch.iter().map(|update| field(update)).collect()
         }
         statement
-            .bind(array(batch, |update| update.times.created_at))
-            .bind(array(batch, |update| update.times.last_seen))
-            .bind(array(batch, |update| update.times.idle_ms))
-            .bind(array(batch, |update| update.times.absolute_ms))
-            .bind(array(batch, |update| update.times.sweep_at))
-            .bind(array(batch, |update| row::uuid(&update.id)))
-            .bind(array(batch, |update| update.version))
-            .bind(array(batch, |update| update.body.as_ref()))
+            .bind(array(batch, |update| update.row.created_at))
+            .bind(array(batch, |update| update.row.last_seen))
+            .bind(array(batch, |update| update.row.idle_ms))
+            .bind(array(batch, |update| update.row.absolute_ms))
+            .bind(array(batch, |update| update.row.sweep_at))
+            .bind(array(batch, |update| update.row.id))
+            .bind(array(batch, |update| update.row.version))
+            .bind(array(batch, |update| update.row.body.as_ref()))
             .bind(array(batch, |update| update.expected))
             .bind(array(batch, |update| update.now))
     }

@@ -18,40 +18,43 @@ pub(crate) const COLUMNS: &str = "id, version, user_id, created_at, last_seen, i
 /// The unit of `sweep_at`, in milliseconds.
 const SWEEP_UNIT: i64 = 10_000;
 
-/// The columns that hold times.
-pub(crate) struct Times {
+/// A record as parameters of `create_session` and `update_session`.
+pub(crate) struct EncodedRow {
     pub(crate) created_at: i64,
     pub(crate) last_seen: i64,
     pub(crate) idle_ms: i64,
     pub(crate) absolute_ms: i64,
     pub(crate) sweep_at: i32,
+    pub(crate) id: Uuid,
+    pub(crate) version: [u8; 12],
+    pub(crate) body: Bytes,
 }
 
-impl Times {
+impl EncodedRow {
     /// # Errors
     /// As [`layout::time`]: no backend stores such a time, and the arithmetic of the server would overflow.
     pub(crate) fn of(record: &Record) -> Result<Self, StoreError> {
-        for time in [record.summary.created_at, record.summary.last_seen] {
+        let summary = &record.summary;
+        for time in [summary.created_at, summary.last_seen] {
             let _ = layout::time(time)?;
         }
         let sweep_at = record.deadline().as_millis().div_euclid(SWEEP_UNIT);
         Ok(Self {
-            created_at: record.summary.created_at.as_millis(),
-            last_seen: record.summary.last_seen.as_millis(),
-            idle_ms: millis(record.summary.timeouts.idle),
-            absolute_ms: millis(record.summary.timeouts.absolute),
+            created_at: summary.created_at.as_millis(),
+            last_seen: summary.last_seen.as_millis(),
+            idle_ms: millis(summary.timeouts.idle),
+            absolute_ms: millis(summary.timeouts.absolute),
             sweep_at: i32::try_from(sweep_at).unwrap_or(if sweep_at < 0 { i32::MIN } else { i32::MAX }),
+            id: uuid(&summary.id),
+            version: record.version.to_bytes(),
+            body: record.encode_body(),
         })
     }
 
-    /// Binds the first parameters of `create_session` and `update_session`.
+    /// Binds the parameters that both functions begin with: everything but the body.
     pub(crate) fn bind(&self, statement: Statement) -> Statement {
-        statement
-            .bind(self.created_at)
-            .bind(self.last_seen)
-            .bind(self.idle_ms)
-            .bind(self.absolute_ms)
-            .bind(self.sweep_at)
+        let statement = statement.bind(self.created_at).bind(self.last_seen).bind(self.idle_ms).bind(self.absolute_ms);
+        statement.bind(self.sweep_at).bind(self.id).bind(self.version)
     }
 }
 
@@ -80,20 +83,17 @@ pub(crate) fn user(user: Option<&UserId>) -> Option<&[u8]> {
 pub(crate) fn record(row: &PgRow) -> Result<Record, StoreError> {
     let corrupt = |detail| StoreError::new(StoreErrorKind::Corrupt, detail);
     let version = column::<&[u8]>(row, 1)?.try_into().map_err(|_| corrupt("a version is damaged"))?;
-    let user = match column::<Option<&[u8]>>(row, 2)? {
-        Some(user) => {
-            let user = std::str::from_utf8(user).ok().and_then(|user| UserId::new(user).ok());
-            Some(user.ok_or_else(|| corrupt("a user id is damaged"))?)
-        }
-        None => None,
-    };
+    let user = column::<Option<&[u8]>>(row, 2)?.map(|user| {
+        let user = std::str::from_utf8(user).ok().and_then(|user| UserId::new(user).ok());
+        user.ok_or_else(|| corrupt("a user id is damaged"))
+    });
     let time = |index| column(row, index).map(Timestamp::from_millis);
     let timeout =
         |index| column(row, index).map(|millis: i64| Duration::from_millis(u64::try_from(millis).unwrap_or(0)));
     let header = RecordHeader {
         id: id(column(row, 0)?),
         version: Version::from_bytes(version),
-        user,
+        user: user.transpose()?,
         created_at: time(3)?,
         last_seen: time(4)?,
         timeouts: Timeouts { idle: timeout(5)?, absolute: timeout(6)? },

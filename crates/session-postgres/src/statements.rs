@@ -6,7 +6,6 @@ use crate::row::COLUMNS;
 use crate::schema::SchemaName;
 
 /// The text of each statement, for one schema.
-#[derive(Debug)]
 pub(crate) struct Statements {
     pub(crate) load: Arc<str>,
     pub(crate) load_batch: Arc<str>,

@@ -15,7 +15,7 @@ use crate::error::{store_error, unexpected_reply};
 use crate::link::{Batcher, Executor, Statement};
 use crate::migrate;
 use crate::operation::{Load, Update};
-use crate::row::{self, Times, column};
+use crate::row::{self, EncodedRow, column};
 use crate::schema::SchemaName;
 use crate::statements::Statements;
 
@@ -24,23 +24,19 @@ use crate::statements::Statements;
 /// Every operation is one statement and one round trip; loads that overlap share one, and so do updates.
 #[derive(Clone)]
 pub struct PostgresStore {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
     schema: SchemaName,
+    sql: Arc<Statements>,
     executor: Arc<Executor>,
-    sql: Statements,
     loads: Arc<Batcher<Load>>,
     updates: Arc<Batcher<Update>>,
 }
 
 impl PostgresStore {
     pub(crate) fn open(schema: SchemaName, executor: Executor) -> Self {
-        let (executor, sql) = (Arc::new(executor), Statements::new(&schema));
+        let (sql, executor) = (Arc::new(Statements::new(&schema)), Arc::new(executor));
         let loads = Batcher::new(&executor, &sql.load, &sql.load_batch);
         let updates = Batcher::new(&executor, &sql.update, &sql.update_batch);
-        Self { inner: Arc::new(Inner { schema, executor, sql, loads, updates }) }
+        Self { schema, sql, executor, loads, updates }
     }
 
     /// Creates the schema, or brings it up to date. Call it when the application starts: any number of nodes may do so
@@ -51,19 +47,13 @@ impl PostgresStore {
     /// # Errors
     /// If the server cannot be reached, or refuses. The migration is rolled back then.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let migrate = async {
-            let mut lease = self.inner.executor.acquire().await?;
-            migrate::run(lease.connection()?, &self.inner.schema).await?;
-            lease.release();
-            Ok(())
-        };
-        migrate.await.map_err(|error: sqlx::Error| store_error(error))
+        migrate::run(&self.executor, &self.schema).await.map_err(|error| store_error(error))
     }
 }
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresStore").field("schema", &self.inner.schema).finish_non_exhaustive()
+        f.debug_struct("PostgresStore").field("schema", &self.schema).finish_non_exhaustive()
     }
 }
 
@@ -74,19 +64,16 @@ impl SessionStore for PostgresStore {
     }
 
     async fn load(&self, id: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
-        self.inner.loads.run(Load(*id)).await?.as_ref().map(row::record).transpose()
+        self.loads.run(Load(*id)).await?.as_ref().map(row::record).transpose()
     }
 
     async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         let CreateRequest { record, replaces, limit } = request;
-        let (times, body) = (Times::of(record)?, record.encode_body());
+        let row = EncodedRow::of(record)?;
         let bind = |statement| {
-            times
-                .bind(statement)
-                .bind(row::uuid(&record.summary.id))
-                .bind(record.version.to_bytes())
+            row.bind(statement)
                 .bind(row::user(record.user()))
-                .bind(body.as_ref())
+                .bind(row.body.as_ref())
                 .bind(replaces.as_ref().map(|replaced| row::uuid(&replaced.id)))
                 .bind(row::user(replaces.and_then(|replaced| replaced.user)))
                 .bind(replaces.map(|replaced| replaced.version.to_bytes()))
@@ -98,7 +85,7 @@ impl SessionStore for PostgresStore {
                 }))
                 .bind(row::time(now))
         };
-        let row = row::only(self.inner.executor.run(&self.inner.sql.create, bind).await?)?;
+        let row = row::only(self.executor.run(&self.sql.create, bind).await?)?;
         match column(&row, 0)? {
             "created" => {
                 let evicted: Vec<Uuid> = column(&row, 1)?;
@@ -113,36 +100,36 @@ impl SessionStore for PostgresStore {
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
-        self.inner.updates.run(Update::new(record, expected, now)?).await
+        self.updates.run(Update::new(record, expected, now)?).await
     }
 
     async fn touch(&self, id: &SessionId, _user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
         let bind = |statement: Statement| statement.bind(row::uuid(id)).bind(now.as_millis()).bind(row::time(now));
-        let rows = self.inner.executor.run(&self.inner.sql.touch, bind).await?;
+        let rows = self.executor.run(&self.sql.touch, bind).await?;
         Ok(if rows.is_empty() { TouchOutcome::Absent } else { TouchOutcome::Applied })
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         let bind = |statement: Statement| statement.bind(row::uuid(id)).bind(row::user(user));
-        let rows = self.inner.executor.run(&self.inner.sql.delete, bind).await?;
+        let rows = self.executor.run(&self.sql.delete, bind).await?;
         Ok(if rows.is_empty() { DeleteOutcome::Absent } else { DeleteOutcome::Deleted })
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
         let bind = |statement: Statement| statement.bind(row::user(Some(user))).bind(row::time(now));
-        let rows = self.inner.executor.run(&self.inner.sql.list_by_user, bind).await?;
+        let rows = self.executor.run(&self.sql.list_by_user, bind).await?;
         rows.iter().map(|row| Ok(row::record(row)?.summary)).collect()
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
         let bind = |statement: Statement| statement.bind(row::user(Some(user))).bind(keep.map(row::uuid));
-        let rows = self.inner.executor.run(&self.inner.sql.delete_by_user, bind).await?;
+        let rows = self.executor.run(&self.sql.delete_by_user, bind).await?;
         rows.iter().map(|row| column(row, 0).map(row::id)).collect()
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
         let bind = |statement: Statement| statement.bind(row::time(now)).bind(i64::from(limit.get()));
-        let rows = self.inner.executor.run(&self.inner.sql.delete_expired, bind).await?;
+        let rows = self.executor.run(&self.sql.delete_expired, bind).await?;
         let deleted: i64 = column(&row::only(rows)?, 0)?;
         Ok(u64::try_from(deleted).unwrap_or(0))
     }

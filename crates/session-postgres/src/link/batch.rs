@@ -5,7 +5,6 @@
 //! batch shares a round trip, a transaction and a flush to disk.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -69,12 +68,6 @@ enum Reply<O: Operation> {
 enum Submitted<O: Operation> {
     Immediate(O, Permit<O>),
     Queued(u64, Receiver<Reply<O>>),
-}
-
-impl<O: Operation> fmt::Debug for Batcher<O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batcher").finish_non_exhaustive()
-    }
 }
 
 impl<O: Operation> Batcher<O> {

@@ -22,7 +22,6 @@ const MAX_TICKS: u64 = 60;
 /// for two round trips. A kept connection is busy for one, and no operation has to queue in the pool for it. At most
 /// half of the pool's connections are kept, less those that the application has taken, so that the application never
 /// waits for an idle connection.
-#[derive(Debug)]
 pub(crate) struct Connections {
     pool: PgPool,
     /// How long the pool may take to get a connection back, its ping included.
@@ -37,7 +36,7 @@ pub(crate) struct Connections {
 }
 
 /// The kept connections.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct IdleSet {
     /// Ordered by last use.
     idle: Vec<IdleConnection>,
@@ -47,7 +46,6 @@ struct IdleSet {
     reaper: Option<(Handle, AbortHandle)>,
 }
 
-#[derive(Debug)]
 struct IdleConnection {
     connection: PoolConnection<Postgres>,
     /// The tick since which it is kept.
@@ -180,7 +178,6 @@ async fn reap_idle(connections: Weak<Connections>, mut close: CloseEvent) {
 }
 
 /// A connection in use.
-#[derive(Debug)]
 pub(crate) struct Lease {
     connection: Option<PoolConnection<Postgres>>,
     /// The tick since which it is kept, if it is.

@@ -27,7 +27,6 @@ pub enum Pooler {
     Transaction,
 }
 
-#[derive(Debug)]
 pub(crate) struct Executor {
     pub(crate) timeout: Duration,
     pub(crate) pooler: Pooler,
