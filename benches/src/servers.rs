@@ -198,9 +198,10 @@ impl Backend {
                 Arc::new(RedisStore::connect(&url).await?)
             }
             Self::Postgres => {
-                let store = PostgresStore::new(addresses.postgres_pool(10)?)
-                    .with_schema(SchemaName::new(&namespace())?)
-                    .with_timeout(PATIENCE);
+                let store = PostgresStore::builder(addresses.postgres_pool(10)?)
+                    .schema(SchemaName::new(&namespace())?)
+                    .operation_timeout(PATIENCE)
+                    .build();
                 store.migrate().await?;
                 Arc::new(store)
             }

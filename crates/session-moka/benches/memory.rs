@@ -1,37 +1,33 @@
 //! How much memory a session takes, and that it is given back.
 //!
-//! `cargo run --release -p session-moka --example memory -- --sessions 1000000`
+//! `cargo bench -p session-moka --bench memory -- --sessions 1000000`
 //!
-//! Stores many sessions, each with a user of its own and 236 bytes of data, waits until they have expired and the
-//! store has freed them, and stores as many again: if the memory had not been freed, the process would be twice as
-//! large.
+//! Stores many sessions, each with a user of its own and 236 bytes of data, waits until they have expired and the store has
+//! freed them, and stores as many again: had the memory not been freed, the process would be twice as large.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use session_core::store::{CreateOutcome, CreateRequest, Credential, Data, Record, SessionStore, Version};
-use session_core::{
-    Assurance, Authentication, Clock, Device, Kind, OsEntropy, Persistence, SessionId, SystemClock, Timeouts,
-    Timestamp, UserId,
-};
+use session_conformance::RecordBuilder;
+use session_core::store::{CreateOutcome, CreateRequest, Freshness, Record, SessionStore};
+use session_core::{Clock, SessionId, SystemClock, Timestamp, UserId};
 use session_moka::MokaStore;
 
-/// How long the sessions of this example live.
+/// How long a session lives.
 const LIFETIME: Duration = Duration::from_secs(20);
-/// Names and values: 236 bytes together.
+/// Names and lengths of values: 236 bytes together.
 const VALUES: [(&str, usize); 3] = [("profile", 120), ("cart", 64), ("csrf", 37)];
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let sessions = argument()?;
+    let Some(sessions) = argument()? else { return Ok(()) };
     let store = MokaStore::new();
     let mut before = resident()?;
     for round in 1..=2 {
         println!("round {round}");
         let ids = fill(&store, sessions, round).await?;
         let full = resident()?;
-        // The ids are the example's own.
+        // Less the list of ids.
         let grown = full.saturating_sub(before).saturating_sub(sessions * size_of::<SessionId>());
         println!("  sessions stored           {:>10}", store.session_count());
         println!("  resident memory           {:>10} KiB", full / 1024);
@@ -54,12 +50,11 @@ async fn fill(store: &MokaStore, sessions: usize, round: u32) -> Result<Vec<Sess
     let mut ids = Vec::with_capacity(sessions);
     let mut spent = Duration::ZERO;
     for n in 0..sessions {
-        let record = session(UserId::new(format!("user-{round}-{n}"))?, SystemClock.now())?;
+        let record = session(&UserId::new(format!("user-{round}-{n}"))?, SystemClock.now())?;
         let start = Instant::now();
-        let admitted =
-            store.create(CreateRequest { record: &record, replaces: None, limit: None }, SystemClock.now()).await?;
+        let outcome = store.create(CreateRequest::new(&record), SystemClock.now()).await?;
         spent += start.elapsed();
-        if admitted != (CreateOutcome::Created { evicted: Vec::new() }) {
+        if outcome != (CreateOutcome::Created { evicted: Vec::new() }) {
             return Err("a session was not stored".into());
         }
         ids.push(record.summary.id);
@@ -73,14 +68,14 @@ async fn load(store: &MokaStore, ids: &[SessionId]) -> Result<(), Box<dyn Error>
     for busy in [1_000, 10_000, ids.len()] {
         let busy = busy.min(ids.len());
         let pick = |turn: usize| &ids[turn.wrapping_mul(0x9E37_79B9_7F4A_7C15) % busy];
-        // So often that the store takes the few for busy ones.
+        // Enough loads for the first thousands to be cached decoded.
         let (warm_up, loads) = (16 * busy.min(10_000), 300_000);
         let mut start = Instant::now();
         for turn in 0..warm_up + loads {
             if turn == warm_up {
                 start = Instant::now();
             }
-            if store.load(pick(turn)).await?.is_none() {
+            if store.load(pick(turn), Freshness::Latest).await?.is_none() {
                 println!("  on this machine the sessions expire before all loads are timed");
                 return Ok(());
             }
@@ -90,40 +85,21 @@ async fn load(store: &MokaStore, ids: &[SessionId]) -> Result<(), Box<dyn Error>
     Ok(())
 }
 
-fn session(user: UserId, now: Timestamp) -> Result<Record, Box<dyn Error>> {
-    let id = SessionId::generate(Some(&user), &OsEntropy)?;
-    let (credential, _token) = Credential::issue(Kind::Cookie, id, now, &OsEntropy)?;
-    let mut data = Data::default();
-    for (name, len) in VALUES {
-        data.insert(Bytes::from_static(name.as_bytes()), Bytes::from(vec![b'x'; len]));
-    }
-    Ok(Record {
-        id,
-        version: Version::first(&OsEntropy)?,
-        kind: Kind::Cookie,
-        created_at: now,
-        last_seen: now,
-        lifetime: Timeouts { idle: LIFETIME, absolute: LIFETIME },
-        persistence: Persistence::Transient,
-        authentication: Some(Authentication {
-            user,
-            at: now,
-            methods: ["pwd".to_owned()].into(),
-            level: Assurance::Aal1,
-        }),
-        credential,
-        device: Device::new(),
-        data,
-    })
+fn session(user: &UserId, now: Timestamp) -> Result<Record, Box<dyn Error>> {
+    let record = RecordBuilder::new(now).of(user).timeouts(LIFETIME, LIFETIME);
+    let record = VALUES.iter().fold(record, |record, (name, len)| record.value(name, vec![b'x'; *len]));
+    Ok(record.build().map_err(|failure| failure.to_string())?)
 }
 
-/// The value of `--sessions`.
-fn argument() -> Result<usize, Box<dyn Error>> {
+/// The value of `--sessions`. `None` if it is `cargo test` that runs this, not `cargo bench`.
+fn argument() -> Result<Option<usize>, Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.as_slice() {
-        [] => Ok(1_000_000),
-        [name, number] if name == "--sessions" => Ok(number.parse::<usize>()?.max(1)),
-        _ => Err("usage: memory [--sessions NUMBER]".into()),
+    let (flags, rest): (Vec<_>, Vec<_>) = arguments.iter().map(String::as_str).partition(|text| *text == "--bench");
+    match rest.as_slice() {
+        _ if flags.is_empty() => Ok(None),
+        [] => Ok(Some(1_000_000)),
+        ["--sessions", number] => Ok(Some(number.parse::<usize>()?.max(1))),
+        _ => Err("usage: cargo bench -p session-moka --bench memory -- [--sessions NUMBER]".into()),
     }
 }
 

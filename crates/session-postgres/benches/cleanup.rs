@@ -1,21 +1,18 @@
-//! What clean-up costs, and what those notice who use the store meanwhile.
+//! What clean-up costs, and how much it slows down concurrent loads.
 //!
-//! `cargo run --release -p session-postgres --example cleanup -- --sessions 1000000`
+//! `cargo bench -p session-postgres --bench cleanup -- --sessions 1000000`
 //!
-//! Starts a server of its own, which flushes every commit to the disk, and fills it with sessions, each with a user of
-//! its own and 177 bytes of data. Half of them are expired. Then tasks load live sessions: first alone, then while
-//! `SessionManager::sweep` deletes the others, and vacuum comes after it, for the same time each.
+//! Starts a server of its own, which flushes every commit to disk, and fills it with sessions, each with a user of its own
+//! and 177 bytes of data. Half of them are expired. Then tasks load live sessions: first alone, then while
+//! `SessionManager::sweep` deletes the expired ones and autovacuum follows, for the same time each.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use session_core::store::{CreateRequest, Credential, Data, Record, SessionStore, TouchOutcome, Version};
-use session_core::{
-    Assurance, Authentication, Device, Kind, ManualClock, OsEntropy, Persistence, SessionId, SessionManager, Timeouts,
-    Timestamp, UserId,
-};
+use session_conformance::RecordBuilder;
+use session_core::store::{CreateRequest, Freshness, SessionStore, TouchOutcome};
+use session_core::{ManualClock, SessionId, SessionManager, Timestamp, UserId};
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_testbed::servers::Postgres;
 use sqlx::types::Uuid;
@@ -23,14 +20,13 @@ use sqlx::{AssertSqlSafe, PgPool, Row as _, raw_sql};
 use tokio::task::JoinSet;
 
 const NOW: Timestamp = Timestamp::from_millis(4_102_444_800_000);
-const IDLE: Duration = Duration::from_secs(30 * 60);
 /// Names and lengths of values: 177 bytes together, which is what 236 bytes of JSON take.
 const VALUES: [(&str, usize); 4] = [("cart", 50), ("last_viewed", 21), ("profile", 77), ("visits", 1)];
 /// Tasks that load sessions.
 const TASKS: usize = 8;
 /// How long a task waits between two loads.
 const PACE: Duration = Duration::from_millis(4);
-/// How long they load, alone and during clean-up, and in how many parts: what disturbs one of them is not clean-up.
+/// How long they load, before and during clean-up, and in how many parts: a disturbance of a single part is not clean-up.
 const PHASE: Duration = Duration::from_secs(20);
 const PHASES: u32 = 4;
 
@@ -38,7 +34,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let sessions = argument()?;
+    let Some(sessions) = argument()? else { return Ok(()) };
     let server = Postgres::launch(&[("shared_buffers", "512MB"), ("max_wal_size", "4GB")]).await?;
     let pool = recommended_pool_options().connect(&server.url()).await?;
     let store = PostgresStore::new(pool.clone());
@@ -56,7 +52,7 @@ async fn main() -> Result<(), Failure> {
         let bytes = number(&pool, &format!("SELECT pg_relation_size('session.{index}')")).await?;
         println!("  {index:<23} {:>10} bytes per session", bytes / i64::try_from(sessions)?);
     }
-    // On pages that are as full as they get.
+    // On pages as full as they get.
     touch(&pool, &store, &live).await?;
 
     let manager = SessionManager::builder(Arc::new(store.clone())).clock(ManualClock::new(NOW)).build();
@@ -66,7 +62,7 @@ async fn main() -> Result<(), Failure> {
     let before = loads(&store, &live).await?;
 
     let sweep = tokio::spawn(manager.sweep());
-    // It begins with a pause, which is not what is measured.
+    // The pause before its first deletion is not measured.
     while number(&pool, deletions).await? == 0 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -88,8 +84,11 @@ async fn main() -> Result<(), Failure> {
 
 /// Stores one session, and copies of it under other ids and users. Returns the ids of the live ones.
 async fn fill(pool: &PgPool, store: &PostgresStore, sessions: usize) -> Result<Vec<SessionId>, Failure> {
-    let template = session(UserId::new("user-0")?)?;
-    let _ = store.create(CreateRequest { record: &template, replaces: None, limit: None }, NOW).await?;
+    let template = VALUES.iter().fold(RecordBuilder::new(NOW).of(&UserId::new("user-0")?), |record, (name, len)| {
+        record.value(name, vec![b'x'; *len])
+    });
+    let template = template.build().map_err(|failure| failure.to_string())?;
+    let _ = store.create(CreateRequest::new(&template), NOW).await?;
     // Every second one was last seen an hour ago, the others within the last 29 minutes.
     let copy = format!(
         "INSERT INTO session.session
@@ -138,7 +137,7 @@ async fn load(store: &PostgresStore, live: &[SessionId]) -> Result<Vec<Duration>
                 if start >= end {
                     break;
                 }
-                if store.load(&live[turn % live.len()]).await?.is_none() {
+                if store.load(&live[turn % live.len()], Freshness::Latest).await?.is_none() {
                     return Err(Failure::from("a live session is gone"));
                 }
                 times.push(start.elapsed());
@@ -159,7 +158,7 @@ fn percentile(times: &[Duration], percent: usize) -> f64 {
     times.get(times.len() * percent / 100).map_or(0.0, Duration::as_secs_f64) * 1e3
 }
 
-/// Touches live sessions, and tells how many of the touches left the indexes alone.
+/// Touches live sessions, and prints how many of the updates were HOT.
 async fn touch(pool: &PgPool, store: &PostgresStore, live: &[SessionId]) -> Result<(), Failure> {
     let count = |column| format!("SELECT {column} FROM pg_stat_user_tables WHERE relname = 'session'");
     let before = (number(pool, &count("n_tup_upd")).await?, number(pool, &count("n_tup_hot_upd")).await?);
@@ -178,7 +177,7 @@ async fn touch(pool: &PgPool, store: &PostgresStore, live: &[SessionId]) -> Resu
     while let Some(task) = tasks.join_next().await {
         task??;
     }
-    // Statistics are published once a second, by a connection that does something.
+    // A backend publishes its statistics once a second, with its next statement.
     tokio::time::sleep(Duration::from_secs(2)).await;
     for _ in 0..10 {
         number(pool, "SELECT 1").await?;
@@ -193,39 +192,15 @@ async fn number(pool: &PgPool, sql: &str) -> Result<i64, sqlx::Error> {
     raw_sql(AssertSqlSafe(format!("SELECT ({sql})::bigint"))).fetch_one(pool).await?.try_get(0)
 }
 
-fn session(user: UserId) -> Result<Record, Failure> {
-    let id = SessionId::generate(Some(&user), &OsEntropy)?;
-    let (credential, _token) = Credential::issue(Kind::Cookie, id, NOW, &OsEntropy)?;
-    let mut data = Data::default();
-    for (name, len) in VALUES {
-        data.insert(Bytes::from_static(name.as_bytes()), Bytes::from(vec![b'x'; len]));
-    }
-    Ok(Record {
-        id,
-        version: Version::first(&OsEntropy)?,
-        kind: Kind::Cookie,
-        created_at: NOW,
-        last_seen: NOW,
-        lifetime: Timeouts { idle: IDLE, absolute: IDLE * 16 },
-        persistence: Persistence::Transient,
-        authentication: Some(Authentication {
-            user,
-            at: NOW,
-            methods: ["pwd".to_owned()].into(),
-            level: Assurance::Aal1,
-        }),
-        credential,
-        device: Device::new(),
-        data,
-    })
-}
-
-/// The value of `--sessions`; at least a million, so that clean-up lasts as long as it is measured.
-fn argument() -> Result<usize, Failure> {
+/// The value of `--sessions`; at least a million, so that clean-up lasts as long as it is measured. `None` if it is `cargo
+/// test` that runs this, not `cargo bench`.
+fn argument() -> Result<Option<usize>, Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.as_slice() {
-        [] => Ok(1_000_000),
-        [name, number] if name == "--sessions" => Ok(number.parse::<usize>()?.max(1_000_000)),
-        _ => Err("usage: cleanup [--sessions NUMBER]".into()),
+    let (flags, rest): (Vec<_>, Vec<_>) = arguments.iter().map(String::as_str).partition(|text| *text == "--bench");
+    match rest.as_slice() {
+        _ if flags.is_empty() => Ok(None),
+        [] => Ok(Some(1_000_000)),
+        ["--sessions", number] => Ok(Some(number.parse::<usize>()?.max(1_000_000))),
+        _ => Err("usage: cargo bench -p session-postgres --bench cleanup -- [--sessions NUMBER]".into()),
     }
 }
