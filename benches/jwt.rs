@@ -21,7 +21,8 @@ const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 fn access_tokens(criterion: &mut Criterion) {
     let user = UserId::new("0190b3a2-7c1e-7d2f-9a3b-5c4d6e7f8a9b").unwrap();
     let session = SessionId::generate(Some(&user), &OsEntropy).unwrap();
-    let authentication = Authentication { user, at: NOW, methods: ["pwd".to_owned()].into(), level: Assurance::Aal1 };
+    let mut authentication = Authentication::new(user, NOW, Assurance::Aal1);
+    authentication.methods = ["pwd".to_owned()].into();
     let grant = Subject { session, authentication: &authentication, deadline: NOW + Duration::from_secs(3600) };
     let policy = TokenPolicy::new("https://login.example", "https://api.example").unwrap();
     for algorithm in [Algorithm::Hs256, Algorithm::EdDsa, Algorithm::Es256] {

@@ -110,7 +110,8 @@ fn exchange(mut peer: Command) {
 
     let user = UserId::new("zoë \"<&\u{1f511}>\\").unwrap();
     let session = SessionId::generate(Some(&user), &OsEntropy).unwrap();
-    let authentication = Authentication { user, at: now, methods: ["pwd".to_owned()].into(), level: Assurance::Aal2 };
+    let mut authentication = Authentication::new(user, now, Assurance::Aal2);
+    authentication.methods = ["pwd".to_owned()].into();
     let grant = Subject { session, authentication: &authentication, deadline: now + Duration::from_secs(3600) };
     let tokens = issuers.each_ref().map(|issuer| issuer.issue(&grant, now).unwrap().expose().to_owned());
     let by_name = |values: [Value; 3]| Value::Object(names.map(str::to_owned).into_iter().zip(values).collect());

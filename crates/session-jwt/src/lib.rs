@@ -15,12 +15,7 @@
 //! let ring = KeyRing::generate(Algorithm::EdDsa, Rotation::default(), now, &OsEntropy)?;
 //! let tokens = AccessTokens::new(policy.clone(), ring)?;
 //!
-//! let authentication = Authentication {
-//!     user: UserId::new("alice")?,
-//!     at: now,
-//!     methods: ["pwd".to_owned()].into(),
-//!     level: Assurance::Aal1,
-//! };
+//! let authentication = Authentication::new(UserId::new("alice")?, now, Assurance::Aal1);
 //! let session = SessionId::generate(Some(&authentication.user), &OsEntropy)?;
 //! let deadline = now + Duration::from_secs(8 * 3600);
 //! let token = tokens.issue(&Subject { session, authentication: &authentication, deadline }, now)?;

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
+use session_conformance::RecordBuilder;
 use session_core::adapter::RequestSession;
-use session_core::store::{Credential, Data, Record, Seal, Version};
+use session_core::store::{Record, Seal};
 use session_core::{
-    Assurance, Authentication, Clock as _, Device, Error, Key, Kind, Login, ManualClock, OsEntropy, Persistence,
-    Policy, Session, SessionId, SessionManager, Timeouts, Timestamp, UserId,
+    Clock as _, Error, Key, Login, ManualClock, OsEntropy, Policy, Session, SessionManager, Timestamp, UserId,
 };
 use session_jwt::{AccessTokens, Algorithm, JwtSeal, KeyRing, Rotation, SealError, Subject, TokenPolicy, VerifyError};
 
@@ -29,27 +29,7 @@ fn alice() -> UserId {
 }
 
 fn record(now: Timestamp, size: usize) -> Record {
-    let id = SessionId::generate(Some(&alice()), &OsEntropy).unwrap();
-    let mut data = Data::default();
-    data.insert("cart".into(), vec![b'x'; size].into());
-    Record {
-        id,
-        version: Version::first(&OsEntropy).unwrap(),
-        kind: Kind::Cookie,
-        created_at: now,
-        last_seen: now,
-        lifetime: Timeouts { idle: DAY, absolute: 2 * DAY },
-        persistence: Persistence::Transient,
-        authentication: Some(Authentication {
-            user: alice(),
-            at: now,
-            methods: ["pwd".to_owned()].into(),
-            level: Assurance::Aal1,
-        }),
-        credential: Credential::issue(Kind::Cookie, id, now, &OsEntropy).unwrap().0,
-        device: Device::new(),
-        data,
-    }
+    RecordBuilder::new(now).of(&alice()).timeouts(DAY, 2 * DAY).value("cart", vec![b'x'; size]).build().unwrap()
 }
 
 #[test]

@@ -42,12 +42,9 @@ pub(crate) fn policy() -> TokenPolicy {
 }
 
 pub(crate) fn alice() -> Authentication {
-    Authentication {
-        user: UserId::new("alice").unwrap(),
-        at: now(),
-        methods: ["pwd".to_owned(), "otp".to_owned()].into(),
-        level: Assurance::Aal2,
-    }
+    let mut authentication = Authentication::new(UserId::new("alice").unwrap(), now(), Assurance::Aal2);
+    authentication.methods = ["pwd".to_owned(), "otp".to_owned()].into();
+    authentication
 }
 
 pub(crate) const SESSION: SessionId = SessionId::from_bytes([9; 16]);
