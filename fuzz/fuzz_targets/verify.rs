@@ -9,9 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use libfuzzer_sys::fuzz_target;
 use session_core::{OsEntropy, Timestamp};
-use session_jwt::{
-    Algorithm, Claims, KeyRing, PublicKey, Rotation, SigningKey, TokenPolicy, Verifier, VerifyingKeys,
-};
+use session_jwt::{Algorithm, Claims, KeyRing, PublicKey, Rotation, SigningKey, TokenPolicy, Verifier, VerifyingKeys};
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
