@@ -162,7 +162,7 @@ async fn a_second_login_takes_the_place_of_the_first() {
 }
 
 #[tokio::test]
-async fn lifetimes_that_make_no_sense_are_refused() {
+async fn lifetimes_that_do_not_fit_the_session_policy_are_refused() {
     let clock = ManualClock::default();
     let service = |lifetime, policy: Policy| {
         let manager = SessionManager::new(ReferenceStore::new(), policy);
