@@ -10,14 +10,10 @@ use session_core::{OsEntropy, Timestamp};
 use session_jwt::{Algorithm, KeyError, KeyRing, Rotation};
 
 /// With a public half, so that other servers can verify.
-pub(crate) const ALGORITHM: Algorithm = Algorithm::EdDsa;
+const ALGORITHM: Algorithm = Algorithm::EdDsa;
 
-/// A key verifies as long as a cookie that it signed may be used, in every preset: 7 days, and some room.
-pub(crate) const ROTATION: Rotation = Rotation {
-    publish_ahead: Duration::from_secs(DAY),
-    sign_for: Duration::from_secs(30 * DAY),
-    verify_for: Duration::from_secs(30 * DAY),
-};
+/// At least as long as a signed cookie may be used in any preset, 7 days.
+const VERIFY_FOR: Duration = Duration::from_secs(30 * DAY);
 
 const DAY: u64 = 24 * 3600;
 
@@ -133,8 +129,9 @@ impl KeyFile {
     }
 }
 
-fn generate(now: Timestamp) -> Result<KeyRing, KeyError> {
-    KeyRing::generate(ALGORITHM, ROTATION, now, &OsEntropy)
+/// A ring with one new key.
+pub(crate) fn generate(now: Timestamp) -> Result<KeyRing, KeyError> {
+    KeyRing::generate(ALGORITHM, Rotation::builder().verify_for(VERIFY_FOR).build()?, now, &OsEntropy)
 }
 
 /// For files that nobody else may read.

@@ -236,7 +236,7 @@ async fn revoke<A: Authenticator>(
 async fn jwks(State(hybrid): State<Arc<TokenService>>) -> Response {
     let (tokens, now) = (hybrid.tokens(), hybrid.manager().now());
     // A key is published this long before it signs; whoever caches the document for half of that knows it in time.
-    let max_age = (tokens.ring().rotation().publish_ahead / 2).min(Duration::from_secs(3600)).as_secs();
+    let max_age = (tokens.ring().rotation().publish_ahead() / 2).min(Duration::from_secs(3600)).as_secs();
     let mut response = Response::new(Body::from(tokens.jwks(now).to_json()));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));

@@ -1,4 +1,4 @@
-//! The stored form of a key ring.
+//! The stored form of a [`KeyRing`].
 
 use std::time::Duration;
 
@@ -6,14 +6,18 @@ use serde::{Deserialize, Serialize};
 use session_core::Timestamp;
 use zeroize::Zeroizing;
 
-use crate::jwk::Jwk;
-use crate::key::{KeyError, SigningKey, encode_json};
-use crate::ring::{Entry, KeyRing, MAX_KEYS, Rotation};
+use super::error::KeyError;
+use super::jwk::Jwk;
+use super::jwks::MAX_KEYS;
+use super::ring::{Entry, KeyRing};
+use super::rotation::Rotation;
+use super::signing_key::SigningKey;
+use crate::encoding;
 
-/// The only format so far. Another is an error.
+/// The only format so far; any other is an error.
 const FORMAT: u32 = 1;
 
-/// More than the JSON text of one key, an HMAC key of 1024 bytes.
+/// More than the JSON of the longest key, an HMAC key of 1024 bytes.
 const KEY_CAPACITY: usize = 2048;
 
 /// Times are milliseconds.
@@ -37,7 +41,7 @@ struct StoredKey {
 }
 
 impl KeyRing {
-    /// The ring with its secrets, for storage: a file that only the server can read (mode 0600), or a secret store.
+    /// The ring as JSON, including its secrets: for a file that only the server can read (mode 0600), or a secret store.
     ///
     /// ```
     /// use session_core::{OsEntropy, Timestamp};
@@ -53,34 +57,33 @@ impl KeyRing {
     pub fn to_json(&self) -> Zeroizing<String> {
         let stored = Stored {
             format: FORMAT,
-            publish_ahead: millis(self.rotation.publish_ahead),
-            sign_for: millis(self.rotation.sign_for),
-            verify_for: millis(self.rotation.verify_for),
+            publish_ahead: millis(self.rotation.publish_ahead()),
+            sign_for: millis(self.rotation.sign_for()),
+            verify_for: millis(self.rotation.verify_for()),
             keys: self.entries.iter().map(StoredKey::of).collect(),
         };
-        encode_json(&stored, 256 + KEY_CAPACITY * self.entries.len())
+        encoding::secret_json(&stored, 256 + KEY_CAPACITY * self.entries.len())
     }
 
     /// Reads what [`to_json`](Self::to_json) wrote.
     ///
     /// # Errors
-    /// [`KeyError::Format`] if it is something else or its times contradict each other; [`KeyError::Rotation`],
-    /// [`KeyError::Count`], [`KeyError::Mixed`], [`KeyError::DuplicateKid`]; and as [`SigningKey::from_jwk`].
+    /// [`KeyError::Format`] for anything else, or if the times of the keys contradict each other; [`KeyError::Rotation`],
+    /// [`KeyError::Count`], [`KeyError::Mixed`], [`KeyError::DuplicateKid`]; and the errors of [`SigningKey::from_jwk`].
     pub fn from_json(json: &str) -> Result<Self, KeyError> {
         let stored: Stored = serde_json::from_str(json).map_err(|_| KeyError::Format)?;
         if stored.format != FORMAT {
             return Err(KeyError::Format);
         }
-        let rotation = Rotation {
-            publish_ahead: Duration::from_millis(stored.publish_ahead),
-            sign_for: Duration::from_millis(stored.sign_for),
-            verify_for: Duration::from_millis(stored.verify_for),
-        };
         if stored.keys.is_empty() || stored.keys.len() > MAX_KEYS {
             return Err(KeyError::Count);
         }
         let entries: Vec<Entry> = stored.keys.iter().map(StoredKey::entry).collect::<Result<_, _>>()?;
-        let ring = Self { rotation: rotation.check()?, entries };
+        let rotation = Rotation::builder()
+            .publish_ahead(Duration::from_millis(stored.publish_ahead))
+            .sign_for(Duration::from_millis(stored.sign_for))
+            .verify_for(Duration::from_millis(stored.verify_for));
+        let ring = Self { rotation: rotation.build()?, entries };
         ring.check()?;
         Ok(ring)
     }
@@ -97,7 +100,7 @@ impl KeyRing {
             if entry.key.algorithm().is_symmetric() != self.is_symmetric() {
                 return Err(KeyError::Mixed);
             }
-            if self.entries[..index].iter().any(|earlier| earlier.kid == entry.kid) {
+            if self.entries[..index].iter().any(|earlier| earlier.key.kid() == entry.key.kid()) {
                 return Err(KeyError::DuplicateKid);
             }
         }
@@ -121,7 +124,7 @@ impl StoredKey {
     }
 }
 
-/// No time of a checked [`Rotation`] is longer than ten years.
+/// No time of a [`Rotation`] exceeds ten years.
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,18 +1,45 @@
-//! What is refused as an HMAC key.
+//! The secret of an HMAC key, and what is refused as one.
 
 use ed25519_dalek::pkcs8::PrivateKeyInfoRef;
 use ed25519_dalek::pkcs8::spki::SubjectPublicKeyInfoRef;
+use hmac::{Hmac, KeyInit as _};
+use sha2::Sha256;
+use zeroize::Zeroizing;
 
-use crate::key::KeyError;
+use super::error::KeyError;
+
+/// Wiped on drop.
+pub(super) struct Secret {
+    bytes: Zeroizing<Vec<u8>>,
+    /// Has already absorbed the key.
+    mac: Hmac<Sha256>,
+}
+
+impl Secret {
+    pub(super) fn new(bytes: &[u8]) -> Result<Self, KeyError> {
+        check(bytes)?;
+        // HMAC takes keys of any length; the error exists for other MACs.
+        let mac = Hmac::new_from_slice(bytes).map_err(|_| KeyError::Invalid)?;
+        Ok(Self { bytes: Zeroizing::new(bytes.to_vec()), mac })
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn mac(&self) -> &Hmac<Sha256> {
+        &self.mac
+    }
+}
 
 /// The shortest key, in bytes: the size of the hash (RFC 7518, section 3.2).
-pub(crate) const MIN_LEN: usize = 32;
-/// Longer than anybody means to.
+const MIN_LEN: usize = 32;
+/// Longer keys are mistakes.
 const MAX_LEN: usize = 1024;
-/// A random key of 32 bytes has some 30 distinct ones; fewer than this is a pattern.
+/// 32 random bytes have about 30 distinct values; fewer than this are a pattern.
 const MIN_DISTINCT: usize = 10;
 
-/// Secrets that everybody knows: examples of specifications, and defaults of products.
+/// Published secrets: examples from specifications and defaults of products.
 const WELL_KNOWN: [&[u8]; 5] = [
     // RFC 7515, A.1.
     &[
@@ -30,8 +57,8 @@ const WELL_KNOWN: [&[u8]; 5] = [
     b"your-super-secret-jwt-token-with-at-least-32-characters-long",
 ];
 
-/// Refuses what cannot be a secret key.
-pub(crate) fn check(bytes: &[u8]) -> Result<(), KeyError> {
+/// Refuses what cannot be a secret.
+fn check(bytes: &[u8]) -> Result<(), KeyError> {
     if is_key_file(bytes) {
         return Err(KeyError::NotASecret);
     }
@@ -41,7 +68,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), KeyError> {
     if bytes.len() > MAX_LEN {
         return Err(KeyError::TooLong);
     }
-    // The key says nothing secret here: it is one that is published, or one that is refused.
+    // Needs no constant time: a match means that the key is published or refused.
     let mut seen = [false; 256];
     bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
     let distinct = seen.iter().filter(|seen| **seen).count();
@@ -51,9 +78,8 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Whether these are the bytes of a key file or a public key: PEM, DER, SSH, JWK, a point of P-256. Everybody knows a
-/// public key, so as an HMAC key it would let everybody sign. (32 bytes of an Ed25519 public key cannot be told from a
-/// secret.)
+/// Whether these are the bytes of a key file or a public key: PEM, DER, SSH, JWK, or a point of P-256. A public key used
+/// as an HMAC key would let anyone sign. (The 32 bytes of an Ed25519 public key are indistinguishable from a secret.)
 fn is_key_file(bytes: &[u8]) -> bool {
     const PREFIXES: [&[u8]; 7] = [
         b"ssh-",
@@ -73,7 +99,7 @@ fn is_key_file(bytes: &[u8]) -> bool {
         || p256::PublicKey::from_sec1_bytes(bytes).is_ok()
 }
 
-/// A key in DER. The parsers know the short ones; a long sequence that is as long as it says is not random.
+/// A key in DER. The parsers recognize short ones; a long sequence whose declared length is right is not random.
 fn is_der(bytes: &[u8]) -> bool {
     let is_long = match bytes {
         [0x30, 0x81, length, rest @ ..] => rest.len() == usize::from(*length),
