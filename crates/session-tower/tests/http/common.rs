@@ -94,7 +94,7 @@ impl SessionStore for TestStore {
 
     async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
         self.write().await?;
-        self.inner.touch(id, user, seen).await
+        self.inner.touch(id, user, now).await
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
