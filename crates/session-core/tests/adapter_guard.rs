@@ -128,7 +128,7 @@ fn websocket_handshakes_with_a_session_cookie_are_guarded() {
     assert!(passes("websocket", &PresentedCookie::Nothing), "no session to abuse");
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Events(Arc<Mutex<Vec<EventKind>>>);
 
 impl SessionObserver for Events {
