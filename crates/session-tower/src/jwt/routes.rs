@@ -206,16 +206,11 @@ async fn refresh<A: Authenticator>(
 ) -> Result<Response, Refused> {
     let head = Head::from(&parts);
     shared.check_origin(&head)?;
-    let pair = match &shared.transport {
-        TokenTransport::Cookie(_) => {
-            let token = shared.transport.presented(&head).ok_or(Refused::GRANT)?;
-            shared.tokens.refresh(token).await?
-        }
-        TokenTransport::Body => {
-            let RefreshBody { refresh_token } = json(&content(body)?)?;
-            shared.tokens.refresh(&refresh_token).await?
-        }
+    let token = match shared.transport {
+        TokenTransport::Cookie(_) => shared.transport.presented(&head).ok_or(Refused::GRANT)?.to_owned(),
+        TokenTransport::Body => json::<RefreshBody>(&content(body)?)?.refresh_token,
     };
+    let pair = shared.tokens.refresh(&token).await?;
     Ok(shared.pair(&pair))
 }
 
@@ -232,18 +227,14 @@ async fn revoke<A: Authenticator>(
     let head = Head::from(&parts);
     shared.check_origin(&head)?;
     let body = content(body)?;
-    let revoke = async |token: &str| shared.tokens.revoke(token).await.map_err(TokenServiceError::from);
-    let cookie = match shared.transport.presented(&head).filter(|_| body.is_empty()) {
-        Some(token) => match revoke(token).await? {
-            DeleteOutcome::Deleted => shared.transport.remove(),
-            DeleteOutcome::Absent => None,
-        },
-        None => {
-            let RevokeBody { token } = json(&body)?;
-            let _ = revoke(&token).await?;
-            None
-        }
+    let in_cookie = shared.transport.presented(&head).filter(|_| body.is_empty());
+    let token = match in_cookie {
+        Some(token) => token.to_owned(),
+        None => json::<RevokeBody>(&body)?.token,
     };
+    let outcome = shared.tokens.revoke(&token).await.map_err(TokenServiceError::from)?;
+    let has_ended = in_cookie.is_some() && outcome == DeleteOutcome::Deleted;
+    let cookie = if has_ended { shared.transport.remove() } else { None };
     Ok(answer(StatusCode::OK, "{}".to_owned(), cookie))
 }
 
