@@ -1,4 +1,4 @@
-//! `cargo xtask conformance`: starts the runner, draws its report.
+//! `cargo xtask conformance`: starts the runner and prints its report as tables.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     }
     let (passed, output) = runner.read()?;
     if output.is_empty() {
-        // It said why on standard error: an unknown backend, a glob that matches nothing, or it did not compile.
+        // The reason is on standard error: an unknown backend, a glob without a match, a compile error.
         return Err("the conformance suite did not run".to_owned());
     }
     let report: Report =
@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     if passed { Ok(()) } else { Err("conformance: not every case passed".to_owned()) }
 }
 
-/// The table case × backend, the reason of whatever did not pass, and a line for each backend.
+/// The table case × backend, the reason for each case that did not pass, and a line per backend.
 fn text(report: &Report) -> String {
     let mut table = Table::new(header(&["case"], report));
     for case in &report.cases {
@@ -80,8 +80,8 @@ fn text(report: &Report) -> String {
     text.push('\n');
     for case in &report.cases {
         for (backend, result) in &case.results {
-            if let Some((sort, reason)) = result.split_once(": ") {
-                text.push_str(&format!("{sort}  {backend}: {}: {reason}\n", case.id));
+            if let Some((kind, reason)) = result.split_once(": ") {
+                text.push_str(&format!("{kind}  {backend}: {}: {reason}\n", case.id));
             }
         }
     }
@@ -92,7 +92,7 @@ fn text(report: &Report) -> String {
     text
 }
 
-/// The table with what each case says.
+/// The table, with the promise that each case checks.
 fn markdown(report: &Report) -> String {
     let mut table = Table::new(header(&["case", "what must hold", "needs"], report));
     for case in &report.cases {
@@ -106,9 +106,9 @@ fn header(columns: &[&str], report: &Report) -> Vec<String> {
 }
 
 fn row(mut cells: Vec<String>, case: &Case, report: &Report) -> Vec<String> {
-    let sort = |result: &String| result.split(':').next().unwrap_or_default().to_owned();
-    // A case without a result was not run, which is no success.
-    let cell = |backend| case.results.get(backend).map_or_else(|| "missing".to_owned(), sort);
+    let kind = |result: &String| result.split(':').next().unwrap_or_default().to_owned();
+    // A case without a result was not run: no success.
+    let cell = |backend| case.results.get(backend).map_or_else(|| "missing".to_owned(), kind);
     cells.extend(report.backends.iter().map(cell));
     cells
 }
@@ -131,7 +131,7 @@ mod tests {
     }"#;
 
     #[test]
-    fn text_shows_every_result_and_what_is_lacking() {
+    fn text_shows_every_result_and_its_reason() {
         let report: Report = serde_json::from_str(REPORT).unwrap();
         assert_eq!(
             text(&report),

@@ -5,12 +5,12 @@ use clap::ValueEnum;
 /// How a report is printed.
 #[derive(Clone, Copy, Default, ValueEnum)]
 pub(crate) enum Format {
-    /// Tables to read, with whatever else there is to say.
+    /// Aligned tables, with the details that Markdown leaves out.
     #[default]
     Text,
     /// Markdown tables, for documentation.
     Md,
-    /// The report as it is; nothing else is written to standard output.
+    /// The unchanged report, and nothing else on standard output.
     Json,
 }
 
@@ -28,7 +28,7 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// Columns under each other, two spaces apart.
+    /// Aligned columns, two spaces apart.
     pub(crate) fn text(&self) -> String {
         let widths = self.widths();
         let line = |row: &Vec<String>| {
@@ -38,7 +38,7 @@ impl Table {
         self.rows.iter().map(line).collect()
     }
 
-    /// A Markdown table, aligned so that it can be read as text too.
+    /// A Markdown table, aligned to be readable as text.
     pub(crate) fn markdown(&self) -> String {
         let widths = self.widths();
         let line = |row: &Vec<String>| {
@@ -63,7 +63,7 @@ impl Table {
     }
 }
 
-/// A bar inside a cell would end it.
+/// A bar would end the cell.
 fn escape(cell: &str) -> String {
     cell.replace('|', "\\|")
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: starts the comparison, draws its report.
+//! `cargo xtask bench`: starts the comparison, and prints its report as tables and a chart.
 
 mod chart;
 mod report;
@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     eprintln!("{} (the first time, this compiles for some minutes)", comparison.shown());
     let (succeeded, output) = comparison.read()?;
     if !succeeded {
-        // It said why on standard error.
+        // The reason is on standard error.
         return Err("the comparison failed".to_owned());
     }
     let report: Report =
@@ -61,7 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes a file into `target/bench`, and says so.
+/// Writes a file into `target/bench`, and reports its path.
 fn save(name: &str, content: &str) -> Result<(), String> {
     let folder = root().join("target/bench");
     let path = folder.join(name);
