@@ -4,7 +4,6 @@ mod bench;
 mod checks;
 mod command;
 mod conformance;
-mod table;
 #[cfg(test)]
 mod tidy;
 

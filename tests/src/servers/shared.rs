@@ -2,9 +2,13 @@
 
 use tokio::sync::OnceCell;
 
-use super::{Postgres, Redis, RedisCluster, RedisSentinel, ServerError};
+use super::base::ServerError;
+use super::cluster::RedisCluster;
+use super::postgres::Postgres;
+use super::redis::Redis;
+use super::sentinel::RedisSentinel;
 
-// A static is never dropped: these end with the process.
+// Statics are never dropped: these servers end with the process.
 static REDIS: OnceCell<Redis> = OnceCell::const_new();
 static SENTINEL: OnceCell<RedisSentinel> = OnceCell::const_new();
 static CLUSTER: OnceCell<RedisCluster> = OnceCell::const_new();
