@@ -13,17 +13,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
-use super::{Judgement, judge};
 use crate::clock::Timestamp;
+use crate::decide::draft::Draft;
+use crate::decide::intent::Login;
+use crate::decide::loaded::TokenStatus;
+use crate::decide::plan::{new_record, rotated};
+use crate::decide::token::{TokenVerdict, judge};
 use crate::entropy::{Entropy, EntropyError};
-use crate::id::UserId;
-use crate::intent::{Draft, Login};
-use crate::plan::{new_record, rotated};
-use crate::policy::Policy;
-use crate::record::{Kind, Record};
-use crate::session::TokenStatus;
-use crate::token::PresentedToken;
-use crate::verdict::Expiry;
+use crate::model::id::UserId;
+use crate::model::record::Record;
+use crate::model::token::{Kind, PresentedToken};
+use crate::policy::rules::Policy;
 
 const BEGIN: i64 = 1_000_000;
 /// Milliseconds of one step of the clock: half a grace window.
@@ -149,19 +149,19 @@ enum Action {
 
 impl Family {
     fn new(bug: Bug) -> Self {
-        let lifetime = Duration::from_millis(ABSOLUTE.unsigned_abs());
-        let policy = Policy::standard().to_builder().absolute_timeout(lifetime).idle_timeout(lifetime).build().unwrap();
+        let timeout = Duration::from_millis(ABSOLUTE.unsigned_abs());
+        let policy = Policy::standard().to_builder().absolute_timeout(timeout).idle_timeout(timeout).build().unwrap();
         assert_eq!(policy.refresh_grace(), Duration::from_millis(WINDOW.unsigned_abs()));
         let login = Login::new(UserId::new("alice").unwrap());
         let begin = Timestamp::from_millis(BEGIN);
-        let working = Draft::logged_in(&login, begin, &policy);
-        let (record, token) = new_record(Kind::Refresh, &working, &policy, begin, &Numbered(200)).unwrap();
+        let draft = Draft::logged_in(&login, begin, &policy);
+        let (record, token) = new_record(Kind::Refresh, &draft, &policy, begin, &Numbered(200)).unwrap();
         let token = token.encode().expose().to_owned();
         Self { bug, policy, first: (record, token) }
     }
 
     fn decode(&self, stored: &Bytes) -> Record {
-        Record::decode(self.first.0.id, stored).unwrap()
+        Record::decode(self.first.0.id(), stored).unwrap()
     }
 
     fn load(&self, state: &mut State, request: usize) {
@@ -178,25 +178,24 @@ impl Family {
         };
         let record = self.decode(stored);
         let presented = PresentedToken::parse(token.as_bytes()).unwrap();
-        let mut judgement = judge(&record, &presented, &self.policy, now);
+        let mut token_verdict = judge(&record, Kind::Refresh, &presented, &self.policy, now);
         let age = state.chain.len() - 1 - generation;
-        judgement = match (self.bug, judgement) {
-            (Bug::NoWindow, Judgement::Reuse) if age == 1 => Judgement::Good(TokenStatus::Superseded),
-            (Bug::OldIsUnknown, Judgement::Reuse) if age > 1 => Judgement::Unknown,
-            (Bug::ReplayRotates, Judgement::Good(_)) => Judgement::Good(TokenStatus::Current),
-            (_, judgement) => judgement,
+        token_verdict = match (self.bug, token_verdict) {
+            (Bug::NoWindow, TokenVerdict::Reuse) if age == 1 => TokenVerdict::Accepted(TokenStatus::Superseded),
+            (Bug::OldIsUnknown, TokenVerdict::Reuse) if age > 1 => TokenVerdict::Unknown,
+            (Bug::ReplayRotates, TokenVerdict::Accepted(_)) => TokenVerdict::Accepted(TokenStatus::Current),
+            (_, token_verdict) => token_verdict,
         };
-        let expired =
-            judgement == Judgement::Expired(Expiry::Absolute) || judgement == Judgement::Expired(Expiry::Idle);
-        state.wrong.forgotten |= age > 0 && judgement == Judgement::Unknown && !expired;
-        state.requests[request].stage = match judgement {
-            Judgement::Good(TokenStatus::Current) => {
+        state.wrong.forgotten |= age > 0 && token_verdict == TokenVerdict::Unknown;
+        state.requests[request].stage = match token_verdict {
+            TokenVerdict::Accepted(TokenStatus::Current) => {
                 let entropy = Numbered(u8::try_from(request).unwrap() + 16 * u8::try_from(age).unwrap());
                 let (mut next, successor) = rotated(&record, &presented, &self.policy, now, &entropy).unwrap();
                 if self.bug == Bug::RotationExtends {
-                    next.created_at = now;
+                    next.summary.created_at = now;
                 }
-                state.wrong.extended |= next.created_at + next.lifetime.absolute != self.first.0.deadline();
+                state.wrong.extended |=
+                    next.summary.created_at + next.summary.timeouts.absolute != self.first.0.deadline();
                 let successor = successor.encode().expose().to_owned();
                 Stage::Planned {
                     next: next.encode().unwrap(),
@@ -205,7 +204,7 @@ impl Family {
                     at: state.now,
                 }
             }
-            Judgement::Good(TokenStatus::Superseded) => {
+            TokenVerdict::Accepted(TokenStatus::Superseded) => {
                 state.wrong.late_grant |= age != 1 || replaced.is_none_or(|at| state.now >= at + WINDOW);
                 let successor = record.credential.successor(&presented).unwrap().encode().expose().to_owned();
                 state.wrong.fork |= state.chain.get(generation + 1).is_none_or(|(known, _)| *known != successor);
@@ -217,8 +216,8 @@ impl Family {
                 }
                 Stage::Answered(Some(successor))
             }
-            Judgement::Unknown | Judgement::Expired(_) => Stage::Answered(None),
-            Judgement::Reuse => Stage::Ending,
+            TokenVerdict::Unknown | TokenVerdict::Expired(_) | TokenVerdict::SuccessorUsed => Stage::Answered(None),
+            TokenVerdict::Reuse => Stage::Ending,
         };
     }
 
@@ -281,7 +280,7 @@ impl Family {
         let Some(stored) = &state.stored else { return true };
         let record = self.decode(stored);
         let forged = forged(&self.first.1);
-        judge(&record, &forged, &self.policy, Timestamp::from_millis(state.now)) == Judgement::Unknown
+        judge(&record, Kind::Refresh, &forged, &self.policy, Timestamp::from_millis(state.now)) == TokenVerdict::Unknown
     }
 }
 

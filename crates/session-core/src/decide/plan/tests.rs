@@ -9,11 +9,13 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::credential::TokenCheck;
+use crate::decide::intent::{Intent, Login, StepUp};
+use crate::decide::loaded::TokenStatus;
 use crate::entropy::OsEntropy;
-use crate::intent::{Intent, Login, StepUp};
-use crate::policy::{LimitPolicy, Renewal};
-use crate::record::{Authentication, Device, Timeouts};
+use crate::model::credential::TokenCheck;
+use crate::model::summary::{Authentication, Timeouts};
+use crate::policy::limit::LimitPolicy;
+use crate::policy::rules::Renewal;
 
 const START: Timestamp = Timestamp::from_millis(1_000_000);
 const KEYS: [&[u8]; 3] = [b"cart", b"locale", b"secret"];
@@ -64,32 +66,23 @@ fn intent(step: &Step, now: Timestamp) -> Intent {
     }
 }
 
-fn base(user: Option<&str>, standing: TokenStatus) -> LoadedSession {
+fn loaded(user: Option<&str>, status: TokenStatus) -> Arc<LoadedSession> {
     let user = user.map(|user| UserId::new(user).unwrap());
     let id = SessionId::generate(user.as_ref(), &OsEntropy).unwrap();
     let (credential, token) = Credential::issue(Kind::Cookie, id, START, &OsEntropy).unwrap();
-    let mut record = Record {
-        id,
-        version: Version::first(&OsEntropy).unwrap(),
-        kind: Kind::Cookie,
-        created_at: START,
-        last_seen: START,
-        lifetime: Timeouts { idle: Duration::from_secs(600), absolute: Duration::from_secs(3600) },
-        persistence: Persistence::Transient,
-        authentication: user.map(|user| Authentication {
-            user,
-            at: START,
-            methods: Arc::default(),
-            level: crate::Assurance::Aal1,
-        }),
-        credential,
-        device: Device::new(),
-        data: crate::Data::default(),
-    };
+    let timeouts = Timeouts { idle: Duration::from_secs(600), absolute: Duration::from_secs(3600) };
+    let mut summary = SessionSummary::new(id, Kind::Cookie, START, timeouts);
+    summary.authentication = user.map(|user| Authentication::new(user, START, crate::Assurance::Aal1));
+    let mut record = Record::new(summary, Version::first(&OsEntropy).unwrap(), credential);
     for key in KEYS {
         record.data.insert(Bytes::from_static(key), Bytes::from_static(b"before"));
     }
-    LoadedSession { record, token: Some(token.presented()), standing }
+    Arc::new(LoadedSession { record, proof: Proof::Token(token.presented(), status) })
+}
+
+fn held(session: &LoadedSession) -> (&PresentedToken, TokenStatus) {
+    let Proof::Token(token, status) = &session.proof else { panic!("a session of a store has a token") };
+    (token, *status)
 }
 
 fn policy() -> Policy {
@@ -101,17 +94,26 @@ fn policy() -> Policy {
         .unwrap()
 }
 
-fn planned(base: Option<&LoadedSession>, steps: &[Step], activity: Activity, now: Timestamp) -> Option<(Plan, Draft)> {
-    let policy = policy();
-    let mut working = Draft::of(base.map(|base| &base.record));
-    for step in steps {
-        // An intent that is refused (a step-up of the wrong user) is not recorded.
-        let _ = working.apply(&intent(step, now), &policy);
-    }
-    plan(base, &working, activity, &policy, now, &OsEntropy).ok().map(|plan| (plan, working))
+fn circumstances(activity: Activity, policy: &Policy, now: Timestamp) -> Circumstances<'_> {
+    Circumstances { activity, policy, now, entropy: &OsEntropy }
 }
 
-fn bases() -> impl Strategy<Value = Option<(Option<&'static str>, TokenStatus)>> {
+fn planned(
+    loaded: Option<&Arc<LoadedSession>>,
+    steps: &[Step],
+    activity: Activity,
+    now: Timestamp,
+) -> Option<(Plan, Draft)> {
+    let policy = policy();
+    let mut draft = Draft::of(loaded.map(|loaded| &loaded.record));
+    for step in steps {
+        // An intent that is refused (a step-up of the wrong user) is not recorded.
+        let _ = draft.apply(&intent(step, now), &policy);
+    }
+    plan(loaded, &draft, circumstances(activity, &policy, now)).ok().map(|plan| (plan, draft))
+}
+
+fn sessions() -> impl Strategy<Value = Option<(Option<&'static str>, TokenStatus)>> {
     prop_oneof![
         Just(None),
         Just(Some((None, TokenStatus::Current))),
@@ -125,15 +127,15 @@ proptest! {
 
     #[test]
     fn what_is_planned_keeps_the_laws(
-        from in bases(),
+        from in sessions(),
         steps in proptest::collection::vec(step(), 0..6),
         passive in any::<bool>(),
         elapsed in 0u64..700_000,
     ) {
         let now = START + Duration::from_millis(elapsed);
         let activity = if passive { Activity::Passive } else { Activity::Active };
-        let base = from.map(|(user, standing)| base(user, standing));
-        let Some((plan, working)) = planned(base.as_ref(), &steps, activity, now) else {
+        let base = from.map(|(user, status)| loaded(user, status));
+        let Some((plan, draft)) = planned(base.as_ref(), &steps, activity, now) else {
             // Refused only for a superseded token, or past the deadline.
             let superseded = matches!(from, Some((_, TokenStatus::Superseded)));
             prop_assert!(superseded || elapsed >= 600_000);
@@ -145,31 +147,30 @@ proptest! {
                 let (old, record) = (&base.record, &next.record);
                 prop_assert_eq!(*expected, old.version);
                 prop_assert_eq!(record.version.number, old.version.number + 1);
-                prop_assert_eq!((record.id, record.kind, record.created_at), (old.id, old.kind, old.created_at));
+                prop_assert_eq!((record.id(), record.summary.kind, record.summary.created_at), (old.id(), old.summary.kind, old.summary.created_at));
                 prop_assert_eq!(record.user(), old.user());
-                prop_assert!(record.last_seen >= old.last_seen);
-                prop_assert!(!passive || record.last_seen == old.last_seen);
-                prop_assert!(record.deadline() <= old.created_at + old.lifetime.absolute);
+                prop_assert!(record.summary.last_seen >= old.summary.last_seen);
+                prop_assert!(!passive || record.summary.last_seen == old.summary.last_seen);
+                prop_assert!(record.deadline() <= old.summary.absolute_deadline());
                 prop_assert!(now < old.deadline(), "a dead session is never written");
-                prop_assert!(record.data.same_as(&working.data));
+                prop_assert!(record.data.same_as(&draft.data));
                 // The cookie changes exactly if the token does.
-                let check = record.credential.check(Kind::Cookie, base.token.as_ref().unwrap());
-                let held = record.credential.check(Kind::Cookie, next.token.as_ref().unwrap());
-                prop_assert_eq!(held, TokenCheck::Current, "the session goes on with the token that its client has");
+                let check = record.check(held(base).0);
+                prop_assert_eq!(record.check(held(next).0), TokenCheck::Current, "the session goes on with the token that its client has");
                 match &plan.cookie {
                     CookieOp::Set { token, .. } => {
-                        prop_assert_eq!(next.standing, TokenStatus::Current);
+                        prop_assert_eq!(held(next).1, TokenStatus::Current);
                         prop_assert_ne!(check, TokenCheck::Current);
-                        prop_assert_eq!(record.credential.check(Kind::Cookie, &token.presented()), TokenCheck::Current);
+                        prop_assert_eq!(record.check(&token.presented()), TokenCheck::Current);
                     }
                     CookieOp::Keep => {
                         prop_assert_eq!(check, TokenCheck::Current);
-                        prop_assert_eq!(next.standing, base.standing);
+                        prop_assert_eq!(held(next).1, held(base).1);
                     }
                     CookieOp::Remove => prop_assert!(false, "an update never removes the cookie"),
                 }
                 // Grace is for renewal; regeneration has none.
-                if matches!(working.change, Change::Regenerate | Change::StepUp) {
+                if matches!(draft.change, Change::Regenerate | Change::StepUp) {
                     prop_assert_eq!(check, TokenCheck::Unknown);
                 } else if matches!(plan.cookie, CookieOp::Set { .. }) {
                     prop_assert_eq!(check, TokenCheck::Superseded);
@@ -180,64 +181,65 @@ proptest! {
                 let CookieOp::Set { token, .. } = &plan.cookie else {
                     return Err(TestCaseError::fail("a new session comes with a cookie"));
                 };
-                prop_assert_eq!(token.id(), record.id);
-                prop_assert_eq!(record.created_at, now);
+                prop_assert_eq!(token.id(), record.id());
+                prop_assert_eq!(record.summary.created_at, now);
                 prop_assert_eq!(record.version.number, 1);
                 prop_assert_eq!(limit.is_some(), record.user().is_some());
                 prop_assert_eq!(replaces.is_some(), base.is_some());
                 if let Some(base) = base {
-                    prop_assert_ne!(record.id, base.record.id);
-                    prop_assert_eq!(record.credential.check(Kind::Cookie, base.token.as_ref().unwrap()), TokenCheck::Unknown);
+                    prop_assert_ne!(record.id(), base.record.id());
+                    prop_assert_eq!(record.check(held(base).0), TokenCheck::Unknown);
                 }
                 if let Some(user) = record.user() {
-                    prop_assert_eq!(record.id.shard(), user.shard());
-                    prop_assert_eq!(working.change, Change::Login);
+                    prop_assert_eq!(record.id().shard(), user.shard());
+                    prop_assert_eq!(draft.change, Change::Login);
                 } else {
                     prop_assert!(!record.data.is_empty(), "a session that holds nothing is not stored");
                 }
-                prop_assert_eq!(record.lifetime, policy.lifetime(record.user().is_some(), record.persistence));
+                prop_assert_eq!(record.summary.timeouts, policy.timeouts(record.user().is_some(), record.summary.persistence));
             }
             (StoreOp::Delete { id, .. }, Some(base)) => {
-                prop_assert_eq!(*id, base.record.id);
-                prop_assert_eq!(working.change, Change::Logout);
+                prop_assert_eq!(*id, base.record.id());
+                prop_assert_eq!(draft.change, Change::Logout);
                 prop_assert!(matches!(plan.cookie, CookieOp::Remove));
             }
-            (StoreOp::Touch { id, seen, .. }, Some(base)) => {
-                prop_assert_eq!((*id, *seen), (base.record.id, now));
+            (StoreOp::Touch { session, now: seen }, Some(base)) => {
+                prop_assert_eq!((session.record.id(), *seen), (base.record.id(), now));
                 prop_assert!(!passive);
                 prop_assert!(now >= START + policy.touch_interval());
-                prop_assert!(base.record.data.same_as(&working.data));
+                prop_assert!(base.record.data.same_as(&draft.data));
                 prop_assert!(matches!(plan.cookie, CookieOp::Keep));
             }
             (StoreOp::Nothing, base) => {
                 prop_assert!(matches!(plan.cookie, CookieOp::Keep));
                 if let Some(base) = base {
-                    prop_assert!(base.record.data.same_as(&working.data), "a change is never dropped");
+                    prop_assert!(base.record.data.same_as(&draft.data), "a change is never dropped");
                 } else {
-                    prop_assert!(working.data.is_empty());
+                    prop_assert!(draft.data.is_empty());
                 }
             }
             (StoreOp::Update { .. } | StoreOp::Delete { .. } | StoreOp::Touch { .. }, None) => {
-                prop_assert!(false, "nothing stored cannot be changed");
+                prop_assert!(false, "what is not stored cannot be changed");
             }
         }
     }
 
     /// What lets a request end without a commit.
     #[test]
-    fn a_session_needs_upkeep_exactly_if_a_plan_without_intents_does_something(
-        from in bases().prop_filter_map("nothing stored", |from| from),
+    fn a_session_needs_maintenance_exactly_if_a_plan_without_intents_does_something(
+        from in sessions().prop_filter_map("nothing stored", |from| from),
         renewed in any::<bool>(),
         passive in any::<bool>(),
         elapsed in 0u64..700_000,
     ) {
         let now = START + Duration::from_millis(elapsed);
         let activity = if passive { Activity::Passive } else { Activity::Active };
-        let mut base = base(from.0, from.1);
+        let mut base = loaded(from.0, from.1);
         if renewed {
-            let token = base.token.take().unwrap();
-            let (credential, token) = base.record.credential.renew(Kind::Cookie, &token, START, &OsEntropy).unwrap();
-            base = LoadedSession { record: Record { credential, ..base.record }, token: Some(token.presented()), ..base };
+            let (token, status) = held(&base);
+            let (credential, token) = base.record.credential.renew(Kind::Cookie, token, START, &OsEntropy).unwrap();
+            let record = Record { credential, ..base.record.clone() };
+            base = Arc::new(LoadedSession { record, proof: Proof::Token(token.presented(), status) });
         }
         let (plan, _) = planned(Some(&base), &[], activity, now).unwrap();
         let nothing = matches!((&plan.store, &plan.cookie, &plan.event), (StoreOp::Nothing, CookieOp::Keep, None));
@@ -251,7 +253,7 @@ proptest! {
             matches!(step, Step::Set(..) | Step::Append(_))
         }), 0..4),
     ) {
-        let base = base(user, TokenStatus::Current);
+        let base = loaded(user, TokenStatus::Current);
         let mut steps = before;
         steps.push(Step::Login("alice", false));
         let (plan, _) = planned(Some(&base), &steps, Activity::Active, START).unwrap();
@@ -267,26 +269,26 @@ proptest! {
 
 #[test]
 fn a_request_that_changes_nothing_writes_nothing() {
-    let base = base(Some("alice"), TokenStatus::Current);
+    let base = loaded(Some("alice"), TokenStatus::Current);
     let (plan, _) = planned(Some(&base), &[], Activity::Active, START + Duration::from_millis(59_999)).unwrap();
     assert!(matches!((plan.store, plan.cookie), (StoreOp::Nothing, CookieOp::Keep)));
 }
 
 #[test]
 fn a_touch_is_due_at_the_interval() {
-    let base = base(Some("alice"), TokenStatus::Current);
+    let base = loaded(Some("alice"), TokenStatus::Current);
     let at = START + Duration::from_secs(60);
     let (plan, _) = planned(Some(&base), &[], Activity::Active, at).unwrap();
-    assert!(matches!(plan.store, StoreOp::Touch { seen, .. } if seen == at));
+    assert!(matches!(plan.store, StoreOp::Touch { now, .. } if now == at));
 }
 
 #[test]
 fn writing_the_same_value_is_not_a_change() {
-    let base = base(None, TokenStatus::Current);
+    let base = loaded(None, TokenStatus::Current);
     let policy = policy();
-    let mut working = Draft::of(Some(&base.record));
-    working.apply(&Intent::Set(Bytes::from_static(b"cart"), Bytes::from_static(b"before")), &policy).unwrap();
-    let plan = plan(Some(&base), &working, Activity::Active, &policy, START, &OsEntropy).unwrap();
+    let mut draft = Draft::of(Some(&base.record));
+    draft.apply(&Intent::Set(Bytes::from_static(b"cart"), Bytes::from_static(b"before")), &policy).unwrap();
+    let plan = plan(Some(&base), &draft, circumstances(Activity::Active, &policy, START)).unwrap();
     assert!(matches!(plan.store, StoreOp::Nothing));
 }
 
@@ -299,18 +301,33 @@ fn a_failing_generator_issues_nothing() {
             Err(crate::EntropyError)
         }
     }
-    let base = base(None, TokenStatus::Current);
-    let mut working = Draft::of(Some(&base.record));
-    working.apply(&intent(&Step::Login("alice", false), START), &policy()).unwrap();
-    let refused = plan(Some(&base), &working, Activity::Active, &policy(), START, &Broken);
+    let base = loaded(None, TokenStatus::Current);
+    let mut draft = Draft::of(Some(&base.record));
+    draft.apply(&intent(&Step::Login("alice", false), START), &policy()).unwrap();
+    let policy = policy();
+    let refused = plan(
+        Some(&base),
+        &draft,
+        Circumstances { entropy: &Broken, ..circumstances(Activity::Active, &policy, START) },
+    );
     assert!(matches!(refused, Err(Error::Entropy(_))));
 }
 
 #[test]
 fn a_read_request_that_outlives_the_deadline_is_answered_and_a_write_is_refused() {
-    let base = base(Some("alice"), TokenStatus::Current);
+    let base = loaded(Some("alice"), TokenStatus::Current);
     let late = base.record.deadline();
     let (plan, _) = planned(Some(&base), &[], Activity::Active, late).unwrap();
     assert!(matches!(plan.store, StoreOp::Nothing));
     assert!(planned(Some(&base), &[Step::Set(0, 7)], Activity::Active, late).is_none());
+}
+
+#[test]
+fn renewal_is_due_at_its_timeout_and_for_authenticated_sessions_only() {
+    let needs =
+        |user, after| maintenance(&loaded(user, TokenStatus::Current), Activity::Active, &policy(), START + after);
+    let (early, due) = (Duration::from_millis(299_999), Duration::from_secs(300));
+    assert_eq!(needs(Some("alice"), early), Maintenance::Touch);
+    assert_eq!(needs(Some("alice"), due), Maintenance::Renewal);
+    assert_eq!(needs(None, due), Maintenance::Touch);
 }
