@@ -1,4 +1,4 @@
-//! [`RecordingStore`]: what requests ask of their store.
+//! [`RecordingStore`]: a store that records the operations requested of it.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,7 +47,7 @@ impl RecordingStore {
     fn record(&self, operation: &'static str) -> Result<&dyn SessionStore, StoreError> {
         lock(&self.calls).push(operation);
         if self.failing.load(Ordering::SeqCst) {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, "told to fail"));
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "injected failure"));
         }
         Ok(&*self.inner)
     }

@@ -65,7 +65,7 @@ async fn every_public_type_hides_what_is_secret() {
     let record = Record { data: data.clone(), ..Record::new(summary.clone(), version, renewed.clone()) };
     let set_cookie = policy.cookie().set(&encoded, None);
 
-    // A session that was stored, in a request that changes it, and a store that holds it.
+    // A stored session, a request that changes it, and the store itself.
     let store = Arc::new(ReferenceStore::new());
     let login = Login::new(user.clone()).method("pwd").device(device.clone()).carry_over(NOTE);
     let builder = || SessionManager::builder(Arc::clone(&store) as _).clock(clock.clone()).observer(TracingObserver);
@@ -122,8 +122,8 @@ async fn every_public_type_hides_what_is_secret() {
         ParseSessionIdError: ParseSessionIdError, SessionId: id, UserId: user, UserIdError: UserIdError,
         Login: login, StepUp: StepUp::new(user.clone()).method("otp"),
         SessionManager: manager, SessionManagerBuilder: builder(),
-        LimitPolicy: LimitPolicy::Reject, PayloadLimit: policy.payload(true), Policy: policy, PolicyBuilder: policy.to_builder(),
-        PolicyError: PolicyError::Renewal, RememberMe: RememberMe::Never,
+        LimitPolicy: LimitPolicy::Reject, PayloadLimit: policy.payload(true), Policy: policy,
+        PolicyBuilder: policy.to_builder(), PolicyError: PolicyError::Renewal, RememberMe: RememberMe::Never,
         Renewal: Renewal { timeout: std::time::Duration::from_secs(1), grace: std::time::Duration::ZERO },
         LimitCandidate: LimitCandidate { id, created_at: now, last_seen: now },
         WriteConflict: WriteConflict::Fail, SessionLimit: policy.session_limit(),
@@ -132,8 +132,8 @@ async fn every_public_type_hides_what_is_secret() {
         SessionSummary: summary, Version: version, Freshness: Freshness::Cached,
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
         IssuedRefreshToken: issued, VerifiedRefreshToken: verified, Session: session,
-        CreateRequest: create, CreateOutcome: CreateOutcome::Created { evicted: vec![id] }, DeleteOutcome: DeleteOutcome::Deleted,
-        Replacement: replaces, TouchOutcome: TouchOutcome::Applied, UpdateOutcome: UpdateOutcome::Conflict,
+        CreateRequest: create, CreateOutcome: CreateOutcome::Created { evicted: vec![id] },
+        DeleteOutcome: DeleteOutcome::Deleted, Replacement: replaces, TouchOutcome: TouchOutcome::Applied, UpdateOutcome: UpdateOutcome::Conflict,
         EncodedToken: encoded, MalformedToken: MalformedToken,
         Expiry: Expiry::Idle, Verdict: verdict(&summary, &policy, now),
     };
@@ -141,13 +141,13 @@ async fn every_public_type_hides_what_is_secret() {
     for (name, text) in shown.iter().chain(&[("ReferenceStore", format!("{store:?} {store:#?}"))]) {
         assert_eq!(secrets.found_in(text), [""; 0], "Debug of {name}");
     }
-    // What is looked for can be found where it is.
+    // The search finds secrets where they are.
     assert!(secrets.found_in(set_cookie.expose()).contains(&"a token"));
     assert!(secrets.found_in(record.encode().unwrap()).contains(&"a digest, raw"));
 
     let shown: BTreeSet<String> = shown.into_iter().map(|(name, _)| name.to_owned()).collect();
     let traits = ["Clock", "Entropy", "Seal", "SessionObserver", "SessionStore"];
-    // Tests in core prove that these cannot be shown at all.
+    // Tests in core prove that these have no `Debug`.
     let without_debug = ["PresentedToken", "SessionToken"];
     let expected =
         exported().into_iter().filter(|name| ![&traits[..], &without_debug].concat().contains(&name.as_str()));

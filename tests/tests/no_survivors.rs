@@ -33,9 +33,9 @@ fn signal(signal: &str, pid: u32) -> bool {
 }
 
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let begin = Instant::now();
+    let start = Instant::now();
     while !holds() {
-        assert!(begin.elapsed() < Duration::from_secs(60), "{what}");
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -69,9 +69,9 @@ impl Other {
     }
 
     fn assert_nothing_left(&self) {
-        let begin = Instant::now();
+        let start = Instant::now();
         eventually("processes are left", || processes_in(&self.folder).is_empty());
-        println!("gone after {:?}", begin.elapsed());
+        println!("gone after {:?}", start.elapsed());
         eventually("files are left", || fs::read_dir(&self.folder).unwrap().next().is_none());
         fs::remove_dir(&self.folder).unwrap();
     }

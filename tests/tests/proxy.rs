@@ -95,14 +95,14 @@ async fn each_request_is_delayed() {
     let mut stream = fixture.connect().await;
     let delay = Duration::from_secs(1);
     fixture.proxy.set(Mode::Delay(delay));
-    let begin = Instant::now();
+    let start = Instant::now();
     ping(&mut stream).await.unwrap();
     ping(&mut stream).await.unwrap();
-    assert!(begin.elapsed() >= 2 * delay, "{:?}", begin.elapsed());
+    assert!(start.elapsed() >= 2 * delay, "{:?}", start.elapsed());
     fixture.proxy.set(Mode::Pass);
-    let begin = Instant::now();
+    let start = Instant::now();
     ping(&mut stream).await.unwrap();
-    assert!(begin.elapsed() < delay, "{:?}", begin.elapsed());
+    assert!(start.elapsed() < delay, "{:?}", start.elapsed());
 }
 
 #[tokio::test]
@@ -213,9 +213,9 @@ async fn half_close_ends_the_replies_only() {
     fixture.proxy.set(Mode::HalfClose);
     assert_eq!(read_to_close(&mut stream).await, b"");
     stream.write_all(b"INCR count\r\n").await.unwrap();
-    let begin = Instant::now();
+    let start = Instant::now();
     while fixture.count().await != 1 {
-        assert!(begin.elapsed() < Duration::from_secs(30));
+        assert!(start.elapsed() < Duration::from_secs(30));
     }
     assert_eq!(read_to_close(&mut fixture.connect().await).await, b"");
 }
@@ -235,9 +235,9 @@ async fn closing_one_side_closes_the_other() {
     stream.write_all(b"CLIENT SETNAME gone\r\n").await.unwrap();
     read(&mut stream, b"+OK\r\n").await.unwrap();
     drop(stream);
-    let begin = Instant::now();
+    let start = Instant::now();
     while fixture.redis.command(&["CLIENT", "LIST"]).await.unwrap().text().contains("name=gone") {
-        assert!(begin.elapsed() < Duration::from_secs(30));
+        assert!(start.elapsed() < Duration::from_secs(30));
     }
 }
 
@@ -250,9 +250,9 @@ async fn dropping_the_proxy_closes_its_connections_and_its_port() {
     let address = proxy.address();
     drop(proxy);
     assert_eq!(read_to_close(&mut stream).await, b"");
-    let begin = Instant::now();
+    let start = Instant::now();
     while TcpStream::connect(address).await.is_ok() {
-        assert!(begin.elapsed() < Duration::from_secs(30));
+        assert!(start.elapsed() < Duration::from_secs(30));
     }
 }
 

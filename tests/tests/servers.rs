@@ -105,18 +105,18 @@ async fn sentinels_replace_a_killed_primary_and_readmit_it() {
     assert_eq!(old.port(), set.nodes()[0].port());
     set_and_wait(old, "key", "value", 2);
 
-    let begin = Instant::now();
+    let start = Instant::now();
     old.kill9().await.unwrap();
     let new = set.primary().await.unwrap();
-    println!("failover: {:?}", begin.elapsed());
+    println!("failover: {:?}", start.elapsed());
     assert_ne!(new.port(), old.port());
     assert_eq!(text(new, &["GET", "key"]).await, "value");
     text(new, &["SET", "key", "newer"]).await;
 
-    let begin = Instant::now();
+    let start = Instant::now();
     old.start().await.unwrap();
     set.settled().await.unwrap();
-    println!("back as a replica: {:?}", begin.elapsed());
+    println!("back as a replica: {:?}", start.elapsed());
     assert_eq!(text(old, &["GET", "key"]).await, "newer");
     assert_eq!(set.primary().await.unwrap().port(), new.port());
 }
@@ -154,10 +154,10 @@ async fn a_replica_takes_over_from_a_killed_primary_of_a_cluster() {
     let old = cluster.primary_of("key").await.unwrap();
     set_and_wait(old, "key", "value", 1);
 
-    let begin = Instant::now();
+    let start = Instant::now();
     old.kill9().await.unwrap();
     let new = cluster.primary_of("key").await.unwrap();
-    println!("failover: {:?}", begin.elapsed());
+    println!("failover: {:?}", start.elapsed());
     assert_ne!(new.port(), old.port());
     assert_eq!(text(new, &["GET", "key"]).await, "value");
 
@@ -189,9 +189,9 @@ async fn postgres_keeps_its_data_and_its_port() {
 
     // Existing connections do not answer either: their processes are paused as well.
     let mut sleeper = postgres.tool("psql").args(["-c", "select pg_sleep(0.5)"]).spawn().unwrap();
-    let begin = Instant::now();
+    let start = Instant::now();
     while query("select count(*) from pg_stat_activity where query like 'select pg_sleep%'").unwrap() != "1" {
-        assert!(begin.elapsed() < Duration::from_secs(10));
+        assert!(start.elapsed() < Duration::from_secs(10));
     }
     postgres.pause().await.unwrap();
     query("select 1").unwrap_err();
@@ -212,12 +212,12 @@ async fn pgbouncer_is_a_pool_in_transaction_mode() {
     let mut idle = postgres.tool("psql");
     let idle = idle.args(["--dbname", &pool.url(), "-XAtq"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut idle = idle.spawn().unwrap();
-    let (mut asks, answers) = (idle.stdin.take().unwrap(), idle.stdout.take().unwrap());
-    asks.write_all(b"select pg_backend_pid();\n").unwrap();
+    let (mut queries, answers) = (idle.stdin.take().unwrap(), idle.stdout.take().unwrap());
+    queries.write_all(b"select pg_backend_pid();\n").unwrap();
     let mut first = String::new();
     BufReader::new(answers).read_line(&mut first).unwrap();
     assert_eq!(query("select pg_backend_pid()").unwrap(), first.trim());
-    drop(asks);
+    drop(queries);
     assert!(idle.wait().unwrap().success());
 
     pool.kill9().await.unwrap();

@@ -1,4 +1,4 @@
-//! `cargo xtask`: the commands of this repository. Thin: it starts cargo and other programs, and draws tables.
+//! `cargo xtask`: the commands of this repository. Thin: it starts cargo and other programs.
 
 mod bench;
 mod checks;

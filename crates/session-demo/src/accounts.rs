@@ -32,7 +32,7 @@ impl Credentials {
     }
 }
 
-/// The password of the user who is logged in, asked for again.
+/// The password of a user who is already logged in.
 #[derive(Deserialize)]
 pub(crate) struct Reauthentication {
     password: String,
@@ -45,7 +45,8 @@ impl Reauthentication {
     }
 }
 
-/// What the token routes ask: who may log in, and whose refresh tokens still count. A real site asks its database.
+/// What the token routes need to know: which logins are right, and which accounts are active. A real site queries its
+/// database.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Accounts;
 

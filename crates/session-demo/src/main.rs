@@ -111,7 +111,7 @@ fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Why a browser may not keep the cookie, before a newcomer wonders about lost logins.
+/// A warning for newcomers whose browser will drop the cookie, or whose network can read it.
 fn hint(address: SocketAddr, policy: &Policy) -> Option<&'static str> {
     match (policy.cookie().is_secure(), address.ip().is_loopback()) {
         (true, true) => Some(
@@ -123,6 +123,6 @@ fn hint(address: SocketAddr, policy: &Policy) -> Option<&'static str> {
              put a proxy with https in front, or try the demo with --insecure-cookies",
         ),
         (false, true) => None,
-        (false, false) => Some("hint: with --insecure-cookies everybody on the network can take over sessions"),
+        (false, false) => Some("hint: with --insecure-cookies anyone on the network can take over sessions"),
     }
 }

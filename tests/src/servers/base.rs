@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
-/// A server could not be found, installed, started or asked. The message says which and why, with the end of its log.
+/// A server could not be found, installed, started or queried. The message says which and why, with the end of its log.
 #[derive(Debug)]
 pub struct ServerError(String);
 

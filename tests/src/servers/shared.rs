@@ -1,4 +1,4 @@
-//! One server of a kind for the whole process, started when it is first asked for.
+//! One server of each kind for the whole process, started on first use.
 
 use tokio::sync::OnceCell;
 

@@ -32,7 +32,7 @@ const ROWS: [[&str; 4]; 9] = [
     [
         "A session that was ended is noticed",
         "by the next request",
-        "by the next request where the store is asked; elsewhere when the access token expires, after 5 minutes and 5 seconds",
+        "by the next request where the store is queried; elsewhere when the access token expires, after 5 minutes and 5 seconds",
         "never by a copy of the cookie, which works until its deadlines. With a deny list (--store), by the next request",
     ],
     ["List of devices, limit, logout everywhere", "yes", "yes: one list, with the sessions of browsers", "no"],
@@ -82,7 +82,7 @@ pub(super) async fn show(Extension(mode): Extension<Mode>, session: Session) -> 
             }
         }
         p {
-            "If in doubt: a cookie. Tokens are for clients that keep no cookies, and for services that cannot ask the \
+            "If in doubt: a cookie. Tokens are for clients that keep no cookies, and for services that cannot reach the \
              store. A session in the cookie is for little that matters, when there is to be no store at all."
         }
         p { a href="/" { "Back to the start" } }
@@ -106,7 +106,7 @@ pub(super) fn tokens(headers: &HeaderMap) -> Markup {
             p { "For clients that keep no cookies. Their sessions are in your list of devices too." }
             pre { code { (commands) } }
             p.quiet {
-                code { "/api/me" } " and " code { "/api/devices" } " ask the store whether the session is alive; "
+                code { "/api/me" } " and " code { "/api/devices" } " look up the session in the store; "
                 code { "/api/whoami" } " does not, and answers until the access token expires."
             }
         }

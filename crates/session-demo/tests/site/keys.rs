@@ -91,10 +91,10 @@ fn run(options: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn assert_refused(output: &Output, said: &str) {
+fn assert_refused(output: &Output, message: &str) {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
-    assert!(error.starts_with("session-demo: ") && error.contains(said), "{error}");
+    assert!(error.starts_with("session-demo: ") && error.contains(message), "{error}");
 }
 
 #[tokio::test]
@@ -176,10 +176,10 @@ async fn what_another_demo_wrote_is_taken_over_and_what_is_no_ring_is_not() {
 /// A newcomer would wonder why all users are signed out after a restart.
 #[tokio::test]
 async fn keys_that_are_not_kept_are_said() {
-    for (options, said) in [(&["--mode", "hybrid"][..], true), (&["--mode", "client"], true), (&[], false)] {
+    for (options, hinted) in [(&["--mode", "hybrid"][..], true), (&["--mode", "client"], true), (&[], false)] {
         let demo = Demo::start_with_errors(options);
         demo.signal("TERM");
         let errors = demo.errors();
-        assert_eq!(errors.contains("hint: what this process signs ends with it"), said, "{options:?}: {errors}");
+        assert_eq!(errors.contains("hint: what this process signs ends with it"), hinted, "{options:?}: {errors}");
     }
 }

@@ -41,7 +41,7 @@ async fn the_server_does_not_answer(backend: Backend) {
     site.outage(async || server.process().pause().await.unwrap()).await;
     server.process().resume().await.unwrap();
     site.recovers(backend, "paused").await;
-    // A paused server applies later what it was asked for meanwhile. That may include logins: sessions whose tokens were
+    // A paused server later applies the requests that it received meanwhile. They may include logins: sessions whose tokens were
     // never delivered.
     assert!((before..=before + NEW_LOGINS).contains(&server.records().await));
 }
@@ -66,14 +66,14 @@ async fn a_demo_ends_although_the_server_does_not_answer(backend: Backend) {
     let demo = Demo::start(&["--store", &server.url()]);
     let alice = demo.logged_in("alice").await;
     server.process().pause().await.unwrap();
-    let begin = Instant::now();
+    let start = Instant::now();
     let stop = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         demo.signal("TERM");
     };
     tokio::join!(alice.get("/api/me"), stop).0.assert(503);
     assert_eq!(demo.wait().code(), Some(0));
-    assert!(begin.elapsed() < Duration::from_secs(5 + 4), "{:?}", begin.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(5 + 4), "{:?}", start.elapsed());
 }
 
 /// What every browser requests during an outage.
@@ -109,7 +109,7 @@ impl<'n> Site<'n> {
     }
 
     /// Starts an outage, and checks the answers to requests in flight and to new ones.
-    async fn outage(&self, begin: impl AsyncFnOnce()) {
+    async fn outage(&self, start: impl AsyncFnOnce()) {
         let [alice, ..] = &self.browsers;
         let slow = join_all([&self.nodes.a, &self.nodes.b].map(|node| {
             let tab = alice.copy().at(node);
@@ -117,16 +117,16 @@ impl<'n> Site<'n> {
         }));
         let outage = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
-            begin().await;
+            start().await;
             for _ in 0..2 {
-                self.ask().await;
+                self.send_all().await;
             }
         };
         join(slow, outage).await;
     }
 
     /// Every browser sends every request to both nodes at once.
-    async fn ask(&self) {
+    async fn send_all(&self) {
         let requests = [&self.nodes.a, &self.nodes.b].into_iter().flat_map(|node| {
             let of_browsers = self.browsers.iter().flat_map(move |browser| {
                 let copy = move || browser.copy().at(node);
@@ -145,13 +145,13 @@ impl<'n> Site<'n> {
 
     /// Waits until requests succeed on both nodes, and checks that nothing was lost.
     async fn recovers(&self, backend: Backend, after: &str) {
-        let begin = Instant::now();
+        let start = Instant::now();
         let measured = join_all([&self.nodes.a, &self.nodes.b].map(async |node| {
             let alice = self.browsers[0].copy().at(node);
-            succeeds(&alice, "GET", "/api/me", begin).await;
-            let read = begin.elapsed();
-            succeeds(&alice, "PUT", "/api/data/again", begin).await;
-            format!("{} ms, writes after {} ms", read.as_millis(), begin.elapsed().as_millis())
+            succeeds(&alice, "GET", "/api/me", start).await;
+            let read = start.elapsed();
+            succeeds(&alice, "PUT", "/api/data/again", start).await;
+            format!("{} ms, writes after {} ms", read.as_millis(), start.elapsed().as_millis())
         }));
         println!("{backend:?}, {after}: reads succeed again after {}", measured.await.join("; after "));
         for turn in 0..20 {
@@ -170,9 +170,9 @@ impl<'n> Site<'n> {
 
 /// Asserts that the answer to a request is in time, and that sessions are unavailable.
 async fn refused(browser: &Browser<'_>, method: &str, path: &str, body: &'static str, delay: Duration) {
-    let begin = Instant::now();
+    let start = Instant::now();
     let answer = browser.send(method, path, &[], body).await;
-    let time = begin.elapsed();
+    let time = start.elapsed();
     answer.assert(503);
     assert!(time < delay + ANSWER, "{method} {path}: {time:?}");
     assert_eq!(answer.header("set-cookie"), None, "{method} {path}");
@@ -181,14 +181,14 @@ async fn refused(browser: &Browser<'_>, method: &str, path: &str, body: &'static
 }
 
 /// Retries a request until it succeeds. Until then, the answer must be that sessions are unavailable.
-async fn succeeds(browser: &Browser<'_>, method: &str, path: &str, begin: Instant) {
+async fn succeeds(browser: &Browser<'_>, method: &str, path: &str, start: Instant) {
     loop {
         let answer = browser.send(method, path, &[], "1").await;
         if answer.status.is_success() {
             return;
         }
         answer.assert_error(503, "session_store_unavailable");
-        assert!(begin.elapsed() < RECOVERY, "{method} {path}: no recovery after {:?}", begin.elapsed());
+        assert!(start.elapsed() < RECOVERY, "{method} {path}: no recovery after {:?}", start.elapsed());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
