@@ -1,4 +1,4 @@
-//! Pages for when things do not work out.
+//! Pages for requests that are refused or fail.
 
 use axum::body::Bytes;
 use axum::http::header::{CONTENT_TYPE, LOCATION};
@@ -7,14 +7,13 @@ use axum::response::IntoResponse;
 use maud::{Markup, html};
 use session_tower::Rejection;
 
-use super::home::password_form;
-use super::layout::page;
+use super::layout::{page, password_form};
 
-/// Why a page is not what was asked for.
+/// Why a request was refused.
 pub(super) enum PageError {
-    /// The form is not one of ours.
+    /// A field of the form is missing.
     Form,
-    /// The session says no.
+    /// Refused because of its session.
     Session(Rejection),
 }
 
@@ -31,13 +30,13 @@ impl IntoResponse for PageError {
                 let text = html! { p { "A field is missing in what your browser sent. " (back()) } };
                 (StatusCode::BAD_REQUEST, page("Not understood", None, &text)).into_response()
             }
-            // The session layer makes a page of it, see `rejection`.
+            // The session layer renders it with `rejection`.
             Self::Session(rejection) => rejection.into_response(),
         }
     }
 }
 
-/// The page for a rejection, wherever it comes from.
+/// The page for a rejection of a handler or of the session layer.
 pub(crate) fn rejection(rejection: Rejection) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(words(rejection).into_string()));
     *response.status_mut() = rejection.status();
@@ -78,13 +77,13 @@ fn words(rejection: Rejection) -> Markup {
             "No list in this mode",
             html! {
                 p {
-                    "With " code { "--mode client" } ", each session is in its own browser and nowhere else. So nobody can \
-                     list your devices, or end the session of another one. " a href="/kinds" { "The three kinds of sessions" }
+                    "With " code { "--mode client" } ", each session is in its own browser and nowhere else. So your devices \
+                     cannot be listed, nor their sessions ended from here. " a href="/kinds" { "The three kinds of sessions" }
                     ". " (back())
                 }
             },
         ),
-        // Mistakes of this site; the client is told nothing about them.
+        // Bugs of this site; the client learns nothing about them.
         Rejection::WrongUser
         | Rejection::InvalidValue
         | Rejection::ResponseSent
