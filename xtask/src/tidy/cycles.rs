@@ -12,7 +12,6 @@ const KNOWN_CYCLES: &[&str] = &[
     "session-moka",
     "session-postgres",
     "session-redis",
-    "session-tower",
 ];
 
 #[test]
