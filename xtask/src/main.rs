@@ -1,4 +1,4 @@
-//! `cargo xtask`: the commands of this repository. Thin: it starts cargo and other programs, and draws tables.
+//! `cargo xtask`: the commands of this repository. Thin: it starts cargo and other programs.
 
 mod bench;
 mod checks;
@@ -6,7 +6,6 @@ mod command;
 mod conformance;
 mod imports;
 mod mutants;
-mod table;
 #[cfg(test)]
 mod tidy;
 mod workspace;

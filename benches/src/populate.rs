@@ -3,38 +3,37 @@
 use std::sync::Arc;
 
 use session_core::store::{CreateOutcome, CreateRequest, Data, Record, SessionStore};
-use session_core::{Clock as _, SessionId, SystemClock, UserId};
+use session_core::{Clock as _, SessionId, SystemClock};
 use tokio::task::JoinSet;
 
 use crate::op::Failure;
-use crate::payload::{Payload, record};
+use crate::payload::{Payload, record, user};
 
-/// How many write at once.
 const WRITERS: usize = 64;
 
-/// Whose sessions.
+/// Which sessions a store is populated with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
-    /// Not in an index by user.
-    Visitors,
+pub(crate) enum Population {
+    /// Anonymous ones, which are in no index by user.
+    Anonymous,
     /// One for each user.
     Users,
 }
 
-impl Whose {
-    /// As the report says it.
+impl Population {
+    /// Its name in the report.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Visitors => "visitors, no index by user",
+            Self::Anonymous => "visitors, no index by user",
             Self::Users => "one of each user, with index",
         }
     }
 }
 
-/// Adds `count` sessions, numbered from `first` on.
-pub(crate) async fn fill(
+/// Adds `count` sessions, numbered from `first` on, and returns their ids.
+pub(crate) async fn populate(
     store: &Arc<dyn SessionStore>,
-    whose: Whose,
+    population: Population,
     count: usize,
     first: usize,
 ) -> Result<Vec<SessionId>, Failure> {
@@ -42,7 +41,7 @@ pub(crate) async fn fill(
     let mut tasks = JoinSet::new();
     for writer in 0..WRITERS {
         let numbers = (first..first + count).skip(writer).step_by(WRITERS);
-        tasks.spawn(add(Arc::clone(store), data.clone(), whose, numbers));
+        tasks.spawn(add(Arc::clone(store), data.clone(), population, numbers));
     }
     let mut ids = Vec::with_capacity(count);
     while let Some(added) = tasks.join_next().await {
@@ -54,25 +53,25 @@ pub(crate) async fn fill(
 async fn add(
     store: Arc<dyn SessionStore>,
     data: Data,
-    whose: Whose,
+    population: Population,
     numbers: impl Iterator<Item = usize> + Send,
 ) -> Result<Vec<SessionId>, Failure> {
     let mut ids = Vec::new();
     for number in numbers {
-        let user = UserId::new(format!("user-{number}"))?;
-        let record = record((whose == Whose::Users).then_some(&user), &data, SystemClock.now())?;
+        let user = user(number)?;
+        let record = record((population == Population::Users).then_some(&user), &data, SystemClock.now())?;
         create(&*store, &record).await?;
-        ids.push(record.summary.id);
+        ids.push(record.id());
     }
     Ok(ids)
 }
 
-/// A new session, under no limit.
+/// Stores a new session, under no limit.
 pub(crate) async fn create(store: &dyn SessionStore, record: &Record) -> Result<(), Failure> {
-    let admission = CreateRequest { record, replaces: None, limit: None };
-    let admitted = store.create(admission, SystemClock.now()).await?;
-    if admitted == (CreateOutcome::Created { evicted: Vec::new() }) {
+    let request = CreateRequest { record, replaces: None, limit: None };
+    let outcome = store.create(request, SystemClock.now()).await?;
+    if outcome == (CreateOutcome::Created { evicted: Vec::new() }) {
         return Ok(());
     }
-    Err(format!("create: {admitted:?}").into())
+    Err(format!("create: {outcome:?}").into())
 }

@@ -1,35 +1,40 @@
-//! Tables, as aligned text and as Markdown.
+//! Tables of a report, as aligned text and as Markdown.
 
 use clap::ValueEnum;
 
-/// How a report is printed.
-#[derive(Clone, Copy, Default, ValueEnum)]
-pub(crate) enum Format {
-    /// Aligned tables, with the details that Markdown leaves out.
+/// How a report is printed to standard output: the value of `--format`.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Format {
+    /// Tables to read, with explanations.
     #[default]
     Text,
     /// Markdown tables, for documentation.
     Md,
-    /// The unchanged report, and nothing else on standard output.
+    /// The report as JSON, and nothing else.
     Json,
 }
 
-/// Rows of cells under a header; all rows have as many cells as the header.
-pub(crate) struct Table {
+/// Rows of cells under a header, all with the same number of cells.
+#[derive(Clone, Debug)]
+pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(crate) fn new(header: Vec<String>) -> Self {
+    /// A table without rows.
+    #[must_use]
+    pub fn new(header: Vec<String>) -> Self {
         Self { rows: vec![header] }
     }
 
-    pub(crate) fn row(&mut self, cells: Vec<String>) {
+    /// Adds a row.
+    pub fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
     /// Aligned columns, two spaces apart.
-    pub(crate) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         let widths = self.widths();
         let line = |row: &Vec<String>| {
             let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
@@ -38,8 +43,9 @@ impl Table {
         self.rows.iter().map(line).collect()
     }
 
-    /// A Markdown table, aligned to be readable as text.
-    pub(crate) fn markdown(&self) -> String {
+    /// A Markdown table, aligned to be readable as text too.
+    #[must_use]
+    pub fn markdown(&self) -> String {
         let widths = self.widths();
         let line = |row: &Vec<String>| {
             let cells = row.iter().zip(&widths).map(|(cell, width)| format!("| {:width$} ", escape(cell)));

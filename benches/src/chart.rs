@@ -1,10 +1,10 @@
-//! The report as a picture: bars of what each backend reaches of its floor.
+//! The report as a chart: the ratio of each backend to its floor.
 
 use std::fmt::Write as _;
 
-use super::report::{Report, Row};
+use crate::report::{Report, Row};
 
-/// What is drawn, as far as it was measured: at 64 at once, so that it fits on a page.
+/// The operations that are drawn, with their titles; those that were not measured are left out.
 const OPS: [(&str, &str); 6] = [
     ("request-untouched", "request that leaves its session alone"),
     ("request-read", "request that reads its session"),
@@ -14,7 +14,7 @@ const OPS: [(&str, &str); 6] = [
     ("store-update", "compare-and-swap in the store"),
 ];
 const CONCURRENCY: usize = 64;
-/// Backends and their colours, which differ in lightness too.
+/// Backends and their colours, which differ in lightness as well.
 const BACKENDS: [(&str, &str); 3] = [("moka", "#1b4f72"), ("redis", "#d1495b"), ("postgres", "#8fbc8f")];
 
 // Pixels.
@@ -25,8 +25,9 @@ const TOP: f64 = 64.0;
 const BAR: f64 = 14.0;
 const GAP: f64 = 14.0;
 
-/// A picture of the report, for a page with any background.
-pub(super) fn svg(report: &Report) -> String {
+/// The chart as SVG, on a background of its own.
+#[must_use]
+pub fn svg(report: &Report) -> String {
     let find = |op: &str, backend: &str| {
         report.rows.iter().find(|row| row.op == op && row.backend == backend && row.concurrency == CONCURRENCY)
     };
@@ -101,21 +102,18 @@ fn thousands(number: f64) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
-    use super::super::report::Report;
-    use super::super::tables::tests::REPORT;
     use super::svg;
+    use crate::report::example;
 
     #[test]
     fn each_measured_backend_has_a_bar_of_its_length() {
-        let report: Report = serde_json::from_str(REPORT).unwrap();
-        let svg = svg(&report);
+        let svg = svg(&example());
         // 0.95 and 0.9 of a scale that ends at 1.05.
         let width = |ratio: f64| format!(r#"width="{:.1}""#, ratio * 400.0 / 1.05);
         assert!(svg.contains(&width(0.95)) && svg.contains(&width(0.9)), "{svg}");
         assert!(svg.contains("0.95  (190 k/s)") && svg.contains("0.90  (3.60 M/s)"), "{svg}");
-        // No bar for what was not measured.
+        // Operations that were not measured have no bars.
         assert!(!svg.contains("request that reads"), "{svg}");
     }
 }

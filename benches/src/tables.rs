@@ -1,13 +1,18 @@
 //! The report as tables: ratios at a glance, then every number.
 
-use super::report::{Report, Row};
-use crate::table::Table;
+use session_testbed::table::Table;
 
-pub(super) fn text(report: &Report) -> String {
+use crate::report::{Report, Row};
+
+/// As aligned text.
+#[must_use]
+pub fn text(report: &Report) -> String {
     draw(report, |title, table| format!("{title}\n\n{}\n", table.text()))
 }
 
-pub(super) fn markdown(report: &Report) -> String {
+/// As Markdown.
+#[must_use]
+pub fn markdown(report: &Report) -> String {
     draw(report, |title, table| format!("{title}\n\n{}\n", table.markdown()))
 }
 
@@ -36,7 +41,7 @@ fn header(cells: &[&str]) -> Table {
     Table::new(cells.iter().map(|cell| (*cell).to_owned()).collect())
 }
 
-/// The different values of a column, in the order of their first row.
+/// The distinct values of a column, in the order of their first rows.
 fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
     let mut seen = Vec::new();
     for value in values {
@@ -110,38 +115,19 @@ fn memory(report: &Report) -> Table {
     table
 }
 
-/// Three digits that count.
+/// Three significant digits, or all digits of a large number.
 fn micros(micros: f64) -> String {
     if micros < 10.0 { format!("{micros:.2}") } else { format!("{micros:.0}") }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-pub(super) mod tests {
-    use super::super::report::Report;
+mod tests {
     use super::{markdown, text};
-
-    pub(in crate::bench) const REPORT: &str = r#"{
-        "environment": {"host": "a machine, 2 cores", "rustc": "rustc 1", "redis": "7", "postgres": "15",
-            "transport": "TCP on loopback", "fsync": "on"},
-        "rows": [
-            {"op": "store-load", "backend": "floor-redis", "concurrency": 64, "ops_per_s": 200000.4, "p50_us": 250.2,
-                "p99_us": 400.0, "ratio_to_floor": 1.0, "round_trips": 1.0},
-            {"op": "store-load", "backend": "redis", "concurrency": 64, "ops_per_s": 190000.0, "p50_us": 260.0,
-                "p99_us": 410.0, "ratio_to_floor": 0.95, "round_trips": 1.0},
-            {"op": "store-load", "backend": "floor-moka", "concurrency": 64, "ops_per_s": 4000000.0, "p50_us": 0.12,
-                "p99_us": 2.0, "ratio_to_floor": 1.0, "round_trips": 0.0},
-            {"op": "store-load", "backend": "moka", "concurrency": 64, "ops_per_s": 3600000.0, "p50_us": 0.15,
-                "p99_us": 2.1, "ratio_to_floor": 0.9, "round_trips": 0.0}
-        ],
-        "growth": [{"op": "store-load", "backend": "redis", "sessions": 1000, "p50_us": 80.0, "p99_us": 120.0}],
-        "memory": [{"backend": "redis", "what": "used_memory", "sessions": 200000, "bytes_per_session": 410.3}]
-    }"#;
+    use crate::report::example;
 
     #[test]
     fn every_number_is_shown_and_ratios_first() {
-        let report: Report = serde_json::from_str(REPORT).unwrap();
-        let text = text(&report);
+        let text = text(&example());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], "Redis 7, PostgreSQL 15 (fsync on), TCP on loopback");
         assert_eq!(lines[5], "op          at once  redis  moka", "{text}");
@@ -158,7 +144,7 @@ pub(super) mod tests {
 
     #[test]
     fn markdown_has_the_same_tables() {
-        let report: Report = serde_json::from_str(REPORT).unwrap();
-        assert!(markdown(&report).contains("| store-load | 64      | 0.95  | 0.90 |"), "{}", markdown(&report));
+        let text = markdown(&example());
+        assert!(text.contains("| store-load | 64      | 0.95  | 0.90 |"), "{text}");
     }
 }
