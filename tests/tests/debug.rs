@@ -133,7 +133,8 @@ async fn every_public_type_hides_what_is_secret() {
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
         IssuedRefreshToken: issued, VerifiedRefreshToken: verified, Session: session,
         CreateRequest: create, CreateOutcome: CreateOutcome::Created { evicted: vec![id] },
-        DeleteOutcome: DeleteOutcome::Deleted, Replacement: replaces, TouchOutcome: TouchOutcome::Applied, UpdateOutcome: UpdateOutcome::Conflict,
+        DeleteOutcome: DeleteOutcome::Deleted, Replacement: replaces,
+        TouchOutcome: TouchOutcome::Applied, UpdateOutcome: UpdateOutcome::Conflict,
         EncodedToken: encoded, MalformedToken: MalformedToken,
         Expiry: Expiry::Idle, Verdict: verdict(&summary, &policy, now),
     };
