@@ -1,5 +1,6 @@
 //! Where a path leads: to the module it names, and to the one that defines the item.
 
+use super::mention::Import;
 use super::tree::{Module, Tree};
 
 #[derive(Clone, Copy)]
@@ -72,7 +73,9 @@ impl Tree {
         if let Some(import) = imports.iter().find(|import| import.name.as_deref() == Some(name)) {
             return self.follow(module, &import.path, depth);
         }
-        let globs = imports.iter().filter(|import| import.name.is_none());
+        // A glob does not provide the name that it begins with: without this, globs of other crates try each other.
+        let begins = |import: &Import| import.path.first().is_some_and(|first| first == name);
+        let globs = imports.iter().filter(|import| import.name.is_none() && !begins(import));
         globs.filter_map(|import| self.follow(module, &import.path, depth)).find_map(|place| match place {
             Place::Module(source) => self.member(source, name, depth.checked_sub(1)?),
             Place::Item(_) => None,

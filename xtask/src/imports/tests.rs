@@ -103,6 +103,12 @@ fn a_re_export_leads_to_the_definition_too() {
 }
 
 #[test]
+fn globs_of_other_crates_provide_no_names() {
+    let text = "use x::a::*; use x::b::*; use x::c::*; use x::*; pub struct A; fn f(_: x::A, _: Unknown) {}";
+    assert!(arrows(&[("lib.rs", "mod a;"), ("a.rs", text)]).is_empty());
+}
+
+#[test]
 fn paths_in_code_count() {
     let file = |text| [("lib.rs", "mod a; mod b; mod c;"), ("a.rs", text), ("b.rs", "pub mod inner {}"), ("c.rs", "")];
     for text in [
