@@ -48,9 +48,10 @@ impl Backend {
             Self::Moka => Arc::new(MokaStore::new()),
             Self::Redis => Arc::new(RedisStore::connect(&addresses.redis_url()).await?),
             Self::Postgres => {
-                let store = PostgresStore::new(addresses.postgres_pool(10)?)
-                    .with_schema(SchemaName::new(&namespace())?)
-                    .with_timeout(STORE_TIMEOUT);
+                let store = PostgresStore::builder(addresses.postgres_pool(10)?)
+                    .schema(SchemaName::new(&namespace())?)
+                    .operation_timeout(STORE_TIMEOUT)
+                    .build();
                 store.migrate().await?;
                 Arc::new(store)
             }

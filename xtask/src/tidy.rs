@@ -15,7 +15,7 @@ use crate::workspace::{files, package, packages, read};
 const CLOCKS: [&str; 2] = [
     "crates/session-core/src/clock.rs",
     // Frees the memory of sessions some seconds after their deadline; decides nothing.
-    "crates/session-moka/src/inner.rs",
+    "crates/session-moka/src/expiry.rs",
 ];
 
 /// What session-core must not depend on.

@@ -13,7 +13,7 @@ use session_jwt::{
     AccessTokens, AccountStatus, AccountsError, Algorithm, KeyRing, Rotation, TokenPolicy, TokenService,
 };
 use session_tower::{
-    Authenticator, Bearer, BearerLayer, Rejection, Session, SessionLayer, SessionService, TokenRoutes,
+    Authenticator, Bearer, BearerLayer, Rejection, RejectionKind, Session, SessionLayer, SessionService, TokenRoutes,
 };
 use tower::Layer as _;
 
@@ -80,7 +80,7 @@ async fn populate(session: Session, Json(payload): Json<Payload>) -> Result<&'st
 
 /// Carries all values over: a shop does not empty the cart at login.
 async fn login(session: Session, Path(user): Path<String>) -> Result<&'static str, Rejection> {
-    let user = UserId::new(user).map_err(|_| Rejection::Unauthenticated)?;
+    let user = UserId::new(user).map_err(|_| RejectionKind::Unauthenticated)?;
     let login = Login::new(user).method("pwd");
     session.login(login.carry_over(CART).carry_over(PROFILE).carry_over(VISITS).carry_over(LAST_VIEWED))?;
     Ok("ok")

@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts as _;
 use axum::http::request::Parts;
 use serde_json::Value;
 use session_core::{DeleteOutcome, Key, Login, SessionId};
-use session_tower::{Rejection, Session};
+use session_tower::{Rejection, RejectionKind, Session};
 
 use crate::caller::Caller;
 
@@ -34,7 +34,7 @@ pub(crate) async fn revoke(caller: &Caller, id: &SessionId) -> Result<DeleteOutc
 
 /// Ends all sessions of the user except the current one. Returns how many.
 pub(crate) async fn revoke_others(caller: &Caller) -> Result<usize, Rejection> {
-    let current = caller.session().ok_or(Rejection::Unauthenticated)?;
+    let current = caller.session().ok_or(RejectionKind::Unauthenticated)?;
     Ok(caller.manager().revoke_others(caller.user(), &current).await?)
 }
 

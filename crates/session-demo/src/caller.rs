@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use session_core::{SessionId, SessionManager, UserId};
-use session_tower::{Authenticated, BearerRejection, LiveBearer};
+use session_tower::{Authenticated, BearerRejectionKind, LiveBearer};
 
 use crate::api::error::ApiError;
 
@@ -52,7 +52,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 pub(crate) async fn access_token(parts: &mut Parts) -> Result<Option<LiveBearer>, ApiError> {
     match LiveBearer::from_request_parts(parts, &()).await {
         Ok(bearer) => Ok(Some(bearer)),
-        Err(BearerRejection::Missing | BearerRejection::LayerMissing) => Ok(None),
+        Err(rejection)
+            if matches!(rejection.kind(), BearerRejectionKind::Missing | BearerRejectionKind::LayerMissing) =>
+        {
+            Ok(None)
+        }
         Err(rejection) => Err(ApiError::Token(rejection)),
     }
 }

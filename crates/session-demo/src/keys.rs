@@ -10,14 +10,10 @@ use session_core::{OsEntropy, Timestamp};
 use session_jwt::{Algorithm, KeyError, KeyRing, Rotation};
 
 /// An algorithm with public keys, so that other servers can verify.
-pub(crate) const ALGORITHM: Algorithm = Algorithm::EdDsa;
+const ALGORITHM: Algorithm = Algorithm::EdDsa;
 
 /// A key verifies longer than any cookie that it signed is valid: that is 7 days in the longest preset.
-pub(crate) const ROTATION: Rotation = Rotation {
-    publish_ahead: Duration::from_secs(DAY),
-    sign_for: Duration::from_secs(30 * DAY),
-    verify_for: Duration::from_secs(30 * DAY),
-};
+const VERIFY_FOR: Duration = Duration::from_secs(30 * DAY);
 
 const DAY: u64 = 24 * 3600;
 
@@ -133,8 +129,9 @@ impl KeyFile {
     }
 }
 
-fn generate(now: Timestamp) -> Result<KeyRing, KeyError> {
-    KeyRing::generate(ALGORITHM, ROTATION, now, &OsEntropy)
+/// A ring with one new key.
+pub(crate) fn generate(now: Timestamp) -> Result<KeyRing, KeyError> {
+    KeyRing::generate(ALGORITHM, Rotation::builder().verify_for(VERIFY_FOR).build()?, now, &OsEntropy)
 }
 
 /// For files that no other user may read.

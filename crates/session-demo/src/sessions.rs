@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{Clock as _, OsEntropy, Persistence, Policy, SessionManager, SystemClock, TracingObserver};
+use session_core::{Clock as _, Persistence, Policy, SessionManager, SystemClock, TracingObserver};
 use session_jwt::{AccessTokens, JwtSeal, KeyRing, TokenPolicy, TokenService};
 
 use crate::accounts::Accounts;
@@ -40,7 +40,7 @@ impl Sessions {
         }
         let ring = || match &args.keys {
             Some(path) => KeyFile::new(path).open(SystemClock.now()).map_err(Box::<dyn Error>::from),
-            None => Ok(KeyRing::generate(keys::ALGORITHM, keys::ROTATION, SystemClock.now(), &OsEntropy)?),
+            None => Ok(keys::generate(SystemClock.now())?),
         };
         let memory = StoreUrl::memory();
         let store = async || args.store.as_ref().unwrap_or(&memory).open(&policy).await;
@@ -112,5 +112,5 @@ impl Sessions {
 fn token_policy(policy: &Policy) -> Result<TokenPolicy, session_jwt::TokenPolicyError> {
     let idle = policy.timeouts(true, Persistence::Transient).idle;
     let lifetime = Duration::from_secs(300).min(idle / 2).max(policy.refresh_grace());
-    TokenPolicy::new(ISSUER, ISSUER)?.with_lifetime(Duration::from_secs(lifetime.as_secs().max(1)))
+    TokenPolicy::builder(ISSUER, ISSUER).lifetime(Duration::from_secs(lifetime.as_secs().max(1))).build()
 }

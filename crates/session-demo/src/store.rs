@@ -67,7 +67,7 @@ async fn postgres(url: &str, timeout: Duration) -> Result<Arc<dyn SessionStore>,
     // Dropped, because the error may quote the URL.
     let options: PgConnectOptions = url.parse().map_err(|_| OpenError::NotUnderstood)?;
     let pool = recommended_pool_options().acquire_timeout(timeout).connect_lazy_with(options);
-    let store = PostgresStore::new(pool).with_timeout(timeout);
+    let store = PostgresStore::builder(pool).operation_timeout(timeout).build();
     match tokio::time::timeout(MIGRATIONS, store.migrate()).await {
         Ok(Ok(())) => Ok(Arc::new(store)),
         Ok(Err(error)) => Err(OpenError::unavailable("postgres: migrate", &error)),

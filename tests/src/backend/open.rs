@@ -31,7 +31,7 @@ pub(super) async fn postgres(
     timeout: Duration,
 ) -> Result<Arc<dyn SessionStore>, Failure> {
     let schema = SchemaName::new(namespace).map_err(failure)?;
-    let store = PostgresStore::new(pool.clone()).with_schema(schema).with_timeout(timeout);
+    let store = PostgresStore::builder(pool.clone()).schema(schema).operation_timeout(timeout).build();
     store.migrate().await?;
     Ok(Arc::new(store))
 }

@@ -103,6 +103,12 @@ impl CookiePolicy {
         }
     }
 
+    /// The value of the cookie in the `Cookie` headers of a request, for a cookie that holds no session token. `None` also
+    /// for several cookies of the name with different values: one of them was planted.
+    pub fn find_value<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Option<&'h [u8]> {
+        self.find(headers).ok().flatten()
+    }
+
     /// The value of the cookie, if there is one.
     pub(crate) fn find<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Result<Option<&'h [u8]>, Ambiguous> {
         let mut found: Option<&[u8]> = None;

@@ -24,8 +24,10 @@ pub mod layout {
 
     use super::{Duration, StoreError, StoreErrorKind, Timestamp, UserId, millis, put_bytes};
 
-    /// The format byte.
+    /// The format byte: [`FORMAT_VERSION`].
     pub const FORMAT: usize = 0;
+    /// The format this version writes. Bump it with every change that an older reader would misread.
+    pub const FORMAT_VERSION: u8 = 2;
     /// The version, as [`Version::to_bytes`](super::Version::to_bytes) has it.
     pub const VERSION: Range<usize> = 1..13;
     /// When the session began: [`time`].
@@ -90,8 +92,7 @@ pub mod layout {
     }
 }
 
-/// The format this version writes. Bump it with every change that an older reader would misread.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = layout::FORMAT_VERSION;
 
 /// The bits of the flag byte: what a record is, and which sections it has. The highest bit is not used.
 mod flag {

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 use session_core::{DeleteOutcome, Kind, SessionId};
-use session_tower::Rejection;
+use session_tower::{Rejection, RejectionKind};
 
 use super::error::ApiError;
 use crate::actions;
@@ -63,5 +63,5 @@ pub(super) async fn revoke_all(caller: Caller) -> Result<JsonResponse<Value>, Ap
 
 /// Client-side sessions cannot be listed.
 pub(super) async fn unsupported() -> Rejection {
-    Rejection::Unsupported
+    RejectionKind::Unsupported.into()
 }

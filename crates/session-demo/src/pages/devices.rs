@@ -4,7 +4,7 @@ use axum::response::Redirect;
 use maud::{Markup, html};
 use serde::Deserialize;
 use session_core::{Kind, SessionId, SessionSummary, Timestamp};
-use session_tower::{Authenticated, Rejection};
+use session_tower::{Authenticated, RejectionKind};
 
 use super::errors::PageError;
 use super::form::Form;
@@ -89,5 +89,5 @@ pub(super) async fn revoke_all(session: Authenticated) -> Result<Redirect, PageE
 
 /// Client-side sessions cannot be listed.
 pub(super) async fn unsupported() -> PageError {
-    PageError::Session(Rejection::Unsupported)
+    RejectionKind::Unsupported.into()
 }

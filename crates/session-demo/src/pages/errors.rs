@@ -5,7 +5,7 @@ use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use maud::{Markup, html};
-use session_tower::Rejection;
+use session_tower::{Rejection, RejectionKind};
 
 use super::layout::{page, password_form};
 
@@ -41,7 +41,7 @@ pub(crate) fn rejection(rejection: Rejection) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(words(rejection).into_string()));
     *response.status_mut() = rejection.status();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    if rejection == Rejection::Unauthenticated {
+    if rejection.kind() == RejectionKind::Unauthenticated {
         *response.status_mut() = StatusCode::SEE_OTHER;
         response.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
     }
@@ -49,31 +49,31 @@ pub(crate) fn rejection(rejection: Rejection) -> Response<Bytes> {
 }
 
 fn words(rejection: Rejection) -> Markup {
-    let (title, text) = match rejection {
-        Rejection::Unauthenticated => ("Please sign in", html! { p { (back()) } }),
-        Rejection::ReauthenticationRequired => ("Is it really you?", password_form(None)),
-        Rejection::Gone => (
+    let (title, text) = match rejection.kind() {
+        RejectionKind::Unauthenticated => ("Please sign in", html! { p { (back()) } }),
+        RejectionKind::ReauthenticationRequired => ("Is it really you?", password_form(None)),
+        RejectionKind::Gone => (
             "You are signed out",
             html! { p { "Your session ended while the page was loading; nothing was changed. " (back()) } },
         ),
-        Rejection::LimitReached => (
+        RejectionKind::LimitReached => (
             "Too many devices",
             html! { p { "You are signed in on as many devices as are allowed. Log out on one of them. " (back()) } },
         ),
-        Rejection::Superseded | Rejection::Conflict => (
+        RejectionKind::Superseded | RejectionKind::Conflict => (
             "Please try again",
             html! { p { "Something else happened in your session just then; nothing was changed. " (back()) } },
         ),
-        Rejection::CrossOrigin => (
+        RejectionKind::CrossOrigin => (
             "Not from here",
             html! { p { "Another site made your browser send this. Nothing was changed. " (back()) } },
         ),
-        Rejection::TooLarge => ("Too much", html! { p { "That is more than a session can hold. " (back()) } }),
-        Rejection::StoreUnavailable | Rejection::EntropyUnavailable => (
+        RejectionKind::TooLarge => ("Too much", html! { p { "That is more than a session can hold. " (back()) } }),
+        RejectionKind::StoreUnavailable | RejectionKind::EntropyUnavailable => (
             "Just a moment",
             html! { p { "Sessions are not available right now. You are still signed in; please try again soon." } },
         ),
-        Rejection::Unsupported => (
+        RejectionKind::Unsupported => (
             "No list in this mode",
             html! {
                 p {
@@ -84,12 +84,12 @@ fn words(rejection: Rejection) -> Markup {
             },
         ),
         // Bugs of this site; the client learns nothing about them.
-        Rejection::WrongUser
-        | Rejection::InvalidValue
-        | Rejection::ResponseSent
-        | Rejection::LayerMissing
-        | Rejection::LayerNested
-        | Rejection::Internal
+        RejectionKind::WrongUser
+        | RejectionKind::InvalidValue
+        | RejectionKind::ResponseSent
+        | RejectionKind::LayerMissing
+        | RejectionKind::LayerNested
+        | RejectionKind::Internal
         | _ => ("Something went wrong", html! { p { "This is our fault. " (back()) } }),
     };
     page(title, None, &text)
