@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use session_core::store::SessionStore;
 use session_core::{Clock, Entropy, ManualClock, OsEntropy, Timestamp, UserId};
 
+use crate::adapter::AdapterHarness;
 use crate::build::RecordBuilder;
 use crate::fault::{Fault, StoreFault};
 use crate::faulty::{Faulty, Shared};
@@ -135,7 +136,7 @@ impl Env {
                 let shared = faulty.entry(namespace.to_owned()).or_default();
                 Arc::new(Faulty::new(store, fault, Arc::clone(shared)))
             }
-            Some(Fault::Request(_) | Fault::Service(_)) | None => store,
+            Some(Fault::Service(_)) | None => store,
         })
     }
 
@@ -148,10 +149,15 @@ impl Env {
         let service = self.inner.harness.launch(disturbance).await?;
         let service = match self.inner.fault {
             Some(Fault::Service(fault)) => Box::new(FaultyService::new(service, fault, disturbance)),
-            Some(Fault::Store(_) | Fault::Request(_)) | None => service,
+            Some(Fault::Store(_)) | None => service,
         };
         let open = || service.open(&self.inner.namespace);
         Ok(Disturbed { nodes: [open().await?, open().await?], service })
+    }
+
+    /// The HTTP adapter that requests are sent through.
+    pub(crate) fn adapter(&self) -> Arc<dyn AdapterHarness> {
+        self.inner.harness.adapter()
     }
 
     /// A user.

@@ -1,6 +1,5 @@
 //! Seeded faults: what the cases are tested with.
 
-use crate::request::RequestFault;
 use crate::service::ServiceFault;
 
 /// One broken rule. A run with a fault must fail exactly the cases that name it.
@@ -8,8 +7,6 @@ use crate::service::ServiceFault;
 pub enum Fault {
     /// The store breaks its contract.
     Store(StoreFault),
-    /// A request is handled wrongly above a correct store.
-    Request(RequestFault),
     /// A correct store does not survive what happens to its servers.
     Service(ServiceFault),
 }
@@ -19,20 +16,13 @@ impl Fault {
     #[must_use]
     pub fn all() -> Vec<Self> {
         let store = StoreFault::ALL.iter().copied().map(Self::Store);
-        let request = RequestFault::ALL.iter().copied().map(Self::Request);
-        store.chain(request).chain(ServiceFault::ALL.iter().copied().map(Self::Service)).collect()
+        store.chain(ServiceFault::ALL.iter().copied().map(Self::Service)).collect()
     }
 }
 
 impl From<StoreFault> for Fault {
     fn from(fault: StoreFault) -> Self {
         Self::Store(fault)
-    }
-}
-
-impl From<RequestFault> for Fault {
-    fn from(fault: RequestFault) -> Self {
-        Self::Request(fault)
     }
 }
 

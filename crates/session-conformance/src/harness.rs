@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use serde::{Serialize, Serializer};
 use session_core::store::SessionStore;
 
+use crate::adapter::AdapterHarness;
+use crate::core_adapter::CoreAdapter;
 use crate::outcome::Failure;
 use crate::reference::ReferenceStore;
 use crate::service::{Disturbance, ReferenceService, Service};
@@ -46,6 +48,12 @@ pub trait Harness: fmt::Debug + Send + Sync + 'static {
     /// If they cannot be started: the case then fails.
     async fn launch(&self, disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
         Err(Failure::new(format!("the harness of {} cannot bring about {disturbance:?}", self.backend())))
+    }
+
+    /// The HTTP adapter that whole-request cases send their requests through: core's own steps. A backend has no reason
+    /// to name another one.
+    fn adapter(&self) -> Arc<dyn AdapterHarness> {
+        Arc::new(CoreAdapter)
     }
 }
 

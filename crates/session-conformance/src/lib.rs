@@ -105,38 +105,47 @@
 //! ```
 //! Such a case starts servers of its own even if the others run on servers from elsewhere.
 //!
+//! # Test your HTTP adapter
+//! Request cases send their requests through an adapter: when a backend is tested, through [`CoreAdapter`]. Implement
+//! [`AdapterHarness`], and [`adapter_main`] runs them through yours.
+//!
 //! # The suite is tested, too
-//! Beside each case stand the [faults](Fault) it catches. This crate's own tests seed each fault in turn above the
-//! [`ReferenceStore`], and check that exactly the cases that name it fail. A new case comes with a fault that it
-//! catches.
+//! Beside each store case stand the [faults](Fault) it catches. This crate's own tests seed each fault in turn above
+//! the [`ReferenceStore`], and check that exactly the cases that name it fail. A new store case comes with a fault that
+//! it catches. What request cases catch, mutation testing of session-core shows.
 
+mod adapter;
 mod build;
 mod case;
 mod cases;
+mod core_adapter;
 mod env;
 mod fault;
 #[allow(clippy::wildcard_enum_match_arm, reason = "a fault concerns one place, and is nothing to all others")]
 mod faulty;
+mod faulty_store;
 mod harness;
 mod history;
 mod mimic;
 mod outcome;
 mod reference;
+mod refusal;
 mod report;
 mod request;
 mod runner;
 mod service;
 mod table;
 
+pub use adapter::{AdapterHarness, Handler, HttpRequest, HttpResponse};
 pub use build::RecordBuilder;
 pub use case::{Case, cases, matching};
+pub use core_adapter::CoreAdapter;
 pub use env::Env;
 pub use fault::{Fault, StoreFault};
 pub use harness::{Capabilities, Harness, Need, ReferenceHarness, Waiver};
-pub use mimic::main;
+pub use mimic::{adapter_main, main};
 pub use outcome::{Failure, Outcome};
 pub use reference::ReferenceStore;
 pub use report::{CaseResult, Report, Row, Tally};
-pub use request::RequestFault;
 pub use runner::{CaseReport, Options, run, run_case};
 pub use service::{Disturbance, Service, ServiceFault};

@@ -8,19 +8,19 @@
 ///     /// A deleted session stays deleted: `update` never inserts.
 ///     "update/never-resurrects" [] catches [UpdateInserts] => update::never_resurrects;
 ///     /// Two nodes see each other's writes.
-///     "nodes/see-each-other" [Shared] catches [HandleCaches, request SomeRequestFault] => nodes::see_each_other;
+///     "nodes/see-each-other" [Shared] catches [HandleCaches] => nodes::see_each_other;
 /// }
 /// ```
-/// In `catches`, a bare name is a [`StoreFault`](crate::StoreFault), `request Name` a
-/// [`RequestFault`](crate::RequestFault), `service Name` a [`ServiceFault`](crate::ServiceFault). In what a case needs,
-/// `suffers Name` is a [`Disturbance`](crate::Disturbance).
+/// In `catches`, which may be left out of a request case, a bare name is a [`StoreFault`](crate::StoreFault),
+/// `service Name` a [`ServiceFault`](crate::ServiceFault). In what a case needs, `suffers Name` is a
+/// [`Disturbance`](crate::Disturbance).
 macro_rules! cases {
     (
         $visibility:vis const $table:ident;
         $(
             $(#[doc = $line:literal])+
             $id:literal [$($need:ident $($which:ident)?),*]
-                catches [$($kind:ident $($name:ident)?),* $(,)?] => $run:path;
+                $(catches [$($kind:ident $($name:ident)?),* $(,)?])? => $run:path;
         )+
     ) => {
         $visibility const $table: &[$crate::Case] = &[
@@ -28,7 +28,7 @@ macro_rules! cases {
                 id: $id,
                 summary: concat!($($line),+).trim_ascii(),
                 needs: &[$($crate::table::need!($need $($which)?)),*],
-                catches: &[$($crate::table::fault!($kind $($name)?)),*],
+                catches: &[$($($crate::table::fault!($kind $($name)?)),*)?],
                 run: |env| Box::pin($run(env)),
             }),+
         ];
@@ -37,9 +37,6 @@ macro_rules! cases {
 
 /// A fault, as `cases!` spells it.
 macro_rules! fault {
-    (request $name:ident) => {
-        $crate::Fault::Request($crate::RequestFault::$name)
-    };
     (service $name:ident) => {
         $crate::Fault::Service($crate::ServiceFault::$name)
     };

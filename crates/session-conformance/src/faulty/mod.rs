@@ -206,7 +206,7 @@ impl SessionStore for Faulty {
     }
 
     async fn touch(&self, id: &SessionId, _user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
-        self.see(id, self.time(now)).await
+        self.see(id, now).await
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {

@@ -99,6 +99,7 @@ impl Faulty {
     pub(super) async fn see(&self, id: &SessionId, now: Timestamp) -> Result<TouchOutcome, StoreError> {
         let mut turn = self.turn().await;
         self.own().loaded.remove(id);
+        let time = self.time(now);
         let Some(stored) = self.fetch(id).await? else {
             let forgotten = self.memory().written.get(id).cloned();
             return Ok(match forgotten {
@@ -110,7 +111,7 @@ impl Faulty {
                 Some(_) | None => TouchOutcome::Absent,
             });
         };
-        if self.is_expired(&stored, now) && !self.is(Fault::TouchRevivesExpired) {
+        if self.is_expired(&stored, time) && !self.is(Fault::TouchRevivesExpired) {
             return Ok(TouchOutcome::Absent);
         }
         if now <= stored.summary.last_seen && self.is(Fault::TouchRepeatAbsent) {

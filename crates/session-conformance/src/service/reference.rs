@@ -6,26 +6,26 @@ use async_trait::async_trait;
 use session_core::store::SessionStore;
 
 use super::{Disturbance, Service};
+use crate::faulty_store::{FaultyStore, InjectedFault};
 use crate::outcome::Failure;
 use crate::reference::ReferenceStore;
-use crate::request::{Line, Trouble};
 
-/// One store, and a line to it from each node. What a restart, a move or a failover does to servers, it survives.
+/// One store, and a connection to it from each node. What a restart, a move or a failover does to servers, it survives.
 #[derive(Debug)]
 pub(crate) struct ReferenceService {
     disturbance: Disturbance,
     store: Arc<ReferenceStore>,
-    lines: Mutex<Vec<Arc<Line>>>,
+    nodes: Mutex<Vec<Arc<FaultyStore>>>,
 }
 
 impl ReferenceService {
     pub(crate) fn new(disturbance: Disturbance) -> Self {
-        Self { disturbance, store: Arc::default(), lines: Mutex::default() }
+        Self { disturbance, store: Arc::default(), nodes: Mutex::default() }
     }
 
-    fn suffer(&self, trouble: &Trouble) {
-        for line in self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            line.suffer(trouble.clone());
+    fn each_node(&self, apply: impl Fn(&FaultyStore)) {
+        for node in self.nodes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            apply(node);
         }
     }
 }
@@ -34,15 +34,17 @@ impl ReferenceService {
 impl Service for ReferenceService {
     async fn open(&self, _namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
         let store: Arc<ReferenceStore> = Arc::clone(&self.store);
-        let line = Arc::new(Line::new(store, false));
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&line));
-        Ok(line)
+        let node = Arc::new(FaultyStore::new(store));
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&node));
+        Ok(node)
     }
 
     async fn begin(&self) -> Result<(), Failure> {
         match self.disturbance {
-            Disturbance::Outage | Disturbance::Freeze => self.suffer(&Trouble::Down),
-            Disturbance::LostReply => self.suffer(&Trouble::LosesOneAnswer),
+            Disturbance::Outage | Disturbance::Freeze => {
+                self.each_node(|node| node.inject(InjectedFault::Unavailable));
+            }
+            Disturbance::LostReply => self.each_node(|node| node.inject(InjectedFault::LoseNextReply)),
             Disturbance::Restart
             | Disturbance::ForgetScripts
             | Disturbance::ForeignTimeZone
@@ -53,7 +55,7 @@ impl Service for ReferenceService {
     }
 
     async fn end(&self) -> Result<(), Failure> {
-        self.suffer(&Trouble::None);
+        self.each_node(FaultyStore::heal);
         Ok(())
     }
 }
