@@ -49,12 +49,11 @@ pub fn adapter_main(adapter: impl AdapterHarness) -> ExitCode {
         let run = |case: &'static Case| {
             let harness = Arc::new(ThroughAdapter::new(Arc::clone(&adapter)));
             trial(format!("{}::{}", adapter.adapter(), case.id), runtime, async move {
-                match run_case(Arc::clone(&harness) as Arc<dyn Harness>, case, Options::default()).await.result {
-                    CaseResult::Pass if !harness.is_used.load(Ordering::Relaxed) => {
-                        CaseResult::NotApplicable("is about refresh tokens, and sends no HTTP request".to_owned())
-                    }
-                    result => result,
+                let report = run_case(Arc::clone(&harness) as Arc<dyn Harness>, case, Options::default()).await;
+                if report.result == CaseResult::Pass && !harness.is_used.load(Ordering::Relaxed) {
+                    return CaseResult::NotApplicable("is about refresh tokens, and sends no HTTP request".to_owned());
                 }
+                report.result
             })
         };
         REQUEST_CASES.into_iter().flatten().map(run).collect()

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use session_core::{Error, Policy, Renewal, Session, SessionId, StepUp};
+use session_core::{Error, Login, Policy, Renewal, Session, SessionId, StepUp, UserId};
 
 use super::browser::Browser;
 use super::client::Client as _;
 use super::node::Node;
-use super::support::{login, policy, refused, user_of};
+use super::support::{policy, refused, user_of};
 use super::values::{NOTE, Note};
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
@@ -165,14 +165,16 @@ pub(super) async fn predecessor_may_read_and_write(env: Env) -> Outcome {
 }
 
 pub(super) async fn predecessor_may_not_rise(env: Env) -> Outcome {
+    type Work = fn(&Session, UserId) -> Result<(), Error>;
     let (node, browser, old) = renewed(&env).await?;
-    let (alice, again, successor) = (env.user("alice")?, login("alice")?, browser.header());
-    let works: [&(dyn Fn(&Session) -> Result<(), Error> + Sync); 3] =
-        [&|session| session.regenerate(), &|session| session.step_up(StepUp::new(alice.clone())), &|session| {
-            session.login(again.clone())
-        }];
+    let works: [Work; 3] = [
+        |session, _| session.regenerate(),
+        |session, user| session.step_up(StepUp::new(user)),
+        |session, user| session.login(Login::new(user)),
+    ];
+    let (alice, successor) = (env.user("alice")?, browser.header());
     for work in works {
-        let reply = old.request().run(work).await;
+        let reply = old.request().run(|session| work(session, alice.clone())).await;
         ensure!(reply.cookie() == Some(&*successor), "the predecessor was not given its successor");
         refused(reply.result, Refusal::SUPERSEDED, "a change of privilege with the predecessor")?;
     }
