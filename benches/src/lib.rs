@@ -1,27 +1,33 @@
-//! Every backend side by side with the least that could do the same job.
+//! Every backend side by side with its floor: the least work that could do the same job.
 //!
-//! What is measured is described once, as [`Case`]s. `cargo xtask bench` compares each with its floor, in rounds that
-//! take turns; `cargo bench -p session-benches` runs the same with criterion, to compare a change with what was before.
+//! What is measured is described once, as [`Case`]s. `cargo xtask bench` compares each with its floor in alternating
+//! rounds; `cargo bench -p session-benches` runs the same cases with criterion, to compare a change with the run before.
 
+mod backend;
 mod case;
-mod fill;
+mod chart;
 mod floor;
 mod growth;
 mod measure;
 mod memory;
 mod op;
 mod payload;
+mod populate;
 mod report;
 mod request;
 mod servers;
 mod store;
+mod tables;
 
-pub use case::{Case, What};
+pub use backend::Backend;
+pub use case::{Case, Operation};
+pub use chart::svg;
 pub use growth::growth;
-pub use measure::{Effort, Sample, compare};
+pub use measure::{RunLength, Sample, compare};
 pub use memory::memory;
-pub use op::{Failure, Round, Subject};
+pub use op::{Benchmark, Failure, Round};
 pub use report::{Environment, Growth, Memory, Report, Row};
 pub use request::RequestOpKind;
-pub use servers::{Addresses, Backend, Proxies, Servers};
+pub use servers::{Addresses, Proxies, Servers};
 pub use store::StoreOpKind;
+pub use tables::{markdown, text};

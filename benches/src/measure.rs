@@ -1,57 +1,61 @@
-//! Subjects side by side: rounds that take turns, so that whatever else the machine does hits all of them.
+//! Benchmarks side by side, in alternating rounds: whatever else the machine does affects all of them alike.
 
 use std::time::Duration;
 
-use crate::op::{Failure, Subject};
+use crate::op::{Benchmark, Failure};
 
-/// No worker does more in one round: what it has for the calls has to fit into memory.
+/// The most calls of one worker in one round: their state has to fit into memory.
 const MAX_COUNT: usize = 200_000;
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
-pub struct Effort {
-    /// How often each subject has its turn.
+pub struct RunLength {
+    /// Rounds of each benchmark.
     pub rounds: usize,
-    /// How long a turn is, about.
+    /// The approximate length of one round.
     pub round: Duration,
 }
 
-impl Effort {
+impl RunLength {
     /// For `cargo xtask bench --quick`.
     pub const QUICK: Self = Self { rounds: 5, round: Duration::from_millis(80) };
     /// For numbers to publish.
     pub const FULL: Self = Self { rounds: 11, round: Duration::from_millis(400) };
 }
 
-/// What was measured of one subject.
+/// What was measured of one benchmark.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// Calls in a second, of all workers together; the median of the rounds.
+    /// Calls per second of all workers together; the median of the rounds.
     pub ops_per_s: f64,
     /// The median latency of one call, in microseconds.
     pub p50_us: f64,
-    /// The latency that one call in a hundred exceeds, in microseconds.
+    /// The latency that 1 % of calls exceed, in microseconds.
     pub p99_us: f64,
-    /// Calls in a second, divided by those of the first subject in the same round; the median of the rounds.
+    /// Calls per second divided by those of the floor in the same round; the median of the rounds.
     pub ratio: f64,
 }
 
-/// Measures subjects, the first of which is the floor.
+/// Measures benchmarks, the first of which is the floor.
 ///
 /// # Errors
 /// If an outcome was wrong.
-pub async fn compare(subjects: &[&dyn Subject], concurrency: usize, effort: Effort) -> Result<Vec<Sample>, Failure> {
-    let mut counts = Vec::with_capacity(subjects.len());
-    for subject in subjects {
-        counts.push(count_for(*subject, concurrency, effort.round).await?);
+pub async fn compare(
+    benchmarks: &[&dyn Benchmark],
+    concurrency: usize,
+    length: RunLength,
+) -> Result<Vec<Sample>, Failure> {
+    let mut counts = Vec::with_capacity(benchmarks.len());
+    for benchmark in benchmarks {
+        counts.push(calibrate(*benchmark, concurrency, length.round).await?);
     }
-    let mut rates = vec![Vec::with_capacity(effort.rounds); subjects.len()];
-    let mut latencies = vec![Vec::new(); subjects.len()];
-    for round in 0..effort.rounds {
-        // Nobody always comes first.
-        for turn in 0..subjects.len() {
-            let at = (turn + round) % subjects.len();
-            let mut measured = subjects[at].round(concurrency, counts[at]).await?;
+    let mut rates = vec![Vec::with_capacity(length.rounds); benchmarks.len()];
+    let mut latencies = vec![Vec::new(); benchmarks.len()];
+    for round in 0..length.rounds {
+        // Another one goes first in each round.
+        for turn in 0..benchmarks.len() {
+            let at = (turn + round) % benchmarks.len();
+            let mut measured = benchmarks[at].round(concurrency, counts[at]).await?;
             rates[at].push(rate(concurrency * counts[at], measured.elapsed));
             latencies[at].append(&mut measured.latencies);
         }
@@ -70,11 +74,11 @@ pub async fn compare(subjects: &[&dyn Subject], concurrency: usize, effort: Effo
     Ok(samples.collect())
 }
 
-/// How often each worker has to do it for a round of about this length. Warms up on the way.
-async fn count_for(subject: &dyn Subject, concurrency: usize, round: Duration) -> Result<usize, Failure> {
+/// How many calls of each worker make a round of about this length. Warms up on the way.
+async fn calibrate(benchmark: &dyn Benchmark, concurrency: usize, round: Duration) -> Result<usize, Failure> {
     let mut count = 1;
     loop {
-        let elapsed = subject.round(concurrency, count).await?.elapsed;
+        let elapsed = benchmark.round(concurrency, count).await?.elapsed;
         if elapsed * 4 >= round || count == MAX_COUNT {
             let wanted = count as f64 * round.as_secs_f64() / elapsed.as_secs_f64().max(1e-9);
             return Ok((wanted as usize).clamp(1, MAX_COUNT));
@@ -87,9 +91,8 @@ fn rate(count: usize, elapsed: Duration) -> f64 {
     count as f64 / elapsed.as_secs_f64().max(1e-9)
 }
 
-/// The middle of these; the mean of the two in the middle of an even number.
-#[must_use]
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+/// The median; of an even number of values, the mean of the middle two.
+fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match (values.get(middle), middle.checked_sub(1).and_then(|at| values.get(at))) {
@@ -100,7 +103,6 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The quantile of sorted nanoseconds, in microseconds.
-#[must_use]
 pub(crate) fn quantile(sorted: &[u32], quantile: f64) -> f64 {
     let at = ((sorted.len() as f64 * quantile) as usize).min(sorted.len().saturating_sub(1));
     sorted.get(at).map_or(0.0, |nanos| f64::from(*nanos) / 1000.0)

@@ -1,4 +1,4 @@
-//! What a session occupies.
+//! How much memory a session occupies.
 
 use std::sync::Arc;
 
@@ -6,14 +6,15 @@ use session_core::store::SessionStore;
 use session_moka::MokaStore;
 use sqlx::Row as _;
 
-use crate::fill::{Whose, fill};
+use crate::backend::Backend;
 use crate::op::Failure;
+use crate::populate::{Population, populate};
 use crate::report::Memory;
-use crate::servers::{Addresses, Backend};
+use crate::servers::Addresses;
 
 /// Sessions in Redis and PostgreSQL.
 const STORED: usize = 200_000;
-/// Sessions in this process: many, so that what the process itself needs does not matter.
+/// Sessions in this process: enough for the memory of the process itself not to matter.
 const RESIDENT: usize = 1_000_000;
 
 /// Bytes per session: `used_memory` of Redis, table and indexes of PostgreSQL, resident memory of this process.
@@ -22,21 +23,21 @@ const RESIDENT: usize = 1_000_000;
 /// If a server failed.
 pub async fn memory(addresses: &Addresses) -> Result<Vec<Memory>, Failure> {
     let mut rows = vec![resident().await?];
-    for whose in [Whose::Visitors, Whose::Users] {
+    for population in [Population::Anonymous, Population::Users] {
         addresses.clear().await?;
-        rows.push(redis(addresses, whose).await?);
+        rows.push(redis(addresses, population).await?);
     }
-    for whose in [Whose::Visitors, Whose::Users] {
+    for population in [Population::Anonymous, Population::Users] {
         addresses.clear().await?;
-        rows.push(postgres(addresses, whose).await?);
+        rows.push(postgres(addresses, population).await?);
     }
     Ok(rows)
 }
 
-fn row(backend: Backend, whose: Whose, measured: &str, sessions: usize, bytes: u64) -> Memory {
+fn row(backend: Backend, population: Population, measured: &str, sessions: usize, bytes: u64) -> Memory {
     Memory {
         backend: backend.name().to_owned(),
-        what: format!("{measured}; {}", whose.name()),
+        what: format!("{measured}; {}", population.name()),
         sessions,
         bytes_per_session: bytes as f64 / sessions as f64,
     }
@@ -45,36 +46,36 @@ fn row(backend: Backend, whose: Whose, measured: &str, sessions: usize, bytes: u
 async fn resident() -> Result<Memory, Failure> {
     eprintln!("memory: moka, {RESIDENT} sessions …");
     let store: Arc<dyn SessionStore> = Arc::new(MokaStore::new());
-    fill(&store, Whose::Users, 1000, RESIDENT).await?;
+    populate(&store, Population::Users, 1000, RESIDENT).await?;
     let before = resident_set()?;
-    fill(&store, Whose::Users, RESIDENT, 0).await?;
+    populate(&store, Population::Users, RESIDENT, 0).await?;
     let after = resident_set()?;
     drop(store);
-    Ok(row(Backend::Moka, Whose::Users, "resident set", RESIDENT, after.saturating_sub(before)))
+    Ok(row(Backend::Moka, Population::Users, "resident set", RESIDENT, after.saturating_sub(before)))
 }
 
 /// The resident set of this process, in bytes.
 fn resident_set() -> Result<u64, Failure> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("there is no VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }
 
-async fn redis(addresses: &Addresses, whose: Whose) -> Result<Memory, Failure> {
-    eprintln!("memory: redis, {STORED} sessions, {} …", whose.name());
+async fn redis(addresses: &Addresses, population: Population) -> Result<Memory, Failure> {
+    eprintln!("memory: redis, {STORED} sessions, {} …", population.name());
     let store = Backend::Redis.store(addresses).await?;
-    // Connections and scripts are there before the first look.
-    fill(&store, whose, 1000, STORED).await?;
+    // Connects and loads the scripts before the first look.
+    populate(&store, population, 1000, STORED).await?;
     let before = addresses.redis_memory("used_memory").await?;
-    fill(&store, whose, STORED, 0).await?;
+    populate(&store, population, STORED, 0).await?;
     let after = addresses.redis_memory("used_memory").await?;
-    Ok(row(Backend::Redis, whose, "used_memory", STORED, after.saturating_sub(before)))
+    Ok(row(Backend::Redis, population, "used_memory", STORED, after.saturating_sub(before)))
 }
 
-async fn postgres(addresses: &Addresses, whose: Whose) -> Result<Memory, Failure> {
-    eprintln!("memory: postgres, {STORED} sessions, {} …", whose.name());
+async fn postgres(addresses: &Addresses, population: Population) -> Result<Memory, Failure> {
+    eprintln!("memory: postgres, {STORED} sessions, {} …", population.name());
     let store = Backend::Postgres.store(addresses).await?;
-    fill(&store, whose, STORED, 0).await?;
+    populate(&store, population, STORED, 0).await?;
     let pool = addresses.postgres_pool(1)?;
     let sizes = sqlx::query(
         "SELECT pg_table_size(c.oid)::bigint, pg_indexes_size(c.oid)::bigint FROM pg_class c \
@@ -84,5 +85,5 @@ async fn postgres(addresses: &Addresses, whose: Whose) -> Result<Memory, Failure
     let (table, indexes): (i64, i64) = (sizes.try_get(0)?, sizes.try_get(1)?);
     let per = |bytes: i64| bytes as f64 / STORED as f64;
     let measured = format!("table {:.0} + indexes {:.0}", per(table), per(indexes));
-    Ok(row(Backend::Postgres, whose, &measured, STORED, u64::try_from(table + indexes)?))
+    Ok(row(Backend::Postgres, population, &measured, STORED, u64::try_from(table + indexes)?))
 }

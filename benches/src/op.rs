@@ -1,4 +1,4 @@
-//! What is measured: an [`Op`], by workers that each have something of their own.
+//! What is measured: an [`Op`], repeated by workers that each have state of their own.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -8,129 +8,113 @@ use async_trait::async_trait;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-/// Why a benchmark stopped. A wrong outcome is one too.
+/// How many sessions a worker cycles through where one would do: 64 workers then have a thousand.
+pub(crate) const SESSIONS_PER_WORKER: usize = 16;
+
+/// Why a benchmark stopped. A wrong outcome is a failure too.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// One operation, repeated by concurrent workers.
 pub(crate) trait Op: Send + Sync + 'static {
-    /// What one worker has: its cookie, its sessions to delete.
+    /// The state of one worker: its cookies, its sessions to delete.
     type Worker: Send + 'static;
 
-    /// Sets a worker up for `count` calls. Not measured.
-    ///
-    /// # Errors
-    /// If that failed.
+    /// Sets up a worker for `count` calls. Not measured.
     fn worker(&self, number: usize, count: usize) -> impl Future<Output = Result<Self::Worker, Failure>> + Send;
 
-    /// Does it once, and looks whether the outcome is right.
-    ///
-    /// # Errors
-    /// If it is not.
+    /// Runs the operation once and checks its outcome.
     fn once(&self, worker: &mut Self::Worker) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// After all workers have finished, looks whether `done` calls had the effect of that many. Not measured.
-    ///
-    /// # Errors
-    /// If not.
+    /// Checks, after all workers have finished, that `done` calls had the effect of exactly that many. Not measured.
     fn verify(&self, done: usize) -> impl Future<Output = Result<(), Failure>> + Send {
         let _ = done;
         async { Ok(()) }
     }
 }
 
-/// How one round went.
+/// The result of one round.
 #[derive(Clone, Debug, Default)]
 pub struct Round {
     /// From the start of the first call to the end of the last.
     pub elapsed: Duration,
-    /// Of each call, in nanoseconds.
+    /// The latency of each call, in nanoseconds.
     pub latencies: Vec<u32>,
 }
 
-/// An operation that can be measured.
+/// An operation on an open store or application, ready to be measured.
 #[async_trait]
-pub trait Subject: Send + Sync {
-    /// `concurrency` workers do it `count` times each.
+pub trait Benchmark: Send + Sync {
+    /// Runs the operation `count` times in each of `concurrency` workers.
     ///
     /// # Errors
     /// If an outcome was wrong.
     async fn round(&self, concurrency: usize, count: usize) -> Result<Round, Failure>;
 
-    /// One worker does it `count` times, after it was set up and has done it twice: everything is connected, prepared and
-    /// cached then. `begun` is called then, before what is to be looked at.
+    /// Runs the operation `count` times in one worker, after two warm-up calls that connect, prepare and cache whatever
+    /// can be. Calls `started` between the two phases.
     ///
     /// # Errors
     /// If an outcome was wrong.
-    async fn alone(&self, count: usize, begun: &(dyn Fn() + Send + Sync)) -> Result<(), Failure>;
-}
-
-/// An operation as a [`Subject`].
-#[derive(Debug)]
-pub(crate) struct Measured<O>(Arc<O>);
-
-impl<O: Op> Measured<O> {
-    /// Wraps an operation.
-    pub(crate) fn new(op: O) -> Self {
-        Self(Arc::new(op))
-    }
+    async fn single(&self, count: usize, started: &(dyn Fn() + Send + Sync)) -> Result<(), Failure>;
 }
 
 #[async_trait]
-impl<O: Op> Subject for Measured<O> {
+impl<O: Op> Benchmark for Arc<O> {
     async fn round(&self, concurrency: usize, count: usize) -> Result<Round, Failure> {
-        let mut setting_up = JoinSet::new();
+        let mut setup = JoinSet::new();
         for number in 0..concurrency {
-            let op = Arc::clone(&self.0);
-            setting_up.spawn(async move { op.worker(number, count).await });
+            let op = Self::clone(self);
+            setup.spawn(async move { op.worker(number, count).await });
         }
-        let workers = setting_up.join_all().await.into_iter().collect::<Result<Vec<_>, Failure>>()?;
-        let begin = Arc::new(Barrier::new(concurrency));
+        let workers = setup.join_all().await.into_iter().collect::<Result<Vec<_>, Failure>>()?;
+        let barrier = Arc::new(Barrier::new(concurrency));
         let mut tasks = JoinSet::new();
         for worker in workers {
-            tasks.spawn(work(Arc::clone(&self.0), worker, count, Arc::clone(&begin)));
+            tasks.spawn(run(Self::clone(self), worker, count, Arc::clone(&barrier)));
         }
         let mut latencies = Vec::with_capacity(concurrency * count);
         let (mut first, mut last) = (None::<Instant>, None::<Instant>);
-        while let Some(work) = tasks.join_next().await {
-            let (began, ended, mut own) = work??;
-            first = Some(first.map_or(began, |first| first.min(began)));
-            last = last.max(Some(ended));
+        while let Some(finished) = tasks.join_next().await {
+            let (start, end, mut own) = finished??;
+            first = Some(first.map_or(start, |first| first.min(start)));
+            last = last.max(Some(end));
             latencies.append(&mut own);
         }
-        self.0.verify(concurrency * count).await?;
+        self.verify(concurrency * count).await?;
         let elapsed = first.zip(last).map_or(Duration::ZERO, |(first, last)| last - first);
         Ok(Round { elapsed, latencies })
     }
 
-    async fn alone(&self, count: usize, begun: &(dyn Fn() + Send + Sync)) -> Result<(), Failure> {
-        let mut worker = self.0.worker(0, count + 2).await?;
-        for _ in 0..2 {
-            self.0.once(&mut worker).await?;
+    async fn single(&self, count: usize, started: &(dyn Fn() + Send + Sync)) -> Result<(), Failure> {
+        const WARM_UP: usize = 2;
+        let mut worker = self.worker(0, WARM_UP + count).await?;
+        for _ in 0..WARM_UP {
+            self.once(&mut worker).await?;
         }
-        begun();
+        started();
         for _ in 0..count {
-            self.0.once(&mut worker).await?;
+            self.once(&mut worker).await?;
         }
-        self.0.verify(count + 2).await
+        self.verify(WARM_UP + count).await
     }
 }
 
-async fn work<O: Op>(
+async fn run<O: Op>(
     op: Arc<O>,
     mut worker: O::Worker,
     count: usize,
-    begin: Arc<Barrier>,
+    barrier: Arc<Barrier>,
 ) -> Result<(Instant, Instant, Vec<u32>), Failure> {
     let mut latencies = Vec::with_capacity(count);
-    begin.wait().await;
-    let began = Instant::now();
-    // One look at the clock for each call: the end of one is the begin of the next.
-    let mut before = began;
+    barrier.wait().await;
+    let start = Instant::now();
+    // One clock read per call: the end of a call is the start of the next.
+    let mut before = start;
     for _ in 0..count {
         op.once(&mut worker).await?;
         let after = Instant::now();
         latencies.push(u32::try_from((after - before).as_nanos()).unwrap_or(u32::MAX));
         before = after;
     }
-    Ok((began, before, latencies))
+    Ok((start, before, latencies))
 }

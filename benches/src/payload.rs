@@ -1,4 +1,4 @@
-//! What the sessions hold: 236 bytes of JSON in four keys, as a shop might keep.
+//! The values of a session: 236 bytes of JSON in four keys, as a shop might store.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -8,39 +8,33 @@ use session_core::{Key, Timestamp, UserId};
 
 use crate::op::Failure;
 
-/// The values as the floors keep them.
+/// The values as the floors store them.
 pub(crate) const JSON: &str = r#"{"cart":[{"sku":"BOOK-0042","quantity":2},{"sku":"MUG-007","quantity":1}],"profile":{"name":"Ada Lovelace","email":"ada@example.org","locale":"en-GB","theme":"dark","newsletter":false},"visits":7,"last_viewed":["BOOK-0042","LAMP-0815"]}"#;
 
-/// What is in the cart.
+/// The shopping cart.
 pub(crate) const CART: Key<Vec<Item>> = Key::new("cart");
-/// Who the visitor says to be.
+/// The customer profile.
 pub(crate) const PROFILE: Key<Profile> = Key::new("profile");
 /// The value that requests read and write.
 pub(crate) const VISITS: Key<u64> = Key::new("visits");
-/// What was looked at.
+/// Items viewed lately.
 pub(crate) const LAST_VIEWED: Key<Vec<String>> = Key::new("last_viewed");
 
 /// All values.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Payload {
-    /// [`CART`].
     pub(crate) cart: Vec<Item>,
-    /// [`PROFILE`].
     pub(crate) profile: Profile,
-    /// [`VISITS`].
     pub(crate) visits: u64,
-    /// [`LAST_VIEWED`].
     pub(crate) last_viewed: Vec<String>,
 }
 
-/// One line of the cart.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Item {
     sku: String,
     quantity: u32,
 }
 
-/// What the visitor filled in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Profile {
     name: String,
@@ -52,17 +46,11 @@ pub(crate) struct Profile {
 
 impl Payload {
     /// The values of [`JSON`].
-    ///
-    /// # Errors
-    /// Never: the text is a constant.
     pub(crate) fn new() -> Result<Self, Failure> {
         Ok(serde_json::from_str(JSON)?)
     }
 
-    /// The values, encoded as a session keeps them.
-    ///
-    /// # Errors
-    /// Never: all of this is MessagePack.
+    /// The values, encoded as in a session.
     pub(crate) fn data(&self) -> Result<Data, Failure> {
         let mut data = Data::default();
         data.insert(Bytes::from_static(b"cart"), rmp_serde::to_vec_named(&self.cart)?.into());
@@ -73,21 +61,16 @@ impl Payload {
     }
 }
 
-/// A session with these values that began at `now`, of `user` or of a visitor, as
-/// [`SessionStore::create`](session_core::store::SessionStore::create) takes it.
-///
-/// # Errors
-/// If the generator failed.
+/// The record of a session with these values that begins at `now`; without a `user`, an anonymous one.
 pub(crate) fn record(user: Option<&UserId>, data: &Data, now: Timestamp) -> Result<Record, Failure> {
-    let visitor = RecordBuilder::new(now);
-    let builder = user.map_or_else(|| visitor.clone(), |user| visitor.clone().of(user));
+    let mut builder = RecordBuilder::new(now);
+    if let Some(user) = user {
+        builder = builder.of(user);
+    }
     Ok(Record { data: data.clone(), ..builder.build().map_err(|failure| failure.to_string())? })
 }
 
-/// The user of a worker.
-///
-/// # Errors
-/// Never: a short name is valid.
+/// The user with this number.
 pub(crate) fn user(number: usize) -> Result<UserId, Failure> {
     Ok(UserId::new(format!("user-{number}"))?)
 }

@@ -1,4 +1,4 @@
-//! What is reported, as JSON; `cargo xtask bench` draws it.
+//! What was measured. This is the published JSON: names of fields are stable.
 
 use std::process::Command;
 
@@ -10,15 +10,15 @@ use crate::servers::Servers;
 /// Everything that was measured, and where.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// The circumstances.
+    /// The machine and the servers.
     pub environment: Environment,
-    /// Operations; each next to its floor.
+    /// Operations, each next to its floor.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<Row>,
-    /// How a load slows down with the number of sessions, and the work on a user with theirs.
+    /// How latency grows with the number of sessions in the store, or of the user.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub growth: Vec<Growth>,
-    /// What a session occupies.
+    /// How much memory a session occupies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub memory: Vec<Memory>,
 }
@@ -30,9 +30,9 @@ pub struct Environment {
     pub host: String,
     /// The compiler.
     pub rustc: String,
-    /// The version of the server.
+    /// The version of Redis.
     pub redis: String,
-    /// The version of the server.
+    /// The version of PostgreSQL.
     pub postgres: String,
     /// How servers are reached.
     pub transport: &'static str,
@@ -43,54 +43,54 @@ pub struct Environment {
 /// One operation on one backend.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// What was done.
+    /// The operation.
     pub op: String,
-    /// Where; `floor-…` for the least that could do it.
+    /// The backend; `floor-…` for its floor.
     pub backend: String,
-    /// How many did it at once.
+    /// How many workers ran it at once.
     pub concurrency: usize,
-    /// How often it was done in a second, by all of them.
+    /// Calls per second of all workers together.
     pub ops_per_s: f64,
     /// The median latency, in microseconds.
     pub p50_us: f64,
-    /// What one call in a hundred exceeds, in microseconds.
+    /// The latency that 1 % of calls exceed, in microseconds.
     pub p99_us: f64,
-    /// How often it was done, divided by how often the floor was, in the same round.
+    /// Calls per second divided by those of the floor in the same round.
     pub ratio_to_floor: f64,
-    /// Round trips of one call, as seen on the wire, with pings of pools.
+    /// Round trips per call, as seen on the wire, including pings of pools.
     pub round_trips: f64,
 }
 
 /// One operation, with so many sessions.
 #[derive(Clone, Debug, Serialize)]
 pub struct Growth {
-    /// What was done.
+    /// The operation.
     pub op: String,
-    /// Where.
+    /// The backend.
     pub backend: String,
-    /// How many sessions there are in the store, or of the user.
+    /// The number of sessions in the store, or of the user.
     pub sessions: usize,
     /// The median latency, in microseconds.
     pub p50_us: f64,
-    /// What one call in a hundred exceeds, in microseconds.
+    /// The latency that 1 % of calls exceed, in microseconds.
     pub p99_us: f64,
 }
 
-/// What a session occupies.
+/// How much memory a session occupies.
 #[derive(Clone, Debug, Serialize)]
 pub struct Memory {
-    /// Where.
+    /// The backend.
     pub backend: String,
-    /// Of whom, and what was measured.
+    /// Which memory, and of which sessions.
     pub what: String,
-    /// How many there were.
+    /// The number of sessions.
     pub sessions: usize,
-    /// What each took, in bytes.
+    /// Bytes per session.
     pub bytes_per_session: f64,
 }
 
 impl Environment {
-    /// Of this machine and these servers.
+    /// This machine and these servers.
     ///
     /// # Errors
     /// If a server does not answer.
@@ -109,5 +109,54 @@ impl Environment {
             transport: "TCP on loopback",
             fsync: "on",
         })
+    }
+
+    /// Two lines: the machine, and the servers.
+    pub(crate) fn lines(&self) -> [String; 2] {
+        let Self { host, rustc, redis, postgres, transport, fsync } = self;
+        [format!("{host}; {rustc}"), format!("Redis {redis}, PostgreSQL {postgres} (fsync {fsync}), {transport}")]
+    }
+}
+
+impl Row {
+    pub(crate) fn is_floor(&self) -> bool {
+        self.backend.starts_with("floor-")
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn example() -> Report {
+    let row = |backend: &str, ops_per_s, p50_us, p99_us, ratio_to_floor, round_trips| {
+        let (op, backend) = ("store-load".to_owned(), backend.to_owned());
+        Row { op, backend, concurrency: 64, ops_per_s, p50_us, p99_us, ratio_to_floor, round_trips }
+    };
+    Report {
+        environment: Environment {
+            host: "a machine, 2 cores".to_owned(),
+            rustc: "rustc 1".to_owned(),
+            redis: "7".to_owned(),
+            postgres: "15".to_owned(),
+            transport: "TCP on loopback",
+            fsync: "on",
+        },
+        rows: vec![
+            row("floor-redis", 200_000.4, 250.2, 400.0, 1.0, 1.0),
+            row("redis", 190_000.0, 260.0, 410.0, 0.95, 1.0),
+            row("floor-moka", 4_000_000.0, 0.12, 2.0, 1.0, 0.0),
+            row("moka", 3_600_000.0, 0.15, 2.1, 0.9, 0.0),
+        ],
+        growth: vec![Growth {
+            op: "store-load".to_owned(),
+            backend: "redis".to_owned(),
+            sessions: 1000,
+            p50_us: 80.0,
+            p99_us: 120.0,
+        }],
+        memory: vec![Memory {
+            backend: "redis".to_owned(),
+            what: "used_memory".to_owned(),
+            sessions: 200_000,
+            bytes_per_session: 410.3,
+        }],
     }
 }

@@ -1,11 +1,11 @@
-//! Text that a client presents as a session token, or an application as a session id.
+//! Text that is presented as a session token or as a session id.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use session_core::{PresentedToken, SessionId};
 
 fuzz_target!(|text: &[u8]| {
-    // 48 bytes are 64 characters, of which every bit counts: any of the alphabet is right, anything else is wrong.
+    // 48 bytes are 64 characters without unused bits: any text of the alphabet is valid, anything else is not.
     let is_token = text.len() == 64 && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte));
     match PresentedToken::parse(text) {
         Ok(token) => {

@@ -1,10 +1,10 @@
-//! [`Client`]: a browser, as far as sessions are concerned.
+//! [`Client`]: the part of a browser that matters to sessions.
 
 use session_core::adapter::RequestSession;
 use session_core::{Error, Session, SessionManager};
 
-/// Sends requests one after the other, and keeps the session cookie between them. No HTTP: a request is what an adapter
-/// makes of one.
+/// Sends requests one after another, and keeps the session cookie between them. Without HTTP: it calls core as an adapter
+/// does.
 #[derive(Clone, Debug)]
 pub struct Client {
     manager: SessionManager,
@@ -25,12 +25,12 @@ impl Client {
         self.cookie.as_deref()?.split_once('=').map(|(_, value)| value)
     }
 
-    /// Replacement the value of the session cookie, as an attacker or a bug might.
+    /// Replaces the value of the session cookie, as an attacker or a bug might.
     pub fn set_token(&mut self, value: &str) {
         self.cookie = Some(format!("{}={value}", self.manager.policy().cookie().name()));
     }
 
-    /// A request whose handler does this with its session, from the `Cookie` header to the response.
+    /// A whole request, from the `Cookie` header to the response, whose handler uses its session.
     ///
     /// # Errors
     /// What the handler or the commit returned.
@@ -44,23 +44,23 @@ impl Client {
         handled.and(finished)
     }
 
-    /// A request whose handler does not look at the session.
+    /// A request whose handler does not ask for its session.
     ///
     /// # Errors
-    /// What the end of the request returned.
+    /// What [`RequestSession::finish`] returned.
     pub async fn request_without_session(&mut self) -> Result<(), Error> {
         let request = self.begin();
         self.end(&request).await
     }
 
-    /// What an adapter does with a request that comes in.
+    /// What an adapter does when a request arrives.
     #[must_use]
     pub fn begin(&self) -> RequestSession {
         let presented = self.manager.policy().cookie().read(self.cookie.as_deref().map(str::as_bytes));
         RequestSession::new(self.manager.clone(), presented)
     }
 
-    /// What an adapter does before the response is sent, and a browser with the response.
+    /// What an adapter does before it sends the response, and a browser when it receives it.
     ///
     /// # Errors
     /// What [`RequestSession::finish`] returned.

@@ -6,6 +6,7 @@ pub mod proxy;
 mod recording;
 mod secrets;
 pub mod servers;
+pub mod table;
 
 pub use backend::{Moka, Postgres, Redis, RedisCluster, RedisSentinel, backends};
 pub use client::Client;

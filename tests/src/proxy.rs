@@ -1,4 +1,4 @@
-//! [`Proxy`]: a TCP proxy that misbehaves when told to, and counts.
+//! [`Proxy`]: a TCP proxy that misbehaves on demand, and counts.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,23 +12,23 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// What a [`Proxy`] does, with the connections it has and with new ones.
+/// What a [`Proxy`] does with all its connections, old and new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Forwards.
     Pass,
-    /// Holds every request back for this long.
+    /// Delays every request by this much.
     Delay(Duration),
-    /// Closes all connections now, and new ones as soon as they are there.
+    /// Closes all connections, and new ones as soon as they are accepted.
     Cut,
-    /// Forwards this many bytes of the reply to a request, and closes the connection where the next one would follow.
-    /// With 0, the request is carried out and its reply is lost.
+    /// Forwards this many bytes of the reply to a request, and closes the connection instead of sending the next one.
+    /// With 0, the request takes effect and its reply is lost.
     CutReply(usize),
-    /// Forwards this many bytes of the reply to a request. Then the connection stays open, and nothing passes any more.
+    /// Forwards this many bytes of the reply to a request. Then the connection stays open and silent.
     Truncate(usize),
-    /// Accepts connections and forwards nothing. What was held back goes on in another mode.
+    /// Accepts connections and forwards nothing. Another mode forwards what was held back.
     BlackHole,
-    /// Ends the direction to the client, for good: it reads the end of the stream, while its requests are carried out.
+    /// Closes the direction to the client for good: it reads the end of the stream, while its requests still take effect.
     HalfClose,
 }
 
@@ -52,9 +52,9 @@ struct Shared {
 #[derive(Clone, Copy, Debug)]
 struct State {
     mode: Mode,
-    /// What follows once a reply was cut.
+    /// The mode after one reply was cut.
     then: Option<Mode>,
-    /// How often all connections were cut. A connection that saw an earlier number is to go.
+    /// How often all connections were cut. A connection that has seen a lower number must close.
     cuts: u64,
 }
 
@@ -83,7 +83,7 @@ impl Proxy {
         self.address
     }
 
-    /// From now on, does this. [`Mode::Cut`] closes all connections even if another mode follows at once.
+    /// Sets the mode. [`Mode::Cut`] closes all connections even if another mode follows at once.
     pub fn set(&self, mode: Mode) {
         self.shared.state.send_modify(|state| {
             state.mode = mode;
@@ -92,8 +92,8 @@ impl Proxy {
         });
     }
 
-    /// Cuts one reply, the next that is longer than `bytes`, as [`Mode::CutReply`] does. From then on, does what `then`
-    /// says: before the client can know, so that its next connection already meets that.
+    /// Cuts the next reply that is longer than `bytes`, as [`Mode::CutReply`] does. Mode `then` is set before the client
+    /// notices, and so applies to its next connection.
     pub fn cut_one_reply(&self, bytes: usize, then: Mode) {
         self.shared.state.send_modify(|state| {
             state.mode = Mode::CutReply(bytes);
@@ -107,8 +107,8 @@ impl Proxy {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// How many round trips were begun so far: bytes from a client after a reply to it, or as its first. Requests that
-    /// a client sends without waiting for the reply to the one before count as one, as on the wire.
+    /// How many round trips have started so far: a round trip starts with the first bytes of a client, or with its first
+    /// bytes after a reply. Pipelined requests count as one, as on the wire.
     #[must_use]
     pub fn round_trips(&self) -> u64 {
         self.shared.round_trips.load(Ordering::SeqCst)
@@ -116,12 +116,12 @@ impl Proxy {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    // Dropped with this task, and aborts them all.
+    // Aborts them all when this task is dropped.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // An error is one of that connection.
+                // An error concerns this connection only.
                 if let Ok((client, _)) = accepted {
                     shared.connections.fetch_add(1, Ordering::SeqCst);
                     connections.spawn(Connection::run(client, Arc::clone(&shared)));
@@ -132,12 +132,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-/// One connection: which of the two sides spoke last, and how much.
+/// One connection: which side sent last, and how much.
 struct Connection {
     shared: Arc<Shared>,
-    /// Whether the next bytes from the client are a new request.
+    /// Whether the next bytes of the client start a new request.
     replied: AtomicBool,
-    /// How many bytes of the reply to the last request came from the server.
+    /// How many bytes the server has sent in reply to the last request.
     reply: AtomicUsize,
     /// Whether a reply was truncated.
     silent: AtomicBool,
@@ -154,7 +154,7 @@ impl Connection {
             silent: AtomicBool::new(false),
         };
         tokio::select! {
-            // An error of one side closes both, which is all that the other can be told.
+            // An error of either side closes both.
             _ = this.forward(client) => {}
             _ = state.wait_for(|state| state.mode == Mode::Cut || state.cuts != cuts) => {}
         }
@@ -208,14 +208,14 @@ impl Connection {
             };
             let Some(size) = size else {
                 client.shutdown().await?;
-                // Nobody reads the replies any more.
+                // Discards the remaining replies.
                 return tokio::io::copy(&mut server, &mut tokio::io::sink()).await.map(drop);
             };
             if size == 0 {
                 return client.shutdown().await;
             }
             let before = self.reply.fetch_add(size, Ordering::SeqCst);
-            // First: whoever reads the reply may send the next request at once.
+            // Before the reply is forwarded: the client may send its next request at once.
             self.replied.store(true, Ordering::SeqCst);
             let mode = self.passable().await?;
             if self.silent.load(Ordering::SeqCst) {

@@ -1,8 +1,8 @@
-//! [`RecordingStore`]: what a request does to its store.
+//! [`RecordingStore`]: a store that records the operations requested of it.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,17 +11,10 @@ use session_core::store::{
 };
 use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, StoreErrorKind, Timestamp, UserId};
 
-/// A store that remembers which operations were asked for and every record that was written, and fails when told to.
-///
-/// Clones are handles on the same store.
-#[derive(Clone, Debug)]
+/// Records the operations and every record written, and fails on demand. Share it with an `Arc`.
+#[derive(Debug)]
 pub struct RecordingStore {
-    inner: Arc<dyn SessionStore>,
-    log: Arc<Log>,
-}
-
-#[derive(Debug, Default)]
-struct Log {
+    inner: Box<dyn SessionStore>,
     calls: Mutex<Vec<&'static str>>,
     written: Mutex<Vec<(SessionId, Bytes)>>,
     failing: AtomicBool,
@@ -31,36 +24,36 @@ impl RecordingStore {
     /// Records what happens to `inner`.
     #[must_use]
     pub fn new(inner: impl SessionStore) -> Self {
-        Self { inner: Arc::new(inner), log: Arc::default() }
+        Self { inner: Box::new(inner), calls: Mutex::default(), written: Mutex::default(), failing: false.into() }
     }
 
-    /// The operations since the last time somebody asked, in order. Each is one round trip.
+    /// The operations since the last call of this method, in order. Each is one round trip.
     #[must_use]
     pub fn take_calls(&self) -> Vec<&'static str> {
-        std::mem::take(&mut lock(&self.log.calls))
+        std::mem::take(&mut lock(&self.calls))
     }
 
-    /// Every record that was ever handed to the store: its id, and the rest encoded as a backend stores it.
+    /// Every record that was ever passed to the store: its id, and its encoding as a backend stores it.
     #[must_use]
     pub fn written(&self) -> Vec<(SessionId, Bytes)> {
-        lock(&self.log.written).clone()
+        lock(&self.written).clone()
     }
 
-    /// From now on, every operation fails, or none does.
+    /// Makes every operation fail from now on, or none.
     pub fn set_failing(&self, failing: bool) {
-        self.log.failing.store(failing, Ordering::SeqCst);
+        self.failing.store(failing, Ordering::SeqCst);
     }
 
-    fn record(&self, operation: &'static str) -> Result<(), StoreError> {
-        lock(&self.log.calls).push(operation);
-        if self.log.failing.load(Ordering::SeqCst) {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, "told to fail"));
+    fn record(&self, operation: &'static str) -> Result<&dyn SessionStore, StoreError> {
+        lock(&self.calls).push(operation);
+        if self.failing.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "injected failure"));
         }
-        Ok(())
+        Ok(&*self.inner)
     }
 
     fn keep(&self, record: &Record) -> Result<(), StoreError> {
-        lock(&self.log.written).push((record.summary.id, record.encode()?));
+        lock(&self.written).push((record.id(), record.encode()?));
         Ok(())
     }
 }
@@ -76,44 +69,38 @@ impl SessionStore for RecordingStore {
     }
 
     async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Record>, StoreError> {
-        self.record("load")?;
-        self.inner.load(id, freshness).await
+        self.record("load")?.load(id, freshness).await
     }
 
-    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
-        self.record("create")?;
-        self.keep(admission.record)?;
-        self.inner.create(admission, now).await
+    async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+        let inner = self.record("create")?;
+        self.keep(request.record)?;
+        inner.create(request, now).await
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
-        self.record("update")?;
+        let inner = self.record("update")?;
         self.keep(record)?;
-        self.inner.update(record, expected, now).await
+        inner.update(record, expected, now).await
     }
 
     async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
-        self.record("touch")?;
-        self.inner.touch(id, user, now).await
+        self.record("touch")?.touch(id, user, now).await
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
-        self.record("delete")?;
-        self.inner.delete(id, user).await
+        self.record("delete")?.delete(id, user).await
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        self.record("list_by_user")?;
-        self.inner.list_by_user(user, now).await
+        self.record("list_by_user")?.list_by_user(user, now).await
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
-        self.record("delete_by_user")?;
-        self.inner.delete_by_user(user, keep).await
+        self.record("delete_by_user")?.delete_by_user(user, keep).await
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
-        self.record("delete_expired")?;
-        self.inner.delete_expired(now, limit).await
+        self.record("delete_expired")?.delete_expired(now, limit).await
     }
 }

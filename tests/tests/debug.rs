@@ -5,18 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use session_conformance::ReferenceStore;
-use session_core::adapter::{PresentedCookie, RequestSession};
-use session_core::store::{
-    CreateOutcome, CreateRequest, Credential, Data, Grace, LimitCandidate, Record, RecordHeader, Replacement,
-    TouchOutcome, UpdateOutcome, Version,
-};
-use session_core::{
-    Assurance, Authentication, Clock as _, CookiePolicy, CookiePolicyError, DeleteOutcome, Device, Due, EntropyError,
-    Error, Event, EventKind, Expiry, Key, KeyError, Kind, LimitPolicy, Login, MalformedToken, ManualClock, OsEntropy,
-    ParseSessionIdError, Persistence, Policy, PolicyError, PresentedToken, RememberMe, Renewal, SameSite, SessionId,
-    SessionManager, StepUp, StoreError, StoreErrorKind, SystemClock, Termination, TracingObserver, UserId, UserIdError,
-    ValueError, WriteConflict, verdict,
-};
+use session_core::adapter::*;
+use session_core::store::*;
+use session_core::*;
 use session_testbed::{Client, Secrets};
 
 const NOTE: Key<String> = Key::new("note");
@@ -29,16 +20,21 @@ macro_rules! shown {
     ($($type:ident $(<$generic:tt>)?: $value:expr,)+) => {
         vec![$({
             #[allow(elided_lifetimes_in_paths, reason = "one spelling for types with and without lifetime")]
-            let value: &session_core::$type$(<$generic>)? = &$value;
+            let value: &$type$(<$generic>)? = &$value;
             (stringify!($type), format!("{value:?} {value:#?}"))
         }),+]
     };
 }
 
-/// The public types of core, by its `lib.rs`.
+/// The public types and traits of core: what its public modules re-export.
 fn exported() -> BTreeSet<String> {
-    let source = include_str!("../../crates/session-core/src/lib.rs");
-    let exports = source.split(';').filter_map(|item| item.trim().strip_prefix("pub use "));
+    let modules = [
+        include_str!("../../crates/session-core/src/lib.rs"),
+        include_str!("../../crates/session-core/src/store/mod.rs"),
+        include_str!("../../crates/session-core/src/adapter/mod.rs"),
+    ];
+    let exports = modules.iter().flat_map(|source| source.split(';'));
+    let exports = exports.filter_map(|item| item.trim().strip_prefix("pub use "));
     let names = exports.flat_map(|item| item.split(|c: char| !c.is_alphanumeric()));
     names.filter(|name| name.starts_with(|c: char| c.is_uppercase())).map(str::to_owned).collect()
 }
@@ -59,30 +55,23 @@ async fn every_public_type_hides_what_is_secret() {
     let mut data = Data::default();
     data.insert("note".into(), VALUE.into());
     let device = Device::new().with_label(AGENT).with_user_agent(AGENT);
-    let methods = ["pwd".to_owned()].into();
-    let authentication = Authentication { user: user.clone(), at: now, methods, level: Assurance::Aal1 };
-    let record = Record {
-        id,
-        version: Version::first(&OsEntropy).unwrap(),
-        kind: Kind::Cookie,
-        created_at: now,
-        last_seen: now,
-        lifetime: policy.timeouts(true, Persistence::Transient),
-        persistence: Persistence::Transient,
-        authentication: Some(authentication.clone()),
-        credential: renewed.clone(),
-        device: device.clone(),
-        data: data.clone(),
-    };
+    let mut authentication = Authentication::new(user.clone(), now, Assurance::Aal1);
+    authentication.methods = ["pwd".to_owned()].into();
+    let timeouts = policy.timeouts(true, Persistence::Transient);
+    let mut summary = SessionSummary::new(id, Kind::Cookie, now, timeouts);
+    summary.authentication = Some(authentication.clone());
+    summary.device = device.clone();
+    let version = Version::first(&OsEntropy).unwrap();
+    let record = Record { data: data.clone(), ..Record::new(summary.clone(), version, renewed.clone()) };
     let set_cookie = policy.cookie().set(&encoded, None);
 
-    // A session that was stored, in a request that changes it, and a store that holds it.
+    // A stored session, a request that changes it, and the store itself.
     let store = Arc::new(ReferenceStore::new());
     let login = Login::new(user.clone()).method("pwd").device(device.clone()).carry_over(NOTE);
     let builder = || SessionManager::builder(Arc::clone(&store) as _).clock(clock.clone()).observer(TracingObserver);
     let manager = builder().build();
     let mut client = Client::new(&manager);
-    let log_in = async |session: &session_core::Session| {
+    let log_in = async |session: &Session| {
         session.login(login.clone())?;
         session.insert(NOTE, &VALUE.to_owned())
     };
@@ -92,17 +81,16 @@ async fn every_public_type_hides_what_is_secret() {
     session.insert(NOTE, &VALUE.repeat(2)).unwrap();
     let stored_id = session.id().unwrap();
 
-    // A refresh token that was issued, and one that is about to be used.
-    let grant = manager.issue_refresh_token(login.clone(), None).await.unwrap();
-    let granted = grant.token.encode();
-    let refresh = PresentedToken::parse(granted.expose().as_bytes()).unwrap();
-    let refresh = manager.verify_refresh_token(&refresh).await.unwrap().unwrap();
+    let issued = manager.issue_refresh_token(login.clone(), None).await.unwrap();
+    let refresh_token = issued.token.encode();
+    let verified = PresentedToken::parse(refresh_token.expose().as_bytes()).unwrap();
+    let verified = manager.verify_refresh_token(&verified).await.unwrap().unwrap();
 
     let mut secrets = Secrets::new();
-    for token in [granted.expose(), encoded.expose(), successor.encode().expose(), client.token().unwrap()] {
+    for token in [refresh_token.expose(), encoded.expose(), successor.encode().expose(), client.token().unwrap()] {
         secrets.add_token(token).unwrap();
     }
-    for id in [id, stored_id, grant.session.id] {
+    for id in [id, stored_id, issued.session.id] {
         secrets.add_bytes("a session id", id.as_bytes());
     }
     let digest = serde_json::to_value(&renewed).unwrap()["current"].clone();
@@ -114,18 +102,11 @@ async fn every_public_type_hides_what_is_secret() {
     }
 
     let event = Event { at: now, session: Some(id), user: Some(user.clone()), kind: EventKind::LoggedIn };
-    let store_error = StoreError::new(StoreErrorKind::Other, "detail").in_backend("reference");
-    let head = RecordHeader {
-        id,
-        version: record.version,
-        user: Some(user.clone()),
-        created_at: now,
-        last_seen: now,
-        lifetime: record.summary.timeouts,
-    };
-    let replaces = Replacement { id, user: Some(&user), version: record.version };
+    let store_error = StoreError::new(StoreErrorKind::Other, "detail");
+    let header = RecordHeader { id, version, user: Some(user.clone()), created_at: now, last_seen: now, timeouts };
+    let replaces = Replacement { id, user: Some(&user), version };
     let cookie_builder = CookiePolicy::builder("__Host-app");
-    let admission = CreateRequest { record: &record, replaces: Some(replaces), limit: Some(policy.session_limit()) };
+    let create = CreateRequest { record: &record, replaces: Some(replaces), limit: Some(policy.session_limit()) };
     let shown = shown! {
         Timestamp: now, ManualClock: clock, SystemClock: SystemClock,
         CookiePolicy: policy.cookie(), CookiePolicyBuilder: cookie_builder, CookiePolicyError: CookiePolicyError::Name,
@@ -141,32 +122,32 @@ async fn every_public_type_hides_what_is_secret() {
         ParseSessionIdError: ParseSessionIdError, SessionId: id, UserId: user, UserIdError: UserIdError,
         Login: login, StepUp: StepUp::new(user.clone()).method("otp"),
         SessionManager: manager, SessionManagerBuilder: builder(),
-        LimitPolicy: LimitPolicy::Reject, PayloadLimit: policy.payload(true), Policy: policy, PolicyBuilder: policy.to_builder(),
-        PolicyError: PolicyError::Renewal, RememberMe: RememberMe::Never,
+        LimitPolicy: LimitPolicy::Reject, PayloadLimit: policy.payload(true), Policy: policy,
+        PolicyBuilder: policy.to_builder(), PolicyError: PolicyError::Renewal, RememberMe: RememberMe::Never,
         Renewal: Renewal { timeout: std::time::Duration::from_secs(1), grace: std::time::Duration::ZERO },
         LimitCandidate: LimitCandidate { id, created_at: now, last_seen: now },
         WriteConflict: WriteConflict::Fail, SessionLimit: policy.session_limit(),
         Assurance: Assurance::Aal1, Authentication: authentication, Device: device, Kind: Kind::Cookie,
-        RecordHeader: head, Timeouts: record.summary.timeouts, Persistence: Persistence::Transient, Record: record,
-        SessionSummary: record.summary(), Version: record.version,
+        RecordHeader: header, Timeouts: timeouts, Persistence: Persistence::Transient, Record: record,
+        SessionSummary: summary, Version: version, Freshness: Freshness::Cached,
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
-        IssuedRefreshToken: grant, VerifiedRefreshToken: refresh, Session: session, SessionSummary: session.info().unwrap(),
-        CreateRequest: admission, CreateOutcome: CreateOutcome::Created { evicted: vec![id] }, DeleteOutcome: DeleteOutcome::Deleted,
-        Replacement: replaces, TouchOutcome: TouchOutcome::Applied, UpdateOutcome: UpdateOutcome::Conflict,
+        IssuedRefreshToken: issued, VerifiedRefreshToken: verified, Session: session,
+        CreateRequest: create, CreateOutcome: CreateOutcome::Created { evicted: vec![id] },
+        DeleteOutcome: DeleteOutcome::Deleted, Replacement: replaces, TouchOutcome: TouchOutcome::Applied, UpdateOutcome: UpdateOutcome::Conflict,
         EncodedToken: encoded, MalformedToken: MalformedToken,
-        Due: Due::Now, Expiry: Expiry::Idle, Verdict: verdict(&record, &policy, now),
+        Expiry: Expiry::Idle, Verdict: verdict(&summary, &policy, now),
     };
 
     for (name, text) in shown.iter().chain(&[("ReferenceStore", format!("{store:?} {store:#?}"))]) {
         assert_eq!(secrets.found_in(text), [""; 0], "Debug of {name}");
     }
-    // What is looked for can be found where it is.
+    // The search finds secrets where they are.
     assert!(secrets.found_in(set_cookie.expose()).contains(&"a token"));
     assert!(secrets.found_in(record.encode().unwrap()).contains(&"a digest, raw"));
 
     let shown: BTreeSet<String> = shown.into_iter().map(|(name, _)| name.to_owned()).collect();
     let traits = ["Clock", "Entropy", "Seal", "SessionObserver", "SessionStore"];
-    // Tests in core prove that these cannot be shown at all.
+    // Tests in core prove that these have no `Debug`.
     let without_debug = ["PresentedToken", "SessionToken"];
     let expected =
         exported().into_iter().filter(|name| ![&traits[..], &without_debug].concat().contains(&name.as_str()));

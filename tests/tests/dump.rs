@@ -1,4 +1,4 @@
-//! A dump of a real store holds no token, and in Redis every key ends by itself.
+//! Dumps of real stores hold no token, and in Redis every key expires.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 #[allow(dead_code, reason = "secrets.rs uses the rest")]
@@ -18,12 +18,12 @@ use session_testbed::servers::{Postgres, Redis, RedisCluster};
 
 use life::{Traces, USER, VALUE, life};
 
-/// All that a store holds at one moment.
+/// The whole content of a store at one moment.
 #[derive(Default)]
 struct Dump {
     bytes: Vec<u8>,
-    /// Redis only: the keys that stay for ever.
-    immortal: Vec<String>,
+    /// Redis only: the keys that never expire.
+    persistent: Vec<String>,
 }
 
 impl Dump {
@@ -32,7 +32,7 @@ impl Dump {
         self.bytes.push(b'\n');
     }
 
-    /// Every key of these Redis servers, with its value and its time to live.
+    /// Every key of these Redis servers, with its value.
     fn of_redis(nodes: &[Redis]) -> Self {
         let mut dump = Self::default();
         for node in nodes {
@@ -49,19 +49,19 @@ impl Dump {
                 let values: Vec<Vec<u8>> = match &*kind {
                     "string" => vec![ask("GET").query(&mut connection).unwrap()],
                     "hash" => ask("HGETALL").query(&mut connection).unwrap(),
-                    other => panic!("{name} is a {other}, which we do not know how to read"),
+                    other => panic!("{name} is a {other}, which this dump cannot read"),
                 };
                 values.iter().for_each(|value| dump.add(value));
                 let left: i64 = ask("PTTL").query(&mut connection).unwrap();
                 if left <= 0 {
-                    dump.immortal.push(name);
+                    dump.persistent.push(name);
                 }
             }
         }
         dump
     }
 
-    /// What `pg_dump` writes, and all that is in hex in it once more as bytes.
+    /// The output of `pg_dump`, and everything in it that is hex once more as bytes.
     fn of_postgres(postgres: &Postgres) -> Self {
         let output = postgres.tool("pg_dump").arg("--data-only").output().unwrap();
         assert!(output.status.success(), "{output:?}");
@@ -87,7 +87,7 @@ fn scan(connection: &mut redis::Connection) -> Vec<Vec<u8>> {
     }
 }
 
-/// Lives a whole life in `store`, and looks at all of it after each step.
+/// Runs the scenario on `store`, and dumps it after each step.
 async fn assert_no_token(store: impl SessionStore, dump: impl Fn() -> Dump) -> Traces {
     let mut dumps = Vec::new();
     let traces = life(store, async || dumps.push(dump())).await;
@@ -95,18 +95,18 @@ async fn assert_no_token(store: impl SessionStore, dump: impl Fn() -> Dump) -> T
     assert!(traces.tokens.len() >= 8 && dumps.len() >= 20, "{} tokens, {} dumps", traces.tokens.len(), dumps.len());
     for (step, dump) in dumps.iter().enumerate() {
         assert_eq!(tokens.found_in(&dump.bytes), [""; 0], "step {step}");
-        assert_eq!(dump.immortal, [""; 0], "step {step}");
+        assert_eq!(dump.persistent, [""; 0], "step {step}");
     }
-    // The dumps hold what was stored, so a token would be there too.
+    // The dumps hold what was stored, so they would hold a token too.
     for (what, secret) in stored(&traces) {
         assert!(dumps.iter().any(|dump| !secret.found_in(&dump.bytes).is_empty()), "no dump holds the {what}");
     }
-    // The drivers log too, and all that they log at all levels is in the log.
+    // The log includes what the drivers log, at every level.
     assert_eq!(traces.all().found_in(&traces.log), [""; 0]);
     traces
 }
 
-/// What was certainly stored.
+/// Values that were certainly stored.
 fn stored(traces: &Traces) -> Vec<(&'static str, Secrets)> {
     let mut records = traces.written.iter().map(|(id, bytes)| Record::decode(*id, bytes).unwrap());
     let [digest] = life::stored_secrets(&records.next().unwrap()).try_into().expect("one digest");
@@ -121,7 +121,7 @@ fn stored(traces: &Traces) -> Vec<(&'static str, Secrets)> {
     secrets.collect()
 }
 
-/// All files under `folder`, one after the other.
+/// All files under `folder`, concatenated.
 fn files(folder: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -135,7 +135,7 @@ async fn redis_holds_no_token() {
     let nodes = [Redis::launch(&[]).await.unwrap()];
     let store = RedisStore::connect(&nodes[0].url()).await.unwrap();
     let traces = assert_no_token(store, || Dump::of_redis(&nodes)).await;
-    // The append-only file has every value there ever was.
+    // The append-only file has every value that was ever written.
     let files = files(nodes[0].folder());
     assert!(files.windows(VALUE.len()).any(|window| window == VALUE.as_bytes()), "the file was not found");
     assert_eq!(traces.tokens().found_in(files), [""; 0]);
@@ -161,7 +161,7 @@ async fn postgres_holds_no_token() {
     assert_eq!(traces.tokens().found_in(log), [""; 0]);
 }
 
-/// A token in every spelling in which it might be stored, and what to look for.
+/// A token in every encoding in which it might be stored, and the secrets to search for.
 async fn planted() -> (Vec<Vec<u8>>, Secrets) {
     let traces = life(ReferenceStore::new(), async || {}).await;
     let text = &traces.tokens[0];
@@ -190,13 +190,13 @@ async fn a_token_planted_in_redis_is_found() {
             command.exec(&mut connection).unwrap();
             let dump = Dump::of_redis(&nodes);
             assert!(!tokens.found_in(&dump.bytes).is_empty(), "{}", String::from_utf8_lossy(token));
-            assert_eq!(dump.immortal.len(), 1, "a key without a time to live is found too");
+            assert_eq!(dump.persistent.len(), 1, "a key without a time to live is reported too");
             redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
         }
     }
     redis::cmd("SET").arg("planted").arg("harmless").arg("PX").arg(60_000).exec(&mut connection).unwrap();
     let dump = Dump::of_redis(&nodes);
-    assert_eq!((tokens.found_in(&dump.bytes), dump.immortal), (vec![], vec![]));
+    assert_eq!((tokens.found_in(&dump.bytes), dump.persistent), (vec![], vec![]));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Where the servers come from: the environment first, then this machine, and never from nowhere.
+//! Where servers come from: the environment first, then this machine, else an error that says what to install.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![cfg(unix)]
@@ -18,7 +18,7 @@ fn servers() -> Command {
 }
 
 #[test]
-fn urls_of_the_environment_come_first() {
+fn urls_in_the_environment_take_precedence() {
     let mut command = servers();
     command
         .args(["redis", "postgres"])
@@ -33,7 +33,7 @@ fn urls_of_the_environment_come_first() {
 }
 
 #[test]
-fn what_is_empty_is_not_a_url() {
+fn an_empty_variable_is_ignored() {
     let mut process = servers().arg("redis").env("REDIS_URL", "").stdout(Stdio::piped()).spawn().unwrap();
     let line = BufReader::new(process.stdout.take().unwrap()).lines().next().unwrap().unwrap();
     process.kill().unwrap();
@@ -41,7 +41,7 @@ fn what_is_empty_is_not_a_url() {
     assert!(line.starts_with("redis redis://127.0.0.1:"), "{line}");
 }
 
-/// A folder to be the only one on the PATH, with programs that do nothing but print something.
+/// A folder to be the only one on the PATH, with programs that only print a text.
 struct Path(PathBuf);
 
 impl Path {
@@ -56,7 +56,7 @@ impl Path {
         Self(folder)
     }
 
-    /// The error for a Redis that is not on the PATH.
+    /// The error if Redis is not on the PATH.
     fn error(&self) -> String {
         let output = servers().arg("redis").env("PATH", &self.0).env("TMPDIR", &self.0).output().unwrap();
         assert_eq!(output.status.code(), Some(1));

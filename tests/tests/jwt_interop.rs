@@ -1,13 +1,13 @@
-//! Access tokens and two other implementations, PyJWT and jose: theirs verify here, and ours verify there.
+//! Interoperability with two other implementations, PyJWT and jose: their tokens verify here, and ours verify there.
 //!
-//! A peer is a script in `tests/interop`. It is asked one question, a JSON object on its standard input:
+//! A peer is a script in `tests/interop`. It reads one JSON object from its standard input:
 //!
-//! - `tokens`: a token of ours for each algorithm. It verifies them with `jwks` (public keys) and `secret` (HS256), and
-//!   answers with their `claims`, and whether it refused (`refused`) each one with a changed signature.
+//! - `tokens`: one of our tokens for each algorithm. It verifies them with `jwks` (public keys) and `secret` (HS256), and
+//!   returns their `claims`, and whether it rejected (`refused`) each one with a modified signature.
 //! - `pems`: our private keys, which it compares with `jwks`.
-//! - `claims`: what it signs, with `secret` and with `keys` of its own, which it answers in every form, with `tokens`.
+//! - `claims`: what it signs, with `secret` and with `keys` of its own. It returns the `tokens`, and the keys in every form.
 //!
-//! Versions are pinned beside the scripts, and are installed below cargo's target folder when they are not there.
+//! Versions are pinned next to the scripts, and are installed below cargo's target folder on first use.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 use std::fs::{self, File};
@@ -21,8 +21,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use session_core::{Assurance, Authentication, Clock as _, OsEntropy, SessionId, SystemClock, UserId};
 use session_jwt::{
-    AccessTokens, Algorithm, Ed25519Key, HmacKey, KeyRing, P256Key, PublicKey, Rotation, SigningKey, Subject,
-    TokenPolicy, Verifier, VerifyError, VerifyingKeys,
+    AccessTokens, Algorithm, KeyRing, PublicKey, Rotation, SigningKey, Subject, TokenPolicy, Verifier, VerifyError,
+    VerifyingKeys,
 };
 use session_testbed::servers::tools;
 
@@ -33,7 +33,7 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("interop")
 }
 
-/// Runs `command` to its end, with `input`; what it wrote is its answer.
+/// Runs `command` with `input`, and returns its output.
 fn run(command: &mut Command, input: &str) -> String {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
@@ -42,7 +42,7 @@ fn run(command: &mut Command, input: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A folder for `name` in which `install` was done, with these files as they are now.
+/// A folder for `name` in which `install` has run, with the current version of these files.
 fn installed(name: &str, files: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop");
     fs::create_dir_all(&root).unwrap();
@@ -99,20 +99,20 @@ fn policy() -> TokenPolicy {
 
 fn exchange(mut peer: Command) {
     let now = SystemClock.now();
-    let hmac = SigningKey::from(HmacKey::generate(&OsEntropy).unwrap());
-    let ed25519 = Ed25519Key::generate(&OsEntropy).unwrap();
-    let p256 = P256Key::generate(&OsEntropy).unwrap();
-    let pems = json!({ "EdDSA": *ed25519.to_pem().unwrap(), "ES256": *p256.to_pem().unwrap() });
-    let secret = hmac.to_jwk();
-    let issuers = [hmac, ed25519.into(), p256.into()]
-        .map(|key| AccessTokens::new(policy(), KeyRing::with_key(key, Rotation::default(), now).unwrap()).unwrap());
-    let names = [Algorithm::Hs256, Algorithm::EdDsa, Algorithm::Es256].map(Algorithm::as_str);
+    let algorithms = [Algorithm::Hs256, Algorithm::EdDsa, Algorithm::Es256];
+    let names = algorithms.map(Algorithm::as_str);
+    let keys = algorithms.map(|algorithm| SigningKey::generate(algorithm, &OsEntropy).unwrap());
+    let pems = json!({ "EdDSA": *keys[1].to_pem().unwrap(), "ES256": *keys[2].to_pem().unwrap() });
+    let secret = keys[0].to_jwk();
+    let issuers =
+        keys.map(|key| AccessTokens::new(policy(), KeyRing::with_key(key, Rotation::default(), now)).unwrap());
 
     let user = UserId::new("zoë \"<&\u{1f511}>\\").unwrap();
     let session = SessionId::generate(Some(&user), &OsEntropy).unwrap();
-    let authentication = Authentication { user, at: now, methods: ["pwd".to_owned()].into(), level: Assurance::Aal2 };
-    let grant = Subject { session, authentication: &authentication, deadline: now + Duration::from_secs(3600) };
-    let tokens = issuers.each_ref().map(|issuer| issuer.issue(&grant, now).unwrap().expose().to_owned());
+    let mut authentication = Authentication::new(user, now, Assurance::Aal2);
+    authentication.methods = ["pwd".to_owned()].into();
+    let subject = Subject::new(session, &authentication, now + Duration::from_secs(3600));
+    let tokens = issuers.each_ref().map(|issuer| issuer.issue(&subject, now).unwrap().expose().to_owned());
     let by_name = |values: [Value; 3]| Value::Object(names.map(str::to_owned).into_iter().zip(values).collect());
     let seconds = now.as_millis() / 1000;
     let question = json!({
@@ -132,14 +132,14 @@ fn exchange(mut peer: Command) {
 
     let theirs = VerifyingKeys::from_jwks(&answer["jwks"].to_string()).unwrap();
     let theirs = Verifier::for_issuer(policy(), theirs);
-    let shared = Verifier::for_issuer(policy(), issuers[0].ring().verifying_keys());
+    let shared = Verifier::for_issuer(policy(), VerifyingKeys::from_ring(&issuers[0].ring()));
     for (name, issuer) in names.into_iter().zip(&issuers) {
         // Ours, there.
         let read = &answer["claims"][name];
         assert_eq!(read["sid"], session.to_string(), "{name}");
         assert_eq!(read["sub"], authentication.user.as_str(), "{name}");
         assert_eq!((&read["exp"], &read["acr"]), (&json!(seconds + 300), &json!("aal2")), "{name}");
-        assert_eq!(answer["refused"][name], true, "{name}: a wrong signature was accepted");
+        assert_eq!(answer["refused"][name], true, "{name}: a modified signature was accepted");
 
         // Theirs, here.
         let verifier = if name == "HS256" { &shared } else { &theirs };
@@ -150,9 +150,9 @@ fn exchange(mut peer: Command) {
             let claims = verifier.verify(token, now).unwrap_or_else(|error| panic!("{name}: {error}: {token}"));
             assert_eq!((claims.session, &claims.user), (session, &authentication.user));
             assert_eq!((claims.token_id.as_str(), claims.level), ("of the peer", Some(Assurance::Aal2)));
-            // For our own it passes only if our secret signed it, and under a header that is spelled like ours.
+            // The issuer itself accepts it only with its own secret, under a header that is written like its own.
             assert_eq!(issuer.verify(token, now).is_ok(), token.starts_with(&own_header(name, issuer)));
-            // A changed signature is refused.
+            // A modified signature is rejected.
             let (message, signature) = token.rsplit_once('.').unwrap();
             let first = if signature.starts_with('A') { 'B' } else { 'A' };
             let changed = format!("{message}.{first}{}", &signature[1..]);
@@ -163,17 +163,10 @@ fn exchange(mut peer: Command) {
     // Their keys, in every form.
     for (name, key) in answer["keys"].as_object().unwrap() {
         let text = |form: &str| key[form].as_str().unwrap();
-        let from_pem = match name.as_str() {
-            "EdDSA" => SigningKey::from(Ed25519Key::from_pem(text("pem")).unwrap()),
-            _ => SigningKey::from(P256Key::from_pem(text("pem")).unwrap()),
-        };
-        let kids = [
-            from_pem.kid(),
-            SigningKey::from_jwk(text("jwk")).unwrap().kid(),
-            PublicKey::from_pem(text("public_pem")).unwrap().thumbprint(),
-        ];
-        assert!(kids.iter().all(|kid| *kid == kids[0]), "{name}");
+        let from_pem = SigningKey::from_pem(text("pem")).unwrap();
         assert_eq!(from_pem.algorithm().as_str(), name);
+        assert_eq!(from_pem.kid(), SigningKey::from_jwk(text("jwk")).unwrap().kid(), "{name}");
+        assert_eq!(from_pem.kid(), PublicKey::from_pem(text("public_pem")).unwrap().thumbprint(), "{name}");
     }
 }
 

@@ -1,5 +1,5 @@
-//! No process of a server and no folder is left: not after the handle is dropped, not after the process of a test is
-//! killed, not after a supervisor is.
+//! No server process and no folder is left after a handle is dropped, the test process is killed, or a supervisor is
+//! killed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![cfg(target_os = "linux")]
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use session_testbed::servers::{PgBouncer, Postgres, Redis, RedisCluster, RedisSentinel, Server, namespace};
 
-/// The processes that work in a folder, or were started with a path in it.
+/// The processes whose working directory or command line is in a folder.
 fn processes_in(folder: &Path) -> Vec<u32> {
     let folder = folder.to_str().unwrap();
     let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -26,21 +26,21 @@ fn processes_in(folder: &Path) -> Vec<u32> {
     numbers.filter(here).collect()
 }
 
-/// Fails if the process is gone, as one that served a single connection may be.
+/// `false` if the process is gone: one that served a single connection may be.
 fn signal(signal: &str, pid: u32) -> bool {
     let kill = format!("kill -{signal} {pid}");
     Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().unwrap().success()
 }
 
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let begin = Instant::now();
+    let start = Instant::now();
     while !holds() {
-        assert!(begin.elapsed() < Duration::from_secs(60), "{what}");
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Another process that starts servers, in a folder for temporary files of its own.
+/// Another process that starts servers, with its own folder for temporary files.
 struct Other {
     process: Child,
     folder: PathBuf,
@@ -50,14 +50,14 @@ impl Other {
     fn start(servers: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(namespace());
         fs::create_dir(&folder).unwrap();
-        // Also for the user that PostgreSQL runs as.
+        // Accessible to the user that runs PostgreSQL.
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_servers"));
         command.args(servers).env("TMPDIR", &folder).env_remove("REDIS_URL").env_remove("DATABASE_URL");
         Self { process: command.stdout(Stdio::piped()).spawn().unwrap(), folder }
     }
 
-    /// Waits until it has said where this many servers are.
+    /// Waits until it has started this many servers.
     fn wait_for(&mut self, servers: usize) {
         let lines = BufReader::new(self.process.stdout.take().unwrap()).lines();
         assert_eq!(lines.take(servers).map(Result::unwrap).count(), servers);
@@ -69,9 +69,9 @@ impl Other {
     }
 
     fn assert_nothing_left(&self) {
-        let begin = Instant::now();
+        let start = Instant::now();
         eventually("processes are left", || processes_in(&self.folder).is_empty());
-        println!("gone after {:?}", begin.elapsed());
+        println!("gone after {:?}", start.elapsed());
         eventually("files are left", || fs::read_dir(&self.folder).unwrap().next().is_none());
         fs::remove_dir(&self.folder).unwrap();
     }
@@ -86,18 +86,18 @@ impl Drop for Other {
 }
 
 #[test]
-fn after_kill_9_of_the_tests_nothing_is_left() {
+fn killing_the_test_process_leaves_nothing() {
     let servers = ["redis", "redis-sentinel", "redis-cluster", "postgres", "pgbouncer"];
     let mut other = Other::start(&servers);
     other.wait_for(servers.len());
-    // 1 + 6 + 3 + 2 + 1 servers with a supervisor each, and the processes of PostgreSQL.
+    // 1 + 6 + 3 + 2 + 1 servers, each with a supervisor, and the processes of PostgreSQL.
     assert!(processes_in(&other.folder).len() > 2 * 13);
     other.kill9();
     other.assert_nothing_left();
 }
 
 #[test]
-fn after_kill_9_of_the_tests_paused_servers_are_not_left() {
+fn killing_the_test_process_leaves_no_paused_server() {
     let mut other = Other::start(&["redis", "postgres"]);
     other.wait_for(2);
     let command = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -110,7 +110,7 @@ fn after_kill_9_of_the_tests_paused_servers_are_not_left() {
 }
 
 #[test]
-fn after_kill_9_at_any_moment_of_the_start_nothing_is_left() {
+fn killing_the_test_process_during_a_start_leaves_nothing() {
     for milliseconds in [0, 2, 5, 10, 20, 50, 100, 200, 300, 400] {
         let mut other = Other::start(&["postgres"]);
         std::thread::sleep(Duration::from_millis(milliseconds));
@@ -120,10 +120,10 @@ fn after_kill_9_at_any_moment_of_the_start_nothing_is_left() {
 }
 
 #[test]
-fn after_kill_9_of_the_supervisors_no_server_is_left() {
+fn killing_the_supervisors_leaves_no_server() {
     let mut other = Other::start(&["redis", "postgres"]);
     other.wait_for(2);
-    // Unknown if it is gone, as one that served a single connection may be.
+    // `None` if it is gone: a process that served a single connection may be.
     let parent = |pid: u32| -> Option<u32> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
@@ -136,14 +136,14 @@ fn after_kill_9_of_the_supervisors_no_server_is_left() {
     }
     eventually("servers are left", || processes_in(&other.folder).is_empty());
     other.kill9();
-    // What the supervisors would have done. A killed PostgreSQL leaves a segment of shared memory.
+    // Cleans up in place of the supervisors. A killed PostgreSQL leaves a segment of shared memory.
     let remove = "sed -n 7p */data/postmaster.pid | while read -r _ segment; do ipcrm -m $segment; done";
     assert!(Command::new("sh").args(["-c", remove]).current_dir(&other.folder).status().unwrap().success());
     fs::remove_dir_all(&other.folder).unwrap();
 }
 
 #[tokio::test]
-async fn after_the_handles_are_dropped_nothing_is_left() {
+async fn dropping_the_handles_leaves_nothing() {
     let redis = Redis::launch(&[]).await.unwrap();
     let sentinel = RedisSentinel::launch(&[]).await.unwrap();
     let cluster = RedisCluster::launch(0, &[]).await.unwrap();
@@ -162,7 +162,7 @@ async fn after_the_handles_are_dropped_nothing_is_left() {
         assert!(!processes_in(folder).is_empty(), "{}", folder.display());
     }
     drop((pool, redis, sentinel, cluster, postgres, stopped, paused));
-    // At once: dropping waits.
+    // Immediately: dropping waits.
     for folder in &folders {
         assert!(!folder.exists(), "{}", folder.display());
         assert!(processes_in(folder).is_empty(), "{:?}", processes_in(folder));

@@ -1,8 +1,8 @@
-//! The round-trip budget: which store operations a request costs, exactly.
-//!
-//! Those of access tokens are in session-tower; reads through an in-process cache (0) join when their crate does.
+//! The round-trip budget: exactly which store operations each kind of request costs. That of access tokens is in
+//! session-tower.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use session_conformance::ReferenceStore;
@@ -17,7 +17,7 @@ const THEME: Key<String> = Key::new("theme");
 
 /// A service, one browser, and what its requests cost.
 struct Site {
-    store: RecordingStore,
+    store: Arc<RecordingStore>,
     clock: ManualClock,
     manager: SessionManager,
     client: Client,
@@ -29,25 +29,24 @@ impl Site {
     }
 
     fn with(policy: Policy) -> Self {
-        let store = RecordingStore::new(ReferenceStore::new());
+        let store = Arc::new(RecordingStore::new(ReferenceStore::new()));
         let clock = ManualClock::default();
-        let manager =
-            SessionManager::builder(std::sync::Arc::new(store.clone())).policy(policy).clock(clock.clone()).build();
+        let manager = SessionManager::builder(store.clone()).policy(policy).clock(clock.clone()).build();
         let client = Client::new(&manager);
         Self { store, clock, manager, client }
     }
 
-    /// With a session of an anonymous visitor.
-    async fn visited() -> Self {
+    /// With an anonymous session.
+    async fn anonymous() -> Self {
         Self::new().after(async |site| site.client.request(async |session| session.insert(CART, &1)).await).await
     }
 
-    /// With somebody logged in.
+    /// With a user logged in.
     async fn logged_in() -> Self {
         Self::new().after(Self::log_in).await
     }
 
-    /// With somebody logged in whose token is due for renewal.
+    /// With a user logged in whose token is due for renewal.
     async fn renewal_due() -> Self {
         let renewal = Renewal { timeout: Duration::from_secs(600), grace: Duration::from_secs(10) };
         let policy = Policy::standard().to_builder().renewal(Some(renewal)).build().unwrap();
@@ -60,7 +59,7 @@ impl Site {
         site.client.request(async |session| session.login(Login::new(alice()))).await
     }
 
-    /// After this; what it cost is forgotten.
+    /// After this, whose cost does not count.
     async fn after(mut self, first: impl AsyncFnOnce(&mut Self) -> Result<(), Error>) -> Self {
         first(&mut self).await.unwrap();
         let _ = self.store.take_calls();
@@ -93,7 +92,7 @@ async fn no_cookie() {
 
 #[tokio::test]
 async fn malformed_cookie() {
-    let mut site = Site::visited().await;
+    let mut site = Site::anonymous().await;
     let token = site.client.token().unwrap().to_owned();
     for malformed in ["x".to_owned(), String::new(), token[1..].to_owned(), format!("{token}="), format!("\"{token}\"")]
     {
@@ -104,7 +103,7 @@ async fn malformed_cookie() {
 
 #[tokio::test]
 async fn two_cookies_of_the_name() {
-    let mut site = Site::visited().await;
+    let mut site = Site::anonymous().await;
     let twice = format!("{0}; __Host-id={1}", site.client.token().unwrap(), "A".repeat(64));
     site.client.set_token(&twice);
     assert_eq!(site.cost_of_read().await, NOTHING);
@@ -112,14 +111,14 @@ async fn two_cookies_of_the_name() {
 
 #[tokio::test]
 async fn untouched_session() {
-    let mut site = Site::visited().await;
+    let mut site = Site::anonymous().await;
     site.clock.advance(Duration::from_secs(20 * 60));
     assert_eq!(site.cost(async |site| site.client.request_without_session().await).await, NOTHING, "loading is lazy");
 }
 
 #[tokio::test]
 async fn read() {
-    let mut site = Site::visited().await;
+    let mut site = Site::anonymous().await;
     assert_eq!(site.cost_of_read().await, ["load"]);
     let several = site.cost(async |site| {
         let request = site.client.begin();
@@ -133,7 +132,7 @@ async fn read() {
 
 #[tokio::test]
 async fn read_with_a_due_touch() {
-    let mut site = Site::visited().await;
+    let mut site = Site::anonymous().await;
     let interval = site.manager.policy().touch_interval();
     site.clock.advance(interval - Duration::from_millis(1));
     assert_eq!(site.cost_of_read().await, ["load"], "not due yet");
@@ -144,7 +143,7 @@ async fn read_with_a_due_touch() {
 
 #[tokio::test]
 async fn passive_read_with_a_due_touch() {
-    let mut site = Site::visited().await;
+    let mut site = Site::anonymous().await;
     site.clock.advance(site.manager.policy().touch_interval());
     let polling = site.cost(async |site| {
         let poll = async |session: &session_core::Session| {
@@ -158,18 +157,18 @@ async fn passive_read_with_a_due_touch() {
 
 #[tokio::test]
 async fn unknown_and_expired_sessions() {
-    let mut site = Site::visited().await;
-    let stranger = Site::visited().await;
-    site.client.set_token(stranger.client.token().unwrap());
+    let mut site = Site::anonymous().await;
+    let other_site = Site::anonymous().await;
+    site.client.set_token(other_site.client.token().unwrap());
     assert_eq!(site.cost_of_read().await, ["load"], "unknown");
 
-    let mut site = Site::visited().await;
+    let mut site = Site::anonymous().await;
     site.clock.advance(Duration::from_secs(8 * 3600));
     assert_eq!(site.cost_of_read().await, ["load"], "expired");
 }
 
 #[tokio::test]
-async fn first_write_of_a_visitor() {
+async fn first_write() {
     let mut site = Site::new();
     let cost = site.cost(async |site| site.client.request(async |session| session.insert(CART, &1)).await);
     assert_eq!(cost.await, ["create"]);
@@ -177,7 +176,7 @@ async fn first_write_of_a_visitor() {
 
 #[tokio::test]
 async fn write() {
-    let mut site = Site::visited().await;
+    let mut site = Site::anonymous().await;
     site.clock.advance(Duration::from_secs(20 * 60));
     let cost = site.cost(async |site| {
         let write = async |session: &session_core::Session| {
@@ -191,15 +190,15 @@ async fn write() {
 }
 
 #[tokio::test]
-async fn write_of_what_is_there_already() {
-    let mut site = Site::visited().await;
+async fn write_of_an_unchanged_value() {
+    let mut site = Site::anonymous().await;
     let cost = site.cost(async |site| site.client.request(async |session| session.insert(CART, &1)).await);
     assert_eq!(cost.await, ["load"]);
 }
 
 #[tokio::test]
-async fn write_that_meets_another_one() {
-    let mut site = Site::visited().await;
+async fn write_with_a_conflict() {
+    let mut site = Site::anonymous().await;
     let mut other = site.client.clone();
     let cost = site.cost(async |site| {
         let increment = async |session: &session_core::Session| session.update(CART, |cart| *cart += 1);
@@ -215,8 +214,8 @@ async fn write_that_meets_another_one() {
 async fn login() {
     let mut site = Site::new();
     assert_eq!(site.cost(Site::log_in).await, ["create"], "without a session before");
-    let mut site = Site::visited().await;
-    assert_eq!(site.cost(Site::log_in).await, ["load", "create"], "in place of the visitor's session");
+    let mut site = Site::anonymous().await;
+    assert_eq!(site.cost(Site::log_in).await, ["load", "create"], "in place of the anonymous session");
     assert_eq!(site.cost(Site::log_in).await, ["load", "create"], "again");
 }
 
@@ -256,7 +255,7 @@ async fn logout() {
     let log_out = async |site: &mut Site| site.client.request(async |session| session.logout()).await;
     let mut site = Site::logged_in().await;
     assert_eq!(site.cost(log_out).await, ["load", "delete"]);
-    assert_eq!(site.cost(log_out).await, NOTHING, "nobody is logged in any more");
+    assert_eq!(site.cost(log_out).await, NOTHING, "logged out already");
 
     let mut site = Site::logged_in().await;
     let cost = site.cost(async |site| {
@@ -266,7 +265,7 @@ async fn logout() {
         };
         site.client.request(log_out).await
     });
-    assert_eq!(cost.await, ["load", "create"], "a value for the next visitor takes the place of the session");
+    assert_eq!(cost.await, ["load", "create"], "an anonymous session takes its place");
 }
 
 #[tokio::test]
@@ -288,21 +287,21 @@ async fn refresh_tokens() {
     let mut site = Site::new();
     let mut token = String::new();
     let parse = |token: &str| PresentedToken::parse(token.as_bytes()).unwrap();
-    let granted = async |site: &mut Site| {
+    let issue = async |site: &mut Site| {
         token = site.manager.issue_refresh_token(Login::new(alice()), None).await?.token.encode().expose().to_owned();
         Ok(())
     };
-    assert_eq!(site.cost(granted).await, ["create"]);
+    assert_eq!(site.cost(issue).await, ["create"]);
     let refresh = async |site: &mut Site| {
-        let refresh = site.manager.verify_refresh_token(&parse(&token)).await?.unwrap();
-        site.manager.rotate(refresh).await.map(drop)
+        let verified = site.manager.verify_refresh_token(&parse(&token)).await?.unwrap();
+        site.manager.rotate(verified).await.map(drop)
     };
     assert_eq!(site.cost(refresh).await, ["load", "update"]);
     assert_eq!(site.cost(refresh).await, ["load"], "once more, in the grace window");
     let session = site.manager.list(&alice()).await.unwrap()[0].id;
     let _ = site.store.take_calls();
-    let check = async |site: &mut Site| site.manager.find_live(&session, &alice()).await.map(drop);
-    assert_eq!(site.cost(check).await, ["load"]);
+    let find = async |site: &mut Site| site.manager.find_live(&session, &alice()).await.map(drop);
+    assert_eq!(site.cost(find).await, ["load"]);
     let revoke = async |site: &mut Site| site.manager.revoke_refresh_token(&parse(&token)).await.map(drop);
     assert_eq!(site.cost(revoke).await, ["load", "delete"]);
     assert_eq!(site.cost(revoke).await, ["load"]);

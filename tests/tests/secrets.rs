@@ -43,9 +43,9 @@ async fn the_scenario_leaves_traces() {
     ] {
         assert!(log.contains(event), "the log lacks {event}:\n{log}");
     }
-    assert!(traces.errors.contains("told to fail"), "{}", traces.errors);
+    assert!(traces.errors.contains("injected failure"), "{}", traces.errors);
     assert!(traces.tokens.len() >= 11, "{} tokens", traces.tokens.len());
-    // What is looked for can be found where it is.
+    // The search finds secrets where they are.
     assert!(!traces.tokens().found_in(&traces.tokens[0]).is_empty());
     assert!(!traces.all().found_in(&traces.written[0].1).is_empty());
 }
@@ -80,10 +80,10 @@ async fn store_holds_no_token() {
 
 #[tokio::test]
 async fn what_the_store_holds_cannot_be_presented() {
-    let store = RecordingStore::new(ReferenceStore::new());
+    let store = Arc::new(RecordingStore::new(ReferenceStore::new()));
     let renewal = Renewal { timeout: Duration::from_secs(600), grace: Duration::from_secs(10) };
     let clock = ManualClock::default();
-    let manager = SessionManager::builder(Arc::new(store.clone()))
+    let manager = SessionManager::builder(store.clone())
         .policy(Policy::standard().to_builder().renewal(Some(renewal)).build().unwrap())
         .clock(clock.clone())
         .build();
@@ -94,13 +94,13 @@ async fn what_the_store_holds_cannot_be_presented() {
     let records: Vec<Record> = store.written().iter().map(|(id, bytes)| Record::decode(*id, bytes).unwrap()).collect();
     let record = records.last().unwrap();
     let digests: Vec<Vec<u8>> = records.iter().flat_map(stored_secrets).collect();
-    assert_eq!(digests.len(), 1 + 4, "a new credential has one digest, a renewed one has three, and a nonce");
+    assert_eq!(digests.len(), 1 + 4, "a new credential has a digest; a renewed one has three and a nonce");
 
     let mut thief = Client::new(&manager);
     let pairs = digests.iter().flat_map(|first| digests.iter().map(move |second| [&first[..], second].concat()));
-    let guesses = pairs.map(|pair| URL_SAFE_NO_PAD.encode([record.summary.id.as_bytes(), &pair[..]].concat()));
+    let guesses = pairs.map(|pair| URL_SAFE_NO_PAD.encode([record.id().as_bytes(), &pair[..]].concat()));
     let texts = digests.iter().map(|digest| URL_SAFE_NO_PAD.encode(digest));
-    for guess in guesses.chain(texts).chain([record.summary.id.to_string()]) {
+    for guess in guesses.chain(texts).chain([record.id().to_string()]) {
         thief.set_token(&guess);
         let anonymous = async |session: &session_core::Session| {
             assert!(session.user().is_none() && session.id().is_none());
@@ -109,7 +109,7 @@ async fn what_the_store_holds_cannot_be_presented() {
         thief.request(anonymous).await.unwrap();
     }
     let still_there = async |session: &session_core::Session| {
-        assert_eq!(session.user().unwrap().as_str(), USER, "a guess ends nothing");
+        assert_eq!(session.user().unwrap().as_str(), USER, "guesses end no session");
         Ok(())
     };
     owner.request(still_there).await.unwrap();

@@ -1,4 +1,4 @@
-//! The servers of the test bed: they answer, keep their data, die when told to, and leave nothing behind.
+//! The servers: they answer, keep their data over restarts, and stop, pause and fail over on demand.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use session_testbed::servers::{PgBouncer, Postgres, Redis, RedisCluster, RedisSentinel, Server, namespace};
 
-/// What `psql` prints for a query at `url`, unaligned.
+/// The output of `psql` for a query at `url`, unaligned.
 fn psql(postgres: &Postgres, url: &str, query: &str) -> Result<String, String> {
     let output =
         postgres.tool("psql").args(["--dbname", url, "-XAtq", "-c", query]).env("PGCONNECT_TIMEOUT", "2").output();
@@ -24,7 +24,7 @@ async fn text(redis: &Redis, command: &[&str]) -> String {
     redis.command(command).await.unwrap().text().to_owned()
 }
 
-/// Writes, and waits until so many replicas have it. `WAIT` is about the writes of its own connection only.
+/// Writes, and waits until this many replicas have the write. `WAIT` concerns the writes of its own connection only.
 fn set_and_wait(redis: &Redis, key: &str, value: &str, replicas: u32) {
     let mut stream = TcpStream::connect(redis.address()).unwrap();
     stream.write_all(format!("SET {key} {value}\r\nWAIT {replicas} 30000\r\n").as_bytes()).unwrap();
@@ -32,7 +32,7 @@ fn set_and_wait(redis: &Redis, key: &str, value: &str, replicas: u32) {
     assert_eq!(answers, ["+OK".to_owned(), format!(":{replicas}")]);
 }
 
-/// It is down, and its port refuses connections.
+/// Asserts that it does not run and that its port refuses connections.
 async fn assert_down(server: &Server) {
     assert_eq!(server.pid().await.unwrap(), None);
     assert_eq!(TcpStream::connect(server.address()).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
@@ -57,7 +57,7 @@ async fn redis_keeps_its_data_and_its_port() {
     assert_eq!(text(&redis, &["GET", "killed"]).await, "1");
     assert_eq!(redis.port(), port);
 
-    // To start a server that runs, and to end one that does not, is nothing.
+    // Starting a running server and stopping a stopped one are no-ops.
     let pid = redis.pid().await.unwrap();
     redis.start().await.unwrap();
     assert_eq!(redis.pid().await.unwrap(), pid);
@@ -91,7 +91,7 @@ async fn a_paused_redis_does_not_answer_until_it_is_resumed_or_stopped() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_start_says_why() {
+async fn the_error_of_a_failed_start_says_why() {
     let error = Redis::launch(&[("no-such-directive", "1")]).await.unwrap_err();
     assert!(error.to_string().contains("no-such-directive"), "{error}");
     let error = Postgres::launch(&[("no_such_parameter", "1")]).await.unwrap_err();
@@ -99,24 +99,24 @@ async fn a_server_that_cannot_start_says_why() {
 }
 
 #[tokio::test]
-async fn sentinels_replace_a_killed_primary_and_take_it_back() {
+async fn sentinels_replace_a_killed_primary_and_readmit_it() {
     let set = RedisSentinel::launch(&[]).await.unwrap();
     let old = set.primary().await.unwrap();
     assert_eq!(old.port(), set.nodes()[0].port());
     set_and_wait(old, "key", "value", 2);
 
-    let begin = Instant::now();
+    let start = Instant::now();
     old.kill9().await.unwrap();
     let new = set.primary().await.unwrap();
-    println!("failover: {:?}", begin.elapsed());
+    println!("failover: {:?}", start.elapsed());
     assert_ne!(new.port(), old.port());
     assert_eq!(text(new, &["GET", "key"]).await, "value");
     text(new, &["SET", "key", "newer"]).await;
 
-    let begin = Instant::now();
+    let start = Instant::now();
     old.start().await.unwrap();
     set.settled().await.unwrap();
-    println!("back as a replica: {:?}", begin.elapsed());
+    println!("back as a replica: {:?}", start.elapsed());
     assert_eq!(text(old, &["GET", "key"]).await, "newer");
     assert_eq!(set.primary().await.unwrap().port(), new.port());
 }
@@ -154,10 +154,10 @@ async fn a_replica_takes_over_from_a_killed_primary_of_a_cluster() {
     let old = cluster.primary_of("key").await.unwrap();
     set_and_wait(old, "key", "value", 1);
 
-    let begin = Instant::now();
+    let start = Instant::now();
     old.kill9().await.unwrap();
     let new = cluster.primary_of("key").await.unwrap();
-    println!("failover: {:?}", begin.elapsed());
+    println!("failover: {:?}", start.elapsed());
     assert_ne!(new.port(), old.port());
     assert_eq!(text(new, &["GET", "key"]).await, "value");
 
@@ -187,11 +187,11 @@ async fn postgres_keeps_its_data_and_its_port() {
     assert_eq!(query(&format!("select how from {schema}.kept order by how")).unwrap(), "killed\nstopped");
     assert_eq!(postgres.port(), port);
 
-    // A connection that was there before does not answer either: its process is paused as well.
+    // Existing connections do not answer either: their processes are paused as well.
     let mut sleeper = postgres.tool("psql").args(["-c", "select pg_sleep(0.5)"]).spawn().unwrap();
-    let begin = Instant::now();
+    let start = Instant::now();
     while query("select count(*) from pg_stat_activity where query like 'select pg_sleep%'").unwrap() != "1" {
-        assert!(begin.elapsed() < Duration::from_secs(10));
+        assert!(start.elapsed() < Duration::from_secs(10));
     }
     postgres.pause().await.unwrap();
     query("select 1").unwrap_err();
@@ -208,17 +208,16 @@ async fn pgbouncer_is_a_pool_in_transaction_mode() {
     let pool = PgBouncer::launch(&postgres, &[("default_pool_size", "1")]).await.unwrap();
     let query = |query: &str| psql(&postgres, &pool.url(), query);
 
-    // A client that has connected and asked something keeps the one connection to the server between transactions in no
-    // other mode than session mode.
+    // Only in session mode does an idle client keep its server connection between transactions. There is one.
     let mut idle = postgres.tool("psql");
     let idle = idle.args(["--dbname", &pool.url(), "-XAtq"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut idle = idle.spawn().unwrap();
-    let (mut asks, answers) = (idle.stdin.take().unwrap(), idle.stdout.take().unwrap());
-    asks.write_all(b"select pg_backend_pid();\n").unwrap();
+    let (mut queries, answers) = (idle.stdin.take().unwrap(), idle.stdout.take().unwrap());
+    queries.write_all(b"select pg_backend_pid();\n").unwrap();
     let mut first = String::new();
     BufReader::new(answers).read_line(&mut first).unwrap();
     assert_eq!(query("select pg_backend_pid()").unwrap(), first.trim());
-    drop(asks);
+    drop(queries);
     assert!(idle.wait().unwrap().success());
 
     pool.kill9().await.unwrap();

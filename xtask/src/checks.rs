@@ -1,11 +1,11 @@
-//! `cargo xtask test` and `cargo xtask ci`: a list of steps, one after the other, until one fails.
+//! `cargo xtask test` and `cargo xtask ci`: steps, run in order until one fails.
 
 use std::time::Instant;
 
 use crate::command::Cargo;
 use crate::conformance;
 
-/// One step: what it checks, and how.
+/// What is checked, and how.
 struct Step {
     checks: &'static str,
     command: Cargo,
@@ -17,7 +17,7 @@ pub(crate) fn test() -> Result<(), String> {
     run(vec![
         Step { checks: "format", command: Cargo::new("fmt").args(["--all", "--check"]) },
         Step { checks: "lints", command: Cargo::new("clippy").args(workspace).args(["--", "-D", "warnings"]) },
-        // Everything above has it with all features.
+        // In the workspace, other members enable its features.
         Step {
             checks: "session-tower without features",
             command: Cargo::new("check").args(["--package", "session-tower"]),
@@ -26,7 +26,7 @@ pub(crate) fn test() -> Result<(), String> {
             checks: "documentation",
             command: Cargo::new("doc").args(["--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
         },
-        // Last, so that its closing lines close the output.
+        // Last, so that the output ends with its summary.
         Step { checks: "tests", command: Cargo::new("test").args(["--workspace"]) },
     ])
 }

@@ -1,10 +1,10 @@
-//! Starting other programs, in the root of the repository.
+//! Runs cargo, in the root of the repository.
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
-/// A command of cargo: the one that started this program.
+/// A command of the cargo that started this program.
 pub(crate) struct Cargo {
     command: Command,
     shown: String,
@@ -34,26 +34,30 @@ impl Cargo {
         self
     }
 
-    /// The command line, as one would type it.
+    /// The command line, as it would be typed.
     pub(crate) fn shown(&self) -> &str {
         &self.shown
     }
 
-    /// Runs it; what it prints goes where our own output goes. `purpose` names it in the error.
+    /// Runs it; its output goes where ours goes. `purpose` names it in the error.
     pub(crate) fn run(mut self, purpose: &str) -> Result<(), String> {
-        let status = self.command.status().map_err(|error| self.not_started(&error))?;
+        let status = self.status()?;
         if status.success() { Ok(()) } else { Err(format!("{purpose} failed ({status}): {}", self.shown)) }
     }
 
-    /// Runs it and returns whether it succeeded, and its standard output. What it says on standard error goes to ours.
+    /// Runs it, and leaves it to the caller to judge the exit code.
+    pub(crate) fn status(&mut self) -> Result<ExitStatus, String> {
+        self.command.status().map_err(|error| self.not_started(&error))
+    }
+
+    /// Runs it and returns whether it succeeded, and its standard output. Its standard error goes to ours.
     pub(crate) fn read(mut self) -> Result<(bool, String), String> {
         let output = self.command.stderr(Stdio::inherit()).output().map_err(|error| self.not_started(&error))?;
-        let text = String::from_utf8(output.stdout)
-            .map_err(|_| format!("{}: printed something else than UTF-8", self.shown))?;
+        let text = String::from_utf8(output.stdout).map_err(|_| format!("{}: output is not UTF-8", self.shown))?;
         Ok((output.status.success(), text))
     }
 
-    /// Whether it runs at all, without showing what it says.
+    /// Whether it runs successfully; its output is discarded.
     pub(crate) fn exists(mut self) -> bool {
         let status = self.command.stdout(Stdio::null()).stderr(Stdio::null()).status();
         status.is_ok_and(|status| status.success())

@@ -1,12 +1,14 @@
-//! `cargo xtask`: the commands of this repository. Thin: it starts cargo and other programs, and draws tables.
+//! `cargo xtask`: the commands of this repository. Thin: it starts cargo and other programs.
 
 mod bench;
 mod checks;
 mod command;
 mod conformance;
-mod table;
+mod imports;
+mod mutants;
 #[cfg(test)]
 mod tidy;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -35,6 +37,10 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Shows the circles among the files of each package: files that use each other.
+    Imports(imports::Options),
+    /// Changes session-core in hundreds of small ways, and checks that a test fails for each.
+    Mutants(mutants::Options),
     /// `test`, then the licences and sources of dependencies, then conformance.
     Ci,
 }
@@ -47,6 +53,8 @@ fn main() -> ExitCode {
         Command::Demo { arguments } => {
             Cargo::new("run").args(["--package", "session-demo", "--"]).args(arguments).run("demo")
         }
+        Command::Imports(options) => imports::run(&options),
+        Command::Mutants(options) => mutants::run(&options),
         Command::Ci => checks::ci(),
     };
     match outcome {

@@ -1,40 +1,48 @@
-//! Compares every backend with its floor. Progress goes to standard error, the report as JSON to standard output.
-//! `cargo xtask bench` starts it and draws the report.
+//! `cargo xtask bench`: compares every backend with its floor. Prints progress to standard error and the report to
+//! standard output, and writes report and chart into `target/bench`.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use session_benches::{Case, Effort, Environment, Failure, Report, Row, Servers, What, compare, growth, memory};
+use session_benches::{
+    Case, Environment, Failure, Operation, Report, Row, RunLength, Servers, compare, growth, markdown, memory, svg,
+    text,
+};
+use session_testbed::table::Format;
 use tokio::runtime::{Builder, Runtime};
 
 /// Round trips are counted over this many calls.
 const COUNTED: u32 = 50;
-/// By then, whatever a pool does in the background is done.
+/// By then, the background work of a pool is done.
 const SETTLED: Duration = Duration::from_millis(100);
 
+/// Compares every backend with the least work that could do the same, and draws tables and a chart.
 #[derive(Parser)]
-#[command(about = "Compares every backend with its floor; prints the report as JSON.")]
+#[command(name = "cargo xtask bench")]
 struct Arguments {
-    /// Shorter rounds, fewer sessions: minutes instead of half an hour.
+    /// Shorter rounds and fewer sessions: within ten minutes instead of half an hour.
     #[arg(long)]
     quick: bool,
-    /// Only what has this in its name: op/concurrency/backend, or growth.
+    /// Only cases with this in their names, for example `request-read/64` or `redis`. Names are op/concurrency/backend,
+    /// and `growth`.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// What a session occupies, instead of how long an operation takes.
-    #[arg(long, conflicts_with = "filter")]
+    /// How much memory a session occupies on each backend, instead of how long an operation takes.
+    #[arg(long, conflicts_with_all = ["filter", "quick"])]
     memory: bool,
+    /// How the report is printed.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(json) => {
-            println!("{json}");
-            ExitCode::SUCCESS
-        }
+    let arguments = Arguments::parse();
+    match run(&arguments).and_then(|report| publish(&arguments, &report)) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");
             ExitCode::FAILURE
@@ -42,60 +50,60 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<String, Failure> {
-    // Stores are measured by all cores, requests by one: so the floor of a request is not what cores cost each other.
-    let cores = Builder::new_multi_thread().enable_all().build()?;
-    let one = Builder::new_current_thread().enable_all().build()?;
+fn run(arguments: &Arguments) -> Result<Report, Failure> {
+    // Stores are measured on all cores, requests on one, where their floor does not depend on contention among cores.
+    let all_cores = Builder::new_multi_thread().enable_all().build()?;
+    let one_core = Builder::new_current_thread().enable_all().build()?;
     eprintln!("starting the servers …");
-    let servers = cores.block_on(Servers::launch())?;
-    let environment = cores.block_on(Environment::of(&servers))?;
+    let servers = all_cores.block_on(Servers::launch())?;
+    let environment = all_cores.block_on(Environment::of(&servers))?;
     let mut report = Report { environment, rows: Vec::new(), growth: Vec::new(), memory: Vec::new() };
     if arguments.memory {
-        report.memory = cores.block_on(memory(&servers.addresses()))?;
-    } else {
-        let effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
-        let wanted = |name: &str| arguments.filter.as_ref().is_none_or(|filter| name.contains(filter));
-        let cases: Vec<Case> = Case::all().into_iter().filter(|case| wanted(&case.name())).collect();
-        if cases.is_empty() && !wanted("growth") {
-            return Err("nothing has this in its name; names are like request-read/64/redis, and growth".into());
-        }
-        report.rows = rows(&cases, &servers, &cores, &one, effort)?;
-        if wanted("growth") {
-            let sizes: &[usize] = if arguments.quick { &[1_000, 100_000] } else { &[1_000, 100_000, 1_000_000] };
-            report.growth = cores.block_on(growth(&servers.addresses(), sizes, effort))?;
-        }
+        report.memory = all_cores.block_on(memory(&servers.addresses()))?;
+        return Ok(report);
     }
-    Ok(serde_json::to_string_pretty(&report)?)
+    let length = if arguments.quick { RunLength::QUICK } else { RunLength::FULL };
+    let selected = |name: &str| arguments.filter.as_ref().is_none_or(|filter| name.contains(filter));
+    let cases: Vec<Case> = Case::all().into_iter().filter(|case| selected(&case.name())).collect();
+    if cases.is_empty() && !selected("growth") {
+        return Err("nothing has this in its name; names are like request-read/64/redis, and growth".into());
+    }
+    report.rows = rows(&cases, &servers, &all_cores, &one_core, length)?;
+    if selected("growth") {
+        let sizes: &[usize] = if arguments.quick { &[1_000, 100_000] } else { &[1_000, 100_000, 1_000_000] };
+        report.growth = all_cores.block_on(growth(&servers.addresses(), sizes, length))?;
+    }
+    Ok(report)
 }
 
 fn rows(
     cases: &[Case],
     servers: &Servers,
-    cores: &Runtime,
-    one: &Runtime,
-    effort: Effort,
+    all_cores: &Runtime,
+    one_core: &Runtime,
+    length: RunLength,
 ) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
     let mut counted = HashMap::new();
-    let begin = Instant::now();
+    let start = Instant::now();
     for (number, case) in (1..).zip(cases) {
         eprint!("[{number}/{}] {:40}", cases.len(), case.name());
         let named = |error: Failure| -> Failure { format!("{}: {error}", case.name()).into() };
-        let key = (case.what.name(), case.backend.name());
+        let key = (case.operation.name(), case.backend.name());
         let round_trips = match counted.get(&key) {
             Some(counted) => *counted,
-            None => *counted.entry(key).or_insert(cores.block_on(round_trips(case, servers)).map_err(named)?),
+            None => *counted.entry(key).or_insert(all_cores.block_on(round_trips(case, servers)).map_err(named)?),
         };
-        let runtime = if matches!(case.what, What::Store(_)) { cores } else { one };
+        let runtime = if matches!(case.operation, Operation::Store(_)) { all_cores } else { one_core };
         let samples = runtime.block_on(async {
-            let [floor, subject] = case.open(&servers.addresses()).await?;
-            compare(&[&*floor, &*subject], case.concurrency, effort).await
+            let [floor, benchmark] = case.open(&servers.addresses()).await?;
+            compare(&[&*floor, &*benchmark], case.concurrency, length).await
         });
         let samples = samples.map_err(named)?;
-        cores.block_on(servers.addresses().clear()).map_err(named)?;
+        all_cores.block_on(servers.addresses().clear()).map_err(named)?;
         for ((sample, round_trips), prefix) in samples.iter().zip(round_trips).zip(["floor-", ""]) {
             rows.push(Row {
-                op: case.what.name().to_owned(),
+                op: case.operation.name().to_owned(),
                 backend: format!("{prefix}{}", case.backend.name()),
                 concurrency: case.concurrency,
                 ops_per_s: sample.ops_per_s,
@@ -106,24 +114,48 @@ fn rows(
             });
         }
         if let Some(row) = rows.last() {
-            let minutes = begin.elapsed().as_secs_f64() / 60.0;
+            let minutes = start.elapsed().as_secs_f64() / 60.0;
             eprintln!(" {:>9.0}/s  {:.2} of the floor  ({minutes:.1} min)", row.ops_per_s, row.ratio_to_floor);
         }
     }
     Ok(rows)
 }
 
-/// How many round trips one call of the floor begins, and one of the operation.
+/// Round trips per call, of the floor and of the operation.
 async fn round_trips(case: &Case, servers: &Servers) -> Result<[f64; 2], Failure> {
     let proxies = servers.proxies().await?;
     let mut counts = [0.0; 2];
-    for (subject, count) in case.open(&proxies.addresses()).await?.iter().zip(&mut counts) {
+    for (benchmark, count) in case.open(&proxies.addresses()).await?.iter().zip(&mut counts) {
         tokio::time::sleep(SETTLED).await;
         let before = AtomicU64::new(0);
-        let begun = || before.store(proxies.round_trips(), Ordering::SeqCst);
-        subject.alone(usize::try_from(COUNTED)?, &begun).await?;
+        let started = || before.store(proxies.round_trips(), Ordering::SeqCst);
+        benchmark.single(usize::try_from(COUNTED)?, &started).await?;
         tokio::time::sleep(SETTLED).await;
         *count = (proxies.round_trips() - before.into_inner()) as f64 / f64::from(COUNTED);
     }
     Ok(counts)
+}
+
+/// Prints the report, and writes it with its chart into `target/bench`.
+fn publish(arguments: &Arguments, report: &Report) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(report)? + "\n";
+    match arguments.format {
+        Format::Text => print!("{}", text(report)),
+        Format::Md => print!("{}", markdown(report)),
+        Format::Json => print!("{json}"),
+    }
+    save(if arguments.memory { "memory.json" } else { "bench.json" }, &json)?;
+    if !report.rows.is_empty() {
+        save("bench.svg", &svg(report))?;
+    }
+    Ok(())
+}
+
+fn save(name: &str, content: &str) -> Result<(), Failure> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(folder.join(name), content))
+        .map_err(|error| format!("cannot write target/bench/{name}: {error}"))?;
+    eprintln!("wrote target/bench/{name}");
+    Ok(())
 }

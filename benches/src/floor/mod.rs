@@ -1,9 +1,9 @@
-//! The floors: the least work that could possibly do the job, without any library for sessions.
+//! The floors: the least work that could do the job, without any session library.
 
-mod keep;
+mod op;
 mod site;
 mod store;
 
-pub(crate) use keep::Keep;
+pub(crate) use op::FloorOp;
 pub(crate) use site::{bare, site};
-pub(crate) use store::FloorOp;
+pub(crate) use store::FloorStore;

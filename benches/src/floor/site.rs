@@ -1,8 +1,8 @@
-//! The floors of whole requests: bare axum handlers that find the cookie, and do the least that could do the job.
+//! The floors of whole requests: bare axum handlers that find the cookie and do the least that could do the job.
 
 use axum::extract::{Path, State};
 use axum::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine as _;
@@ -14,43 +14,41 @@ use serde_json::{Value, json};
 use session_core::{OsEntropy, SessionId};
 use sha2::Sha256;
 
-use super::Keep;
+use super::store::FloorStore;
 use crate::op::Failure;
 use crate::payload::Payload;
 
-/// The name of the cookie, with its equals sign: as long as that of the standard policy.
+/// The name of the cookie, with the equals sign; the same as in the standard policy.
 const COOKIE_NAME: &str = "__Host-id=";
 
 #[derive(Clone)]
 struct Floor {
-    keep: Keep,
+    store: FloorStore,
     mac: Hmac<Sha256>,
 }
 
 type Answer<T> = Result<T, StatusCode>;
+type SetCookie<T = String> = [(HeaderName, T); 1];
 
-/// An application without any layer, where nobody has a session.
+/// An application without sessions, and without any layer.
 pub(crate) fn bare() -> Router {
     Router::new().route("/untouched", get(|| async { "ok" })).route("/anonymous", get(|| async { "ok" }))
 }
 
-/// The same routes as the application with sessions.
-///
-/// # Errors
-/// Never: HMAC takes keys of any length.
-pub(crate) fn site(keep: Keep) -> Result<Router, Failure> {
+/// The routes of the application with sessions.
+pub(crate) fn site(store: FloorStore) -> Result<Router, Failure> {
     let mac = Hmac::<Sha256>::new_from_slice(&[7; 32])?;
     Ok(Router::new()
         .route("/read", get(read))
         .route("/write", post(write))
         .route("/count", post(write))
-        .route("/fill", post(fill))
+        .route("/populate", post(populate))
         .route("/login/{user}", post(login))
         .route("/logout", post(logout))
         .route("/token", post(token))
         .route("/token/refresh", post(refresh))
         .route("/me", get(me))
-        .with_state(Floor { keep, mac })
+        .with_state(Floor { store, mac })
         .merge(bare()))
 }
 
@@ -70,12 +68,12 @@ fn new_key() -> Answer<String> {
     Ok(format!("{}{}", half()?, half()?))
 }
 
-fn set_cookie(key: &str) -> [(axum::http::HeaderName, String); 1] {
+fn set_cookie(key: &str) -> SetCookie {
     [(SET_COOKIE, format!("{COOKIE_NAME}{key}; HttpOnly; Secure; SameSite=Lax; Path=/"))]
 }
 
 async fn stored<T: DeserializeOwned>(floor: &Floor, key: &str) -> Answer<T> {
-    let stored = floor.keep.get(key).await.map_err(failed)?.ok_or(StatusCode::UNAUTHORIZED)?;
+    let stored = floor.store.get(key).await.map_err(failed)?.ok_or(StatusCode::UNAUTHORIZED)?;
     serde_json::from_slice(&stored).map_err(failed)
 }
 
@@ -92,16 +90,13 @@ async fn write(State(floor): State<Floor>, headers: HeaderMap) -> Answer<String>
     let key = key(&headers)?;
     let mut payload: Payload = stored(&floor, key).await?;
     payload.visits += 1;
-    floor.keep.set(key, &json(&payload)?).await.map_err(failed)?;
+    floor.store.set(key, &json(&payload)?).await.map_err(failed)?;
     Ok(payload.visits.to_string())
 }
 
-async fn fill(
-    State(floor): State<Floor>,
-    Json(payload): Json<Payload>,
-) -> Answer<([(axum::http::HeaderName, String); 1], &'static str)> {
+async fn populate(State(floor): State<Floor>, Json(payload): Json<Payload>) -> Answer<(SetCookie, &'static str)> {
     let key = new_key()?;
-    floor.keep.create(&key, "", &json(&payload)?).await.map_err(failed)?;
+    floor.store.create(&key, "", &json(&payload)?).await.map_err(failed)?;
     Ok((set_cookie(&key), "ok"))
 }
 
@@ -109,18 +104,15 @@ async fn login(
     State(floor): State<Floor>,
     Path(user): Path<String>,
     headers: HeaderMap,
-) -> Answer<([(axum::http::HeaderName, String); 1], &'static str)> {
+) -> Answer<(SetCookie, &'static str)> {
     let (old, new) = (key(&headers)?, new_key()?);
     let payload = stored(&floor, old).await?;
-    floor.keep.rename(old, &new, &json(&LoggedIn { user, payload })?).await.map_err(failed)?;
+    floor.store.rename(old, &new, &json(&LoggedIn { user, payload })?).await.map_err(failed)?;
     Ok((set_cookie(&new), "ok"))
 }
 
-async fn logout(
-    State(floor): State<Floor>,
-    headers: HeaderMap,
-) -> Answer<([(axum::http::HeaderName, &'static str); 1], &'static str)> {
-    floor.keep.remove(key(&headers)?).await.map_err(failed)?;
+async fn logout(State(floor): State<Floor>, headers: HeaderMap) -> Answer<(SetCookie<&'static str>, &'static str)> {
+    floor.store.remove(key(&headers)?).await.map_err(failed)?;
     Ok(([(SET_COOKIE, "__Host-id=; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age=0")], "ok"))
 }
 
@@ -141,7 +133,7 @@ struct Refresh {
     refresh_token: String,
 }
 
-/// A signed token of 200 bytes of claims.
+/// A signed token with 200 bytes of claims.
 fn access(floor: &Floor, user: &str) -> Answer<String> {
     let claims = json!({
         "iss": "https://login.example", "aud": "https://api.example", "sub": user, "exp": 4_102_444_800_u64,
@@ -153,20 +145,20 @@ fn access(floor: &Floor, user: &str) -> Answer<String> {
     Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag)))
 }
 
-async fn token(State(floor): State<Floor>, Json(said): Json<Credentials>) -> Answer<String> {
+async fn token(State(floor): State<Floor>, Json(credentials): Json<Credentials>) -> Answer<String> {
     let refresh_token = new_key()?;
-    let value = json!({"user": said.username});
-    floor.keep.create(&refresh_token, "", value.to_string().as_bytes()).await.map_err(failed)?;
-    let access_token = access(&floor, &said.username)?;
+    let value = json!({"user": credentials.username});
+    floor.store.create(&refresh_token, "", value.to_string().as_bytes()).await.map_err(failed)?;
+    let access_token = access(&floor, &credentials.username)?;
     Ok(json!({"access_token": access_token, "refresh_token": refresh_token}).to_string())
 }
 
-async fn refresh(State(floor): State<Floor>, Json(said): Json<Refresh>) -> Answer<String> {
-    let value: Value = stored(&floor, &said.refresh_token).await?;
+async fn refresh(State(floor): State<Floor>, Json(request): Json<Refresh>) -> Answer<String> {
+    let value: Value = stored(&floor, &request.refresh_token).await?;
     let user = value["user"].as_str().unwrap_or_default();
-    floor.keep.set(&said.refresh_token, value.to_string().as_bytes()).await.map_err(failed)?;
+    floor.store.set(&request.refresh_token, value.to_string().as_bytes()).await.map_err(failed)?;
     let access_token = access(&floor, user)?;
-    Ok(json!({"access_token": access_token, "refresh_token": said.refresh_token}).to_string())
+    Ok(json!({"access_token": access_token, "refresh_token": request.refresh_token}).to_string())
 }
 
 async fn me(State(floor): State<Floor>, headers: HeaderMap) -> Answer<String> {

@@ -1,4 +1,4 @@
-//! Whole requests: an axum application, called in this process.
+//! Whole requests to an axum application, called in process.
 
 mod op;
 mod site;

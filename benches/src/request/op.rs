@@ -1,4 +1,4 @@
-//! [`RequestOp`]: one request, to an application with sessions or to its floor, which speak alike.
+//! [`RequestOp`]: one request to an application with sessions or to its floor, which has the same routes.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,28 +12,27 @@ use session_core::{OsEntropy, SessionId};
 use tokio::sync::OnceCell;
 use tower::{Service, ServiceExt as _};
 
-use crate::op::{Failure, Op};
+use crate::op::{Failure, Op, SESSIONS_PER_WORKER};
 use crate::payload::{JSON, Payload, user};
-use crate::store::PER_WORKER;
 
 /// Which request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestOpKind {
-    /// One whose handler does not ask for a session, and without a cookie.
+    /// Has no cookie, and its handler does not ask for a session.
     Untouched,
-    /// One whose handler asks for a session, and without a cookie.
+    /// Has no cookie, and its handler asks for a session.
     Anonymous,
     /// Reads a value.
     Read,
-    /// Changes a value, and answers with the new one.
+    /// Changes a value and answers with the new one.
     Write,
-    /// As [`Write`](Self::Write), all workers in one session.
+    /// Like [`Write`](Self::Write), with all workers in one session.
     Contention,
-    /// Logs in: a new id, a new token, in exchange for the session before.
+    /// Logs in: a new id and a new token replace the session before.
     Login,
     /// Logs out.
     Logout,
-    /// A refresh token for the next one, and an access token.
+    /// Exchanges a refresh token for the next one and an access token.
     Refresh,
     /// Presents an access token.
     AccessToken,
@@ -53,17 +52,17 @@ impl RequestOpKind {
         Self::AccessToken,
     ];
 
-    /// Whether nobody has a session in it: its floor is axum alone.
+    /// Whether it needs no session at all: its floor is axum alone.
     pub(crate) fn is_bare(self) -> bool {
         matches!(self, Self::Untouched | Self::Anonymous)
     }
 
-    /// Whether it presents a token that is no cookie.
-    pub(crate) fn is_of_tokens(self) -> bool {
+    /// Whether it presents a token that is not in a cookie.
+    pub(crate) fn uses_tokens(self) -> bool {
         matches!(self, Self::Refresh | Self::AccessToken)
     }
 
-    /// As the report calls it.
+    /// Its name in the report.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -78,17 +77,27 @@ impl RequestOpKind {
             Self::AccessToken => "request-access-token",
         }
     }
+
+    /// How many sessions a worker needs for `count` calls.
+    fn sessions(self, count: usize) -> usize {
+        match self {
+            Self::Read | Self::Write => SESSIONS_PER_WORKER,
+            Self::Login => 1,
+            Self::Logout => count,
+            Self::Untouched | Self::Anonymous | Self::Contention | Self::Refresh | Self::AccessToken => 0,
+        }
+    }
 }
 
-/// One request, again and again.
+/// One request, repeated.
 #[derive(Debug)]
 pub(crate) struct RequestOp<S> {
     app: S,
     kind: RequestOpKind,
-    /// Whether no update may get lost; a floor loses them.
+    /// Whether a lost update is a failure; floors lose updates.
     exact: bool,
     contended: OnceCell<HeaderValue>,
-    /// How often the contended session was changed in the rounds before.
+    /// How many changes earlier rounds have made to the contended session.
     done: AtomicU64,
 }
 
@@ -96,15 +105,15 @@ pub(crate) struct RequestOp<S> {
 #[derive(Debug)]
 pub(crate) struct Worker {
     user: String,
-    /// Cookies of its sessions, and what each should answer.
+    /// The cookie of each session, and the value last seen in it.
     sessions: Vec<(HeaderValue, u64)>,
     next: usize,
-    token: HeaderValue,
-    refresh: String,
+    authorization: HeaderValue,
+    refresh_token: String,
 }
 
 impl Worker {
-    /// Its sessions, one after the other.
+    /// Its sessions in turn.
     fn session(&mut self) -> Result<&mut (HeaderValue, u64), Failure> {
         let at = self.next % self.sessions.len().max(1);
         self.next += 1;
@@ -113,12 +122,12 @@ impl Worker {
 }
 
 #[derive(Deserialize)]
-struct Pair {
+struct Tokens {
     access_token: String,
     refresh_token: String,
 }
 
-/// An application, or its floor.
+/// An application or its floor.
 pub(crate) trait App:
     Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
 {
@@ -135,13 +144,11 @@ impl<S> App for S where
 
 impl<S: App> RequestOp<S> {
     /// A request to an application with sessions.
-    #[must_use]
     pub(crate) fn new(app: S, kind: RequestOpKind) -> Self {
         Self { app, kind, exact: true, contended: OnceCell::new(), done: AtomicU64::new(0) }
     }
 
     /// A request to a floor.
-    #[must_use]
     pub(crate) fn floor(app: S, kind: RequestOpKind) -> Self {
         Self { exact: false, ..Self::new(app, kind) }
     }
@@ -156,45 +163,47 @@ impl<S: App> RequestOp<S> {
         Ok((parts.headers.get(SET_COOKIE).cloned(), body))
     }
 
-    async fn visit(
-        &self,
-        method: Method,
-        uri: Uri,
-        cookie: Option<&HeaderValue>,
-    ) -> Result<(Option<HeaderValue>, Bytes), Failure> {
-        let mut request = Request::new(Body::empty());
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
+    async fn get(&self, uri: &'static str, cookie: Option<&HeaderValue>) -> Result<Bytes, Failure> {
+        let mut request = request(Method::GET, Uri::from_static(uri), Body::empty());
         if let Some(cookie) = cookie {
             request.headers_mut().insert(COOKIE, cookie.clone());
         }
+        Ok(self.call(request).await?.1)
+    }
+
+    async fn post(&self, uri: Uri, cookie: &HeaderValue) -> Result<(Option<HeaderValue>, Bytes), Failure> {
+        let mut request = request(Method::POST, uri, Body::empty());
+        request.headers_mut().insert(COOKIE, cookie.clone());
         self.call(request).await
     }
 
-    async fn post(&self, uri: &'static str, json: String) -> Result<(Option<HeaderValue>, Bytes), Failure> {
-        let mut request = Request::new(Body::from(json));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = Uri::from_static(uri);
+    async fn post_json(&self, uri: &'static str, json: String) -> Result<(Option<HeaderValue>, Bytes), Failure> {
+        let mut request = request(Method::POST, Uri::from_static(uri), Body::from(json));
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         self.call(request).await
     }
 
-    /// The cookie of a new session that holds the payload.
-    async fn filled(&self) -> Result<HeaderValue, Failure> {
-        let (cookie, _) = self.post("/fill", JSON.to_owned()).await?;
-        sent_back(cookie)
+    async fn tokens(&self, uri: &'static str, json: String) -> Result<Tokens, Failure> {
+        Ok(serde_json::from_slice(&self.post_json(uri, json).await?.1)?)
     }
 
-    async fn expect(&self, cookie: Option<&HeaderValue>, uri: &'static str, answer: &str) -> Result<(), Failure> {
-        let (_, body) = self.visit(Method::GET, Uri::from_static(uri), cookie).await?;
-        expect(&body, answer)
+    /// The cookie of a new session that holds the payload.
+    async fn populate(&self) -> Result<HeaderValue, Failure> {
+        returned_cookie(self.post_json("/populate", JSON.to_owned()).await?.0)
     }
 }
 
-/// What a browser sends after this `Set-Cookie`.
-fn sent_back(cookie: Option<HeaderValue>) -> Result<HeaderValue, Failure> {
-    let cookie = cookie.ok_or("there is no cookie")?;
-    let pair = cookie.to_str()?.split(';').next().unwrap_or_default();
+fn request(method: Method, uri: Uri, body: Body) -> Request<Body> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    request
+}
+
+/// The `Cookie` header a browser sends after this `Set-Cookie`.
+fn returned_cookie(set_cookie: Option<HeaderValue>) -> Result<HeaderValue, Failure> {
+    let set_cookie = set_cookie.ok_or("no cookie was set")?;
+    let pair = set_cookie.to_str()?.split(';').next().unwrap_or_default();
     Ok(HeaderValue::from_str(pair)?)
 }
 
@@ -202,70 +211,59 @@ fn expect(body: &[u8], answer: &str) -> Result<(), Failure> {
     if body == answer.as_bytes() {
         return Ok(());
     }
-    Err(format!("answered {} instead of {answer}", String::from_utf8_lossy(body)).into())
+    Err(format!("the answer is {}, not {answer}", String::from_utf8_lossy(body)).into())
 }
 
 impl<S: App> Op for RequestOp<S> {
     type Worker = Worker;
 
     async fn worker(&self, number: usize, count: usize) -> Result<Worker, Failure> {
-        // Of this round alone: its sessions are its own.
+        // Unique to this round, so that the user has no sessions of an earlier one.
         let user = format!("{}-{}", user(number)?.as_str(), SessionId::generate(None, &OsEntropy)?);
         let mut sessions = Vec::new();
         let visits = Payload::new()?.visits;
-        let filled = match self.kind {
-            RequestOpKind::Read | RequestOpKind::Write => PER_WORKER,
-            RequestOpKind::Login => 1,
-            RequestOpKind::Logout => count,
-            RequestOpKind::Untouched
-            | RequestOpKind::Anonymous
-            | RequestOpKind::Contention
-            | RequestOpKind::Refresh
-            | RequestOpKind::AccessToken => 0,
-        };
-        for _ in 0..filled {
-            sessions.push((self.filled().await?, visits));
+        for _ in 0..self.kind.sessions(count) {
+            sessions.push((self.populate().await?, visits));
         }
         if self.kind == RequestOpKind::Contention {
-            let cookie = self.contended.get_or_try_init(|| self.filled()).await?;
+            let cookie = self.contended.get_or_try_init(|| self.populate()).await?;
             sessions.push((cookie.clone(), 0));
         }
-        let mut worker =
-            Worker { user, sessions, next: 0, token: HeaderValue::from_static(""), refresh: String::new() };
+        let authorization = HeaderValue::from_static("");
+        let mut worker = Worker { user, sessions, next: 0, authorization, refresh_token: String::new() };
         if self.kind == RequestOpKind::Login {
-            // From now on it is the session of this user that is exchanged.
+            // Every measured login then replaces a session of this user.
             self.once(&mut worker).await?;
         }
-        if self.kind.is_of_tokens() {
-            let (_, body) = self.post("/token", format!(r#"{{"username":"{}"}}"#, worker.user)).await?;
-            let pair: Pair = serde_json::from_slice(&body)?;
-            worker.token = HeaderValue::from_str(&format!("Bearer {}", pair.access_token))?;
-            worker.refresh = pair.refresh_token;
+        if self.kind.uses_tokens() {
+            let tokens = self.tokens("/token", format!(r#"{{"username":"{}"}}"#, worker.user)).await?;
+            worker.authorization = HeaderValue::from_str(&format!("Bearer {}", tokens.access_token))?;
+            worker.refresh_token = tokens.refresh_token;
         }
         Ok(worker)
     }
 
     async fn once(&self, worker: &mut Worker) -> Result<(), Failure> {
         match self.kind {
-            RequestOpKind::Untouched => self.expect(None, "/untouched", "ok").await,
-            RequestOpKind::Anonymous => self.expect(None, "/anonymous", "ok").await,
+            RequestOpKind::Untouched => expect(&self.get("/untouched", None).await?, "ok"),
+            RequestOpKind::Anonymous => expect(&self.get("/anonymous", None).await?, "ok"),
             RequestOpKind::Read => {
                 let (cookie, visits) = worker.session()?;
-                self.expect(Some(cookie), "/read", &visits.to_string()).await
+                expect(&self.get("/read", Some(cookie)).await?, &visits.to_string())
             }
             RequestOpKind::Write => {
                 let (cookie, visits) = worker.session()?;
                 *visits += 1;
-                let (_, body) = self.visit(Method::POST, Uri::from_static("/write"), Some(cookie)).await?;
+                let (_, body) = self.post(Uri::from_static("/write"), cookie).await?;
                 expect(&body, &visits.to_string())
             }
             RequestOpKind::Contention => {
                 let (cookie, visits) = worker.session()?;
-                let (_, body) = self.visit(Method::POST, Uri::from_static("/count"), Some(cookie)).await?;
+                let (_, body) = self.post(Uri::from_static("/count"), cookie).await?;
                 let seen: u64 = std::str::from_utf8(&body)?.parse()?;
-                // Each increment leads to a number that no earlier one of this worker led to.
+                // The numbers that one worker sees must grow.
                 if self.exact && seen <= *visits {
-                    return Err("an update got lost".into());
+                    return Err("an update was lost".into());
                 }
                 *visits = seen;
                 Ok(())
@@ -273,8 +271,7 @@ impl<S: App> Op for RequestOp<S> {
             RequestOpKind::Login => {
                 let uri = format!("/login/{}", worker.user).parse()?;
                 let (cookie, _) = worker.session()?;
-                let (set, _) = self.visit(Method::POST, uri, Some(cookie)).await?;
-                let next = sent_back(set)?;
+                let next = returned_cookie(self.post(uri, cookie).await?.0)?;
                 if next == *cookie {
                     return Err("the login kept the token".into());
                 }
@@ -283,22 +280,18 @@ impl<S: App> Op for RequestOp<S> {
             }
             RequestOpKind::Logout => {
                 let (cookie, _) = worker.session()?;
-                let (set, _) = self.visit(Method::POST, Uri::from_static("/logout"), Some(cookie)).await?;
-                if set.is_some() { Ok(()) } else { Err("the logout left the cookie".into()) }
+                let (removed, _) = self.post(Uri::from_static("/logout"), cookie).await?;
+                if removed.is_some() { Ok(()) } else { Err("the logout left the cookie".into()) }
             }
             RequestOpKind::Refresh => {
-                let said = format!(r#"{{"refresh_token":"{}"}}"#, worker.refresh);
-                let (_, body) = self.post("/token/refresh", said).await?;
-                let pair: Pair = serde_json::from_slice(&body)?;
-                worker.refresh = pair.refresh_token;
+                let body = format!(r#"{{"refresh_token":"{}"}}"#, worker.refresh_token);
+                worker.refresh_token = self.tokens("/token/refresh", body).await?.refresh_token;
                 Ok(())
             }
             RequestOpKind::AccessToken => {
-                let mut request = Request::new(Body::empty());
-                *request.uri_mut() = Uri::from_static("/me");
-                request.headers_mut().insert(AUTHORIZATION, worker.token.clone());
-                let (_, body) = self.call(request).await?;
-                expect(&body, &worker.user)
+                let mut request = request(Method::GET, Uri::from_static("/me"), Body::empty());
+                request.headers_mut().insert(AUTHORIZATION, worker.authorization.clone());
+                expect(&self.call(request).await?.1, &worker.user)
             }
         }
     }
@@ -309,6 +302,6 @@ impl<S: App> Op for RequestOp<S> {
         };
         let done = u64::try_from(done)?;
         let expected = Payload::new()?.visits + done + self.done.fetch_add(done, Ordering::SeqCst);
-        self.expect(Some(cookie), "/read", &expected.to_string()).await
+        expect(&self.get("/read", Some(cookie)).await?, &expected.to_string())
     }
 }

@@ -1,4 +1,4 @@
-//! An application with sessions, as an application writes it.
+//! The application that requests are measured on, written as users of the library write one.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use session_jwt::{
     AccessTokens, AccountStatus, AccountsError, Algorithm, KeyRing, Rotation, TokenPolicy, TokenService,
 };
 use session_tower::{
-    Authenticator, Bearer, BearerLayer, Rejection, Session, SessionLayer, SessionService, TokenRoutes,
+    Authenticator, Bearer, BearerLayer, Rejection, RejectionKind, Session, SessionLayer, SessionService, TokenRoutes,
 };
 use tower::Layer as _;
 
 use crate::op::Failure;
 use crate::payload::{CART, LAST_VIEWED, PROFILE, Payload, VISITS};
 
-/// The application. `POST /fill` begins a visitor's session with the payload; what else there is, is measured.
+/// An application with sessions. `POST /populate` creates an anonymous session that holds the payload; the other routes
+/// are measured.
 ///
-/// The layer is around the whole router, where it costs what it costs: for one inside, axum boxes each service and each
-/// future once more.
+/// The layer wraps the whole router: inside `Router::layer`, axum would box each service and each future once more.
 pub(crate) fn site(manager: SessionManager) -> SessionService<Router> {
     let pages = Router::new()
         .route("/untouched", get(untouched))
@@ -31,19 +31,19 @@ pub(crate) fn site(manager: SessionManager) -> SessionService<Router> {
         .route("/read", get(read))
         .route("/write", post(write))
         .route("/count", post(count))
-        .route("/fill", post(fill))
+        .route("/populate", post(populate))
         .route("/login/{user}", post(login))
         .route("/logout", post(logout));
     SessionLayer::new(manager).layer(pages)
 }
 
-/// The application of the hybrid.
+/// An application with access and refresh tokens.
 pub(crate) fn tokens(manager: SessionManager) -> Result<Router, Failure> {
     let ring = KeyRing::generate(Algorithm::Hs256, Rotation::default(), SystemClock.now(), &OsEntropy)?;
     let tokens = AccessTokens::new(TokenPolicy::new("https://login.example", "https://api.example")?, ring)?;
-    let hybrid = Arc::new(TokenService::new(manager, Arc::new(tokens), Everybody)?);
-    let api = Router::new().route("/me", get(me)).layer(BearerLayer::new(Arc::clone(&hybrid)));
-    Ok(api.merge(TokenRoutes::new(hybrid, Everybody).router()))
+    let service = Arc::new(TokenService::new(manager, Arc::new(tokens), AllowAll)?);
+    let api = Router::new().route("/me", get(me)).layer(BearerLayer::new(Arc::clone(&service)));
+    Ok(api.merge(TokenRoutes::new(service, AllowAll).router()))
 }
 
 async fn untouched() -> &'static str {
@@ -51,7 +51,7 @@ async fn untouched() -> &'static str {
 }
 
 async fn anonymous(session: Session) -> &'static str {
-    if session.user().is_some() { "somebody" } else { "ok" }
+    if session.user().is_some() { "authenticated" } else { "ok" }
 }
 
 async fn read(session: Session) -> Result<String, Rejection> {
@@ -63,14 +63,14 @@ async fn write(session: Session) -> Result<String, Rejection> {
     Ok(session.get(VISITS)?.unwrap_or_default().to_string())
 }
 
-/// As [`write`], where others do the same at the same time: which number it led to is known when it is committed.
+/// Like [`write`], for concurrent requests: the new value is known only once it is committed.
 async fn count(session: Session) -> Result<String, Rejection> {
     session.update(VISITS, |visits| *visits += 1)?;
     session.commit().await?;
     Ok(session.get(VISITS)?.unwrap_or_default().to_string())
 }
 
-async fn fill(session: Session, Json(payload): Json<Payload>) -> Result<&'static str, Rejection> {
+async fn populate(session: Session, Json(payload): Json<Payload>) -> Result<&'static str, Rejection> {
     session.insert(CART, &payload.cart)?;
     session.insert(PROFILE, &payload.profile)?;
     session.insert(VISITS, &payload.visits)?;
@@ -78,9 +78,9 @@ async fn fill(session: Session, Json(payload): Json<Payload>) -> Result<&'static
     Ok("ok")
 }
 
-/// Keeps the values: a shop does not empty the cart of somebody who logs in.
+/// Carries all values over: a shop does not empty the cart at login.
 async fn login(session: Session, Path(user): Path<String>) -> Result<&'static str, Rejection> {
-    let user = UserId::new(user).map_err(|_| Rejection::Unauthenticated)?;
+    let user = UserId::new(user).map_err(|_| RejectionKind::Unauthenticated)?;
     let login = Login::new(user).method("pwd");
     session.login(login.carry_over(CART).carry_over(PROFILE).carry_over(VISITS).carry_over(LAST_VIEWED))?;
     Ok("ok")
@@ -95,9 +95,9 @@ async fn me(bearer: Bearer) -> String {
     bearer.user.as_str().to_owned()
 }
 
-/// Lets everybody in: passwords are not what is measured.
+/// Accepts every login: checking passwords is not measured.
 #[derive(Clone, Copy, Debug)]
-struct Everybody;
+struct AllowAll;
 
 #[derive(Deserialize)]
 struct Credentials {
@@ -105,16 +105,16 @@ struct Credentials {
 }
 
 #[async_trait]
-impl Authenticator for Everybody {
+impl Authenticator for AllowAll {
     type Credentials = Credentials;
 
-    async fn authenticate(&self, said: Credentials, _: &Parts) -> Result<Option<Login>, AccountsError> {
-        Ok(UserId::new(said.username).ok().map(|user| Login::new(user).method("pwd")))
+    async fn authenticate(&self, credentials: Credentials, _: &Parts) -> Result<Option<Login>, AccountsError> {
+        Ok(UserId::new(credentials.username).ok().map(|user| Login::new(user).method("pwd")))
     }
 }
 
 #[async_trait]
-impl session_jwt::Accounts for Everybody {
+impl session_jwt::Accounts for AllowAll {
     async fn status(&self, _: &UserId, _: &SessionSummary) -> Result<AccountStatus, AccountsError> {
         Ok(AccountStatus::Active)
     }

@@ -1,8 +1,8 @@
-//! The operations of a store.
+//! Store operations.
 
 mod noop;
 mod op;
 
 pub(crate) use noop::NoopStore;
 pub use op::StoreOpKind;
-pub(crate) use op::{PER_WORKER, StoreOp, policy};
+pub(crate) use op::{StoreOp, policy};

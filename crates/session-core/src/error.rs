@@ -141,7 +141,7 @@ pub enum Error {
     #[error("another request changed the session at the same time; nothing was written, repeat the request")]
     Conflict,
     /// The operation needs a logged-in user. Answer 401.
-    #[error("nobody is logged in")]
+    #[error("no user is logged in")]
     NotAuthenticated,
     /// A step-up named another user than the one logged in. A different user must log in. Answer 403.
     #[error("the session belongs to another user; a different user must log in")]

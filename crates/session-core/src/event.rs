@@ -14,7 +14,7 @@ pub struct Event {
     pub at: Timestamp,
     /// To which session, if there is one.
     pub session: Option<SessionId>,
-    /// To whose session, if somebody is logged in.
+    /// The user of that session, if one is logged in.
     pub user: Option<UserId>,
     /// What.
     pub kind: EventKind,

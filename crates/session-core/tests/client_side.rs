@@ -85,17 +85,17 @@ async fn a_session_is_in_its_cookie() {
     let manager = manager(&ManualClock::default(), None);
     let mut browser = Browser::new(&manager);
     assert_eq!(browser.request(|session| session.get(N)).await.unwrap().unwrap(), None);
-    assert!(browser.cookie.is_none(), "a visitor who holds nothing gets none");
+    assert!(browser.cookie.is_none(), "an anonymous session without values has none");
     browser.request(|session| session.insert(N, &1).unwrap()).await.unwrap();
     browser.request(|session| session.update(N, |n| *n += 1).unwrap()).await.unwrap();
     let before = browser.cookie.clone();
     assert_eq!(browser.request(|session| session.get(N)).await.unwrap().unwrap(), Some(2));
     assert_eq!(browser.cookie, before, "reading sets no cookie");
     let login = Login::new(alice()).method("pwd").carry_over(N);
-    let visitor = browser.request(Session::id).await.unwrap();
+    let anonymous = browser.request(Session::id).await.unwrap();
     browser.request(|session| session.login(login).unwrap()).await.unwrap();
     assert_eq!(browser.user().await, Some(alice()));
-    assert_ne!(browser.request(Session::id).await.unwrap(), visitor, "a login begins a new session");
+    assert_ne!(browser.request(Session::id).await.unwrap(), anonymous, "a login begins a new session");
     assert_eq!(browser.request(|session| session.get(N)).await.unwrap().unwrap(), Some(2));
     browser.request(|session| session.logout().unwrap()).await.unwrap();
     assert!(browser.cookie.is_none());
@@ -169,9 +169,9 @@ async fn with_a_deny_list_what_ended_stays_so() {
     let manager = manager(&clock, Some(list));
     let mut browser = Browser::new(&manager);
     browser.request(|session| session.insert(N, &1).unwrap()).await.unwrap();
-    let mut visitor = browser.copy();
+    let mut anonymous = browser.copy();
     browser.request(|session| session.login(Login::new(alice())).unwrap()).await.unwrap();
-    assert_eq!(visitor.request(Session::id).await.unwrap(), None, "the login ended the session before");
+    assert_eq!(anonymous.request(Session::id).await.unwrap(), None, "the login ended the session before");
     let (mut copy, mut slow) = (browser.copy(), browser.copy());
     // A request that is under way while the user logs out.
     let header = format!("__Host-id={}", slow.cookie.take().unwrap());

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use session_core::store::{Credential, Data, Record, RecordHeader, Version, layout};
 use session_core::{
-    Assurance, Authentication, Device, Kind, OsEntropy, Persistence, PresentedToken, SessionId, StoreErrorKind,
-    Timeouts, Timestamp, UserId,
+    Assurance, Authentication, Device, Kind, OsEntropy, Persistence, PresentedToken, SessionId, SessionSummary,
+    StoreErrorKind, Timeouts, Timestamp, UserId,
 };
 
 /// What there is a form for.
@@ -36,11 +36,12 @@ fn records() -> impl Strategy<Value = Record> {
     (user, device, data, [TIMES; 3], [TIMEOUTS; 2], any::<(u32, u64)>(), any::<(bool, u8)>()).prop_map(
         |(user, (label, agent, ip), data, times, timeouts, version, (flag, renewals))| {
             let now = Timestamp::from_millis(times[0]);
-            let authentication = user.map(|(user, methods, level)| Authentication {
-                user: UserId::new(user).unwrap(),
-                at: Timestamp::from_millis(times[2]),
-                methods: methods.into(),
-                level: [Assurance::Aal1, Assurance::Aal2, Assurance::Aal3][level],
+            let authentication = user.map(|(user, methods, level)| {
+                let level = [Assurance::Aal1, Assurance::Aal2, Assurance::Aal3][level];
+                let at = Timestamp::from_millis(times[2]);
+                let mut authentication = Authentication::new(UserId::new(user).unwrap(), at, level);
+                authentication.methods = methods.into();
+                authentication
             });
             let id = SessionId::generate(authentication.as_ref().map(|a| &a.user), &OsEntropy).unwrap();
             let mut device = Device::new();
@@ -57,22 +58,15 @@ fn records() -> impl Strategy<Value = Record> {
             for (key, value) in data {
                 values.insert(key.into(), value.into());
             }
-            Record {
-                id,
-                version: Version { number: version.0, nonce: version.1 },
-                kind: if flag { Kind::Cookie } else { Kind::Refresh },
-                created_at: now,
-                last_seen: Timestamp::from_millis(times[1]),
-                lifetime: Timeouts {
-                    idle: Duration::from_millis(timeouts[0]),
-                    absolute: Duration::from_millis(timeouts[1]),
-                },
-                persistence: if flag { Persistence::Persistent } else { Persistence::Transient },
-                authentication,
-                credential: credential(id, now, renewals % 4),
-                device,
-                data: values,
-            }
+            let kind = if flag { Kind::Cookie } else { Kind::Refresh };
+            let [idle, absolute] = timeouts.map(Duration::from_millis);
+            let mut summary = SessionSummary::new(id, kind, now, Timeouts { idle, absolute });
+            summary.last_seen = Timestamp::from_millis(times[1]);
+            summary.persistence = if flag { Persistence::Persistent } else { Persistence::Transient };
+            summary.authentication = authentication;
+            summary.device = device;
+            let version = Version { number: version.0, nonce: version.1 };
+            Record { data: values, ..Record::new(summary, version, credential(id, now, renewals % 4)) }
         },
     )
 }
@@ -82,9 +76,9 @@ fn record() -> Record {
     records().new_tree(&mut runner).unwrap().current()
 }
 
-fn head(record: &Record) -> RecordHeader {
-    let Record { id, version, created_at, last_seen, lifetime, .. } = *record;
-    RecordHeader { id, version, user: record.user().cloned(), created_at, last_seen, lifetime }
+fn header(record: &Record) -> RecordHeader {
+    let SessionSummary { id, created_at, last_seen, timeouts, .. } = record.summary;
+    RecordHeader { id, version: record.version, user: record.user().cloned(), created_at, last_seen, timeouts }
 }
 
 /// Every field takes part in the encoding, so equal bytes mean equal records.
@@ -113,7 +107,7 @@ proptest! {
         prop_assert_eq!(read.summary.device.user_agent(), record.summary.device.user_agent());
         prop_assert_eq!(read.summary.device.ip(), record.summary.device.ip());
         prop_assert!(read.data.same_as(&record.data));
-        prop_assert!(same(&Record::decode_body(head(&record), &record.encode_body()).unwrap(), &record));
+        prop_assert!(same(&Record::decode_body(header(&record), &record.encode_body()).unwrap(), &record));
     }
 
     #[test]
@@ -140,7 +134,7 @@ proptest! {
             prop_assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         }
         for cut in 0..rest.len() {
-            let error = Record::decode_body(head(&record), &rest.slice(..cut)).unwrap_err();
+            let error = Record::decode_body(header(&record), &rest.slice(..cut)).unwrap_err();
             prop_assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         }
         let longer = Bytes::from([&bytes[..], b"\0"].concat());
@@ -158,7 +152,7 @@ proptest! {
         let mut rest = record.encode_body().to_vec();
         let at = at % rest.len();
         rest[at] ^= flip;
-        let _ = Record::decode_body(head(&record), &rest.into());
+        let _ = Record::decode_body(header(&record), &rest.into());
     }
 
     #[test]
@@ -167,7 +161,7 @@ proptest! {
         // Behind a good format byte there is more to read.
         let bytes = Bytes::from([&record().encode_body()[..1], &bytes].concat());
         let _ = Record::decode(record().summary.id, &bytes);
-        let _ = Record::decode_body(head(&record()), &bytes);
+        let _ = Record::decode_body(header(&record()), &bytes);
     }
 }
 
@@ -178,7 +172,7 @@ fn a_newer_format_is_an_error_that_says_so() {
     let mut rest = record().encode_body().to_vec();
     rest[0] += 1;
     for error in
-        [Record::decode(record().summary.id, &bytes.into()), Record::decode_body(head(&record()), &rest.into())]
+        [Record::decode(record().summary.id, &bytes.into()), Record::decode_body(header(&record()), &rest.into())]
     {
         let error = error.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
@@ -198,17 +192,13 @@ fn a_last_seen_patched_in_place_is_read_back() {
 #[test]
 fn a_record_and_another_owner_do_not_fit() {
     let mut record = record();
-    let rest = |record: &Record| (head(record), record.encode_body());
+    let rest = |record: &Record| (header(record), record.encode_body());
     record.summary.authentication = None;
-    let (anonymous, of_nobody) = rest(&record);
-    record.summary.authentication = Some(Authentication {
-        user: UserId::new("alice").unwrap(),
-        at: record.summary.created_at,
-        methods: [].into(),
-        level: Assurance::Aal1,
-    });
+    let (anonymous, of_anonymous) = rest(&record);
+    let (alice, at) = (UserId::new("alice").unwrap(), record.summary.created_at);
+    record.summary.authentication = Some(Authentication::new(alice, at, Assurance::Aal1));
     let (alices, of_alice) = rest(&record);
-    for (head, rest) in [(anonymous, of_alice), (alices, of_nobody)] {
+    for (head, rest) in [(anonymous, of_alice), (alices, of_anonymous)] {
         assert_eq!(Record::decode_body(head, &rest).unwrap_err().kind(), StoreErrorKind::Corrupt);
     }
 }
@@ -233,13 +223,16 @@ fn a_time_without_a_form_is_an_error_and_never_another_time() {
     let record = record();
     for millis in [TIMES.start, -1, 0, TIMES.end - 1] {
         let time = Timestamp::from_millis(millis);
-        let known = Record { created_at: time, last_seen: time, ..record.clone() };
+        let mut known = record.clone();
+        (known.summary.created_at, known.summary.last_seen) = (time, time);
         let read = Record::decode(record.summary.id, &known.encode().unwrap()).unwrap();
         assert_eq!((read.summary.created_at, read.summary.last_seen), (time, time));
     }
     for millis in [i64::MIN, TIMES.start - 1, TIMES.end, i64::MAX] {
         let time = Timestamp::from_millis(millis);
-        for unknown in [Record { created_at: time, ..record.clone() }, record.clone().touched(time)] {
+        let (mut begun, mut used) = (record.clone(), record.clone());
+        (begun.summary.created_at, used.summary.last_seen) = (time, time);
+        for unknown in [begun, used] {
             assert_eq!(unknown.encode().unwrap_err().kind(), StoreErrorKind::Other, "{millis}");
         }
         assert!(layout::time(time).is_err());
@@ -251,7 +244,8 @@ fn a_timeout_that_is_too_long_becomes_the_longest() {
     let millis = Duration::from_millis(1);
     assert_eq!(Timeouts::MAX, Duration::from_millis(TIMEOUTS.end) - millis);
     for timeout in [Timeouts::MAX, Timeouts::MAX + millis, Duration::MAX] {
-        let record = Record { lifetime: Timeouts { idle: timeout, absolute: timeout }, ..record() };
+        let mut record = record();
+        record.summary.timeouts = Timeouts { idle: timeout, absolute: timeout };
         let read = Record::decode(record.summary.id, &record.encode().unwrap()).unwrap();
         assert_eq!(read.summary.timeouts, Timeouts { idle: Timeouts::MAX, absolute: Timeouts::MAX });
     }

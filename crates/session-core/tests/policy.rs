@@ -2,14 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use session_core::store::{Credential, Data, Record, Version};
 use session_core::{
-    Assurance, Authentication, Device, Due, Expiry, Kind, LimitPolicy, OsEntropy, PayloadLimit, Persistence, Policy,
-    PolicyBuilder, PolicyError, RememberMe, Renewal, SessionId, Timeouts, Timestamp, UserId, Verdict, verdict,
+    Assurance, Authentication, Expiry, Kind, LimitPolicy, OsEntropy, PayloadLimit, Persistence, Policy, PolicyBuilder,
+    PolicyError, RememberMe, Renewal, SessionId, SessionSummary, Timeouts, Timestamp, UserId, Verdict, verdict,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -18,31 +16,17 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const START: Timestamp = Timestamp::from_millis(1_000_000_000);
 
-fn record(policy: &Policy, user: Option<&str>, persistence: Persistence) -> Record {
-    let authentication = user.map(|user| Authentication {
-        user: UserId::new(user).unwrap(),
-        at: START,
-        methods: Arc::default(),
-        level: Assurance::Aal1,
-    });
-    let id = SessionId::generate(None, &OsEntropy).unwrap();
-    Record {
-        id,
-        version: Version::first(&OsEntropy).unwrap(),
-        kind: Kind::Cookie,
-        created_at: START,
-        last_seen: START,
-        lifetime: policy.timeouts(user.is_some(), persistence),
-        persistence,
-        authentication,
-        credential: Credential::issue(Kind::Cookie, id, START, &OsEntropy).unwrap().0,
-        device: Device::new(),
-        data: Data::default(),
-    }
+fn session(policy: &Policy, user: Option<&str>, persistence: Persistence) -> SessionSummary {
+    let user = user.map(|user| UserId::new(user).unwrap());
+    let id = SessionId::generate(user.as_ref(), &OsEntropy).unwrap();
+    let mut session = SessionSummary::new(id, Kind::Cookie, START, policy.timeouts(user.is_some(), persistence));
+    session.persistence = persistence;
+    session.authentication = user.map(|user| Authentication::new(user, START, Assurance::Aal1));
+    session
 }
 
-fn alice(policy: &Policy) -> Record {
-    record(policy, Some("alice"), Persistence::Transient)
+fn alice(policy: &Policy) -> SessionSummary {
+    session(policy, Some("alice"), Persistence::Transient)
 }
 
 #[test]
@@ -76,14 +60,14 @@ fn contradictions_are_refused() {
     assert_eq!(refused(|p| p.absolute_timeout(Duration::MAX)), PolicyError::AbsoluteTimeout { class });
     assert_eq!(refused(|p| p.absolute_timeout(401 * DAY)), PolicyError::AbsoluteTimeout { class });
     let class = "anonymous";
-    let lifetime = Timeouts { idle: 2 * HOUR, absolute: HOUR };
+    let timeouts = Timeouts { idle: 2 * HOUR, absolute: HOUR };
     assert_eq!(
-        Policy::standard().to_builder().anonymous(lifetime).build().unwrap_err(),
+        Policy::standard().to_builder().anonymous(timeouts).build().unwrap_err(),
         PolicyError::IdleExceedsAbsolute { class }
     );
     let class = "remember-me";
     assert_eq!(
-        Policy::standard().to_builder().remember_me(RememberMe::OptIn(lifetime)).build().unwrap_err(),
+        Policy::standard().to_builder().remember_me(RememberMe::OptIn(timeouts)).build().unwrap_err(),
         PolicyError::IdleExceedsAbsolute { class }
     );
     for renewal in [(Duration::ZERO, Duration::ZERO), (MINUTE, MINUTE), (HOUR, 6 * MINUTE)] {
@@ -110,41 +94,28 @@ fn a_short_idle_timeout_shortens_the_touch_interval() {
 fn at_the_deadline_a_session_is_dead() {
     let policy = Policy::standard();
     let ms = Duration::from_millis(1);
-    let mut record = alice(&policy);
+    let mut session = alice(&policy);
     let idle = START + 30 * MINUTE;
-    assert!(matches!(verdict(&record, &policy, idle - ms), Verdict::Live { .. }));
-    assert_eq!(verdict(&record, &policy, idle), Verdict::Expired(Expiry::Idle));
-    assert_eq!(verdict(&record, &policy, idle + ms), Verdict::Expired(Expiry::Idle));
+    assert_eq!(verdict(&session, &policy, idle - ms), Verdict::Live);
+    assert_eq!(verdict(&session, &policy, idle), Verdict::Expired(Expiry::Idle));
+    assert_eq!(verdict(&session, &policy, idle + ms), Verdict::Expired(Expiry::Idle));
     let absolute = START + 8 * HOUR;
-    record.summary.last_seen = absolute - SECOND;
-    assert!(matches!(verdict(&record, &policy, absolute - ms), Verdict::Live { .. }));
-    assert_eq!(verdict(&record, &policy, absolute), Verdict::Expired(Expiry::Absolute));
-    assert!(record.is_expired(absolute) && !record.is_expired(absolute - ms));
+    session.last_seen = absolute - SECOND;
+    assert_eq!(verdict(&session, &policy, absolute - ms), Verdict::Live);
+    assert_eq!(verdict(&session, &policy, absolute), Verdict::Expired(Expiry::Absolute));
+    assert!(session.is_expired(absolute) && !session.is_expired(absolute - ms));
 }
 
 #[test]
 fn a_tighter_policy_applies_to_existing_sessions_and_a_looser_one_does_not() {
     let old = Policy::standard();
-    let record = alice(&old);
+    let session = alice(&old);
     let tighter = old.to_builder().idle_timeout(MINUTE).build().unwrap();
-    assert_eq!(verdict(&record, &tighter, START + MINUTE), Verdict::Expired(Expiry::Idle));
+    assert_eq!(verdict(&session, &tighter, START + MINUTE), Verdict::Expired(Expiry::Idle));
     let looser = old.to_builder().idle_timeout(4 * HOUR).build().unwrap();
-    assert_eq!(verdict(&record, &looser, START + 30 * MINUTE), Verdict::Expired(Expiry::Idle));
+    assert_eq!(verdict(&session, &looser, START + 30 * MINUTE), Verdict::Expired(Expiry::Idle));
     let incident = old.to_builder().not_before(START + SECOND).build().unwrap();
-    assert_eq!(verdict(&record, &incident, START + SECOND), Verdict::Expired(Expiry::NotBefore));
-}
-
-#[test]
-fn renewal_is_due_at_its_timeout_and_for_authenticated_sessions_only() {
-    let renewal = Renewal { timeout: 5 * MINUTE, grace: 10 * SECOND };
-    let policy = Policy::standard().to_builder().renewal(Some(renewal)).build().unwrap();
-    let due = |record: &Record, at| match verdict(record, &policy, at) {
-        Verdict::Live { renewal, .. } => renewal,
-        Verdict::Expired(_) => panic!("expired"),
-    };
-    assert_eq!(due(&alice(&policy), START + 5 * MINUTE - SECOND), Due::Later);
-    assert_eq!(due(&alice(&policy), START + 5 * MINUTE), Due::Now);
-    assert_eq!(due(&record(&policy, None, Persistence::Transient), START + 5 * MINUTE), Due::Later);
+    assert_eq!(verdict(&session, &incident, START + SECOND), Verdict::Expired(Expiry::NotBefore));
 }
 
 proptest! {
@@ -161,26 +132,26 @@ proptest! {
             .renewal(Some(Renewal { timeout: idle, grace }))
             .build();
         let policy = built.unwrap_or_default();
-        let mut record = alice(&policy);
-        record.summary.created_at = Timestamp::from_millis(seen);
-        record.summary.last_seen = Timestamp::from_millis(seen);
-        record.summary.timeouts = Timeouts { idle, absolute };
-        let _ = verdict(&record, &policy, Timestamp::from_millis(at));
+        let mut session = alice(&policy);
+        session.created_at = Timestamp::from_millis(seen);
+        session.last_seen = Timestamp::from_millis(seen);
+        session.timeouts = Timeouts { idle, absolute };
+        let _ = verdict(&session, &policy, Timestamp::from_millis(at));
     }
 
     #[test]
     fn activity_never_moves_the_absolute_deadline(steps in proptest::collection::vec(0u64..3_600_000, 1..40)) {
         let policy = Policy::standard();
-        let mut record = alice(&policy);
+        let mut session = alice(&policy);
         let mut now = START;
         for step in steps {
             now = now + Duration::from_millis(step);
-            match verdict(&record, &policy, now) {
-                Verdict::Live { .. } => record.summary.last_seen = record.summary.last_seen.max(now),
+            match verdict(&session, &policy, now) {
+                Verdict::Live => session.last_seen = session.last_seen.max(now),
                 Verdict::Expired(_) => break,
             }
             prop_assert!(now < START + 8 * HOUR);
-            prop_assert!(record.deadline() <= START + 8 * HOUR);
+            prop_assert!(session.deadline() <= START + 8 * HOUR);
         }
     }
 }

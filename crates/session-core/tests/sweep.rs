@@ -55,7 +55,7 @@ impl SessionStore for Backlog {
         unreachable!()
     }
 
-    async fn touch(&self, _: &SessionId, _: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
+    async fn touch(&self, _: &SessionId, _: Option<&UserId>, _: Timestamp) -> Result<TouchOutcome, StoreError> {
         unreachable!()
     }
 

@@ -1,24 +1,76 @@
-//! Who may log in.
+//! The accounts of this site, and how a user proves who they are.
 
-use session_core::UserId;
+use async_trait::async_trait;
+use axum::http::request::Parts;
+use serde::Deserialize;
+use session_core::{Device, Login, SessionSummary, StepUp, UserId};
+use session_jwt::{AccountStatus, AccountsError};
+use session_tower::Authenticator;
 use subtle::ConstantTimeEq as _;
+
+use crate::client::device;
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 
-/// For everybody to know. A real site stores a hash made by a slow function (Argon2id), one per user, and limits how
-/// often somebody may try.
+/// No secret. A real site stores one hash per user, made by a slow function (Argon2id), and limits the rate of attempts.
 const PASSWORD: &str = "correct-horse";
 
-/// The user of this name, if the password is right. Takes as long for a wrong name as for a wrong password.
-pub(crate) fn verify(username: &str, password: &str) -> Option<UserId> {
-    let right = bool::from(password.as_bytes().ct_eq(PASSWORD.as_bytes()));
-    let known = exists(username);
-    if right && known { UserId::new(username).ok() } else { None }
+/// What a login takes, in a form or in JSON.
+#[derive(Deserialize)]
+pub(crate) struct Credentials {
+    pub(crate) username: String,
+    password: String,
+    #[serde(default)]
+    remember: bool,
 }
 
-/// Whether there still is an account of this name.
-pub(crate) fn exists(username: &str) -> bool {
-    USERS.contains(&username)
+impl Credentials {
+    /// The login, if name and password are right.
+    pub(crate) fn login(&self, device: Device) -> Option<Login> {
+        let login = Login::new(verify(&self.username, &self.password)?).method("pwd").device(device);
+        Some(if self.remember { login.remember() } else { login })
+    }
+}
+
+/// The password of a user who is already logged in.
+#[derive(Deserialize)]
+pub(crate) struct Reauthentication {
+    password: String,
+}
+
+impl Reauthentication {
+    /// The step-up, if the password is right.
+    pub(crate) fn step_up(&self, user: &UserId) -> Option<StepUp> {
+        verify(user.as_str(), &self.password).map(|user| StepUp::new(user).method("pwd"))
+    }
+}
+
+/// What the token routes need to know: which logins are right, and which accounts are active. A real site queries its
+/// database.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accounts;
+
+#[async_trait]
+impl Authenticator for Accounts {
+    type Credentials = Credentials;
+
+    async fn authenticate(&self, credentials: Credentials, parts: &Parts) -> Result<Option<Login>, AccountsError> {
+        Ok(credentials.login(device(parts)))
+    }
+}
+
+#[async_trait]
+impl session_jwt::Accounts for Accounts {
+    async fn status(&self, user: &UserId, _: &SessionSummary) -> Result<AccountStatus, AccountsError> {
+        Ok(if USERS.contains(&user.as_str()) { AccountStatus::Active } else { AccountStatus::Disabled })
+    }
+}
+
+/// The user, if name and password are right. An unknown name takes as long as a wrong password.
+fn verify(username: &str, password: &str) -> Option<UserId> {
+    let right = bool::from(password.as_bytes().ct_eq(PASSWORD.as_bytes()));
+    let known = USERS.contains(&username);
+    if right && known { UserId::new(username).ok() } else { None }
 }
 
 #[cfg(test)]

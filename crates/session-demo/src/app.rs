@@ -4,23 +4,22 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use session_tower::{BearerLayer, SessionLayer, TokenRoutes};
 
+use crate::accounts::Accounts;
 use crate::sessions::Sessions;
-use crate::tokens::Accounts;
 use crate::{api, pages};
 
 /// The whole site, with these sessions.
 ///
-/// Pages and API have a session layer each, side by side, because their rejections look different. Both use the same
-/// manager, so it is the same session. In hybrid mode the API takes access tokens too, and has the routes that issue
-/// them.
+/// Pages and API have a session layer each, because their rejections look different. Both layers share a manager, and so
+/// the session. In hybrid mode the API takes access tokens too, and has the routes that issue them.
 pub fn build_router(sessions: &Sessions) -> Router {
     let (manager, mode) = (sessions.manager(), sessions.mode());
     let pages = pages::router(mode).layer(SessionLayer::new(manager.clone()).on_rejection(pages::rejection));
     let mut api = api::router(mode).layer(SessionLayer::new(manager.clone()));
     let mut site = Router::new().merge(pages.layer(Extension(mode)));
-    if let Sessions::TokenService(hybrid) = sessions {
-        let tokens = TokenRoutes::new(hybrid.clone(), Accounts);
-        api = api.layer(BearerLayer::new(hybrid.clone())).merge(tokens.router());
+    if let Sessions::Hybrid(service) = sessions {
+        let tokens = TokenRoutes::new(service.clone(), Accounts);
+        api = api.layer(BearerLayer::new(service.clone())).merge(tokens.router());
         site = site.merge(tokens.jwks());
     }
     site.nest("/api", api)

@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use session_core::{CookiePolicy, LimitPolicy, PayloadLimit, Persistence, Policy, PolicyError, SessionLimit, Timeouts};
 
-use crate::sessions::Mode;
 use crate::store::StoreUrl;
 
 /// A site with login, devices and logout everywhere. Accounts: alice, bob, carol; password: correct-horse
@@ -49,6 +48,29 @@ pub struct Args {
     pub insecure_cookies: bool,
 }
 
+/// What a client is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// A cookie with a token; the session is in the store
+    Cookie,
+    /// Besides, for clients that keep no cookies: access tokens for five minutes, and refresh tokens
+    Hybrid,
+    /// A cookie that is the session, signed; there is no store
+    Client,
+}
+
+impl Mode {
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cookie => "cookie",
+            Self::Hybrid => "hybrid",
+            Self::Client => "client",
+        }
+    }
+}
+
 /// A preset of [`Policy`].
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Preset {
@@ -63,7 +85,7 @@ pub enum Preset {
 /// What happens at the session limit.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum OnLimit {
-    /// The session that began first ends.
+    /// The session that was created first ends.
     EvictOldest,
     /// The session that was used least recently ends.
     EvictLeastRecent,
@@ -75,27 +97,27 @@ impl Args {
     /// The preset with the other options applied.
     ///
     /// # Errors
-    /// [`PolicyError`] if they contradict one another.
+    /// [`PolicyError`] if they contradict each other.
     pub fn policy(&self) -> Result<Policy, PolicyError> {
         let preset = match self.policy {
             Preset::Standard => Policy::standard(),
             Preset::HighAssurance => Policy::high_assurance(),
             Preset::Consumer => Policy::consumer(),
         };
-        let authenticated = self.lifetime(preset.timeouts(true, Persistence::Transient));
-        // Visitors get no more time than users, and see the same timeouts take effect.
+        let authenticated = self.timeouts(preset.timeouts(true, Persistence::Transient));
+        // Anonymous sessions live no longer than others, so that short timeouts apply to them too.
         let anonymous = authenticated.min(preset.timeouts(false, Persistence::Transient));
         let mut policy = preset
             .to_builder()
             .idle_timeout(authenticated.idle)
             .absolute_timeout(authenticated.absolute)
             .anonymous(anonymous)
-            // Through /api/data anybody can choose keys; leave some room to play.
+            // Clients of /api/data choose the keys: leave some room to play.
             .payload(PayloadLimit { values: 256, ..preset.payload(true) })
             .anonymous_payload(PayloadLimit { values: 256, ..preset.payload(false) });
         if self.limit.is_some() || self.on_limit.is_some() {
-            let limit = self.limit(preset.session_limit());
-            policy = policy.session_limit(limit.0, limit.1);
+            let (max, at_limit) = self.limit(preset.session_limit());
+            policy = policy.session_limit(max, at_limit);
         }
         if self.insecure_cookies {
             policy = policy.cookie(CookiePolicy::local_development());
@@ -103,7 +125,7 @@ impl Args {
         policy.build()
     }
 
-    fn lifetime(&self, preset: Timeouts) -> Timeouts {
+    fn timeouts(&self, preset: Timeouts) -> Timeouts {
         Timeouts { idle: self.idle.unwrap_or(preset.idle), absolute: self.absolute.unwrap_or(preset.absolute) }
     }
 

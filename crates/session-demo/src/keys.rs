@@ -9,41 +9,37 @@ use std::time::Duration;
 use session_core::{OsEntropy, Timestamp};
 use session_jwt::{Algorithm, KeyError, KeyRing, Rotation};
 
-/// With a public half, so that other servers can verify.
-pub(crate) const ALGORITHM: Algorithm = Algorithm::EdDsa;
+/// An algorithm with public keys, so that other servers can verify.
+const ALGORITHM: Algorithm = Algorithm::EdDsa;
 
-/// A key verifies as long as a cookie that it signed may be used, in every preset: 7 days, and some room.
-pub(crate) const ROTATION: Rotation = Rotation {
-    publish_ahead: Duration::from_secs(DAY),
-    sign_for: Duration::from_secs(30 * DAY),
-    verify_for: Duration::from_secs(30 * DAY),
-};
+/// A key verifies longer than any cookie that it signed is valid: that is 7 days in the longest preset.
+const VERIFY_FOR: Duration = Duration::from_secs(30 * DAY);
 
 const DAY: u64 = 24 * 3600;
 
-/// A hundred keys have less.
+/// More than a hundred keys need.
 const MAX_LEN: u64 = 256 * 1024;
 
 /// A key ring in a file that several processes on one machine share.
 ///
-/// The file is replaced as a whole, by the one process that holds the lock `PATH.lock` (which is empty, and stays). So
-/// whoever reads it reads one ring or the other, and two processes that start at once end up with the same. On several
-/// machines, a real site keeps its ring in a secret store.
+/// The file is replaced as a whole, by the one process that holds the lock `PATH.lock` (an empty file that stays). So a
+/// reader sees either the old ring or the new one, and processes that start at once end up with the same ring. On
+/// several machines, a real site keeps its ring in a secret store.
 #[derive(Clone, Debug)]
 pub struct KeyFile {
     path: PathBuf,
 }
 
 impl KeyFile {
-    /// The file at `path`, which may be missing still.
+    /// The file at `path`, which need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// Reads the ring; makes one if there is no file.
+    /// Reads the ring; generates one if there is no file.
     ///
     /// # Errors
-    /// If the file is not a key ring, others can read it, or it cannot be read or made. It is left as it is.
+    /// If the file is not a key ring, is readable by other users, or cannot be read or created. It is left unchanged.
     pub fn open(&self, now: Timestamp) -> Result<KeyRing, KeyFileError> {
         if let Some(ring) = self.read()? {
             return Ok(ring);
@@ -55,10 +51,10 @@ impl KeyFile {
         }
     }
 
-    /// Reads the ring, and changes keys if that is due.
+    /// Reads the ring, and rotates its keys if that is due.
     ///
     /// # Errors
-    /// As [`open`](Self::open), and if there is no file any more.
+    /// As [`open`](Self::open), and if the file is gone.
     pub fn rotate(&self, now: Timestamp) -> Result<KeyRing, KeyFileError> {
         let next = || {
             let missing = || self.error(Problem::Io(io::ErrorKind::NotFound.into()));
@@ -70,7 +66,7 @@ impl KeyFile {
         if due.is_none() {
             return Ok(ring);
         }
-        // Another process may have been faster.
+        // Another process may have rotated them first.
         let _lock = self.lock()?;
         match next()? {
             (_, Some(next)) => self.write(next),
@@ -94,11 +90,11 @@ impl KeyFile {
         KeyRing::from_json(&text).map(Some).map_err(|error| self.error(Problem::Content(error)))
     }
 
-    /// Replacement the file. For whoever holds the lock.
+    /// Replaces the file. The caller holds the lock.
     fn write(&self, ring: KeyRing) -> Result<KeyRing, KeyFileError> {
         let written = || {
             let new = self.beside(".new");
-            // Left behind by a process that was killed.
+            // A leftover of a process that was killed.
             match fs::remove_file(&new) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
@@ -112,7 +108,7 @@ impl KeyFile {
         Ok(ring)
     }
 
-    /// Waits for the lock, and holds it until the file is dropped.
+    /// Waits for the lock, which is held until the file is dropped.
     fn lock(&self) -> Result<File, KeyFileError> {
         let locked = || {
             let file = private().create(true).truncate(false).open(self.beside(".lock"))?;
@@ -133,11 +129,12 @@ impl KeyFile {
     }
 }
 
-fn generate(now: Timestamp) -> Result<KeyRing, KeyError> {
-    KeyRing::generate(ALGORITHM, ROTATION, now, &OsEntropy)
+/// A ring with one new key.
+pub(crate) fn generate(now: Timestamp) -> Result<KeyRing, KeyError> {
+    KeyRing::generate(ALGORITHM, Rotation::builder().verify_for(VERIFY_FOR).build()?, now, &OsEntropy)
 }
 
-/// For files that nobody else may read.
+/// For files that no other user may read.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -146,7 +143,7 @@ fn private() -> OpenOptions {
     options
 }
 
-/// The mode of a file that others can read, or even write.
+/// The mode of a file that other users can access.
 #[cfg(unix)]
 fn readable_by_others(metadata: &fs::Metadata) -> Option<u32> {
     let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
@@ -158,7 +155,7 @@ fn readable_by_others(_: &fs::Metadata) -> Option<u32> {
     None
 }
 
-/// Why there are no keys. Quotes nothing of the file.
+/// Why there are no keys. Quotes no content of the file.
 #[derive(Debug)]
 pub struct KeyFileError {
     path: PathBuf,
@@ -209,7 +206,7 @@ mod tests {
         ring.keys(START).map(|key| key.kid).collect()
     }
 
-    /// A folder that goes with the test.
+    /// Removed at the end of the test.
     struct Folder(std::path::PathBuf);
 
     impl Folder {
@@ -227,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_who_begin_or_rotate_at_once_all_have_the_same_ring() {
+    fn processes_that_start_or_rotate_at_once_share_one_ring() {
         let folder = Folder::new("keys");
         let file = KeyFile::new(folder.0.join("keys.json"));
         let due = START + Duration::from_secs(29 * DAY);
@@ -253,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_vanished_is_not_made_again_by_a_rotation() {
+    fn rotation_does_not_recreate_a_missing_file() {
         let folder = Folder::new("vanished");
         let file = KeyFile::new(folder.0.join("keys.json"));
         assert!(file.rotate(START).is_err());
@@ -261,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_behind_is_no_obstacle() {
+    fn a_leftover_of_a_killed_process_is_replaced() {
         let folder = Folder::new("killed");
         std::fs::write(folder.0.join("keys.json.new"), "half a ri").unwrap();
         let ring = KeyFile::new(folder.0.join("keys.json")).open(START).unwrap();

@@ -1,18 +1,18 @@
 //! A site with login, several devices, revocation and logout everywhere, to try the session library.
 //!
-//! `cargo run -p session-demo`, then open <http://127.0.0.1:3000>. The pages work without JavaScript; the same things
-//! are there as JSON under `/api`. Its parts, for somebody who builds a site of their own:
+//! `cargo run -p session-demo`, then open <http://127.0.0.1:3000>. The pages work without JavaScript; `/api` offers the
+//! same as JSON. What to read before building a site of your own:
 //!
 //! - [`build_router`]: where the session layer goes, once with pages and once with JSON for its rejections;
 //! - `actions.rs`: what a site does with sessions, one function each;
-//! - `api/` and `pages/`: handlers, which read and write a session as if it were a map;
+//! - `api/` and `pages/`: handlers, which read and write a session like a map;
 //! - [`args`]: how options become a policy;
 //! - [`store`]: how a URL becomes a store;
-//! - [`sessions`]: the three kinds of sessions, by `--mode`: cookies, access and refresh tokens, or everything in the
-//!   cookie; [`keys`]: a key ring in a file, which several processes share.
+//! - [`sessions`]: the three kinds of sessions, by `--mode`: cookies, access and refresh tokens, or the whole session in
+//!   the cookie; [`keys`]: a key ring in a file that several processes share.
 //!
-//! Not shown, because it is not the business of sessions: hashing passwords, and limiting the rate of attempts to guess
-//! them. A real site needs both.
+//! Not shown, because they are not about sessions: hashing passwords, and limiting the rate of login attempts. A real
+//! site needs both.
 
 mod accounts;
 mod actions;
@@ -25,6 +25,5 @@ pub mod keys;
 mod pages;
 pub mod sessions;
 pub mod store;
-mod tokens;
 
 pub use app::build_router;

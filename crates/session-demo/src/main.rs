@@ -8,20 +8,20 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use session_core::Policy;
-use session_demo::args::Args;
+use session_demo::args::{Args, Mode};
 use session_demo::keys::KeyFile;
-use session_demo::sessions::{Mode, Sessions};
+use session_demo::sessions::Sessions;
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// How long requests under way may take after the signal to stop.
+/// How long requests in flight may take after the shutdown signal.
 const GRACE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    // What happens to sessions, on standard error. Neither ids nor users are written.
+    // Events of sessions, on standard error. They contain neither ids nor users.
     let events = Targets::new().with_target("session", LevelFilter::DEBUG);
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     tracing_subscriber::registry().with(log).with(events).init();
@@ -35,21 +35,21 @@ fn main() -> ExitCode {
 }
 
 fn start(args: Args) -> Result<(), Box<dyn Error>> {
-    // For connections to the store with TLS. Fails if there is one already, which will do.
+    // For TLS to the store. Fails if a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Runtime::new()?;
     let result = runtime.block_on(run(args));
-    // Does not wait for what is still looking up the name of a server.
+    // Does not wait for name resolution that is still running.
     runtime.shutdown_background();
     result
 }
 
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let policy = args.policy()?;
-    let mut told_to_stop = std::pin::pin!(told_to_stop()?);
+    let mut shutdown = std::pin::pin!(shutdown_signal()?);
     let sessions = tokio::select! {
         sessions = Sessions::open(&args, policy.clone()) => sessions?,
-        () = &mut told_to_stop => return Ok(()),
+        () = &mut shutdown => return Ok(()),
     };
     let listener =
         TcpListener::bind(args.listen).await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
@@ -57,10 +57,10 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     if let Some(hint) = hint(address, &policy) {
         eprintln!("{hint}");
     }
-    // Both end with the runtime. For a store that expires records itself the first has nothing to do.
+    // Both tasks end with the runtime. With a store that expires records by itself, the first is idle.
     tokio::spawn(sessions.manager().clone().sweep());
     match args.keys {
-        Some(path) => drop(tokio::spawn(sessions.clone().follow(KeyFile::new(path)))),
+        Some(path) => drop(tokio::spawn(sessions.clone().watch_key_file(KeyFile::new(path)))),
         None if args.mode != Mode::Cookie => eprintln!(
             "hint: what this process signs ends with it, and no other process accepts it; with --keys PATH the keys \
              are kept, and can be shared"
@@ -78,19 +78,19 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     std::io::stdout().flush()?;
     tokio::select! {
         result = &mut serve => return Ok(result?),
-        () = told_to_stop => {}
+        () = shutdown => {}
     }
     let _ = stop.send(());
-    // A connection that does not end by itself is cut off: sessions are then as they were, or as they were to be.
+    // Connections that are still open then are dropped. Commits are cancellation-safe.
     if let Ok(result) = tokio::time::timeout(GRACE, serve).await {
         result?;
     }
     Ok(())
 }
 
-/// Ends at SIGINT or SIGTERM; both are caught from the moment this returns.
+/// Completes on SIGINT or SIGTERM; both are caught as soon as this function returns.
 #[cfg(unix)]
-fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -103,15 +103,15 @@ fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Ends at Ctrl-C.
+/// Completes on Ctrl-C.
 #[cfg(not(unix))]
-fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
     Ok(async {
         let _ = tokio::signal::ctrl_c().await;
     })
 }
 
-/// What a newcomer ought to know about the cookie before wondering why the login is forgotten.
+/// A warning for newcomers whose browser will drop the cookie, or whose network can read it.
 fn hint(address: SocketAddr, policy: &Policy) -> Option<&'static str> {
     match (policy.cookie().is_secure(), address.ip().is_loopback()) {
         (true, true) => Some(
@@ -123,6 +123,6 @@ fn hint(address: SocketAddr, policy: &Policy) -> Option<&'static str> {
              put a proxy with https in front, or try the demo with --insecure-cookies",
         ),
         (false, true) => None,
-        (false, false) => Some("hint: with --insecure-cookies everybody on the network can take over sessions"),
+        (false, false) => Some("hint: with --insecure-cookies anyone on the network can take over sessions"),
     }
 }

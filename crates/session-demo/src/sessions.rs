@@ -4,57 +4,33 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::ValueEnum;
-use session_core::{Clock as _, OsEntropy, Persistence, Policy, SessionManager, SystemClock, TracingObserver};
+use session_core::{Clock as _, Persistence, Policy, SessionManager, SystemClock, TracingObserver};
 use session_jwt::{AccessTokens, JwtSeal, KeyRing, TokenPolicy, TokenService};
 
-use crate::args::Args;
+use crate::accounts::Accounts;
+use crate::args::{Args, Mode};
 use crate::keys::{self, KeyFile};
 use crate::store::StoreUrl;
-use crate::tokens::Accounts;
 
-/// Who signs, in what is signed. A real site takes its own address.
+/// The `iss` claim of everything that is signed. A real site uses its own address.
 const ISSUER: &str = "https://session-demo.example";
 
-/// How often another process's change of the keys is looked for. Keys are published a day before they sign.
-const FOLLOW: Duration = Duration::from_secs(60);
-
-/// What a client is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Mode {
-    /// A cookie with a token; the session is in the store
-    Cookie,
-    /// Besides, for clients that keep no cookies: access tokens for five minutes, and refresh tokens
-    TokenService,
-    /// A cookie that is the session, signed; there is no store
-    Client,
-}
-
-impl Mode {
-    /// As on the command line.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cookie => "cookie",
-            Self::TokenService => "hybrid",
-            Self::Client => "client",
-        }
-    }
-}
+/// How often the key file is read again. Keys are published a day before they sign.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The sessions of the site.
 #[derive(Clone, Debug)]
 pub enum Sessions {
     /// [`Mode::Cookie`].
     Cookie(SessionManager),
-    /// [`Mode::TokenService`].
-    TokenService(Arc<TokenService>),
-    /// [`Mode::Client`]; the seal is the manager's.
+    /// [`Mode::Hybrid`].
+    Hybrid(Arc<TokenService>),
+    /// [`Mode::Client`], with the seal of the manager.
     Client(SessionManager, Arc<JwtSeal>),
 }
 
 impl Sessions {
-    /// What the options ask for. Must be called inside a tokio runtime.
+    /// The sessions that the options ask for. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// If the store or the keys cannot be used, or the options contradict each other.
@@ -64,19 +40,19 @@ impl Sessions {
         }
         let ring = || match &args.keys {
             Some(path) => KeyFile::new(path).open(SystemClock.now()).map_err(Box::<dyn Error>::from),
-            None => Ok(KeyRing::generate(keys::ALGORITHM, keys::ROTATION, SystemClock.now(), &OsEntropy)?),
+            None => Ok(keys::generate(SystemClock.now())?),
         };
         let memory = StoreUrl::memory();
         let store = async || args.store.as_ref().unwrap_or(&memory).open(&policy).await;
         Ok(match args.mode {
             Mode::Cookie => {
-                let manager = SessionManager::builder(store().await?);
-                Self::Cookie(manager.policy(policy).observer(TracingObserver).build())
+                let manager = SessionManager::builder(store().await?).policy(policy).observer(TracingObserver).build();
+                Self::Cookie(manager)
             }
-            Mode::TokenService => {
+            Mode::Hybrid => {
                 let tokens = Arc::new(AccessTokens::new(token_policy(&policy)?, ring()?)?);
                 let manager = SessionManager::builder(store().await?).policy(policy).observer(TracingObserver).build();
-                Self::TokenService(Arc::new(TokenService::new(manager, tokens, Accounts)?))
+                Self::Hybrid(Arc::new(TokenService::new(manager, tokens, Accounts)?))
             }
             Mode::Client => {
                 let seal = Arc::new(JwtSeal::new(ISSUER, ring()?, &policy)?);
@@ -87,30 +63,30 @@ impl Sessions {
         })
     }
 
-    /// Which kind it is.
+    /// Which kind they are.
     #[must_use]
     pub fn mode(&self) -> Mode {
         match self {
             Self::Cookie(_) => Mode::Cookie,
-            Self::TokenService(_) => Mode::TokenService,
+            Self::Hybrid(_) => Mode::Hybrid,
             Self::Client(..) => Mode::Client,
         }
     }
 
-    /// The sessions of browsers.
+    /// The manager of browser sessions.
     #[must_use]
     pub fn manager(&self) -> &SessionManager {
         match self {
             Self::Cookie(manager) | Self::Client(manager, _) => manager,
-            Self::TokenService(hybrid) => hybrid.manager(),
+            Self::Hybrid(service) => service.manager(),
         }
     }
 
-    /// Uses what is in the key file, from now on and for ever: takes over what another process changed, and changes keys
-    /// when that is due. As long as the file cannot be used, the keys stay what they are.
-    pub async fn follow(self, file: KeyFile) {
+    /// Keeps the keys in step with the key file, for ever: adopts the changes of other processes, and rotates keys that
+    /// are due. While the file is unusable, the current keys stay in use.
+    pub async fn watch_key_file(self, file: KeyFile) {
         loop {
-            tokio::time::sleep(FOLLOW).await;
+            tokio::time::sleep(RELOAD_INTERVAL).await;
             let (file, now) = (file.clone(), self.manager().now());
             let replaced = match tokio::task::spawn_blocking(move || file.rotate(now)).await {
                 Ok(Ok(ring)) => self.set_ring(ring),
@@ -118,7 +94,7 @@ impl Sessions {
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = replaced {
-                eprintln!("session-demo: {error}; the keys stay what they are");
+                eprintln!("session-demo: {error}; the current keys stay in use");
             }
         }
     }
@@ -126,15 +102,15 @@ impl Sessions {
     fn set_ring(&self, ring: KeyRing) -> Result<(), Box<dyn Error + Send + Sync>> {
         match self {
             Self::Cookie(_) => Ok(()),
-            Self::TokenService(hybrid) => Ok(hybrid.tokens().set_ring(ring)?),
+            Self::Hybrid(service) => Ok(service.tokens().set_ring(ring)?),
             Self::Client(_, seal) => Ok(seal.set_ring(ring)?),
         }
     }
 }
 
-/// Access tokens live for 5 minutes, or less where sessions do.
+/// Access tokens live for 5 minutes, or less if sessions do.
 fn token_policy(policy: &Policy) -> Result<TokenPolicy, session_jwt::TokenPolicyError> {
     let idle = policy.timeouts(true, Persistence::Transient).idle;
     let lifetime = Duration::from_secs(300).min(idle / 2).max(policy.refresh_grace());
-    TokenPolicy::new(ISSUER, ISSUER)?.with_lifetime(Duration::from_secs(lifetime.as_secs().max(1)))
+    TokenPolicy::builder(ISSUER, ISSUER).lifetime(Duration::from_secs(lifetime.as_secs().max(1))).build()
 }

@@ -1,4 +1,4 @@
-//! Where sessions are kept: the option `--store`.
+//! Where sessions are stored: the option `--store`.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -14,21 +14,21 @@ use session_postgres::{PostgresStore, recommended_pool_options};
 use session_redis::{ConnectError, RedisStore};
 use sqlx::postgres::PgConnectOptions;
 
-/// How long the migrations may take: another node may be busy with them.
+/// How long migrations may take: another node may be running them.
 const MIGRATIONS: Duration = Duration::from_secs(30);
 
-/// What was said on the command line. Not checked there, where an error would quote it: it may have a password in it.
+/// The option as given. Parsed only when opened: an error of the command line would quote it, and with it a password.
 #[derive(Clone)]
 pub struct StoreUrl(String);
 
 /// Why there is no store. Never quotes the URL.
 #[derive(Debug)]
 pub enum OpenError {
-    /// The URL is not one of ours.
+    /// The URL has no supported form.
     NotUnderstood,
-    /// A setting is not possible.
+    /// A setting in it is not supported.
     Refused(ConnectError),
-    /// The server cannot be used; each text is the cause of the one before.
+    /// The server cannot be used: the error and its causes.
     Unavailable(Vec<String>),
 }
 
@@ -45,7 +45,7 @@ impl StoreUrl {
     /// # Errors
     /// If the URL is not understood, or the server cannot be used.
     pub async fn open(&self, policy: &Policy) -> Result<Arc<dyn SessionStore>, OpenError> {
-        // Ends before core gives up, so that the error says what happened.
+        // Shorter than the timeout of core, so that the error names the cause.
         let timeout = policy.store_timeout() * 3 / 4;
         if self.0 == "memory" {
             return Ok(Arc::new(MokaStore::new()));
@@ -56,7 +56,7 @@ impl StoreUrl {
         }
         match RedisStore::builder(&self.0).operation_timeout(timeout).connect().await {
             Ok(store) => Ok(Arc::new(store)),
-            Err(ConnectError::Unavailable(error)) => Err(OpenError::unavailable(&error)),
+            Err(error @ ConnectError::Unavailable(_)) => Err(OpenError::unavailable(&error)),
             Err(ConnectError::Url) => Err(OpenError::NotUnderstood),
             Err(error) => Err(OpenError::Refused(error)),
         }
@@ -64,10 +64,10 @@ impl StoreUrl {
 }
 
 async fn postgres(url: &str, timeout: Duration) -> Result<Arc<dyn SessionStore>, OpenError> {
-    // The error may quote the URL.
+    // Dropped, because the error may quote the URL.
     let options: PgConnectOptions = url.parse().map_err(|_| OpenError::NotUnderstood)?;
     let pool = recommended_pool_options().acquire_timeout(timeout).connect_lazy_with(options);
-    let store = PostgresStore::new(pool).with_timeout(timeout);
+    let store = PostgresStore::builder(pool).operation_timeout(timeout).build();
     match tokio::time::timeout(MIGRATIONS, store.migrate()).await {
         Ok(Ok(())) => Ok(Arc::new(store)),
         Ok(Err(error)) => Err(OpenError::unavailable(&error)),

@@ -1,18 +1,20 @@
 //! The three algorithms.
 
-/// How tokens are signed. A property of a key: what a token says about it is compared, never obeyed.
+/// How a key signs. It is a property of the key: the `alg` of a token is compared with it and chooses nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Algorithm {
-    /// HMAC with SHA-256. Whoever verifies can also sign: for servers that trust each other. The fastest, by far.
+    /// HMAC with SHA-256. A verifier needs the secret and can therefore also sign: only for servers that trust each other.
+    /// By far the fastest.
     Hs256,
-    /// Ed25519. Others verify with the public key.
+    /// Ed25519. Verified with the public key.
     EdDsa,
-    /// ECDSA on P-256 with SHA-256, for partners that do not know Ed25519.
+    /// ECDSA on P-256 with SHA-256, for verifiers that do not support Ed25519.
     Es256,
 }
 
 impl Algorithm {
-    /// The name in `alg`.
+    /// The value of `alg`.
     ///
     /// ```
     /// assert_eq!(session_jwt::Algorithm::EdDsa.as_str(), "EdDSA");
@@ -26,7 +28,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether verifiers need the secret itself. Such a key is never in one set with public keys.
+    /// Whether verifiers need the secret itself. Such a key never shares a ring or a set with public keys.
     pub(crate) const fn is_symmetric(self) -> bool {
         match self {
             Self::Hs256 => true,
@@ -34,7 +36,7 @@ impl Algorithm {
         }
     }
 
-    /// How many characters a signature has.
+    /// The length of an encoded signature, in characters.
     pub(crate) const fn signature_len(self) -> usize {
         match self {
             Self::Hs256 => 43,

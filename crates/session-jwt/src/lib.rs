@@ -1,31 +1,28 @@
-//! Access tokens for sessions: short-lived JWTs (RFC 9068, `typ: at+jwt`) that are checked without a store.
+//! Access tokens for sessions: short-lived JWTs (RFC 9068, `typ: at+jwt`) that are verified without a store.
 //!
-//! - [`KeyRing`]: the keys that sign, the ones that will, and the ones whose tokens still live. [`SigningKey`] for
+//! - [`KeyRing`]: the key that signs, its successor, and those whose tokens have not expired yet. A [`SigningKey`] is for
 //!   HS256, EdDSA (Ed25519) or ES256 (P-256).
-//! - [`AccessTokens`]: issues, and verifies its own.
-//! - [`Verifier`]: verifies only, with public keys ([`VerifyingKeys`]) from a [`Jwks`] document.
+//! - [`AccessTokens`]: issues, and verifies its own tokens.
+//! - [`Verifier`]: only verifies, with public keys ([`VerifyingKeys`]) from a [`Jwks`] document.
+//! - [`TokenService`]: pairs of an access token and a refresh token, whose session is in a store.
+//! - [`JwtSeal`]: client-side sessions, signed with the same kind of keys.
 //!
 //! ```
 //! use std::time::Duration;
 //! use session_core::{Assurance, Authentication, OsEntropy, SessionId, Timestamp, UserId};
-//! use session_jwt::{AccessTokens, Algorithm, Subject, KeyRing, Rotation, TokenPolicy, Verifier, VerifyingKeys};
+//! use session_jwt::{AccessTokens, Algorithm, KeyRing, Rotation, Subject, TokenPolicy, Verifier, VerifyingKeys};
 //!
 //! let now = Timestamp::from_millis(1_767_225_600_000);
 //! let policy = TokenPolicy::new("https://login.example", "https://api.example")?;
 //! let ring = KeyRing::generate(Algorithm::EdDsa, Rotation::default(), now, &OsEntropy)?;
 //! let tokens = AccessTokens::new(policy.clone(), ring)?;
 //!
-//! let authentication = Authentication {
-//!     user: UserId::new("alice")?,
-//!     at: now,
-//!     methods: ["pwd".to_owned()].into(),
-//!     level: Assurance::Aal1,
-//! };
+//! let authentication = Authentication::new(UserId::new("alice")?, now, Assurance::Aal1);
 //! let session = SessionId::generate(Some(&authentication.user), &OsEntropy)?;
 //! let deadline = now + Duration::from_secs(8 * 3600);
-//! let token = tokens.issue(&Subject { session, authentication: &authentication, deadline }, now)?;
+//! let token = tokens.issue(&Subject::new(session, &authentication, deadline), now)?;
 //!
-//! // On another server, which has the public keys only:
+//! // On another server, which has only the public keys:
 //! let keys = VerifyingKeys::from_jwks(&tokens.jwks(now).to_json())?;
 //! let claims = Verifier::new(policy, keys).verify(token.expose(), now)?;
 //! assert_eq!(claims.session, session);
@@ -33,61 +30,55 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What verification does
+//! # Verification
 //!
-//! In this order, and nothing is looked at before the step before it has passed:
+//! In this order; no step runs before the previous one has passed:
 //!
-//! 1. The token has at most [`MAX_TOKEN_LEN`] bytes, and exactly three segments.
-//! 2. The header segment is, byte for byte, one that our own keys would have written. Nothing in a header is
-//!    interpreted, so `alg`, `typ`, `kid`, `crit` or `jku` cannot confuse anybody. ([`Verifier::for_issuer`] has a strict
-//!    parser instead, for issuers that write the same header differently.)
-//! 3. The signature is base64url without padding, in its one spelling, and is the key's. HMACs are compared in constant
-//!    time; Ed25519 signatures are verified strictly.
+//! 1. The token has at most [`MAX_TOKEN_LEN`] bytes and exactly three segments.
+//! 2. The header segment equals, byte for byte, one that our own keys write. Nothing in a header is interpreted, so there
+//!    is nothing to attack with `alg`, `typ`, `kid`, `crit` or `jku`. ([`Verifier::for_issuer`] has a strict parser
+//!    instead, for issuers that write the same header differently.)
+//! 3. The signature is canonical base64url without padding, and was made by the key. HMACs are compared in constant time;
+//!    Ed25519 signatures are verified strictly.
 //! 4. The payload is parsed once, into typed [`Claims`]: a claim that is missing, has another JSON type or occurs twice
 //!    is an error.
-//! 5. Issuer, audience, and times. A token is expired when `now >= exp + leeway`.
+//! 5. Issuer, audience and times. A token has expired when `now >= exp + leeway`.
 //!
-//! There is no I/O in it, and no clock: `now` is an argument.
+//! Verification does no I/O and reads no clock: `now` is an argument.
 //!
-//! # What it does not do
+//! # Limits
 //!
-//! An access token stays valid until it expires, although its session was ended: that is the price of not asking the
-//! store. Keep the lifetime short (the default is 5 minutes), or compare [`Claims::session`] with a feed of
-//! revocations. To present an access token is no activity of the session. The payload is signed, not encrypted: its
-//! holder can read it.
+//! An access token stays valid until it expires, even after its session was revoked: the price of not asking the store.
+//! Keep the lifetime short (the default is 5 minutes), or compare [`Claims::session`] with a feed of revocations.
+//! Presenting an access token is not activity of the session. The payload is signed, not encrypted: the holder can read it.
 //!
-//! Deny lists are keyed by [`Claims::token_id`], never by the token's text: an ECDSA signature has two valid forms.
+//! Key deny lists by [`Claims::token_id`], never by the text of the token: an ECDSA signature has two valid forms.
 
+mod accounts;
 mod algorithm;
-mod claims;
 mod encoding;
-mod header;
-mod hybrid;
-mod jwk;
-mod key;
-mod policy;
-mod public;
-mod ring;
-mod ring_file;
+mod keys;
 mod seal;
-mod secret;
 #[cfg(test)]
 mod tests;
+mod token_service;
 mod tokens;
-mod verify;
-mod verifying_keys;
 
+pub use accounts::{AccountStatus, Accounts, AccountsError};
 pub use algorithm::Algorithm;
-pub use claims::Claims;
-pub use hybrid::{
-    AccountStatus, Accounts, AccountsError, HybridConfigError, TokenPair, TokenService, TokenServiceError,
-};
-pub use jwk::Jwks;
-pub use key::{Ed25519Key, HmacKey, KeyError, P256Key, SigningKey};
-pub use policy::{TokenPolicy, TokenPolicyError};
-pub use public::PublicKey;
-pub use ring::{KeyInfo, KeyRing, KeyState, Rotation};
-pub use seal::{JwtSeal, SealError};
-pub use tokens::{AccessToken, AccessTokens, IssueError, Subject};
-pub use verify::{MAX_TOKEN_LEN, Verifier, VerifyError};
-pub use verifying_keys::VerifyingKeys;
+pub use keys::error::KeyError;
+pub use keys::jwks::Jwks;
+pub use keys::public_key::PublicKey;
+pub use keys::ring::{KeyInfo, KeyRing, KeyState};
+pub use keys::rotation::{Rotation, RotationBuilder};
+pub use keys::signing_key::SigningKey;
+pub use seal::JwtSeal;
+pub use token_service::{TokenPair, TokenService, TokenServiceError};
+pub use tokens::access_tokens::{AccessToken, AccessTokens, IssueError, Subject};
+pub use tokens::claims::Claims;
+pub use tokens::error::VerifyError;
+pub use tokens::gate::MAX_TOKEN_LEN;
+pub use tokens::policy::{TokenPolicy, TokenPolicyBuilder, TokenPolicyError};
+pub use tokens::verifier::Verifier;
+pub use tokens::verifying_keys::VerifyingKeys;
+pub use zeroize::Zeroizing;

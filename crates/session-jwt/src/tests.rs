@@ -1,33 +1,31 @@
-//! Known vectors. Their tokens are no access tokens, so they test what lies below.
+//! Published test vectors. Their tokens are not access tokens, so they test what lies below.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use hmac::{Hmac, KeyInit as _};
 use sha2::Sha256;
 
-use crate::key::{KeyError, SigningKey};
-use crate::public::PublicKey;
-use crate::verifying_keys::{Kind, VerifyingKey};
-use crate::{HmacKey, encoding};
+use crate::encoding;
+use crate::keys::verifying_key::VerifyingKey;
+use crate::{KeyError, PublicKey, SigningKey};
 
-/// The key of RFC 7515, A.1. Everybody knows it.
+/// The published key of RFC 7515, A.1.
 const RFC_7515_A_1: &str = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
 
-fn verifies(kind: Kind, token: &str) -> bool {
+fn verifies(key: &VerifyingKey, token: &str) -> bool {
     let (message, signature) = token.rsplit_once('.').unwrap();
-    let key = VerifyingKey::new(kind);
     let flipped = format!("X{}", &message[1..]);
-    let signature = encoding::decode(signature.as_bytes()).unwrap();
+    let signature = encoding::decode(signature).unwrap();
     assert!(!key.verify(flipped.as_bytes(), &signature));
     key.verify(message.as_bytes(), &signature)
 }
 
 #[test]
 fn hs256_verifies_the_token_of_rfc_7515_and_refuses_its_key() {
-    let secret = encoding::decode(RFC_7515_A_1.as_bytes()).unwrap();
+    let secret = encoding::decode(RFC_7515_A_1).unwrap();
     let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt\
          cGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-    assert!(verifies(Kind::Hmac(Hmac::<Sha256>::new_from_slice(&secret).unwrap()), token));
-    assert_eq!(HmacKey::from_bytes(&secret).unwrap_err(), KeyError::WellKnown);
+    assert!(verifies(&VerifyingKey::Hmac(Hmac::<Sha256>::new_from_slice(&secret).unwrap()), token));
+    assert_eq!(SigningKey::from_secret(&secret).unwrap_err(), KeyError::WellKnown);
     let jwk = format!(r#"{{"kty":"oct","k":"{RFC_7515_A_1}"}}"#);
     assert_eq!(SigningKey::from_jwk(&jwk).unwrap_err(), KeyError::WellKnown);
 }
@@ -38,10 +36,10 @@ fn es256_verifies_the_token_of_rfc_7515() {
     let token = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290I\
          jp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
     let key = SigningKey::from_jwk(jwk).unwrap();
-    assert!(verifies(Kind::Public(key.public().unwrap().point.clone()), token));
+    assert!(verifies(key.verifying(), token));
     let mut own = token.rsplit_once('.').unwrap().0.to_owned();
     key.sign(&mut own).unwrap();
-    assert!(verifies(Kind::Public(key.public().unwrap().point.clone()), &own));
+    assert!(verifies(key.verifying(), &own));
 }
 
 #[test]
@@ -55,7 +53,7 @@ fn eddsa_makes_the_signature_of_rfc_8037() {
         "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4i\
          ylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
     );
-    assert!(verifies(Kind::Public(key.public().unwrap().point.clone()), &token));
+    assert!(verifies(key.verifying(), &token));
     assert_eq!(key.kid(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"); // RFC 8037, A.3
 }
 

@@ -1,22 +1,21 @@
 //! Client-side sessions, signed.
-
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::time::Duration;
 
+use session_conformance::RecordBuilder;
 use session_core::adapter::RequestSession;
-use session_core::store::{Credential, Data, Record, Seal, Version};
+use session_core::store::{Record, Seal};
 use session_core::{
-    Assurance, Authentication, Clock as _, Device, Error, Key, Kind, Login, ManualClock, OsEntropy, Persistence,
-    Policy, Session, SessionId, SessionManager, Timeouts, Timestamp, UserId,
+    Clock as _, Error, Key, Login, ManualClock, OsEntropy, Policy, Session, SessionManager, Timestamp, UserId,
 };
-use session_jwt::{AccessTokens, Algorithm, JwtSeal, KeyRing, Rotation, SealError, Subject, TokenPolicy, VerifyError};
+use session_jwt::{AccessTokens, Algorithm, JwtSeal, KeyError, KeyRing, Rotation, Subject, TokenPolicy, VerifyError};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const ISSUER: &str = "https://shop.example";
 
 fn ring(algorithm: Algorithm, now: Timestamp) -> KeyRing {
-    let rotation = Rotation { verify_for: 7 * DAY, ..Rotation::default() };
+    let rotation = Rotation::builder().verify_for(7 * DAY).build().unwrap();
     KeyRing::generate(algorithm, rotation, now, &OsEntropy).unwrap()
 }
 
@@ -29,31 +28,11 @@ fn alice() -> UserId {
 }
 
 fn record(now: Timestamp, size: usize) -> Record {
-    let id = SessionId::generate(Some(&alice()), &OsEntropy).unwrap();
-    let mut data = Data::default();
-    data.insert("cart".into(), vec![b'x'; size].into());
-    Record {
-        id,
-        version: Version::first(&OsEntropy).unwrap(),
-        kind: Kind::Cookie,
-        created_at: now,
-        last_seen: now,
-        lifetime: Timeouts { idle: DAY, absolute: 2 * DAY },
-        persistence: Persistence::Transient,
-        authentication: Some(Authentication {
-            user: alice(),
-            at: now,
-            methods: ["pwd".to_owned()].into(),
-            level: Assurance::Aal1,
-        }),
-        credential: Credential::issue(Kind::Cookie, id, now, &OsEntropy).unwrap().0,
-        device: Device::new(),
-        data,
-    }
+    RecordBuilder::new(now).of(&alice()).timeouts(DAY, 2 * DAY).value("cart", vec![b'x'; size]).build().unwrap()
 }
 
 #[test]
-fn what_is_sealed_is_opened_and_as_long_as_foretold() {
+fn what_is_sealed_can_be_opened_and_has_the_predicted_length() {
     let now = ManualClock::default().now();
     for algorithm in [Algorithm::Hs256, Algorithm::EdDsa, Algorithm::Es256] {
         let seal = seal(ring(algorithm, now));
@@ -72,7 +51,7 @@ fn nothing_else_is_opened() {
     let keys = ring(Algorithm::Hs256, now);
     let seal = seal(keys.clone());
     let text = seal.seal(&record(now, 10), now).unwrap();
-    // Every bit of it counts.
+    // Every byte counts.
     for at in 0..text.len() {
         let mut changed = text.clone().into_bytes();
         changed[at] ^= 1;
@@ -97,7 +76,7 @@ fn neither_kind_of_token_passes_for_the_other() {
     let text = seal.seal(&record, now).unwrap();
     assert_eq!(tokens.verify(&text, now).unwrap_err(), VerifyError::Header);
     let authentication = record.summary.authentication.as_ref().unwrap();
-    let subject = Subject { session: record.summary.id, authentication, deadline: Timestamp::MAX };
+    let subject = Subject::new(record.summary.id, authentication, Timestamp::MAX);
     assert!(seal.open(tokens.issue(&subject, now).unwrap().expose().as_bytes(), now).is_none());
 }
 
@@ -118,7 +97,7 @@ fn keys_change_under_sessions_that_live() {
     assert!(seal.open(old.as_bytes(), now + 31 * DAY).is_none(), "retired at once");
     assert!(seal.open(new.as_bytes(), now + 31 * DAY).is_some());
     let hasty = KeyRing::generate(Algorithm::EdDsa, Rotation::default(), now, &OsEntropy).unwrap();
-    assert_eq!(seal.set_ring(hasty), Err(SealError::VerifyFor));
+    assert_eq!(seal.set_ring(hasty), Err(KeyError::VerifyFor));
 }
 
 #[tokio::test]
@@ -145,5 +124,5 @@ async fn a_whole_visit() {
     assert!(none.is_none() && session.get(TEXT).unwrap().as_deref() == Some("hello"));
     clock.advance(Duration::from_secs(30 * 60));
     let (session, _, _) = request(cookie, &|_| Ok(())).await;
-    assert!(session.user().is_none(), "the idle timeout is inside");
+    assert!(session.user().is_none(), "the idle timeout is enforced");
 }

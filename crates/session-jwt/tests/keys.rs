@@ -1,14 +1,11 @@
-//! What is a key, and what is refused as one.
+//! What is accepted as a key, and what is refused.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod common;
 
-use common::{ALGORITHMS, Forge, encode, now, policy};
-use session_core::{Entropy, EntropyError, OsEntropy};
-use session_jwt::{
-    AccessTokens, Algorithm, Ed25519Key, HmacKey, KeyError, KeyRing, P256Key, PublicKey, Rotation, SigningKey,
-    VerifyingKeys,
-};
+use common::{ALGORITHMS, Broken, Constant, Forge, encode, now, policy};
+use session_core::{EntropyError, OsEntropy};
+use session_jwt::{AccessTokens, Algorithm, KeyError, KeyRing, PublicKey, Rotation, SigningKey, VerifyingKeys};
 
 #[test]
 fn weak_hmac_keys_are_refused() {
@@ -26,15 +23,15 @@ fn weak_hmac_keys_are_refused() {
         ("RFC 7520", &common::decode("hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg"), KeyError::WellKnown),
     ];
     for (name, bytes, error) in table {
-        assert_eq!(HmacKey::from_bytes(bytes).unwrap_err(), error, "{name}");
+        assert_eq!(SigningKey::from_secret(bytes).unwrap_err(), error, "{name}");
         let jwk = format!(r#"{{"kty":"oct","k":"{}"}}"#, encode(bytes));
         assert_eq!(SigningKey::from_jwk(&jwk).unwrap_err(), error, "{name} as JWK");
     }
     let mut random: Vec<u8> = (0..32).map(|index| index * 7 + 3).collect();
-    assert!(HmacKey::from_bytes(&random).is_ok());
-    // One random key of 65536 begins like this.
+    assert!(SigningKey::from_secret(&random).is_ok());
+    // One random key in 65536 begins like this DER sequence.
     random[..2].copy_from_slice(&[0x30, 30]);
-    assert!(HmacKey::from_bytes(&random).is_ok());
+    assert!(SigningKey::from_secret(&random).is_ok());
 }
 
 #[test]
@@ -47,12 +44,12 @@ fn a_key_file_or_a_public_key_is_no_hmac_key() {
     ];
     for algorithm in [Algorithm::EdDsa, Algorithm::Es256] {
         let forge = Forge::new(algorithm, 1);
-        // 32 bytes cannot be told from a secret.
+        // 32 bytes are indistinguishable from a secret.
         forms.extend(forge.public_forms().into_iter().filter(|(_, bytes)| bytes.len() != 32));
         forms.push(("private JWK", forge.key().to_jwk().as_bytes().to_vec()));
     }
     for (name, bytes) in forms {
-        assert_eq!(HmacKey::from_bytes(&bytes).unwrap_err(), KeyError::NotASecret, "{name}");
+        assert_eq!(SigningKey::from_secret(&bytes).unwrap_err(), KeyError::NotASecret, "{name}");
     }
 }
 
@@ -116,19 +113,20 @@ fn keys_survive_pem_and_jwk() {
         let key = SigningKey::generate(algorithm, &OsEntropy).unwrap();
         assert_eq!(SigningKey::from_jwk(&key.to_jwk()).unwrap().to_jwk(), key.to_jwk());
     }
-    let ed25519 = Ed25519Key::generate(&OsEntropy).unwrap().to_pem().unwrap();
-    let p256 = P256Key::generate(&OsEntropy).unwrap().to_pem().unwrap();
-    assert!(Ed25519Key::from_pem(&ed25519).is_ok() && P256Key::from_pem(&p256).is_ok());
-    assert_eq!(Ed25519Key::from_pem(&p256).unwrap_err(), KeyError::Pem);
-    assert_eq!(P256Key::from_pem(&ed25519).unwrap_err(), KeyError::Pem);
+    assert_eq!(Forge::new(Algorithm::Hs256, 1).key().to_pem().unwrap_err(), KeyError::Pem);
     for algorithm in [Algorithm::EdDsa, Algorithm::Es256] {
+        let private = SigningKey::generate(algorithm, &OsEntropy).unwrap().to_pem().unwrap();
+        let again = SigningKey::from_pem(&private).unwrap();
+        assert_eq!((again.algorithm(), again.to_pem().unwrap()), (algorithm, private.clone()));
+
         let forge = Forge::new(algorithm, 1);
-        let pem = forge.public_forms().into_iter().find(|(name, _)| *name == "pem").unwrap().1;
-        let public = PublicKey::from_pem(std::str::from_utf8(&pem).unwrap()).unwrap();
-        assert_eq!(public.kid(), forge.key().kid());
-        assert_eq!(public.algorithm(), algorithm);
-        // A private key is not a public one.
-        assert_eq!(PublicKey::from_pem(&ed25519).unwrap_err(), KeyError::Pem);
+        let public = forge.public_forms().into_iter().find(|(name, _)| *name == "pem").unwrap().1;
+        let public = String::from_utf8(public).unwrap();
+        let key = PublicKey::from_pem(&public).unwrap();
+        assert_eq!((key.algorithm(), key.kid()), (algorithm, &*forge.kid()));
+        // Neither half is accepted as the other.
+        assert_eq!(PublicKey::from_pem(&private).unwrap_err(), KeyError::Pem);
+        assert_eq!(SigningKey::from_pem(&public).unwrap_err(), KeyError::Pem);
     }
 }
 
@@ -139,7 +137,7 @@ fn nothing_secret_is_shown() {
         let ring = forge.ring();
         let secret: Vec<u8> = (1..33).collect();
         let tokens = AccessTokens::new(policy(), ring.clone()).unwrap();
-        let shown = format!("{:?} {ring:?} {tokens:?} {:?}", forge.key(), ring.verifying_keys());
+        let shown = format!("{:?} {ring:?} {tokens:?} {:?}", forge.key(), VerifyingKeys::from_ring(&ring));
         let decimal = secret.iter().take(4).map(u8::to_string).collect::<Vec<_>>().join(", ");
         for trace in [encode(&secret), decimal, "01020304".to_owned()] {
             assert!(!shown.contains(&trace), "{shown}");
@@ -153,32 +151,11 @@ fn nothing_secret_is_shown() {
 #[test]
 fn hmac_kids_are_equal_for_equal_keys_only_and_are_not_hashes_of_the_key() {
     use sha2::Digest as _;
-    let [one, other] = [1, 100].map(|number| Forge::new(Algorithm::Hs256, number).key().kid());
-    assert_eq!(one, Forge::new(Algorithm::Hs256, 1).key().kid());
+    let [one, other] = [1, 100].map(|number| Forge::new(Algorithm::Hs256, number).kid());
+    assert_eq!(one, Forge::new(Algorithm::Hs256, 1).kid());
     assert_ne!(one, other);
     let hash = encode(sha2::Sha256::digest((1..33).collect::<Vec<u8>>()));
     assert!(!hash.starts_with(&one));
-}
-
-/// A generator that fails.
-#[derive(Debug)]
-struct Broken;
-
-impl Entropy for Broken {
-    fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
-        Err(EntropyError)
-    }
-}
-
-/// A generator that repeats itself.
-#[derive(Debug)]
-struct Constant(u8);
-
-impl Entropy for Constant {
-    fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
-        dest.fill(self.0);
-        Ok(())
-    }
 }
 
 #[test]
@@ -187,7 +164,7 @@ fn without_randomness_there_is_no_key() {
         let error = SigningKey::generate(algorithm, &Broken).unwrap_err();
         assert_eq!(error, KeyError::Entropy(EntropyError));
     }
-    // Patterns are noticed where they are no key at all.
+    // Constant bytes are detected where they are not a valid key.
     assert!(SigningKey::generate(Algorithm::Hs256, &Constant(5)).is_err());
     assert!(SigningKey::generate(Algorithm::Es256, &Constant(0)).is_err());
     assert!(SigningKey::generate(Algorithm::Es256, &Constant(0xff)).is_err());
@@ -200,7 +177,7 @@ fn documents_of_others_are_read_as_rfc_7517_asks() {
     let document = |keys: &str| format!(r#"{{"keys":[{keys}],"more":1}}"#);
     let rsa = r#"{"kty":"RSA","n":"AQAB","e":"AQAB","kid":"r","use":"sig"}"#;
     let keys = VerifyingKeys::from_jwks(&document(&format!("{rsa},{key},{}", r#"{"kty":"new","kid":"n"}"#))).unwrap();
-    assert_eq!(keys.kids().collect::<Vec<_>>(), [Forge::new(Algorithm::Es256, 1).key().kid()]);
+    assert_eq!(keys.kids().collect::<Vec<_>>(), [Forge::new(Algorithm::Es256, 1).kid()]);
     let nameless = key.replace("\"kid\"", "\"name\"");
     let many = vec![key; 101].join(",");
     let private = Forge::new(Algorithm::EdDsa, 1).key().to_jwk();

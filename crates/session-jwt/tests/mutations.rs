@@ -1,19 +1,19 @@
-//! A token that was changed in any way is refused.
+//! A token that was modified in any way is rejected.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod common;
 
 use std::sync::LazyLock;
 
-use common::{ALGORITHMS, Forge, issue, now, policy};
+use common::{ALGORITHMS, Forge, issue, now, parsed, policy};
 use proptest::prelude::*;
 use session_jwt::{AccessTokens, Algorithm, Verifier};
 
 /// For one algorithm: a key, both verifiers, and two tokens that they accept.
 struct Fixture {
     forge: Forge,
-    own: AccessTokens,
-    foreign: Verifier,
+    exact: AccessTokens,
+    parsed: Verifier,
     tokens: [String; 2],
 }
 
@@ -25,13 +25,13 @@ impl Fixture {
 
     fn new(algorithm: Algorithm) -> Self {
         let forge = Forge::new(algorithm, 1);
-        let own = AccessTokens::new(policy(), forge.ring()).unwrap();
-        let tokens = [issue(&own, now()), issue(&own, now())];
-        Self { own, foreign: Verifier::for_issuer(policy(), forge.ring().verifying_keys()), tokens, forge }
+        let exact = AccessTokens::new(policy(), forge.ring()).unwrap();
+        let tokens = [issue(&exact, now()), issue(&exact, now())];
+        Self { exact, parsed: parsed(&forge.ring()), tokens, forge }
     }
 
     fn accepts(&self, token: &[u8]) -> bool {
-        self.own.verify(token, now()).is_ok() || self.foreign.verify(token, now()).is_ok()
+        self.exact.verify(token, now()).is_ok() || self.parsed.verify(token, now()).is_ok()
     }
 }
 
@@ -40,7 +40,7 @@ fn no_bit_can_be_flipped() {
     for fixture in Fixture::all() {
         let token = fixture.tokens[0].as_bytes();
         assert!(fixture.accepts(token));
-        // All of them where it is cheap; one in each byte, in turn, where a verification takes long.
+        // All of them where verification is cheap; elsewhere one in each byte, in turn.
         let is_cheap = fixture.forge.alg() == "HS256";
         for index in 0..token.len() {
             for bit in (0..8).filter(|bit| is_cheap || *bit == index % 8) {
@@ -111,19 +111,19 @@ proptest! {
     fn nothing_panics_and_nothing_random_is_accepted(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         for fixture in Fixture::all() {
             prop_assert!(!fixture.accepts(&bytes));
-            // Behind a header that is ours, so that the rest is reached.
+            // After a header of ours, so that later steps are reached.
             let header = fixture.tokens[0].split('.').next().unwrap();
             prop_assert!(!fixture.accepts(&[header.as_bytes(), b".", &bytes].concat()));
         }
     }
 
-    /// Rightly signed, so that the parser of claims is reached.
+    /// With a valid signature, so that the parser of claims is reached.
     #[test]
     fn no_payload_panics(bytes in prop::collection::vec(any::<u8>(), 0..600), json in "[\\[\\]{}\":,0-9a-zA-Z.eE+ -]{0,80}") {
-        for Fixture { forge, foreign, .. } in Fixture::all() {
+        for Fixture { forge, parsed, .. } in Fixture::all() {
             for payload in [bytes.as_slice(), json.as_bytes()] {
-                prop_assert!(foreign.verify(forge.token(forge.header(), payload), now()).is_err());
-                prop_assert!(foreign.verify(forge.token(payload, payload), now()).is_err());
+                prop_assert!(parsed.verify(forge.token(forge.header(), payload), now()).is_err());
+                prop_assert!(parsed.verify(forge.token(payload, payload), now()).is_err());
             }
         }
     }

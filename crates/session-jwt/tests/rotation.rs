@@ -1,22 +1,28 @@
-//! The life of a key: published, signing, verifying, gone.
+//! The life of a key: published, signing, verifying, expired.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod common;
 
 use std::time::Duration;
 
-use common::{ALGORITHMS, Forge, issue, now, policy};
+use common::{ALGORITHMS, Forge, exact, issue, now, parsed, policy};
 use proptest::prelude::*;
 use session_core::{Clock as _, ManualClock, OsEntropy, Timestamp};
 use session_jwt::KeyState::{self, Expired, Published, Signing, Verifying};
-use session_jwt::{AccessTokens, Algorithm, KeyError, KeyRing, Rotation, Verifier, VerifyError, VerifyingKeys};
+use session_jwt::{
+    AccessTokens, Algorithm, KeyError, KeyRing, Rotation, RotationBuilder, SigningKey, Verifier, VerifyError,
+    VerifyingKeys,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const MILLI: Duration = Duration::from_millis(1);
-const ROTATION: Rotation = Rotation { publish_ahead: HOUR, sign_for: Duration::from_secs(86_400), verify_for: HOUR };
+
+fn daily() -> RotationBuilder {
+    Rotation::builder().publish_ahead(HOUR).sign_for(24 * HOUR).verify_for(HOUR)
+}
 
 fn ring(algorithm: Algorithm) -> KeyRing {
-    KeyRing::with_key(Forge::new(algorithm, 1).key(), ROTATION, now()).unwrap()
+    KeyRing::with_key(Forge::new(algorithm, 1).key(), daily().build().unwrap(), now())
 }
 
 fn states(ring: &KeyRing, now: Timestamp) -> Vec<KeyState> {
@@ -49,7 +55,7 @@ fn a_key_is_published_then_signs_then_verifies_until_its_last_token_expired() {
         assert_eq!(states(&tokens.ring(), clock.now()), [Signing, Published]);
         let second = kids(&tokens.ring())[1].clone();
 
-        // The next key is known to others for an hour before it signs.
+        // The next key is published for an hour before it signs.
         let public = (algorithm != Algorithm::Hs256)
             .then(|| VerifyingKeys::from_jwks(&tokens.jwks(clock.now()).to_json()).unwrap());
         clock.advance(HOUR - MILLI);
@@ -63,11 +69,11 @@ fn a_key_is_published_then_signs_then_verifies_until_its_last_token_expired() {
         }
         assert_eq!(states(&tokens.ring(), clock.now()), [Verifying, Signing]);
 
-        // The last token of the first key, signed a millisecond before, lives as long as any.
+        // The last token of the first key, signed a millisecond earlier, is valid as long as any other.
         assert!(tokens.verify(&last, clock.now() + Duration::from_millis(303_999)).is_ok());
         assert_eq!(tokens.verify(&last, clock.now() + Duration::from_secs(304)).unwrap_err(), VerifyError::Expired);
 
-        // Then the key verifies nothing more, removed or not, and the next call removes it.
+        // From then on the key verifies nothing, removed or not, and the next rotation removes it.
         clock.advance(HOUR - MILLI);
         assert_eq!(states(&tokens.ring(), clock.now()), [Verifying, Signing]);
         assert!(rotate().is_none());
@@ -84,7 +90,7 @@ fn a_key_is_published_then_signs_then_verifies_until_its_last_token_expired() {
 fn a_late_rotation_publishes_before_it_signs_all_the_same() {
     let late = now() + 100 * 24 * HOUR;
     let ring = ring(Algorithm::EdDsa);
-    assert_eq!(states(&ring, late), [Signing], "without a successor it goes on");
+    assert_eq!(states(&ring, late), [Signing], "without a successor it continues");
     let ring = ring.rotate(late, &OsEntropy).unwrap().unwrap();
     assert_eq!(states(&ring, late + HOUR - MILLI), [Signing, Published]);
     assert_eq!(states(&ring, late + HOUR), [Verifying, Signing]);
@@ -94,19 +100,19 @@ fn a_late_rotation_publishes_before_it_signs_all_the_same() {
 fn a_retired_key_verifies_nothing_at_once() {
     for algorithm in ALGORITHMS {
         let tokens = AccessTokens::new(policy(), ring(algorithm)).unwrap();
-        let foreign = Verifier::for_issuer(policy(), tokens.ring().verifying_keys());
+        let parsed = parsed(&tokens.ring());
         let stolen = issue(&tokens, now());
-        assert!(tokens.verify(&stolen, now()).is_ok() && foreign.verify(&stolen, now()).is_ok());
+        assert!(tokens.verify(&stolen, now()).is_ok() && parsed.verify(&stolen, now()).is_ok());
 
         let ring = tokens.ring().retire(&kid(&stolen), now(), &OsEntropy).unwrap();
-        foreign.set_keys(ring.verifying_keys());
+        parsed.set_keys(VerifyingKeys::from_ring(&ring));
         tokens.set_ring(ring).unwrap();
         assert_eq!(tokens.verify(&stolen, now()).unwrap_err(), VerifyError::Header);
-        assert_eq!(foreign.verify(&stolen, now()).unwrap_err(), VerifyError::Key);
+        assert_eq!(parsed.verify(&stolen, now()).unwrap_err(), VerifyError::Key);
 
         // Another key signs now, of the same algorithm.
         let fresh = issue(&tokens, now());
-        assert!(tokens.verify(&fresh, now()).is_ok() && foreign.verify(&fresh, now()).is_ok());
+        assert!(tokens.verify(&fresh, now()).is_ok() && parsed.verify(&fresh, now()).is_ok());
         assert_eq!(tokens.ring().keys(now()).map(|key| key.algorithm).collect::<Vec<_>>(), [algorithm]);
         assert_eq!(tokens.ring().retire(&kid(&stolen), now(), &OsEntropy).unwrap_err(), KeyError::Unknown);
     }
@@ -127,7 +133,7 @@ fn whichever_key_is_retired_one_key_signs() {
     assert_eq!(retire(0), [Signing, Published]);
     assert_eq!(retire(1), [Verifying, Signing], "the next key signs now");
     assert_eq!(retire(2), [Verifying, Signing]);
-    // A key that has ceased to sign does not begin again: a new one does.
+    // A key that has stopped signing does not resume: a new one signs.
     let alone = ring.retire(&kids(&ring)[1], both, &OsEntropy).unwrap();
     assert_eq!(states(&alone, both), [Verifying, Signing]);
     assert!(!kids(&ring).contains(&kids(&alone)[1]));
@@ -137,15 +143,15 @@ fn whichever_key_is_retired_one_key_signs() {
 fn a_key_that_is_not_in_the_ring_yet_verifies_nothing() {
     for algorithm in ALGORITHMS {
         let before = ring(algorithm);
-        let verifier = Verifier::new(policy(), before.verifying_keys());
+        let verifier = exact(&before);
         let after = before.publish(Forge::new(algorithm, 50).key(), now()).unwrap();
         let tokens = AccessTokens::new(policy(), after.clone()).unwrap();
         let later = now() + HOUR;
         let token = issue(&tokens, later);
         assert_eq!(verifier.verify(&token, later).unwrap_err(), VerifyError::Header);
-        verifier.set_keys(after.verifying_keys());
+        verifier.set_keys(VerifyingKeys::from_ring(&after));
         assert!(verifier.verify(&token, later).is_ok());
-        // A server whose clock is ahead may sign with it a moment early.
+        // A server whose clock is fast may sign with it slightly early.
         assert!(verifier.verify(&token, later - Duration::from_secs(5)).is_ok());
     }
 }
@@ -163,20 +169,20 @@ fn one_next_key_at_a_time() {
 
 #[test]
 fn contradicting_rotations_are_refused() {
-    let key = || Forge::new(Algorithm::EdDsa, 1).key();
     for rotation in [
-        Rotation { publish_ahead: Duration::ZERO, ..ROTATION },
-        Rotation { sign_for: Duration::ZERO, ..ROTATION },
-        Rotation { verify_for: Duration::ZERO, ..ROTATION },
-        Rotation { sign_for: ROTATION.publish_ahead, ..ROTATION },
-        Rotation { sign_for: Duration::MAX, ..ROTATION },
+        daily().publish_ahead(Duration::ZERO),
+        daily().sign_for(Duration::ZERO),
+        daily().verify_for(Duration::ZERO),
+        daily().sign_for(HOUR),
+        daily().sign_for(Duration::MAX),
     ] {
-        assert_eq!(KeyRing::with_key(key(), rotation, now()).unwrap_err(), KeyError::Rotation);
+        assert_eq!(rotation.build().unwrap_err(), KeyError::Rotation);
     }
+    assert!(daily().sign_for(HOUR + MILLI).build().is_ok());
 }
 
 #[test]
-fn rings_are_exchanged_while_others_read() {
+fn rings_are_replaced_while_tokens_are_verified() {
     let tokens = AccessTokens::new(policy(), ring(Algorithm::Hs256)).unwrap();
     let next = ring(Algorithm::Hs256).publish(Forge::new(Algorithm::Hs256, 50).key(), now()).unwrap();
     let rings = [tokens.ring(), next];
@@ -213,8 +219,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
-    /// Whatever is done to a ring: one key signs, and a token verifies exactly as long as it lives and its key is not
-    /// retired.
+    /// After any sequence of operations, exactly one key signs, and a token is accepted exactly until it expires or its key
+    /// is retired.
     #[test]
     fn tokens_verify_until_they_expire_or_their_key_is_retired(steps in prop::collection::vec(step(), 1..30)) {
         let mut clock = now();
@@ -230,7 +236,7 @@ proptest! {
                     }
                 }
                 Step::Publish => {
-                    let key = session_jwt::HmacKey::generate(&OsEntropy).unwrap();
+                    let key = SigningKey::generate(Algorithm::Hs256, &OsEntropy).unwrap();
                     if let Ok(ring) = tokens.ring().publish(key, clock) {
                         tokens.set_ring(ring).unwrap();
                     }
@@ -247,8 +253,8 @@ proptest! {
             let signing = states(&tokens.ring(), clock).iter().filter(|state| **state == Signing).count();
             prop_assert_eq!(signing, 1);
             for (at, token) in &issued {
-                let lives = clock < *at + Duration::from_secs(305) && !retired.contains(&kid(token));
-                prop_assert_eq!(tokens.verify(token, clock).is_ok(), lives);
+                let valid = clock < *at + Duration::from_secs(305) && !retired.contains(&kid(token));
+                prop_assert_eq!(tokens.verify(token, clock).is_ok(), valid);
             }
         }
     }

@@ -1,15 +1,17 @@
-//! Times: at the boundary, and a millisecond on each side of it.
+//! Times: on each boundary, and a millisecond on either side of it.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod common;
 
 use std::time::Duration;
 
-use common::{ALGORITHMS, AUDIENCE, Forge, ISSUER, NOW, Payload, SESSION, alice, at, issue, now, policy};
-use session_core::{Assurance, Clock as _, Entropy, EntropyError, ManualClock, Timestamp, UserId};
+use common::{
+    ALGORITHMS, AUDIENCE, Broken, Forge, ISSUER, NOW, Payload, SESSION, alice, at, exact, issue, now, policy,
+};
+use session_core::{Assurance, EntropyError, Timestamp, UserId};
 use session_jwt::{
-    AccessTokens, Algorithm, IssueError, KeyRing, MAX_TOKEN_LEN, Rotation, Subject, TokenPolicy, TokenPolicyError,
-    Verifier, VerifyError,
+    AccessTokens, Algorithm, IssueError, KeyError, KeyRing, MAX_TOKEN_LEN, Rotation, Subject, TokenPolicy,
+    TokenPolicyError, Verifier, VerifyError, VerifyingKeys,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -39,7 +41,7 @@ fn the_segments_are_those_of_rfc_9068() {
     let tokens = tokens(Algorithm::EdDsa);
     let text = issue(&tokens, now());
     let segments: Vec<&str> = text.split('.').collect();
-    let kid = Forge::new(Algorithm::EdDsa, 1).key().kid();
+    let kid = Forge::new(Algorithm::EdDsa, 1).kid();
     let header = String::from_utf8(common::decode(segments[0])).unwrap();
     assert_eq!(header, format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"at+jwt"}}"#));
     let payload: serde_json::Value = serde_json::from_slice(&common::decode(segments[1])).unwrap();
@@ -53,11 +55,9 @@ fn the_segments_are_those_of_rfc_9068() {
 
 #[test]
 fn a_token_is_dead_at_exp_and_leeway() {
-    let clock = ManualClock::new(now());
     for algorithm in ALGORITHMS {
         let tokens = tokens(algorithm);
-        clock.set(now());
-        let token = issue(&tokens, clock.now());
+        let token = issue(&tokens, now());
         let dead = now() + Duration::from_secs(300) + LEEWAY;
         for (moment, result) in [
             (at(NOW + 300) - MILLI, None),
@@ -67,8 +67,7 @@ fn a_token_is_dead_at_exp_and_leeway() {
             (dead + MILLI, Some(VerifyError::Expired)),
             (at(NOW + 86_400), Some(VerifyError::Expired)),
         ] {
-            clock.set(moment);
-            assert_eq!(tokens.verify(&token, clock.now()).err(), result, "{moment:?}");
+            assert_eq!(tokens.verify(&token, moment).err(), result, "{moment:?}");
         }
     }
 }
@@ -76,9 +75,9 @@ fn a_token_is_dead_at_exp_and_leeway() {
 #[test]
 fn without_leeway_a_token_is_dead_at_exp() {
     let forge = Forge::new(Algorithm::EdDsa, 1);
-    let exact = policy().with_leeway(Duration::ZERO).unwrap();
-    let verifier = Verifier::new(exact, forge.ring().verifying_keys());
-    let token = forge.token(forge.header(), Payload::good().json());
+    let policy = TokenPolicy::builder(ISSUER, AUDIENCE).leeway(Duration::ZERO).build().unwrap();
+    let verifier = Verifier::new(policy, VerifyingKeys::from_ring(&forge.ring()));
+    let token = forge.good();
     assert!(verifier.verify(&token, at(NOW + 300) - MILLI).is_ok());
     assert_eq!(verifier.verify(&token, at(NOW + 300)).unwrap_err(), VerifyError::Expired);
     assert!(verifier.verify(&token, now()).is_ok());
@@ -88,12 +87,12 @@ fn without_leeway_a_token_is_dead_at_exp() {
 #[test]
 fn iat_and_nbf_may_be_ahead_by_the_leeway_only() {
     let forge = Forge::new(Algorithm::Es256, 1);
-    let verifier = Verifier::new(policy(), forge.ring().verifying_keys());
-    let good = forge.token(forge.header(), Payload::good().json());
+    let verifier = exact(&forge.ring());
+    let good = forge.good();
     assert!(verifier.verify(&good, now() - LEEWAY).is_ok());
     assert_eq!(verifier.verify(&good, now() - LEEWAY - MILLI).unwrap_err(), VerifyError::IssuedInFuture);
     assert_eq!(verifier.verify(&good, Timestamp::from_millis(i64::MIN)).unwrap_err(), VerifyError::IssuedInFuture);
-    let later = forge.token(forge.header(), Payload::good().with("nbf", &(NOW + 60).to_string()).json());
+    let later = forge.with_payload(&Payload::good().with("nbf", &(NOW + 60).to_string()));
     assert!(verifier.verify(&later, at(NOW + 60) - LEEWAY).is_ok());
     assert_eq!(verifier.verify(&later, at(NOW + 60) - LEEWAY - MILLI).unwrap_err(), VerifyError::NotYetValid);
 }
@@ -102,18 +101,18 @@ fn iat_and_nbf_may_be_ahead_by_the_leeway_only() {
 fn no_token_outlives_the_session() {
     let tokens = tokens(Algorithm::Hs256);
     let authentication = alice();
-    let grant = |deadline| Subject { session: SESSION, authentication: &authentication, deadline };
-    let token = tokens.issue(&grant(at(NOW + 10) + Duration::from_millis(999)), now()).unwrap();
+    let subject = |deadline| Subject::new(SESSION, &authentication, deadline);
+    let token = tokens.issue(&subject(at(NOW + 10) + Duration::from_millis(999)), now()).unwrap();
     assert_eq!(token.expires_in(), Duration::from_secs(10));
     assert_eq!(tokens.verify(token.expose(), now()).unwrap().expires_at, at(NOW + 10));
-    let long = tokens.issue(&grant(Timestamp::MAX), now()).unwrap();
+    let long = tokens.issue(&subject(Timestamp::MAX), now()).unwrap();
     assert_eq!(long.expires_in(), Duration::from_secs(300));
     for deadline in [now() + Duration::from_millis(999), now(), now() - MILLI, Timestamp::from_millis(i64::MIN)] {
-        assert_eq!(tokens.issue(&grant(deadline), now()).unwrap_err(), IssueError::SessionExpired);
+        assert_eq!(tokens.issue(&subject(deadline), now()).unwrap_err(), IssueError::SessionExpired);
     }
-    // A clock that is broken issues nothing that lives.
+    // With a broken clock, no valid token is issued.
     for broken in [Timestamp::from_millis(i64::MIN), Timestamp::MAX] {
-        match tokens.issue(&grant(Timestamp::MAX), broken) {
+        match tokens.issue(&subject(Timestamp::MAX), broken) {
             Ok(token) => assert!(tokens.verify(token.expose(), now()).is_err()),
             Err(error) => assert_eq!(error, IssueError::SessionExpired),
         }
@@ -122,22 +121,14 @@ fn no_token_outlives_the_session() {
 
 #[test]
 fn what_cannot_be_verified_is_not_issued() {
-    #[derive(Debug)]
-    struct Broken;
-    impl Entropy for Broken {
-        fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
-            Err(EntropyError)
-        }
-    }
     let issue = |tokens: &AccessTokens, methods: Vec<String>| {
         let mut authentication = alice();
         authentication.methods = methods.into();
         authentication.user = UserId::new("\u{1}".repeat(256)).unwrap();
-        let grant = Subject { session: SESSION, authentication: &authentication, deadline: Timestamp::MAX };
-        tokens.issue(&grant, now())
+        tokens.issue(&Subject::new(SESSION, &authentication, Timestamp::MAX), now())
     };
     let tokens = tokens(Algorithm::Hs256);
-    // Around the limit, each one is either refused here or accepted there.
+    // Around the limit, each token is either refused by the issuer or accepted by the verifier.
     let mut refused = 0;
     for length in (3000..4500).step_by(5) {
         match issue(&tokens, vec!["m".repeat(length)]) {
@@ -161,18 +152,27 @@ fn policies_that_make_no_sense_are_refused() {
     for (issuer, audience) in [("", "a"), ("a", ""), (long.as_str(), "a"), ("a", long.as_str())] {
         assert_eq!(TokenPolicy::new(issuer, audience).unwrap_err(), TokenPolicyError::Name);
     }
-    assert_eq!(policy().with_client("").unwrap_err(), TokenPolicyError::Name);
+    let builder = || TokenPolicy::builder(ISSUER, AUDIENCE);
+    assert_eq!(builder().client("").build().unwrap_err(), TokenPolicyError::Name);
     for lifetime in [Duration::ZERO, MILLI, Duration::from_millis(1500), Duration::from_secs(86_401), Duration::MAX] {
-        assert_eq!(policy().with_lifetime(lifetime).unwrap_err(), TokenPolicyError::Timeouts);
+        assert_eq!(builder().lifetime(lifetime).build().unwrap_err(), TokenPolicyError::Lifetime);
     }
     for leeway in [Duration::from_millis(60_001), Duration::MAX] {
-        assert_eq!(policy().with_leeway(leeway).unwrap_err(), TokenPolicyError::Leeway);
+        assert_eq!(builder().leeway(leeway).build().unwrap_err(), TokenPolicyError::Leeway);
     }
-    let (key, rotation) = (Forge::new(Algorithm::EdDsa, 1), Rotation::default());
-    let ring = |verify_for| KeyRing::with_key(key.key(), Rotation { verify_for, ..rotation }, now()).unwrap();
+    let longest = builder().lifetime(Duration::from_secs(86_400)).leeway(Duration::from_secs(60));
+    assert!(longest.build().is_ok());
+}
+
+#[test]
+fn a_ring_must_verify_as_long_as_its_tokens_are_valid() {
+    let ring = |verify_for| {
+        let rotation = Rotation::builder().verify_for(verify_for).build().unwrap();
+        KeyRing::with_key(Forge::new(Algorithm::EdDsa, 1).key(), rotation, now())
+    };
     let short = ring(Duration::from_millis(304_999));
-    assert_eq!(AccessTokens::new(policy(), short.clone()).unwrap_err(), TokenPolicyError::VerifyFor);
+    assert_eq!(AccessTokens::new(policy(), short.clone()).unwrap_err(), KeyError::VerifyFor);
     let tokens = AccessTokens::new(policy(), ring(Duration::from_secs(305))).unwrap();
-    assert_eq!(tokens.set_ring(short).unwrap_err(), TokenPolicyError::VerifyFor);
-    assert_eq!(tokens.ring().rotation().verify_for, Duration::from_secs(305));
+    assert_eq!(tokens.set_ring(short).unwrap_err(), KeyError::VerifyFor);
+    assert_eq!(tokens.ring().rotation().verify_for(), Duration::from_secs(305));
 }

@@ -5,17 +5,17 @@ use std::ops::Range;
 use session_core::store::{Record, Version, layout};
 use session_core::{SessionId, StoreError, Timeouts, Timestamp};
 
-/// One session as it is kept: the encoded record, and beside it what is needed to pass over it without looking inside.
+/// The encoded record, and what is needed to skip it without decoding.
 pub(crate) struct Entry {
     /// [`Record::encode`].
     bytes: Box<[u8]>,
     /// [`Record::deadline`].
     deadline: Timestamp,
-    /// From which second of the store's life on the memory may be freed.
+    /// From which second of [`Uptime`](crate::expiry::Uptime) on the memory may be freed.
     free_at: u32,
-    /// Some bits of a hash of the user. Who has another tag is another user; who has the same must be compared.
+    /// Some bits of a hash of the user. Another tag is another user; the same tag may be the same user.
     tag: u16,
-    /// How often it was loaded from here, modulo 256.
+    /// How often it was loaded from the table, modulo 256.
     loads: u8,
 }
 
@@ -33,7 +33,7 @@ impl Entry {
         decode(id, self.copy())
     }
 
-    /// The encoded record, to be decoded when the lock is released.
+    /// The encoded record, to be decoded after the lock is released.
     pub(crate) fn copy(&self) -> Vec<u8> {
         self.bytes.to_vec()
     }
@@ -47,21 +47,21 @@ impl Entry {
     }
 
     /// What the deadline would be with this `last_seen`.
-    pub(crate) fn deadline_if(&self, seen: Timestamp) -> Timestamp {
-        let lifetime = Timeouts {
+    pub(crate) fn deadline_if(&self, last_seen: Timestamp) -> Timestamp {
+        let timeouts = Timeouts {
             idle: layout::read_timeout(self.field(layout::IDLE)),
             absolute: layout::read_timeout(self.field(layout::ABSOLUTE)),
         };
-        lifetime.deadline(layout::read_time(self.field(layout::CREATED_AT)), seen)
+        timeouts.deadline(layout::read_time(self.field(layout::CREATED_AT)), last_seen)
     }
 
-    /// Sets `last_seen`, and what follows from it.
+    /// Sets `last_seen`, and what depends on it.
     ///
     /// # Errors
-    /// As [`layout::time`], and nothing is changed then.
-    pub(crate) fn set_last_seen(&mut self, seen: Timestamp, free_at: u32) -> Result<(), StoreError> {
-        self.bytes[layout::LAST_SEEN].copy_from_slice(&layout::time(seen)?);
-        self.deadline = self.deadline_if(seen);
+    /// As [`layout::time`]. Nothing is changed then.
+    pub(crate) fn set_last_seen(&mut self, last_seen: Timestamp, free_at: u32) -> Result<(), StoreError> {
+        self.bytes[layout::LAST_SEEN].copy_from_slice(&layout::time(last_seen)?);
+        self.deadline = self.deadline_if(last_seen);
         self.free_at = free_at;
         Ok(())
     }
@@ -78,22 +78,22 @@ impl Entry {
         second >= self.free_at
     }
 
-    /// Counts a load, and says whether the session is busy: every eighth time.
+    /// Counts a load. Returns whether the session should be cached: every eighth time.
     pub(crate) fn count_load(&mut self) -> bool {
         self.loads = self.loads.wrapping_add(1);
         self.loads.is_multiple_of(8)
     }
 
-    /// Goes on counting where `before` was: a session that is written with each request is busy too.
-    pub(crate) fn keep_loads(&mut self, before: &Self) {
-        self.loads = before.loads;
+    /// Keeps the count of the entry it replaces: a session that is written by each request is busy too.
+    pub(crate) fn keep_loads(&mut self, replaced: &Self) {
+        self.loads = replaced.loads;
     }
 
     pub(crate) fn has_tag(&self, tag: u16) -> bool {
         self.tag == tag
     }
 
-    /// The bytes at `range`, which has this length, and lies within the header that every encoded record has.
+    /// The bytes at `range`, which has this length and is part of the header that every encoded record has.
     fn field<const N: usize>(&self, range: Range<usize>) -> [u8; N] {
         let mut field = [0; N];
         field.copy_from_slice(&self.bytes[range]);

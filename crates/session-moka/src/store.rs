@@ -1,32 +1,160 @@
-//! The contract of `SessionStore`, kept by [`MokaStore`].
+//! [`MokaStore`]: the contract of `SessionStore`, each operation one step under the lock of its stripe.
 
+use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    CreateOutcome, CreateRequest, Freshness, LimitCandidate, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
-use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, Timestamp, UserId};
+use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, StoreErrorKind, Timestamp, UserId};
 
-use crate::MokaStore;
 use crate::entry::decode;
-use crate::inner::{NAME, stripe};
+use crate::table::Table;
+
+/// Keeps sessions in the memory of this process. Cheap to clone: clones are handles to one store.
+///
+/// `Debug` shows how many sessions there are, nothing of them.
+#[derive(Clone)]
+pub struct MokaStore {
+    table: Arc<Table>,
+}
+
+/// Sets up a [`MokaStore`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct MokaStoreBuilder {
+    max_sessions: usize,
+}
+
+impl MokaStore {
+    /// An empty store without a quota.
+    ///
+    /// # Panics
+    /// If the operating system cannot create a thread.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A builder, for a store with a quota.
+    pub fn builder() -> MokaStoreBuilder {
+        MokaStoreBuilder { max_sessions: usize::MAX }
+    }
+
+    /// How many sessions are stored, including expired ones that were not freed yet.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.table.len()
+    }
+
+    /// [`SessionStore::create`], once. `None` if the quota is used up.
+    fn try_create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<Option<CreateOutcome>, StoreError> {
+        let CreateRequest { record, replaces, limit } = request;
+        let (table, id) = (&*self.table, record.id());
+        if record.user().is_some_and(|user| user.shard() != id.shard()) {
+            // The session would be missing from every list of this user.
+            let detail = "the id of the session is not in the shard of its user";
+            return Err(StoreError::new(StoreErrorKind::Other, detail));
+        }
+        let entry = table.entry(record, now)?;
+        let (mut stripe, mut other) = table.stripes_of(&id, replaces.map(|replaced| replaced.id).as_ref());
+        match stripe.live(&id, now) {
+            Some(stored) if stored.version() == record.version => {
+                return Ok(Some(CreateOutcome::Created { evicted: Vec::new() }));
+            }
+            Some(_) => return Ok(Some(CreateOutcome::IdTaken)),
+            None => {}
+        }
+        if let Some(replaced) = replaces {
+            match other.as_ref().unwrap_or(&stripe).live(&replaced.id, now) {
+                None => return Ok(Some(CreateOutcome::ReplacedAbsent)),
+                Some(stored) if stored.version() != replaced.version => {
+                    return Ok(Some(CreateOutcome::ReplacedChanged));
+                }
+                Some(_) => {}
+            }
+        }
+        let mut evicted = Vec::new();
+        if let (Some(limit), Some(user)) = (limit, record.user()) {
+            let replaced = replaces.as_ref().map(|replaced| &replaced.id);
+            let mut candidates = stripe.of_user(user, id.shard(), table.tag(Some(user)), replaced)?;
+            candidates.retain(|candidate| !candidate.is_expired(now));
+            let candidates = candidates.iter().map(|candidate| LimitCandidate {
+                id: candidate.summary.id,
+                created_at: candidate.summary.created_at,
+                last_seen: candidate.summary.last_seen,
+            });
+            match limit.select_evictions(candidates.collect()) {
+                Some(ids) => evicted = ids,
+                None => return Ok(Some(CreateOutcome::LimitReached)),
+            }
+        }
+        let removed = evicted.len() + usize::from(replaces.is_some()) + usize::from(stripe.contains(&id));
+        // The new session takes the place of a removed one: if that were released first, another session could take it.
+        if removed == 0 && !table.reserve() {
+            return Ok(None);
+        }
+        if let Some(replaced) = replaces {
+            table.remove(other.as_mut().unwrap_or(&mut stripe), &replaced.id);
+        }
+        for id in evicted.iter().chain([&id]) {
+            table.remove(&mut stripe, id);
+        }
+        stripe.insert(id, entry);
+        table.release(removed.saturating_sub(1));
+        Ok(Some(CreateOutcome::Created { evicted }))
+    }
+}
+
+impl Default for MokaStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MokaStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MokaStore").field("session_count", &self.session_count()).finish_non_exhaustive()
+    }
+}
+
+impl MokaStoreBuilder {
+    /// The quota: how many sessions may be stored. By default, as many as there is memory for.
+    ///
+    /// A session that would exceed it is refused with [`Full`](session_core::StoreErrorKind::Full), unless it replaces
+    /// another or an expired one can be freed. No live session is dropped for it.
+    pub fn max_sessions(mut self, max: usize) -> Self {
+        self.max_sessions = max;
+        self
+    }
+
+    /// The store, empty.
+    ///
+    /// # Panics
+    /// If the operating system cannot create a thread.
+    #[must_use]
+    pub fn build(self) -> MokaStore {
+        MokaStore { table: Table::start(self.max_sessions) }
+    }
+}
 
 #[async_trait]
 impl SessionStore for MokaStore {
     fn name(&self) -> &'static str {
-        NAME
+        "moka"
     }
 
     async fn load(&self, id: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
-        if let Some(record) = self.inner.busy(id) {
+        if let Some(record) = self.table.cache.get(id) {
             return Ok(Some(record));
         }
-        let mut stripe = self.inner.stripe_of(id);
+        let mut stripe = self.table.stripe_of(id);
         let Some(entry) = stripe.get_mut(id) else { return Ok(None) };
         if entry.count_load() {
             let record = entry.decode(id)?;
-            self.inner.set_busy(record.clone());
+            self.table.cache.insert(record.clone());
             return Ok(Some(record));
         }
         let bytes = entry.copy();
@@ -34,15 +162,20 @@ impl SessionStore for MokaStore {
         decode(id, bytes).map(Some)
     }
 
-    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
-        self.inner.create(admission, now)
+    async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+        if let Some(outcome) = self.try_create(request, now)? {
+            return Ok(outcome);
+        }
+        self.table.remove_expired(now, usize::MAX);
+        let full = || StoreError::new(StoreErrorKind::Full, "as many sessions are stored as the quota allows");
+        self.try_create(request, now)?.ok_or_else(full)
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
-        let inner = &self.inner;
-        let mut entry = inner.entry(record, now)?;
-        let mut stripe = inner.stripe_of(&record.summary.id);
-        let Some(stored) = stripe.live(&record.summary.id, now) else { return Ok(UpdateOutcome::Absent) };
+        let (table, id) = (&*self.table, record.id());
+        let mut entry = table.entry(record, now)?;
+        let mut stripe = table.stripe_of(&id);
+        let Some(stored) = stripe.live(&id, now) else { return Ok(UpdateOutcome::Absent) };
         if stored.version() == record.version {
             return Ok(UpdateOutcome::Applied);
         }
@@ -52,57 +185,51 @@ impl SessionStore for MokaStore {
         entry.keep_loads(stored);
         let last_seen = stored.last_seen().max(record.summary.last_seen);
         if last_seen > record.summary.last_seen {
-            entry.set_last_seen(last_seen, inner.free_at(entry.deadline_if(last_seen), now))?;
+            entry.set_last_seen(last_seen, table.free_at(entry.deadline_if(last_seen), now))?;
         }
-        stripe.insert(record.summary.id, entry);
-        inner.refresh(&record.summary.id, |busy| *busy = record.clone().touched(last_seen));
+        stripe.insert(id, entry);
+        table.cache.update(&id, |cached| *cached = record.clone().touched(last_seen));
         Ok(UpdateOutcome::Applied)
     }
 
     async fn touch(&self, id: &SessionId, _user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
-        let inner = &self.inner;
-        let mut stripe = inner.stripe_of(id);
+        let mut stripe = self.table.stripe_of(id);
         let Some(entry) = stripe.get_mut(id).filter(|entry| !entry.is_expired(now)) else {
             return Ok(TouchOutcome::Absent);
         };
         if now > entry.last_seen() {
-            entry.set_last_seen(now, inner.free_at(entry.deadline_if(now), now))?;
-            inner.refresh(id, |busy| busy.summary.last_seen = now);
+            entry.set_last_seen(now, self.table.free_at(entry.deadline_if(now), now))?;
+            self.table.cache.update(id, |cached| cached.summary.last_seen = now);
         }
         Ok(TouchOutcome::Applied)
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
-        let mut stripe = self.inner.stripe_of(id);
-        let tag = self.inner.tag(user);
+        let mut stripe = self.table.stripe_of(id);
+        let tag = self.table.tag(user);
         let Some(entry) = stripe.get(id).filter(|entry| entry.has_tag(tag)) else { return Ok(DeleteOutcome::Absent) };
         if entry.decode(id)?.user() != user {
             return Ok(DeleteOutcome::Absent);
         }
-        stripe.remove(id);
-        self.inner.forget(&[*id]);
+        self.table.remove_all(&mut stripe, &[*id]);
         Ok(DeleteOutcome::Deleted)
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        let shard = user.shard();
-        let records = self.inner.lock(stripe(shard)).of_user(user, shard, self.inner.tag(Some(user)), None)?;
-        Ok(records.iter().filter(|record| !record.is_expired(now)).map(|record| record.summary.clone()).collect())
+        let (shard, tag) = (user.shard(), self.table.tag(Some(user)));
+        let records = self.table.stripe_of_shard(shard).of_user(user, shard, tag, None)?;
+        Ok(records.into_iter().filter(|record| !record.is_expired(now)).map(|record| record.summary).collect())
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
-        let shard = user.shard();
-        let mut stripe = self.inner.lock(stripe(shard));
-        let records = stripe.of_user(user, shard, self.inner.tag(Some(user)), keep)?;
-        let leaving: Vec<SessionId> = records.iter().map(|record| record.summary.id).collect();
-        for id in &leaving {
-            stripe.remove(id);
-        }
-        self.inner.forget(&leaving);
-        Ok(leaving)
+        let (shard, tag) = (user.shard(), self.table.tag(Some(user)));
+        let mut stripe = self.table.stripe_of_shard(shard);
+        let ids: Vec<SessionId> = stripe.of_user(user, shard, tag, keep)?.iter().map(Record::id).collect();
+        self.table.remove_all(&mut stripe, &ids);
+        Ok(ids)
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
-        Ok(self.inner.remove_expired(now, limit.get() as usize) as u64)
+        Ok(self.table.remove_expired(now, limit.get() as usize) as u64)
     }
 }

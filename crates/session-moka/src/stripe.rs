@@ -9,11 +9,11 @@ use crate::entry::Entry;
 
 /// The sessions of some shards. All sessions of a user are in one stripe.
 ///
-/// Ordered by id, which begins with the shard: that makes the sessions of one user neighbours and this map its own
-/// index by user. A shard holds about 15 sessions per million of the store.
+/// Ordered by id, which begins with the shard: the sessions of one user are adjacent, so the map is its own index by
+/// user. A shard holds about 15 sessions per million of the store.
 pub(crate) struct Stripe {
     sessions: BTreeMap<SessionId, Entry>,
-    /// No session here has a deadline before this moment.
+    /// A lower bound of all deadlines.
     earliest: Timestamp,
 }
 

@@ -1,4 +1,4 @@
-//! Concurrent operations on the two structures and on two stripes.
+//! Concurrent operations on the table and its cache, and on two stripes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -39,14 +39,14 @@ fn logins_across_two_stripes_in_both_directions_do_not_deadlock() {
         }
         done.send(()).unwrap();
     });
-    // Not a timer of the runtime, whose threads may all be waiting for each other's lock; for them nobody waits then.
+    // Not a timer of the runtime, whose threads may all be deadlocked. They are not joined then.
     let outcome = finished.recv_timeout(Duration::from_secs(60));
     runtime.shutdown_background();
     outcome.expect("a deadlock, or a failed task");
     assert_eq!(store.session_count(), 64);
 }
 
-/// Of all that try to replace one session, one succeeds.
+/// Of all logins that replace the same session, one succeeds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_session_is_replaced_once() {
     for round in 0..50 {
@@ -67,16 +67,16 @@ async fn a_session_is_replaced_once() {
             replaced += usize::from(task.await.unwrap());
         }
         assert_eq!((replaced, store.session_count()), (1, 1));
-        assert!(store.load(&old.summary.id, Freshness::Latest).await.unwrap().is_none());
+        assert!(store.load(&old.id(), Freshness::Latest).await.unwrap().is_none());
     }
 }
 
-/// The cache of busy sessions never shows what was overwritten before the load began.
+/// The cache never shows what was overwritten before the load began.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_load_never_shows_less_than_what_was_acknowledged() {
     let store = MokaStore::new();
     let record = session(Some(&user("alice")), NOW, HOUR);
-    let id = record.summary.id;
+    let id = record.id();
     assert_eq!(insert(&store, &record, NOW).await.unwrap(), created());
     let (acknowledged, seen) = (Arc::new(AtomicU32::new(1)), Arc::new(AtomicU64::new(0)));
     let done = Arc::new(AtomicBool::new(false));
@@ -126,7 +126,7 @@ async fn a_load_never_shows_less_than_what_was_acknowledged() {
     assert_eq!((last.version.number, last.summary.last_seen), (5_001, NOW + Duration::from_secs(5)));
 }
 
-/// What was deleted stays deleted, however many loads would like to put it into the cache.
+/// A deleted session stays deleted, whatever loads are about to put into the cache.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_load_never_brings_a_session_back() {
     let store = MokaStore::new();
@@ -134,13 +134,13 @@ async fn a_load_never_brings_a_session_back() {
     for round in 0..200 {
         let record = session(Some(&alice), NOW, HOUR);
         assert_eq!(insert(&store, &record, NOW).await.unwrap(), created());
-        // In half of the rounds it is among the busy ones already, in the other half it becomes one meanwhile.
+        // In half of the rounds it is cached already, in the other half a concurrent load caches it.
         for _ in 0..round % 2 * 16 {
-            assert!(store.load(&record.summary.id, Freshness::Latest).await.unwrap().is_some());
+            assert!(store.load(&record.id(), Freshness::Latest).await.unwrap().is_some());
         }
         let readers: Vec<_> = (0..64)
             .map(|_| {
-                let (store, id) = (store.clone(), record.summary.id);
+                let (store, id) = (store.clone(), record.id());
                 tokio::spawn(async move {
                     let mut was_gone = false;
                     for _ in 0..20 {
@@ -152,19 +152,19 @@ async fn a_load_never_brings_a_session_back() {
             })
             .collect();
         match round % 3 {
-            0 => assert_eq!(store.delete(&record.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted),
-            1 => assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [record.summary.id]),
+            0 => assert_eq!(store.delete(&record.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted),
+            1 => assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [record.id()]),
             _ => assert_eq!(exchange(&store, &record, &session(None, NOW, HOUR), NOW).await, created()),
         }
-        assert!(store.load(&record.summary.id, Freshness::Latest).await.unwrap().is_none());
+        assert!(store.load(&record.id(), Freshness::Latest).await.unwrap().is_none());
         for reader in readers {
             reader.await.unwrap();
         }
-        assert!(store.load(&record.summary.id, Freshness::Latest).await.unwrap().is_none());
+        assert!(store.load(&record.id(), Freshness::Latest).await.unwrap().is_none());
     }
 }
 
-/// 100 000 sessions are more than the cache of busy ones holds. Its forgetting ends none of them.
+/// 100 000 sessions are more than the cache holds. Its evictions end none of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_session_vanishes_among_100_000_others() {
     let store = MokaStore::new();
@@ -173,7 +173,7 @@ async fn no_session_vanishes_among_100_000_others() {
     assert_eq!(insert(&store, &mine, NOW).await.unwrap(), created());
     let tasks: Vec<_> = (0..4)
         .map(|task| {
-            let (store, mine) = (store.clone(), mine.summary.id);
+            let (store, mine) = (store.clone(), mine.id());
             tokio::spawn(async move {
                 let mut ids = Vec::new();
                 for n in 0..25_000 {
@@ -181,10 +181,10 @@ async fn no_session_vanishes_among_100_000_others() {
                     let record = session(Some(&owner), NOW, HOUR);
                     assert_eq!(insert(&store, &record, NOW).await.unwrap(), created());
                     for _ in 0..9 {
-                        assert!(store.load(&record.summary.id, Freshness::Latest).await.unwrap().is_some());
+                        assert!(store.load(&record.id(), Freshness::Latest).await.unwrap().is_some());
                     }
                     if n % 100 == 0 {
-                        assert!(store.load(&mine).await.unwrap().is_some());
+                        assert!(store.load(&mine, Freshness::Latest).await.unwrap().is_some());
                     }
                     ids.push((owner, record));
                 }
@@ -199,9 +199,9 @@ async fn no_session_vanishes_among_100_000_others() {
     assert_eq!(store.session_count(), 100_001);
     let last_moment = NOW + HOUR - Duration::from_millis(1);
     for (owner, record) in &others {
-        let loaded = store.load(&record.summary.id, Freshness::Latest).await.unwrap().unwrap();
+        let loaded = store.load(&record.id(), Freshness::Latest).await.unwrap().unwrap();
         assert!(loaded.version == record.version && loaded.data.same_as(&record.data));
         assert_eq!(store.list_by_user(owner, last_moment).await.unwrap().len(), 1);
     }
-    assert!(store.load(&mine.summary.id, Freshness::Latest).await.unwrap().is_some());
+    assert!(store.load(&mine.id(), Freshness::Latest).await.unwrap().is_some());
 }

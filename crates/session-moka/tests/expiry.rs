@@ -1,4 +1,4 @@
-//! Memory is freed without any call, and never before a session has lived its time. In real time: that is the subject.
+//! Memory is freed without any call, and never before the deadline of a session. In real time: that is what is tested.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use common::{HOUR, NOW, created, in_shard, insert, next, session, user, with_id};
-use session_core::store::{Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::store::{Freshness, SessionStore, TouchOutcome, UpdateOutcome};
 use session_core::{Clock, SystemClock, Timestamp};
 use session_moka::MokaStore;
 
@@ -36,14 +36,14 @@ async fn expired_sessions_are_freed_without_a_call_and_live_ones_are_not() {
         let owner = user(&format!("user-{n}"));
         let record = session((n % 2 == 0).then_some(&owner), now, SHORT);
         assert_eq!(insert(&store, &record, now).await.unwrap(), created());
-        short.push(record.summary.id);
+        short.push(record.id());
     }
     let (gone, kept) = (session(Some(&alice), now, SHORT), session(Some(&alice), now, HOUR));
     for record in [&gone, &kept] {
         assert_eq!(insert(&store, record, now).await.unwrap(), created());
-        // So often that it is among the busy ones.
+        // Often enough for it to be cached.
         for _ in 0..20 {
-            assert!(store.load(&record.summary.id, Freshness::Latest).await.unwrap().is_some());
+            assert!(store.load(&record.id(), Freshness::Latest).await.unwrap().is_some());
         }
     }
     while start.elapsed() < SLACK {
@@ -52,30 +52,32 @@ async fn expired_sessions_are_freed_without_a_call_and_live_ones_are_not() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     until_count_is(&store, 1).await;
-    for id in short.iter().chain([&gone.summary.id]) {
+    for id in short.iter().chain([&gone.id()]) {
         assert!(store.load(id, Freshness::Latest).await.unwrap().is_none());
     }
-    assert!(store.load(&kept.summary.id, Freshness::Latest).await.unwrap().is_some());
+    assert!(store.load(&kept.id(), Freshness::Latest).await.unwrap().is_some());
     let listed = store.list_by_user(&alice, now).await.unwrap();
-    assert_eq!(listed.iter().map(|summary| summary.id).collect::<Vec<_>>(), [kept.summary.id]);
+    assert_eq!(listed.iter().map(|summary| summary.id).collect::<Vec<_>>(), [kept.id()]);
 }
 
-/// The time to live is what is left until the deadline at the moment of the call, whatever clock the caller goes by.
+/// The time to live is what is left until the deadline at the time that the call is given, of any clock.
 #[tokio::test]
 async fn the_time_to_live_counts_from_the_time_of_the_call() {
     let store = MokaStore::new();
     let (past, future) = (Timestamp::from_millis(1_000), NOW);
-    // In one shard: the sweeper visits them together, those that come first no later than the others.
+    // In one shard: the sweeper visits them together, the first ones no later than the others.
     let mut kept = Vec::new();
     for now in [past, future] {
-        let [touched, updated, long] = [SHORT, SHORT, HOUR].map(|lives| with_id(in_shard(1), None, now, lives));
+        let [updated, long] = [SHORT, HOUR].map(|lives| with_id(in_shard(1), None, now, lives));
+        // Its idle timeout is almost over.
+        let touched = with_id(in_shard(1), None, now - (HOUR - SHORT), HOUR);
         for record in [&touched, &updated, &long] {
             assert_eq!(insert(&store, record, now).await.unwrap(), created());
         }
-        assert_eq!(store.touch(&touched.summary.id, None, now + HOUR).await.unwrap(), TouchOutcome::Applied);
+        assert_eq!(store.touch(&touched.id(), None, now).await.unwrap(), TouchOutcome::Applied);
         let later = next(&updated).touched(now + HOUR);
         assert_eq!(store.update(&later, updated.version, now).await.unwrap(), UpdateOutcome::Applied);
-        kept.extend([touched.summary.id, updated.summary.id, long.summary.id]);
+        kept.extend([touched.id(), updated.id(), long.id()]);
     }
     for now in [past, future] {
         assert_eq!(insert(&store, &with_id(in_shard(1), None, now, SHORT), now).await.unwrap(), created());
@@ -87,7 +89,7 @@ async fn the_time_to_live_counts_from_the_time_of_the_call() {
 }
 
 #[tokio::test]
-async fn delete_expired_goes_by_the_time_it_is_given() {
+async fn delete_expired_uses_the_time_it_is_given() {
     let store = MokaStore::new();
     for n in 0..100 {
         let lives = if n < 70 { HOUR } else { 2 * HOUR };

@@ -25,7 +25,7 @@ async fn of_64_concurrent_creates_exactly_as_many_succeed_as_fit() {
                     let record = session(None, NOW, HOUR);
                     start.wait().await;
                     let answer = insert(&store, &record, NOW).await;
-                    (record.summary.id, answer)
+                    (record.id(), answer)
                 })
             })
             .collect();
@@ -34,8 +34,8 @@ async fn of_64_concurrent_creates_exactly_as_many_succeed_as_fit() {
             let (id, answer) = task.await.unwrap();
             let loaded = store.load(&id, Freshness::Latest).await.unwrap();
             match answer {
-                Ok(admitted) => {
-                    assert_eq!(admitted, created());
+                Ok(outcome) => {
+                    assert_eq!(outcome, created());
                     assert!(loaded.is_some());
                     stored += 1;
                 }
@@ -50,9 +50,9 @@ async fn of_64_concurrent_creates_exactly_as_many_succeed_as_fit() {
     }
 }
 
-/// Logins that replace a session free a place and take it in one step: nobody else gets in between.
+/// A login that replaces a session takes its place in one step: no concurrent call can take it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn at_the_quota_a_login_succeeds_and_nobody_takes_its_place() {
+async fn at_the_quota_a_login_takes_the_place_of_the_session_it_replaces() {
     let store = MokaStore::builder().max_sessions(32).build();
     let mut anonymous = Vec::new();
     for _ in 0..32 {
@@ -90,18 +90,18 @@ async fn at_the_quota_a_login_succeeds_and_nobody_takes_its_place() {
 async fn at_the_quota_a_login_that_evicts_succeeds() {
     let store = MokaStore::builder().max_sessions(3).build();
     let alice = user("alice");
-    let limit = |at_limit| Some(SessionLimit { max: NonZeroU32::new(2).unwrap(), at_limit });
+    let limit = |at_limit| SessionLimit { max: NonZeroU32::new(2).unwrap(), at_limit };
     let (first, second) = (session(Some(&alice), NOW, HOUR), session(Some(&alice), NOW + HOUR / 2, HOUR));
     for record in [&first, &second, &session(None, NOW, HOUR)] {
         assert_eq!(insert(&store, record, NOW).await.unwrap(), created());
     }
     let third = session(Some(&alice), NOW, HOUR);
-    let rejected = CreateRequest { record: &third, replaces: None, limit: limit(LimitPolicy::Reject) };
+    let rejected = CreateRequest::new(&third).within(limit(LimitPolicy::Reject));
     assert_eq!(store.create(rejected, NOW).await.unwrap(), CreateOutcome::LimitReached);
-    let evicting = CreateRequest { record: &third, replaces: None, limit: limit(LimitPolicy::EvictOldest) };
-    assert_eq!(store.create(evicting, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![first.summary.id] });
+    let evicting = CreateRequest::new(&third).within(limit(LimitPolicy::EvictOldest));
+    assert_eq!(store.create(evicting, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![first.id()] });
     assert_eq!(store.session_count(), 3);
-    // A repetition is answered as the first time, and counts once.
+    // Idempotent: a repetition has the same answer, and counts once.
     assert_eq!(insert(&store, &third, NOW).await.unwrap(), created());
     assert_eq!(store.session_count(), 3);
 }
@@ -116,17 +116,17 @@ async fn at_the_quota_expired_sessions_make_room_and_live_ones_stay() {
     }
     assert_eq!(insert(&store, &session(None, NOW, HOUR), NOW).await.unwrap_err().kind(), StoreErrorKind::Full);
     let later = NOW + HOUR / 4;
-    let _ = store.touch(&touched.summary.id, None, later).await.unwrap();
+    let _ = store.touch(&touched.id(), None, later).await.unwrap();
     let deadline = NOW + HOUR / 2;
     assert_eq!(insert(&store, &session(None, deadline, HOUR), deadline).await.unwrap(), created());
-    assert!(store.load(&short.summary.id, Freshness::Latest).await.unwrap().is_none());
-    assert!(store.load(&long.summary.id, Freshness::Latest).await.unwrap().is_some());
-    assert!(store.load(&touched.summary.id, Freshness::Latest).await.unwrap().is_some());
+    assert!(store.load(&short.id(), Freshness::Latest).await.unwrap().is_none());
+    assert!(store.load(&long.id(), Freshness::Latest).await.unwrap().is_some());
+    assert!(store.load(&touched.id(), Freshness::Latest).await.unwrap().is_some());
     let error = insert(&store, &session(None, deadline, HOUR), deadline).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Full);
     // What is deleted makes room too; what is deleted twice, once.
-    assert_eq!(store.delete(&long.summary.id, None).await.unwrap(), DeleteOutcome::Deleted);
-    assert_eq!(store.delete(&long.summary.id, None).await.unwrap(), DeleteOutcome::Absent);
+    assert_eq!(store.delete(&long.id(), None).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(store.delete(&long.id(), None).await.unwrap(), DeleteOutcome::Absent);
     assert_eq!(insert(&store, &session(None, deadline, HOUR), deadline).await.unwrap(), created());
     assert!(insert(&store, &session(None, deadline, HOUR), deadline).await.is_err());
 }
@@ -138,15 +138,15 @@ async fn an_expired_session_is_overwritten_in_its_place() {
         let store = MokaStore::builder().max_sessions(quota).build();
         let old = session(None, NOW, HOUR);
         assert_eq!(insert(&store, &old, NOW).await.unwrap(), created());
-        // It is among the busy ones.
+        // It is cached.
         for _ in 0..16 {
-            assert!(store.load(&old.summary.id, Freshness::Latest).await.unwrap().is_some());
+            assert!(store.load(&old.id(), Freshness::Latest).await.unwrap().is_some());
         }
         let deadline = NOW + HOUR;
-        let new = common::with_id(old.summary.id, None, deadline, HOUR);
+        let new = common::with_id(old.id(), None, deadline, HOUR);
         assert_eq!(insert(&store, &new, deadline).await.unwrap(), created());
         assert_eq!(store.session_count(), 1);
-        assert!(store.load(&old.summary.id, Freshness::Latest).await.unwrap().unwrap().version == new.version);
+        assert!(store.load(&old.id(), Freshness::Latest).await.unwrap().unwrap().version == new.version);
     }
 }
 
@@ -155,7 +155,7 @@ async fn a_session_outside_the_shard_of_its_user_is_refused() {
     let store = MokaStore::new();
     let (alice, bob) = (user("alice"), user("bob"));
     assert_ne!(alice.shard(), bob.shard());
-    let astray = common::with_id(session(Some(&bob), NOW, HOUR).summary.id, Some(&alice), NOW, HOUR);
+    let astray = common::with_id(session(Some(&bob), NOW, HOUR).id(), Some(&alice), NOW, HOUR);
     let error = insert(&store, &astray, NOW).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Other);
     assert_eq!(store.session_count(), 0);

@@ -32,7 +32,7 @@ async fn the_thread_ends_when_the_last_handle_is_dropped() {
     drop(store);
     let record = common::session(None, common::NOW, common::HOUR);
     assert_eq!(common::insert(&clone, &record, common::NOW).await.unwrap(), common::created());
-    assert!(clone.load(&record.summary.id, Freshness::Latest).await.unwrap().is_some());
+    assert!(clone.load(&record.id(), Freshness::Latest).await.unwrap().is_some());
     assert_eq!(sweepers(), 1);
     let dropped = Instant::now();
     drop(clone);

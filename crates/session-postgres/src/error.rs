@@ -1,24 +1,21 @@
-//! From the driver's errors to [`StoreError`], without what they may quote.
+//! From the driver's errors to [`StoreError`], without the parameters that they may quote.
 
 use std::io;
 use std::sync::Arc;
 
 use session_core::{StoreError, StoreErrorKind};
 
-/// What the server answered: its code, and not its message, which may quote parameters.
+/// The server's error code. Its message is dropped: it may quote parameters.
 #[derive(Debug, thiserror::Error)]
 #[error("SQLSTATE {0}")]
 struct SqlState(String);
 
-pub(crate) fn store_error(kind: StoreErrorKind, operation: &'static str, detail: &'static str) -> StoreError {
-    StoreError::new(kind, detail)
-}
-
-/// `error` may be that of several operations.
-pub(crate) fn from_sqlx(operation: &'static str, error: Arc<sqlx::Error>) -> StoreError {
+/// Translates an error of the driver. The operations of a batch share one.
+pub(crate) fn store_error(error: impl Into<Arc<sqlx::Error>>) -> StoreError {
+    let error = error.into();
     if let Some(state) = sql_state(&error) {
         let (kind, detail) = explain(&state);
-        return store_error(kind, operation, detail).with_source(SqlState(state));
+        return StoreError::new(kind, detail).with_source(SqlState(state));
     }
     #[expect(clippy::wildcard_enum_match_arm, reason = "an enum of the driver, which grows")]
     let (kind, detail) = match &*error {
@@ -27,16 +24,21 @@ pub(crate) fn from_sqlx(operation: &'static str, error: Arc<sqlx::Error>) -> Sto
         }
         sqlx::Error::PoolClosed => (StoreErrorKind::Unavailable, "the pool is closed"),
         sqlx::Error::Io(_) => (StoreErrorKind::Unavailable, "the server cannot be reached, or the connection broke"),
-        sqlx::Error::Tls(_) => (StoreErrorKind::Unavailable, "the server and we do not agree on TLS"),
-        // A connection that breaks while it is being made ends in the middle of a message. The text may quote it.
+        sqlx::Error::Tls(_) => (StoreErrorKind::Unavailable, "the TLS handshake failed"),
+        // A connection that breaks during the handshake ends in the middle of a message. The text may quote it.
         sqlx::Error::Protocol(_) => {
-            let detail = "the connection broke, or what answers is not PostgreSQL";
-            return store_error(StoreErrorKind::Unavailable, operation, detail);
+            let detail = "the connection broke, or the server is not PostgreSQL";
+            return StoreError::new(StoreErrorKind::Unavailable, detail);
         }
-        // What else there is concerns a value or a reply, and its text may quote it.
-        _ => return store_error(StoreErrorKind::Other, operation, "the driver does not understand the server"),
+        // The others concern a value or a reply, and their text may quote it.
+        _ => return StoreError::new(StoreErrorKind::Other, "the driver does not understand the server"),
     };
-    store_error(kind, operation, detail).with_source(error)
+    StoreError::new(kind, detail).with_source(error)
+}
+
+/// A reply of another shape than our statements have.
+pub(crate) fn unexpected_reply() -> StoreError {
+    StoreError::new(StoreErrorKind::Other, "the schema answers something unexpected; is it ours?")
 }
 
 /// Whether other idle connections are probably dead too.
@@ -44,17 +46,16 @@ pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(_)) || sql_state(error).is_some_and(|state| state.starts_with("57P"))
 }
 
-/// Whether certainly nothing was done, so that repeating the statement hides nothing from the caller: the server said that
-/// it is shutting down, the connection was closed already when we wrote, or a conflict between transactions was resolved
-/// at our expense.
-pub(crate) fn was_not_executed(error: &sqlx::Error) -> bool {
+/// Whether the statement certainly had no effect, so that executing it again is safe even where it is not idempotent:
+/// the server was shutting down, the connection was closed before we wrote to it, or the transaction was rolled back
+/// because of a serialization failure or a deadlock.
+pub(crate) fn had_no_effect(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
         || sql_state(error).is_some_and(|state| state.starts_with("57P") || state.starts_with("40"))
 }
 
-/// Whether the statement was not to the liking of the server or the driver. Nothing was done, and the connection is not
-/// to blame.
-pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
+/// Whether the server or the driver rejected the statement itself: it was rolled back, and the connection is sound.
+pub(crate) fn is_rejection(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(_) | sqlx::Error::Encode(_)) && !is_connection_lost(error)
 }
 
@@ -62,7 +63,7 @@ fn sql_state(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
 
-/// The codes an operator can do something about; see appendix A of the PostgreSQL manual.
+/// The codes that an operator can act on; see appendix A of the PostgreSQL manual.
 fn explain(state: &str) -> (StoreErrorKind, &'static str) {
     match (state.get(..2).unwrap_or_default(), state) {
         (_, "53100") => (StoreErrorKind::Full, "the disk of the server is full"),
@@ -70,11 +71,11 @@ fn explain(state: &str) -> (StoreErrorKind, &'static str) {
         (_, "25006") => (StoreErrorKind::Unavailable, "the server is read-only; is it a standby?"),
         (_, "40001" | "40P01" | "55P03") => (StoreErrorKind::Unavailable, "a conflict between transactions"),
         (_, "SE001") => (StoreErrorKind::Other, "the isolation level must be READ COMMITTED"),
-        (_, "3F000" | "42P01" | "42883") => (StoreErrorKind::Other, "the schema is not there; run the migrations"),
-        (_, "42501") => (StoreErrorKind::Other, "the role may not use the schema"),
+        (_, "3F000" | "42P01" | "42883") => (StoreErrorKind::Other, "the schema does not exist; run the migrations"),
+        (_, "42501") => (StoreErrorKind::Other, "the role lacks a privilege on the schema"),
         (_, "08P01") => (StoreErrorKind::Unavailable, "the pooler refused, or lost the server; its log says why"),
         ("08" | "53" | "57", _) => (StoreErrorKind::Unavailable, "the server refuses connections at the moment"),
-        ("28" | "3D", _) => (StoreErrorKind::Unavailable, "the server refused our role or database"),
-        _ => (StoreErrorKind::Other, "the server refused the statement"),
+        ("28" | "3D", _) => (StoreErrorKind::Unavailable, "the server rejected our role or database"),
+        _ => (StoreErrorKind::Other, "the server rejected the statement"),
     }
 }

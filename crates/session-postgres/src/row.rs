@@ -5,59 +5,56 @@ use std::time::Duration;
 use bytes::Bytes;
 use session_core::store::{Record, RecordHeader, Version, layout};
 use session_core::{SessionId, StoreError, StoreErrorKind, Timeouts, Timestamp, UserId};
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::query::Query;
+use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
 use sqlx::{Postgres, Row as _};
 
-use crate::error::store_error;
-
-pub(crate) type Statement = Query<'static, Postgres, PgArguments>;
+use crate::error::unexpected_reply;
+use crate::link::Statement;
 
 /// What [`record`] reads.
-macro_rules! columns {
-    () => {
-        "id, version, user_id, created_at, last_seen, idle_ms, absolute_ms, record"
-    };
-}
-pub(crate) use columns;
+pub(crate) const COLUMNS: &str = "id, version, user_id, created_at, last_seen, idle_ms, absolute_ms, record";
 
 /// The unit of `sweep_at`, in milliseconds.
-const SWEEP: i64 = 10_000;
+const SWEEP_UNIT: i64 = 10_000;
 
-/// What a record says about times, as columns.
-pub(crate) struct Times {
+/// A record as parameters of `create_session` and `update_session`.
+pub(crate) struct EncodedRow {
     pub(crate) created_at: i64,
     pub(crate) last_seen: i64,
     pub(crate) idle_ms: i64,
     pub(crate) absolute_ms: i64,
     pub(crate) sweep_at: i32,
+    pub(crate) id: Uuid,
+    pub(crate) version: [u8; 12],
+    pub(crate) body: Bytes,
 }
 
-impl Times {
-    /// An error for times with which the server could not reckon: those that no backend stores.
+impl EncodedRow {
+    /// # Errors
+    /// As [`layout::time`]: no backend stores such a time, and the arithmetic of the server would overflow.
     pub(crate) fn of(record: &Record) -> Result<Self, StoreError> {
-        for time in [record.summary.created_at, record.summary.last_seen] {
+        let summary = &record.summary;
+        for time in [summary.created_at, summary.last_seen] {
             let _ = layout::time(time)?;
         }
-        let sweep_at = record.deadline().as_millis().div_euclid(SWEEP);
+        let sweep_at = record.deadline().as_millis().div_euclid(SWEEP_UNIT);
         Ok(Self {
-            created_at: record.summary.created_at.as_millis(),
-            last_seen: record.summary.last_seen.as_millis(),
-            idle_ms: millis(record.summary.timeouts.idle),
-            absolute_ms: millis(record.summary.timeouts.absolute),
+            created_at: summary.created_at.as_millis(),
+            last_seen: summary.last_seen.as_millis(),
+            idle_ms: millis(summary.timeouts.idle),
+            absolute_ms: millis(summary.timeouts.absolute),
             sweep_at: i32::try_from(sweep_at).unwrap_or(if sweep_at < 0 { i32::MIN } else { i32::MAX }),
+            id: uuid(&summary.id),
+            version: record.version.to_bytes(),
+            body: record.encode_body(),
         })
     }
 
-    /// Binds the columns that `create_session` and `update_session` begin with.
+    /// Binds the parameters that both functions begin with: everything but the body.
     pub(crate) fn bind(&self, statement: Statement) -> Statement {
-        statement
-            .bind(self.created_at)
-            .bind(self.last_seen)
-            .bind(self.idle_ms)
-            .bind(self.absolute_ms)
-            .bind(self.sweep_at)
+        let statement = statement.bind(self.created_at).bind(self.last_seen).bind(self.idle_ms).bind(self.absolute_ms);
+        statement.bind(self.sweep_at).bind(self.id).bind(self.version)
     }
 }
 
@@ -65,7 +62,7 @@ fn millis(timeout: Duration) -> i64 {
     i64::try_from(timeout.min(Timeouts::MAX).as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The current time as statements compare it. Before 1970 is 1970, so that `now - idle_ms` cannot overflow.
+/// The current time as statements compare it. A time before 1970 becomes 1970, so that `now - idle_ms` cannot overflow.
 pub(crate) fn time(now: Timestamp) -> i64 {
     now.as_millis().max(0)
 }
@@ -78,53 +75,41 @@ pub(crate) fn id(stored: Uuid) -> SessionId {
     SessionId::from_bytes(stored.into_bytes())
 }
 
-pub(crate) fn version(version: Version) -> [u8; 12] {
-    version.to_bytes()
-}
-
 pub(crate) fn user(user: Option<&UserId>) -> Option<&[u8]> {
     user.map(|user| user.as_str().as_bytes())
 }
 
-/// The record in a row of [`columns`].
+/// The record in a row of [`COLUMNS`].
 pub(crate) fn record(row: &PgRow) -> Result<Record, StoreError> {
-    let damaged = |detail| store_error(StoreErrorKind::Corrupt, "decode", detail);
-    let version = column::<&[u8]>(row, 1)?.try_into().map_err(|_| damaged("a version is damaged"))?;
-    let user = match column::<Option<&[u8]>>(row, 2)? {
-        Some(user) => {
-            let user = std::str::from_utf8(user).ok().and_then(|user| UserId::new(user).ok());
-            Some(user.ok_or_else(|| damaged("a user is damaged"))?)
-        }
-        None => None,
-    };
+    let corrupt = |detail| StoreError::new(StoreErrorKind::Corrupt, detail);
+    let version = column::<&[u8]>(row, 1)?.try_into().map_err(|_| corrupt("a version is damaged"))?;
+    let user = column::<Option<&[u8]>>(row, 2)?.map(|user| {
+        let user = std::str::from_utf8(user).ok().and_then(|user| UserId::new(user).ok());
+        user.ok_or_else(|| corrupt("a user id is damaged"))
+    });
     let time = |index| column(row, index).map(Timestamp::from_millis);
     let timeout =
         |index| column(row, index).map(|millis: i64| Duration::from_millis(u64::try_from(millis).unwrap_or(0)));
-    let head = RecordHeader {
+    let header = RecordHeader {
         id: id(column(row, 0)?),
         version: Version::from_bytes(version),
-        user,
+        user: user.transpose()?,
         created_at: time(3)?,
         last_seen: time(4)?,
         timeouts: Timeouts { idle: timeout(5)?, absolute: timeout(6)? },
     };
-    let rest: Vec<u8> = column(row, 7)?;
-    Record::decode_body(head, &Bytes::from(rest))
+    let body: Vec<u8> = column(row, 7)?;
+    Record::decode_body(header, &Bytes::from(body))
 }
 
-/// The row of what answers with exactly one.
+/// The row of a statement that returns exactly one.
 pub(crate) fn only(mut rows: Vec<PgRow>) -> Result<PgRow, StoreError> {
-    rows.pop().ok_or_else(unexpected)
+    rows.pop().ok_or_else(unexpected_reply)
 }
 
 pub(crate) fn column<'r, T>(row: &'r PgRow, index: usize) -> Result<T, StoreError>
 where
     T: sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>,
 {
-    row.try_get(index).map_err(|_| unexpected())
-}
-
-/// A reply of another shape than our statements have.
-pub(crate) fn unexpected() -> StoreError {
-    store_error(StoreErrorKind::Other, "decode", "the schema answers something unexpected; is it ours?")
+    row.try_get(index).map_err(|_| unexpected_reply())
 }

@@ -68,8 +68,8 @@ impl Harness for Pooled {
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
         let pool = &self.pools[self.turn.fetch_add(1, Ordering::Relaxed) % 2];
         let schema = SchemaName::new(namespace).map_err(|error| Failure::new(error.to_string()))?;
-        let store = PostgresStore::new(pool.clone()).with_schema(schema).with_timeout(PATIENCE);
-        let store = store.with_pooler(Pooler::Transaction);
+        let store = PostgresStore::builder(pool.clone()).schema(schema).operation_timeout(PATIENCE);
+        let store = store.pooler(Pooler::Transaction).build();
         store.migrate().await?;
         Ok(Arc::new(store))
     }

@@ -1,133 +1,110 @@
 //! `create`: a new session, in exchange for another, under a limit.
 
-use session_core::store::{CreateOutcome, CreateRequest, Record, Replacement, Version};
-use session_core::{SessionId, StoreError, Timestamp, UserId};
+use session_core::store::{CreateOutcome, CreateRequest, Replacement, Version};
+use session_core::{SessionId, Timestamp, UserId};
 
-use crate::answer::{Answer, Seen, not_understood};
-use crate::engine::{self, ATTEMPTS, Engine, ambiguous, contended, millis, pause, text, version};
-use crate::{key, script};
+use crate::error::{self, Result};
+use crate::script::{self, Answer, IndexSnapshot, MAX_ATTEMPTS, back_off, decode, text};
+use crate::{RedisStore, key};
 
-const OPERATION: &str = "create";
-
-impl Engine {
-    /// `create` where one script can do it all: one round trip; two at the limit, because the victims' keys have to be
-    /// named, and more only if others log the same user in meanwhile.
-    pub(crate) async fn admit(
-        &self,
-        admission: CreateRequest<'_>,
-        now: Timestamp,
-    ) -> Result<CreateOutcome, StoreError> {
-        let CreateRequest { record, replaces, limit } = admission;
+impl RedisStore {
+    /// `create` where all keys are in one slot. One round trip; two at the limit, because the keys of evicted sessions
+    /// have to be named; more only if other logins of the user get in between.
+    pub(crate) async fn create_in_slot(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
+        let CreateRequest { record, replaces, limit } = request;
+        let id = record.id();
         let encoded = record.encode()?;
-        let life = key::life(record, now).to_string().into_bytes();
-        let entry = engine::entry(&encoded, record);
-        let mut args = vec![encoded.into(), millis(now), text(&record.summary.id), life, entry];
-        // What does not apply is named by the key of the new session: every name has to be in the same slot.
-        let absent = || self.keys.session(&record.summary.id);
-        let mut keys = vec![absent(), record.user().map_or_else(absent, |user| self.keys.index(user))];
-        match replaces {
-            Some(old) => {
-                keys.extend([self.keys.session(&old.id), old.user.map_or_else(absent, |user| self.keys.index(user))]);
-                args.extend([text(&old.id), version(old.version)]);
-            }
-            None => {
-                keys.extend([absent(), absent()]);
-                args.extend([Vec::new(), Vec::new()]);
-            }
-        }
-        args.push(limit.map_or(0, |limit| limit.max.get()).to_string().into_bytes());
+        let entry = key::index_entry(&encoded, record);
+        // What does not apply is named by the key of the new session: all names have to be in one slot.
+        let session = self.keys.session(&id);
+        let index = |user: Option<&UserId>| user.map_or_else(|| session.clone(), |user| self.keys.index(user));
+        let (old, old_index, old_id, old_version) = match replaces {
+            Some(old) => (self.keys.session(&old.id), index(old.user), text(old.id), old.version.to_bytes().into()),
+            None => (session.clone(), session.clone(), Vec::new(), Vec::new()),
+        };
+        let keys = [session.clone(), index(record.user()), old, old_index];
+        let mut args = vec![encoded.into(), text(now.as_millis()), text(id), key::ttl(record, now), entry];
+        args.extend([old_id, old_version, text(limit.map_or(0, |limit| limit.max.get()))]);
 
-        let (mut seen, mut victims) = (Seen::default(), Vec::new());
-        let mut turn = None;
-        for attempt in 0..ATTEMPTS {
-            seen.put_first(&victims);
-            let (mut keys, mut args) = (keys.clone(), args.clone());
-            args.push(victims.len().to_string().into_bytes());
-            for (id, entry) in &seen.0 {
+        let (mut snapshot, mut evicted, mut lock) = (IndexSnapshot::default(), Vec::new(), None);
+        for attempt in 0..MAX_ATTEMPTS {
+            snapshot.put_first(&evicted);
+            let (mut keys, mut args) = (keys.to_vec(), args.clone());
+            args.push(text(evicted.len()));
+            for (id, entry) in &snapshot.0 {
                 keys.push(self.keys.session(id));
                 args.extend([text(id), entry.to_vec()]);
             }
-            let answer = self.write(OPERATION, record.summary.id.shard(), &script::CREATE, keys, args).await?;
+            let answer = self.link.write(&script::CREATE, keys, args).await?;
             match answer.word() {
-                // There was room by then, whoever was chosen to go.
+                // There was room by then: nothing was evicted.
                 "created" => return Ok(CreateOutcome::Created { evicted: Vec::new() }),
-                "evicted" => return Ok(CreateOutcome::Created { evicted: victims }),
-                "occupied" => return Ok(CreateOutcome::IdTaken),
+                "evicted" => return Ok(CreateOutcome::Created { evicted }),
+                "id taken" => return Ok(CreateOutcome::IdTaken),
                 "replaced absent" => return Ok(CreateOutcome::ReplacedAbsent),
                 "replaced changed" => return Ok(CreateOutcome::ReplacedChanged),
                 "full" => {}
-                _ => return Err(not_understood(OPERATION)),
+                _ => return Err(error::unexpected_reply()),
             }
-            let (Some(limit), Some(now_seen)) = (limit, Seen::parse(answer.rest())) else {
-                return Err(not_understood(OPERATION));
-            };
-            match limit.select_evictions(now_seen.occupants()) {
-                Some(chosen) => victims = chosen,
-                // The second answer is certain: the script has looked whether the sessions are there.
-                None if now_seen == seen => return Ok(CreateOutcome::LimitReached),
-                None => victims.clear(),
+            let (limit, latest) = limit.zip(answer.snapshot()).ok_or_else(error::unexpected_reply)?;
+            match limit.select_evictions(latest.candidates()) {
+                Some(selected) => evicted = selected,
+                // The second answer is certain: the script has checked that these sessions exist.
+                None if latest == snapshot => return Ok(CreateOutcome::LimitReached),
+                None => evicted.clear(),
             }
-            seen = now_seen;
-            if attempt > 0 && turn.is_none() {
-                turn = Some(self.turn(record.summary.id.shard()).await);
+            snapshot = latest;
+            if attempt > 0 && lock.is_none() {
+                lock = Some(self.login_locks[usize::from(id.shard()) % self.login_locks.len()].lock().await);
             }
-            pause(attempt).await;
+            back_off(attempt).await;
         }
-        Err(contended(OPERATION))
+        Err(error::contended())
     }
 
-    /// `create` in a Cluster, in exchange for a session in another slot: looks, creates, then deletes the other one if
-    /// it has not changed, else takes the new one back. Three round trips.
+    /// `create` in a Cluster, in exchange for a session in another slot: checks, creates, then deletes the old
+    /// session if it has not changed, or else rolls the new one back. Three round trips.
     ///
-    /// A process that dies in between leaves both sessions: the old one as it was, and a new one whose token nobody
-    /// has.
-    pub(crate) async fn exchange(
-        &self,
-        admission: CreateRequest<'_>,
-        replaces: Replacement<'_>,
-        now: Timestamp,
-    ) -> Result<CreateOutcome, StoreError> {
-        let record = admission.record;
-        let live = |stored: Option<Record>| stored.filter(|stored| !stored.is_expired(now));
-        let refusal = match live(self.get(OPERATION, &replaces.id).await?) {
-            Some(old) if old.version == replaces.version => None,
-            Some(_) => Some(CreateOutcome::ReplacedChanged),
-            None => Some(CreateOutcome::ReplacedAbsent),
-        };
-        if let Some(refusal) = refusal {
+    /// A process that dies in between leaves both sessions: the old one as it was, and a new one whose token was never
+    /// issued to a client.
+    pub(crate) async fn exchange(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
+        let Some(old) = request.replaces else { return self.create_in_slot(request, now).await };
+        let new = request.record;
+        let found = self.live_version(&old.id, now).await?;
+        if found != Some(old.version) {
             // Unless this call is a repetition.
-            return Ok(match live(self.get(OPERATION, &record.summary.id).await?) {
-                Some(stored) if stored.version == record.version => CreateOutcome::Created { evicted: Vec::new() },
+            return Ok(match self.live_version(&new.id(), now).await? {
+                Some(version) if version == new.version => CreateOutcome::Created { evicted: Vec::new() },
                 Some(_) => CreateOutcome::IdTaken,
-                None => refusal,
+                None if found.is_some() => CreateOutcome::ReplacedChanged,
+                None => CreateOutcome::ReplacedAbsent,
             });
         }
-        let created = self.admit(CreateRequest { replaces: None, ..admission }, now).await?;
+        let created = self.create_in_slot(CreateRequest { replaces: None, ..request }, now).await?;
         if !matches!(created, CreateOutcome::Created { .. }) {
             return Ok(created);
         }
-        let losses = self.losses();
-        let refusal = match self.retire(&replaces.id, replaces.user, replaces.version, now).await?.word() {
+        let disconnects = self.link.disconnects();
+        let refusal = match self.compare_and_delete(old, now).await?.word() {
             "deleted" => return Ok(created),
-            // Deleted by the first of two executions, or by somebody else.
-            "absent" if self.losses() != losses => return Err(ambiguous(OPERATION)),
+            // Deleted by the first of two executions, or by another request.
+            "absent" if self.link.disconnects() != disconnects => return Err(error::ambiguous()),
             "absent" => CreateOutcome::ReplacedAbsent,
             "changed" => CreateOutcome::ReplacedChanged,
-            _ => return Err(not_understood(OPERATION)),
+            _ => return Err(error::unexpected_reply()),
         };
-        self.retire(&record.summary.id, record.user(), record.version, now).await?;
+        self.compare_and_delete(Replacement::of(new), now).await?;
         Ok(refusal)
     }
 
-    /// Deletes a session if it has this version.
-    async fn retire(
-        &self,
-        id: &SessionId,
-        user: Option<&UserId>,
-        of: Version,
-        now: Timestamp,
-    ) -> Result<Answer, StoreError> {
-        let args = vec![version(of), millis(now), text(id)];
-        self.write(OPERATION, id.shard(), &script::RETIRE, self.pair(id, user), args).await
+    async fn live_version(&self, id: &SessionId, now: Timestamp) -> Result<Option<Version>> {
+        let stored = decode(id, self.link.load(self.keys.session(id)).await?)?;
+        Ok(stored.filter(|stored| !stored.is_expired(now)).map(|stored| stored.version))
+    }
+
+    async fn compare_and_delete(&self, session: Replacement<'_>, now: Timestamp) -> Result<Answer> {
+        let keys = self.keys.session_and_index(&session.id, session.user);
+        let args = vec![session.version.to_bytes().into(), text(now.as_millis()), text(session.id)];
+        self.link.write(&script::COMPARE_AND_DELETE, keys, args).await
     }
 }

@@ -15,72 +15,70 @@
 //! # What it guarantees
 //! The contract of [`SessionStore`](session_core::store::SessionStore), on all three kinds of servers:
 //!
-//! * Every change is one Lua script, so it is atomic. Everything of one user is in one slot of a Cluster, so the
-//!   session limit is exact, and `delete_by_user` is atomic too.
-//! * No write depends on the clock of the server. Redis removes a key a minute after the session's deadline.
-//! * A request whose connection is lost is repeated, and every request is safe to repeat. One exception proves it: an
-//!   update that may have been executed, and meets somebody else's when it is repeated, fails as
-//!   [`Unavailable`](session_core::StoreErrorKind::Unavailable) and not as a conflict, which core would answer by
-//!   applying the change again.
+//! * Every change is one Lua script, so it is atomic. All keys of a user are in one slot of a Cluster, so the session
+//!   limit is exact, and `delete_by_user` is atomic too.
+//! * No write depends on the server's clock. Keys expire a minute after the session's deadline.
+//! * A request whose connection is lost is repeated; every request is idempotent. An update that may have been executed
+//!   twice, with another update in between, fails as [`Unavailable`](session_core::StoreErrorKind::Unavailable) and not
+//!   as a conflict, which core would answer by applying the change again.
 //! * Every operation ends within [`operation_timeout`](RedisStoreBuilder::operation_timeout), connected or not. A lost
 //!   connection is repaired in the background: service is back at most about half a second after the server is, a
-//!   second later if the network had swallowed attempts to connect. A connection on which one request got no answer is
+//!   second later if the network had dropped attempts to connect. A connection on which a request got no reply is
 //!   replaced, and used until then.
 //!
 //! # What it costs
 //! | operation | round trips |
 //! |---|---|
-//! | `load` | 1 (`GET`; many that meet share an `MGET`, but not in a Cluster) |
+//! | `load` | 1 (`GET`; concurrent loads share an `MGET`, except in a Cluster) |
 //! | `create`, also a login that replaces a session | 1 |
-//! | `create` at the session limit | 2: the victims' keys have to be named. More while others log the same user in |
-//! | `create` that replaces a session in another slot of a Cluster (login of a visitor) | 3; at the limit, 4 |
+//! | `create` at the session limit | 2: the keys of evicted sessions have to be named. More while the same user logs in elsewhere |
+//! | `create` that replaces a session in another slot of a Cluster (login from an anonymous session) | 3; at the limit, 4 |
 //! | `update`, `touch`, `delete` | 1 |
 //! | `list_by_user`, `delete_by_user` | 2: the index, then the sessions; 1 if there are none |
 //! | `delete_expired` | 0 |
 //!
-//! One more when a server meets a script for the first time. A visitor's session takes about 220 bytes of the server's
-//! memory, a user's about 480 with its entry in the index, plus what the application stores in it (Redis 7.0).
+//! One more when a server does not have the script yet. An anonymous session takes about 220 bytes of the server's
+//! memory, a user's about 480 with its entry in the index, plus the application's data (Redis 7.0).
 //!
-//! # Logging a visitor in, in a Cluster
-//! A visitor's session is in a slot of its own, and the login moves it to the user's. That is two steps: the new
-//! session is created, then the old one is deleted if it has not changed; if it has, the new one is taken back. The
-//! steps are finished even if the caller gives up. A process that dies in between, or servers that do not answer in
-//! time, leave the old session as it was, and a new one whose token nobody has, and which counts towards the limit
-//! until its idle timeout. Sessions that were evicted to make room stay so.
+//! # Logging in, in a Cluster
+//! An anonymous session has a slot of its own, and a login moves it to the user's. That takes two steps: the new
+//! session is created, then the old one is deleted if it has not changed; if it has, the new one is rolled back.
+//! Cancellation does not interrupt these steps. If the process dies in between, or the servers do not answer in time,
+//! the old session stays as it was, and the new one counts towards the limit until its idle timeout, although no client
+//! has its token. Sessions that were evicted for it stay evicted.
 //!
 //! # Operating it
-//! * **Memory**: set `maxmemory-policy noeviction`. With any other policy Redis logs users out when its memory is full,
-//!   and may drop the index of a user, so that `delete_by_user` misses sessions. The store warns about it when it
-//!   connects (in a Cluster, it asks one node). A full server refuses new sessions and changes
+//! * **Memory**: set `maxmemory-policy noeviction`. With any other policy Redis logs users out when it reaches
+//!   `maxmemory`, and may evict the index of a user, so that `delete_by_user` misses sessions. The store warns about it
+//!   when it connects (in a Cluster, it asks one node). At `maxmemory` the server refuses new sessions and changes
 //!   ([`Full`](session_core::StoreErrorKind::Full)), but logouts work.
 //! * **Persistence**: with `appendonly yes`, a restart loses the last second at most. A logout in that second is
 //!   undone.
-//! * **Failover**: replication is asynchronous, so a failover can undo what was acknowledged last, logouts included.
-//!   [`wait_for_replicas`](RedisStoreBuilder::wait_for_replicas) makes writes wait for replicas, and with as many as
-//!   may be promoted none is lost; set `min-replicas-to-write` as well, so that a primary that was cut off accepts no
-//!   logins that will be lost. Service is back as soon as there is a new primary. In a Cluster, a node that is frozen
-//!   rather than dead holds up requests to the others, too, for a second or two until it is replaced; set
-//!   `cluster-require-full-coverage no`, or all of the Cluster is down until then.
+//! * **Failover**: replication is asynchronous, so a failover can undo the latest acknowledged writes, logouts
+//!   included. [`wait_for_replicas`](RedisStoreBuilder::wait_for_replicas) makes writes wait for replicas; if it waits
+//!   for every replica that may be promoted, none is lost. Set `min-replicas-to-write` as well, so that a primary that
+//!   was cut off accepts no logins that will be lost. Service is back as soon as there is a new primary. In a Cluster,
+//!   a node that is frozen rather than dead delays requests to the others, too, for a second or two until it is
+//!   replaced; set `cluster-require-full-coverage no`, or all of the Cluster is down until then.
 //! * **Time limits**: keep `operation_timeout` below the policy's store timeout.
 //! * **Clocks**: those of the nodes must agree to within less than a minute.
 //! * **Keys**: all begin with `{prefix:`. `{prefix:shard}:s:id` is a session, `{prefix:shard}:u:user` a user's index.
-//!   They hold no token; whoever can read them learns who is logged in, and whoever can write them can log in as
-//!   anybody.
-//! * **Rights** (ACL): the commands `GET`, `MGET`, `GETRANGE`, `SET`, `SETRANGE`, `EXISTS`, `UNLINK`, `PEXPIRE`,
-//!   `HSET`, `HDEL`, `HGETALL`, `HKEYS`, `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{prefix:*`; `HELLO`; `WAIT`
-//!   if asked for; `CONFIG GET` if the memory policy is to be checked; `CLUSTER SLOTS` in a Cluster, `ROLE` behind
+//!   They contain no token. Read access to them shows which users are logged in; write access allows a login as any
+//!   user.
+//! * **ACL**: the commands `GET`, `MGET`, `GETRANGE`, `SET`, `SETRANGE`, `EXISTS`, `UNLINK`, `PEXPIRE`, `HSET`, `HDEL`,
+//!   `HGETALL`, `HKEYS`, `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{prefix:*`; `HELLO`; `WAIT` for
+//!   `wait_for_replicas`; `CONFIG GET` to check the `maxmemory-policy`; `CLUSTER SLOTS` in a Cluster, `ROLE` behind
 //!   Sentinel.
 
-mod answer;
-mod builder;
-mod connection;
+// `store` and `create` are the operations, in terms of `script`, `key` and `error`. `link` repairs and shares
+// connections, `config` opens stores.
+mod config;
 mod create;
-mod engine;
+mod error;
 mod key;
-mod loads;
+mod link;
 mod script;
 mod store;
-mod url;
 
-pub use builder::{ConnectError, RedisStoreBuilder};
-pub use store::RedisStore;
+pub use config::builder::{RedisStore, RedisStoreBuilder};
+pub use config::error::ConnectError;

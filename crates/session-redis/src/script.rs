@@ -1,156 +1,190 @@
-//! The Lua scripts, and how they are called.
+//! The Lua scripts: each is one atomic step. Their arguments, and what they answer.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
+use std::time::Duration;
 
-use redis::aio::ConnectionLike;
-use redis::{Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value};
+use redis::Value;
+use session_core::SessionId;
+use session_core::store::{LimitCandidate, Record, layout};
+
+use crate::error::{self, Result};
+
+/// How often an operation starts again because the sessions of the user changed meanwhile.
+pub(crate) const MAX_ATTEMPTS: u32 = 32;
 
 /// A script that the server keeps under the SHA-1 of its text.
 pub(crate) struct Script {
-    text: &'static str,
-    sha1: LazyLock<String>,
+    pub(crate) text: &'static str,
+    pub(crate) sha1: LazyLock<String>,
 }
 
-/// The scripts. `allow-oom`: a session can be ended, and its activity recorded, when the memory of the server is used
-/// up.
+/// `allow-oom`: sessions can be ended, and activity recorded, when the server has reached its `maxmemory`.
 macro_rules! scripts {
     ($($name:ident = $flags:literal $($file:literal)+;)+) => {$(
         pub(crate) static $name: Script = {
-            const TEXT: &str = concat!("#!lua", $flags, "\n", $(include_str!($file)),+);
+            const TEXT: &str = concat!("#!lua", $flags, "\n", $(include_str!(concat!("lua/", $file, ".lua"))),+);
             Script { text: TEXT, sha1: LazyLock::new(|| redis::Script::new(TEXT).get_hash().to_owned()) }
         };
     )+};
 }
 
 scripts! {
-    CREATE = "" "lua/alive.lua" "lua/live.lua" "lua/index.lua" "lua/create.lua";
-    UPDATE = "" "lua/alive.lua" "lua/index.lua" "lua/settle.lua" "lua/update.lua";
-    TOUCH = " flags=allow-oom" "lua/alive.lua" "lua/live.lua" "lua/index.lua" "lua/settle.lua" "lua/touch.lua";
-    DELETE = " flags=allow-oom" "lua/delete.lua";
-    RETIRE = " flags=allow-oom" "lua/alive.lua" "lua/live.lua" "lua/retire.lua";
-    LIST = " flags=no-writes" "lua/members.lua" "lua/list.lua";
-    DELETE_BY_USER = " flags=allow-oom" "lua/members.lua" "lua/delete_by_user.lua";
+    CREATE = "" "record" "load" "index" "create";
+    UPDATE = "" "record" "index" "entry" "update";
+    TOUCH = " flags=allow-oom" "record" "load" "index" "entry" "touch";
+    DELETE = " flags=allow-oom" "delete";
+    COMPARE_AND_DELETE = " flags=allow-oom" "record" "load" "compare_and_delete";
+    LIST = " flags=no-writes" "members" "list";
+    DELETE_BY_USER = " flags=allow-oom" "members" "delete_by_user";
 }
 
-/// Writes one key, so that `WAIT` after it waits for everything before it. Without it, the repetition of a write that
-/// was applied would write nothing, and since Redis 7.2 `WAIT` then has nothing to wait for.
-const FENCE: &str = "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], '', 'PX', 1000)";
+/// What a script answers: a word, or a list that begins with one.
+pub(crate) struct Answer(Vec<Value>);
 
-/// What is sent to the server in one round trip.
-pub(crate) enum Request {
-    /// `GET` of a key.
-    Get(Vec<u8>),
-    /// `MGET` of several, on one server.
-    GetMany(Vec<Vec<u8>>),
-    /// A script, with all keys it may use.
-    Call { script: &'static Script, keys: Vec<Vec<u8>>, args: Vec<Vec<u8>> },
-}
-
-/// A write that counts only once replicas have it.
-pub(crate) struct Wait {
-    pub(crate) replicas: u32,
-    pub(crate) millis: u64,
-    pub(crate) fence: Vec<u8>,
-}
-
-/// What came back.
-pub(crate) struct Reply {
-    pub(crate) value: Value,
-    /// Whether as many replicas as asked for have confirmed it in time.
-    pub(crate) confirmed: bool,
-}
-
-impl Request {
-    /// Sends the request. One round trip; a second one if the server does not know the script yet.
-    pub(crate) async fn send(&self, conn: &mut impl ConnectionLike, wait: Option<&Wait>) -> RedisResult<Reply> {
-        match self.send_once(conn, wait, false).await {
-            // To the same node, which knows it from then on: after a restart, a failover, SCRIPT FLUSH.
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.send_once(conn, wait, true).await
-            }
-            outcome => outcome,
-        }
+impl Answer {
+    pub(crate) fn new(value: Value) -> Self {
+        Self(if let Value::Array(values) = value { values } else { vec![value] })
     }
 
-    async fn send_once(&self, conn: &mut impl ConnectionLike, wait: Option<&Wait>, text: bool) -> RedisResult<Reply> {
-        let command = self.command(text);
-        let Some(wait) = wait else {
-            return Ok(Reply { value: command.query_async(conn).await?, confirmed: true });
+    /// The word; empty if there is none.
+    pub(crate) fn word(&self) -> &str {
+        self.0.first().and_then(bytes).and_then(|word| std::str::from_utf8(word).ok()).unwrap_or_default()
+    }
+
+    /// What follows the word, as ids.
+    pub(crate) fn ids(&self) -> Result<Vec<SessionId>> {
+        self.rest().iter().map(id).collect::<Option<_>>().ok_or_else(error::unexpected_reply)
+    }
+
+    /// What follows the word, as ids and stored records.
+    pub(crate) fn into_records(self) -> Result<Vec<Record>> {
+        let mut values = self.0.into_iter().skip(1);
+        let pairs = std::iter::from_fn(|| values.next().zip(values.next()));
+        let record = |(first, value)| decode(&id(&first).ok_or_else(error::unexpected_reply)?, value);
+        pairs.filter_map(|pair| record(pair).transpose()).collect()
+    }
+
+    /// What follows the word, as ids and entries of an index.
+    pub(crate) fn snapshot(&self) -> Option<IndexSnapshot> {
+        let pair = |pair: &[Value]| match pair {
+            [of, entry] => Some((id(of)?, bytes(entry)?.try_into().ok()?)),
+            _ => None,
         };
-        let mut pipeline = Pipeline::with_capacity(3);
-        pipeline.add_command(command);
-        pipeline.cmd("EVAL").arg(FENCE).arg(1).arg(&wait.fence).ignore();
-        pipeline.cmd("WAIT").arg(wait.replicas).arg(wait.millis);
-        let (value, replicas): (Value, u32) = pipeline.query_async(conn).await?;
-        Ok(Reply { value, confirmed: replicas >= wait.replicas })
+        let mut entries = self.rest().chunks(2).map(pair).collect::<Option<Vec<_>>>()?;
+        entries.sort_unstable();
+        Some(IndexSnapshot(entries))
     }
 
-    fn command(&self, text: bool) -> Cmd {
-        match self {
-            Self::Get(key) => {
-                let mut command = redis::cmd("GET");
-                command.arg(key);
-                command
-            }
-            Self::GetMany(keys) => {
-                let mut command = redis::cmd("MGET");
-                command.arg(keys);
-                command
-            }
-            Self::Call { script, keys, args } => {
-                let mut command = redis::cmd(if text { "EVAL" } else { "EVALSHA" });
-                command.arg(if text { script.text } else { script.sha1.as_str() });
-                command.arg(keys.len()).arg(keys).arg(args);
-                command
-            }
-        }
+    fn rest(&self) -> &[Value] {
+        self.0.get(1..).unwrap_or_default()
+    }
+}
+
+/// The live sessions of a user, as the index had them at one moment: ids and [entries](crate::key::index_entry).
+#[derive(Default, PartialEq, Eq)]
+pub(crate) struct IndexSnapshot(pub(crate) Vec<(SessionId, [u8; 18])>);
+
+impl IndexSnapshot {
+    pub(crate) fn candidates(&self) -> Vec<LimitCandidate> {
+        let candidate = |(id, entry): &(SessionId, [u8; 18])| {
+            let (times, _) = entry.as_chunks();
+            LimitCandidate { id: *id, created_at: layout::read_time(times[0]), last_seen: layout::read_time(times[1]) }
+        };
+        self.0.iter().map(candidate).collect()
+    }
+
+    /// Moves `first` to the front.
+    pub(crate) fn put_first(&mut self, first: &[SessionId]) {
+        self.0.sort_by_key(|(id, _)| !first.contains(id));
+    }
+}
+
+/// The record in the value of the key of session `id`, if there is one.
+pub(crate) fn decode(id: &SessionId, value: Value) -> Result<Option<Record>> {
+    let value: Option<Vec<u8>> = redis::from_redis_value(value).map_err(|_| error::unexpected_reply())?;
+    value.map(|value| Record::decode(*id, &value.into())).transpose()
+}
+
+fn bytes(value: &Value) -> Option<&[u8]> {
+    if let Value::BulkString(bytes) = value { Some(bytes) } else { None }
+}
+
+fn id(value: &Value) -> Option<SessionId> {
+    std::str::from_utf8(bytes(value)?).ok()?.parse().ok()
+}
+
+/// An argument that Lua reads as text.
+pub(crate) fn text(value: impl ToString) -> Vec<u8> {
+    value.to_string().into()
+}
+
+/// Waits before another attempt, if this one was not among the first.
+pub(crate) async fn back_off(attempt: u32) {
+    if attempt > 2 {
+        tokio::time::sleep(Duration::from_micros(RandomState::new().hash_one(attempt) % 4096)).await;
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use session_core::store::layout;
 
     use crate::key;
 
-    const ALIVE: &str = include_str!("lua/alive.lua");
-    const LIVE: &str = include_str!("lua/live.lua");
+    const RECORD: &str = include_str!("lua/record.lua");
+    const LOAD: &str = include_str!("lua/load.lua");
     const INDEX: &str = include_str!("lua/index.lua");
-    const SETTLE: &str = include_str!("lua/settle.lua");
+    const ENTRY: &str = include_str!("lua/entry.lua");
     const CREATE: &str = include_str!("lua/create.lua");
+    const COMPARE_AND_DELETE: &str = include_str!("lua/compare_and_delete.lua");
     const TOUCH: &str = include_str!("lua/touch.lua");
     const UPDATE: &str = include_str!("lua/update.lua");
     const DELETE: &str = include_str!("lua/delete.lua");
 
-    /// The scripts cannot import core's constants; this fails when core moves a field.
+    /// A script cannot import core's constants; this fails when core moves a field or changes the format.
     #[test]
     fn the_scripts_and_core_agree_on_the_layout() {
-        assert_eq!(layout::FORMAT, 0);
-        assert_eq!(layout::VERSION, 1..13);
-        assert_eq!(layout::CREATED_AT, 13..19);
-        assert_eq!(layout::LAST_SEEN, 19..25);
-        assert_eq!(layout::IDLE, 25..30);
-        assert_eq!(layout::ABSOLUTE, 30..35);
-        assert_eq!((layout::HEADER, layout::OWNER), (35, 35));
-        let slack = format!("SLACK = {} ", key::SLACK.as_millis());
+        // Lua counts from 1, and its ranges include their ends. GETRANGE and SETRANGE count from 0.
+        let version = format!("{}, {}", layout::VERSION.start + 1, layout::VERSION.end);
+        let until_last_seen = format!("1, {}", layout::LAST_SEEN.start);
+        let last_seen = format!("{}, {}", layout::LAST_SEEN.start + 1, layout::LAST_SEEN.end);
+        let after_last_seen = layout::LAST_SEEN.end + 1;
+        let times = format!("{}, {}", layout::CREATED_AT.start + 1, layout::LAST_SEEN.end);
+        let (header, owner) = (layout::HEADER, layout::OWNER);
+        assert_eq!(layout::FORMAT, 0, "string.byte without an offset reads the first byte");
+        // '>i6i6I5I5' reads the four of them at once.
+        assert_eq!([layout::LAST_SEEN, layout::IDLE, layout::ABSOLUTE].map(|field| field.start), [19, 25, 30]);
+        assert_eq!([layout::CREATED_AT, layout::LAST_SEEN].map(|field| field.len()), [6, 6]);
+        assert_eq!([layout::IDLE, layout::ABSOLUTE].map(|field| field.len()), [5, 5]);
         let sources = [
-            (LIVE, "'GETRANGE', key, 0, 34)"),
-            (LIVE, "#h < 35"),
-            (ALIVE, "'>i6i6I5I5', h, 14)"),
-            (INDEX, &slack),
-            (SETTLE, "'>i6i6I5I5', h, 14)"),
-            (SETTLE, "sub(h, 14, 25)"),
-            (CREATE, "sub(stored, 2, 13) == sub(ARGV[1], 2, 13)"),
-            (TOUCH, "'SETRANGE', KEYS[1], 19, ARGV[1])"),
-            (TOUCH, "sub(stored, 1, 19) .. ARGV[1] .. sub(stored, 26)"),
-            (UPDATE, "#stored >= 35"),
-            (UPDATE, "sub(stored, 2, 13) == ARGV[3]"),
-            (UPDATE, "sub(value, 1, 19) .. sub(stored, 20, 25) .. sub(value, 26)"),
-            (DELETE, "'GETRANGE', KEYS[1], 35, 34 + #ARGV[1])"),
+            (RECORD, format!("#h < {header} or string.byte(h) ~= {} then", layout::FORMAT_VERSION)),
+            (RECORD, format!("unpack('>i6i6I5I5', h, {})", layout::CREATED_AT.start + 1)),
+            (LOAD, format!("'GETRANGE', key, 0, {})", header - 1)),
+            (INDEX, format!("SLACK = {} ", key::SLACK.as_millis())),
+            (ENTRY, format!("sub(h, {times})")),
+            (CREATE, format!("sub(stored, {version}) == sub(ARGV[1], {version})")),
+            (CREATE, format!("sub(stored, {version}) ~= ARGV[7]")),
+            (COMPARE_AND_DELETE, format!("sub(stored, {version}) ~= ARGV[1]")),
+            (TOUCH, format!("'SETRANGE', KEYS[1], {}, ARGV[1])", layout::LAST_SEEN.start)),
+            (TOUCH, format!("sub(stored, {until_last_seen}) .. ARGV[1] .. sub(stored, {after_last_seen})")),
+            (UPDATE, format!("sub(stored, {version}) == ARGV[3]")),
+            (UPDATE, format!("sub(stored, {version}) == sub(value, {version})")),
+            (
+                UPDATE,
+                format!("sub(value, {until_last_seen}) .. sub(stored, {last_seen}) .. sub(value, {after_last_seen})"),
+            ),
+            (DELETE, format!("'GETRANGE', KEYS[1], {owner}, {} + #ARGV[1])", owner - 1)),
         ];
         for (source, expected) in sources {
-            assert!(source.contains(expected), "no script has {expected}");
+            assert!(source.contains(&expected), "no script has {expected}");
         }
+    }
+
+    /// `alive` is the only place that reads the timeouts.
+    #[test]
+    fn one_rule_says_when_a_session_is_alive() {
+        let sources = [RECORD, LOAD, INDEX, ENTRY, CREATE, COMPARE_AND_DELETE, TOUCH, UPDATE, DELETE];
+        assert_eq!(sources.concat().matches("idle, absolute = ").count(), 1);
     }
 }

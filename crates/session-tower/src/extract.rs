@@ -5,23 +5,23 @@ use std::time::Duration;
 
 use axum_core::extract::FromRequestParts;
 use http::request::Parts;
-use session_core::adapter::RequestSession;
+use session_core::adapter::{RejectionKind, RequestSession, require_fresh};
 use session_core::{Assurance, Error, SessionManager, UserId};
 
+use crate::layer::RequestSessionExt;
 use crate::rejection::Rejection;
-use crate::slot::Slot;
 
 /// The session of the request, anonymous or not. Dereferences to [`session_core::Session`].
 ///
 /// Costs one round trip at the first extraction in a request that carries a token, none otherwise. What the handler
 /// does to it is committed before the response is sent; there is nothing to call.
 ///
-/// A request that is not activity of the user, such as polling or a status page, says so with
-/// [`set_passive`](session_core::Session::set_passive): it does not keep the session alive then.
+/// A request that is not activity of the user, such as polling or a status page, calls
+/// [`set_passive`](session_core::Session::set_passive), so that it does not keep the session alive.
 ///
 /// # Errors
-/// [`Rejection::StoreUnavailable`] if the store failed, [`Rejection::Superseded`] as [`SessionManager::open`] says,
-/// [`Rejection::LayerMissing`] without a [`SessionLayer`](crate::SessionLayer) around the route.
+/// [`RejectionKind::StoreUnavailable`] if the store failed, [`RejectionKind::Superseded`] as [`SessionManager::open`]
+/// says, [`RejectionKind::LayerMissing`] without a [`SessionLayer`](crate::SessionLayer) around the route.
 #[derive(Clone, Debug)]
 pub struct Session {
     session: session_core::Session,
@@ -35,9 +35,9 @@ impl Session {
         self.request.manager()
     }
 
-    /// Commits now, where a handler must know the outcome before it answers: of a login under a limit, or the value
+    /// Commits now, for a handler that must know the outcome before it answers: of a login under a limit, or the value
     /// that an [`update`](session_core::Session::update) led to. Costs what [`SessionManager::commit`] costs; the
-    /// commit before the response then has nothing left to do.
+    /// commit before the response is a no-op then.
     ///
     /// # Errors
     /// As [`SessionManager::commit`].
@@ -58,21 +58,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        let Slot(request) = parts.extensions.get::<Slot>().ok_or(Rejection::LayerMissing)?;
+        let RequestSessionExt(request) = parts.extensions.get().ok_or(RejectionKind::LayerMissing)?;
         let request = request.clone();
         let session = request.session().await?.clone();
         Ok(Self { session, request })
     }
 }
 
-/// The session of a user who is logged in. Dereferences to [`Session`].
+/// The session of a logged-in user. Dereferences to [`Session`].
 ///
 /// Costs what [`Session`] costs. A login that waits for a second factor is not one yet: keep its state as a value of
 /// the anonymous session, and log in when the last factor is proved.
 ///
 /// # Errors
-/// [`Rejection::Unauthenticated`] if nobody is logged in, whether there was no cookie, an unknown, expired or revoked
-/// one; else as [`Session`].
+/// [`RejectionKind::Unauthenticated`] if no user is logged in, whether there was no cookie or an unknown, expired or
+/// revoked one; else as [`Session`].
 #[derive(Clone, Debug)]
 pub struct Authenticated {
     session: Session,
@@ -86,23 +86,17 @@ impl Authenticated {
         &self.user
     }
 
-    /// Checks that the user proved who they are less than `max_age` ago, at least at `level`: for a sensitive action,
-    /// with limits known at run time only. See [`Fresh`].
+    /// Checks that the user authenticated less than `max_age` ago, at least at `level`: for a sensitive action whose
+    /// limits are known at run time only. See [`Fresh`].
     ///
-    /// Reads the session once more from the store, so that what was read earlier, or is cached, cannot let a revoked
-    /// session pass. One round trip.
+    /// Reloads the session from the store, so that neither an earlier load nor a cached copy lets a revoked session
+    /// pass. One round trip.
     ///
     /// # Errors
-    /// [`Rejection::ReauthenticationRequired`] if it was too long ago or at a lower level, [`Rejection::Gone`] if the
-    /// session ended meanwhile, [`Rejection::StoreUnavailable`] if the store failed.
+    /// [`RejectionKind::ReauthenticationRequired`] if it was too long ago or at a lower level, [`RejectionKind::Gone`] if
+    /// the session ended meanwhile, [`RejectionKind::StoreUnavailable`] if the store failed.
     pub async fn require_fresh(&self, max_age: Duration, level: Assurance) -> Result<(), Rejection> {
-        self.manager().reload(&self.session).await?;
-        let authentication = self.session.authentication().ok_or(Rejection::Unauthenticated)?;
-        if authentication.level >= level && self.session.is_fresh(max_age) {
-            Ok(())
-        } else {
-            Err(Rejection::ReauthenticationRequired)
-        }
+        Ok(require_fresh(self.manager(), &self.session, max_age, level).await?)
     }
 }
 
@@ -119,18 +113,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let session = Session::from_request_parts(parts, state).await?;
-        let user = session.user().ok_or(Rejection::Unauthenticated)?;
+        let user = session.user().ok_or(RejectionKind::Unauthenticated)?;
         Ok(Self { session, user })
     }
 }
 
-/// The session of a user who proved who they are less than `MAX_AGE_SECS` seconds ago, by a login or a
+/// The session of a user who authenticated less than `MAX_AGE_SECS` seconds ago, by a login or a
 /// [`step_up`](session_core::Session::step_up): for sensitive actions. Dereferences to [`Authenticated`].
 ///
 /// Costs one round trip more than [`Authenticated`], see [`require_fresh`](Authenticated::require_fresh).
 ///
 /// # Errors
-/// [`Rejection::ReauthenticationRequired`] at that age or above; else as [`Authenticated`] and
+/// [`RejectionKind::ReauthenticationRequired`] at that age or above; else as [`Authenticated`] and
 /// [`require_fresh`](Authenticated::require_fresh).
 ///
 /// ```

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response};
+use http::Response;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use pin_project_lite::pin_project;
 use session_core::Error;
-use session_core::adapter::{RequestSession, ResponseHeaders};
+use session_core::adapter::{RejectionKind, RequestSession, ResponseHeaders, vary};
 
-use crate::csrf;
-use crate::headers;
-use crate::layer::Config;
+use crate::config::Config;
+use crate::headers::{apply, vary_values};
 use crate::rejection::Rejection;
 
 type Commit = Pin<Box<dyn Future<Output = (Result<(), Error>, ResponseHeaders)> + Send>>;
@@ -30,11 +30,11 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<F, B> {
-        /// The application is at work.
+        /// The application is working on the response.
         Handling { #[pin] inner: F, session: RequestSession },
-        /// It is done; what it did to the session is written.
+        /// There is a response; the session is being committed.
         Committing { commit: Commit, response: Option<Response<B>> },
-        /// The application was not asked.
+        /// The application never saw the request.
         Rejected { rejection: Rejection },
     }
 }
@@ -63,52 +63,65 @@ where
             match state.as_mut().project() {
                 StateProj::Handling { inner, session } => {
                     let response = ready!(inner.poll(cx))?;
-                    if let Some(wanted) = session.finish_unchanged() {
-                        return Poll::Ready(Ok(with_headers(restyled(response, config), &wanted, config)));
+                    if let Some(headers) = session.finish_unchanged() {
+                        return Poll::Ready(Ok(with_headers(rendered(response, config), &headers, config)));
                     }
-                    let commit = commit(session.clone());
+                    let commit = finish_changed(session.clone());
                     state.set(State::Committing { commit, response: Some(response) });
                 }
                 StateProj::Committing { commit, response } => {
-                    let (outcome, wanted) = ready!(commit.as_mut().poll(cx));
-                    let outcome = outcome.map_err(Rejection::from);
-                    let response = response.take().ok_or(Rejection::Internal);
-                    let response = outcome.and(response).unwrap_or_else(rejected);
-                    return Poll::Ready(Ok(with_headers(restyled(response, config), &wanted, config)));
+                    let (outcome, headers) = ready!(commit.as_mut().poll(cx));
+                    let response = response.take().ok_or(RejectionKind::Internal.into());
+                    let response = outcome.map_err(Rejection::from).and(response).unwrap_or_else(rejected);
+                    return Poll::Ready(Ok(with_headers(rendered(response, config), &headers, config)));
                 }
                 StateProj::Rejected { rejection } => {
-                    return Poll::Ready(Ok(restyled(rejected(*rejection), config)));
+                    return Poll::Ready(Ok(rendered(rejected(*rejection), config)));
                 }
             }
         }
     }
 }
 
-fn commit(request: RequestSession) -> Commit {
-    Box::pin(async move { request.finish().await })
+fn finish_changed(session: RequestSession) -> Commit {
+    Box::pin(async move { session.finish_changed().await })
 }
 
 fn rejected<B: From<Bytes>>(rejection: Rejection) -> Response<B> {
     rejection.response().map(B::from)
 }
 
-/// The response, in the application's words if it is a rejection.
-fn restyled<B: From<Bytes>>(mut response: Response<B>, config: &Config) -> Response<B> {
+/// The response; if it is a rejection, in the application's words and with the `Vary` that belongs to it.
+fn rendered<B: From<Bytes>>(mut response: Response<B>, config: &Config) -> Response<B> {
     let Some(rejection) = response.extensions().get::<Rejection>().copied() else { return response };
-    if let Some(restyle) = &config.restyle {
-        headers::restyle(&mut response, restyle(rejection));
+    if let Some(render) = &config.render {
+        replace(&mut response, render(rejection));
     }
-    if rejection == Rejection::CrossOrigin {
-        headers::add_vary(response.headers_mut(), HeaderValue::from_static(csrf::VARY));
-    }
+    let headers = response.headers_mut();
+    let edit = rejection.kind().varies_by().and_then(|names| vary(vary_values(headers), names));
+    // Only a cookie can fail.
+    let _ = apply(edit, headers);
     response
 }
 
-/// The response with what the session demands.
+/// Puts the application's version of a rejection in place of ours, and keeps the other headers: those of CORS, say.
+fn replace<B: From<Bytes>>(response: &mut Response<B>, version: Response<Bytes>) {
+    let (version, body) = version.into_parts();
+    let headers = response.headers_mut();
+    for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING] {
+        headers.remove(name);
+    }
+    headers.extend(version.headers);
+    *response.status_mut() = version.status;
+    *response.body_mut() = B::from(body);
+}
+
+/// The response with the headers of the session.
 fn with_headers<B: From<Bytes>>(mut response: Response<B>, wanted: &ResponseHeaders, config: &Config) -> Response<B> {
-    match headers::apply(wanted, response.headers_mut()) {
+    let headers = response.headers_mut();
+    match apply(wanted.edits(vary_values(headers)), headers) {
         Ok(()) => response,
-        Err(rejection) => restyled(rejected(rejection), config),
+        Err(_) => rendered(rejected(RejectionKind::Internal.into()), config),
     }
 }
 

@@ -1,54 +1,73 @@
-//! What the session adds to a response head.
+//! The types of `http`, as session-core's adapter kit wants them.
 
-use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, VARY};
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
-use session_core::adapter::ResponseHeaders;
+use http::header::{InvalidHeaderValue, SET_COOKIE, VARY};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use session_core::adapter::{HeaderEdit, RequestHead};
 
-use crate::Rejection;
+/// The head of a request.
+pub(crate) struct Head<'r> {
+    method: &'r Method,
+    uri: &'r Uri,
+    headers: &'r HeaderMap,
+}
 
-/// Headers that overrule `Cache-Control` in a shared cache (RFC 9213 and its predecessor).
-const OVERRULING: [HeaderName; 2] =
-    [HeaderName::from_static("cdn-cache-control"), HeaderName::from_static("surrogate-control")];
+impl<'r, B> From<&'r Request<B>> for Head<'r> {
+    fn from(request: &'r Request<B>) -> Self {
+        Self { method: request.method(), uri: request.uri(), headers: request.headers() }
+    }
+}
 
-/// Writes what the session demands, whatever else the response holds.
+impl<'r> From<&'r Parts> for Head<'r> {
+    fn from(parts: &'r Parts) -> Self {
+        Self { method: &parts.method, uri: &parts.uri, headers: &parts.headers }
+    }
+}
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    fn authority(&self) -> Option<&[u8]> {
+        self.uri.authority().map(|authority| authority.as_str().as_bytes())
+    }
+
+    fn values(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
+        self.headers.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+}
+
+/// The values of `Vary`.
+pub(crate) fn vary_values(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(VARY).iter().map(HeaderValue::as_bytes)
+}
+
+/// Applies edits to the headers of a response.
 ///
 /// # Errors
-/// If the cookie cannot be a header value, which no checked cookie policy causes.
-pub(crate) fn apply(wanted: &ResponseHeaders, headers: &mut HeaderMap) -> Result<(), Rejection> {
-    if wanted.vary_cookie {
-        add_vary(headers, HeaderValue::from_static("Cookie"));
-    }
-    if let Some(cookie) = &wanted.set_cookie {
-        let mut value = HeaderValue::from_str(cookie.expose()).map_err(|_| Rejection::Internal)?;
-        value.set_sensitive(true);
-        headers.append(SET_COOKIE, value);
-        // A cached copy of this response would hand the session to others.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        for name in OVERRULING {
-            headers.remove(name);
+/// If a cookie cannot be a header value, which no checked cookie policy causes.
+pub(crate) fn apply<'h>(
+    edits: impl IntoIterator<Item = HeaderEdit<'h>>,
+    headers: &mut HeaderMap,
+) -> Result<(), InvalidHeaderValue> {
+    for edit in edits {
+        match edit {
+            HeaderEdit::Append(name, value) => {
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            HeaderEdit::Set(name, value) => {
+                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            HeaderEdit::Remove(name) => {
+                headers.remove(name);
+            }
+            HeaderEdit::AppendCookie(cookie) => {
+                let mut value = HeaderValue::from_str(cookie.expose())?;
+                value.set_sensitive(true);
+                headers.append(SET_COOKIE, value);
+            }
         }
     }
     Ok(())
-}
-
-/// Appends `names` to `Vary`, unless it says so already.
-pub(crate) fn add_vary(headers: &mut HeaderMap, names: HeaderValue) {
-    let fields = headers.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    let mut fields = fields.map(<[u8]>::trim_ascii);
-    if !fields.any(|field| field == b"*" || field.eq_ignore_ascii_case(names.as_bytes())) {
-        headers.append(VARY, names);
-    }
-}
-
-/// Puts the application's version of a rejection in place of ours, and keeps the other headers: those of CORS, say.
-pub(crate) fn restyle<B: From<Bytes>>(response: &mut Response<B>, styled: Response<Bytes>) {
-    let (styled, body) = styled.into_parts();
-    let headers = response.headers_mut();
-    for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING] {
-        headers.remove(name);
-    }
-    headers.extend(styled.headers);
-    *response.status_mut() = styled.status;
-    *response.body_mut() = B::from(body);
 }

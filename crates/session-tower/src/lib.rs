@@ -17,23 +17,22 @@
 //! }
 //! ```
 //!
-//! - [`SessionLayer`] reads the cookie, and before the response head is sent commits what handlers did to the session
-//!   and sets the headers: `Set-Cookie` and with it `Cache-Control: no-store`; `Vary: Cookie` if the session was asked
-//!   for. If the commit fails, so does the request: nothing is lost silently.
-//! - [`Session`] is the session of the visitor, [`Authenticated`] that of a user, [`Fresh`] that of a user who proved
-//!   recently who they are. The session is loaded when the first of them is extracted; a request that asks for none
-//!   costs no store call.
-//! - [`Rejection`] is every answer given instead of the application's. Handlers return it, and get it from `?`.
-//!
-//! - With the feature `jwt`: [`Bearer`] and [`LiveBearer`] take access tokens from the `Authorization` header, and
-//!   [`TokenRoutes`] are the routes that hand them out and refresh them.
+//! - [`SessionLayer`] reads the cookie. Before the response head is sent, it commits what handlers did to the session and
+//!   sets the headers: `Set-Cookie`, always with `Cache-Control: no-store`; `Vary: Cookie` if the session was asked for.
+//!   If the commit fails, so does the request: nothing is lost silently.
+//! - [`Session`] is the session of a request, anonymous or not; [`Authenticated`] that of a logged-in user; [`Fresh`] that
+//!   of a user who authenticated recently. The session is loaded when the first of them is extracted; a request that asks
+//!   for none costs no store call.
+//! - [`Rejection`] is every answer given in place of the application's. Handlers return it, and get it from `?`.
+//! - With the feature `jwt`, [`Bearer`] and [`LiveBearer`] take access tokens from the `Authorization` header, and
+//!   [`TokenRoutes`] are the routes that issue, refresh and revoke tokens.
 //!
 //! Works with any body that is `From<Bytes>`, so without axum too; the extractors need `axum-core` only.
 //!
 //! [tower]: https://docs.rs/tower
 //! [axum]: https://docs.rs/axum
 
-mod csrf;
+mod config;
 mod extract;
 mod future;
 mod headers;
@@ -41,12 +40,13 @@ mod headers;
 mod jwt;
 mod layer;
 mod rejection;
-mod slot;
 
-pub use csrf::OriginError;
 pub use extract::{Authenticated, Fresh, Session};
 pub use future::ResponseFuture;
 #[cfg(feature = "jwt")]
 pub use jwt::{Authenticator, Bearer, BearerLayer, BearerRejection, BearerService, LiveBearer, TokenRoutes};
 pub use layer::{SessionLayer, SessionService};
 pub use rejection::Rejection;
+#[cfg(feature = "jwt")]
+pub use session_core::adapter::BearerRejectionKind;
+pub use session_core::adapter::{Enforcement, MissingOrigin, OriginError, OriginGuard, RejectionKind};

@@ -8,7 +8,7 @@ use session_conformance::{Capabilities, Failure, Harness};
 use session_core::store::SessionStore;
 use session_moka::MokaStore;
 
-/// `session-moka`: in this process. The handles on one namespace are clones of one store, as in an application.
+/// `session-moka`, in this process. The handles on one namespace are clones of one store, as in an application.
 #[derive(Debug, Default)]
 pub struct Moka {
     stores: Mutex<HashMap<String, MokaStore>>,
@@ -21,7 +21,7 @@ impl Harness for Moka {
     }
 
     fn capabilities(&self) -> Capabilities {
-        // There is no server that could be disturbed.
+        // No server, so nothing to disturb.
         Capabilities { durable: false, shared: true, disturbances: &[] }
     }
 

@@ -1,4 +1,4 @@
-//! A server of `session-postgres` that is disturbed.
+//! A PostgreSQL server that is disturbed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,7 @@ use session_conformance::{Disturbance, Failure, Service};
 use session_core::store::SessionStore;
 use sqlx::{Connection as _, PgConnection};
 
-use super::postgres::{open, pool};
-use super::{IMPATIENCE, failure};
+use super::open::{self, SHORT_TIMEOUT, failure, pool};
 use crate::proxy::{Mode, Proxy};
 use crate::servers::Postgres;
 
@@ -28,7 +27,7 @@ impl PostgresService {
         Ok(Self { disturbance, postgres, proxy })
     }
 
-    /// What was written in one time zone is read in another: connections get it when they are opened.
+    /// Values that were written in one time zone are read in another. Connections take it over when they are opened.
     async fn change_time_zone(&self) -> Result<(), sqlx::Error> {
         let mut connection = PgConnection::connect(&self.postgres.url()).await?;
         for statement in [
@@ -45,9 +44,9 @@ impl PostgresService {
 impl Service for PostgresService {
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
         let url = format!("postgres://postgres@{}/postgres", self.proxy.address());
-        // With one connection, the one that loses a reply is the one that is used next.
+        // With a single connection, the one that loses a reply is the one that the case uses.
         let connections = if self.disturbance == Disturbance::LostReply { 1 } else { 8 };
-        open(&pool(&url, connections, IMPATIENCE)?, namespace, IMPATIENCE).await
+        open::postgres(&pool(&url, connections, SHORT_TIMEOUT)?, namespace, SHORT_TIMEOUT).await
     }
 
     async fn begin(&self) -> Result<(), Failure> {
@@ -59,14 +58,14 @@ impl Service for PostgresService {
             Disturbance::Outage => self.postgres.stop().await.map_err(failure),
             Disturbance::Freeze => self.postgres.pause().await.map_err(failure),
             Disturbance::LostReply => {
-                // After each use of a connection, its pool asks for a sign of life. That is not the reply to lose.
+                // The pool pings a connection after each use. That is not the reply to lose.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 self.proxy.cut_one_reply(0, Mode::Pass);
                 Ok(())
             }
             Disturbance::ForeignTimeZone => self.change_time_zone().await.map_err(failure),
             other @ (Disturbance::ForgetScripts | Disturbance::MoveShards | Disturbance::Failover) => {
-                Err(Failure::new(format!("this server cannot suffer {other:?}")))
+                Err(Failure::new(format!("this server does not support {other:?}")))
             }
         }
     }

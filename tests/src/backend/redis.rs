@@ -1,18 +1,16 @@
 //! [`Redis`], [`RedisSentinel`], [`RedisCluster`].
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use session_conformance::{Capabilities, Disturbance, Failure, Harness, Service};
 use session_core::store::SessionStore;
-use session_redis::RedisStore;
 
+use super::open::{self, TIMEOUT, failure};
 use super::redis_service::{ClusterService, RedisService, SentinelService};
-use super::{PATIENCE, failure};
 use crate::servers::{redis_cluster, redis_sentinel, redis_url};
 
-/// `session-redis` on one server. Each handle has connections of its own, as each node of a service has.
+/// `session-redis` on one server. Each handle has its own connections, like each node of a service.
 #[derive(Debug)]
 pub struct Redis;
 
@@ -37,7 +35,7 @@ impl Harness for Redis {
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
-        open(&redis_url().await.map_err(failure)?, namespace, PATIENCE).await
+        open::redis(&redis_url().await.map_err(failure)?, namespace, TIMEOUT).await
     }
 
     async fn launch(&self, disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
@@ -60,7 +58,7 @@ impl Harness for RedisSentinel {
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
-        open(&redis_sentinel().await.map_err(failure)?.url(), namespace, PATIENCE).await
+        open::redis(&redis_sentinel().await.map_err(failure)?.url(), namespace, TIMEOUT).await
     }
 
     async fn launch(&self, _disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
@@ -94,15 +92,10 @@ impl Harness for RedisCluster {
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
-        open(&redis_cluster().await.map_err(failure)?.url(), namespace, PATIENCE).await
+        open::redis(&redis_cluster().await.map_err(failure)?.url(), namespace, TIMEOUT).await
     }
 
     async fn launch(&self, disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
         Ok(Box::new(ClusterService::launch(disturbance).await?))
     }
-}
-
-pub(super) async fn open(url: &str, namespace: &str, timeout: Duration) -> Result<Arc<dyn SessionStore>, Failure> {
-    let store = RedisStore::builder(url).key_prefix(namespace).operation_timeout(timeout).connect().await;
-    Ok(Arc::new(store.map_err(failure)?))
 }

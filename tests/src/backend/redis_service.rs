@@ -1,4 +1,4 @@
-//! Servers of `session-redis` that are disturbed.
+//! Redis servers that are disturbed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,13 +8,12 @@ use async_trait::async_trait;
 use session_conformance::{Disturbance, Failure, Service};
 use session_core::store::SessionStore;
 
-use super::redis::open;
-use super::{IMPATIENCE, failure};
+use super::open::{self, SHORT_TIMEOUT, failure};
 use crate::proxy::{Mode, Proxy};
 use crate::servers::{Redis, RedisCluster, RedisSentinel, Reply, ServerError};
 
-fn unable(disturbance: Disturbance) -> Failure {
-    Failure::new(format!("these servers cannot suffer {disturbance:?}"))
+fn unsupported(disturbance: Disturbance) -> Failure {
+    Failure::new(format!("these servers do not support {disturbance:?}"))
 }
 
 /// One server, behind a proxy.
@@ -36,7 +35,7 @@ impl RedisService {
 #[async_trait]
 impl Service for RedisService {
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
-        open(&format!("redis://{}", self.proxy.address()), namespace, IMPATIENCE).await
+        open::redis(&format!("redis://{}", self.proxy.address()), namespace, SHORT_TIMEOUT).await
     }
 
     async fn begin(&self) -> Result<(), Failure> {
@@ -53,7 +52,7 @@ impl Service for RedisService {
             }
             Disturbance::ForgetScripts => self.redis.command(&["SCRIPT", "FLUSH", "SYNC"]).await.map(drop),
             other @ (Disturbance::ForeignTimeZone | Disturbance::MoveShards | Disturbance::Failover) => {
-                return Err(unable(other));
+                return Err(unsupported(other));
             }
         }
         .map_err(failure)
@@ -66,7 +65,7 @@ impl Service for RedisService {
     }
 }
 
-/// A Sentinel set, whose primary changes places with a replica.
+/// A Sentinel set that fails over.
 #[derive(Debug)]
 pub(super) struct SentinelService {
     set: RedisSentinel,
@@ -79,11 +78,11 @@ impl SentinelService {
 
     async fn fail_over(&self) -> Result<(), ServerError> {
         let old = self.set.primary().await?;
-        while !replicas_are_level(old.command(&["INFO", "replication"]).await?.text()) {
+        while !replicas_have_caught_up(old.command(&["INFO", "replication"]).await?.text()) {
             pause().await;
         }
         let sentinel = self.set.sentinels().first().ok_or_else(|| ServerError::new("no sentinel"))?;
-        // Refused until the sentinel has asked the replicas how they are.
+        // Refused until the sentinel has queried the replicas.
         while sentinel.command(&["SENTINEL", "FAILOVER", self.set.service()]).await.is_err() {
             pause().await;
         }
@@ -94,8 +93,8 @@ impl SentinelService {
     }
 }
 
-/// Whether the replicas have all that the primary has.
-fn replicas_are_level(info: &str) -> bool {
+/// Whether the replicas have caught up with the primary.
+fn replicas_have_caught_up(info: &str) -> bool {
     let value =
         |line: &str, name: &str| line.split(&[',', ':']).find_map(|part| part.strip_prefix(name).map(str::to_owned));
     let primary = info.lines().find_map(|line| line.strip_prefix("master_repl_offset:")).map(str::to_owned);
@@ -110,7 +109,7 @@ async fn pause() {
 #[async_trait]
 impl Service for SentinelService {
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
-        open(&self.set.url(), namespace, IMPATIENCE).await
+        open::redis(&self.set.url(), namespace, SHORT_TIMEOUT).await
     }
 
     async fn begin(&self) -> Result<(), Failure> {
@@ -122,7 +121,7 @@ impl Service for SentinelService {
     }
 }
 
-/// A Cluster. Only one that is to fail over has replicas.
+/// A Cluster; with replicas if it is to fail over.
 #[derive(Debug)]
 pub(super) struct ClusterService {
     disturbance: Disturbance,
@@ -138,7 +137,7 @@ impl ClusterService {
     /// The first three nodes are the primaries, the others their replicas.
     async fn fail_over(&self) -> Result<(), ServerError> {
         for replica in self.cluster.nodes().iter().skip(3) {
-            // In good order: the primary holds its clients until the replica has everything.
+            // In order: the primary blocks its clients until the replica has caught up.
             replica.command(&["CLUSTER", "FAILOVER"]).await?;
             while replica.command(&["ROLE"]).await?.list().first().map(Reply::text) != Some("master") {
                 pause().await;
@@ -147,7 +146,7 @@ impl ClusterService {
         self.cluster.settled().await
     }
 
-    /// All slots of the first node that have sessions move to the second one, key by key.
+    /// Moves all slots with sessions from the first node to the second, key by key.
     async fn move_slots(&self) -> Result<(), ServerError> {
         let [from, to, ..] = self.cluster.nodes() else { return Err(ServerError::new("no nodes")) };
         let (from_id, to_id) = (from.command(&["CLUSTER", "MYID"]).await?, to.command(&["CLUSTER", "MYID"]).await?);
@@ -164,7 +163,7 @@ impl ClusterService {
                 let Some(key) = keys.list().first() else { break };
                 from.command(&["MIGRATE", "127.0.0.1", &port, key.text(), "0", "2000"]).await?;
             }
-            // The new owner first, so that there always is one.
+            // The new owner first, so that every slot always has one.
             for node in [to, from].into_iter().chain(self.cluster.nodes().iter().skip(2)) {
                 node.command(&["CLUSTER", "SETSLOT", &slot, "NODE", to_id.text()]).await?;
             }
@@ -188,7 +187,7 @@ impl ClusterService {
 #[async_trait]
 impl Service for ClusterService {
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
-        open(&self.cluster.url(), namespace, IMPATIENCE).await
+        open::redis(&self.cluster.url(), namespace, SHORT_TIMEOUT).await
     }
 
     async fn begin(&self) -> Result<(), Failure> {
@@ -204,7 +203,7 @@ impl Service for ClusterService {
             }
             Disturbance::MoveShards => self.move_slots().await,
             Disturbance::Failover => self.fail_over().await,
-            other @ (Disturbance::LostReply | Disturbance::ForeignTimeZone) => return Err(unable(other)),
+            other @ (Disturbance::LostReply | Disturbance::ForeignTimeZone) => return Err(unsupported(other)),
         }
         .map_err(failure)
     }

@@ -1,8 +1,8 @@
-//! Starts servers as tests do, says where they are, and keeps them until it is ended.
+//! Starts servers as tests do, prints their URLs, and keeps them running until it is ended.
 //!
 //! `cargo run -p session-testbed --bin servers -- redis redis-sentinel redis-cluster postgres pgbouncer`
 //!
-//! Each is answered by a line: its name, then its URL. `REDIS_URL` and `DATABASE_URL` are obeyed.
+//! Prints a line for each: its name, then its URL. `REDIS_URL` and `DATABASE_URL` take precedence.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use session_testbed::servers::{
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Kept until this process ends.
+    // Kept alive until this process ends.
     let mut pools = Vec::new();
     for name in std::env::args().skip(1) {
         match start(&name, &mut pools).await {

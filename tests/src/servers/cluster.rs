@@ -3,22 +3,22 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::base::{ServerError, blocking, wait_for};
 use super::port::Port;
 use super::redis::{Redis, ask, lines};
-use super::{Reply, ServerError, blocking, wait_for};
+use super::resp::Reply;
 
 /// The slots of the three primaries.
 const SLOTS: [(&str, &str); 3] = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
 
 /// How long the nodes may take to agree.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A Redis Cluster of three primaries. A primary with a replica is replaced about four seconds after it ceased to
-/// answer.
+/// A Redis Cluster of three primaries. A primary with a replica is replaced about four seconds after it stops answering.
 #[derive(Debug)]
 pub struct RedisCluster {
     nodes: Vec<Redis>,
-    /// The ports on which the nodes talk to each other.
+    /// The ports of the cluster bus.
     _buses: Vec<Port>,
 }
 
@@ -26,7 +26,7 @@ impl RedisCluster {
     /// Starts three primaries and as many replicas of each as asked for, and waits until the cluster is
     /// [`settled`](Self::settled). `settings` are directives of `redis.conf` for all nodes.
     ///
-    /// Takes two seconds: so long a primary that starts refuses to serve.
+    /// Takes two seconds, for which a primary that has just started refuses to serve.
     ///
     /// # Errors
     /// If it cannot be found, installed or started.
@@ -53,10 +53,10 @@ impl RedisCluster {
         }
         for ((turn, node), (first, last)) in (1..).zip(&nodes).zip(SLOTS) {
             ask(node.address(), &["CLUSTER", "ADDSLOTSRANGE", first, last])?;
-            // Different from the start, or the nodes have to sort that out.
+            // Distinct from the start, or the nodes have to resolve the conflict.
             ask(node.address(), &["CLUSTER", "SET-CONFIG-EPOCH", &i32::to_string(&turn)])?;
         }
-        // Everybody is introduced to everybody: word of mouth takes seconds.
+        // Every node meets every other one: gossip takes seconds.
         for node in &nodes {
             for (other, bus) in nodes.iter().zip(&buses).filter(|(other, _)| other.port() != node.port()) {
                 let (port, bus) = (other.port().to_string(), bus.number().to_string());
@@ -65,7 +65,7 @@ impl RedisCluster {
         }
         let mut ids = Vec::new();
         for node in &nodes {
-            wait_for("the nodes of a cluster", PATIENCE, || {
+            wait_for("the nodes of a cluster", TIMEOUT, || {
                 let known = value(node.address(), "cluster_known_nodes:")?;
                 let state = value(node.address(), "cluster_state:")?;
                 let ready = known == size.to_string() && state == "ok";
@@ -86,21 +86,21 @@ impl RedisCluster {
         format!("redis+cluster://{}", nodes.join(","))
     }
 
-    /// All nodes. The first three were the primaries at first.
+    /// All nodes. The first three started as the primaries.
     #[must_use]
     pub fn nodes(&self) -> &[Redis] {
         &self.nodes
     }
 
-    /// Waits until a node says that it is the primary of the slot of `key`, and that the cluster is well. After the
-    /// primary was killed or paused, that is the one which replaced it.
+    /// Waits until a node says that it is the primary of the slot of `key`, and that the cluster is healthy. After the
+    /// primary was killed or paused, that is its replacement.
     ///
     /// # Errors
     /// If that takes longer than a minute.
     pub async fn primary_of(&self, key: &str) -> Result<&Redis, ServerError> {
         let (nodes, key) = (self.addresses(), key.to_owned());
         let index = blocking(move || {
-            wait_for("a primary", PATIENCE, || {
+            wait_for("a primary", TIMEOUT, || {
                 let owner = nodes.iter().position(|&node| owns(node, &key).unwrap_or(false));
                 owner.ok_or("no node owns the slot")
             })
@@ -109,16 +109,16 @@ impl RedisCluster {
         Ok(&self.nodes[index])
     }
 
-    /// Waits until all nodes say that the cluster is well and see no other as failed, and all replicas follow.
+    /// Waits until all nodes say that the cluster is healthy and see no node as failed, and all replicas follow.
     ///
     /// # Errors
     /// If that takes longer than a minute.
     pub async fn settled(&self) -> Result<(), ServerError> {
         let nodes = self.addresses();
         blocking(move || {
-            wait_for("the cluster", PATIENCE, || {
-                let well = nodes.iter().filter(|&&node| is_well(node, nodes.len()).unwrap_or(false)).count();
-                if well == nodes.len() { Ok(()) } else { Err(format!("{well} of {} are well", nodes.len())) }
+            wait_for("the cluster", TIMEOUT, || {
+                let healthy = nodes.iter().filter(|&&node| is_healthy(node, nodes.len()).unwrap_or(false)).count();
+                if healthy == nodes.len() { Ok(()) } else { Err(format!("{healthy} of {} are healthy", nodes.len())) }
             })
         })
         .await
@@ -135,7 +135,7 @@ fn value(node: SocketAddr, name: &str) -> Result<String, ServerError> {
     Ok(info.text().lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned())
 }
 
-fn is_well(node: SocketAddr, size: usize) -> Result<bool, ServerError> {
+fn is_healthy(node: SocketAddr, size: usize) -> Result<bool, ServerError> {
     let nodes = ask(node, &["CLUSTER", "NODES"])?;
     let role = ask(node, &["ROLE"])?;
     let follows = match role.list().first().map(Reply::text) {
@@ -151,12 +151,12 @@ fn is_well(node: SocketAddr, size: usize) -> Result<bool, ServerError> {
         && value(node, "cluster_state:")? == "ok")
 }
 
-/// Whether the node is a primary, owns the slot of the key, and thinks that the cluster is well.
+/// Whether the node is a primary, owns the slot of the key, and sees the cluster as healthy.
 fn owns(node: SocketAddr, key: &str) -> Result<bool, ServerError> {
     let slot = ask(node, &["CLUSTER", "KEYSLOT", key])?.number();
     let port = Some(i64::from(node.port()));
     let ranges = ask(node, &["CLUSTER", "SLOTS"])?;
-    // A range: first slot, last slot, then the nodes, the primary first, each as host, port, ….
+    // A range: first slot, last slot, then its nodes, the primary first, each as host, port, ….
     let owner = ranges.list().iter().find(|range| {
         let bound = |index: usize| range.list().get(index).and_then(Reply::number);
         bound(0) <= slot && slot <= bound(1)

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use super::ServerError;
+use super::base::ServerError;
 
-/// Something that tests need installed.
+/// A program that tests need.
 #[derive(Debug)]
 pub(super) struct Program {
-    /// The file, and others that do as well.
+    /// The name of its file, and of equivalent programs.
     names: &'static [&'static str],
     /// The package of Debian and Ubuntu, whose service has the same name.
     debian: &'static str,
-    /// A package manager and its package.
+    /// Other package managers, and their packages.
     elsewhere: &'static [(&'static str, &'static str)],
 }
 
@@ -92,18 +92,18 @@ pub(super) const NPM: Program = Program {
 };
 
 impl Program {
-    /// The path of the program, which is installed if it is missing.
+    /// The path of the program. Installs it if it is missing.
     pub(super) fn find(&self) -> Result<PathBuf, ServerError> {
         self.find_with(|_| true)
     }
 
-    /// The path of the program, which is installed if it is missing or `works` says that it does not.
+    /// The path of the program. Installs it if it is missing or does not `work`.
     pub(super) fn find_with(&self, works: impl Fn(&Path) -> bool) -> Result<PathBuf, ServerError> {
         let look = || self.look().filter(|path| works(path));
         if let Some(path) = look() {
             return Ok(path);
         }
-        // One at a time: whoever waited may find it installed.
+        // One installation at a time. It may be installed once the lock is ours.
         let lock = install_lock()?;
         lock.lock().map_err(ServerError::of("the lock of installations"))?;
         if let Some(path) = look() {
@@ -150,7 +150,7 @@ impl Program {
     }
 }
 
-/// Looks on the PATH, then where daemons are and a user's PATH does not lead to.
+/// Searches the PATH, then the folders of daemons, which the PATH of a user may lack.
 fn find_file(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let daemons = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
@@ -158,7 +158,7 @@ fn find_file(name: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// Where Debian keeps the versions of PostgreSQL side by side, the newest first.
+/// Where Debian installs the versions of PostgreSQL side by side, the newest first.
 fn postgres_folders() -> Vec<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut numbers: Vec<u32> = versions.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
@@ -166,7 +166,8 @@ fn postgres_folders() -> Vec<PathBuf> {
     numbers.iter().map(|number| Path::new("/usr/lib/postgresql").join(number.to_string()).join("bin")).collect()
 }
 
-/// A file that all users of this machine lock. Reading is enough for that, and all that may be allowed.
+/// A lock file for all users of this machine. Opened for reading, which suffices to lock it and may be all that is
+/// permitted.
 fn install_lock() -> Result<File, ServerError> {
     let path = std::env::temp_dir().join("session-testbed-install.lock");
     File::open(&path).or_else(|_| File::create(&path)).map_err(ServerError::of(path.display()))
@@ -190,7 +191,7 @@ fn id(arguments: &[&str]) -> Result<String, ServerError> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The user that a server runs as which refuses to run as root. `None`: we are not root.
+/// The user for a server that refuses to run as root. `None` if the tests do not run as root.
 pub(super) fn unprivileged_user() -> Result<Option<&'static str>, ServerError> {
     if !is_root()? {
         return Ok(None);
@@ -198,7 +199,7 @@ pub(super) fn unprivileged_user() -> Result<Option<&'static str>, ServerError> {
     Ok(Some(if id(&["-u", "postgres"]).is_ok() { "postgres" } else { "nobody" }))
 }
 
-/// The words before a command that make the kernel kill it when its parent ends, and drop the rights of root.
+/// A prefix for a command: the kernel kills it when its parent ends, and it runs as `user`.
 pub(super) fn with_setpriv(user: Option<&str>) -> Result<Vec<String>, ServerError> {
     static WORKS: OnceLock<bool> = OnceLock::new();
     let works = *WORKS.get_or_init(|| succeeds(Command::new("setpriv").args(["--pdeathsig", "KILL", "true"])));

@@ -16,11 +16,11 @@ mkdir -p $clusters && echo 'create_main_cluster = false' >$ours || exit 1
 # The packages ask this script before they start a service.
 if [ ! -e $policy ]; then
     ours="$ours $policy"
-    # Should it be left behind, it forbids nothing once this process is gone.
+    # If it is left behind, it forbids nothing once this process is gone.
     printf '#!/bin/sh\n[ ! -d /proc/%s ] || exit 101\n' $$ >$policy && chmod 755 $policy || exit 1
 fi
 
-# No option waits for the lock of this one. If it cannot succeed, the packages that are known may do.
+# apt-get update has no option to wait for its lock. If it fails, the known package lists may do.
 turns=0
 until apt-get -q update || [ $turns -ge 10 ]; do
     turns=$((turns + 1))

@@ -1,8 +1,9 @@
-//! Real servers for tests: found or installed, started in private, and gone when their handle or this process is.
+//! Real servers for tests: found or installed, started privately, and gone when their handle is dropped or this process
+//! ends.
 //!
-//! [`redis_url`] and [`postgres_url`] are for tests that need some server: the one of `REDIS_URL` or `DATABASE_URL`, or
-//! one for the whole process. Tests that stop or kill a server start their own: [`Redis`], [`RedisSentinel`],
-//! [`RedisCluster`], [`Postgres`], [`PgBouncer`]. All of them listen on 127.0.0.1, on free ports.
+//! [`redis_url`] and [`postgres_url`] are for tests that need any server: that of `REDIS_URL` or `DATABASE_URL`, or one
+//! shared by the whole process. Tests that stop or kill a server start their own: [`Redis`], [`RedisSentinel`],
+//! [`RedisCluster`], [`Postgres`], [`PgBouncer`]. All of them listen on free ports of 127.0.0.1.
 //!
 //! ```no_run
 //! # use session_testbed::proxy::{Mode, Proxy};
@@ -19,14 +20,14 @@
 //! # }
 //! ```
 //!
-//! A missing program is installed by `apt-get`, as root or through `sudo` without a password; on other systems the
+//! A missing program is installed with `apt-get`, as root or through `sudo` without a password; on other systems the
 //! error names the command to run. It is never a reason to skip a test.
 //!
-//! Every server has a small supervisor, a shell script that holds one end of a pipe. The other end is held by this
-//! process alone. When it is closed, because the handle is dropped or this process ended, even by `SIGKILL`, the
-//! supervisor ends the server with all that it has started, and removes its folder. Should the supervisor be killed,
-//! the kernel kills the server.
+//! Every server has a supervisor, a small shell script that reads from a pipe. Only this process holds the other end.
+//! When it closes, because the handle is dropped or this process ends, even by `SIGKILL`, the supervisor ends the server
+//! and everything that it started, and removes its folder. If the supervisor is killed, the kernel kills the server.
 
+mod base;
 mod cluster;
 mod install;
 mod pgbouncer;
@@ -39,10 +40,7 @@ mod sentinel;
 mod shared;
 pub mod tools;
 
-use std::fmt;
-use std::hash::{BuildHasher as _, RandomState};
-use std::time::{Duration, Instant};
-
+pub use base::{ServerError, namespace};
 pub use cluster::RedisCluster;
 pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
@@ -51,65 +49,3 @@ pub use redis::Redis;
 pub use resp::Reply;
 pub use sentinel::RedisSentinel;
 pub use shared::{postgres_url, redis_cluster, redis_sentinel, redis_url};
-
-/// A server could not be found, installed, started or asked. The message says which and why, with the end of its log.
-#[derive(Debug)]
-pub struct ServerError(String);
-
-impl ServerError {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
-    }
-
-    /// For `map_err`: what was tried, and the error.
-    fn of<E: fmt::Display>(what: impl fmt::Display) -> impl FnOnce(E) -> Self {
-        move |error| Self(format!("{what}: {error}"))
-    }
-}
-
-impl fmt::Display for ServerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ServerError {}
-
-/// A name for a key prefix or a schema that nobody else uses: `t_` and 16 hexadecimal digits.
-#[must_use]
-pub fn namespace() -> String {
-    format!("t_{:016x}", random())
-}
-
-/// Different in every call, in every process.
-fn random() -> u64 {
-    RandomState::new().hash_one(std::process::id())
-}
-
-/// Does blocking work of a test bed where it does not hold up the tasks of a test.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ServerError> + Send + 'static,
-) -> Result<T, ServerError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(ServerError::of("the test bed failed")(error)),
-    }
-}
-
-/// Asks again and again until there is an answer.
-fn wait_for<T, E: fmt::Display>(
-    what: &str,
-    limit: Duration,
-    mut attempt: impl FnMut() -> Result<T, E>,
-) -> Result<T, ServerError> {
-    let begin = Instant::now();
-    loop {
-        match attempt() {
-            Ok(value) => return Ok(value),
-            Err(why) if begin.elapsed() > limit => {
-                return Err(ServerError::new(format!("{what}: not within {} s: {why}", limit.as_secs())));
-            }
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
-        }
-    }
-}

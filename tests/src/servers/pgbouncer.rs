@@ -1,17 +1,17 @@
-//! [`PgBouncer`]: a pool between the clients and a PostgreSQL server.
+//! [`PgBouncer`]: a connection pool in front of a PostgreSQL server.
 
 use std::ops::Deref;
 
+use super::base::{ServerError, blocking};
 use super::install::{PGBOUNCER, unprivileged_user};
 use super::port::Port;
 use super::postgres::{Postgres, ping, url};
 use super::process::{Server, Spec};
-use super::{ServerError, blocking};
 
-/// PgBouncer in transaction mode, before a [`Postgres`].
+/// PgBouncer in transaction mode, in front of a [`Postgres`].
 ///
-/// Consecutive transactions of one client may run on different connections of the server, so that nothing of a session
-/// (`SET`, prepared statements, advisory locks, `LISTEN`) can be relied on.
+/// Consecutive transactions of one client may run on different server connections, so that no session state (`SET`,
+/// prepared statements, advisory locks, `LISTEN`) survives a transaction.
 #[derive(Debug)]
 pub struct PgBouncer {
     server: Server,
@@ -21,7 +21,7 @@ impl PgBouncer {
     /// Starts it. `settings` are parameters of the `[pgbouncer]` section, and come last.
     ///
     /// # Errors
-    /// If it cannot be found, installed or started, or the server behind does not answer.
+    /// If it cannot be found, installed or started, or the server behind it does not answer.
     pub async fn launch(postgres: &Postgres, settings: &[(&str, &str)]) -> Result<Self, ServerError> {
         let settings: String = settings.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
         let behind = postgres.port();

@@ -1,20 +1,20 @@
-//! [`Port`]: a TCP port that no other test takes.
+//! [`Port`]: a TCP port that no other test uses.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
-use super::{ServerError, random};
+use super::base::{ServerError, random};
 
-/// The ports to choose from. Below the range from which Linux takes the local port of a connection: a client that tries
-/// to reach a stopped server could otherwise get the very port of that server, connect to itself, and keep it.
+/// The ports to choose from, below the ephemeral range of Linux: a client that tries to reach a stopped server could
+/// otherwise be given the port of that server as its own, connect to itself, and block it.
 const FIRST: u16 = 12_000;
 const COUNT: u16 = 20_000;
 
-/// A port of 127.0.0.1 that is ours as long as this value lives, also while nothing listens on it.
+/// A port of 127.0.0.1 that is reserved until this value is dropped, even while nothing listens on it.
 #[derive(Debug)]
 pub(super) struct Port {
     number: u16,
-    /// UDP ports are not used otherwise: the one with the same number is the claim, across processes and users, and
-    /// ends with this process.
+    /// The reservation, across processes and users: the UDP port of the same number, which servers do not use. It ends
+    /// with this process.
     _claim: UdpSocket,
 }
 

@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::base::{ServerError, blocking};
 use super::install::{POSTGRES, unprivileged_user};
 use super::port::Port;
 use super::process::{Server, Spec};
-use super::{ServerError, blocking};
 
-/// How long one answer may take. Longer means: it does not answer now.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long one answer may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sets up the data at the first start, then becomes the server. Both happen under the supervisor.
+/// Initializes the data at the first start, then becomes the server. Both run under the supervisor.
 const RUN: &str = r#"
 bin=$1
 shift
@@ -25,7 +25,7 @@ shift
 exec "$bin/postgres" -D data "$@"
 "#;
 
-/// One PostgreSQL server with a database `postgres`, whose superuser `postgres` needs no password.
+/// One PostgreSQL server with a database `postgres` and a superuser `postgres` without a password.
 ///
 /// It flushes every commit to the disk, unless [`FSYNC_OFF`](Self::FSYNC_OFF) is set.
 #[derive(Debug)]
@@ -36,8 +36,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// The setting for speed. What is committed survives [`kill9`](Server::kill9) all the same, but not the death of
-    /// the machine.
+    /// The setting for speed. Commits still survive [`kill9`](Server::kill9), but not a crash of the machine.
     pub const FSYNC_OFF: (&'static str, &'static str) = ("fsync", "off");
 
     /// Starts a server. `settings` are parameters of `postgresql.conf`.
@@ -51,7 +50,7 @@ impl Postgres {
 
     fn start_new(settings: &[String]) -> Result<Self, ServerError> {
         let program = POSTGRES.find()?;
-        // On the PATH, it may be a link to one of several versions.
+        // The program on the PATH may be a link to one of several versions.
         let program = program.canonicalize().map_err(ServerError::of(program.display()))?;
         let bin = program.parent().unwrap_or(Path::new("/")).to_owned();
         let user = unprivileged_user()?;
@@ -61,7 +60,7 @@ impl Postgres {
             format!("port={}", port.number()),
             "listen_addresses=127.0.0.1".to_owned(),
             "unix_socket_directories=".to_owned(),
-            // In its folder, not in /dev/shm, where it would stay after a kill.
+            // In its folder, not in /dev/shm, where it would be left after a kill.
             "dynamic_shared_memory_type=mmap".to_owned(),
             // Many pools at once.
             "max_connections=300".to_owned(),
@@ -77,7 +76,7 @@ impl Postgres {
             port,
             user,
             stop: "INT",
-            // Not KILL: what it shares between its processes would stay.
+            // KILL would leave its shared memory behind.
             end: "QUIT",
             ping,
         })?;
@@ -91,7 +90,7 @@ impl Postgres {
         url(self.address())
     }
 
-    /// A program that came with the server, such as `psql` or `pg_dump`, about to be connected to it.
+    /// A command for a program of the server's version, such as `psql` or `pg_dump`, connected to this server.
     #[must_use]
     pub fn tool(&self, name: &str) -> Command {
         let mut command = Command::new(self.bin.join(name));
@@ -112,21 +111,21 @@ pub(super) fn url(address: impl Display) -> String {
     format!("postgres://postgres@{address}/postgres")
 }
 
-/// Whether the server lets us in and is ready for a query.
+/// Whether the server accepts a connection and is ready for a query.
 pub(super) fn ping(address: SocketAddr) -> Result<(), String> {
     greet(address).unwrap_or_else(|error| Err(error.to_string()))
 }
 
 fn greet(address: SocketAddr) -> std::io::Result<Result<(), String>> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    // The start of protocol 3.0: length, version, names and values.
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    // The startup message of protocol 3.0: length, version, names and values.
     let body = b"\0\x03\0\0user\0postgres\0database\0postgres\0\0";
     stream.write_all(&(body.len() as u32 + 4).to_be_bytes())?;
     stream.write_all(body)?;
     loop {
-        // A message: kind, length with itself, body.
+        // A message: kind, length including itself, body.
         let mut head = [0; 5];
         stream.read_exact(&mut head)?;
         let [kind, length @ ..] = head;

@@ -1,4 +1,4 @@
-//! [`Server`]: one process of a server, and its supervisor.
+//! [`Server`]: one server process and its supervisor.
 
 use std::fmt;
 use std::fs;
@@ -10,39 +10,39 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::base::{ServerError, blocking, random, wait_for};
 use super::install::with_setpriv;
 use super::port::Port;
-use super::{ServerError, blocking, random, wait_for};
 
-/// How long a server may take to answer, or to end. Long, because a machine may be busy; it is not waited for in vain.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may take to answer or to end: long, because the machine may be busy.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// One server: a process that can be stopped, killed, paused and started again, on the same port and with its data.
+/// One server: a process that can be stopped, killed, paused and restarted, on the same port and with its data.
 ///
-/// The methods wait until what they do has happened. Dropping this ends the server and removes its folder.
+/// Every method waits for its effect. Dropping the server ends its process and removes its folder.
 pub struct Server {
     inner: Arc<Inner>,
 }
 
 /// How to start a server.
 pub(super) struct Spec {
-    /// What it is called in errors.
+    /// Its name in errors.
     pub(super) name: &'static str,
     /// The program and its arguments. They may name files in `folder`.
     pub(super) command: Vec<String>,
     /// Files to write into the folder before the first start.
     pub(super) files: Vec<(&'static str, String)>,
-    /// The folder, which must not exist. The current folder of the process, and the only one it writes to.
+    /// The working folder of the process, and the only one it writes to. Must not exist yet.
     pub(super) folder: PathBuf,
-    /// The port that it will listen on.
+    /// The port to listen on.
     pub(super) port: Port,
-    /// Who runs it, if not the user of the tests.
+    /// The user that runs it, if not the user of the tests.
     pub(super) user: Option<&'static str>,
-    /// The signal that ends it in good order, without waiting for its clients.
+    /// The signal for an orderly shutdown that does not wait for clients.
     pub(super) stop: &'static str,
-    /// The signal that ends it fast and leaves nothing outside of its folder.
+    /// The signal that ends it quickly and leaves nothing outside of its folder.
     pub(super) end: &'static str,
-    /// Whether it answers at an address: `Err` says why not.
+    /// Whether a server answers at an address; the error says why not.
     pub(super) ping: fn(SocketAddr) -> Result<(), String>,
 }
 
@@ -56,12 +56,12 @@ struct Inner {
 }
 
 impl Server {
-    /// A path for a folder that does not exist.
+    /// A unique path for the folder of a server.
     pub(super) fn new_folder() -> PathBuf {
         std::env::temp_dir().join(format!("session-testbed-{:016x}", random()))
     }
 
-    /// Starts the process, and does not wait until it answers.
+    /// Starts the process without waiting for an answer.
     pub(super) fn spawn(spec: Spec) -> Result<Self, ServerError> {
         let Spec { name, command, files, folder, port, user, stop, end, ping } = spec;
         let supervisor = Supervisor::spawn(name, &folder, user, end, &command)?;
@@ -97,7 +97,7 @@ impl Server {
         &self.inner.folder
     }
 
-    /// The number of its process, if it runs. A paused one does.
+    /// The id of its process, if it runs. A paused process counts as running.
     ///
     /// # Errors
     /// If the supervisor is gone.
@@ -105,7 +105,7 @@ impl Server {
         self.blocking(|inner| inner.tell("pid")).await
     }
 
-    /// Starts it again and waits until it answers. Does nothing if it runs.
+    /// Starts it again and waits until it answers. A no-op if it runs.
     ///
     /// # Errors
     /// If it does not answer within a minute.
@@ -117,13 +117,13 @@ impl Server {
         .await
     }
 
-    /// Stops it in good order, without waiting for its clients.
+    /// Shuts it down in order, without waiting for its clients. A no-op if it does not run.
     ///
     /// # Errors
     /// If it still runs after a minute.
     pub async fn stop(&self) -> Result<(), ServerError> {
         self.blocking(|inner| {
-            // A paused server hears no signal.
+            // A paused process handles no signal.
             inner.tell("CONT")?;
             inner.tell(inner.stop)?;
             inner.ended()
@@ -131,7 +131,7 @@ impl Server {
         .await
     }
 
-    /// Kills it with all its processes: `kill -9`. What it has not written to a file is lost.
+    /// Kills it and all its processes with `kill -9`. What it has not written to a file is lost.
     ///
     /// # Errors
     /// If it still runs after a minute.
@@ -143,7 +143,7 @@ impl Server {
         .await
     }
 
-    /// Stops all its processes where they are (`SIGSTOP`): connections are accepted by the kernel, and nobody answers.
+    /// Freezes all its processes with `SIGSTOP`: the kernel still accepts connections, but requests get no answer.
     ///
     /// # Errors
     /// If the supervisor is gone.
@@ -151,7 +151,7 @@ impl Server {
         self.blocking(|inner| inner.tell("STOP")).await.map(drop)
     }
 
-    /// Lets it go on after [`pause`](Self::pause).
+    /// Resumes it after [`pause`](Self::pause).
     ///
     /// # Errors
     /// If the supervisor is gone.
@@ -175,13 +175,13 @@ impl fmt::Debug for Server {
 }
 
 impl Inner {
-    /// Gives the supervisor a command. Returns the process that runs afterwards.
+    /// Sends the supervisor a command. Returns the process that runs afterwards.
     fn tell(&self, command: &str) -> Result<Option<u32>, ServerError> {
         self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).tell(command).map_err(|why| self.error(&why))
     }
 
     fn ready(&self) -> Result<(), ServerError> {
-        let answer = wait_for("an answer", PATIENCE, || match (self.ping)(self.port.address()) {
+        let answer = wait_for("an answer", TIMEOUT, || match (self.ping)(self.port.address()) {
             Ok(()) => Ok(Ok(())),
             Err(why) => match self.tell("pid") {
                 Ok(Some(_)) => Err(why),
@@ -189,15 +189,15 @@ impl Inner {
                 Err(error) => Ok(Err(error)),
             },
         });
-        answer.map_err(|error| self.error(&error.0))?
+        answer.map_err(|error| self.error(&error.to_string()))?
     }
 
     fn ended(&self) -> Result<(), ServerError> {
-        let end = wait_for("its end", PATIENCE, || match self.tell("pid")? {
+        let end = wait_for("its end", TIMEOUT, || match self.tell("pid")? {
             None => Ok(()),
             Some(_) => Err(ServerError::new("it still runs")),
         });
-        end.map_err(|error| self.error(&error.0))
+        end.map_err(|error| self.error(&error.to_string()))
     }
 
     /// With the end of the log.
@@ -208,7 +208,7 @@ impl Inner {
     }
 }
 
-/// The shell script that keeps one server.
+/// The shell script that runs one server.
 struct Supervisor {
     process: Child,
     commands: Option<ChildStdin>,
@@ -230,7 +230,7 @@ impl Supervisor {
             .args([user.unwrap_or_default(), end])
             .args(with_setpriv(user)?)
             .args(command)
-            // Not the group that a terminal interrupts: it ends with the pipe, and in order.
+            // Out of reach of Ctrl-C: it ends with the pipe, in order.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -263,7 +263,7 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        // That is the sign to end the server. It takes some milliseconds, after which nothing is left.
+        // Closing the pipe ends the server. That takes some milliseconds, after which nothing is left.
         drop(self.commands.take());
         if let Err(error) = self.process.wait() {
             eprintln!("the supervisor of a server: {error}");

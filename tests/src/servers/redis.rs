@@ -1,26 +1,26 @@
-//! [`Redis`]: one node.
+//! [`Redis`]: one Redis server.
 
 use std::net::SocketAddr;
 use std::ops::Deref;
 
+use super::base::{ServerError, blocking};
 use super::install::REDIS;
 use super::port::Port;
 use super::process::{Server, Spec};
 use super::resp::{self, Reply};
-use super::{ServerError, blocking};
 
 /// One Redis (or Valkey) server: standalone, or a node of a [`RedisSentinel`](super::RedisSentinel) set or a
 /// [`RedisCluster`](super::RedisCluster).
 ///
-/// Every write is in the append-only file before it is answered, so that it survives [`kill9`](Server::kill9). The file
-/// is not flushed to the disk, which matters for the death of a machine only; `appendfsync always` changes that.
+/// Every write is in the append-only file before it is acknowledged, and so survives [`kill9`](Server::kill9). The file
+/// is not flushed to the disk, which matters only if the machine crashes; `appendfsync always` changes that.
 #[derive(Debug)]
 pub struct Redis {
     server: Server,
 }
 
 impl Redis {
-    /// Starts a standalone server. `settings` are directives of `redis.conf`, and come last.
+    /// Starts a standalone server. `settings` are directives of `redis.conf`, which override the default ones.
     ///
     /// # Errors
     /// If it cannot be found, installed or started.
@@ -34,15 +34,15 @@ impl Redis {
         .await
     }
 
-    /// Starts a node, and does not wait until it answers.
+    /// Starts a node without waiting for an answer.
     pub(super) fn spawn(port: Port, settings: &str) -> Result<Self, ServerError> {
         let persistence = "save \"\"\nappendonly yes\nappendfsync no\n";
-        // A replica gets its first copy at once, not five seconds later together with others.
+        // A replica gets its first copy at once, not after waiting five seconds for other replicas.
         let replication = "repl-diskless-sync-delay 0\n";
         Self::run("redis", port, &format!("{persistence}{replication}{settings}"), &[])
     }
 
-    /// Starts a sentinel, and does not wait until it answers.
+    /// Starts a sentinel without waiting for an answer.
     pub(super) fn spawn_sentinel(port: Port, settings: &str) -> Result<Self, ServerError> {
         Self::run("redis sentinel", port, settings, &["--sentinel"])
     }
@@ -73,8 +73,8 @@ impl Redis {
         format!("redis://{}", self.address())
     }
 
-    /// Sends one command, over a connection of its own, and waits at most two seconds. What belongs to a connection is
-    /// lost with it: `WAIT` would wait for nothing.
+    /// Sends one command over a connection of its own, and waits for the answer for two seconds. Commands that refer to
+    /// earlier ones of their connection, such as `WAIT`, are pointless here.
     ///
     /// # Errors
     /// If the server does not answer, or answers with an error.
@@ -96,7 +96,7 @@ impl Deref for Redis {
     }
 }
 
-/// Sends one command, and names it if it fails.
+/// Sends one command. The error names it.
 pub(super) fn ask(address: SocketAddr, arguments: &[&str]) -> Result<Reply, ServerError> {
     let what = arguments.first().copied().unwrap_or_default();
     resp::command(address, arguments).map_err(ServerError::of(format_args!("redis on {address}: {what}")))

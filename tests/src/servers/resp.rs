@@ -1,27 +1,27 @@
-//! The little of the protocol of Redis that is needed to set servers up and to ask them how they are.
+//! As much of the Redis protocol as it takes to set up servers and query their state.
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// How long one answer may take. Longer means: it does not answer now.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long one answer may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An answer of Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// A simple or a bulk string; what is not UTF-8 in it is replaced.
+    /// A simple or a bulk string, with invalid UTF-8 replaced.
     Text(String),
     /// An integer.
     Number(i64),
-    /// Several answers.
+    /// An array.
     List(Vec<Self>),
     /// Null.
     Nothing,
 }
 
 impl Reply {
-    /// The text, or nothing for another kind of answer.
+    /// The text; empty for another kind of answer.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
@@ -30,7 +30,7 @@ impl Reply {
         }
     }
 
-    /// The number, also if it came as text.
+    /// The number, even if it was sent as text.
     #[must_use]
     pub fn number(&self) -> Option<i64> {
         match self {
@@ -40,7 +40,7 @@ impl Reply {
         }
     }
 
-    /// The answers in a list, or none for another kind of answer.
+    /// The elements of an array; empty for another kind of answer.
     #[must_use]
     pub fn list(&self) -> &[Self] {
         match self {
@@ -64,9 +64,9 @@ pub(super) fn ping(address: SocketAddr) -> Result<(), String> {
 }
 
 fn exchange(address: SocketAddr, arguments: &[&str]) -> std::io::Result<Result<Reply, String>> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     let mut request = format!("*{}\r\n", arguments.len());
     for argument in arguments {
         request.push_str(&format!("${}\r\n{argument}\r\n", argument.len()));

@@ -4,19 +4,20 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::base::{ServerError, blocking, random, wait_for};
 use super::port::Port;
 use super::redis::{Redis, ask, lines};
-use super::{ServerError, blocking, random, wait_for};
+use super::resp::Reply;
 
 /// The name under which the sentinels know the primary.
 const SERVICE: &str = "main";
 
 /// How long the set may take to agree.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A Sentinel set: one primary, two replicas, three sentinels, two of which decide.
+/// A Sentinel set: one primary, two replicas, and three sentinels with a quorum of two.
 ///
-/// A primary that does not answer for one second is replaced, which takes two or three seconds in all.
+/// A primary that does not answer for one second is replaced; the failover takes two or three seconds in all.
 #[derive(Debug)]
 pub struct RedisSentinel {
     nodes: Vec<Redis>,
@@ -44,7 +45,7 @@ impl RedisSentinel {
         for _ in 0..2 {
             nodes.push(Redis::spawn(Port::claim()?, &replica)?);
         }
-        // The sentinels are told of each other and of the replicas: to find out by themselves takes them seconds.
+        // The sentinels are told about each other and the replicas: discovery takes seconds.
         let mut ports = Vec::new();
         for _ in 0..3 {
             ports.push((Port::claim()?, format!("{:016x}{:016x}{:08x}", random(), random(), random() as u32)));
@@ -71,7 +72,7 @@ impl RedisSentinel {
         }
         for sentinel in &sentinels {
             sentinel.ready()?;
-            // Set for large networks, these make a node that comes back wait for ten seconds.
+            // The defaults are made for large networks: a node that comes back would wait for ten seconds.
             ask(
                 sentinel.address(),
                 &["SENTINEL", "DEBUG", "PUBLISH-PERIOD", "500", "INFO-PERIOD", "1000", "PING-PERIOD", "200"],
@@ -93,7 +94,7 @@ impl RedisSentinel {
         SERVICE
     }
 
-    /// The primary and its replicas, whichever is which. The first one was the primary at first.
+    /// The primary and its replicas. The first one started as the primary.
     #[must_use]
     pub fn nodes(&self) -> &[Redis] {
         &self.nodes
@@ -105,22 +106,22 @@ impl RedisSentinel {
         &self.sentinels
     }
 
-    /// Waits until all sentinels that answer, two at least, name the same node as the primary, and that node says so
-    /// itself. After the primary was killed or paused, that is the new one.
+    /// Waits until all sentinels that answer, at least two, name the same node as the primary, and that node agrees.
+    /// After the primary was killed or paused, that is its replacement.
     ///
     /// # Errors
     /// If that takes longer than a minute.
     pub async fn primary(&self) -> Result<&Redis, ServerError> {
         let (nodes, sentinels) = (addresses(&self.nodes), addresses(&self.sentinels));
         let port = blocking(move || {
-            wait_for("a primary", PATIENCE, || agreed(&sentinels).and_then(|port| confirmed(&nodes, port)))
+            wait_for("a primary", TIMEOUT, || agreed(&sentinels).and_then(|port| confirmed(&nodes, port)))
         })
         .await?;
         let node = self.nodes.iter().find(|node| node.port() == port);
         node.ok_or_else(|| ServerError::new("the sentinels name a primary that is not ours"))
     }
 
-    /// Waits until both replicas follow the primary, and all sentinels know of everybody.
+    /// Waits until both replicas follow the primary, and every sentinel knows all nodes and sentinels.
     ///
     /// # Errors
     /// If that takes longer than a minute.
@@ -128,14 +129,14 @@ impl RedisSentinel {
         let primary = self.primary().await?.address();
         let sentinels = addresses(&self.sentinels);
         blocking(move || {
-            wait_for("the replicas", PATIENCE, || {
+            wait_for("the replicas", TIMEOUT, || {
                 let info = ask(primary, &["INFO", "replication"])?;
                 let online = info.text().matches("state=online").count();
                 if online == 2 { Ok(()) } else { Err(ServerError::new(format!("{online} of 2 follow"))) }
             })?;
-            wait_for("the sentinels", PATIENCE, || {
+            wait_for("the sentinels", TIMEOUT, || {
                 let complete = sentinels.iter().filter(|&&sentinel| knows_all(sentinel)).count();
-                if complete == 3 { Ok(()) } else { Err(format!("{complete} of 3 know of everybody")) }
+                if complete == 3 { Ok(()) } else { Err(format!("{complete} of 3 know all others")) }
             })
         })
         .await
@@ -151,12 +152,12 @@ fn knows_all(sentinel: SocketAddr) -> bool {
     info.is_ok_and(|info| info.text().contains("status=ok") && info.text().contains("slaves=2,sentinels=3"))
 }
 
-/// The port that all sentinels that answer name.
+/// The port that all answering sentinels name.
 fn agreed(sentinels: &[SocketAddr]) -> Result<u16, String> {
     let mut named = Vec::new();
     for &sentinel in sentinels {
         if let Ok(answer) = ask(sentinel, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE]) {
-            named.push(answer.list().get(1).and_then(super::Reply::number));
+            named.push(answer.list().get(1).and_then(Reply::number));
         }
     }
     match named[..] {
@@ -171,7 +172,7 @@ fn agreed(sentinels: &[SocketAddr]) -> Result<u16, String> {
 fn confirmed(nodes: &[SocketAddr], port: u16) -> Result<u16, String> {
     let node = nodes.iter().find(|node| node.port() == port).ok_or("it is not ours")?;
     let role = ask(*node, &["ROLE"]).map_err(|error| error.to_string())?;
-    match role.list().first().map(super::Reply::text) {
+    match role.list().first().map(Reply::text) {
         Some("master") => Ok(port),
         other => Err(format!("the node on port {port} says {other:?}")),
     }

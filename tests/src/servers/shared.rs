@@ -1,10 +1,14 @@
-//! One server of a kind for the whole process, started when it is first asked for.
+//! One server of each kind for the whole process, started on first use.
 
 use tokio::sync::OnceCell;
 
-use super::{Postgres, Redis, RedisCluster, RedisSentinel, ServerError};
+use super::base::ServerError;
+use super::cluster::RedisCluster;
+use super::postgres::Postgres;
+use super::redis::Redis;
+use super::sentinel::RedisSentinel;
 
-// A static is never dropped: these end with the process.
+// Statics are never dropped: these servers end with the process.
 static REDIS: OnceCell<Redis> = OnceCell::const_new();
 static SENTINEL: OnceCell<RedisSentinel> = OnceCell::const_new();
 static CLUSTER: OnceCell<RedisCluster> = OnceCell::const_new();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::ServerError;
+use super::base::ServerError;
 use super::install::{NODE, NPM, PYTHON, succeeds};
 
 /// Python, with the modules that make virtual environments.

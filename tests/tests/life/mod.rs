@@ -1,4 +1,4 @@
-//! A whole life of sessions, and what it left behind.
+//! A scenario with every event in the life of a session, and the traces it leaves.
 
 use std::error::Error as StdError;
 use std::io;
@@ -20,7 +20,7 @@ pub(crate) const USER: &str = "user-8f3ac1";
 pub(crate) const VALUE: &str = "value-51c0d2";
 const AGENT: &str = "agent-77aa03";
 
-/// Text that grows wherever somebody writes to a clone of it.
+/// A buffer whose clones all write to the same text.
 #[derive(Clone, Debug, Default)]
 struct Text(Arc<Mutex<Vec<u8>>>);
 
@@ -48,7 +48,7 @@ impl SessionObserver for Text {
     }
 }
 
-/// What a whole life of sessions left behind.
+/// The traces of the scenario.
 pub(crate) struct Traces {
     /// Everything that was logged, at every level.
     pub(crate) log: Vec<u8>,
@@ -58,12 +58,12 @@ pub(crate) struct Traces {
     pub(crate) errors: String,
     /// Every token that was issued.
     pub(crate) tokens: Vec<String>,
-    /// Every record that was written: its id, and the rest encoded.
+    /// Every record that was written: its id, and its encoding.
     pub(crate) written: Vec<(SessionId, bytes::Bytes)>,
 }
 
 impl Traces {
-    /// Every issued token.
+    /// The tokens.
     pub(crate) fn tokens(&self) -> Secrets {
         let mut secrets = Secrets::new();
         for token in &self.tokens {
@@ -72,14 +72,14 @@ impl Traces {
         secrets
     }
 
-    /// Everything that has no place outside the store: tokens, what the store keeps of them, ids, users, values.
+    /// Everything that must not leave the store: tokens, their digests and nonces, ids, users, values.
     pub(crate) fn all(&self) -> Secrets {
         let mut secrets = self.tokens();
         for record in self.written.iter().map(|(id, bytes)| Record::decode(*id, bytes).unwrap()) {
             for bytes in stored_secrets(&record) {
                 secrets.add_bytes("a digest or nonce", &bytes);
             }
-            secrets.add_bytes("a session id", record.summary.id.as_bytes());
+            secrets.add_bytes("a session id", record.id().as_bytes());
         }
         secrets.add_text("a user", USER);
         secrets.add_text("a value", VALUE);
@@ -108,15 +108,15 @@ pub(crate) fn stored_secrets(record: &Record) -> Vec<Vec<u8>> {
     found
 }
 
-/// A client, and the tokens and errors it met.
-struct Visitor<L> {
+/// A client, and the tokens and errors that it has seen.
+struct Browser<L> {
     client: Client,
     tokens: Vec<String>,
     errors: String,
     look: L,
 }
 
-impl<L: AsyncFnMut()> Visitor<L> {
+impl<L: AsyncFnMut()> Browser<L> {
     async fn request(&mut self, handler: impl AsyncFnOnce(&session_core::Session) -> Result<(), Error>) {
         let outcome = self.client.request(handler).await;
         if let Some(token) = self.client.token()
@@ -136,18 +136,18 @@ impl<L: AsyncFnMut()> Visitor<L> {
         self.request(async |session| session.get(NOTE).map(drop)).await;
     }
 
-    /// A client with refresh tokens: login, two refreshes, and the first token once more, which is reuse.
+    /// A client with refresh tokens: a login, two refreshes, and the reuse of the first token.
     async fn refresh(&mut self, manager: &SessionManager, login: Login) {
         let mut token = manager.issue_refresh_token(login, None).await.unwrap().token.encode().expose().to_owned();
         let first = PresentedToken::parse(token.as_bytes()).unwrap();
         self.tokens.push(token.clone());
         (self.look)().await;
         for _ in 0..2 {
-            let refresh =
-                manager.verify_refresh_token(&PresentedToken::parse(token.as_bytes()).unwrap()).await.unwrap();
-            let grant = manager.rotate(refresh.unwrap()).await.unwrap().unwrap();
-            self.errors.push_str(&format!("{grant:?}\n"));
-            token = grant.token.encode().expose().to_owned();
+            let presented = PresentedToken::parse(token.as_bytes()).unwrap();
+            let verified = manager.verify_refresh_token(&presented).await.unwrap().unwrap();
+            let issued = manager.rotate(verified).await.unwrap().unwrap();
+            self.errors.push_str(&format!("{issued:?}\n"));
+            token = issued.token.encode().expose().to_owned();
             self.tokens.push(token.clone());
             (self.look)().await;
         }
@@ -165,8 +165,8 @@ impl<L: AsyncFnMut()> Visitor<L> {
     }
 }
 
-/// A full life: a visitor's data, login, writes, renewal, the grace window, step-up, regeneration, reuse, a store that
-/// fails, refresh tokens, another device, logout, and cookies that are no session. Calls `look` after each request.
+/// Anonymous data, login, writes, renewal, the grace window, step-up, regeneration, reuse, refresh tokens, a failing store,
+/// revocation, logout, and cookies without a session. Calls `look` after each request.
 pub(crate) async fn life(store: impl SessionStore, look: impl AsyncFnMut()) -> Traces {
     let (log, events) = (Text::default(), Text::default());
     let sink = log.clone();
@@ -174,9 +174,9 @@ pub(crate) async fn life(store: impl SessionStore, look: impl AsyncFnMut()) -> T
     let _guard = subscriber.finish().set_default();
 
     let renewal = Renewal { timeout: Duration::from_secs(600), grace: Duration::from_secs(10) };
-    let store = RecordingStore::new(store);
+    let store = Arc::new(RecordingStore::new(store));
     let clock = ManualClock::default();
-    let manager = SessionManager::builder(Arc::new(store.clone()))
+    let manager = SessionManager::builder(store.clone())
         .policy(Policy::standard().to_builder().renewal(Some(renewal)).build().unwrap())
         .clock(clock.clone())
         .observer(TracingObserver)
@@ -187,46 +187,46 @@ pub(crate) async fn life(store: impl SessionStore, look: impl AsyncFnMut()) -> T
         let device = Device::new().with_label(AGENT).with_user_agent(AGENT).with_ip([192, 0, 2, 77].into());
         Login::new(user.clone()).method("pwd").device(device).carry_over(NOTE)
     };
-    let mut visitor = Visitor { client: Client::new(&manager), tokens: Vec::new(), errors: String::new(), look };
+    let mut browser = Browser { client: Client::new(&manager), tokens: Vec::new(), errors: String::new(), look };
 
-    visitor.request(async |session| session.insert(NOTE, &VALUE.to_owned())).await;
-    visitor.request(async |session| session.login(login())).await;
-    visitor.request(async |session| session.update(NOTE, |note| note.push_str(VALUE))).await;
+    browser.request(async |session| session.insert(NOTE, &VALUE.to_owned())).await;
+    browser.request(async |session| session.login(login())).await;
+    browser.request(async |session| session.update(NOTE, |note| note.push_str(VALUE))).await;
 
     clock.advance(renewal.timeout);
-    let kept = visitor.client.token().unwrap().to_owned();
-    visitor.read().await;
-    visitor.present(&kept).await; // in the grace window
-    visitor.read().await;
-    visitor.present(&kept).await; // the loser of the race
+    let kept = browser.client.token().unwrap().to_owned();
+    browser.read().await;
+    browser.present(&kept).await; // in the grace window
+    browser.read().await;
+    browser.present(&kept).await; // after the successor was used
     let stepped_up = StepUp::new(user.clone()).method("otp").level(Assurance::Aal2);
-    visitor.request(async |session| session.step_up(stepped_up)).await;
-    visitor.request(async |session| session.regenerate()).await;
+    browser.request(async |session| session.step_up(stepped_up)).await;
+    browser.request(async |session| session.regenerate()).await;
 
     clock.advance(renewal.timeout);
-    let kept = visitor.client.token().unwrap().to_owned();
-    visitor.read().await;
+    let kept = browser.client.token().unwrap().to_owned();
+    browser.read().await;
     clock.advance(Duration::from_secs(60));
-    visitor.present(&kept).await; // reuse
-    visitor.read().await; // the session is gone
+    browser.present(&kept).await; // reuse
+    browser.read().await; // the session is gone
 
-    visitor.refresh(&manager, login()).await;
+    browser.refresh(&manager, login()).await;
 
-    visitor.request(async |session| session.login(login())).await;
+    browser.request(async |session| session.login(login())).await;
     store.set_failing(true);
-    visitor.read().await;
+    browser.read().await;
     store.set_failing(false);
     let device = manager.list(&user).await.unwrap()[0].id;
     let _ = manager.revoke(&user, &device).await.unwrap();
-    visitor.request(async |session| session.login(login())).await;
-    visitor.request(async |session| session.step_up(StepUp::new(UserId::new("somebody else").unwrap()))).await;
-    visitor.request(async |session| session.insert(NOTE, &VALUE.repeat(100_000))).await;
-    visitor.request(async |session| session.logout()).await;
+    browser.request(async |session| session.login(login())).await;
+    browser.request(async |session| session.step_up(StepUp::new(UserId::new("another user").unwrap()))).await;
+    browser.request(async |session| session.insert(NOTE, &VALUE.repeat(100_000))).await;
+    browser.request(async |session| session.logout()).await;
 
-    visitor.present(&kept).await; // of a session that ended
-    visitor.present("nonsense").await;
-    visitor.present(&format!("{kept}; __Host-id={}", "A".repeat(64))).await;
+    browser.present(&kept).await; // of an ended session
+    browser.present("nonsense").await;
+    browser.present(&format!("{kept}; __Host-id={}", "A".repeat(64))).await;
 
-    let Visitor { tokens, errors, .. } = visitor;
+    let Browser { tokens, errors, .. } = browser;
     Traces { log: log.bytes(), events: events.bytes(), errors, tokens, written: store.written() }
 }

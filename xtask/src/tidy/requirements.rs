@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::source;
+use super::source::{no, sources};
 use crate::command::root;
 
 /// The requirements that the table answers.
@@ -32,7 +32,7 @@ fn every_requirement_has_one_row() {
 
 #[test]
 fn every_row_names_a_test_or_a_reason() {
-    super::none(rows().into_iter().filter_map(|[id, _, evidence]| {
+    no(rows().into_iter().filter_map(|[id, _, evidence]| {
         let reason = ["not yet: ", "does not apply: "].iter().any(|reason| evidence.starts_with(reason));
         (!evidence.contains('`') && !reason).then(|| format!("{id}: neither a test nor a reason: {evidence}"))
     }));
@@ -41,8 +41,8 @@ fn every_row_names_a_test_or_a_reason() {
 #[test]
 fn every_named_test_exists() {
     let cases: String =
-        source::under(&root().join("crates/session-conformance/src")).iter().map(|file| file.text()).collect();
-    super::none(rows().into_iter().flat_map(|[id, _, evidence]| {
+        sources(&root().join("crates/session-conformance/src")).iter().map(|file| file.text()).collect();
+    no(rows().into_iter().flat_map(|[id, _, evidence]| {
         let names: Vec<String> = evidence.split('`').skip(1).step_by(2).map(str::to_owned).collect();
         let missing = names.into_iter().filter(|name| {
             if name.contains('/') { !cases.contains(&format!("\"{name}\"")) } else { !test_exists(name) }

@@ -1,8 +1,9 @@
 //! Rust files as lines of code.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::command::root;
+use crate::workspace::{files, read};
 
 /// One Rust file.
 pub(super) struct Source {
@@ -20,7 +21,7 @@ impl Source {
         &self.text
     }
 
-    /// Its lines of code: no blank lines, no comments, no unit tests. Those are a file `tests.rs`, or the end of a file.
+    /// Its lines of code: no blank lines, comments or unit tests. Those are a file `tests.rs`, or the end of a file.
     pub(super) fn code(&self) -> impl Iterator<Item = &str> {
         let is_test = self.path.ends_with("/tests.rs") || self.path.contains("/tests/");
         let code = if is_test { None } else { self.text.split("\nmod tests {").next() };
@@ -38,27 +39,17 @@ impl Source {
 }
 
 /// All Rust files under `folder`.
-pub(super) fn under(folder: &Path) -> Vec<Source> {
-    let read = |path: PathBuf| Source {
-        text: std::fs::read_to_string(&path).unwrap(),
+pub(super) fn sources(folder: &Path) -> Vec<Source> {
+    let source = |path: &std::path::PathBuf| Source {
+        text: read(path).unwrap(),
         path: path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/"),
     };
-    files(folder, &["rs"]).into_iter().map(read).collect()
+    files(folder, &["rs"]).unwrap().iter().map(source).collect()
 }
 
-/// All files under `folder` with one of these extensions, without hidden folders and build output.
-pub(super) fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-        let (name, path) = (entry.file_name(), entry.path());
-        if name == "target" || name.to_string_lossy().starts_with('.') {
-            continue;
-        }
-        if path.is_dir() {
-            found.extend(files(&path, extensions));
-        } else if path.extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted)) {
-            found.push(path);
-        }
-    }
-    found
+/// Fails with all violations, not with the first.
+#[track_caller]
+pub(super) fn no(violations: impl IntoIterator<Item = String>) {
+    let violations: Vec<String> = violations.into_iter().collect();
+    assert!(violations.is_empty(), "\n{}", violations.join("\n"));
 }

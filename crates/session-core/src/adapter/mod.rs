@@ -1,7 +1,29 @@
-//! What adapters to HTTP frameworks need, on bytes and plain types.
+//! What adapters to HTTP frameworks share, on bytes and plain types. Applications do not need it.
+//!
+//! An adapter shows requests as [`RequestHead`] and then
+//! 1. asks [`OriginGuard::begin_request`] for the [`RequestSession`], and answers a [`RejectionKind`] itself;
+//! 2. hands the session to the application's handlers, which load it when they ask for it;
+//! 3. when there is a response, ends the request with [`RequestSession::finish`] (replacing the response by a rejection
+//!    if that fails) and applies the [edits](ResponseHeaders::edits) to the headers.
+//!
+//! For access tokens it verifies the [`bearer_token`], and answers a [`BearerRejectionKind`] if there is no valid one.
 
+mod bearer;
+mod fresh;
+mod guard;
+mod head;
+mod headers;
+mod rejection;
 mod request;
+mod transport;
 
+pub use bearer::{BearerRejectionKind, bearer_token};
+pub use fresh::require_fresh;
+pub use guard::{Enforcement, MissingOrigin, OriginError, OriginGuard};
+pub use head::RequestHead;
+pub use headers::{HeaderEdit, HeaderEdits, token_edits, vary};
+pub use rejection::{RejectionKind, error_body};
 pub use request::{RequestSession, ResponseHeaders};
+pub use transport::TokenTransport;
 
 pub use crate::policy::cookie::{PresentedCookie, SetCookie};

@@ -72,7 +72,7 @@ impl Login {
         self
     }
 
-    /// A value that survives the login of an anonymous visitor (or of the same user again). Everything else is dropped,
+    /// A value that survives the login of an anonymous session (or of the same user again). Everything else is dropped,
     /// and at the login of another user, this too.
     pub fn carry_over<T>(mut self, key: Key<T>) -> Self {
         self.carry_over.push(key.into_name());

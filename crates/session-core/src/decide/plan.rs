@@ -233,3 +233,6 @@ pub(crate) fn max_age(session: &SessionSummary, policy: &Policy, now: Timestamp)
 pub(crate) fn tightened(session: &SessionSummary, policy: &Policy) -> SessionSummary {
     SessionSummary { timeouts: policy.effective_timeouts(session), ..session.clone() }
 }
+
+#[cfg(test)]
+mod tests;

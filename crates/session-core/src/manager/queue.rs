@@ -20,7 +20,7 @@ pub(super) struct CommitQueue {
 }
 
 impl CommitQueue {
-    /// Whether somebody is repeating a commit of `id` right now.
+    /// Whether a commit of `id` is being repeated right now.
     pub(super) fn is_contended(&self, id: &SessionId) -> bool {
         self.len.load(Ordering::Acquire) != 0 && self.lock().contains_key(id)
     }
@@ -61,7 +61,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.guard = None;
         let mut turns = self.queue.lock();
-        // The map's own reference is the last one when nobody holds the turn or waits for it.
+        // The map's own reference is the last one when the turn is neither held nor waited for.
         if turns.get(&self.id).is_some_and(|mutex| Arc::strong_count(mutex) == 1) {
             turns.remove(&self.id);
         }

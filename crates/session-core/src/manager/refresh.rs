@@ -105,7 +105,7 @@ impl SessionManager {
     /// Reads the session of a refresh token. One round trip.
     ///
     /// `None` for a token that is unknown, expired, revoked, or of another kind: a client cannot tell which. A token that
-    /// was consumed before, outside the [grace window](crate::PolicyBuilder::refresh_grace), is reuse: somebody has a
+    /// was consumed before, outside the [grace window](crate::PolicyBuilder::refresh_grace), is reuse: there is a
     /// copy of it. It ends the session, durably (one more round trip), and is `None` too.
     ///
     /// # Errors
@@ -165,7 +165,7 @@ impl SessionManager {
     /// one that was used up; one that is none of its tokens changes nothing. Two round trips.
     ///
     /// # Errors
-    /// [`Error::Store`] if the store failed; safe to repeat.
+    /// [`Error::Store`] if the store failed. Idempotent.
     pub async fn revoke_refresh_token(&self, token: &PresentedToken) -> Result<DeleteOutcome, Error> {
         let Some(record) = self.load(token.id(), Freshness::Latest).await? else { return Ok(DeleteOutcome::Absent) };
         if record.summary.kind != Kind::Refresh || record.check(token) == TokenCheck::Unknown {
@@ -185,3 +185,6 @@ impl SessionManager {
         }))
     }
 }
+
+#[cfg(test)]
+mod model;

@@ -71,7 +71,7 @@ pub enum TokenCheck {
     Current,
     /// The immediate predecessor of the valid token.
     Superseded,
-    /// An authentic token of this family that was consumed earlier than that: somebody kept it. Reuse. Before the first
+    /// An authentic token of this family that was consumed earlier than that: a copy was kept. Reuse. Before the first
     /// renewal there is none.
     Stale,
     /// Anything else. Treated as no session; never changes or deletes anything, or a public id would be a weapon.
@@ -164,7 +164,7 @@ impl Credential {
 
     /// The next credential of the same family, and its token: the successor of `token`, which must be the current one.
     ///
-    /// The successor's secret is HMAC-SHA-256(secret, nonce ‖ id ‖ generation), cut to 16 bytes: whoever holds the
+    /// The successor's secret is HMAC-SHA-256(secret, nonce ‖ id ‖ generation), cut to 16 bytes: a holder of the
     /// predecessor can be given the same successor again ([`successor`](Self::successor)), the store alone cannot
     /// compute it.
     ///

@@ -13,7 +13,7 @@ use crate::entropy::{Entropy, EntropyError};
 /// The public handle of a session: primary key of stores, entry of "your devices", `sid` claim.
 ///
 /// Knowing it gives no access. 16 bytes, `shard (2) ‖ random (14)`; as text, 22 characters of base64url. `Debug` hides
-/// it, so that it reaches a log only where somebody writes it there on purpose, with `Display`.
+/// it, so that it reaches a log only on purpose, through `Display`.
 ///
 /// The shard is random for an anonymous session and derived from the user for an authenticated one, so that a
 /// distributed store can keep all sessions of one user together.

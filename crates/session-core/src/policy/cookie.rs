@@ -91,9 +91,9 @@ impl CookiePolicy {
     }
 
     /// Finds the session cookie in the `Cookie` headers of a request, without allocating. Adapters call
-    /// [`SessionManager::presented`](crate::SessionManager::presented), which knows client-side sessions too.
+    /// [`SessionManager::read_cookie`](crate::SessionManager::read_cookie), which knows client-side sessions too.
     ///
-    /// Names are matched case-sensitively. Two cookies of the name with different values are nobody's session: one of
+    /// Names are matched case-sensitively. Of two cookies of the name with different values neither is used: one of
     /// them was planted.
     pub fn read<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> PresentedCookie {
         match self.find(headers) {
@@ -101,6 +101,12 @@ impl CookiePolicy {
             Ok(None) => PresentedCookie::Nothing,
             Ok(Some(value)) => PresentedToken::parse(value).map_or(PresentedCookie::Malformed, PresentedCookie::Token),
         }
+    }
+
+    /// The value of the cookie in the `Cookie` headers of a request, for a cookie that holds no session token. `None` also
+    /// for several cookies of the name with different values: one of them was planted.
+    pub fn find_value<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Option<&'h [u8]> {
+        self.find(headers).ok().flatten()
     }
 
     /// The value of the cookie, if there is one.
@@ -176,7 +182,7 @@ pub enum PresentedCookie {
     Ambiguous,
     /// A token.
     Token(PresentedToken),
-    /// What may be a [client-side session](crate::Seal), not looked at yet.
+    /// What may be a [client-side session](crate::store::Seal), not looked at yet.
     Sealed(Vec<u8>),
 }
 

@@ -142,7 +142,7 @@ impl Policy {
         }
     }
 
-    /// The timeouts of a session: by whether somebody is logged in, and whether its cookie is persistent.
+    /// The timeouts of a session: by whether a user is logged in, and whether its cookie is persistent.
     #[must_use]
     pub fn timeouts(&self, authenticated: bool, persistence: Persistence) -> Timeouts {
         match (authenticated, persistence, self.remember_me) {

@@ -25,7 +25,7 @@ use crate::policy::cookie::SetCookie;
 /// response is sent. Then all intents become one compare-and-swap; if another request was faster, they are applied again
 /// to what it wrote. So two requests never overwrite each other's keys, and no [`update`](Self::update) gets lost.
 ///
-/// An anonymous visitor has a session too: it is stored when it holds something.
+/// An anonymous session is stored when it holds something.
 #[derive(Clone)]
 pub struct Session {
     shared: Arc<Shared>,
@@ -128,7 +128,7 @@ impl Session {
     /// Records that the user proved who they are once more, and regenerates the token. Keeps the data.
     ///
     /// # Errors
-    /// [`Error::NotAuthenticated`] if nobody is logged in, [`Error::WrongUser`] if somebody else is,
+    /// [`Error::NotAuthenticated`] if no user is logged in, [`Error::WrongUser`] if another one is,
     /// [`Error::ResponseSent`] if it is too late.
     pub fn step_up(&self, step_up: StepUp) -> Result<(), Error> {
         let at = self.shared.context.now();
@@ -178,7 +178,7 @@ impl Session {
         self.state().draft.authentication.clone()
     }
 
-    /// Whether somebody is logged in who proved it within `max_age`; at exactly `max_age`, no more.
+    /// Whether a user is logged in and authenticated within `max_age`. At exactly `max_age` they no longer are.
     #[must_use]
     pub fn is_fresh(&self, max_age: Duration) -> bool {
         let now = self.shared.context.now();

@@ -24,8 +24,10 @@ pub mod layout {
 
     use super::{Duration, StoreError, StoreErrorKind, Timestamp, UserId, millis, put_bytes};
 
-    /// The format byte.
+    /// The format byte: [`FORMAT_VERSION`].
     pub const FORMAT: usize = 0;
+    /// The format this version writes. Bump it with every change that an older reader would misread.
+    pub const FORMAT_VERSION: u8 = 2;
     /// The version, as [`Version::to_bytes`](super::Version::to_bytes) has it.
     pub const VERSION: Range<usize> = 1..13;
     /// When the session began: [`time`].
@@ -41,7 +43,7 @@ pub mod layout {
     /// Where the [`owner`] begins.
     pub const OWNER: usize = HEADER;
 
-    /// The owner: the length in LEB128, then the user as UTF-8; a single zero if nobody is logged in.
+    /// The owner: the length in LEB128, then the user as UTF-8; a single zero for an anonymous session.
     ///
     /// No owner begins like another, so a record is the owner's exactly if these bytes are at [`OWNER`].
     #[must_use]
@@ -90,14 +92,13 @@ pub mod layout {
     }
 }
 
-/// The format this version writes. Bump it with every change that an older reader would misread.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = layout::FORMAT_VERSION;
 
 /// The bits of the flag byte: what a record is, and which sections it has. The highest bit is not used.
 mod flag {
     pub(super) const REFRESH: u8 = 1;
     pub(super) const PERSISTENT: u8 = 1 << 1;
-    /// Two bits: the assurance level, 0 if nobody is logged in.
+    /// Two bits: the assurance level, 0 for an anonymous session.
     pub(super) const LEVEL: u8 = 0b11 << 2;
     pub(super) const LEVEL_SHIFT: u32 = 2;
     /// The token was issued at another time than the session was created.
@@ -180,7 +181,7 @@ impl Record {
         reader.body(header)
     }
 
-    /// The record without what is in its [`Head`], as bytes that only core can read.
+    /// The record without what is in its [`RecordHeader`], as bytes that only core can read.
     #[must_use]
     pub fn encode_body(&self) -> Bytes {
         let mut bytes = Vec::with_capacity(1 + self.body_capacity());

@@ -25,7 +25,7 @@ use crate::policy::limit::SessionLimit;
 ///    absent. `load` does not judge, and the deletions delete what is there.
 /// 4. Expected outcomes are `Ok` values. [`StoreError`] means that the store failed, and says nothing about the session.
 /// 5. A write may have been applied although its caller got an error, and clients of databases repeat commands:
-///    **every method is safe to repeat** with the same arguments: that has no further effect. A repeated `create` or
+///    **every method is idempotent**: repeated with the same arguments, it has no further effect. A repeated `create` or
 ///    `update` answers as the first time (evictions need not be reported again), a repeated deletion that there is
 ///    nothing to delete.
 /// 6. Dropping the future at any await leaves the state before the call or the state after it.
@@ -83,8 +83,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// If the store failed.
     async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError>;
 
-    /// Deletes the record of `id` if it belongs to `user` (`None`: to nobody). The session of somebody else is left alone
-    /// and answered as [`DeleteOutcome::Absent`]. One round trip.
+    /// Deletes the record of `id` if it belongs to `user` (`None`: if it is anonymous). The session of another user is
+    /// left alone and answered as [`DeleteOutcome::Absent`]. One round trip.
     ///
     /// # Errors
     /// If the store failed. The record may be gone all the same.

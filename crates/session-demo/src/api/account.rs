@@ -4,24 +4,25 @@ use axum::Json as JsonResponse;
 use axum::extract::FromRequestParts as _;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
-use session_core::{SessionId, SessionSummary, Timestamp};
+use session_core::{SessionId, SessionSummary};
 use session_tower::{Authenticated, Bearer, Fresh, Session};
 
-use super::Json;
 use super::error::ApiError;
-use crate::actions::{self, Credentials};
-use crate::caller;
-use crate::client::Client;
+use super::json::Json;
+use crate::accounts::{Credentials, Reauthentication};
+use crate::actions;
+use crate::caller::access_token;
+use crate::client::device;
 
 pub(super) async fn login(
-    client: Client,
     mut parts: Parts,
-    Json(said): Json<Credentials>,
+    Json(credentials): Json<Credentials>,
 ) -> Result<JsonResponse<Value>, ApiError> {
-    let session = actions::sign_in(&mut parts, client, &said).await.map_err(ApiError::refused)?;
-    Ok(JsonResponse(json!({ "user": said.username, "session_id": session.id() })))
+    let login = credentials.login(device(&parts)).ok_or(ApiError::InvalidCredentials)?;
+    let session = actions::log_in(&mut parts, login).await?;
+    Ok(JsonResponse(json!({ "user": credentials.username, "session_id": session.id() })))
 }
 
 pub(super) async fn logout(session: Session) -> Result<StatusCode, ApiError> {
@@ -29,8 +30,8 @@ pub(super) async fn logout(session: Session) -> Result<StatusCode, ApiError> {
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The session of the request. All `null` for a visitor who has none; times in milliseconds since the epoch.
-#[derive(Serialize)]
+/// The session of the request; all fields are `null` without one. Times are in milliseconds since the epoch.
+#[derive(Default, Serialize)]
 pub(super) struct Me {
     user: Option<String>,
     session_id: Option<SessionId>,
@@ -40,29 +41,28 @@ pub(super) struct Me {
     absolute_deadline: Option<i64>,
 }
 
-impl Me {
-    fn of(info: Option<&SessionSummary>) -> JsonResponse<Self> {
-        let authentication = info.and_then(|info| info.authentication.as_ref());
-        JsonResponse(Self {
-            user: authentication.map(|authentication| authentication.user.as_str().to_owned()),
-            session_id: info.map(|info| info.id),
-            created_at: info.map(|info| info.created_at).map(Timestamp::as_millis),
-            last_seen: info.map(|info| info.last_seen).map(Timestamp::as_millis),
-            idle_deadline: info.map(|info| info.deadline()).map(Timestamp::as_millis),
-            absolute_deadline: info.map(|info| info.absolute_deadline()).map(Timestamp::as_millis),
-        })
+impl From<&SessionSummary> for Me {
+    fn from(session: &SessionSummary) -> Self {
+        Self {
+            user: session.user().map(|user| user.as_str().to_owned()),
+            session_id: Some(session.id),
+            created_at: Some(session.created_at.as_millis()),
+            last_seen: Some(session.last_seen.as_millis()),
+            idle_deadline: Some(session.deadline().as_millis()),
+            absolute_deadline: Some(session.absolute_deadline().as_millis()),
+        }
     }
 }
 
 pub(super) async fn me(mut parts: Parts) -> Result<JsonResponse<Me>, ApiError> {
-    if let Some(bearer) = caller::token(&mut parts).await? {
-        return Ok(Me::of(Some(bearer.session())));
+    if let Some(bearer) = access_token(&mut parts).await? {
+        return Ok(JsonResponse(bearer.session().into()));
     }
     let session = Session::from_request_parts(&mut parts, &()).await?;
-    Ok(Me::of(session.info().as_ref()))
+    Ok(JsonResponse(session.info().as_ref().map(Me::from).unwrap_or_default()))
 }
 
-/// What the access token says. Asks no store, and so does not notice that the session was ended.
+/// What the access token says. Makes no store call, and so does not notice a revocation.
 pub(super) async fn whoami(bearer: Bearer) -> JsonResponse<Value> {
     JsonResponse(json!({
         "user": bearer.user.as_str(),
@@ -72,13 +72,12 @@ pub(super) async fn whoami(bearer: Bearer) -> JsonResponse<Value> {
     }))
 }
 
-#[derive(Deserialize)]
-pub(super) struct Proof {
-    password: String,
-}
-
-pub(super) async fn reauthenticate(session: Authenticated, Json(proof): Json<Proof>) -> Result<StatusCode, ApiError> {
-    actions::reauthenticate(&session, &proof.password).map_err(ApiError::refused)?;
+pub(super) async fn reauthenticate(
+    session: Authenticated,
+    Json(reauthentication): Json<Reauthentication>,
+) -> Result<StatusCode, ApiError> {
+    let step_up = reauthentication.step_up(session.user()).ok_or(ApiError::InvalidCredentials)?;
+    session.step_up(step_up)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,4 +1,4 @@
-//! Values in the session, under keys the client chooses.
+//! Values in the session, under keys that the client chooses.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use session_core::{Error, Key};
 use session_tower::Session;
 
-use super::Json;
 use super::error::ApiError;
+use super::json::Json;
 
 /// The key in the path.
 pub(super) struct KeyInPath(String);
@@ -32,8 +32,7 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyInPath {
     }
 }
 
-/// `?delay_ms=`: how long the handler works between reading the session and changing it, for experiments with requests
-/// that overlap.
+/// `?delay_ms=`: the pause between reading the session and changing it, for experiments with overlapping requests.
 pub(super) struct Delay(Duration);
 
 #[derive(Deserialize)]
@@ -84,7 +83,7 @@ pub(super) struct Counted {
     value: u64,
 }
 
-/// Answers with the value that was stored, which no other request gets: so it commits before it answers.
+/// Commits before it answers with the stored value, so that no two requests get the same one.
 pub(super) async fn count(session: Session, key: KeyInPath, delay: Delay) -> Result<JsonResponse<Counted>, ApiError> {
     let key = key.of::<u64>()?;
     tokio::time::sleep(delay.0).await;

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 use session_core::{DeleteOutcome, Kind, SessionId};
-use session_tower::Rejection;
+use session_tower::{Rejection, RejectionKind};
 
 use super::error::ApiError;
 use crate::actions;
@@ -44,7 +44,7 @@ pub(super) async fn list(caller: Caller) -> Result<JsonResponse<Vec<Listed>>, Ap
     Ok(JsonResponse(listed.collect()))
 }
 
-/// What is not the id of one of the user's sessions is not found, whether it is somebody else's or nobody's.
+/// An id that is not of a session of this user is not found, whether or not another user has it.
 pub(super) async fn revoke(caller: Caller, id: Result<Path<String>, PathRejection>) -> Result<StatusCode, ApiError> {
     let id: SessionId = id.ok().and_then(|id| id.parse().ok()).ok_or(ApiError::NotFound)?;
     match actions::revoke(&caller, &id).await? {
@@ -61,7 +61,7 @@ pub(super) async fn revoke_all(caller: Caller) -> Result<JsonResponse<Value>, Ap
     Ok(JsonResponse(json!({ "revoked": actions::revoke_all(&caller).await? })))
 }
 
-/// Sessions that only their clients know have no list.
+/// Client-side sessions cannot be listed.
 pub(super) async fn unsupported() -> Rejection {
-    Rejection::Unsupported
+    RejectionKind::Unsupported.into()
 }

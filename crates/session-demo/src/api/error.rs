@@ -1,4 +1,4 @@
-//! What the API answers when it does not do what was asked.
+//! [`ApiError`]: how the API refuses a request.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -6,9 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use session_tower::{BearerRejection, Rejection};
 
-use crate::actions::Refused;
-
-/// A status and a stable code: `{"error":"<code>"}`, like the rejections of the session layer.
+/// A status and a stable code, as `{"error":"<code>"}`, like the rejections of the session layer.
 pub(crate) enum ApiError {
     InvalidCredentials,
     InvalidBody,
@@ -25,15 +23,6 @@ pub(crate) enum ApiError {
 impl<E: Into<Rejection>> From<E> for ApiError {
     fn from(error: E) -> Self {
         Self::Session(error.into())
-    }
-}
-
-impl ApiError {
-    pub(crate) fn refused(refused: Refused) -> Self {
-        match refused {
-            Refused::Credentials => Self::InvalidCredentials,
-            Refused::Session(rejection) => Self::Session(rejection),
-        }
     }
 }
 

@@ -3,24 +3,21 @@
 mod account;
 mod data;
 mod devices;
-mod error;
+pub(crate) mod error;
+mod json;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
 use axum::routing::{any, delete, get, post, put};
-use serde::de::DeserializeOwned;
 
-pub(crate) use error::ApiError;
+use self::error::ApiError;
+use crate::args::Mode;
 
-use crate::sessions::Mode;
-
-/// In hybrid mode, `/me` and `/devices` take access tokens too, and ask the store whether the session is alive; `/whoami`
-/// does not ask.
+/// In hybrid mode, `/me` and `/devices` take access tokens too, and look up the session in the store; `/whoami` does
+/// not.
 pub(crate) fn router(mode: Mode) -> Router {
     let by_mode = match mode {
         Mode::Cookie => devices(),
-        Mode::TokenService => devices().route("/whoami", get(account::whoami)),
+        Mode::Hybrid => devices().route("/whoami", get(account::whoami)),
         Mode::Client => Router::new()
             .route("/devices", any(devices::unsupported))
             .route("/devices/{*rest}", any(devices::unsupported)),
@@ -47,19 +44,7 @@ fn devices() -> Router {
         .route("/devices/revoke-all", post(devices::revoke_all))
 }
 
-/// Never asks for its session, and so costs no store call whatever the cookie.
+/// Does not ask for its session, and so makes no store call, whatever the cookie.
 async fn ping() -> &'static str {
     "pong"
-}
-
-/// A body in JSON, whatever its `Content-Type` says.
-struct Json<T>(T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let body = Bytes::from_request(request, state).await.map_err(|_| ApiError::BodyTooLarge)?;
-        serde_json::from_slice(&body).map(Self).map_err(|_| ApiError::InvalidBody)
-    }
 }

@@ -4,10 +4,10 @@ use axum::response::Redirect;
 use maud::{Markup, html};
 use serde::Deserialize;
 use session_core::{Kind, SessionId, SessionSummary, Timestamp};
-use session_tower::{Authenticated, Rejection};
+use session_tower::{Authenticated, RejectionKind};
 
-use super::Form;
 use super::errors::PageError;
+use super::form::Form;
 use super::layout::{moment, page};
 use crate::actions;
 use crate::caller::Caller;
@@ -71,7 +71,7 @@ pub(super) struct Chosen {
     id: SessionId,
 }
 
-/// Leads back to the list, whether or not the session was still there: in both cases it is not there any more.
+/// Idempotent: leads back to the list whether or not the session still existed.
 pub(super) async fn revoke(session: Authenticated, Form(Chosen { id }): Form<Chosen>) -> Result<Redirect, PageError> {
     let _ = actions::revoke(&Caller::Browser(session), &id).await?;
     Ok(Redirect::to("/devices"))
@@ -87,7 +87,7 @@ pub(super) async fn revoke_all(session: Authenticated) -> Result<Redirect, PageE
     Ok(Redirect::to("/"))
 }
 
-/// Sessions that only their clients know have no list.
+/// Client-side sessions cannot be listed.
 pub(super) async fn unsupported() -> PageError {
-    PageError::Session(Rejection::Unsupported)
+    RejectionKind::Unsupported.into()
 }

@@ -1,20 +1,19 @@
-//! Pages for when things do not work out.
+//! Pages for requests that are refused or fail.
 
 use axum::body::Bytes;
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use maud::{Markup, html};
-use session_tower::Rejection;
+use session_tower::{Rejection, RejectionKind};
 
-use super::home::password_form;
-use super::layout::page;
+use super::layout::{page, password_form};
 
-/// Why a page is not what was asked for.
+/// Why a request was refused.
 pub(super) enum PageError {
-    /// The form is not one of ours.
+    /// A field of the form is missing.
     Form,
-    /// The session says no.
+    /// Refused because of its session.
     Session(Rejection),
 }
 
@@ -31,18 +30,18 @@ impl IntoResponse for PageError {
                 let text = html! { p { "A field is missing in what your browser sent. " (back()) } };
                 (StatusCode::BAD_REQUEST, page("Not understood", None, &text)).into_response()
             }
-            // The session layer makes a page of it, see `rejection`.
+            // The session layer renders it with `rejection`.
             Self::Session(rejection) => rejection.into_response(),
         }
     }
 }
 
-/// The page for a rejection, wherever it comes from.
+/// The page for a rejection of a handler or of the session layer.
 pub(crate) fn rejection(rejection: Rejection) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(words(rejection).into_string()));
     *response.status_mut() = rejection.status();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    if rejection == Rejection::Unauthenticated {
+    if rejection.kind() == RejectionKind::Unauthenticated {
         *response.status_mut() = StatusCode::SEE_OTHER;
         response.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
     }
@@ -50,47 +49,47 @@ pub(crate) fn rejection(rejection: Rejection) -> Response<Bytes> {
 }
 
 fn words(rejection: Rejection) -> Markup {
-    let (title, text) = match rejection {
-        Rejection::Unauthenticated => ("Please sign in", html! { p { (back()) } }),
-        Rejection::ReauthenticationRequired => ("Is it really you?", password_form(None)),
-        Rejection::Gone => (
+    let (title, text) = match rejection.kind() {
+        RejectionKind::Unauthenticated => ("Please sign in", html! { p { (back()) } }),
+        RejectionKind::ReauthenticationRequired => ("Is it really you?", password_form(None)),
+        RejectionKind::Gone => (
             "You are signed out",
             html! { p { "Your session ended while the page was loading; nothing was changed. " (back()) } },
         ),
-        Rejection::LimitReached => (
+        RejectionKind::LimitReached => (
             "Too many devices",
             html! { p { "You are signed in on as many devices as are allowed. Log out on one of them. " (back()) } },
         ),
-        Rejection::Superseded | Rejection::Conflict => (
+        RejectionKind::Superseded | RejectionKind::Conflict => (
             "Please try again",
             html! { p { "Something else happened in your session just then; nothing was changed. " (back()) } },
         ),
-        Rejection::CrossOrigin => (
+        RejectionKind::CrossOrigin => (
             "Not from here",
             html! { p { "Another site made your browser send this. Nothing was changed. " (back()) } },
         ),
-        Rejection::TooLarge => ("Too much", html! { p { "That is more than a session can hold. " (back()) } }),
-        Rejection::StoreUnavailable | Rejection::EntropyUnavailable => (
+        RejectionKind::TooLarge => ("Too much", html! { p { "That is more than a session can hold. " (back()) } }),
+        RejectionKind::StoreUnavailable | RejectionKind::EntropyUnavailable => (
             "Just a moment",
             html! { p { "Sessions are not available right now. You are still signed in; please try again soon." } },
         ),
-        Rejection::Unsupported => (
+        RejectionKind::Unsupported => (
             "No list in this mode",
             html! {
                 p {
-                    "With " code { "--mode client" } ", each session is in its own browser and nowhere else. So nobody can \
-                     list your devices, or end the session of another one. " a href="/kinds" { "The three kinds of sessions" }
+                    "With " code { "--mode client" } ", each session is in its own browser and nowhere else. So your devices \
+                     cannot be listed, nor their sessions ended from here. " a href="/kinds" { "The three kinds of sessions" }
                     ". " (back())
                 }
             },
         ),
-        // Mistakes of this site; the client is told nothing about them.
-        Rejection::WrongUser
-        | Rejection::InvalidValue
-        | Rejection::ResponseSent
-        | Rejection::LayerMissing
-        | Rejection::LayerNested
-        | Rejection::Internal
+        // Bugs of this site; the client learns nothing about them.
+        RejectionKind::WrongUser
+        | RejectionKind::InvalidValue
+        | RejectionKind::ResponseSent
+        | RejectionKind::LayerMissing
+        | RejectionKind::LayerNested
+        | RejectionKind::Internal
         | _ => ("Something went wrong", html! { p { "This is our fault. " (back()) } }),
     };
     page(title, None, &text)

@@ -1,4 +1,4 @@
-//! The first page: sign in, or the dashboard.
+//! The home page: sign in, or the dashboard.
 
 use axum::Extension;
 use axum::http::request::Parts;
@@ -10,17 +10,18 @@ use serde_json::Value;
 use session_core::{Key, SessionSummary, Timestamp};
 use session_tower::{Authenticated, Fresh, Rejection, Session};
 
-use super::Form;
 use super::errors::PageError;
+use super::form::Form;
 use super::kinds;
-use super::layout::{moment, page, utc};
-use crate::actions::{self, CART, Credentials, Refused};
-use crate::client::Client;
-use crate::sessions::Mode;
+use super::layout::{moment, page, password_form, utc};
+use crate::accounts::{Credentials, Reauthentication};
+use crate::actions::{self, CART};
+use crate::args::Mode;
+use crate::client::device;
 
 const COUNTER: Key<u64> = Key::new("counter");
 
-/// Where a login leads; the query tells a lost cookie from a visitor.
+/// The query of the page after a login: an anonymous session there means that the cookie was lost.
 const WELCOME: &str = "welcome";
 
 pub(super) async fn show(
@@ -46,25 +47,19 @@ pub(super) async fn show(
                 }
             }
         }
-        @if mode == Mode::TokenService { (kinds::tokens(&headers)) }
+        @if mode == Mode::Hybrid { (kinds::tokens(&headers)) }
         (about(session.info().as_ref(), session.manager().now(), mode))
     };
     Ok(page(title, user, &content))
 }
 
-pub(super) async fn login(
-    client: Client,
-    mut parts: Parts,
-    Form(said): Form<Credentials>,
-) -> Result<Response, PageError> {
-    match actions::sign_in(&mut parts, client, &said).await {
-        Ok(_) => Ok(Redirect::to(&format!("/?{WELCOME}")).into_response()),
-        Err(Refused::Credentials) => {
-            let content = sign_in_form(Some("The name or the password is wrong."));
-            Ok((StatusCode::UNAUTHORIZED, page("Sign in", None, &content)).into_response())
-        }
-        Err(Refused::Session(rejection)) => Err(rejection.into()),
-    }
+pub(super) async fn login(mut parts: Parts, Form(credentials): Form<Credentials>) -> Result<Response, PageError> {
+    let Some(login) = credentials.login(device(&parts)) else {
+        let content = sign_in_form(Some("The name or the password is wrong."));
+        return Ok((StatusCode::UNAUTHORIZED, page("Sign in", None, &content)).into_response());
+    };
+    actions::log_in(&mut parts, login).await?;
+    Ok(Redirect::to(&format!("/?{WELCOME}")).into_response())
 }
 
 pub(super) async fn logout(session: Session) -> Result<Redirect, PageError> {
@@ -106,21 +101,17 @@ pub(super) async fn sensitive(session: Fresh<300>) -> Markup {
     page("Sensitive page", Some(session.user().as_str()), &content)
 }
 
-#[derive(Deserialize)]
-pub(super) struct Proof {
-    password: String,
-}
-
-pub(super) async fn reauthenticate(session: Authenticated, Form(proof): Form<Proof>) -> Result<Response, PageError> {
-    match actions::reauthenticate(&session, &proof.password) {
-        Ok(()) => Ok(Redirect::to("/sensitive").into_response()),
-        Err(Refused::Credentials) => {
-            let content = password_form(Some("The password is wrong."));
-            let page = page("Is it really you?", Some(session.user().as_str()), &content);
-            Ok((StatusCode::UNAUTHORIZED, page).into_response())
-        }
-        Err(Refused::Session(rejection)) => Err(rejection.into()),
-    }
+pub(super) async fn reauthenticate(
+    session: Authenticated,
+    Form(reauthentication): Form<Reauthentication>,
+) -> Result<Response, PageError> {
+    let Some(step_up) = reauthentication.step_up(session.user()) else {
+        let content = password_form(Some("The password is wrong."));
+        let page = page("Is it really you?", Some(session.user().as_str()), &content);
+        return Ok((StatusCode::UNAUTHORIZED, page).into_response());
+    };
+    session.step_up(step_up)?;
+    Ok(Redirect::to("/sensitive").into_response())
 }
 
 fn sign_in_form(problem: Option<&str>) -> Markup {
@@ -141,20 +132,6 @@ fn sign_in_form(problem: Option<&str>) -> Markup {
     }
 }
 
-pub(super) fn password_form(problem: Option<&str>) -> Markup {
-    html! {
-        @if let Some(problem) = problem { p.notice role="alert" { (problem) } }
-        section {
-            p { "This page wants to be sure. Please type your password again." }
-            form method="post" action="/reauthenticate" {
-                label { "Password" input name="password" type="password" autocomplete="current-password" required; }
-                button { "Continue" }
-            }
-            p { a href="/" { "Back to the start" } }
-        }
-    }
-}
-
 fn lost_cookie() -> Markup {
     html! {
         p.notice role="alert" {
@@ -165,7 +142,7 @@ fn lost_cookie() -> Markup {
     }
 }
 
-/// What the session holds.
+/// The values in the session.
 fn values(session: &Session) -> Result<Markup, Rejection> {
     let counter = session.get(COUNTER)?.unwrap_or_default();
     let cart = session.get(CART)?.unwrap_or_default();
@@ -200,18 +177,18 @@ fn text(value: &Value) -> String {
 }
 
 /// The session itself.
-fn about(info: Option<&SessionSummary>, now: Timestamp, mode: Mode) -> Markup {
+fn about(session: Option<&SessionSummary>, now: Timestamp, mode: Mode) -> Markup {
     html! {
         section {
             h2 { "This session" }
-            @match info {
+            @match session {
                 None => p.quiet { "Nothing is stored for you yet, and you have no cookie." },
-                Some(info) => dl {
-                    dt { "Public id" } dd { code { (info.id) } }
-                    dt { "Began" } dd { (time(info.created_at, now)) }
-                    dt { "Last activity" } dd { (time(info.last_seen, now)) }
-                    dt { "Ends when idle" } dd { (time(info.deadline(), now)) }
-                    dt { "Ends in any case" } dd { (time(info.absolute_deadline(), now)) }
+                Some(session) => dl {
+                    dt { "Public id" } dd { code { (session.id) } }
+                    dt { "Began" } dd { (time(session.created_at, now)) }
+                    dt { "Last activity" } dd { (time(session.last_seen, now)) }
+                    dt { "Ends when idle" } dd { (time(session.deadline(), now)) }
+                    dt { "Ends in any case" } dd { (time(session.absolute_deadline(), now)) }
                 },
             }
             p.quiet {

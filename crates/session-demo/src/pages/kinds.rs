@@ -7,9 +7,9 @@ use maud::{Markup, html};
 use session_tower::Session;
 
 use super::layout::page;
-use crate::sessions::Mode;
+use crate::args::Mode;
 
-/// What is compared, and how it is with [`Mode::Cookie`], [`Mode::TokenService`] and [`Mode::Client`].
+/// What is compared, then [`Mode::Cookie`], [`Mode::Hybrid`] and [`Mode::Client`].
 const ROWS: [[&str; 4]; 9] = [
     [
         "The client has",
@@ -32,8 +32,8 @@ const ROWS: [[&str; 4]; 9] = [
     [
         "A session that was ended is noticed",
         "by the next request",
-        "by the next request where the store is asked; elsewhere when the access token expires, after 5 minutes and 5 seconds",
-        "never, if somebody kept a copy: it works until its deadlines. With a deny list (--store), by the next request",
+        "by the next request where the store is queried; elsewhere when the access token expires, after 5 minutes and 5 seconds",
+        "never by a copy of the cookie, which works until its deadlines. With a deny list (--store), by the next request",
     ],
     ["List of devices, limit, logout everywhere", "yes", "yes: one list, with the sessions of browsers", "no"],
     [
@@ -49,10 +49,10 @@ const ROWS: [[&str; 4]; 9] = [
         "access token: at most 5 minutes. Refresh token: until the thief or the owner uses it second, which ends the session",
         "the session until its deadlines",
     ],
-    ["Stolen keys are worth", "there are none", "access tokens for everybody", "sessions of everybody"],
+    ["Stolen keys are worth", "there are none", "access tokens of all users", "sessions of all users"],
 ];
 
-/// Says which kind this is, to whoever is here.
+/// The comparison, with the mode of this process marked.
 pub(super) async fn show(Extension(mode): Extension<Mode>, session: Session) -> Markup {
     let user = session.user();
     let column = |of: Mode, title: &str| {
@@ -70,7 +70,7 @@ pub(super) async fn show(Extension(mode): Extension<Mode>, session: Session) -> 
                     tr {
                         td {}
                         (column(Mode::Cookie, "Cookie"))
-                        (column(Mode::TokenService, "Access and refresh token"))
+                        (column(Mode::Hybrid, "Access and refresh token"))
                         (column(Mode::Client, "Everything in the cookie"))
                     }
                 }
@@ -82,7 +82,7 @@ pub(super) async fn show(Extension(mode): Extension<Mode>, session: Session) -> 
             }
         }
         p {
-            "If in doubt: a cookie. Tokens are for clients that keep no cookies, and for services that cannot ask the \
+            "If in doubt: a cookie. Tokens are for clients that keep no cookies, and for services that cannot reach the \
              store. A session in the cookie is for little that matters, when there is to be no store at all."
         }
         p { a href="/" { "Back to the start" } }
@@ -106,8 +106,8 @@ pub(super) fn tokens(headers: &HeaderMap) -> Markup {
             p { "For clients that keep no cookies. Their sessions are in your list of devices too." }
             pre { code { (commands) } }
             p.quiet {
-                code { "/api/me" } " and " code { "/api/devices" } " ask the store whether the session is alive; "
-                code { "/api/whoami" } " asks nobody, and answers until the access token expires."
+                code { "/api/me" } " and " code { "/api/devices" } " look up the session in the store; "
+                code { "/api/whoami" } " does not, and answers until the access token expires."
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What all pages share.
+//! What pages share.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ const STYLE: &str = include_str!("style.css");
 const ICON: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='8' cy='8' r='7' \
                     fill='#1f5fbf'/><path d='M5 8l2 2 4-4' stroke='#fff' stroke-width='2' fill='none'/></svg>";
 
-/// A page; `user` is who is logged in.
+/// A page; `user` is the user who is logged in.
 pub(super) fn page(title: &str, user: Option<&str>, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
@@ -43,17 +43,32 @@ pub(super) fn page(title: &str, user: Option<&str>, content: &Markup) -> Markup 
     }
 }
 
-/// How far away a moment is; the moment itself is in the markup.
+/// Asks for the password again.
+pub(super) fn password_form(problem: Option<&str>) -> Markup {
+    html! {
+        @if let Some(problem) = problem { p.notice role="alert" { (problem) } }
+        section {
+            p { "This page wants to be sure. Please type your password again." }
+            form method="post" action="/reauthenticate" {
+                label { "Password" input name="password" type="password" autocomplete="current-password" required; }
+                button { "Continue" }
+            }
+            p { a href="/" { "Back to the start" } }
+        }
+    }
+}
+
+/// The distance to a moment in words; the moment itself is in the markup.
 pub(super) fn moment(at: Timestamp, now: Timestamp) -> Markup {
     let (text, away) = (utc(at), if at > now { at.since(now) } else { now.since(at) });
     let seconds = away.as_secs();
-    // Beyond an hour nobody counts seconds.
+    // Seconds are noise beyond an hour.
     let shown = if seconds >= 3600 { seconds - seconds % 60 } else { seconds };
     let away = humantime::format_duration(Duration::from_secs(shown));
     html! { time datetime=(text) title=(text) { @if at > now { "in " (away) } @else { (away) " ago" } } }
 }
 
-/// A moment in words: `2026-11-23T07:14:20Z`.
+/// A moment as `2026-11-23T07:14:20Z`.
 pub(super) fn utc(at: Timestamp) -> String {
     let since_epoch = Duration::from_millis(u64::try_from(at.as_millis()).unwrap_or_default());
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string()
@@ -63,9 +78,9 @@ pub(crate) async fn favicon() -> impl IntoResponse {
     ([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "public, max-age=86400")], ICON)
 }
 
-/// Headers that keep other sites from framing or reading the pages, and scripts from running in them.
+/// Adds headers that keep other sites from framing or reading the pages, and scripts from running in them.
 ///
-/// Not `Referrer-Policy: no-referrer`: browsers would then send `Origin: null` with our own forms.
+/// `Referrer-Policy: no-referrer` would make browsers send `Origin: null` with our own forms.
 pub(crate) async fn protect(mut response: Response) -> Response {
     const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; \
                           frame-ancestors 'none'; base-uri 'none'";

@@ -2,25 +2,22 @@
 
 mod devices;
 mod errors;
+mod form;
 mod home;
 mod kinds;
 mod layout;
 
 use axum::Router;
-use axum::extract::{FromRequest, Request};
 use axum::routing::{any, get, post};
-use serde::de::DeserializeOwned;
 
 pub(crate) use errors::{not_found, rejection};
 pub(crate) use layout::{favicon, protect};
 
-use errors::PageError;
-
-use crate::sessions::Mode;
+use crate::args::Mode;
 
 pub(crate) fn router(mode: Mode) -> Router {
     let devices = match mode {
-        Mode::Cookie | Mode::TokenService => Router::new()
+        Mode::Cookie | Mode::Hybrid => Router::new()
             .route("/devices", get(devices::show))
             .route("/devices/revoke", post(devices::revoke))
             .route("/devices/revoke-others", post(devices::revoke_others))
@@ -40,18 +37,4 @@ pub(crate) fn router(mode: Mode) -> Router {
         .route("/reauthenticate", post(home::reauthenticate))
         .route("/kinds", get(kinds::show))
         .method_not_allowed_fallback(errors::method_not_allowed)
-}
-
-/// The fields of a form.
-struct Form<T>(T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
-    type Rejection = PageError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
-        match axum::Form::<T>::from_request(request, state).await {
-            Ok(form) => Ok(Self(form.0)),
-            Err(_) => Err(PageError::Form),
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! Login, logout, who is logged in, and sensitive things.
+//! Login, logout, who is logged in, and the sensitive route.
 
 use serde_json::{Value, json};
 
@@ -14,9 +14,9 @@ async fn login_and_logout() {
     assert!(set_cookie.starts_with("__Host-id="), "{set_cookie}");
     assert!(set_cookie.ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/"), "{set_cookie}");
     assert_eq!(answer.header("cache-control"), Some("no-store"));
-    let said = answer.json();
+    let answer = answer.json();
     let me = alice.get("/api/me").await.json();
-    assert_eq!((&said["user"], &said["session_id"]), (&json!("alice"), &me["session_id"]));
+    assert_eq!((&answer["user"], &answer["session_id"]), (&json!("alice"), &me["session_id"]));
     assert_eq!(me["user"], "alice");
 
     let copy = alice.copy();
@@ -35,9 +35,9 @@ async fn a_login_that_fails_does_not_touch_the_session() {
     let alice = demo.logged_in("alice").await;
     let before = alice.get("/api/me").await.json();
     for (username, password) in [("alice", "wrong"), ("bob", "wrong"), ("mallory", "correct-horse"), ("", "")] {
-        let said = json!({ "username": username, "password": password });
+        let credentials = json!({ "username": username, "password": password });
         for browser in [demo.browser(), alice.copy()] {
-            let answer = browser.post("/api/login", &said).await;
+            let answer = browser.post("/api/login", &credentials).await;
             answer.assert_error(401, "invalid_credentials");
             assert_eq!((answer.header("set-cookie"), answer.header("vary")), (None, None));
         }
@@ -48,20 +48,20 @@ async fn a_login_that_fails_does_not_touch_the_session() {
 #[tokio::test]
 async fn me_shows_the_session_and_its_deadlines() {
     let demo = Demo::start(&["--idle", "20m", "--absolute", "2h"]);
-    let visitor = demo.browser();
-    let nobody = json!({ "user": null, "session_id": null, "created_at": null, "last_seen": null,
+    let browser = demo.browser();
+    let none = json!({ "user": null, "session_id": null, "created_at": null, "last_seen": null,
         "idle_deadline": null, "absolute_deadline": null });
-    let answer = visitor.get("/api/me").await;
-    assert_eq!(answer.json(), nobody);
+    let answer = browser.get("/api/me").await;
+    assert_eq!(answer.json(), none);
     assert_eq!(answer.header("set-cookie"), None);
 
-    visitor.put("/api/data/x", &json!(1)).await.assert(204);
-    let me = visitor.get("/api/me").await.json();
+    browser.put("/api/data/x", &json!(1)).await.assert(204);
+    let me = browser.get("/api/me").await.json();
     assert_eq!(me["user"], Value::Null);
     assert!(me["session_id"].is_string(), "an anonymous session that holds something is stored");
 
-    visitor.login("alice").await.assert(200);
-    let me = visitor.get("/api/me").await.json();
+    browser.login("alice").await.assert(200);
+    let me = browser.get("/api/me").await.json();
     let time = |name: &str| me[name].as_i64().unwrap();
     assert_eq!(time("idle_deadline") - time("last_seen"), 20 * 60 * 1000);
     assert_eq!(time("absolute_deadline") - time("created_at"), 2 * 60 * 60 * 1000);
@@ -72,8 +72,8 @@ async fn me_shows_the_session_and_its_deadlines() {
 async fn remember_me_makes_the_cookie_persistent() {
     let demo = Demo::start(&["--insecure-cookies"]);
     let browser = demo.browser();
-    let said = json!({ "username": "alice", "password": "correct-horse", "remember": true });
-    let answer = browser.post("/api/login", &said).await;
+    let credentials = json!({ "username": "alice", "password": "correct-horse", "remember": true });
+    let answer = browser.post("/api/login", &credentials).await;
     let set_cookie = answer.assert(200).header("set-cookie").unwrap();
     assert!(set_cookie.starts_with("id="), "{set_cookie}");
     assert!(set_cookie.ends_with("; HttpOnly; SameSite=Lax; Path=/; Max-Age=2592000"), "{set_cookie}");
@@ -86,12 +86,12 @@ async fn only_the_cart_is_carried_into_a_login_and_nothing_to_another_user() {
     let cart = json!(["tea", { "name": "cup", "price": 4.5 }]);
     browser.put("/api/data/cart", &cart).await.assert(204);
     browser.put("/api/data/note", &json!("x")).await.assert(204);
-    let visitor = browser.copy();
+    let before = browser.copy();
 
     browser.login("alice").await.assert(200);
     assert_eq!(browser.get("/api/data/cart").await.json(), cart);
     browser.get("/api/data/note").await.assert_error(404, "not_found");
-    assert_eq!(visitor.get("/api/me").await.json()["session_id"], Value::Null, "the session before the login is gone");
+    assert_eq!(before.get("/api/me").await.json()["session_id"], Value::Null, "the session before the login is gone");
 
     let alice = browser.copy();
     browser.login("bob").await.assert(200);
@@ -101,7 +101,7 @@ async fn only_the_cart_is_carried_into_a_login_and_nothing_to_another_user() {
 }
 
 #[tokio::test]
-async fn sensitive_things_need_a_recent_proof() {
+async fn the_sensitive_route_needs_a_recent_login_or_reauthentication() {
     let demo = Demo::start(&[]);
     demo.browser().get("/api/sensitive").await.assert_error(401, "unauthenticated");
     demo.browser()
@@ -117,15 +117,15 @@ async fn sensitive_things_need_a_recent_proof() {
     assert_eq!(alice.cookie(), before.cookie());
     let id = alice.get("/api/me").await.json()["session_id"].clone();
     alice.post("/api/reauthenticate", &json!({ "password": "correct-horse" })).await.assert(204);
-    assert_ne!(alice.cookie(), before.cookie(), "the token changes with the level of trust");
+    assert_ne!(alice.cookie(), before.cookie(), "a step-up replaces the token");
     assert_eq!(alice.get("/api/me").await.json()["session_id"], id);
     alice.get("/api/sensitive").await.assert(200);
     before.get("/api/sensitive").await.assert_error(401, "unauthenticated");
 }
 
-/// The boundary itself is tested with a manual clock in session-tower; here, that the route has the guard.
+/// Only that the route has the guard; its time limit is tested with a manual clock in session-tower.
 #[tokio::test]
-async fn a_revoked_session_sees_nothing_sensitive() {
+async fn the_sensitive_route_refuses_a_revoked_session() {
     let demo = Demo::start(&[]);
     let alice = demo.logged_in("alice").await;
     let other = demo.logged_in("alice").await;
@@ -135,7 +135,7 @@ async fn a_revoked_session_sees_nothing_sensitive() {
 }
 
 #[tokio::test]
-async fn other_sites_cannot_log_anybody_in_or_out() {
+async fn cross_origin_requests_are_refused() {
     let demo = Demo::start(&[]);
     let alice = demo.logged_in("alice").await;
     for path in ["/api/login", "/api/logout", "/api/devices/revoke-all", "/api/data/x"] {

@@ -1,4 +1,4 @@
-//! Sessions that are in their cookies, with two demos and one key file.
+//! Client-side sessions, with two demos and one key file.
 
 use serde_json::{Value, json};
 
@@ -11,13 +11,12 @@ fn demo(keys: &str) -> Demo {
 }
 
 #[tokio::test]
-async fn a_whole_visit_without_a_store() {
+async fn sessions_work_without_a_store() {
     let folder = Folder::new();
     let (a, b) = (demo(&folder.keys()), demo(&folder.keys()));
-    let visitor = a.browser();
-    visitor.put("/api/data/cart", &json!(["tea"])).await.assert(204);
-    visitor.at(&b).login("alice").await.assert(200);
-    let alice = visitor;
+    let alice = a.browser();
+    alice.put("/api/data/cart", &json!(["tea"])).await.assert(204);
+    alice.at(&b).login("alice").await.assert(200);
     for (turn, node) in [&a, &b, &a].into_iter().enumerate() {
         assert_eq!(alice.at(node).user().await.as_deref(), Some("alice"));
         assert_eq!(alice.at(node).get("/api/data/cart").await.assert(200).json(), json!(["tea"]));
@@ -26,9 +25,9 @@ async fn a_whole_visit_without_a_store() {
     }
     alice.at(&b).get("/api/sensitive").await.assert(200);
     let size = alice.cookie().unwrap().len();
-    assert!((500..800).contains(&size), "{size} bytes; the page of the three kinds says 500");
+    assert!((500..800).contains(&size), "{size} bytes; /kinds says from 500");
 
-    // What is on the cookie stays readable, and valid, whoever kept a copy: there is nobody to ask.
+    // A copy of the cookie stays valid: without a store, a logout is known to no server.
     let copy = alice.copy();
     alice.at(&b).post("/api/logout", &Value::Null).await.assert(204);
     assert_eq!((alice.cookie(), alice.user().await), (None, None));
@@ -36,22 +35,22 @@ async fn a_whole_visit_without_a_store() {
 }
 
 #[tokio::test]
-async fn a_restart_loses_nobody_and_other_keys_accept_nobody() {
+async fn sessions_survive_a_restart_and_are_refused_with_other_keys() {
     let folder = Folder::new();
     let first = demo(&folder.keys());
     let alice = first.logged_in("alice").await;
     first.signal("TERM");
     let again = demo(&folder.keys());
-    let stranger = Demo::start(&["--mode", "client"]);
+    let other_keys = Demo::start(&["--mode", "client"]);
     assert_eq!(alice.at(&again).user().await.as_deref(), Some("alice"));
     let elsewhere = alice.copy();
-    assert_eq!(elsewhere.at(&stranger).user().await, None);
-    elsewhere.at(&stranger).put("/api/data/a", &json!(1)).await.assert(204);
-    assert_eq!(elsewhere.at(&again).user().await, None, "nor the other way round");
+    assert_eq!(elsewhere.at(&other_keys).user().await, None);
+    elsewhere.at(&other_keys).put("/api/data/a", &json!(1)).await.assert(204);
+    assert_eq!(elsewhere.at(&again).user().await, None, "and the other way round");
 }
 
 #[tokio::test]
-async fn what_does_not_fit_into_a_cookie_is_refused_and_nothing_is_lost() {
+async fn a_value_too_large_for_a_cookie_is_refused_and_nothing_is_lost() {
     let demo = Demo::start(&["--mode", "client"]);
     for browser in [demo.browser(), demo.logged_in("alice").await] {
         browser.put("/api/data/kept", &json!("here")).await.assert(204);
@@ -79,7 +78,7 @@ async fn what_does_not_fit_into_a_cookie_is_refused_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn there_is_no_list_and_that_is_said() {
+async fn device_routes_are_unsupported() {
     let demo = Demo::start(&["--mode", "client"]);
     let alice = demo.logged_in("alice").await;
     for (method, path) in [
@@ -101,7 +100,7 @@ async fn there_is_no_list_and_that_is_said() {
     assert_eq!(alice.user().await.as_deref(), Some("alice"), "nothing was ended");
 }
 
-/// With a store, ended sessions are noted there.
+/// With `--store`, the ids of ended sessions are kept there.
 #[tokio::test]
 async fn with_a_deny_list_a_logout_holds_for_every_copy() {
     for backend in [Backend::Redis, Backend::Postgres] {

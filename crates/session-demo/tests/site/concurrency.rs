@@ -26,7 +26,7 @@ async fn writers_of_different_keys_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_increment_is_lost_and_no_value_is_answered_twice() {
+async fn no_increment_is_lost_and_no_value_is_returned_twice() {
     let demo = Demo::start(&[]);
     let alice = demo.logged_in("alice").await;
     let counts = join_all((0..64).map(|_| {
@@ -59,7 +59,7 @@ async fn a_logout_stays_a_logout() {
     .await;
 }
 
-/// 16 people know the password. Returns how their logins ended, and who is in afterwards.
+/// 16 browsers log in at once. Returns the statuses, and how many are logged in afterwards.
 async fn stampede(demo: &Demo) -> (Vec<u16>, usize) {
     let browsers: Vec<Browser<'_>> = (0..16).map(|_| demo.browser()).collect();
     let logins = join_all(browsers.iter().map(async |browser| browser.login("alice").await));
@@ -86,6 +86,6 @@ async fn the_limit_can_reject() {
     let browser = demo.browser();
     browser.put("/api/data/cart", &json!(["tea"])).await.assert(204);
     browser.login("alice").await.assert_error(409, "session_limit_reached");
-    assert_eq!(browser.get("/api/data/cart").await.json(), json!(["tea"]), "the visitor keeps what there was");
+    assert_eq!(browser.get("/api/data/cart").await.json(), json!(["tea"]), "the anonymous session keeps its values");
     browser.login("bob").await.assert(200);
 }

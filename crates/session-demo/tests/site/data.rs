@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use crate::support::Demo;
 
 #[tokio::test]
-async fn values_of_any_kind_are_kept() {
+async fn values_of_any_type_are_kept() {
     let demo = Demo::start(&[]);
-    let visitor = demo.browser();
-    visitor.get("/api/data/a").await.assert_error(404, "not_found");
+    let browser = demo.browser();
+    browser.get("/api/data/a").await.assert_error(404, "not_found");
     let values = [
         json!(null),
         json!(true),
@@ -22,19 +22,19 @@ async fn values_of_any_kind_are_kept() {
         json!({ "a": [1, { "b": null }], "": "empty" }),
     ];
     for value in &values {
-        visitor.put("/api/data/a", value).await.assert(204);
-        assert_eq!(&visitor.get("/api/data/a").await.assert(200).json(), value);
+        browser.put("/api/data/a", value).await.assert(204);
+        assert_eq!(&browser.get("/api/data/a").await.assert(200).json(), value);
     }
-    visitor.put("/api/data/b%2Fc%20%C3%A9", &json!(2)).await.assert(204);
-    assert_eq!(visitor.get("/api/data").await.json(), json!({ "keys": ["a", "b/c é"] }));
-    visitor.delete("/api/data/a").await.assert(204);
-    visitor.delete("/api/data/a").await.assert(204);
-    visitor.get("/api/data/a").await.assert_error(404, "not_found");
-    assert_eq!(visitor.get("/api/data/b%2Fc%20%C3%A9").await.json(), 2);
+    browser.put("/api/data/b%2Fc%20%C3%A9", &json!(2)).await.assert(204);
+    assert_eq!(browser.get("/api/data").await.json(), json!({ "keys": ["a", "b/c é"] }));
+    browser.delete("/api/data/a").await.assert(204);
+    browser.delete("/api/data/a").await.assert(204);
+    browser.get("/api/data/a").await.assert_error(404, "not_found");
+    assert_eq!(browser.get("/api/data/b%2Fc%20%C3%A9").await.json(), 2);
 }
 
 #[tokio::test]
-async fn visitors_do_not_see_one_another() {
+async fn anonymous_sessions_are_separate() {
     let demo = Demo::start(&[]);
     let (one, two) = (demo.browser(), demo.browser());
     one.put("/api/data/a", &json!(1)).await.assert(204);
@@ -46,14 +46,14 @@ async fn visitors_do_not_see_one_another() {
 #[tokio::test]
 async fn counters_count() {
     let demo = Demo::start(&[]);
-    let visitor = demo.browser();
+    let browser = demo.browser();
     for value in 1..=3 {
-        assert_eq!(visitor.post("/api/counter/n", &Value::Null).await.assert(200).json(), json!({ "value": value }));
+        assert_eq!(browser.post("/api/counter/n", &Value::Null).await.assert(200).json(), json!({ "value": value }));
     }
-    assert_eq!(visitor.get("/api/data/n").await.json(), 3);
-    visitor.put("/api/data/n", &json!("text")).await.assert(204);
-    visitor.post("/api/counter/n", &Value::Null).await.assert_error(409, "not_a_counter");
-    assert_eq!(visitor.get("/api/data/n").await.json(), "text");
+    assert_eq!(browser.get("/api/data/n").await.json(), 3);
+    browser.put("/api/data/n", &json!("text")).await.assert(204);
+    browser.post("/api/counter/n", &Value::Null).await.assert_error(409, "not_a_counter");
+    assert_eq!(browser.get("/api/data/n").await.json(), "text");
 }
 
 #[tokio::test]
@@ -68,30 +68,30 @@ async fn ping_never_asks_for_the_session() {
 #[tokio::test]
 async fn errors_have_codes() {
     let demo = Demo::start(&[]);
-    let visitor = demo.browser();
+    let browser = demo.browser();
     let long = "k".repeat(129);
-    visitor.put(&format!("/api/data/{long}"), &json!(1)).await.assert_error(400, "invalid_key");
-    visitor.get("/api/data/%FF").await.assert_error(400, "invalid_key");
+    browser.put(&format!("/api/data/{long}"), &json!(1)).await.assert_error(400, "invalid_key");
+    browser.get("/api/data/%FF").await.assert_error(400, "invalid_key");
     for query in ["delay_ms=x", "delay_ms=-1", "delay_ms=60001", "delay_ms=1&delay_ms=2"] {
-        visitor.put(&format!("/api/data/a?{query}"), &json!(1)).await.assert_error(400, "invalid_query");
-        visitor.post(&format!("/api/counter/a?{query}"), &Value::Null).await.assert_error(400, "invalid_query");
+        browser.put(&format!("/api/data/a?{query}"), &json!(1)).await.assert_error(400, "invalid_query");
+        browser.post(&format!("/api/counter/a?{query}"), &Value::Null).await.assert_error(400, "invalid_query");
     }
     for (method, path) in [("PUT", "/api/data/a"), ("POST", "/api/login")] {
         for body in ["", "{", "[1,]", "nul", "\u{0}", "{} {}"] {
-            visitor.send(method, path, &[], body).await.assert_error(400, "invalid_body");
+            browser.send(method, path, &[], body).await.assert_error(400, "invalid_body");
         }
         let deep = "[".repeat(100_000);
-        visitor.send(method, path, &[], deep).await.assert_error(400, "invalid_body");
-        // One byte over the limit: then the server has read it all, and does not close the connection on the client.
+        browser.send(method, path, &[], deep).await.assert_error(400, "invalid_body");
+        // One byte over the limit: the server has then read it all, and does not close the connection while we write.
         let huge = format!("\"{}\"", "x".repeat(2 * 1024 * 1024 - 1));
-        visitor.send(method, path, &[], huge).await.assert_error(413, "body_too_large");
+        browser.send(method, path, &[], huge).await.assert_error(413, "body_too_large");
     }
     for body in [json!({}), json!({ "username": "alice" }), json!([]), json!({ "username": 1, "password": "x" })] {
-        visitor.post("/api/login", &body).await.assert_error(400, "invalid_body");
+        browser.post("/api/login", &body).await.assert_error(400, "invalid_body");
     }
-    visitor.put("/api/data/a", &json!("x".repeat(5000))).await.assert_error(413, "session_too_large");
-    visitor.get("/api/nothing").await.assert_error(404, "not_found");
-    visitor.get("/api").await.assert_error(404, "not_found");
-    visitor.delete("/api/me").await.assert_error(405, "method_not_allowed");
-    assert_eq!(visitor.cookie(), None, "no session came of all this");
+    browser.put("/api/data/a", &json!("x".repeat(5000))).await.assert_error(413, "session_too_large");
+    browser.get("/api/nothing").await.assert_error(404, "not_found");
+    browser.get("/api").await.assert_error(404, "not_found");
+    browser.delete("/api/me").await.assert_error(405, "method_not_allowed");
+    assert_eq!(browser.cookie(), None, "none of this created a session");
 }

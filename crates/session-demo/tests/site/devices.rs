@@ -16,8 +16,8 @@ fn id_of(device: &Value) -> &str {
 async fn devices_are_listed() {
     let demo = Demo::start(&[]);
     let phone = demo.browser();
-    let said = json!({ "username": "alice", "password": "correct-horse" }).to_string();
-    phone.send("POST", "/api/login", &[("user-agent", "Phone/2")], said).await.assert(200);
+    let credentials = json!({ "username": "alice", "password": "correct-horse" }).to_string();
+    phone.send("POST", "/api/login", &[("user-agent", "Phone/2")], credentials).await.assert(200);
     let desk = demo.logged_in("alice").await;
     demo.logged_in("bob").await;
 
@@ -46,7 +46,7 @@ async fn one_device_is_revoked() {
     for id in [&*phone_id, &*unknown, "nonsense", "%FF"] {
         bob.delete(&format!("/api/devices/{id}")).await.assert_error(404, "not_found");
     }
-    assert_eq!(phone.user().await.as_deref(), Some("alice"), "somebody else's id is not found");
+    assert_eq!(phone.user().await.as_deref(), Some("alice"), "another user's session is not found");
 
     desk.delete(&format!("/api/devices/{phone_id}")).await.assert(204);
     assert_eq!(phone.user().await, None);
@@ -83,11 +83,11 @@ async fn all_others_or_all_are_revoked() {
 #[tokio::test]
 async fn devices_need_a_login() {
     let demo = Demo::start(&[]);
-    let visitor = demo.browser();
-    visitor.put("/api/data/x", &json!(1)).await.assert(204);
-    visitor.get("/api/devices").await.assert_error(401, "unauthenticated");
-    visitor.delete("/api/devices/x").await.assert_error(401, "unauthenticated");
+    let browser = demo.browser();
+    browser.put("/api/data/x", &json!(1)).await.assert(204);
+    browser.get("/api/devices").await.assert_error(401, "unauthenticated");
+    browser.delete("/api/devices/x").await.assert_error(401, "unauthenticated");
     for path in ["/api/devices/revoke-others", "/api/devices/revoke-all"] {
-        visitor.post(path, &Value::Null).await.assert_error(401, "unauthenticated");
+        browser.post(path, &Value::Null).await.assert_error(401, "unauthenticated");
     }
 }

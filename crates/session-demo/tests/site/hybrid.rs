@@ -174,7 +174,7 @@ async fn a_revocation_on_one_node_is_noticed_on_the_other(backend: Backend) {
         assert_eq!(whoami.assert(200).json()["user"], "alice", "until the token expires");
     }
     Pair::of(&refresh(a, &other.refresh).await);
-    // A stranger's session is not there for anybody else.
+    // The session of another user is not found.
     let bob = login(a, "bob").await;
     call(b, "DELETE", &format!("/api/devices/{other_id}"), &bob.access).await.assert_error(404, "not_found");
     call(b, "POST", "/api/devices/revoke-all", &other.access).await.assert(200);
@@ -197,7 +197,7 @@ async fn limit_and_devices_are_those_of_all_sessions(backend: Backend) {
     let newest = login(a, "alice").await;
     let expected = ["cookie", "refresh_token", "refresh_token"];
     assert_eq!(kinds(call(b, "GET", "/api/devices", &newest.access).await).await, expected);
-    assert_eq!(oldest.user().await, None, "the one that began first had to go");
+    assert_eq!(oldest.user().await, None, "the oldest session was evicted");
     assert_eq!(browser.user().await.as_deref(), Some("alice"));
     assert!(browser.get("/devices").await.assert(200).text().matches("with a refresh token").count() == 2);
 
@@ -242,6 +242,6 @@ async fn tokens_are_there_in_this_mode_only() {
         }
         demo.browser().get("/.well-known/jwks.json").await.assert(404);
         let answer = call(&demo, "GET", "/api/me", "x").await;
-        assert_eq!(answer.assert(200).json()["user"], Value::Null, "nobody looks for a token");
+        assert_eq!(answer.assert(200).json()["user"], Value::Null, "the header is ignored");
     }
 }

@@ -46,7 +46,7 @@ async fn jwks(demo: &Demo) -> String {
 }
 
 #[tokio::test]
-async fn two_demos_that_start_at_once_share_one_ring_that_nobody_else_reads() {
+async fn demos_that_start_at_once_share_one_private_ring() {
     let folder = Folder::new();
     let keys = folder.keys();
     let options = ["--mode", "hybrid", "--keys", &keys];
@@ -68,7 +68,7 @@ async fn two_demos_that_start_at_once_share_one_ring_that_nobody_else_reads() {
     }
     let later = Demo::start(&options);
     assert_eq!(jwks(&later).await, first);
-    assert_eq!(fs::read_to_string(folder.file()).unwrap(), ring, "nobody wrote it again");
+    assert_eq!(fs::read_to_string(folder.file()).unwrap(), ring, "it was not written again");
 }
 
 /// Runs a demo that is not to start.
@@ -91,10 +91,10 @@ fn run(options: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn assert_refused(output: &Output, said: &str) {
+fn assert_refused(output: &Output, message: &str) {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
-    assert!(error.starts_with("session-demo: ") && error.contains(said), "{error}");
+    assert!(error.starts_with("session-demo: ") && error.contains(message), "{error}");
 }
 
 #[tokio::test]
@@ -150,11 +150,11 @@ async fn what_another_demo_wrote_is_taken_over_and_what_is_no_ring_is_not() {
     let keys = folder.keys();
     let args = Args::parse_from(["session-demo", "--mode", "hybrid", "--keys", &keys]);
     let sessions = Sessions::open(&args, args.policy().unwrap()).await.unwrap();
-    let Sessions::TokenService(hybrid) = &sessions else { panic!("{sessions:?}") };
+    let Sessions::Hybrid(service) = &sessions else { panic!("{sessions:?}") };
     let now = sessions.manager().now();
-    let published = || hybrid.tokens().jwks(now).to_json();
+    let published = || service.tokens().jwks(now).to_json();
     let first = published();
-    let follow = tokio::spawn(sessions.clone().follow(KeyFile::new(&keys)));
+    let follow = tokio::spawn(sessions.clone().watch_key_file(KeyFile::new(&keys)));
     let two_minutes = Duration::from_secs(120);
 
     for broken in ["", "garbage"] {
@@ -173,13 +173,13 @@ async fn what_another_demo_wrote_is_taken_over_and_what_is_no_ring_is_not() {
     follow.abort();
 }
 
-/// A newcomer would wonder why everybody is signed out after a restart.
+/// A newcomer would wonder why all users are signed out after a restart.
 #[tokio::test]
 async fn keys_that_are_not_kept_are_said() {
-    for (options, said) in [(&["--mode", "hybrid"][..], true), (&["--mode", "client"], true), (&[], false)] {
+    for (options, hinted) in [(&["--mode", "hybrid"][..], true), (&["--mode", "client"], true), (&[], false)] {
         let demo = Demo::start_with_errors(options);
         demo.signal("TERM");
         let errors = demo.errors();
-        assert_eq!(errors.contains("hint: what this process signs ends with it"), said, "{options:?}: {errors}");
+        assert_eq!(errors.contains("hint: what this process signs ends with it"), hinted, "{options:?}: {errors}");
     }
 }

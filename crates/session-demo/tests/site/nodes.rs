@@ -11,13 +11,13 @@ use crate::support::{Browser, Demo};
 
 on_both!(
     writers_of_different_keys_lose_nothing,
-    no_increment_is_lost_and_no_value_is_answered_twice,
-    what_one_node_does_the_other_sees,
+    no_increment_is_lost_and_no_value_is_returned_twice,
+    each_node_sees_what_the_other_does,
     a_logout_stays_a_logout,
     the_limit_holds_under_simultaneous_logins,
     the_limit_can_reject,
-    a_session_that_expired_is_gone_everywhere,
-    a_node_that_restarts_loses_nobody,
+    an_expired_session_is_gone_everywhere,
+    sessions_survive_a_restart,
 );
 
 async fn writers_of_different_keys_lose_nothing(backend: Backend) {
@@ -37,7 +37,7 @@ async fn writers_of_different_keys_lose_nothing(backend: Backend) {
     }
 }
 
-async fn no_increment_is_lost_and_no_value_is_answered_twice(backend: Backend) {
+async fn no_increment_is_lost_and_no_value_is_returned_twice(backend: Backend) {
     let nodes = Nodes::start(backend, &[]).await;
     let alice = nodes.a.logged_in("alice").await;
     let counts = join_all((0..64).map(|number| {
@@ -51,13 +51,13 @@ async fn no_increment_is_lost_and_no_value_is_answered_twice(backend: Backend) {
     }
 }
 
-async fn what_one_node_does_the_other_sees(backend: Backend) {
+async fn each_node_sees_what_the_other_does(backend: Backend) {
     let nodes = Nodes::start(backend, &[]).await;
     let at = |browser: &Browser<'_>, number| browser.at(nodes.turn(number));
-    let visitor = nodes.a.browser();
-    at(&visitor, 0).put("/api/data/cart", &json!(["tea"])).await.assert(204);
-    at(&visitor, 1).login("alice").await.assert(200);
-    let (alice, other) = (visitor, nodes.b.logged_in("alice").await);
+    let alice = nodes.a.browser();
+    at(&alice, 0).put("/api/data/cart", &json!(["tea"])).await.assert(204);
+    at(&alice, 1).login("alice").await.assert(200);
+    let other = nodes.b.logged_in("alice").await;
     for turn in 0..10 {
         assert_eq!(at(&alice, turn).get("/api/data/cart").await.assert(200).json(), json!(["tea"]));
         let counted = at(&alice, turn).post("/api/counter/n", &Value::Null).await;
@@ -99,7 +99,7 @@ async fn a_logout_stays_a_logout(backend: Backend) {
     assert_eq!(trials.await.len(), 20);
 }
 
-/// 16 people know the password. Returns how their logins ended, and who is in afterwards, as the other node sees it.
+/// 16 browsers log in at once. Returns the statuses, and how many are logged in afterwards, as the other node sees it.
 async fn stampede(nodes: &Nodes) -> (Vec<u16>, usize) {
     let browsers: Vec<Browser<'_>> = (0..16).map(|number| nodes.turn(number).browser()).collect();
     let logins = join_all(browsers.iter().map(async |browser| browser.login("alice").await));
@@ -123,19 +123,19 @@ async fn the_limit_can_reject(backend: Backend) {
     assert_eq!(live, 3);
 }
 
-async fn a_session_that_expired_is_gone_everywhere(backend: Backend) {
+async fn an_expired_session_is_gone_everywhere(backend: Backend) {
     let server = Server::launch(backend).await;
     let nodes = Nodes::on(&server.url(), &["--idle", "2s"]);
     let alice = nodes.a.logged_in("alice").await;
-    let visitor = nodes.b.browser();
-    visitor.put("/api/data/a", &json!(1)).await.assert(204);
+    let anonymous = nodes.b.browser();
+    anonymous.put("/api/data/a", &json!(1)).await.assert(204);
     assert_eq!(alice.at(&nodes.b).user().await.as_deref(), Some("alice"));
     assert_eq!(server.records().await, 2);
     // The demo runs on the clock of the system.
     tokio::time::sleep(Duration::from_millis(2100)).await;
     for node in [&nodes.a, &nodes.b] {
         assert_eq!(alice.copy().at(node).user().await, None);
-        visitor.copy().at(node).get("/api/data/a").await.assert_error(404, "not_found");
+        anonymous.copy().at(node).get("/api/data/a").await.assert_error(404, "not_found");
     }
     // Redis removes the records itself, a minute later; session-redis tests that.
     if backend == Backend::Postgres {
@@ -148,16 +148,16 @@ async fn a_session_that_expired_is_gone_everywhere(backend: Backend) {
     }
 }
 
-async fn a_node_that_restarts_loses_nobody(backend: Backend) {
+async fn sessions_survive_a_restart(backend: Backend) {
     let store = crate::server::empty_store(backend).await;
     let Nodes { a, b } = Nodes::on(&store, &[]);
-    let (alice, visitor) = (a.logged_in("alice").await.at(&b), a.browser().at(&b));
-    visitor.at(&a).put("/api/data/cart", &json!(["tea"])).await.assert(204);
+    let (alice, anonymous) = (a.logged_in("alice").await.at(&b), a.browser().at(&b));
+    anonymous.at(&a).put("/api/data/cart", &json!(["tea"])).await.assert(204);
     a.signal("TERM");
     assert_eq!(a.wait().code(), Some(0));
     let a = Demo::start(&["--store", &store]);
     for node in [&a, &b] {
         assert_eq!(alice.at(node).user().await.as_deref(), Some("alice"));
-        assert_eq!(visitor.at(node).get("/api/data/cart").await.assert(200).json(), json!(["tea"]));
+        assert_eq!(anonymous.at(node).get("/api/data/cart").await.assert(200).json(), json!(["tea"]));
     }
 }

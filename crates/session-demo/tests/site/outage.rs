@@ -1,73 +1,23 @@
-//! The site while its store is down.
+//! The site while its store fails.
 
-use std::num::NonZeroU32;
-
-use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
-use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
-};
-use session_core::{
-    DeleteOutcome, Policy, SessionId, SessionManager, SessionSummary, StoreError, StoreErrorKind, Timestamp, UserId,
-};
+use session_core::{Policy, SessionManager};
 use session_demo::sessions::Sessions;
+use session_moka::MokaStore;
+use session_testbed::RecordingStore;
 use tower::ServiceExt as _;
 
-#[derive(Debug)]
-struct Down;
-
-fn down<T>() -> Result<T, StoreError> {
-    Err(StoreError::new(StoreErrorKind::Unavailable, "down"))
-}
-
-#[async_trait]
-impl SessionStore for Down {
-    fn name(&self) -> &'static str {
-        "down"
-    }
-
-    async fn load(&self, _: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
-        down()
-    }
-
-    async fn create(&self, _: CreateRequest<'_>, _: Timestamp) -> Result<CreateOutcome, StoreError> {
-        down()
-    }
-
-    async fn update(&self, _: &Record, _: Version, _: Timestamp) -> Result<UpdateOutcome, StoreError> {
-        down()
-    }
-
-    async fn touch(&self, _: &SessionId, _: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
-        down()
-    }
-
-    async fn delete(&self, _: &SessionId, _: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
-        down()
-    }
-
-    async fn list_by_user(&self, _: &UserId, _: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        down()
-    }
-
-    async fn delete_by_user(&self, _: &UserId, _: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
-        down()
-    }
-
-    async fn delete_expired(&self, _: Timestamp, _: NonZeroU32) -> Result<u64, StoreError> {
-        down()
-    }
-}
-
 #[tokio::test]
-async fn unavailable_is_said_and_nobody_is_logged_out() {
-    let site = session_demo::build_router(&Sessions::Cookie(SessionManager::new(Down, Policy::standard())));
+async fn requests_that_need_the_store_answer_503_and_keep_the_cookie() {
+    let store = RecordingStore::new(MokaStore::new());
+    store.set_failing(true);
+    let site = session_demo::build_router(&Sessions::Cookie(SessionManager::new(store, Policy::standard())));
     let login = r#"{"username":"alice","password":"correct-horse"}"#;
     let wrong = r#"{"username":"alice","password":"wrong"}"#;
     let unavailable = "{\"error\":\"session_store_unavailable\"}";
-    for (method, path, body, status, said) in [
+    for (method, path, body, status, expected) in [
         ("GET", "/api/me", "", 503, unavailable),
         ("GET", "/api/sensitive", "", 503, unavailable),
         ("GET", "/api/devices", "", 503, unavailable),
@@ -87,6 +37,6 @@ async fn unavailable_is_said_and_nobody_is_logged_out() {
         assert_eq!(response.status(), status, "{path}");
         assert!(!response.headers().contains_key("set-cookie"), "{path}");
         let answer = response.into_body().collect().await.unwrap().to_bytes();
-        assert!(std::str::from_utf8(&answer).unwrap().contains(said), "{path}: {answer:?}");
+        assert!(std::str::from_utf8(&answer).unwrap().contains(expected), "{path}: {answer:?}");
     }
 }

@@ -15,12 +15,12 @@ async fn page(browser: &Browser<'_>, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_visitor_signs_in_and_out() {
+async fn signing_in_and_out() {
     let demo = Demo::start(&[]);
     let browser = demo.browser();
     let home = page(&browser, "/").await;
     assert!(home.contains("action=\"/login\"") && home.contains("Nothing is stored for you yet"));
-    assert_eq!(browser.cookie(), None, "looking at a page creates nothing");
+    assert_eq!(browser.cookie(), None, "looking at a page creates no session");
 
     browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
     let home = page(&browser, "/?welcome").await;
@@ -33,7 +33,7 @@ async fn a_visitor_signs_in_and_out() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_said_and_changes_nothing() {
+async fn a_wrong_password_is_reported_and_changes_nothing() {
     let demo = Demo::start(&[]);
     let browser = demo.browser();
     let answer = browser.submit("/login", "username=alice&password=wrong").await;
@@ -57,7 +57,7 @@ async fn remember_me_is_a_check_box() {
 }
 
 #[tokio::test]
-async fn counter_and_cart_work_for_visitors_and_the_cart_is_kept() {
+async fn counter_and_cart_work_before_login_and_the_cart_is_kept() {
     let demo = Demo::start(&[]);
     let browser = demo.browser();
     for _ in 0..3 {
@@ -77,7 +77,7 @@ async fn counter_and_cart_work_for_visitors_and_the_cart_is_kept() {
     assert!(page(&browser, "/").await.contains("Nothing in it yet"));
 }
 
-/// What the API stored is shown as it is, or at least does not break the page.
+/// The API stores values of any shape; none breaks the page.
 #[tokio::test]
 async fn a_cart_of_another_shape_is_shown() {
     let demo = Demo::start(&[]);
@@ -121,7 +121,7 @@ async fn devices_are_listed_and_revoked() {
 }
 
 #[tokio::test]
-async fn revoking_this_device_leads_to_the_sign_in_page() {
+async fn revoking_this_device_redirects_to_the_sign_in_page() {
     let demo = Demo::start(&[]);
     let browser = demo.browser();
     browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
@@ -131,14 +131,14 @@ async fn revoking_this_device_leads_to_the_sign_in_page() {
 }
 
 #[tokio::test]
-async fn pages_for_users_lead_visitors_to_the_sign_in_page() {
+async fn pages_for_users_redirect_to_the_sign_in_page() {
     let demo = Demo::start(&[]);
-    let visitor = demo.browser();
+    let browser = demo.browser();
     for path in ["/devices", "/sensitive"] {
-        visitor.get(path).await.assert_leads_to("/");
+        browser.get(path).await.assert_leads_to("/");
     }
     for path in ["/devices/revoke-others", "/devices/revoke-all", "/reauthenticate"] {
-        visitor.submit(path, "password=x").await.assert_leads_to("/");
+        browser.submit(path, "password=x").await.assert_leads_to("/");
     }
 }
 
@@ -165,7 +165,7 @@ async fn too_many_devices_is_a_page() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_page_too() {
+async fn errors_are_pages_too() {
     let demo = Demo::start(&[]);
     let browser = demo.browser();
     assert!(browser.get("/nothing").await.assert(404).text().contains("There is no such page"));
@@ -186,7 +186,7 @@ async fn the_three_kinds_are_compared_in_each_mode() {
         assert_eq!(kinds.matches("This one").count(), 1);
         assert!(kinds.contains(&format!("--mode {mode}</code><br><strong>This one")), "{kinds}");
         assert_eq!(kinds.matches("<th scope=\"row\">").count(), 9);
-        assert_eq!(browser.cookie(), None, "looking at a page creates nothing");
+        assert_eq!(browser.cookie(), None, "looking at a page creates no session");
         browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
         assert!(page(&browser, "/kinds").await.contains("Signed in as <strong>alice</strong>"));
     }

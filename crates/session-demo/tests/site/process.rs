@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::Demo;
 
 #[tokio::test]
-async fn it_ends_cleanly_when_told_to() {
+async fn signals_end_it_cleanly() {
     for signal in ["TERM", "INT"] {
         let demo = Demo::start(&[]);
         demo.logged_in("alice").await;
@@ -18,7 +18,7 @@ async fn it_ends_cleanly_when_told_to() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_finished_first() {
+async fn requests_in_flight_are_finished_first() {
     let demo = Demo::start(&[]);
     let browser = demo.browser();
     browser.put("/api/data/a", &json!(1)).await.assert(204);
@@ -36,8 +36,8 @@ fn run(options: &[&str]) -> Output {
 }
 
 #[tokio::test]
-async fn options_that_make_no_sense_are_refused() {
-    for (options, said) in [
+async fn invalid_options_are_refused() {
+    for (options, message) in [
         (&["--idle", "9h"][..], "exceeds their absolute timeout"),
         (&["--limit", "0"], "session limit must be between"),
         (&["--limit", "101"], "session limit must be between"),
@@ -50,12 +50,12 @@ async fn options_that_make_no_sense_are_refused() {
     ] {
         let output = run(options);
         assert!(!output.status.success(), "{options:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{options:?}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(message), "{options:?}: {output:?}");
     }
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_said() {
+async fn an_address_in_use_is_reported() {
     let demo = Demo::start(&[]);
     let output = run(&["--listen", demo.base.strip_prefix("http://").unwrap()]);
     assert_eq!(output.status.code(), Some(1));
@@ -81,11 +81,11 @@ async fn presets_differ() {
 #[tokio::test]
 async fn sessions_end_when_idle() {
     let demo = Demo::start(&["--idle", "2s"]);
-    let (alice, visitor) = (demo.logged_in("alice").await, demo.browser());
-    visitor.put("/api/data/a", &json!(1)).await.assert(204);
+    let (alice, anonymous) = (demo.logged_in("alice").await, demo.browser());
+    anonymous.put("/api/data/a", &json!(1)).await.assert(204);
     assert_eq!(alice.user().await.as_deref(), Some("alice"));
     // The demo runs on the clock of the system.
     tokio::time::sleep(Duration::from_millis(2100)).await;
     assert_eq!(alice.user().await, None);
-    visitor.get("/api/data/a").await.assert_error(404, "not_found");
+    anonymous.get("/api/data/a").await.assert_error(404, "not_found");
 }

@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use crate::support::Demo;
 
-/// Which kind of server a test runs on.
+/// The kind of server that a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
     Redis,
@@ -29,7 +29,7 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
-/// A server of a test's own, or one that the tests of this process share.
+/// A server of one test.
 #[derive(Debug)]
 pub(crate) enum Server {
     Redis(Redis),
@@ -44,7 +44,7 @@ impl Server {
         }
     }
 
-    /// Its process, to be stopped and paused.
+    /// Its process, to stop and pause it.
     pub(crate) fn process(&self) -> &servers::Server {
         match self {
             Self::Redis(redis) => redis,
@@ -59,7 +59,7 @@ impl Server {
         }
     }
 
-    /// How many sessions are stored, live or not.
+    /// How many sessions are stored, live or expired.
     pub(crate) async fn records(&self) -> usize {
         match self {
             Self::Redis(redis) => redis.command(&["KEYS", "*:s:*"]).await.unwrap().list().len(),
@@ -68,7 +68,7 @@ impl Server {
     }
 }
 
-/// What a statement answers.
+/// The result of a statement.
 pub(crate) fn psql(postgres: &Postgres, sql: &str) -> String {
     let output = postgres.tool("psql").args(["-XAtc", sql]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -82,7 +82,7 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    /// On an empty store of one of the servers that all tests share.
+    /// On an empty store of a server that all tests share.
     pub(crate) async fn start(backend: Backend, options: &[&str]) -> Self {
         Self::on(&empty_store(backend).await, options)
     }
@@ -92,13 +92,13 @@ impl Nodes {
         Self { a: Demo::start(&options), b: Demo::start(&options) }
     }
 
-    /// The one whose turn it is.
+    /// Alternates between the two.
     pub(crate) fn turn(&self, number: usize) -> &Demo {
         if number.is_multiple_of(2) { &self.a } else { &self.b }
     }
 }
 
-/// The URL of a database that nobody else uses. There are three users only, so tests must not meet.
+/// The URL of an unused database: with only three users, tests must not share one.
 pub(crate) async fn empty_store(backend: Backend) -> String {
     static REDIS: OnceCell<Redis> = OnceCell::const_new();
     static POSTGRES: OnceCell<Postgres> = OnceCell::const_new();

@@ -9,26 +9,26 @@ use tokio::process::Command;
 
 use crate::server::{Backend, Nodes, empty_store};
 
-/// Runs a demo that is to end by itself.
+/// Runs a demo that ends by itself.
 async fn run(store: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_session-demo"));
     let output = command.args(["--listen", "127.0.0.1:0", "--store", store]).kill_on_drop(true).output();
     tokio::time::timeout(Duration::from_secs(30), output).await.expect("an end").unwrap()
 }
 
-/// Asserts that the demo gives up, says this, and keeps the password to itself.
-pub(crate) async fn assert_refused(store: &str, said: &[&str]) {
+/// Asserts that the demo fails with these messages, and without the password.
+pub(crate) async fn assert_refused(store: &str, messages: &[&str]) {
     let output = run(store).await;
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{store}: {text}");
-    for said in said {
-        assert!(text.contains(said), "{store}: {text}");
+    for message in messages {
+        assert!(text.contains(message), "{store}: {text}");
     }
     assert!(!text.contains("hunter2"), "{store}: {text}");
 }
 
 #[tokio::test]
-async fn a_url_that_is_not_understood_is_refused() {
+async fn an_unsupported_url_is_refused() {
     for store in [
         "",
         "paper",
@@ -49,8 +49,8 @@ async fn a_url_that_is_not_understood_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_reached_is_said() {
-    // Nobody listens on port 1.
+async fn an_unreachable_server_is_reported() {
+    // Nothing listens on port 1.
     let stores = [
         "redis://:hunter2@127.0.0.1:1",
         "rediss://:hunter2@127.0.0.1:1",
@@ -69,12 +69,12 @@ async fn a_server_that_cannot_be_reached_is_said() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_let_us_in_is_said() {
+async fn a_refused_login_to_the_server_is_reported() {
     let redis = Redis::launch(&[("user", "app on >right ~* &* +@all"), ("protected-mode", "no")]).await.unwrap();
     assert_refused(&format!("redis://app:hunter2@{}", redis.address()), &["redis: ", "WRONGPASS"]).await;
     let postgres = empty_store(Backend::Postgres).await;
-    let stranger = postgres.replace("postgres@", "stranger:hunter2@");
-    assert_refused(&stranger, &["the server refused our role or database"]).await;
+    let unknown_role = postgres.replace("postgres@", "unknown:hunter2@");
+    assert_refused(&unknown_role, &["the server refused our role or database"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

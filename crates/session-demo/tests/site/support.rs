@@ -28,7 +28,7 @@ impl Demo {
         Self::spawn(options, environment, Stdio::null())
     }
 
-    /// Keeps what it writes to standard error, for [`errors`](Self::errors).
+    /// Captures standard error, for [`errors`](Self::errors).
     pub(crate) fn start_with_errors(options: &[&str]) -> Self {
         Self::spawn(options, &[], Stdio::piped())
     }
@@ -60,14 +60,14 @@ impl Demo {
         self.child.wait().unwrap()
     }
 
-    /// Waits for the end, and returns what was written to standard error.
+    /// Waits for the end, and returns what it wrote to standard error.
     pub(crate) fn errors(mut self) -> String {
         let mut text = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
         text
     }
 
-    /// Somebody without a cookie.
+    /// A browser without a cookie.
     pub(crate) fn browser(&self) -> Browser<'_> {
         Browser { demo: self, cookie: Arc::default() }
     }
@@ -95,12 +95,12 @@ pub(crate) struct Browser<'d> {
 }
 
 impl<'d> Browser<'d> {
-    /// Another browser, with the cookie this one has now and will not update: a stolen copy, or a request under way.
+    /// Another browser with the current cookie of this one: a stolen copy, or a request in flight.
     pub(crate) fn copy(&self) -> Self {
         Self { demo: self.demo, cookie: Arc::new(Mutex::new(self.cookie())) }
     }
 
-    /// This browser, after a load balancer sent it to another demo: the cookie is the same, now and later.
+    /// This browser, sent to another demo by a load balancer: the two share their cookie.
     pub(crate) fn at<'o>(&self, demo: &'o Demo) -> Browser<'o> {
         Browser { demo, cookie: Arc::clone(&self.cookie) }
     }
@@ -152,7 +152,7 @@ impl<'d> Browser<'d> {
         self.send("DELETE", path, &[], Body::empty()).await
     }
 
-    /// What a browser without JavaScript sends.
+    /// Submits a form, as a browser without JavaScript does.
     pub(crate) async fn submit(&self, path: &str, form: &str) -> Answer {
         let headers = [
             ("content-type", "application/x-www-form-urlencoded"),

@@ -1,4 +1,4 @@
-//! Connections with TLS to the server of the store.
+//! TLS to the server of the store.
 
 use std::fs;
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use crate::server::psql;
 use crate::store::assert_refused;
 use crate::support::Demo;
 
-/// Writes `ca.pem`, `server.pem` and `server.key` (for 127.0.0.1) into the folder of a server, for its owner only.
+/// Writes `ca.pem`, `server.pem` and `server.key` (for 127.0.0.1) into the folder of a server, readable by its owner only.
 fn write_certificates(folder: &Path) {
     let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let mut ca = CertificateParams::new([]).unwrap();
@@ -31,7 +31,7 @@ fn write_certificates(folder: &Path) {
     }
 }
 
-/// Asserts that a demo which trusts the authority in `folder` works, and one which does not refuses the server.
+/// Asserts that a demo that trusts the authority in `folder` works, and that one that does not refuses the server.
 async fn assert_secure(store: &str, folder: &Path) {
     let authority = folder.join("ca.pem").display().to_string();
     let demo = Demo::start_with(&["--store", store], &[("SSL_CERT_FILE", &authority)]);
@@ -53,7 +53,7 @@ async fn redis_over_tls() {
     let mut port = 0;
     for _ in 0..10 {
         port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // Fails if somebody else was faster.
+        // Fails if the port was taken meanwhile.
         if redis.command(&["CONFIG", "SET", "tls-port", &port.to_string()]).await.is_ok() {
             break;
         }

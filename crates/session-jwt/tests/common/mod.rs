@@ -1,4 +1,4 @@
-//! Fixed keys, and tokens as an attacker would write them.
+//! Fixed keys, and tokens as an attacker writes them.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part; a panic is how a test fails")]
 
 use std::time::Duration;
@@ -8,9 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::Signer as _;
 use ed25519_dalek::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, spki::der::pem::LineEnding};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use session_core::{Assurance, Authentication, SessionId, Timestamp, UserId};
+use session_core::{Assurance, Authentication, Entropy, EntropyError, SessionId, Timestamp, UserId};
 use session_jwt::{
-    AccessTokens, Algorithm, Ed25519Key, HmacKey, KeyRing, P256Key, Rotation, SigningKey, Subject, TokenPolicy,
+    AccessTokens, Algorithm, KeyRing, Rotation, SigningKey, Subject, TokenPolicy, Verifier, VerifyingKeys,
 };
 use sha2::Sha256;
 
@@ -42,24 +42,51 @@ pub(crate) fn policy() -> TokenPolicy {
 }
 
 pub(crate) fn alice() -> Authentication {
-    Authentication {
-        user: UserId::new("alice").unwrap(),
-        at: now(),
-        methods: ["pwd".to_owned(), "otp".to_owned()].into(),
-        level: Assurance::Aal2,
-    }
+    let mut authentication = Authentication::new(UserId::new("alice").unwrap(), now(), Assurance::Aal2);
+    authentication.methods = ["pwd".to_owned(), "otp".to_owned()].into();
+    authentication
 }
 
 pub(crate) const SESSION: SessionId = SessionId::from_bytes([9; 16]);
 
 pub(crate) fn issue(tokens: &AccessTokens, now: Timestamp) -> String {
     let authentication = alice();
-    let deadline = now + Duration::from_secs(8 * 3600);
-    let grant = Subject { session: SESSION, authentication: &authentication, deadline };
-    tokens.issue(&grant, now).unwrap().expose().to_owned()
+    let subject = Subject::new(SESSION, &authentication, now + Duration::from_secs(8 * 3600));
+    tokens.issue(&subject, now).unwrap().expose().to_owned()
 }
 
-/// A key whose bytes the test knows.
+/// Compares headers byte for byte.
+pub(crate) fn exact(ring: &KeyRing) -> Verifier {
+    Verifier::new(policy(), VerifyingKeys::from_ring(ring))
+}
+
+/// Parses headers.
+pub(crate) fn parsed(ring: &KeyRing) -> Verifier {
+    Verifier::for_issuer(policy(), VerifyingKeys::from_ring(ring))
+}
+
+/// A random generator that fails.
+#[derive(Debug)]
+pub(crate) struct Broken;
+
+impl Entropy for Broken {
+    fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
+        Err(EntropyError)
+    }
+}
+
+/// A random generator that repeats one byte.
+#[derive(Debug)]
+pub(crate) struct Constant(pub(crate) u8);
+
+impl Entropy for Constant {
+    fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
+        dest.fill(self.0);
+        Ok(())
+    }
+}
+
+/// A key whose bytes are known to the test.
 #[derive(Clone)]
 pub(crate) enum Forge {
     Hs256(Vec<u8>),
@@ -75,22 +102,32 @@ impl Forge {
             Algorithm::Hs256 => Self::Hs256(bytes),
             Algorithm::EdDsa => Self::EdDsa(ed25519_dalek::SigningKey::from_bytes(&bytes.try_into().unwrap())),
             Algorithm::Es256 => Self::Es256(p256::ecdsa::SigningKey::from_slice(&bytes).unwrap()),
+            _ => unreachable!("{algorithm:?} is new"),
         }
     }
 
     pub(crate) fn key(&self) -> SigningKey {
-        match self {
-            Self::Hs256(bytes) => HmacKey::from_bytes(bytes).unwrap().into(),
-            Self::EdDsa(key) => Ed25519Key::from_pem(&key.to_pkcs8_pem(LineEnding::LF).unwrap()).unwrap().into(),
-            Self::Es256(key) => P256Key::from_pem(&key.to_pkcs8_pem(LineEnding::LF).unwrap()).unwrap().into(),
-        }
+        let pem = match self {
+            Self::Hs256(bytes) => return SigningKey::from_secret(bytes).unwrap(),
+            Self::EdDsa(key) => key.to_pkcs8_pem(LineEnding::LF),
+            Self::Es256(key) => key.to_pkcs8_pem(LineEnding::LF),
+        };
+        SigningKey::from_pem(&pem.unwrap()).unwrap()
+    }
+
+    pub(crate) fn kid(&self) -> String {
+        self.key().kid().to_owned()
+    }
+
+    pub(crate) fn alg(&self) -> &'static str {
+        self.key().algorithm().as_str()
     }
 
     pub(crate) fn ring(&self) -> KeyRing {
-        KeyRing::with_key(self.key(), Rotation::default(), now()).unwrap()
+        KeyRing::with_key(self.key(), Rotation::default(), now())
     }
 
-    /// The forms in which everybody has the public key; none for an HMAC key.
+    /// The forms in which the public key is known; none for an HMAC key.
     pub(crate) fn public_forms(&self) -> Vec<(&'static str, Vec<u8>)> {
         let (raw, pem, der) = match self {
             Self::Hs256(_) => return Vec::new(),
@@ -120,7 +157,7 @@ impl Forge {
         }
     }
 
-    /// A token with exactly these bytes in its segments, and a right signature.
+    /// A token with exactly these bytes in its segments, and a valid signature.
     pub(crate) fn token(&self, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
         self.sign(&format!("{}.{}", encode(header), encode(payload)))
     }
@@ -129,13 +166,19 @@ impl Forge {
         format!("{message}.{}", encode(self.signature(message.as_bytes())))
     }
 
-    pub(crate) fn alg(&self) -> &'static str {
-        self.key().algorithm().as_str()
-    }
-
     /// The header that this library writes.
     pub(crate) fn header(&self) -> String {
-        header(self.alg(), &self.key().kid(), "at+jwt")
+        header(self.alg(), &self.kid(), "at+jwt")
+    }
+
+    /// A token with this payload that is otherwise valid.
+    pub(crate) fn with_payload(&self, payload: &Payload) -> String {
+        self.token(self.header(), payload.json())
+    }
+
+    /// A valid token.
+    pub(crate) fn good(&self) -> String {
+        self.with_payload(&Payload::good())
     }
 }
 
@@ -147,7 +190,7 @@ pub(crate) fn header(alg: &str, kid: &str, typ: &str) -> String {
     format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"{typ}"}}"#)
 }
 
-/// Claims as JSON text, one by one, so that a test can write what no JSON library would.
+/// Claims as JSON text, one by one, so that a test can write what no JSON library does.
 #[derive(Clone)]
 pub(crate) struct Payload(pub(crate) Vec<(String, String)>);
 

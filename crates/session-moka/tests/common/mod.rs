@@ -4,11 +4,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use session_core::store::{CreateOutcome, CreateRequest, Credential, Data, Record, Replacement, SessionStore, Version};
-use session_core::{
-    Assurance, Authentication, Device, Kind, OsEntropy, Persistence, SessionId, StoreError, Timeouts, Timestamp, UserId,
-};
+use session_conformance::RecordBuilder;
+use session_core::store::{CreateOutcome, CreateRequest, Record, Replacement, SessionStore};
+use session_core::{OsEntropy, SessionId, StoreError, Timestamp, UserId};
 use session_moka::MokaStore;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(4_102_444_800_123);
@@ -20,32 +18,12 @@ pub(crate) fn user(name: &str) -> UserId {
 
 /// A session of `user` that begins at `now` and lives as long as `lives`.
 pub(crate) fn session(user: Option<&UserId>, now: Timestamp, lives: Duration) -> Record {
-    let id = SessionId::generate(user, &OsEntropy).unwrap();
-    with_id(id, user, now, lives)
+    with_id(SessionId::generate(user, &OsEntropy).unwrap(), user, now, lives)
 }
 
 pub(crate) fn with_id(id: SessionId, user: Option<&UserId>, now: Timestamp, lives: Duration) -> Record {
-    let (credential, _token) = Credential::issue(Kind::Cookie, id, now, &OsEntropy).unwrap();
-    let mut data = Data::default();
-    data.insert(Bytes::from_static(b"cart"), Bytes::from_static(&[7; 100]));
-    Record {
-        id,
-        version: Version::first(&OsEntropy).unwrap(),
-        kind: Kind::Cookie,
-        created_at: now,
-        last_seen: now,
-        lifetime: Timeouts { idle: lives, absolute: 24 * HOUR },
-        persistence: Persistence::Transient,
-        authentication: user.map(|user| Authentication {
-            user: user.clone(),
-            at: now,
-            methods: ["pwd".to_owned()].into(),
-            level: Assurance::Aal1,
-        }),
-        credential,
-        device: Device::new(),
-        data,
-    }
+    let builder = RecordBuilder::new(now).id(id).timeouts(lives, 24 * HOUR).value("cart", vec![7; 100]);
+    user.map_or(builder.clone(), |user| builder.of(user)).build().unwrap()
 }
 
 /// A new id in this shard.
@@ -61,12 +39,11 @@ pub(crate) fn next(record: &Record) -> Record {
 }
 
 pub(crate) async fn insert(store: &MokaStore, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError> {
-    store.create(CreateRequest { record, replaces: None, limit: None }, now).await
+    store.create(CreateRequest::new(record), now).await
 }
 
 pub(crate) async fn exchange(store: &MokaStore, old: &Record, record: &Record, now: Timestamp) -> CreateOutcome {
-    let replaces = Some(Replacement { id: old.summary.id, user: old.user(), version: old.version });
-    store.create(CreateRequest { record, replaces, limit: None }, now).await.unwrap()
+    store.create(CreateRequest::new(record).replacing(Replacement::of(old)), now).await.unwrap()
 }
 
 pub(crate) fn created() -> CreateOutcome {

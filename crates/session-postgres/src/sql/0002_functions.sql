@@ -1,25 +1,26 @@
--- What takes more than one look at the table. In a VOLATILE function each statement sees what was committed before that
--- statement began; in one statement with CTEs all parts would see what was committed before the call waited for its
--- locks. A function is never changed in place: nodes of two versions run side by side during a deployment.
+-- The operations that read the table more than once. In a VOLATILE function, each statement has a snapshot of its own;
+-- the parts of a single statement with CTEs would share one that was taken before the call waited for its locks. A
+-- function is never changed in place: nodes of two releases run side by side during a deployment.
 --
--- A connection keeps the plan of a statement until the table is next analyzed. One that was made when the table was
--- empty would read all of it once it is full, hence the settings: there is an index for everything. Of delete_expired it
--- would keep none: to plan for the times at hand is to look up where the index begins, past the entries of all that was
--- deleted since the last vacuum, and was 40 % of a call.
+-- A connection caches the plan of a statement until the table is next analyzed. A plan made while the table was empty
+-- would read the whole table later, hence the enable_* settings: there is an index for every access. delete_expired
+-- would get a custom plan for each call: estimating the range of times probes the end of the index, past the entries of
+-- all rows deleted since the last vacuum, which was 40 % of a call. Hence its plan_cache_mode.
 
--- Excludes every other transaction that adds sessions of these users, or deletes all of them, until the end of the
--- transaction. The locks are taken in ascending order, so that two logins that each replace a session of the other's
--- user do not deadlock.
+-- Excludes every other transaction that adds sessions of these users, or deletes all their sessions, until the end of
+-- the transaction. The locks are taken in ascending order, so that two logins that each replace a session of the
+-- other's user do not deadlock.
 CREATE FUNCTION {schema}.lock_users(p_user bytea, p_other bytea) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     user_key  bigint := hashtextextended('{schema}.session:' || encode(p_user, 'hex'), 0);
     other_key bigint := hashtextextended('{schema}.session:' || encode(p_other, 'hex'), 0);
 BEGIN
-    -- With the snapshot of the whole transaction, counting behind the lock would not see who held it before.
+    -- At any other level, the count after the lock would use a snapshot from before it, and miss the previous holder's
+    -- row.
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'sessions need default_transaction_isolation = ''read committed''' USING ERRCODE = 'SE001';
     END IF;
-    -- Of NULL, these are NULL; of one key and NULL, the key.
+    -- least and greatest ignore NULL.
     IF user_key IS NOT NULL OR other_key IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(least(user_key, other_key));
     END IF;
@@ -28,9 +29,9 @@ BEGIN
     END IF;
 END $$;
 
--- SessionStore::create. Does what is asked for, and only if that cannot be done looks why. Who waits for a row in here
--- holds rows of users whose locks it has, and one that only it has inserted; other functions hold one row at a time or
--- wait for none.
+-- SessionStore::create. Tries the insertion, and finds the reason only if that fails. No deadlock: a call that waits
+-- for a row holds only rows of users whose locks it has, and the row it inserted itself; the other functions hold one
+-- row at a time, or do not wait.
 CREATE FUNCTION {schema}.create_session(
     p_created_at bigint, p_last_seen bigint, p_idle_ms bigint, p_absolute_ms bigint, p_sweep_at int,
     p_id uuid, p_version bytea, p_user bytea, p_record bytea,
@@ -49,18 +50,18 @@ BEGIN
         evicted := '{}';
         IF limited THEN
             SELECT count(*) INTO others FROM {schema}.session s
-            WHERE s.user_id = p_user AND s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms
+            WHERE s.user_id = p_user AND {live(p_now)}
                 AND s.id IS DISTINCT FROM p_replaces;
             is_full := others >= p_max;
             IF is_full AND p_at_limit <> 'reject' THEN
-                -- Nobody may touch or delete a candidate between the choice and the deletion.
+                -- No candidate may be touched or deleted between the choice and the deletion.
                 PERFORM FROM {schema}.session s WHERE s.user_id = p_user FOR UPDATE;
                 SELECT coalesce(array_agg(ranked.id ORDER BY ranked.place), '{}') INTO evicted FROM (
                     SELECT s.id, count(*) OVER () AS others, row_number() OVER (
                         ORDER BY CASE p_at_limit WHEN 'evict_oldest' THEN s.created_at ELSE s.last_seen END, s.id
                     ) AS place
                     FROM {schema}.session s
-                    WHERE s.user_id = p_user AND s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms
+                    WHERE s.user_id = p_user AND {live(p_now)}
                         AND s.id IS DISTINCT FROM p_replaces
                 ) AS ranked WHERE ranked.place <= ranked.others + 1 - p_max;
             END IF;
@@ -74,9 +75,9 @@ BEGIN
             IF FOUND THEN
                 IF p_replaces IS NOT NULL THEN
                     DELETE FROM {schema}.session s WHERE s.id = p_replaces AND s.version = p_replaces_version
-                        AND s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms;
+                        AND {live(p_now)};
                 END IF;
-                -- Of either statement.
+                -- By the INSERT, or by the DELETE if there was one.
                 IF FOUND THEN
                     IF evicted <> '{}' THEN
                         DELETE FROM {schema}.session s WHERE s.id = ANY (evicted);
@@ -88,17 +89,17 @@ BEGIN
             END IF;
         END IF;
 
-        -- Nothing has changed. Why?
+        -- Nothing was changed. Why?
         evicted := '{}';
         SELECT s.version INTO stored FROM {schema}.session s
-        WHERE s.id = p_id AND s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms;
+        WHERE s.id = p_id AND {live(p_now)};
         IF FOUND THEN
             outcome := CASE WHEN stored = p_version THEN 'created' ELSE 'occupied' END;
             RETURN;
         END IF;
         IF p_replaces IS NOT NULL THEN
             SELECT s.version INTO stored FROM {schema}.session s
-            WHERE s.id = p_replaces AND s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms;
+            WHERE s.id = p_replaces AND {live(p_now)};
             IF NOT FOUND THEN
                 outcome := 'replaced_absent';
                 RETURN;
@@ -111,9 +112,9 @@ BEGIN
             outcome := 'limit_reached';
             RETURN;
         END IF;
-        -- The id is that of an expired session, or something has changed since: again.
+        -- The id is that of an expired session, or a row changed in between: try again.
         DELETE FROM {schema}.session s
-        WHERE s.id = p_id AND NOT (s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms);
+        WHERE s.id = p_id AND NOT ({live(p_now)});
     END LOOP;
 END $$;
 
@@ -130,13 +131,13 @@ BEGIN
             created_at = p_created_at, last_seen = greatest(s.last_seen, p_last_seen), idle_ms = p_idle_ms,
             absolute_ms = p_absolute_ms, sweep_at = least(s.sweep_at, p_sweep_at), version = p_version, record = p_record
         WHERE s.id = p_id AND s.version = p_expected AND s.version <> p_version
-            AND s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms;
+            AND {live(p_now)};
         IF FOUND THEN
             RETURN 'applied';
         END IF;
 
         SELECT s.version INTO stored FROM {schema}.session s
-        WHERE s.id = p_id AND s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms;
+        WHERE s.id = p_id AND {live(p_now)};
         IF NOT FOUND THEN
             RETURN 'absent';
         ELSIF stored = p_version THEN
@@ -144,12 +145,12 @@ BEGIN
         ELSIF stored <> p_expected THEN
             RETURN 'conflict';
         END IF;
-        -- The expected version was stored in between: try again.
+        -- The expected version was written in between: try again.
     END LOOP;
 END $$;
 
--- SessionStore::update, of many sessions. Waits for no row, because it holds others: the answer of an update whose row
--- somebody else is writing, or that was changed just now, is NULL, and nothing was done. The same id may come twice.
+-- SessionStore::update, for a batch. Does not wait for a row, because it holds others: an update whose row is locked,
+-- or was changed just now, is skipped, and its answer is NULL. The same id may occur twice.
 CREATE FUNCTION {schema}.update_sessions(
     p_created_at bigint[], p_last_seen bigint[], p_idle_ms bigint[], p_absolute_ms bigint[], p_sweep_at int[],
     p_id uuid[], p_version bytea[], p_record bytea[], p_expected bytea[], p_now bigint[]
@@ -165,7 +166,7 @@ BEGIN
                 p_now) AS w (created_at, last_seen, idle_ms, absolute_ms, sweep_at, id, version, record, expected, now),
             {schema}.session s
         WHERE s.id = w.id AND s.version = w.expected AND s.version <> w.version
-            AND s.created_at + s.absolute_ms > w.now AND s.last_seen > w.now - s.idle_ms
+            AND {live(w.now)}
         FOR NO KEY UPDATE OF s SKIP LOCKED
     )
     UPDATE {schema}.session s SET
@@ -180,7 +181,7 @@ BEGIN
     SELECT array_agg(CASE WHEN s.id IS NULL THEN 'absent' WHEN s.version = w.version THEN 'applied'
                           WHEN s.version <> w.expected THEN 'conflict' END ORDER BY w.place) INTO answers
     FROM unnest(p_id, p_version, p_expected, p_now) WITH ORDINALITY AS w (id, version, expected, now, place)
-    LEFT JOIN {schema}.session s ON s.id = w.id AND s.created_at + s.absolute_ms > w.now AND s.last_seen > w.now - s.idle_ms;
+    LEFT JOIN {schema}.session s ON s.id = w.id AND {live(w.now)};
     RETURN answers;
 END $$;
 
@@ -193,10 +194,10 @@ BEGIN
         DELETE FROM {schema}.session s WHERE s.user_id = p_user AND s.id IS DISTINCT FROM p_keep RETURNING s.id;
 END $$;
 
--- SessionStore::delete_expired. Looks at the rows whose time to be looked at has come, in that order: deletes what is
--- expired, and puts off the rest until it will be expired unless it is touched again. So a session in use is looked at
--- once in each idle timeout, an abandoned one when it expires, and last_seen needs no index. Rows that others hold are
--- left to a later call. The unit of time that has begun is not over: of its rows, only those that are expired.
+-- SessionStore::delete_expired. Visits the rows whose sweep_at has come, in that order: deletes the expired ones, and
+-- moves sweep_at of the others to the moment at which they expire unless they are touched again. So a session in use is
+-- visited once per idle timeout, an abandoned one when it expires, and last_seen needs no index. Locked rows are left
+-- to a later call. The current unit of time is not over: of its rows, only the expired ones are visited.
 CREATE FUNCTION {schema}.delete_expired(p_now bigint, p_limit bigint) RETURNS bigint
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -207,16 +208,16 @@ DECLARE
     found     bigint;
     gone      bigint;
 BEGIN
-    -- A deletion that a crash undoes is done again.
+    -- A deletion that is lost in a crash is repeated.
     PERFORM set_config('synchronous_commit', 'off', true);
     WHILE deleted < p_limit AND looked_at < p_limit + 1000 LOOP
         WITH due AS MATERIALIZED (
             SELECT s.ctid AS place, s.sweep_at,
-                NOT (s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms) AS expired
+                NOT ({live(p_now)}) AS expired
             FROM {schema}.session s
             WHERE s.sweep_at BETWEEN reached AND this_unit
                 AND (s.sweep_at < this_unit
-                    OR NOT (s.created_at + s.absolute_ms > p_now AND s.last_seen > p_now - s.idle_ms))
+                    OR NOT ({live(p_now)}))
             ORDER BY s.sweep_at LIMIT p_limit - deleted FOR UPDATE SKIP LOCKED
         ), removed AS (
             DELETE FROM {schema}.session s

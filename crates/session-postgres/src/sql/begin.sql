@@ -1,9 +1,9 @@
--- What comes before the first step, in the transaction of all steps.
+-- Runs before the first step, in the same transaction as all steps.
 
--- Held to the end of the transaction, not of the connection, which a pooler may have given to somebody else by then.
+-- Held until the end of the transaction, not of the connection, which a pooler may reassign.
 SELECT pg_advisory_xact_lock(hashtextextended('{schema}.migration', 0));
 
--- Not CREATE SCHEMA IF NOT EXISTS, which needs the right to create schemas even if this one is there.
+-- Not CREATE SCHEMA IF NOT EXISTS, which needs the CREATE privilege even if the schema exists.
 DO $do$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE '"' || nspname || '"' = '{schema}') THEN
         CREATE SCHEMA {schema};

@@ -1,4 +1,4 @@
-//! Operations that meet share a statement, and nothing else.
+//! Operations that overlap share a statement, and nothing else.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,11 +11,12 @@ use sqlx::PgPool;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::common::{
-    NOW, WAITING, changed, database, execute, insert_many, number, pool, store, through_proxy, wait_until,
+    NOW, WAITING, changed, database, execute, insert_many, number, pool, store, store_with_timeout, through_proxy,
+    wait_until,
 };
 
 const MANY: usize = 64;
-/// Two at once, one batch of all that came meanwhile, and a few that came later.
+/// Two immediate ones, a batch of those that queued meanwhile, and a few later ones.
 const FEW: u64 = 8;
 
 /// A store behind a proxy, whose statements are prepared, with sessions in it.
@@ -33,7 +34,7 @@ async fn bed() -> (Proxy, PgPool, PostgresStore, Vec<Record>) {
 
 fn loads(store: &PostgresStore, records: &[Record]) -> Vec<JoinHandle<Result<Option<Record>, StoreError>>> {
     let spawn = |record: &Record| {
-        let (store, id) = (store.clone(), record.summary.id);
+        let (store, id) = (store.clone(), record.id());
         tokio::spawn(async move { store.load(&id, Freshness::Latest).await })
     };
     records.iter().map(spawn).collect()
@@ -54,7 +55,7 @@ fn changes(records: &[Record]) -> Vec<(Record, Record)> {
 async fn load_all(store: &PostgresStore, records: &[Record]) {
     for (load, record) in loads(store, records).into_iter().zip(records) {
         let stored = load.await.unwrap().unwrap().expect("the session is there");
-        assert!(stored.summary.id == record.summary.id && stored.version == record.version);
+        assert!(stored.id() == record.id() && stored.version == record.version);
     }
 }
 
@@ -66,7 +67,7 @@ async fn update_all(store: &PostgresStore, records: &[Record]) -> Vec<Record> {
     changes.into_iter().map(|(_, new)| new).collect()
 }
 
-/// One thread: all of them begin before the first of them is answered.
+/// Single-threaded: all calls begin before the first one is answered.
 #[tokio::test]
 async fn many_are_few_statements() {
     let (proxy, _pool, store, records) = bed().await;
@@ -79,23 +80,23 @@ async fn many_are_few_statements() {
     load_all(&store, &records).await;
 }
 
-/// One that is not there, and one that is asked for twice.
+/// An absent session, and one that is loaded twice.
 #[tokio::test]
 async fn loads_of_one_session_and_of_none() {
     let (_proxy, _pool, store, mut records) = bed().await;
     assert_eq!(
-        store.delete(&records[40].summary.id, records[40].user()).await.unwrap(),
+        store.delete(&records[40].id(), records[40].user()).await.unwrap(),
         session_core::DeleteOutcome::Deleted
     );
     records[41] = records[42].clone();
     for (turn, load) in loads(&store, &records).into_iter().enumerate() {
         let stored = load.await.unwrap().unwrap();
-        assert_eq!(stored.map(|stored| stored.summary.id), (turn != 40).then_some(records[turn].summary.id), "{turn}");
+        assert_eq!(stored.map(|stored| stored.id()), (turn != 40).then_some(records[turn].id()), "{turn}");
     }
 }
 
-/// Of several changes to one session one is applied; the same change sent twice is applied to both callers; a session
-/// that is not there is absent. All in one batch.
+/// Of several changes to one session one is applied; the same change sent twice is idempotent; an absent session is
+/// absent. All in one batch.
 #[tokio::test]
 async fn updates_of_one_session_and_of_none() {
     let (proxy, _pool, store, records) = bed().await;
@@ -104,7 +105,7 @@ async fn updates_of_one_session_and_of_none() {
     changes[20] = rival;
     changes[21] = changes[22].clone();
     let absent = records[30].clone();
-    assert_eq!(store.delete(&absent.summary.id, absent.user()).await.unwrap(), session_core::DeleteOutcome::Deleted);
+    assert_eq!(store.delete(&absent.id(), absent.user()).await.unwrap(), session_core::DeleteOutcome::Deleted);
     let before = proxy.round_trips();
     let mut outcomes = Vec::new();
     for update in updates(&store, &changes) {
@@ -120,33 +121,32 @@ async fn updates_of_one_session_and_of_none() {
             assert_eq!(*outcome, UpdateOutcome::Applied, "{turn}");
         }
         if *outcome == UpdateOutcome::Applied {
-            let stored = store.load(&new.summary.id, Freshness::Latest).await.unwrap().unwrap();
+            let stored = store.load(&new.id(), Freshness::Latest).await.unwrap().unwrap();
             assert!(stored.version == new.version && stored.data.get(b"value") == new.data.get(b"value"), "{turn}");
         }
     }
 }
 
-/// A damaged record is the trouble of its caller.
+/// A corrupt record fails its own load alone.
 #[tokio::test]
-async fn a_damaged_record_among_others() {
+async fn a_corrupt_record_among_others() {
     let (_proxy, pool, store, records) = bed().await;
-    let bad = records[33].summary.id.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let bad = records[33].id().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     execute(&pool, &format!("UPDATE session.session SET record = '\\x' WHERE replace(id::text, '-', '') = '{bad}'"))
         .await;
     for (turn, load) in loads(&store, &records).into_iter().enumerate() {
         match load.await.unwrap() {
-            Ok(stored) => assert!(
-                turn != 33 && stored.is_some_and(|stored| stored.summary.id == records[turn].summary.id),
-                "{turn}"
-            ),
+            Ok(stored) => {
+                assert!(turn != 33 && stored.is_some_and(|stored| stored.id() == records[turn].id()), "{turn}")
+            }
             Err(error) => assert!(turn == 33 && error.kind() == StoreErrorKind::Corrupt, "{turn}: {error}"),
         }
     }
 }
 
-/// What the server refuses fails alone: the others are executed again, without it.
+/// An update that the server rejects fails alone: the others are executed again, without it.
 #[tokio::test]
-async fn a_refused_update_among_others() {
+async fn a_rejected_update_among_others() {
     let (_proxy, pool, store, records) = bed().await;
     let changes = changes(&records);
     execute(
@@ -166,17 +166,16 @@ async fn a_refused_update_among_others() {
     }
 }
 
-/// Callers that go away while their batch is under way, or while the statement is before which it waits, take nobody
-/// with them.
+/// Calls that are cancelled in a batch, or while a statement runs that the batch waits for, fail no other call.
 #[tokio::test]
-async fn callers_that_go_away() {
+async fn cancelled_calls_in_a_batch() {
     let (proxy, _pool, store, records) = bed().await;
-    // The first two are alone, and the others in the batch that follows.
-    for (under_way, gone) in [(0, 0..2), (1, 2..40), (0, 0..40)] {
+    // The first two run alone, and the others in the batch that follows.
+    for (completed, gone) in [(0, 0..2), (1, 2..40), (0, 0..40)] {
         proxy.set(Mode::Delay(Duration::from_millis(100)));
         let before = proxy.round_trips();
         let mut loads = loads(&store, &records);
-        while proxy.round_trips() < before + 2 + under_way {
+        while proxy.round_trips() < before + 2 + completed {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         for load in loads.drain(gone.clone()) {
@@ -192,16 +191,16 @@ async fn callers_that_go_away() {
     load_all(&store, &records).await;
 }
 
-/// Somebody holds some of the rows: the others are written, be they in a batch with them or in line behind them.
+/// Some of the rows are locked: the others are written, whether they share a batch with those or queue behind them.
 #[tokio::test]
-async fn nobody_waits_for_the_row_of_another() {
-    let (_proxy, _pool, store, records) = bed().await;
-    let outside = pool(2, &database_of(&_pool));
+async fn an_update_waits_only_for_its_own_row() {
+    let (_proxy, own, store, records) = bed().await;
+    let outside = pool(2, &own.connect_options());
     for held in [vec![33, 34], vec![0, 1, 33]] {
         let records = {
             let mut current = Vec::new();
             for record in &records {
-                current.push(store.load(&record.summary.id, Freshness::Latest).await.unwrap().unwrap());
+                current.push(store.load(&record.id(), Freshness::Latest).await.unwrap().unwrap());
             }
             current
         };
@@ -230,15 +229,12 @@ async fn nobody_waits_for_the_row_of_another() {
     }
 }
 
-fn database_of(pool: &PgPool) -> sqlx::postgres::PgConnectOptions {
-    pool.connect_options().as_ref().clone()
-}
-
-/// A connection that breaks under a batch: each caller gets an error in time, and may repeat its call.
+/// A connection that breaks during a batch: each call fails in time, and may be repeated.
 #[tokio::test]
 async fn a_batch_that_is_cut_off() {
-    let (proxy, _pool, patient, records) = bed().await;
-    let store = patient.with_timeout(Duration::from_millis(400));
+    let (proxy, pool, patient, records) = bed().await;
+    drop(patient);
+    let store = store_with_timeout(&pool, Duration::from_millis(400)).await;
     for mode in [Mode::CutReply(0), Mode::CutReply(12), Mode::Truncate(0), Mode::BlackHole, Mode::Cut] {
         let mut current = Vec::new();
         for load in loads(&store, &records) {
@@ -267,7 +263,7 @@ async fn a_batch_that_is_cut_off() {
     }
 }
 
-/// A load sees what was written before it was called, whatever it shares a statement with.
+/// A load sees every write that was acknowledged before the call, whichever statement it shares.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_load_sees_what_was_acknowledged() {
     let database = database().await;
@@ -283,10 +279,9 @@ async fn a_load_sees_what_was_acknowledged() {
                 let updated = nodes[(task + turn) % 2].update(&next, record.version, NOW).await.unwrap();
                 assert_eq!(updated, UpdateOutcome::Applied);
                 for node in nodes.iter() {
-                    let (one, other) = tokio::join!(
-                        node.load(&next.summary.id, Freshness::Latest),
-                        node.load(&next.summary.id, Freshness::Latest)
-                    );
+                    let id = next.id();
+                    let (one, other) =
+                        tokio::join!(node.load(&id, Freshness::Latest), node.load(&id, Freshness::Latest));
                     for stored in [one, other] {
                         assert_eq!(stored.unwrap().unwrap().version, next.version);
                     }
@@ -296,7 +291,7 @@ async fn a_load_sees_what_was_acknowledged() {
         });
     }
     tasks.join_all().await;
-    // Nothing is left under way.
+    // No statement is left waiting.
     let pool = pool(1, &database);
     assert_eq!(number(&pool, WAITING).await, 0);
 }

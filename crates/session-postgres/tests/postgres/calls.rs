@@ -1,4 +1,4 @@
-//! Every operation of the store, once, on sessions made for it.
+//! Every operation of the store, each on sessions of its own.
 
 use std::num::NonZeroU32;
 
@@ -32,7 +32,7 @@ impl Call {
         Self::DeleteExpired,
     ];
 
-    /// What it answers, and what it may answer after it was called before and failed.
+    /// What it answers, and what it may answer after the same call has failed.
     pub(crate) fn answers(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Self::Load => ("found", &["found"]),
@@ -50,7 +50,7 @@ impl Call {
 /// What is stored for one call.
 pub(crate) struct Sessions {
     user: UserId,
-    /// Stays, whatever is called.
+    /// No call deletes it.
     keep: Record,
     /// May be deleted.
     other: Record,
@@ -72,43 +72,39 @@ impl Sessions {
 
     /// Calls it, with the same arguments each time.
     pub(crate) async fn call(&self, store: &PostgresStore, call: Call) -> Result<String, StoreError> {
-        let limit = Some(SessionLimit { max: NonZeroU32::new(3).unwrap(), at_limit: LimitPolicy::Reject });
-        let seen = NOW + MINUTE;
+        let limit = SessionLimit { max: NonZeroU32::new(3).unwrap(), at_limit: LimitPolicy::Reject };
         Ok(match call {
-            Call::Load => match store.load(&self.keep.summary.id, Freshness::Latest).await? {
-                Some(record) if record.summary.id == self.keep.summary.id => "found".to_owned(),
+            Call::Load => match store.load(&self.keep.id(), Freshness::Latest).await? {
+                Some(record) if record.id() == self.keep.id() => "found".to_owned(),
                 answer => format!("{answer:?}"),
             },
             Call::Create => {
-                let admission = CreateRequest { record: &self.new, replaces: None, limit };
-                format!("{:?}", store.create(admission, NOW).await?)
+                format!("{:?}", store.create(CreateRequest::new(&self.new).within(limit), NOW).await?)
             }
             Call::Update => format!("{:?}", store.update(&self.changed, self.keep.version, NOW).await?),
-            Call::Touch => format!("{:?}", store.touch(&self.keep.summary.id, Some(&self.user), seen).await?),
-            Call::Delete => format!("{:?}", store.delete(&self.other.summary.id, Some(&self.user)).await?),
+            Call::Touch => format!("{:?}", store.touch(&self.keep.id(), Some(&self.user), NOW + MINUTE).await?),
+            Call::Delete => format!("{:?}", store.delete(&self.other.id(), Some(&self.user)).await?),
             Call::ListByUser => store.list_by_user(&self.user, NOW).await?.len().to_string(),
-            Call::DeleteByUser => {
-                store.delete_by_user(&self.user, Some(&self.keep.summary.id)).await?.len().to_string()
-            }
+            Call::DeleteByUser => store.delete_by_user(&self.user, Some(&self.keep.id())).await?.len().to_string(),
             Call::DeleteExpired => store.delete_expired(NOW, NonZeroU32::MAX).await?.to_string(),
         })
     }
 
-    /// Panics unless exactly that is stored which there is after the call.
+    /// Panics unless exactly the outcome of the call is stored.
     pub(crate) async fn assert_done(&self, store: &PostgresStore, call: Call) {
-        let mut expected = vec![self.keep.summary.id];
+        let mut expected = vec![self.keep.id()];
         if !matches!(call, Call::Delete | Call::DeleteByUser) {
-            expected.push(self.other.summary.id);
+            expected.push(self.other.id());
         }
         if call == Call::Create {
-            expected.push(self.new.summary.id);
+            expected.push(self.new.id());
         }
         let mut stored: Vec<_> =
             store.list_by_user(&self.user, NOW).await.unwrap().into_iter().map(|summary| summary.id).collect();
         expected.sort();
         stored.sort();
         assert!(stored == expected, "after {call:?}: {} sessions instead of {}", stored.len(), expected.len());
-        let kept = store.load(&self.keep.summary.id, Freshness::Latest).await.unwrap().unwrap();
+        let kept = store.load(&self.keep.id(), Freshness::Latest).await.unwrap().unwrap();
         let version = if call == Call::Update { self.changed.version } else { self.keep.version };
         let last_seen = if call == Call::Touch { NOW + MINUTE } else { NOW };
         assert!(kept.version == version && kept.summary.last_seen == last_seen, "after {call:?}: {kept:?}");

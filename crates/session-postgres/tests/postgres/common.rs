@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use session_core::store::{CreateOutcome, CreateRequest, Credential, Data, Record, SessionStore, Version};
-use session_core::{
-    Assurance, Authentication, Device, Kind, OsEntropy, Persistence, SessionId, Timeouts, Timestamp, UserId,
-};
-use session_postgres::{PostgresStore, recommended_pool_options};
+use session_conformance::RecordBuilder;
+use session_core::store::{CreateOutcome, CreateRequest, Record, SessionStore};
+use session_core::{OsEntropy, Timestamp, UserId};
+use session_postgres::{Pooler, PostgresStore, SchemaName, recommended_pool_options};
 use session_testbed::proxy::Proxy;
 use session_testbed::servers::{Postgres, namespace};
 use sqlx::postgres::PgConnectOptions;
@@ -24,7 +23,7 @@ pub(crate) async fn server() -> &'static Postgres {
     SERVER.get_or_init(own_server).await
 }
 
-/// A server to stop. Deadlocks show soon.
+/// A server to stop. Deadlocks are detected soon.
 pub(crate) async fn own_server() -> Postgres {
     Postgres::launch(&[Postgres::FSYNC_OFF, ("deadlock_timeout", "100ms")]).await.unwrap()
 }
@@ -41,7 +40,7 @@ pub(crate) async fn database() -> PgConnectOptions {
     options.database(&name)
 }
 
-/// A way to a database of the shared server that can be disturbed.
+/// A faulty network before a database of the shared server.
 pub(crate) async fn through_proxy(options: PgConnectOptions) -> (Proxy, PgConnectOptions) {
     let proxy = Proxy::start(server().await.address()).await.unwrap();
     let options = options.port(proxy.address().port());
@@ -52,11 +51,29 @@ pub(crate) fn pool(connections: u32, options: &PgConnectOptions) -> PgPool {
     recommended_pool_options().max_connections(connections).connect_lazy_with(options.clone())
 }
 
-/// A store that is patient, with its schema.
+/// A store with a long timeout, migrated.
 pub(crate) async fn store(pool: &PgPool) -> PostgresStore {
-    let store = PostgresStore::new(pool.clone()).with_timeout(Duration::from_secs(20));
+    store_with_timeout(pool, Duration::from_secs(20)).await
+}
+
+/// A store with this timeout, migrated.
+pub(crate) async fn store_with_timeout(pool: &PgPool, timeout: Duration) -> PostgresStore {
+    let store = PostgresStore::builder(pool.clone()).operation_timeout(timeout).build();
     store.migrate().await.unwrap();
     store
+}
+
+/// A store behind this kind of pooler, with a long timeout, migrated.
+pub(crate) async fn store_behind(pool: &PgPool, pooler: Pooler) -> PostgresStore {
+    let builder = PostgresStore::builder(pool.clone()).operation_timeout(Duration::from_secs(20));
+    let store = builder.pooler(pooler).build();
+    store.migrate().await.unwrap();
+    store
+}
+
+/// A store in this schema.
+pub(crate) fn store_in(schema: &str, pool: PgPool, pooler: Pooler) -> PostgresStore {
+    PostgresStore::builder(pool).schema(SchemaName::new(schema).unwrap()).pooler(pooler).build()
 }
 
 /// `n` nodes on one schema.
@@ -89,7 +106,7 @@ pub(crate) async fn wait_until(pool: &PgPool, sql: &str, holds: impl Fn(i64) -> 
     panic!("after 30 seconds, {sql} is {}", number(pool, sql).await);
 }
 
-/// How many statements wait for somebody's lock.
+/// How many statements wait for a lock.
 pub(crate) const WAITING: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
@@ -97,7 +114,7 @@ pub(crate) const WAITING: &str =
 pub(crate) const OTHERS: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
-/// Waits until all connections of the pool are back, after the sign of life that follows each operation.
+/// Waits until all connections are back in the pool, after the ping that follows each operation.
 pub(crate) async fn wait_until_idle(pool: &PgPool) {
     for _ in 0..3_000 {
         if u32::try_from(pool.num_idle()) == Ok(pool.size()) {
@@ -114,26 +131,8 @@ pub(crate) fn user(name: &str) -> UserId {
 
 /// A session of `user` that began at `now`: 30 minutes idle, 8 hours absolute.
 pub(crate) fn record(user: Option<&UserId>, now: Timestamp) -> Record {
-    let id = SessionId::generate(user, &OsEntropy).unwrap();
-    let (credential, _token) = Credential::issue(Kind::Cookie, id, now, &OsEntropy).unwrap();
-    Record {
-        id,
-        version: Version::first(&OsEntropy).unwrap(),
-        kind: Kind::Cookie,
-        created_at: now,
-        last_seen: now,
-        lifetime: Timeouts { idle: 30 * MINUTE, absolute: 480 * MINUTE },
-        persistence: Persistence::Transient,
-        authentication: user.map(|user| Authentication {
-            user: user.clone(),
-            at: now,
-            methods: ["pwd".to_owned()].into(),
-            level: Assurance::Aal1,
-        }),
-        credential,
-        device: Device::new(),
-        data: Data::default(),
-    }
+    let builder = RecordBuilder::new(now);
+    user.map_or(builder.clone(), |user| builder.of(user)).build().unwrap()
 }
 
 /// `record` with one value set and the next version.
@@ -146,11 +145,8 @@ pub(crate) fn changed(record: &Record, value: impl Into<bytes::Bytes>) -> Record
 
 /// Stores `record`, at the time of its last activity.
 pub(crate) async fn insert(store: &PostgresStore, record: &Record) {
-    let admission = CreateRequest { record, replaces: None, limit: None };
-    assert_eq!(
-        store.create(admission, record.summary.last_seen).await.unwrap(),
-        CreateOutcome::Created { evicted: vec![] }
-    );
+    let outcome = store.create(CreateRequest::new(record), record.summary.last_seen).await.unwrap();
+    assert_eq!(outcome, CreateOutcome::Created { evicted: vec![] });
 }
 
 /// `n` sessions of as many users.

@@ -3,14 +3,27 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use session_core::store::{CreateOutcome, CreateRequest, Freshness, Replacement, SessionStore, UpdateOutcome};
+use session_core::store::{CreateOutcome, CreateRequest, Freshness, Record, Replacement, SessionStore, UpdateOutcome};
 use session_core::{LimitPolicy, SessionLimit, UserId};
+use session_postgres::PostgresStore;
 use tokio::task::JoinSet;
 
 use crate::common::{NOW, OTHERS, WAITING, changed, database, insert, nodes, number, pool, record, user, wait_until};
 
-fn limit(max: u32, at_limit: LimitPolicy) -> Option<SessionLimit> {
-    Some(SessionLimit { max: NonZeroU32::new(max).unwrap(), at_limit })
+fn limit(max: u32, at_limit: LimitPolicy) -> SessionLimit {
+    SessionLimit { max: NonZeroU32::new(max).unwrap(), at_limit }
+}
+
+/// Which session of `user`, if there are so many.
+async fn nth_session(store: &PostgresStore, user: &UserId, n: usize) -> Option<Record> {
+    let sessions = store.list_by_user(user, NOW).await.unwrap();
+    store.load(&sessions.get(n)?.id, Freshness::Latest).await.unwrap()
+}
+
+/// A login that replaces `old`.
+async fn replace(store: &PostgresStore, old: Option<&Record>, new: &Record, limit: SessionLimit) -> CreateOutcome {
+    let request = CreateRequest { record: new, replaces: old.map(Replacement::of), limit: Some(limit) };
+    store.create(request, NOW).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -30,8 +43,7 @@ async fn simultaneous_logins_keep_the_limit() {
                 let (store, alice) = (nodes[login % 2].clone(), alice.clone());
                 tasks.spawn(async move {
                     let record = record(Some(&alice), NOW);
-                    let admission = CreateRequest { record: &record, replaces: None, limit: limit(3, at_limit) };
-                    store.create(admission, NOW).await.unwrap()
+                    store.create(CreateRequest::new(&record).within(limit(3, at_limit)), NOW).await.unwrap()
                 });
             }
             let outcomes = tasks.join_all().await;
@@ -46,7 +58,7 @@ async fn simultaneous_logins_keep_the_limit() {
     }
 }
 
-/// Two users, who take turns on the same browsers: each login of one replaces a session of the other and evicts.
+/// Users that take turns on the same browsers: each login replaces a session of another user and evicts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn crosswise_logins_do_not_deadlock() {
     let database = database().await;
@@ -63,17 +75,10 @@ async fn crosswise_logins_do_not_deadlock() {
                 if task % 16 == 0 && turn % 5 == 0 {
                     let _ = store.delete_by_user(to, None).await.unwrap();
                 }
-                let sessions = store.list_by_user(from, NOW).await.unwrap();
-                let old = match sessions.get(task % 3) {
-                    Some(summary) => store.load(&summary.id, Freshness::Latest).await.unwrap(),
-                    None => None,
-                };
-                let replaces =
-                    old.as_ref().map(|old| Replacement { id: old.summary.id, user: Some(from), version: old.version });
-                let record = record(Some(to), NOW);
-                let admission =
-                    CreateRequest { record: &record, replaces, limit: limit(3, LimitPolicy::EvictLeastRecent) };
-                match store.create(admission, NOW).await.unwrap() {
+                let old = nth_session(store, from, task % 3).await;
+                match replace(store, old.as_ref(), &record(Some(to), NOW), limit(3, LimitPolicy::EvictLeastRecent))
+                    .await
+                {
                     CreateOutcome::Created { .. } => created += 1,
                     CreateOutcome::ReplacedAbsent | CreateOutcome::ReplacedChanged => {}
                     other @ (CreateOutcome::IdTaken | CreateOutcome::LimitReached) => panic!("{other:?}"),
@@ -95,7 +100,7 @@ async fn crosswise_logins_do_not_deadlock() {
     assert_eq!(number(&pool, deadlocks).await, 0);
 }
 
-/// "Log out everywhere" beside logins: a session that replaced one which was there before must not survive.
+/// "Log out everywhere" concurrent with a login: the session that replaced an older one must not survive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn revocation_catches_successors() {
     let database = database().await;
@@ -105,20 +110,18 @@ async fn revocation_catches_successors() {
         let old = record(Some(&alice), NOW);
         insert(&nodes[0], &old).await;
         let new = record(Some(&alice), NOW);
-        let replaces = Some(Replacement { id: old.summary.id, user: Some(&alice), version: old.version });
-        let (admitted, revoked) = tokio::join!(
-            nodes[0].create(CreateRequest { record: &new, replaces, limit: None }, NOW),
+        let (created, revoked) = tokio::join!(
+            nodes[0].create(CreateRequest::new(&new).replacing(Replacement::of(&old)), NOW),
             nodes[1].delete_by_user(&alice, None),
         );
-        let (admitted, revoked) = (admitted.unwrap(), revoked.unwrap());
-        assert_eq!(nodes[0].list_by_user(&alice, NOW).await.unwrap().len(), 0, "{admitted:?}");
-        let expected = if matches!(admitted, CreateOutcome::Created { .. }) { new.summary.id } else { old.summary.id };
+        let (created, revoked) = (created.unwrap(), revoked.unwrap());
+        assert_eq!(nodes[0].list_by_user(&alice, NOW).await.unwrap().len(), 0, "{created:?}");
+        let expected = if matches!(created, CreateOutcome::Created { .. }) { new.id() } else { old.id() };
         assert_eq!(revoked, [expected]);
     }
 }
 
-/// The stored version after a race is the one of the writer who was told `Applied`, and everybody else was told the
-/// truth.
+/// After a race, the stored version is that of the one writer that got `Applied`; all others got `Conflict`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_writer_wins() {
     let database = database().await;
@@ -138,12 +141,12 @@ async fn one_writer_wins() {
         let winners: Vec<_> = outcomes.iter().filter(|(outcome, _)| *outcome == UpdateOutcome::Applied).collect();
         assert_eq!(winners.len(), 1);
         assert_eq!(outcomes.iter().filter(|(outcome, _)| *outcome == UpdateOutcome::Conflict).count(), 63);
-        assert_eq!(nodes[1].load(&base.summary.id, Freshness::Latest).await.unwrap().unwrap().version, winners[0].1);
+        assert_eq!(nodes[1].load(&base.id(), Freshness::Latest).await.unwrap().unwrap().version, winners[0].1);
     }
 }
 
-/// An update that lost against a deletion says so; a stale answer would be `Conflict`, and core would retry for
-/// nothing.
+/// An update that lost against a deletion is `Absent`; with `Conflict`, from a stale snapshot, core would retry in
+/// vain.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn update_after_deletion_is_absent() {
     let database = database().await;
@@ -151,10 +154,10 @@ async fn update_after_deletion_is_absent() {
     let pool = pool(2, &database);
     let base = record(None, NOW);
     insert(&nodes[0], &base).await;
-    // The row is locked by a transaction that will delete it; the update waits behind it.
+    // A transaction has deleted the row and not committed yet; the update waits for it.
     let mut other = pool.begin().await.unwrap();
     sqlx::query("DELETE FROM session.session WHERE id = $1")
-        .bind(sqlx::types::Uuid::from_bytes(*base.summary.id.as_bytes()))
+        .bind(sqlx::types::Uuid::from_bytes(*base.id().as_bytes()))
         .execute(&mut *other)
         .await
         .unwrap();
@@ -165,10 +168,10 @@ async fn update_after_deletion_is_absent() {
     assert_eq!(waiting.await.unwrap(), UpdateOutcome::Absent);
 }
 
-/// Batches of updates, logins that replace and evict, revocations of all sessions, and clean-up, on the same sessions from
-/// two nodes: whoever waits for whom, no caller gets an error.
+/// Batches of updates, logins that replace and evict, revocations of all sessions, and clean-up, on the same sessions
+/// from two nodes: no call fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nobody_is_the_victim_of_a_deadlock() {
+async fn no_call_is_the_victim_of_a_deadlock() {
     const USERS: usize = 6;
     let database = database().await;
     let nodes = Arc::new(nodes(&database, 2).await);
@@ -197,23 +200,13 @@ async fn nobody_is_the_victim_of_a_deadlock() {
                     let _ = store.delete_expired(NOW, NonZeroU32::new(50).unwrap()).await.unwrap();
                 } else {
                     let other = user(&format!("user {}", (task * 5 + turn) % USERS));
-                    let sessions = store.list_by_user(&other, NOW).await.unwrap();
-                    let old = match sessions.get(turn % 4) {
-                        Some(summary) => store.load(&summary.id, Freshness::Latest).await.unwrap(),
-                        None => None,
-                    };
-                    let replaces = old.as_ref().map(|old| Replacement {
-                        id: old.summary.id,
-                        user: Some(&other),
-                        version: old.version,
-                    });
+                    let old = nth_session(store, &other, turn % 4).await;
                     let mut new = record(Some(&alice), NOW);
                     if turn % 5 == 0 {
                         // Due soon.
                         new.summary.timeouts.idle = std::time::Duration::from_millis(1);
                     }
-                    let admission = CreateRequest { record: &new, replaces, limit: limit(6, LimitPolicy::EvictOldest) };
-                    let _ = store.create(admission, NOW).await.unwrap();
+                    let _ = replace(store, old.as_ref(), &new, limit(6, LimitPolicy::EvictOldest)).await;
                 }
                 applied += updates.join_all().await.into_iter().filter(|applied| *applied).count();
             }

@@ -1,4 +1,4 @@
-//! Connections: those of calls that did not end well are not used again, and none is lost.
+//! Connections: those of failed and cancelled calls are not used again, and none is lost.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -10,13 +10,15 @@ use session_core::store::{Freshness, SessionStore};
 use session_postgres::{PostgresStore, recommended_pool_options};
 use tokio::task::JoinSet;
 
-use crate::common::{NOW, WAITING, changed, database, insert_many, number, pool, record, store, user, wait_until};
+use crate::common::{
+    NOW, WAITING, changed, database, insert_many, number, pool, record, store, store_with_timeout, user, wait_until,
+};
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 /// A machine may be busy.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// Calls dropped at any moment: whoever gets a connection next gets his own answer from it.
+/// Calls cancelled at any moment: the next call on the connection gets its own answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn cancelled_calls() {
     let options = database().await;
@@ -30,16 +32,12 @@ async fn cancelled_calls() {
         tasks.spawn(async move {
             let mut cancelled = 0;
             for turn in 0..10 {
-                // So many times the call may be polled.
+                // How often the call may be polled.
                 let polls = (task + turn) % 9;
-                cancelled +=
-                    usize::from(poll_at_most(polls, store.touch(&record.summary.id, record.user(), NOW)).await);
+                cancelled += usize::from(poll_at_most(polls, store.touch(&record.id(), record.user(), NOW)).await);
                 cancelled += usize::from(poll_at_most(polls, store.delete_by_user(&user("nobody"), None)).await);
-                cancelled += usize::from(poll_at_most(polls, store.load(&record.summary.id, Freshness::Latest)).await);
-                assert_eq!(
-                    store.load(&record.summary.id, Freshness::Latest).await.unwrap().unwrap().summary.id,
-                    record.summary.id
-                );
+                cancelled += usize::from(poll_at_most(polls, store.load(&record.id(), Freshness::Latest)).await);
+                assert_eq!(store.load(&record.id(), Freshness::Latest).await.unwrap().unwrap().id(), record.id());
             }
             cancelled
         });
@@ -63,15 +61,15 @@ async fn poll_at_most(polls: usize, call: impl Future) -> bool {
     .await
 }
 
-/// The connection of a call that was cancelled, or got no answer in time, is closed, even if the answer comes later.
+/// The connection of a call that was cancelled or timed out is closed, even if the answer arrives later.
 #[tokio::test]
 async fn connections_of_unfinished_calls_are_closed() {
     const PID: &str = "SELECT pg_backend_pid()::bigint";
     let database = database().await;
     let (own, outside) = (pool(1, &database), pool(2, &database));
-    let patient = store(&own).await;
-    let record = insert_many(&patient, 1).await.remove(0);
-    for store in [patient.clone(), patient.with_timeout(TIMEOUT)] {
+    let first = store(&own).await;
+    let record = insert_many(&first, 1).await.remove(0);
+    for store in [first, store_with_timeout(&own, TIMEOUT).await] {
         let before = number(&own, PID).await;
         let mut lock = outside.begin().await.unwrap();
         sqlx::query("SELECT FROM session.session FOR UPDATE").execute(&mut *lock).await.unwrap();
@@ -79,7 +77,7 @@ async fn connections_of_unfinished_calls_are_closed() {
             touched = store.touch(&record.summary.id, record.user(), NOW) => assert!(touched.is_err()),
             () = async {
                 wait_until(&outside, WAITING, |waiting| waiting == 1).await;
-                // The second store is not that patient.
+                // The second store times out meanwhile.
                 tokio::time::sleep(TIMEOUT * 2).await;
             } => {}
         }
@@ -93,7 +91,7 @@ async fn connections_of_unfinished_calls_are_closed() {
 async fn stuck_statement() {
     let database = database().await;
     let pool = pool(2, &database);
-    let store = store(&pool).await.with_timeout(TIMEOUT);
+    let store = store_with_timeout(&pool, TIMEOUT).await;
     let records = insert_many(&store, 1).await;
     let outside = crate::common::pool(2, &database);
     let mut lock = outside.begin().await.unwrap();
@@ -103,24 +101,24 @@ async fn stuck_statement() {
         let error = store.update(&changed(&records[0], "x"), records[0].version, NOW).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error}");
         assert!(begin.elapsed() < TIMEOUT + MARGIN);
-        assert!(store.load(&records[0].summary.id, Freshness::Latest).await.unwrap().is_some());
+        assert!(store.load(&records[0].id(), Freshness::Latest).await.unwrap().is_some());
     }
     lock.rollback().await.unwrap();
-    // The first of the updates that were given up has got through by now: all were applied, or none.
+    // The first of the abandoned updates has completed by now, and the others were no-ops.
     wait_until(&outside, WAITING, |waiting| waiting == 0).await;
-    let stored = store.load(&records[0].summary.id, Freshness::Latest).await.unwrap().unwrap();
+    let stored = store.load(&records[0].id(), Freshness::Latest).await.unwrap().unwrap();
     assert!(stored.version.number == 2 && stored.data.get(b"value").is_some());
 }
 
-/// A pool that is used up: an error in time, which says that nothing was done.
+/// An exhausted pool: an error in time, which says that nothing was done.
 #[tokio::test]
 async fn exhausted_pool() {
     let pool = pool(1, &database().await);
     let store = PostgresStore::new(pool.clone());
     store.migrate().await.unwrap();
     let taken = pool.acquire().await.unwrap();
-    let error = store.load(&record(None, NOW).summary.id).await.unwrap_err();
+    let error = store.load(&record(None, NOW).id(), Freshness::Latest).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     drop(taken);
-    assert!(store.load(&record(None, NOW).summary.id).await.unwrap().is_none());
+    assert!(store.load(&record(None, NOW).id(), Freshness::Latest).await.unwrap().is_none());
 }

@@ -2,18 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use session_core::store::{Freshness, SessionStore};
 use session_core::{StoreError, StoreErrorKind};
 use session_postgres::PostgresStore;
 use session_testbed::proxy::Mode;
 
 use crate::calls::{Call, Sessions};
-use crate::common::{NOW, database, insert_many, pool, store, through_proxy, wait_until_idle};
+use crate::common::{NOW, database, insert_many, pool, store, store_with_timeout, through_proxy, wait_until_idle};
 
 const TIMEOUT: Duration = Duration::from_millis(200);
 /// A machine may be busy.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// What an operation may answer while the server cannot be asked: that it could not, in time.
+/// While the server is unreachable, an operation fails, in time.
 pub(crate) fn assert_failed(answer: Result<String, StoreError>, begin: Instant, timeout: Duration, what: &str) {
     match answer {
         Ok(answer) => panic!("{what}: answered {answer}"),
@@ -25,14 +26,14 @@ pub(crate) fn assert_failed(answer: Result<String, StoreError>, begin: Instant, 
     assert!(begin.elapsed() < timeout + MARGIN, "{what}: took {:?}", begin.elapsed());
 }
 
-/// Seventy failures in a pool of one connection: no answer that nobody gave, nothing lost or created, nothing done
-/// twice, and the place in the pool is still there.
+/// Seventy failures in a pool of one connection: no invented answer, nothing lost, created or done twice, and the place
+/// in the pool is still there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_call_under_every_fault() {
     let (proxy, options) = through_proxy(database().await).await;
     let pool = pool(1, &options);
     let patient = store(&pool).await;
-    let store = patient.clone().with_timeout(TIMEOUT);
+    let store = store_with_timeout(&pool, TIMEOUT).await;
     let modes = [
         Mode::Cut,
         Mode::CutReply(0),
@@ -47,7 +48,7 @@ async fn every_call_under_every_fault() {
     for mode in modes {
         for call in Call::ALL {
             let what = format!("{call:?} in {mode:?}");
-            // The connection is a new one: the statement is prepared, so that it is its own reply that does not arrive.
+            // The connection is new: the statement is prepared, so that the reply that is lost is its own.
             let prepared = Sessions::store(&patient).await.call(&patient, call).await;
             assert_eq!(prepared.unwrap(), call.answers().0, "{what}");
             let sessions = Sessions::store(&patient).await;
@@ -57,7 +58,7 @@ async fn every_call_under_every_fault() {
             let answer = sessions.call(&store, call).await;
             assert_failed(answer, begin, TIMEOUT, &what);
             proxy.set(Mode::Pass);
-            // Whether or not it was carried out: repeated, it has no further effect.
+            // Applied or not: the call is idempotent.
             let answer = sessions.call(&patient, call).await.unwrap();
             assert!(call.answers().1.contains(&answer.as_str()), "{what}: answered {answer}");
             sessions.assert_done(&patient, call).await;
@@ -65,27 +66,25 @@ async fn every_call_under_every_fault() {
     }
 }
 
-/// The reply came, and then the network dies, while the pool waits for its sign of life: the place in the pool is not
-/// lost.
+/// The reply arrived, and then the network fails while the pool pings the server: the place in the pool is not lost.
 ///
-/// One thread: the sign of life is asked for when this test waits.
+/// Single-threaded: the ping is sent while this test waits.
 #[tokio::test]
-async fn the_sign_of_life_is_not_waited_for_without_end() {
+async fn the_ping_of_the_pool_has_a_timeout() {
     let (proxy, options) = through_proxy(database().await).await;
     let pool = pool(2, &options);
-    let patient = store(&pool).await;
-    let record = insert_many(&patient, 1).await.remove(0);
-    let store = patient.with_timeout(TIMEOUT);
+    let store = store_with_timeout(&pool, TIMEOUT).await;
+    let record = insert_many(&store, 1).await.remove(0);
     for turn in 0..6 {
         proxy.set(Mode::Pass);
         let begin = Instant::now();
-        while session_core::store::SessionStore::load(&store, &record.summary.id).await.is_err() {
+        while store.load(&record.id(), Freshness::Latest).await.is_err() {
             assert!(begin.elapsed() < TIMEOUT + MARGIN, "no connection after {turn} were lost");
         }
         proxy.set(Mode::Truncate(0));
-        // It is asked, and the reply is lost.
-        let asked = proxy.round_trips();
-        while proxy.round_trips() == asked {
+        // The ping arrives, and its reply is lost.
+        let before = proxy.round_trips();
+        while proxy.round_trips() == before {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -104,7 +103,7 @@ async fn the_applications_connection_is_left_alone() {
     let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
     sqlx::query(terminate).execute(&mut *own).await.unwrap();
-    let loaded = session_core::store::SessionStore::load(&store, &record.summary.id).await.unwrap().unwrap();
+    let loaded = store.load(&record.id(), Freshness::Latest).await.unwrap().unwrap();
     assert_eq!(loaded.summary.last_seen, NOW);
     sqlx::query("INSERT INTO work VALUES (1)").execute(&mut *own).await.unwrap();
     own.commit().await.unwrap();

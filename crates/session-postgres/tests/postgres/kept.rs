@@ -1,4 +1,4 @@
-//! Connections that the store keeps: none that somebody else needs, and none for nothing.
+//! Kept connections: none that the application needs, and none that is unused.
 
 use std::time::{Duration, Instant};
 
@@ -8,16 +8,16 @@ use tokio::task::JoinSet;
 
 use crate::common::{database, insert_many, pool, store, wait_until_idle};
 
-/// What is not used goes back.
+/// Unused connections are returned to the pool.
 #[tokio::test]
-async fn unused_connections_go_back() {
+async fn unused_connections_are_returned() {
     let pool = pool(4, &database().await);
     let store = store(&pool).await;
     let records = insert_many(&store, 4).await;
     let mut loads = JoinSet::new();
     for record in records {
         let store = store.clone();
-        loads.spawn(async move { store.load(&record.summary.id, Freshness::Latest).await.unwrap().unwrap() });
+        loads.spawn(async move { store.load(&record.id(), Freshness::Latest).await.unwrap().unwrap() });
     }
     loads.join_all().await;
     assert!(pool.num_idle() < pool.size() as usize, "none is kept");
@@ -26,22 +26,22 @@ async fn unused_connections_go_back() {
     assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
 }
 
-/// An application that shares the pool gets its connections, however busy the store is; one that has taken most of them
-/// leaves the store what is left.
+/// An application that shares the pool gets its connections, however busy the store is; the store makes do with the
+/// others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_application_is_not_kept_waiting() {
     let pool = pool(4, &database().await);
     let store: PostgresStore = store(&pool).await;
-    // Two stores, of which each would keep half.
-    let other = store.clone().with_timeout(Duration::from_secs(10));
+    // Each of the two stores would keep half.
+    let other = crate::common::store(&pool).await;
     let records = insert_many(&store, 32).await;
     let mut tasks = JoinSet::new();
     for record in records {
-        let store = if record.summary.id.as_bytes()[15] % 2 == 0 { store.clone() } else { other.clone() };
+        let store = if record.id().as_bytes()[15] % 2 == 0 { store.clone() } else { other.clone() };
         tasks.spawn(async move {
             loop {
-                let stored = store.load(&record.summary.id, Freshness::Latest).await.unwrap().unwrap();
-                let _ = store.touch(&stored.summary.id, stored.user(), stored.summary.last_seen).await.unwrap();
+                let stored = store.load(&record.id(), Freshness::Latest).await.unwrap().unwrap();
+                let _ = store.touch(&stored.id(), stored.user(), stored.summary.last_seen).await.unwrap();
             }
         });
     }
@@ -61,7 +61,7 @@ async fn the_application_is_not_kept_waiting() {
     }
 }
 
-/// A pool that is closed does not wait for what nobody uses.
+/// Closing the pool does not wait for unused connections.
 #[tokio::test]
 async fn the_pool_can_be_closed() {
     let pool = pool(4, &database().await);
@@ -70,7 +70,7 @@ async fn the_pool_can_be_closed() {
     let begin = Instant::now();
     pool.close().await;
     assert!(begin.elapsed() < Duration::from_millis(500), "{:?}", begin.elapsed());
-    assert!(store.load(&record.summary.id, Freshness::Latest).await.unwrap_err().to_string().contains("closed"));
+    assert!(store.load(&record.id(), Freshness::Latest).await.unwrap_err().to_string().contains("closed"));
 }
 
 /// A store may outlive its runtime.

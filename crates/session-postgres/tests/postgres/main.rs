@@ -1,4 +1,4 @@
-//! What the shared suite does not cover: the server's own behaviour, and what happens when it goes away.
+//! What the shared suite does not cover: PostgreSQL's own behaviour, and outages.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod batches;

@@ -1,16 +1,16 @@
 //! Creating and updating the schema.
 
 use session_core::StoreErrorKind;
-use session_core::store::{Freshness, SessionStore};
+use session_core::store::{CreateRequest, Freshness, SessionStore};
 use session_postgres::{Pooler, PostgresStore, SchemaName, migrations};
 use session_testbed::servers::namespace;
 use tokio::task::JoinSet;
 
 use crate::calls::{Call, Sessions};
-use crate::common::{NOW, database, execute, number, pool, record, store};
+use crate::common::{NOW, database, execute, number, pool, record, store, store_in, user};
 use crate::settings::through_pgbouncer;
 
-async fn works(store: &PostgresStore) {
+async fn all_operations_work(store: &PostgresStore) {
     for call in Call::ALL {
         let sessions = Sessions::store(store).await;
         assert_eq!(sessions.call(store, call).await.unwrap(), call.answers().0, "{call:?}");
@@ -25,19 +25,18 @@ async fn twenty_nodes_at_once() {
     for (schema, options) in [("direct", &database), ("bounced", &bounced)] {
         let mut nodes = JoinSet::new();
         for _ in 0..20 {
-            let store = PostgresStore::new(pool(2, options)).with_pooler(Pooler::Transaction);
-            let store = store.with_schema(SchemaName::new(schema).unwrap());
+            let store = store_in(schema, pool(2, options), Pooler::Transaction);
             nodes.spawn(async move { store.migrate().await.map(|()| store) });
         }
         for node in nodes.join_all().await {
             node.unwrap_or_else(|error| panic!("{schema}: {error:?}"))
-                .load(&record(None, NOW).summary.id)
+                .load(&record(None, NOW).id(), Freshness::Latest)
                 .await
                 .unwrap();
         }
         let applied = number(&pool(1, &database), &format!("SELECT count(*) FROM {schema}.migration")).await;
         assert_eq!(applied, i64::try_from(migrations(&SchemaName::default()).len()).unwrap());
-        works(&PostgresStore::new(pool(2, &database)).with_schema(SchemaName::new(schema).unwrap())).await;
+        all_operations_work(&store_in(schema, pool(2, &database), Pooler::Transparent)).await;
     }
 }
 
@@ -53,15 +52,15 @@ async fn only_what_is_missing_is_applied() {
     let first = &migrations(&SchemaName::default())[0];
     execute(&pool, &first.sql).await;
     execute(&pool, &format!("INSERT INTO session.migration VALUES ('{}', now())", first.name)).await;
-    works(&store(&pool).await).await;
+    all_operations_work(&store(&pool).await).await;
     store(&pool).await;
 }
 
-/// A step that fails leaves nothing behind.
+/// A step that fails is rolled back with all others.
 #[tokio::test]
 async fn nothing_is_half_applied() {
     let pool = pool(2, &database().await);
-    // In the way of the second step.
+    // Makes the second step fail.
     execute(
         &pool,
         "CREATE SCHEMA session;
@@ -73,7 +72,7 @@ async fn nothing_is_half_applied() {
     let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'session'";
     assert_eq!(number(&pool, tables).await, 0);
     execute(&pool, "DROP FUNCTION session.lock_users(bytea, bytea)").await;
-    works(&store(&pool).await).await;
+    all_operations_work(&store(&pool).await).await;
 }
 
 #[tokio::test]
@@ -85,11 +84,11 @@ async fn applied_by_hand() {
     for migration in migrations(&schema) {
         execute(&pool, &migration.sql).await;
     }
-    works(&PostgresStore::new(pool).with_schema(schema)).await;
+    all_operations_work(&store_in("order", pool, Pooler::Transparent)).await;
 }
 
 #[tokio::test]
-async fn role_without_rights_to_create() {
+async fn role_without_create_privilege() {
     let (database, role) = (database().await, namespace());
     store(&pool(1, &database)).await;
     execute(
@@ -101,32 +100,29 @@ async fn role_without_rights_to_create() {
         ),
     )
     .await;
-    let store = PostgresStore::new(pool(1, &database.username(&role)));
-    store.migrate().await.unwrap();
-    works(&store).await;
-    let elsewhere = store.with_schema(SchemaName::new("elsewhere").unwrap());
-    let refused = elsewhere.migrate().await.unwrap_err();
+    let pool = pool(1, &database.username(&role));
+    all_operations_work(&store(&pool).await).await;
+    let refused = store_in("elsewhere", pool, Pooler::Transparent).migrate().await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Other, "{refused}");
     assert!(refused.to_string().contains("role"), "{refused}");
 }
 
-/// Somebody else created the schema and gave it away, because only he may.
+/// A privileged role created the schema for the role of the application.
 #[tokio::test]
 async fn role_that_owns_the_schema() {
     let (database, role) = (database().await, namespace());
     execute(&pool(1, &database), &format!("CREATE ROLE {role} LOGIN; CREATE SCHEMA session AUTHORIZATION {role}"))
         .await;
-    works(&store(&pool(1, &database.username(&role))).await).await;
+    all_operations_work(&store(&pool(1, &database.username(&role))).await).await;
 }
 
 #[tokio::test]
 async fn missing_schema_is_named() {
     let store = PostgresStore::new(pool(1, &database().await));
-    let (new, user) = (record(None, NOW), crate::common::user("alice"));
-    let create =
-        store.create(session_core::store::CreateRequest { record: &new, replaces: None, limit: None }, NOW).await;
+    let (new, user) = (record(None, NOW), user("alice"));
+    let create = store.create(CreateRequest::new(&new), NOW).await;
     for error in [
-        store.load(&new.summary.id, Freshness::Latest).await.unwrap_err(),
+        store.load(&new.id(), Freshness::Latest).await.unwrap_err(),
         create.unwrap_err(),
         store.list_by_user(&user, NOW).await.unwrap_err(),
         store.delete_by_user(&user, None).await.unwrap_err(),

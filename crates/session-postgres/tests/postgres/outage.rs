@@ -1,4 +1,4 @@
-//! The server stops, is killed, hangs, or cannot be reached any more.
+//! The server stops, is killed, hangs, or becomes unreachable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 
 use crate::calls::{Call, Sessions};
 use crate::common::{
-    NOW, changed, database, insert_many, options, own_server, pool, store, through_proxy, wait_until_idle,
+    NOW, changed, database, insert_many, options, own_server, pool, store, store_with_timeout, through_proxy,
+    wait_until_idle,
 };
 use crate::faults::assert_failed;
 
@@ -49,13 +50,13 @@ impl Outage {
     }
 }
 
-/// No operation answers while the server does not, more often than there are connections; afterwards all do, and
-/// everything is there as it was or as the operation left it.
+/// During an outage every operation fails in time, more of them than there are connections; afterwards all succeed, and
+/// each failed one took effect entirely or not at all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_call_in_every_outage() {
     let server = own_server().await;
     let pool = pool(2, &options(&server));
-    let store = store(&pool).await.with_timeout(TIMEOUT);
+    let store = store_with_timeout(&pool, TIMEOUT).await;
     for outage in [Outage::Stopped, Outage::Killed, Outage::Paused] {
         let mut calls = Vec::new();
         for call in Call::ALL {
@@ -95,8 +96,8 @@ fn remaining(calls: &[(Call, Sessions)]) -> i64 {
     i64::try_from(calls.len()).unwrap() * 2 + 1 - 2
 }
 
-/// 16 tasks that load, until told to stop. Every answer is right, or an error within the timeout. Returns the number of
-/// errors.
+/// 16 tasks that load until they are aborted. Every answer is right, or an error within the timeout. Returns the number
+/// of errors.
 fn load_without_end(store: &PostgresStore, records: &[Record]) -> (Arc<AtomicU32>, JoinSet<()>) {
     let errors = Arc::new(AtomicU32::new(0));
     let mut tasks = JoinSet::new();
@@ -105,8 +106,8 @@ fn load_without_end(store: &PostgresStore, records: &[Record]) -> (Arc<AtomicU32
         tasks.spawn(async move {
             for record in records.iter().cycle().skip(task) {
                 let begin = Instant::now();
-                match store.load(&record.summary.id, Freshness::Latest).await {
-                    Ok(stored) => assert_eq!(stored.expect("the session is there").summary.id, record.summary.id),
+                match store.load(&record.id(), Freshness::Latest).await {
+                    Ok(stored) => assert_eq!(stored.expect("the session is there").id(), record.id()),
                     Err(error) => {
                         errors.fetch_add(1, Ordering::SeqCst);
                         assert!(error.is_retryable(), "{error}");
@@ -119,7 +120,7 @@ fn load_without_end(store: &PostgresStore, records: &[Record]) -> (Arc<AtomicU32
     (errors, tasks)
 }
 
-/// Ends the tasks; a wrong answer to one of them fails the test.
+/// Aborts the tasks; a wrong answer to one of them fails the test.
 async fn end(mut tasks: JoinSet<()>) {
     tasks.abort_all();
     while let Some(task) = tasks.join_next().await {
@@ -140,16 +141,16 @@ async fn assert_recovery(store: &PostgresStore, record: &Record) {
     let mut successes = 0;
     while successes < 10 {
         assert!(begin.elapsed() < RECOVERY + MARGIN, "no service {:?} after the server is back", begin.elapsed());
-        successes = if store.load(&record.summary.id, Freshness::Latest).await.is_ok() { successes + 1 } else { 0 };
+        successes = if store.load(&record.id(), Freshness::Latest).await.is_ok() { successes + 1 } else { 0 };
     }
     println!("service again after {:?}", begin.elapsed());
 }
 
-/// With 16 tasks at it.
+/// With 16 concurrent tasks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn outages_under_load() {
     let server = own_server().await;
-    let store = store(&pool(8, &options(&server))).await.with_timeout(TIMEOUT);
+    let store = store_with_timeout(&pool(8, &options(&server)), TIMEOUT).await;
     let records = insert_many(&store, 20).await;
     let (errors, tasks) = load_without_end(&store, &records);
     for outage in [Outage::Stopped, Outage::Killed, Outage::Paused] {
@@ -167,7 +168,7 @@ async fn outages_under_load() {
     end(tasks).await;
 }
 
-/// A restart while nobody asks: all connections in the pool are dead, and no request notices.
+/// A restart between requests: all connections in the pool are dead, and no request fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restart_between_requests() {
     let server = own_server().await;
@@ -182,16 +183,16 @@ async fn restart_between_requests() {
     drop(all);
     wait_until_idle(&pool).await;
     let mut loads = JoinSet::new();
-    for record in records.iter().cycle().take(200).cloned() {
-        let store = store.clone();
-        loads.spawn(async move { store.load(&record.summary.id, Freshness::Latest).await.unwrap().unwrap() });
+    for record in records.iter().cycle().take(200) {
+        let (store, id) = (store.clone(), record.id());
+        loads.spawn(async move { store.load(&id, Freshness::Latest).await.unwrap().unwrap() });
     }
     assert_eq!(loads.join_all().await.len(), 200);
     assert_eq!(pool.size(), 8);
     server.stop().await.unwrap();
     server.start().await.unwrap();
     for turn in 0..30 {
-        let stored = store.load(&records[0].summary.id, Freshness::Latest).await.unwrap().unwrap();
+        let stored = store.load(&records[0].id(), Freshness::Latest).await.unwrap().unwrap();
         let change = changed(&records[0], format!("{turn}"));
         let _ = store.update(&change, stored.version, NOW).await.unwrap();
     }
@@ -205,15 +206,15 @@ async fn a_server_that_is_down_is_unavailable() {
     store.migrate().await.unwrap();
     let records = insert_many(&store, 1).await;
     server.stop().await.unwrap();
-    let error = store.load(&records[0].summary.id, Freshness::Latest).await.unwrap_err();
+    let error = store.load(&records[0].id(), Freshness::Latest).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
 }
 
-/// Connections over which nothing will ever come again, the pool's sign of life included, cost no place in the pool.
+/// A network that drops its connections silently, also while the pool pings the server, costs no place in the pool.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn network_that_forgets_its_connections() {
+async fn a_network_that_drops_connections_silently() {
     let (proxy, options) = through_proxy(database().await).await;
-    let store = store(&pool(4, &options)).await.with_timeout(TIMEOUT);
+    let store = store_with_timeout(&pool(4, &options), TIMEOUT).await;
     let records = insert_many(&store, 20).await;
     let (errors, tasks) = load_without_end(&store, &records);
     for _ in 0..5 {

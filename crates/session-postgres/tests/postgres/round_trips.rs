@@ -3,11 +3,11 @@
 use session_postgres::{Pooler, PostgresStore};
 
 use crate::calls::{Call, Sessions};
-use crate::common::{database, pool, store, through_proxy, wait_until_idle};
+use crate::common::{database, pool, store, store_behind, through_proxy, wait_until_idle};
 
 /// One round trip for each operation, and nothing in the background: the connection is kept.
 #[tokio::test]
-async fn a_kept_connection_gives_no_sign_of_life() {
+async fn a_kept_connection_is_not_pinged() {
     let (proxy, options) = through_proxy(database().await).await;
     let pool = pool(2, &options);
     let store = store(&pool).await;
@@ -19,7 +19,7 @@ async fn a_kept_connection_gives_no_sign_of_life() {
         let before = proxy.round_trips();
         for (sessions, call) in all.iter().zip(Call::ALL) {
             assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers().0, "{call:?}");
-            // What runs in the background gets its turn.
+            // Lets background tasks run.
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         let cost = proxy.round_trips() - before;
@@ -28,17 +28,17 @@ async fn a_kept_connection_gives_no_sign_of_life() {
     assert_eq!(proxy.connections(), 1);
 }
 
-/// A pool of one connection, of which the store keeps none: one round trip for each operation, and in the background one
-/// for the sign of life that the pool asks for afterwards. With [`Pooler::Transaction`], four: begin, prepare, execute,
+/// A pool of one connection, of which the store keeps none: one round trip for each operation, and in the background
+/// one for the ping with which the pool gets it back. With [`Pooler::Transaction`], four: begin, prepare, execute,
 /// commit.
 ///
-/// One thread: what runs in the background waits until the test waits.
+/// Single-threaded: background tasks run only while the test waits.
 #[tokio::test]
 async fn each_operation_is_one_round_trip() {
     let (proxy, options) = through_proxy(database().await).await;
     for (pooler, expected) in [(Pooler::Transparent, 1), (Pooler::Transaction, 4)] {
         let pool = pool(1, &options);
-        let store = store(&pool).await.with_pooler(pooler);
+        let store = store_behind(&pool, pooler).await;
         // The first time, statements are prepared.
         for measured in [false, true] {
             for call in Call::ALL {
@@ -48,15 +48,15 @@ async fn each_operation_is_one_round_trip() {
                 assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers().0, "{call:?}");
                 let cost = proxy.round_trips() - before;
                 wait_until_idle(&pool).await;
-                let sign_of_life = proxy.round_trips() - before - cost;
-                assert!(!measured || (cost, sign_of_life) == (expected, 1), "{call:?}: {cost} + {sign_of_life}");
+                let ping = proxy.round_trips() - before - cost;
+                assert!(!measured || (cost, ping) == (expected, 1), "{call:?}: {cost} + {ping}");
             }
         }
     }
     assert_eq!(proxy.connections(), 2);
 }
 
-/// A node that finds the schema in place asks one question.
+/// A node that finds the schema in place needs one query.
 #[tokio::test]
 async fn nothing_to_migrate_is_one_round_trip() {
     let database = database().await;

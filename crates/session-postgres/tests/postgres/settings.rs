@@ -1,4 +1,4 @@
-//! Settings of the server, the database and what stands before them.
+//! Settings of the server, the database and the pooler.
 
 use std::num::NonZeroU32;
 
@@ -9,9 +9,9 @@ use session_testbed::servers::PgBouncer;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::calls::{Call, Sessions};
-use crate::common::{NOW, database, insert, number, pool, record, server, store, user};
+use crate::common::{NOW, database, insert, number, pool, record, server, store, store_behind, user};
 
-/// Behind the lock the whole transaction would still see the old count: refused instead of wrong.
+/// After the lock, the transaction would still see the old count: refused instead of wrong.
 #[tokio::test]
 async fn other_isolation_levels_are_refused() {
     let database = database().await;
@@ -20,12 +20,12 @@ async fn other_isolation_levels_are_refused() {
         let store = PostgresStore::new(pool(1, &database.clone().options([("default_transaction_isolation", level)])));
         let alice = user("alice");
         let new = record(Some(&alice), NOW);
-        let limit = Some(SessionLimit { max: NonZeroU32::MIN, at_limit: LimitPolicy::Reject });
-        let error = store.create(CreateRequest { record: &new, replaces: None, limit }, NOW).await.unwrap_err();
+        let limit = SessionLimit { max: NonZeroU32::MIN, at_limit: LimitPolicy::Reject };
+        let error = store.create(CreateRequest::new(&new).within(limit), NOW).await.unwrap_err();
         assert!(error.to_string().contains("READ COMMITTED"), "{error}");
         let error = store.delete_by_user(&alice, None).await.unwrap_err();
         assert!(error.to_string().contains("READ COMMITTED"), "{error}");
-        assert!(store.load(&new.summary.id, Freshness::Latest).await.unwrap().is_none());
+        assert!(store.load(&new.id(), Freshness::Latest).await.unwrap().is_none());
     }
 }
 
@@ -37,24 +37,24 @@ pub(crate) async fn through_pgbouncer(database: &PgConnectOptions) -> (PgBouncer
     (bouncer, options)
 }
 
-/// The relaxed commit of a touch does not outlast it, whoever gets the connection next.
+/// The asynchronous commit of a touch ends with its transaction.
 #[tokio::test]
-async fn relaxed_commit_ends_with_the_touch() {
+async fn asynchronous_commit_ends_with_the_touch() {
     let database = database().await;
     let (_bouncer, bounced) = through_pgbouncer(&database).await;
     for (pooler, options) in [(Pooler::Transparent, database), (Pooler::Transaction, bounced)] {
         let pool = pool(1, &options);
-        let store = store(&pool).await.with_pooler(pooler);
+        let store = store_behind(&pool, pooler).await;
         let record = record(None, NOW);
         insert(&store, &record).await;
-        let _ = store.touch(&record.summary.id, None, NOW).await.unwrap();
+        let _ = store.touch(&record.id(), None, NOW).await.unwrap();
         let _ = store.delete_expired(NOW, NonZeroU32::MIN).await.unwrap();
         let on = "SELECT count(*) FROM pg_settings WHERE name = 'synchronous_commit' AND setting = 'on'";
         assert_eq!(number(&pool, on).await, 1);
     }
 }
 
-/// PgBouncer refuses the parameter that sqlx sends, unless one of the two is told otherwise.
+/// PgBouncer rejects a startup parameter that sqlx sends, unless one of the two is configured otherwise.
 #[tokio::test]
 async fn pgbouncer_without_extra_float_digits() {
     let database = database().await;
@@ -62,7 +62,7 @@ async fn pgbouncer_without_extra_float_digits() {
     let options = database.port(bouncer.port());
     let refused = PostgresStore::new(pool(1, &options)).migrate().await.unwrap_err();
     assert!(refused.to_string().contains("the pooler refused"), "{refused}");
-    let store = store(&pool(1, &options.extra_float_digits(None))).await.with_pooler(Pooler::Transaction);
+    let store = store_behind(&pool(1, &options.extra_float_digits(None)), Pooler::Transaction).await;
     for call in Call::ALL {
         let sessions = Sessions::store(&store).await;
         assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers().0, "{call:?}");

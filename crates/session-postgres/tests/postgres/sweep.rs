@@ -15,8 +15,7 @@ use crate::common::{
 
 const ALL: NonZeroU32 = NonZeroU32::MAX;
 
-/// Four nodes sweep while others log in, touch and write: every expired session is deleted and counted once, no live
-/// one is.
+/// Four nodes sweep under load: every expired session is deleted and counted once, no live one is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn four_nodes_sweep_under_load() {
     const EXPIRED: u64 = 4_000;
@@ -33,7 +32,7 @@ async fn four_nodes_sweep_under_load() {
     }
     let seen = NOW + 20 * MINUTE;
     for record in &live {
-        assert_eq!(nodes[0].touch(&record.summary.id, record.user(), seen).await.unwrap(), TouchOutcome::Applied);
+        assert_eq!(nodes[0].touch(&record.id(), record.user(), seen).await.unwrap(), TouchOutcome::Applied);
     }
     let now = NOW + 40 * MINUTE;
     let total = Arc::new(AtomicU64::new(0));
@@ -55,13 +54,10 @@ async fn four_nodes_sweep_under_load() {
         async move {
             for (turn, record) in live.iter().cycle().take(1_000).enumerate() {
                 if turn % 2 == 0 {
-                    let _ = store.touch(&record.summary.id, record.user(), now).await.unwrap();
+                    let _ = store.touch(&record.id(), record.user(), now).await.unwrap();
                 } else {
-                    let stored = store
-                        .load(&record.summary.id, Freshness::Latest)
-                        .await
-                        .unwrap()
-                        .expect("a live session was swept");
+                    let stored =
+                        store.load(&record.id(), Freshness::Latest).await.unwrap().expect("a live session was swept");
                     let updated = store.update(&changed(&stored, "x"), stored.version, now).await.unwrap();
                     assert_eq!(updated, UpdateOutcome::Applied);
                 }
@@ -70,7 +66,7 @@ async fn four_nodes_sweep_under_load() {
     });
     sweepers.join_all().await;
     load.await.unwrap();
-    // What a writer held at that moment was passed over.
+    // Rows that were locked at that moment were skipped.
     while let deleted @ 1.. = nodes[0].delete_expired(now, NonZeroU32::new(100).unwrap()).await.unwrap() {
         total.fetch_add(deleted, Ordering::SeqCst);
     }
@@ -79,9 +75,9 @@ async fn four_nodes_sweep_under_load() {
     assert_eq!(left, i64::try_from(live.len()).unwrap());
 }
 
-/// Sessions that are due but alive are put off, not deleted, and do not stand in the way of the dead ones behind them.
+/// Sessions that are due but alive are postponed, not deleted, and do not block the expired ones behind them.
 #[tokio::test]
-async fn sweep_puts_off_what_lives() {
+async fn live_sessions_are_postponed() {
     let database = database().await;
     let pool = pool(2, &database);
     let store = store(&pool).await;
@@ -91,7 +87,7 @@ async fn sweep_puts_off_what_lives() {
     for _ in 0..50 {
         let live = record(None, NOW);
         insert(&store, &live).await;
-        let _ = store.touch(&live.summary.id, None, NOW + 20 * MINUTE).await.unwrap();
+        let _ = store.touch(&live.id(), None, NOW + 20 * MINUTE).await.unwrap();
     }
     let now = NOW + 40 * MINUTE;
     let one = NonZeroU32::MIN;
@@ -102,12 +98,11 @@ async fn sweep_puts_off_what_lives() {
     assert_eq!(store.delete_expired(NOW + 50 * MINUTE, NonZeroU32::MAX).await.unwrap(), 50);
 }
 
-/// What the table holds, whoever looks.
 const ROWS: &str = "SELECT count(*) FROM session.session";
 
-/// A row that somebody holds is left to a later call; nobody waits for it, and it is not counted.
+/// A locked row is left to a later call, without waiting, and is not counted.
 #[tokio::test]
-async fn a_locked_row_is_passed_over() {
+async fn a_locked_row_is_skipped() {
     let pool = pool(3, &database().await);
     let store = store(&pool).await;
     for _ in 0..10 {
@@ -126,7 +121,7 @@ async fn a_locked_row_is_passed_over() {
     assert_eq!(number(&pool, ROWS).await, 0);
 }
 
-/// A call that fails half-way has deleted nothing, and the next one reports everything.
+/// A call that fails midway is rolled back, and the next one deletes and counts everything.
 #[tokio::test]
 async fn a_failed_call_deletes_nothing() {
     let pool = pool(2, &database().await);
@@ -152,8 +147,8 @@ async fn a_failed_call_deletes_nothing() {
     assert_eq!(number(&pool, ROWS).await, 0);
 }
 
-/// An update that brings the end of a session nearer is obeyed by the sweep; one that moves it away costs no session,
-/// and neither does a touch.
+/// A session that an update shortens is swept at its new deadline; one that an update or a touch prolongs is not swept
+/// at its old one.
 #[tokio::test]
 async fn the_sweep_follows_updates_and_touches() {
     let pool = pool(2, &database().await);
@@ -169,13 +164,13 @@ async fn the_sweep_follows_updates_and_touches() {
     change.summary.timeouts.idle = 60 * MINUTE;
     assert_eq!(store.update(&change, longer.version, NOW).await.unwrap(), UpdateOutcome::Applied);
     let seen = NOW + 20 * MINUTE;
-    assert_eq!(store.touch(&touched.summary.id, None, seen).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.touch(&touched.id(), None, seen).await.unwrap(), TouchOutcome::Applied);
     let millisecond = Duration::from_millis(1);
     for (minutes, dead) in [(10, &shorter), (50, &touched), (60, &longer)] {
         let end = NOW + minutes * MINUTE;
         assert_eq!(store.delete_expired(NOW + (minutes * MINUTE - millisecond), ALL).await.unwrap(), 0);
-        assert!(store.load(&dead.summary.id, Freshness::Latest).await.unwrap().is_some());
+        assert!(store.load(&dead.id(), Freshness::Latest).await.unwrap().is_some());
         assert_eq!(store.delete_expired(end, ALL).await.unwrap(), 1);
-        assert!(store.load(&dead.summary.id, Freshness::Latest).await.unwrap().is_none());
+        assert!(store.load(&dead.id(), Freshness::Latest).await.unwrap().is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! What lies in the table, and what an error shows of it.
+//! What the table contains, and what an error shows of it.
 
 use std::error::Error as _;
 use std::num::NonZeroU32;
@@ -13,7 +13,7 @@ use crate::common::{
     MINUTE, NOW, OTHERS, changed, database, execute, insert, number, pool, record, store, user, wait_until,
 };
 
-/// A touch leaves every index alone, or the table bloats.
+/// Touches are HOT updates: they leave the indexes alone, which would bloat otherwise.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn touches_are_hot() {
     const TOUCHES: i64 = 20_000;
@@ -33,7 +33,7 @@ async fn touches_are_hot() {
             for turn in 0..usize::try_from(TOUCHES).unwrap() / 16 {
                 let record = &records[(task * 7_919 + turn * 104_729) % records.len()];
                 let seen = NOW + Duration::from_millis(turn as u64);
-                assert_eq!(store.touch(&record.summary.id, record.user(), seen).await.unwrap(), TouchOutcome::Applied);
+                assert_eq!(store.touch(&record.id(), record.user(), seen).await.unwrap(), TouchOutcome::Applied);
             }
         });
     }
@@ -46,8 +46,8 @@ async fn touches_are_hot() {
     assert!(hot * 100 > all * 95, "{hot} of {all}");
 }
 
-/// A plan is kept by its connection until the table is analyzed. Those that were made when it was empty do not read all
-/// of it once it is full.
+/// A connection caches a plan until the table is analyzed. A plan made while the table was empty does not scan all of
+/// it later.
 #[tokio::test]
 async fn plans_of_an_empty_table_read_only_what_they_need() {
     let database = database().await;
@@ -62,7 +62,7 @@ async fn plans_of_an_empty_table_read_only_what_they_need() {
             }
         }
     };
-    // Often enough for a plan to be kept.
+    // Often enough for a generic plan.
     call_all(10).await;
     execute(
         &own,
@@ -75,7 +75,7 @@ async fn plans_of_an_empty_table_read_only_what_they_need() {
     let other = pool(1, &database);
     let reads = "SELECT (idx_tup_fetch + seq_tup_read)::bigint FROM pg_stat_user_tables WHERE relname = 'session'";
     let inserted = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'session'";
-    // Statistics are published once a second, by whoever does something.
+    // A backend publishes its statistics once a second, with its next statement.
     wait_until(&own, inserted, |inserted| inserted > 20_000).await;
     let before = number(&other, reads).await;
     call_all(1).await;
@@ -86,26 +86,29 @@ async fn plans_of_an_empty_table_read_only_what_they_need() {
     assert!(read < 5_000, "{read} rows were read");
 }
 
-/// What cannot be read is an error, and stays as it is.
+/// A corrupt record is an error, and is left as it is.
 #[tokio::test]
-async fn damaged_record() {
+async fn corrupt_record() {
     let database = database().await;
     let pool = pool(2, &database);
     let store = store(&pool).await;
     let alice = user("alice");
     let record = record(Some(&alice), NOW);
     insert(&store, &record).await;
-    for damage in ["'\\x'", "'\\x01'", "set_byte(record, 0, 9)", "substring(record FOR 20)"] {
-        execute(&pool, &format!("UPDATE session.session SET record = {damage}")).await;
-        let loaded = store.load(&record.summary.id, Freshness::Latest).await.unwrap_err();
-        assert_eq!(loaded.kind(), StoreErrorKind::Corrupt, "{damage}: {loaded}");
+    for corruption in ["'\\x'", "'\\x01'", "set_byte(record, 0, 9)", "substring(record FOR 20)"] {
+        execute(&pool, &format!("UPDATE session.session SET record = {corruption}")).await;
+        let loaded = store.load(&record.id(), Freshness::Latest).await.unwrap_err();
+        assert_eq!(loaded.kind(), StoreErrorKind::Corrupt, "{corruption}: {loaded}");
         assert_eq!(store.list_by_user(&alice, NOW).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
-        assert_eq!(number(&pool, &format!("SELECT count(*) FROM session.session WHERE record = {damage}")).await, 1);
+        assert_eq!(
+            number(&pool, &format!("SELECT count(*) FROM session.session WHERE record = {corruption}")).await,
+            1
+        );
     }
-    assert_eq!(store.delete(&record.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(store.delete(&record.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
 }
 
-/// Whatever the server says, nothing of the session is in the error or in what it wraps.
+/// Nothing of the session is in an error or its source, even if the server's message quotes it.
 #[tokio::test]
 async fn errors_show_no_parameters() {
     let database = database().await;
@@ -124,17 +127,17 @@ async fn errors_show_no_parameters() {
     .await;
     let new = record(Some(&alice), NOW);
     let errors = [
-        store.create(CreateRequest { record: &new, replaces: None, limit: None }, NOW).await.unwrap_err(),
+        store.create(CreateRequest::new(&new), NOW).await.unwrap_err(),
         store.update(&changed(&stored, "x"), stored.version, NOW).await.unwrap_err(),
-        store.touch(&stored.summary.id, Some(&alice), NOW).await.unwrap_err(),
+        store.touch(&stored.id(), Some(&alice), NOW).await.unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.kind(), StoreErrorKind::Other);
         let source = error.source().expect("the code is kept");
         let shown = format!("{error} {error:?} {source} {source:?}");
         assert!(source.source().is_none() && shown.contains("P0001"), "{shown}");
-        let hex: String = new.summary.id.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        for secret in ["secret", &hex, &new.summary.id.to_string()] {
+        let hex: String = new.id().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        for secret in ["secret", &hex, &new.id().to_string()] {
             assert!(!shown.contains(secret), "{shown}");
         }
     }
@@ -144,26 +147,34 @@ async fn errors_show_no_parameters() {
 #[tokio::test]
 async fn extreme_times() {
     let database = database().await;
-    let store = store(&pool(2, &database)).await;
+    let pool = pool(2, &database);
+    let store = store(&pool).await;
     for (idle, absolute) in [(Duration::MAX, Duration::MAX), (MINUTE, Duration::MAX), (Duration::MAX, MINUTE)] {
         let mut eternal = record(None, NOW);
         eternal.summary.timeouts = Timeouts { idle, absolute };
         insert(&store, &eternal).await;
         for now in [Timestamp::from_millis(i64::MIN), Timestamp::EPOCH, NOW, Timestamp::MAX] {
             let expected = if eternal.is_expired(now) { TouchOutcome::Absent } else { TouchOutcome::Applied };
-            assert_eq!(store.touch(&eternal.summary.id, None, NOW).await.unwrap(), expected, "{eternal:?} at {now:?}");
+            assert_eq!(store.touch(&eternal.id(), None, now).await.unwrap(), expected, "{eternal:?} at {now:?}");
         }
-        let _ = store.touch(&eternal.summary.id, None, Timestamp::MAX).await.unwrap();
-        assert_eq!(
-            store.delete_expired(NOW + 2 * MINUTE, NonZeroU32::MAX).await.unwrap(),
-            u64::from(absolute == MINUTE)
-        );
+        let deleted = store.delete_expired(NOW + 2 * MINUTE, NonZeroU32::MAX).await.unwrap();
+        assert_eq!(deleted, u64::from(idle.min(absolute) == MINUTE));
         let _ = store.delete_expired(Timestamp::MAX, NonZeroU32::MAX).await.unwrap();
-        assert!(store.load(&eternal.summary.id, Freshness::Latest).await.unwrap().is_none());
+        assert!(store.load(&eternal.id(), Freshness::Latest).await.unwrap().is_none());
+    }
+    // Last seen at the latest time that a record can hold, and at the latest one that the column can: postponed, no error.
+    let mut eternal = record(None, NOW);
+    eternal.summary.timeouts.absolute = Duration::MAX;
+    eternal.summary.last_seen = Timestamp::from_millis((1 << 47) - 1);
+    let _ = store.create(CreateRequest::new(&eternal), NOW).await.unwrap();
+    for last_seen in ["last_seen", "9223372036854775807"] {
+        execute(&pool, &format!("UPDATE session.session SET last_seen = {last_seen}, sweep_at = 0")).await;
+        assert_eq!(store.delete_expired(NOW, NonZeroU32::MAX).await.unwrap(), 0);
+        assert_eq!(number(&pool, "SELECT count(*) FROM session.session WHERE sweep_at > 0").await, 1);
     }
 }
 
-/// What a session with 177 bytes of data (236 of JSON) takes, with all indexes, on pages in use.
+/// What a session with 177 bytes of data (236 of JSON) occupies, with all indexes, on pages in use.
 #[tokio::test]
 async fn a_session_takes_at_most_450_bytes() {
     const SESSIONS: i64 = 50_000;

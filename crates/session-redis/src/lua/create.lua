@@ -1,34 +1,33 @@
--- KEYS 1 the new session, 2 its user's index, 3 the session it replaces, 4 that one's index; 5.. the sessions the caller
---      saw in the index. KEYS[1] stands for each of 2 to 4 that does not apply.
--- ARGV 1 value, 2 now, 3 id, 4 how long the key lives on, 5 entry, 6 id and 7 version of the replaced session, 8 limit
---      (0: none), 9 number of victims; 10.. id and entry of each session the caller saw, the victims first, in the order
---      of KEYS
--- One of: created, evicted (created, and the victims are gone), occupied, replaced absent, replaced changed,
+-- KEYS 1 the new session, 2 its user's index, 3 the session it replaces, 4 that one's index; 5.. the sessions in the
+--      caller's snapshot of the index. KEYS[1] stands for each of 2 to 4 that does not apply.
+-- ARGV 1 value, 2 now, 3 id, 4 ttl, 5 entry, 6 id and 7 version of the replaced session, 8 limit (0: none), 9 number of
+--      sessions to evict; 10.. id and entry of each session in the snapshot, those to evict first, in the order of KEYS
+-- One of: created, evicted (created, and those to evict are gone), id taken, replaced absent, replaced changed,
 --         full followed by id and entry of each live session
 local now, id, replaced = tonumber(ARGV[2]), ARGV[3], ARGV[6]
 local has_user, replaces = KEYS[2] ~= KEYS[1], KEYS[3] ~= KEYS[1]
 
--- The answer if the id has a live session: this one, if the call is a repetition, or another. It comes before all others,
--- but is looked for only when there is a reason to.
+-- The reply if the id has a live session: this one, if the call is a repetition, or another. It takes precedence over
+-- all other replies, but is looked for only when there is a reason to.
 local function taken()
-  local stored = live(KEYS[1], now)
-  return stored and (sub(stored, 2, 13) == sub(ARGV[1], 2, 13) and 'created' or 'occupied')
+  local stored = load_live(KEYS[1], now)
+  return stored and (sub(stored, 2, 13) == sub(ARGV[1], 2, 13) and 'created' or 'id taken')
 end
 
 if replaces then
-  local stored = live(KEYS[3], now)
+  local stored = load_live(KEYS[3], now)
   if not stored then return taken() or 'replaced absent' end
   if sub(stored, 2, 13) ~= ARGV[7] then return taken() or 'replaced changed' end
 end
 
 local outcome = 'created'
 if has_user then
-  -- Only what the caller saw may be judged: somebody may have come, gone, or been active since.
-  local limit, seen, gone = tonumber(ARGV[8]), {}, 0
+  -- Evictions were selected from the snapshot: they hold only while it is what the index says.
+  local limit, snapshot, gone = tonumber(ARGV[8]), {}, 0
   for i = 10, #ARGV, 2 do
     if call('EXISTS', KEYS[i / 2]) == 1 then
-      seen[ARGV[i]] = ARGV[i + 1]
-    else -- Redis evicted it, or somebody deleted it by hand
+      snapshot[ARGV[i]] = ARGV[i + 1]
+    else -- evicted by Redis, or deleted by hand
       gone = gone + call('HDEL', KEYS[2], ARGV[i])
     end
   end
@@ -41,17 +40,17 @@ if has_user then
         call('HDEL', KEYS[2], entries[i])
       elseif now < deadline then
         full[#full + 1], full[#full + 2] = entries[i], entries[i + 1]
-        same = same and seen[entries[i]] == entries[i + 1]
+        same = same and snapshot[entries[i]] == entries[i + 1]
       end
     end
   end
   if limit > 0 and (#full - 1) / 2 >= limit then
-    local answer = taken()
-    if answer then return answer end
-    local victims = tonumber(ARGV[9])
-    if not same or #full ~= #ARGV - 8 or victims == 0 then return full end
+    local reply = taken()
+    if reply then return reply end
+    local evictions = tonumber(ARGV[9])
+    if not same or #full ~= #ARGV - 8 or evictions == 0 then return full end
     outcome = 'evicted'
-    for i = 1, victims do
+    for i = 1, evictions do
       call('UNLINK', KEYS[4 + i])
       call('HDEL', KEYS[2], ARGV[8 + 2 * i])
     end
@@ -59,9 +58,9 @@ if has_user then
 end
 
 if call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'PX', ARGV[4]) then
-  local answer = taken()
-  if answer then return answer end
-  call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4]) -- what was there has ended
+  local reply = taken()
+  if reply then return reply end
+  call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4]) -- what was there has expired
 end
 if replaces then
   call('UNLINK', KEYS[3])

@@ -7,7 +7,7 @@ local function members_are(index, first)
   return true
 end
 
--- The answer to a caller that does not know the members of `index`.
+-- The reply to a caller whose list of members is out of date.
 local function changed(index)
   local reply = redis.call('HKEYS', index)
   table.insert(reply, 1, 'changed')

@@ -1,24 +1,24 @@
-//! `kill -9` of a primary while it is used: service resumes, and what was acknowledged is counted.
+//! `kill -9` of a primary in use: service resumes, and acknowledged logouts that were undone are counted.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use session_core::store::{Freshness, SessionStore, TouchOutcome};
+use session_core::store::{CreateRequest, Freshness, SessionStore, TouchOutcome};
 use session_core::{DeleteOutcome, SessionId, UserId};
 use session_redis::RedisStore;
 use session_testbed::servers::{Redis, RedisCluster, RedisSentinel};
 
-use crate::support::records::{MINUTE, NOW, alone, insert, record, user};
+use crate::support::records::{MINUTE, NOW, insert, record, user};
 use crate::support::{eventually, index_key, run};
 
 const TIMEOUT: Duration = Duration::from_millis(600);
-/// How many sessions wait to be logged out.
+/// How many sessions there are to log out.
 const STOCK: usize = 2000;
 const WORKERS: usize = 8;
 
-/// Servers of which one may die.
+/// Servers that fail over.
 enum Set {
     Sentinel(RedisSentinel),
     Cluster(RedisCluster),
@@ -59,7 +59,7 @@ impl Set {
     }
 }
 
-/// What came of the logouts.
+/// What became of the logouts.
 struct Outcome {
     /// Answered as done.
     acknowledged: usize,
@@ -76,14 +76,14 @@ async fn log_out_during_failover(set: &Set, wait: Option<NonZeroU32>) -> Outcome
     if let Some(replicas) = wait {
         builder = builder.wait_for_replicas(replicas);
     }
-    let store = Arc::new(builder.connect().await.unwrap());
+    let store = builder.connect().await.unwrap();
     let alice = user("alice");
     let plain = RedisStore::connect(&set.url()).await.unwrap();
     let mut stock = Vec::new();
     for _ in 0..STOCK {
         let session = record(Some(&alice), NOW);
         insert(&plain, &session).await;
-        stock.push(session.summary.id);
+        stock.push(session.id());
     }
     let primary = set.primary_of(&alice).await;
     let replicas = set.replicas_of(primary).await;
@@ -95,13 +95,13 @@ async fn log_out_during_failover(set: &Set, wait: Option<NonZeroU32>) -> Outcome
     let done = Arc::new(AtomicBool::new(false));
     let workers: Vec<_> = stock
         .chunks(STOCK / WORKERS)
-        .map(|ids| tokio::spawn(log_out(Arc::clone(&store), alice.clone(), ids.to_vec(), Arc::clone(&done))))
+        .map(|ids| tokio::spawn(log_out(store.clone(), alice.clone(), ids.to_vec(), Arc::clone(&done))))
         .collect();
     tokio::time::sleep(Duration::from_millis(200)).await;
     for replica in &replicas {
         replica.pause().await.unwrap();
     }
-    // Else what is sent from now on would wait in the sockets of the paused replicas.
+    // Otherwise what is sent from now on would wait in the sockets of the paused replicas.
     run(primary, "CLIENT KILL TYPE replica").await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     primary.kill9().await.unwrap();
@@ -111,11 +111,11 @@ async fn log_out_during_failover(set: &Set, wait: Option<NonZeroU32>) -> Outcome
     }
     let new = set.primary_of(&alice).await;
     assert_ne!(new.port(), primary.port());
-    // It follows the new one: else there would be too few to wait for.
+    // It becomes a replica: without it there would be too few to wait for.
     primary.start().await.unwrap();
     let probe = record(Some(&alice), NOW);
-    eventually("logins are acknowledged", async || store.create(alone(&probe), NOW).await.is_ok()).await;
-    let touch = async || store.touch(&probe.summary.id, Some(&alice), NOW + MINUTE).await;
+    eventually("logins are acknowledged", async || store.create(CreateRequest::new(&probe), NOW).await.is_ok()).await;
+    let touch = async || store.touch(&probe.id(), Some(&alice), NOW + MINUTE).await;
     eventually("the session is there", async || touch().await.is_ok_and(|it| it == TouchOutcome::Applied)).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     done.store(true, Ordering::SeqCst);
@@ -131,7 +131,7 @@ async fn log_out_during_failover(set: &Set, wait: Option<NonZeroU32>) -> Outcome
     }
     let mut undone = 0;
     for id in &acknowledged {
-        // The servers may have moved once more.
+        // There may have been another failover.
         let loaded = loop {
             match store.load(id, Freshness::Latest).await {
                 Ok(loaded) => break loaded,
@@ -144,9 +144,9 @@ async fn log_out_during_failover(set: &Set, wait: Option<NonZeroU32>) -> Outcome
     Outcome { acknowledged: acknowledged.len(), undone, resumed }
 }
 
-/// Logs each session out, trying until it is answered, and says when that was.
+/// Logs each session out, retrying until it is acknowledged, and returns when that was.
 async fn log_out(
-    store: Arc<RedisStore>,
+    store: RedisStore,
     alice: UserId,
     ids: Vec<SessionId>,
     done: Arc<AtomicBool>,
@@ -155,7 +155,7 @@ async fn log_out(
     for id in ids {
         while !done.load(Ordering::SeqCst) {
             match store.delete(&id, Some(&alice)).await {
-                // Absent: an earlier attempt has done it, and its answer was lost.
+                // Absent: an earlier attempt deleted it, and its reply was lost.
                 Ok(DeleteOutcome::Deleted | DeleteOutcome::Absent) => {
                     acknowledged.push((id, Instant::now()));
                     break;
@@ -176,7 +176,7 @@ async fn experiment(name: &str, set: Set, wait: Option<u32>) -> usize {
     println!(
         "{name}, {waited} replicas waited for: {undone} of {acknowledged} logouts undone; resumed after {resumed:?}"
     );
-    assert!(acknowledged > 100, "hardly used");
+    assert!(acknowledged > 100, "too few logouts to tell");
     undone
 }
 
@@ -199,14 +199,14 @@ async fn a_cluster_undoes_no_logout_that_waited_for_the_replica() {
     assert_eq!(experiment("Cluster", cluster().await, Some(1)).await, 0);
 }
 
-/// What waiting is for. How many are undone is a matter of luck: it is printed.
+/// Why to wait. How many are undone is a matter of luck: it is printed.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_waiting_service_resumes_and_logouts_may_be_undone() {
     experiment("Sentinel", sentinel().await, None).await;
     experiment("Cluster", cluster().await, None).await;
 }
 
-/// A node that is frozen, and not dead, closes no connection, and nobody tells the store that it was replaced.
+/// A node that is frozen rather than dead closes no connection, and the store is not notified of its replacement.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_primary_of_a_cluster_is_left_for_its_replica() {
     let cluster = RedisCluster::launch(1, &[("cluster-require-full-coverage", "no")]).await.unwrap();
@@ -218,11 +218,11 @@ async fn a_frozen_primary_of_a_cluster_is_left_for_its_replica() {
     insert(&store, &of_bob).await;
     // The replica has to have it.
     let waiting = RedisStore::builder(&cluster.url()).wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
-    eventually("it is there twice", async || waiting.create(alone(&of_alice), NOW).await.is_ok()).await;
+    eventually("it is there twice", async || waiting.create(CreateRequest::new(&of_alice), NOW).await.is_ok()).await;
     frozen.pause().await.unwrap();
 
     let (rounds, held_up) = (AtomicU32::new(0), AtomicU32::new(0));
-    // At the same time: the answers of the others must not hide that this one is missing.
+    // At the same time: replies of the other nodes must not hide that this one does not answer.
     let found = async || {
         let (found, other) = tokio::join!(
             store.load(&of_alice.summary.id, Freshness::Latest),
@@ -236,5 +236,5 @@ async fn a_frozen_primary_of_a_cluster_is_left_for_its_replica() {
     let (new, back) = tokio::join!(cluster.primary_of(&index), eventually("the replica is found", found));
     assert_ne!(new.unwrap().port(), frozen.port());
     println!("Cluster, frozen primary: back after {back:?}; on the others {held_up:?} of {rounds:?} requests failed");
-    assert!(held_up.into_inner() < rounds.into_inner(), "the others do not depend on it");
+    assert!(held_up.into_inner() < rounds.into_inner(), "the other nodes do not depend on it");
 }

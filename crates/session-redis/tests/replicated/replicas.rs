@@ -3,12 +3,12 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use session_core::store::{SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::store::{CreateRequest, SessionStore, TouchOutcome, UpdateOutcome};
 use session_core::{DeleteOutcome, StoreErrorKind};
 use session_redis::RedisStore;
 use session_testbed::servers::{Redis, RedisSentinel};
 
-use crate::support::records::{MINUTE, NOW, alone, created, exists, insert, next, record, user};
+use crate::support::records::{MINUTE, NOW, created, exists, insert, next, record, user};
 use crate::support::{assert_all_expire, eventually, run};
 
 const TIMEOUT: Duration = Duration::from_millis(600);
@@ -27,11 +27,11 @@ async fn a_write_counts_only_once_the_replica_has_it() {
     let store = builder.wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
     // After its first copy a replica is slow for a moment.
     let probe = record(None, NOW);
-    eventually("the replica keeps up", async || store.create(alone(&probe), NOW).await.is_ok()).await;
+    eventually("the replica keeps up", async || store.create(CreateRequest::new(&probe), NOW).await.is_ok()).await;
     let alice = user("alice");
     let (one, two) = (record(Some(&alice), NOW), record(Some(&alice), NOW));
 
-    assert_eq!(store.create(alone(&one), NOW).await.unwrap(), created());
+    assert_eq!(store.create(CreateRequest::new(&one), NOW).await.unwrap(), created());
     insert(&store, &two).await;
     let change = next(&one);
     assert_eq!(store.update(&change, one.version, NOW).await.unwrap(), UpdateOutcome::Applied);
@@ -39,7 +39,7 @@ async fn a_write_counts_only_once_the_replica_has_it() {
 
     // Errors are the same as without waiting.
     run(&primary, "CONFIG SET maxmemory 1").await;
-    let full = store.create(alone(&record(None, NOW)), NOW).await.unwrap_err();
+    let full = store.create(CreateRequest::new(&record(None, NOW)), NOW).await.unwrap_err();
     assert_eq!(full.kind(), StoreErrorKind::Full, "{full}");
     run(&primary, "CONFIG SET maxmemory 0").await;
     run(&primary, "SCRIPT FLUSH").await;
@@ -53,29 +53,29 @@ async fn a_write_counts_only_once_the_replica_has_it() {
     let start = Instant::now();
     timed_out(start, store.update(&next(&change), change.version, NOW).await.unwrap_err());
     let start = Instant::now();
-    timed_out(start, store.delete(&one.summary.id, Some(&alice)).await.unwrap_err());
-    // Executed all the same; and its repetition, which finds nothing to delete, is not good news either.
-    assert!(!exists(&store, &one.summary.id).await);
+    timed_out(start, store.delete(&one.id(), Some(&alice)).await.unwrap_err());
+    // Executed all the same. Its repetition finds nothing to delete, and that is not confirmed either.
+    assert!(!exists(&store, &one.id()).await);
     let start = Instant::now();
-    timed_out(start, store.delete(&one.summary.id, Some(&alice)).await.unwrap_err());
+    timed_out(start, store.delete(&one.id(), Some(&alice)).await.unwrap_err());
     let start = Instant::now();
-    timed_out(start, store.create(alone(&record(None, NOW)), NOW).await.unwrap_err());
+    timed_out(start, store.create(CreateRequest::new(&record(None, NOW)), NOW).await.unwrap_err());
     let start = Instant::now();
     timed_out(start, store.delete_by_user(&alice, None).await.unwrap_err());
     assert!(store.list_by_user(&alice, NOW).await.unwrap().is_empty());
     let start = Instant::now();
     timed_out(start, store.delete_by_user(&alice, None).await.unwrap_err());
-    // What does not wait goes on.
+    // What does not wait is not affected.
     let start = Instant::now();
     let two = record(Some(&alice), NOW);
     insert(&RedisStore::connect(&primary.url()).await.unwrap(), &two).await;
-    assert_eq!(store.touch(&two.summary.id, Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.touch(&two.id(), Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
     assert!(start.elapsed() < MARGIN, "{:?}", start.elapsed());
 
     replica.resume().await.unwrap();
-    eventually("writes work again", async || store.delete(&two.summary.id, Some(&alice)).await.is_ok()).await;
-    assert_eq!(store.delete(&one.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
+    eventually("writes work again", async || store.delete(&two.id(), Some(&alice)).await.is_ok()).await;
+    assert_eq!(store.delete(&one.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,12 +86,12 @@ async fn a_primary_that_becomes_a_replica_is_left() {
     let builder = RedisStore::builder(&set.url()).wait_for_replicas(NonZeroU32::new(2).unwrap());
     let waiting = builder.connect().await.unwrap();
     let session = record(None, NOW);
-    eventually("all have it", async || waiting.create(alone(&session), NOW).await.is_ok()).await;
+    eventually("all have it", async || waiting.create(CreateRequest::new(&session), NOW).await.is_ok()).await;
     let old = set.primary().await.unwrap();
     run(&set.sentinels()[0], &format!("SENTINEL FAILOVER {}", set.service())).await;
     let seen = NOW + MINUTE;
     eventually("the sentinels have chosen another, and writes reach it", async || {
-        set.primary().await.unwrap().port() != old.port() && store.touch(&session.summary.id, None, seen).await.is_ok()
+        set.primary().await.unwrap().port() != old.port() && store.touch(&session.id(), None, seen).await.is_ok()
     })
     .await;
     eventually("the old primary follows", async || {
@@ -101,7 +101,7 @@ async fn a_primary_that_becomes_a_replica_is_left() {
     .await;
     let later = seen + MINUTE;
     eventually("writes go on", async || {
-        store.touch(&session.summary.id, None, later).await.is_ok_and(|touched| touched == TouchOutcome::Applied)
+        store.touch(&session.id(), None, later).await.is_ok_and(|touched| touched == TouchOutcome::Applied)
     })
     .await;
 }
@@ -114,14 +114,14 @@ async fn a_refused_write_is_unavailable_and_not_absent() {
     insert(&store, &session).await;
     run(&server, "REPLICAOF 127.0.0.1 1").await;
     for _ in 0..5 {
-        let error = store.touch(&session.summary.id, None, NOW + MINUTE).await.unwrap_err();
+        let error = store.touch(&session.id(), None, NOW + MINUTE).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     }
     run(&server, "REPLICAOF NO ONE").await;
-    eventually("writes work", async || store.touch(&session.summary.id, None, NOW + MINUTE).await.is_ok()).await;
+    eventually("writes work", async || store.touch(&session.id(), None, NOW + MINUTE).await.is_ok()).await;
 }
 
-/// A sentinel that does not answer is passed over.
+/// A sentinel that does not answer is skipped.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_sentinel_does_not_keep_the_store_from_the_primary() {
     let set = RedisSentinel::launch(&[]).await.unwrap();
@@ -131,5 +131,5 @@ async fn a_frozen_sentinel_does_not_keep_the_store_from_the_primary() {
     let store = builder.connect().await.unwrap();
     let session = record(None, NOW);
     insert(&store, &session).await;
-    assert!(exists(&store, &session.summary.id).await);
+    assert!(exists(&store, &session.id()).await);
 }

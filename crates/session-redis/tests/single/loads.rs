@@ -1,7 +1,6 @@
-//! Loads that meet share a command, and nothing else.
+//! Concurrent loads share a command, and nothing else.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Instant;
 
 use session_core::store::{Freshness, Record, SessionStore};
@@ -23,28 +22,28 @@ async fn insert_many(store: &RedisStore) -> Vec<SessionId> {
     for _ in 0..MANY {
         let session = record(Some(&alice), NOW);
         insert(store, &session).await;
-        ids.push(session.summary.id);
+        ids.push(session.id());
     }
     ids
 }
 
 type Load = JoinHandle<Result<Option<Record>, StoreError>>;
 
-fn loads(store: &Arc<RedisStore>, ids: &[SessionId]) -> Vec<Load> {
+fn loads(store: &RedisStore, ids: &[SessionId]) -> Vec<Load> {
     let spawn = |id: &SessionId| {
-        let (store, id) = (Arc::clone(store), *id);
+        let (store, id) = (store.clone(), *id);
         tokio::spawn(async move { store.load(&id, Freshness::Latest).await })
     };
     ids.iter().map(spawn).collect()
 }
 
-async fn all_are_there(store: &Arc<RedisStore>, ids: &[SessionId]) {
+async fn all_are_there(store: &RedisStore, ids: &[SessionId]) {
     for (load, id) in loads(store, ids).into_iter().zip(ids) {
-        assert_eq!(load.await.unwrap().unwrap().map(|stored| stored.summary.id), Some(*id));
+        assert_eq!(load.await.unwrap().unwrap().map(|stored| stored.id()), Some(*id));
     }
 }
 
-/// How often the server was asked for one session, and for several.
+/// How often the server has executed GET, and MGET.
 async fn commands(server: &Redis) -> (u64, u64) {
     let stats = run(server, "INFO commandstats").await;
     let calls = |name: &str| {
@@ -54,11 +53,11 @@ async fn commands(server: &Redis) -> (u64, u64) {
     (calls("get"), calls("mget"))
 }
 
-/// One thread: all of them begin before the first of them is answered.
+/// One thread: all of them begin before the first reply arrives.
 #[tokio::test]
-async fn many_are_few_commands() {
+async fn concurrent_loads_are_coalesced() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = Arc::new(open(&server.url()).await);
+    let store = open(&server.url()).await;
     let ids = insert_many(&store).await;
     let before = commands(&server).await;
     all_are_there(&store, &ids).await;
@@ -67,11 +66,11 @@ async fn many_are_few_commands() {
     assert!(one + several <= 8 && several >= 1, "{one} times GET, {several} times MGET");
 }
 
-/// One that is not there, one that nobody understands, one that is asked for twice.
+/// One that does not exist, one that is corrupt, one that is loaded twice.
 #[tokio::test]
-async fn each_has_its_own_answer() {
+async fn each_load_has_its_own_outcome() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = Arc::new(open(&server.url()).await);
+    let store = open(&server.url()).await;
     let (mut ids, alice) = (insert_many(&store).await, user("alice"));
     assert_eq!(store.delete(&ids[40], Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
     ids[41] = ids[42];
@@ -80,18 +79,18 @@ async fn each_has_its_own_answer() {
         match load.await.unwrap() {
             Ok(stored) => {
                 assert_ne!(turn, 43);
-                assert_eq!(stored.map(|stored| stored.summary.id), (turn != 40).then_some(ids[turn]), "{turn}");
+                assert_eq!(stored.map(|stored| stored.id()), (turn != 40).then_some(ids[turn]), "{turn}");
             }
             Err(error) => assert_eq!((turn, error.kind()), (43, StoreErrorKind::Corrupt), "{error}"),
         }
     }
 }
 
-/// Those that were sent, those that wait to be, and the one that would have sent them.
+/// Those in flight, those in the queue, and the one that would have sent the queue.
 #[tokio::test]
-async fn who_gives_up_takes_nobody_along() {
+async fn cancelled_loads_do_not_affect_the_others() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = Arc::new(open(&server.url()).await);
+    let store = open(&server.url()).await;
     let ids = insert_many(&store).await;
     for round in 0..20 {
         let loads = loads(&store, &ids);
@@ -102,12 +101,12 @@ async fn who_gives_up_takes_nobody_along() {
         gone.iter().for_each(|turn| loads[*turn].abort());
         for (turn, load) in loads.into_iter().enumerate() {
             if !gone.contains(&turn) {
-                assert_eq!(load.await.unwrap().unwrap().map(|stored| stored.summary.id), Some(ids[turn]));
+                assert_eq!(load.await.unwrap().unwrap().map(|stored| stored.id()), Some(ids[turn]));
             }
         }
     }
-    // Nobody is under way any more: who comes now is sent alone, at once.
-    eventually("the last of them is answered", async || {
+    // None is in flight any more: the next one is sent at once, as a GET.
+    eventually("the last of them has its reply", async || {
         let before = commands(&server).await;
         store.load(&ids[0], Freshness::Latest).await.unwrap();
         commands(&server).await == (before.0 + 1, before.1)
@@ -117,16 +116,16 @@ async fn who_gives_up_takes_nobody_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_is_an_error_for_each_and_then_over() {
+async fn an_outage_fails_each_load_and_then_ends() {
     let server = Redis::launch(&[]).await.unwrap();
     let proxy = Proxy::start(server.address()).await.unwrap();
-    let store = Arc::new(open(&url(&proxy)).await);
+    let store = open(&url(&proxy)).await;
     let ids = insert_many(&store).await;
     for fault in [Mode::BlackHole, Mode::Cut, Mode::Truncate(1)] {
         proxy.set(fault);
         let start = Instant::now();
         for load in loads(&store, &ids) {
-            let error = load.await.unwrap().expect_err("nobody can know");
+            let error = load.await.unwrap().expect_err("a load during an outage");
             assert!(matches!(error.kind(), StoreErrorKind::Unavailable | StoreErrorKind::Timeout), "{error}");
         }
         assert!(start.elapsed() < TIMEOUT + MARGIN, "{fault:?}: took {:?}", start.elapsed());

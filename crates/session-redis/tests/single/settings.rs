@@ -1,22 +1,20 @@
-//! How the store and the server are set up, and what is said about it.
+//! Settings of the store and of the server, and what is logged about them.
 
 use std::io;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
-};
+use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome, UpdateOutcome};
 use session_core::{DeleteOutcome, LimitPolicy, SessionId, StoreErrorKind};
 use session_redis::{ConnectError, RedisStore};
 use session_testbed::servers::Redis;
 
-use crate::support::records::{MINUTE, NOW, alone, created, exists, insert, limit, next, record, user};
+use crate::support::records::{MINUTE, NOW, created, exists, insert, limit, next, record, replacing, user};
 use crate::support::run;
 
 #[tokio::test]
-async fn sessions_end_although_the_memory_is_used_up() {
+async fn sessions_can_be_ended_at_maxmemory() {
     let server = Redis::launch(&[("maxmemory-policy", "noeviction")]).await.unwrap();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let alice = user("alice");
@@ -24,14 +22,14 @@ async fn sessions_end_although_the_memory_is_used_up() {
     insert(&store, &one).await;
     insert(&store, &two).await;
     run(&server, "CONFIG SET maxmemory 1").await;
-    let full = store.create(alone(&record(Some(&alice), NOW)), NOW).await.unwrap_err();
+    let full = store.create(CreateRequest::new(&record(Some(&alice), NOW)), NOW).await.unwrap_err();
     assert_eq!(full.kind(), StoreErrorKind::Full);
     let full = store.update(&next(&one), one.version, NOW).await.unwrap_err();
     assert_eq!(full.kind(), StoreErrorKind::Full);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 2);
-    assert_eq!(store.touch(&one.summary.id, Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
-    assert_eq!(store.delete(&one.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
-    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [two.summary.id]);
+    assert_eq!(store.touch(&one.id(), Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.delete(&one.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [two.id()]);
 }
 
 #[tokio::test]
@@ -42,18 +40,18 @@ async fn errors_show_no_id_no_user_and_no_password() {
     let store = RedisStore::connect(&url).await.unwrap();
     let session = record(Some(&user("alice")), NOW);
     let errors = [
-        store.load(&session.summary.id, Freshness::Latest).await.unwrap_err(),
-        store.create(alone(&session), NOW).await.unwrap_err(),
+        store.load(&session.id(), Freshness::Latest).await.unwrap_err(),
+        store.create(CreateRequest::new(&session), NOW).await.unwrap_err(),
         store.delete_by_user(&user("alice"), None).await.unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.kind(), StoreErrorKind::Other);
         let source = std::error::Error::source(&error).unwrap();
         let text = format!("{error} {error:?} {source} {source:?} {store:?}");
-        for secret in ["alice", "hunter2", &session.summary.id.to_string(), "{session"] {
+        for secret in ["alice", "hunter2", &session.id().to_string(), "{session"] {
             assert!(!text.contains(secret), "{text}");
         }
-        assert!(text.contains("redis"), "{text}");
+        assert!(text.contains("NOPERM"), "{text}");
     }
     let wrong = RedisStore::connect(&format!("redis://app:hunter3@{}", server.address())).await.unwrap_err();
     let text = format!("{wrong} {wrong:?} {:?}", std::error::Error::source(&wrong));
@@ -65,7 +63,7 @@ async fn errors_show_no_id_no_user_and_no_password() {
 async fn the_documented_rights_are_enough() {
     let server = Redis::launch(&[]).await.unwrap();
     let commands = [
-        "get", "getrange", "set", "setrange", "exists", "unlink", "pexpire", "pttl", "hset", "hdel", "hgetall",
+        "get", "mget", "getrange", "set", "setrange", "exists", "unlink", "pexpire", "hset", "hdel", "hgetall",
         "hkeys", "hlen", "hexists", "eval", "evalsha", "hello", "wait",
     ];
     let rights = format!("ACL SETUSER app on >hunter2 resetkeys ~{{session:* -@all +{}", commands.join(" +"));
@@ -76,19 +74,18 @@ async fn the_documented_rights_are_enough() {
     let alice = user("alice");
     let (one, two, three) = (record(Some(&alice), NOW), record(Some(&alice), NOW), record(Some(&alice), NOW));
     insert(&store, &one).await;
-    let replaces = Some(Replacement { id: one.summary.id, user: Some(&alice), version: one.version });
-    let login = CreateRequest { record: &two, replaces, limit: limit(1, LimitPolicy::EvictOldest) };
+    let login = replacing(&two, &one).within(limit(1, LimitPolicy::EvictOldest));
     assert_eq!(store.create(login, NOW).await.unwrap(), created());
-    let login = CreateRequest { record: &three, replaces: None, limit: limit(1, LimitPolicy::EvictOldest) };
-    assert_eq!(store.create(login, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![two.summary.id] });
+    let login = CreateRequest::new(&three).within(limit(1, LimitPolicy::EvictOldest));
+    assert_eq!(store.create(login, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![two.id()] });
     assert_eq!(store.update(&next(&three), three.version, NOW).await.unwrap(), UpdateOutcome::Applied);
-    assert_eq!(store.touch(&three.summary.id, Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.touch(&three.id(), Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
-    assert_eq!(store.delete(&three.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(store.delete(&three.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
     insert(&store, &one).await;
-    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [one.summary.id]);
-    // There is no replica, but it was allowed to ask.
-    let error = waiting.create(alone(&one), NOW).await.unwrap_err();
+    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [one.id()]);
+    // There is no replica, but WAIT was permitted.
+    let error = waiting.create(CreateRequest::new(&one), NOW).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error}");
 }
 
@@ -97,7 +94,12 @@ async fn settings_are_checked() {
     let open = |prefix: &str, timeout| {
         RedisStore::builder("redis://127.0.0.1:1").key_prefix(prefix).operation_timeout(timeout).connect_lazy()
     };
-    assert!(matches!(open("a{b", Duration::from_secs(1)), Err(ConnectError::KeyPrefix)));
+    for bad in ["", "a{b", "a}b", "a b", "a\0b", "ü", &"x".repeat(65)] {
+        assert!(matches!(open(bad, Duration::from_secs(1)), Err(ConnectError::KeyPrefix)), "{bad:?}");
+    }
+    for good in ["s", "my-app:prod", &"x".repeat(64)] {
+        assert!(open(good, Duration::from_secs(1)).is_ok(), "{good:?}");
+    }
     assert!(matches!(open("ab", Duration::ZERO), Err(ConnectError::OperationTimeout)));
     assert!(matches!(open("ab", Duration::from_secs(61)), Err(ConnectError::OperationTimeout)));
     assert!(open("ab", Duration::from_secs(60)).is_ok());
@@ -135,7 +137,7 @@ async fn a_server_that_may_evict_sessions_is_reported() {
         let _guard = tracing::subscriber::set_default(subscriber);
         let store = RedisStore::connect(&server.url()).await.unwrap();
         for _ in 0..10 {
-            store.load(&SessionId::from_bytes([0; 16])).await.unwrap();
+            store.load(&SessionId::from_bytes([0; 16]), Freshness::Latest).await.unwrap();
         }
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.contains("WARN") && text.contains(policy), warns, "{policy}: {text}");
@@ -143,10 +145,10 @@ async fn a_server_that_may_evict_sessions_is_reported() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_tell_its_settings_is_used_all_the_same() {
+async fn a_server_that_hides_its_settings_is_used_all_the_same() {
     let server = Redis::launch(&[("rename-command", "CONFIG \"\"")]).await.unwrap();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let session = record(None, NOW);
     insert(&store, &session).await;
-    assert!(exists(&store, &session.summary.id).await);
+    assert!(exists(&store, &session.id()).await);
 }

@@ -1,20 +1,20 @@
-//! What is in the server, looked at from the side.
+//! What the server stores, read without the store.
 
 use std::time::Duration;
 
-use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Record, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
-};
+use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome, UpdateOutcome};
 use session_core::{DeleteOutcome, LimitPolicy, SessionId, StoreErrorKind, Timeouts};
 use session_redis::RedisStore;
 use session_testbed::servers::Redis;
 
-use crate::support::records::{ABSOLUTE, IDLE, MINUTE, NOW, alone, created, exists, insert, limit, next, record, user};
+use crate::support::records::{
+    ABSOLUTE, IDLE, MINUTE, NOW, created, exists, insert, limit, next, record, replacing, user,
+};
 use crate::support::{index_key, keys, run, session_key};
 
 const SLACK: Duration = Duration::from_secs(60);
 
-/// Every key has a time to live, and the longest is `expected` and the slack, give or take what the test takes.
+/// Every key has a time to live, and the longest is `expected` and the slack, less what the test has taken.
 async fn longest_life(server: &Redis, expected: Duration, after: &str) {
     let keys = keys(server).await;
     for (key, ttl) in &keys {
@@ -30,43 +30,42 @@ async fn every_key_has_a_time_to_live_after_every_operation() {
     let server = Redis::launch(&[]).await.unwrap();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let alice = user("alice");
-    let visitor = record(None, NOW);
-    insert(&store, &visitor).await;
+    let anonymous = record(None, NOW);
+    insert(&store, &anonymous).await;
     longest_life(&server, IDLE, "create").await;
 
     let login = record(Some(&alice), NOW);
-    let replaces = Some(Replacement { id: visitor.summary.id, user: None, version: visitor.version });
-    assert_eq!(store.create(CreateRequest { replaces, ..alone(&login) }, NOW).await.unwrap(), created());
-    assert_eq!(keys(&server).await.len(), 2, "the session and the index; the visitor is gone");
+    assert_eq!(store.create(replacing(&login, &anonymous), NOW).await.unwrap(), created());
+    assert_eq!(keys(&server).await.len(), 2, "the session and the index; the anonymous session is gone");
     longest_life(&server, IDLE, "login").await;
 
     // The idle deadline moves with the activity, until the absolute one is earlier.
     let later = NOW + 10 * MINUTE;
-    assert_eq!(store.touch(&login.summary.id, Some(&alice), later).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.touch(&login.id(), Some(&alice), later).await.unwrap(), TouchOutcome::Applied);
     longest_life(&server, IDLE, "touch").await;
     let mut end = later;
     while end < NOW + ABSOLUTE - 15 * MINUTE {
         end = end + 15 * MINUTE;
-        assert_eq!(store.touch(&login.summary.id, Some(&alice), end).await.unwrap(), TouchOutcome::Applied);
+        assert_eq!(store.touch(&login.id(), Some(&alice), end).await.unwrap(), TouchOutcome::Applied);
     }
     let left = (NOW + ABSOLUTE).since(end);
-    let session = keys(&server).await.into_iter().find(|(key, _)| key.ends_with(&login.summary.id.to_string()));
+    let session = keys(&server).await.into_iter().find(|(key, _)| key.ends_with(&login.id().to_string()));
     let ttl = Duration::from_millis(u64::try_from(session.unwrap().1).unwrap());
     assert!(ttl <= left + SLACK && ttl + Duration::from_secs(5) > left + SLACK, "{ttl:?}, {left:?}");
 
     // A longer lifetime by an update, in the index too.
-    let mut longer = next(&store.load(&login.summary.id, Freshness::Latest).await.unwrap().unwrap());
+    let mut longer = next(&store.load(&login.id(), Freshness::Latest).await.unwrap().unwrap());
     let before = login.version;
     longer.summary.timeouts.idle = 4 * ABSOLUTE;
     longer.summary.timeouts.absolute = 4 * ABSOLUTE;
     assert_eq!(store.update(&longer, before, end).await.unwrap(), UpdateOutcome::Applied);
     longest_life(&server, longer.deadline().since(end), "update").await;
 
-    let forever =
-        Record { lifetime: session_core::Timeouts { idle: Duration::MAX, absolute: Duration::MAX }, ..next(&longer) };
+    let mut forever = next(&longer);
+    forever.summary.timeouts = Timeouts { idle: Duration::MAX, absolute: Duration::MAX };
     assert_eq!(store.update(&forever, longer.version, end).await.unwrap(), UpdateOutcome::Applied);
-    longest_life(&server, session_core::Timeouts::MAX - end.since(NOW), "an update to forever").await;
-    assert_eq!(store.delete(&login.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
+    longest_life(&server, Timeouts::MAX - end.since(NOW), "an update to forever").await;
+    assert_eq!(store.delete(&login.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
     assert_eq!(keys(&server).await, []);
 }
 
@@ -75,7 +74,7 @@ async fn an_expired_record_is_stored_with_the_slack_as_its_life() {
     let server = Redis::launch(&[]).await.unwrap();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let old = record(Some(&user("alice")), NOW);
-    assert_eq!(store.create(alone(&old), NOW + 2 * ABSOLUTE).await.unwrap(), created());
+    assert_eq!(store.create(CreateRequest::new(&old), NOW + 2 * ABSOLUTE).await.unwrap(), created());
     longest_life(&server, Duration::ZERO, "create").await;
 }
 
@@ -87,13 +86,13 @@ async fn the_index_cleans_itself() {
     let index = index_key(&alice);
     for hour in 0..5 {
         let now = NOW + hour * 60 * MINUTE;
-        assert_eq!(store.create(alone(&record(Some(&alice), now)), now).await.unwrap(), created());
+        assert_eq!(store.create(CreateRequest::new(&record(Some(&alice), now)), now).await.unwrap(), created());
         assert_eq!(run(&server, &format!("HLEN {index}")).await.number(), Some(1), "after {hour} hours");
     }
     // Within the slack an entry stays: the key of its session is still there, and revocation must find it.
     let now = NOW + 4 * 60 * MINUTE + IDLE;
     let last = record(Some(&alice), now);
-    let login = CreateRequest { limit: limit(1, LimitPolicy::Reject), ..alone(&last) };
+    let login = CreateRequest::new(&last).within(limit(1, LimitPolicy::Reject));
     assert_eq!(store.create(login, now).await.unwrap(), created(), "what is expired does not count");
     assert_eq!(run(&server, &format!("HLEN {index}")).await.number(), Some(2));
     assert_eq!(store.delete_by_user(&alice, None).await.unwrap().len(), 2);
@@ -105,11 +104,11 @@ async fn sessions_that_redis_evicted_do_not_count() {
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let alice = user("alice");
     let (one, two, three) = (record(Some(&alice), NOW), record(Some(&alice), NOW), record(Some(&alice), NOW));
-    let login = |record| CreateRequest { limit: limit(2, LimitPolicy::Reject), ..alone(record) };
+    let login = |record| CreateRequest::new(record).within(limit(2, LimitPolicy::Reject));
     assert_eq!(store.create(login(&one), NOW).await.unwrap(), created());
     assert_eq!(store.create(login(&two), NOW).await.unwrap(), created());
     assert_eq!(store.create(login(&three), NOW).await.unwrap(), CreateOutcome::LimitReached);
-    run(&server, &format!("DEL {}", session_key(&alice, &one.summary.id))).await;
+    run(&server, &format!("DEL {}", session_key(&alice, &one.id()))).await;
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
     assert_eq!(store.create(login(&three), NOW).await.unwrap(), created());
 }
@@ -122,13 +121,13 @@ async fn a_lost_index_comes_back_with_the_next_activity() {
     let session = record(Some(&alice), NOW);
     insert(&store, &session).await;
     run(&server, &format!("DEL {}", index_key(&alice))).await;
-    assert_eq!(store.touch(&session.summary.id, Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
+    assert_eq!(store.touch(&session.id(), Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
     longest_life(&server, IDLE, "touch").await;
     // Without an index, `delete` still knows whose session it is.
     run(&server, &format!("DEL {}", index_key(&alice))).await;
-    assert_eq!(store.delete(&session.summary.id, None).await.unwrap(), DeleteOutcome::Absent);
-    assert_eq!(store.delete(&session.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(store.delete(&session.id(), None).await.unwrap(), DeleteOutcome::Absent);
+    assert_eq!(store.delete(&session.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
 }
 
 #[tokio::test]
@@ -138,7 +137,7 @@ async fn a_record_of_a_newer_format_is_left_as_it_is() {
     let alice = user("alice");
     let session = record(Some(&alice), NOW);
     insert(&store, &session).await;
-    let key = session_key(&alice, &session.summary.id);
+    let key = session_key(&alice, &session.id());
     run(&server, &format!("SETRANGE {key} 0 \u{7f}")).await;
     // Its digest: the value is not text.
     let digest = ["EVAL", "return redis.sha1hex(redis.call('GET', KEYS[1]))", "1", &key];
@@ -146,20 +145,20 @@ async fn a_record_of_a_newer_format_is_left_as_it_is() {
 
     let kind = |error: session_core::StoreError| error.kind();
     let later = NOW + MINUTE;
+    assert_eq!(store.load(&session.id(), Freshness::Latest).await.map_err(kind).unwrap_err(), StoreErrorKind::Corrupt);
     assert_eq!(
-        store.load(&session.summary.id, Freshness::Latest).await.map_err(kind).unwrap_err(),
-        StoreErrorKind::Corrupt
-    );
-    assert_eq!(
-        store.touch(&session.summary.id, Some(&alice), later).await.map_err(kind).unwrap_err(),
+        store.touch(&session.id(), Some(&alice), later).await.map_err(kind).unwrap_err(),
         StoreErrorKind::Corrupt
     );
     let change = next(&session);
     assert_eq!(store.update(&change, session.version, NOW).await.map_err(kind).unwrap_err(), StoreErrorKind::Corrupt);
-    assert_eq!(store.create(alone(&session), NOW).await.map_err(kind).unwrap_err(), StoreErrorKind::Corrupt);
+    assert_eq!(
+        store.create(CreateRequest::new(&session), NOW).await.map_err(kind).unwrap_err(),
+        StoreErrorKind::Corrupt
+    );
     assert_eq!(store.list_by_user(&alice, NOW).await.map_err(kind).unwrap_err(), StoreErrorKind::Corrupt);
     assert_eq!(server.command(&digest).await.unwrap(), before);
-    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [session.summary.id]);
+    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [session.id()]);
 }
 
 #[tokio::test]
@@ -168,9 +167,9 @@ async fn an_id_of_another_shard_is_refused() {
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let mut session = record(Some(&user("alice")), NOW);
     session.summary.id = SessionId::from_bytes([0xff; 16]);
-    assert_eq!(store.create(alone(&session), NOW).await.unwrap_err().kind(), StoreErrorKind::Other);
+    assert_eq!(store.create(CreateRequest::new(&session), NOW).await.unwrap_err().kind(), StoreErrorKind::Other);
     assert_eq!(store.update(&session, session.version, NOW).await.unwrap_err().kind(), StoreErrorKind::Other);
-    assert!(!exists(&store, &session.summary.id).await);
+    assert!(!exists(&store, &session.id()).await);
 }
 
 #[tokio::test]
@@ -183,17 +182,17 @@ async fn stores_with_different_prefixes_do_not_see_each_other() {
     let session = record(Some(&alice), NOW);
     insert(&here, &session).await;
 
-    assert!(!exists(&there, &session.summary.id).await);
+    assert!(!exists(&there, &session.id()).await);
     assert!(there.list_by_user(&alice, NOW).await.unwrap().is_empty());
     assert_eq!(there.update(&next(&session), session.version, NOW).await.unwrap(), UpdateOutcome::Absent);
-    assert_eq!(there.touch(&session.summary.id, Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Absent);
-    assert_eq!(there.delete(&session.summary.id, Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
+    assert_eq!(there.touch(&session.id(), Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Absent);
+    assert_eq!(there.delete(&session.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
     assert_eq!(there.delete_by_user(&alice, None).await.unwrap(), []);
     // Neither the same id nor the limit.
-    let first = CreateRequest { limit: limit(1, LimitPolicy::Reject), ..alone(&session) };
+    let first = CreateRequest::new(&session).within(limit(1, LimitPolicy::Reject));
     assert_eq!(there.create(first, NOW).await.unwrap(), created());
-    assert_eq!(there.delete_by_user(&alice, None).await.unwrap(), [session.summary.id]);
-    assert_eq!(here.load(&session.summary.id, Freshness::Latest).await.unwrap().unwrap().version, session.version);
+    assert_eq!(there.delete_by_user(&alice, None).await.unwrap(), [session.id()]);
+    assert_eq!(here.load(&session.id(), Freshness::Latest).await.unwrap().unwrap().version, session.version);
     assert!(keys(&server).await.iter().all(|(key, _)| key.starts_with("{shop:")));
 }
 
@@ -207,12 +206,12 @@ async fn a_user_may_have_a_thousand_sessions() {
     for n in 0..1000 {
         let session = record(Some(&alice), NOW + Duration::from_millis(n));
         insert(&store, &session).await;
-        oldest.push(session.summary.id);
+        oldest.push(session.id());
     }
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1000);
 
     let newest = record(Some(&alice), NOW + MINUTE);
-    let login = CreateRequest { limit: limit(100, LimitPolicy::EvictOldest), ..alone(&newest) };
+    let login = CreateRequest::new(&newest).within(limit(100, LimitPolicy::EvictOldest));
     let CreateOutcome::Created { mut evicted } = store.create(login, NOW).await.unwrap() else { panic!("not created") };
     evicted.sort_unstable();
     let mut expected = oldest[..901].to_vec();
@@ -221,12 +220,12 @@ async fn a_user_may_have_a_thousand_sessions() {
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 100);
     assert_eq!(keys(&server).await.len(), 101);
 
-    let gone = store.delete_by_user(&alice, Some(&newest.summary.id)).await.unwrap();
+    let gone = store.delete_by_user(&alice, Some(&newest.id())).await.unwrap();
     assert_eq!(gone.len(), 99);
-    assert!(exists(&store, &newest.summary.id).await);
+    assert!(exists(&store, &newest.id()).await);
 }
 
-/// The script writes first and takes it back.
+/// The script writes optimistically and rolls back.
 #[tokio::test]
 async fn a_refused_update_leaves_everything_as_it_was() {
     let server = Redis::launch(&[]).await.unwrap();
@@ -236,7 +235,7 @@ async fn a_refused_update_leaves_everything_as_it_was() {
     insert(&store, &first).await;
     let second = next(&first);
     assert_eq!(store.update(&second, first.version, NOW).await.unwrap(), UpdateOutcome::Applied);
-    let (key, index) = (session_key(&alice, &first.summary.id), index_key(&alice));
+    let (key, index) = (session_key(&alice, &first.id()), index_key(&alice));
     // Digests: neither is text.
     let digests =
         "return redis.sha1hex(redis.call('GET', KEYS[1]) .. table.concat(redis.call('HGETALL', KEYS[2]), ' '))";
@@ -255,7 +254,7 @@ async fn a_refused_update_leaves_everything_as_it_was() {
     let seconds = |millis: i64| millis / 1000;
     assert!((0..30).contains(&seconds(before.1 - after.1)), "{} ms to live, then {} ms", before.1, after.1);
 
-    // Its deadline is over, and a node whose clock is behind may still see it: it stays for the slack.
+    // It has expired, but a node whose clock is behind may still need it: it stays for the slack.
     let expired = NOW + IDLE + MINUTE / 2;
     assert_eq!(store.update(&late, second.version, expired).await.unwrap(), UpdateOutcome::Absent);
     let after = stored().await;

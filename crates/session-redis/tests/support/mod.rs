@@ -1,4 +1,4 @@
-//! What the tests of this crate need besides the test bed.
+//! Helpers for the tests of this crate.
 #![allow(dead_code, unreachable_pub)] // each test binary uses a part
 
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use session_testbed::servers::{Redis, Reply};
 
 pub mod records;
 
-/// Runs one command, written with blanks.
+/// Runs one command, written with spaces.
 pub async fn run(server: &Redis, command: &str) -> Reply {
     server.command(&command.split(' ').collect::<Vec<_>>()).await.unwrap()
 }
@@ -33,14 +33,14 @@ pub async fn keys(server: &Redis) -> Vec<(String, i64)> {
     found
 }
 
-/// Every key has a time to live. -2: it ended since it was listed.
+/// Every key has a time to live. -2: it has expired since it was listed.
 pub async fn assert_all_expire(server: &Redis, after: &str) {
     for (key, ttl) in keys(server).await {
         assert!(ttl > 0 || ttl == -2, "{key} has no time to live after {after}");
     }
 }
 
-/// Cuts all connections of clients.
+/// Closes all connections of clients.
 pub async fn cut_clients(server: &Redis) {
     run(server, "CLIENT KILL TYPE normal SKIPME yes").await;
 }
@@ -49,7 +49,7 @@ pub async fn cut_clients(server: &Redis) {
 pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) -> Duration {
     let start = Instant::now();
     while !condition().await {
-        assert!(start.elapsed() < Duration::from_secs(60), "in vain: {what}");
+        assert!(start.elapsed() < Duration::from_secs(60), "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     start.elapsed()

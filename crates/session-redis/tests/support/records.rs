@@ -1,17 +1,15 @@
-//! Records as core would make them, and short ways to store them.
+//! Records, and shorthands for storing them.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use session_core::store::{
-    CreateOutcome, CreateRequest, Credential, Data, Freshness, Record, SessionStore, UpdateOutcome, Version,
-};
-use session_core::{
-    Assurance, Authentication, Device, Kind, LimitPolicy, OsEntropy, Persistence, SessionId, SessionLimit, Timeouts,
-    Timestamp, UserId,
-};
+use session_conformance::RecordBuilder;
+use session_core::store::{CreateOutcome, CreateRequest, Freshness, Record, Replacement, SessionStore, UpdateOutcome};
+use session_core::{LimitPolicy, OsEntropy, SessionId, SessionLimit, Timestamp, UserId};
+use session_redis::RedisStore;
+use tokio::task::JoinHandle;
 
-/// Where the clock of the tests stands: far from that of the server.
+/// The clock of the tests stands here: far from that of the server.
 pub const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_123);
 pub const MINUTE: Duration = Duration::from_secs(60);
 pub const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -21,39 +19,24 @@ pub fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
 
+/// A session that begins at `created_at`, with the timeouts above.
 pub fn record(user: Option<&UserId>, created_at: Timestamp) -> Record {
-    let id = SessionId::generate(user, &OsEntropy).unwrap();
-    let (credential, _token) = Credential::issue(Kind::Cookie, id, created_at, &OsEntropy).unwrap();
-    Record {
-        id,
-        version: Version::first(&OsEntropy).unwrap(),
-        kind: Kind::Cookie,
-        created_at,
-        last_seen: created_at,
-        lifetime: Timeouts { idle: IDLE, absolute: ABSOLUTE },
-        persistence: Persistence::Transient,
-        authentication: user.map(|user| Authentication {
-            user: user.clone(),
-            at: created_at,
-            methods: ["pwd".to_owned()].into(),
-            level: Assurance::Aal1,
-        }),
-        credential,
-        device: Device::new(),
-        data: Data::default(),
-    }
+    let builder = RecordBuilder::new(created_at).timeouts(IDLE, ABSOLUTE);
+    let builder = if let Some(user) = user { builder.of(user) } else { builder };
+    builder.build().unwrap()
 }
 
 pub fn next(record: &Record) -> Record {
     Record { version: record.version.next(&OsEntropy).unwrap(), ..record.clone() }
 }
 
-pub fn limit(max: u32, at_limit: LimitPolicy) -> Option<SessionLimit> {
-    Some(SessionLimit { max: NonZeroU32::new(max).unwrap(), at_limit })
+/// A login: `record` in exchange for `old`.
+pub fn replacing<'a>(record: &'a Record, old: &'a Record) -> CreateRequest<'a> {
+    CreateRequest::new(record).replacing(Replacement::of(old))
 }
 
-pub fn alone(record: &Record) -> CreateRequest<'_> {
-    CreateRequest { record, replaces: None, limit: None }
+pub fn limit(max: u32, at_limit: LimitPolicy) -> SessionLimit {
+    SessionLimit { max: NonZeroU32::new(max).unwrap(), at_limit }
 }
 
 pub fn created() -> CreateOutcome {
@@ -61,16 +44,41 @@ pub fn created() -> CreateOutcome {
 }
 
 pub async fn insert(store: &dyn SessionStore, record: &Record) {
-    assert_eq!(store.create(alone(record), NOW).await.unwrap(), created());
+    assert_eq!(store.create(CreateRequest::new(record), NOW).await.unwrap(), created());
 }
 
 pub async fn exists(store: &dyn SessionStore, id: &SessionId) -> bool {
     store.load(id, Freshness::Latest).await.unwrap().is_some()
 }
 
-/// Adds one to the counter of a session as core does it: reads, changes, writes, and starts again on a conflict.
-/// `false` if it is not known whether it was added.
-pub async fn increment(store: &dyn SessionStore, id: &SessionId) -> bool {
+/// Adds one to the counter of a session twenty times. Returns how many of them were acknowledged, and how many may or
+/// may not have been applied.
+pub async fn increment(store: RedisStore, id: SessionId) -> (u64, u64) {
+    let (mut added, mut unknown) = (0, 0);
+    for _ in 0..20 {
+        match increment_once(&store, &id).await {
+            true => added += 1,
+            false => unknown += 1,
+        }
+    }
+    (added, unknown)
+}
+
+/// No increment of these tasks was lost, and none was applied twice.
+pub async fn assert_counted(store: &RedisStore, id: &SessionId, tasks: Vec<JoinHandle<(u64, u64)>>) {
+    let (mut added, mut unknown) = (0, 0);
+    for task in tasks {
+        let (more, lost) = task.await.unwrap();
+        added += more;
+        unknown += lost;
+    }
+    let total = count(&store.load(id, Freshness::Latest).await.unwrap().unwrap());
+    assert!((added..=added + unknown).contains(&total), "{total} after {added} that worked and {unknown} unknown");
+}
+
+/// Increments as core does it: reads, changes, writes, and starts again on a conflict. `false` if it is not known
+/// whether the update was applied.
+async fn increment_once(store: &RedisStore, id: &SessionId) -> bool {
     loop {
         let Ok(stored) = store.load(id, Freshness::Latest).await else {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -88,6 +96,6 @@ pub async fn increment(store: &dyn SessionStore, id: &SessionId) -> bool {
     }
 }
 
-pub fn count(record: &Record) -> u64 {
+fn count(record: &Record) -> u64 {
     record.data.get(b"n").map_or(0, |value| std::str::from_utf8(value).unwrap().parse().unwrap())
 }

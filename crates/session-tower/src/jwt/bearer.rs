@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
-use http::header::AUTHORIZATION;
+use http::Request;
 use http::request::Parts;
-use http::{HeaderMap, Request};
+use session_core::adapter::{BearerRejectionKind, bearer_token};
 use session_core::{Clock, SessionManager, SessionSummary, SystemClock};
 use session_jwt::{Claims, TokenService, Verifier, VerifyError};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::rejection::BearerRejection;
+use crate::headers::Head;
 
-/// Tells the extractors inside it who verifies access tokens. Looks at no request itself.
+/// Tells the extractors inside it how access tokens are verified. Does not look at requests itself.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -28,52 +29,53 @@ use super::rejection::BearerRejection;
 ///     format!("Hello {}", bearer.user.as_str()) // 401 without a valid token
 /// }
 ///
-/// fn api(hybrid: Arc<TokenService>) -> Router {
-///     Router::new().route("/me", get(me)).layer(BearerLayer::new(hybrid))
+/// fn api(tokens: Arc<TokenService>) -> Router {
+///     Router::new().route("/me", get(me)).layer(BearerLayer::new(tokens))
 /// }
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct BearerLayer {
-    by: By,
+    source: TokenSource,
 }
 
+/// Where the tokens come from.
 #[derive(Clone)]
-enum By {
-    TokenService(Arc<TokenService>),
+enum TokenSource {
+    Service(Arc<TokenService>),
     Verifier(Arc<Verifier>, Arc<dyn Clock>),
 }
 
 impl BearerLayer {
-    /// By the issuer itself, which can ask the store too.
-    pub fn new(hybrid: Arc<TokenService>) -> Self {
-        Self { by: By::TokenService(hybrid) }
+    /// Tokens of this service, which can ask the store too.
+    pub fn new(tokens: Arc<TokenService>) -> Self {
+        Self { source: TokenSource::Service(tokens) }
     }
 
-    /// By public keys alone: on a server that has no store. [`LiveBearer`] cannot be used there.
+    /// Tokens of another server, verified with its public keys alone. There is no store for [`LiveBearer`] to ask.
     pub fn verifier(verifier: Arc<Verifier>) -> Self {
         Self::verifier_with_clock(verifier, SystemClock)
     }
 
     /// As [`verifier`](Self::verifier), with another clock than the operating system's.
     pub fn verifier_with_clock(verifier: Arc<Verifier>, clock: impl Clock) -> Self {
-        Self { by: By::Verifier(verifier, Arc::new(clock)) }
+        Self { source: TokenSource::Verifier(verifier, Arc::new(clock)) }
     }
 }
 
-impl By {
+impl TokenSource {
     fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
         match self {
-            Self::TokenService(hybrid) => hybrid.verify(token),
+            Self::Service(tokens) => tokens.verify(token),
             Self::Verifier(verifier, clock) => verifier.verify(token, clock.now()),
         }
     }
 }
 
-impl fmt::Debug for By {
+impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TokenService(_) => "TokenService",
+            Self::Service(_) => "Service",
             Self::Verifier(..) => "Verifier",
         })
     }
@@ -83,7 +85,7 @@ impl<S> Layer<S> for BearerLayer {
     type Service = BearerService<S>;
 
     fn layer(&self, inner: S) -> BearerService<S> {
-        BearerService { inner, by: self.by.clone() }
+        BearerService { inner, source: self.source.clone() }
     }
 }
 
@@ -91,7 +93,7 @@ impl<S> Layer<S> for BearerLayer {
 #[derive(Clone, Debug)]
 pub struct BearerService<S> {
     inner: S,
-    by: By,
+    source: TokenSource,
 }
 
 impl<S: Service<Request<B>>, B> Service<Request<B>> for BearerService<S> {
@@ -104,16 +106,15 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for BearerService<S> {
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        request.extensions_mut().insert(self.by.clone());
+        request.extensions_mut().insert(self.source.clone());
         self.inner.call(request)
     }
 }
 
-/// The claims of a valid access token. Dereferences to [`Claims`]. No round trip: a session that was revoked is noticed
+/// The claims of a valid access token. Dereferences to [`Claims`]. No round trip: that a session was revoked is noticed
 /// when the token expires.
 ///
-/// As `Option<Bearer>`, for routes that take something else too: `None` without a token, and a rejection for an invalid
-/// one.
+/// As `Option<Bearer>`, for routes that also work without a token: `None` without one, and a rejection if it is invalid.
 ///
 /// # Errors
 /// [`BearerRejection`]
@@ -132,9 +133,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Bearer {
     type Rejection = BearerRejection;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, BearerRejection> {
-        let by = parts.extensions.get::<By>().ok_or(BearerRejection::LayerMissing)?;
-        let token = token(&parts.headers)?.ok_or(BearerRejection::Missing)?;
-        by.verify(token).map(Self).map_err(|_| BearerRejection::Invalid)
+        let source = parts.extensions.get::<TokenSource>().ok_or(BearerRejectionKind::LayerMissing)?;
+        let head = Head::from(&*parts);
+        let token = bearer_token(&head)?.ok_or(BearerRejectionKind::Missing)?;
+        Ok(source.verify(token).map(Self).map_err(|_| BearerRejectionKind::Invalid)?)
     }
 }
 
@@ -144,14 +146,14 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Bearer {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, BearerRejection> {
         match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
             Ok(bearer) => Ok(Some(bearer)),
-            Err(BearerRejection::Missing) => Ok(None),
+            Err(rejection) if rejection.kind() == BearerRejectionKind::Missing => Ok(None),
             Err(rejection) => Err(rejection),
         }
     }
 }
 
-/// A [`Bearer`] whose session the store says is alive: for what must not be done with a session that was revoked a moment
-/// ago. Dereferences to [`Bearer`]. One round trip.
+/// A [`Bearer`] whose session is alive by the store: for what a session that was revoked a moment ago must not do.
+/// Dereferences to [`Bearer`]. One round trip.
 ///
 /// # Errors
 /// [`BearerRejection`]
@@ -169,7 +171,7 @@ impl LiveBearer {
         &self.session
     }
 
-    /// Where the session is kept: to list and revoke the user's sessions.
+    /// The manager: to list and revoke the user's sessions.
     #[must_use]
     pub fn manager(&self) -> &SessionManager {
         &self.manager
@@ -189,29 +191,13 @@ impl<S: Send + Sync> FromRequestParts<S> for LiveBearer {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, BearerRejection> {
         let bearer = <Bearer as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        let Some(By::TokenService(hybrid)) = parts.extensions.get::<By>().cloned() else {
-            return Err(BearerRejection::LayerMissing);
+        let Some(TokenSource::Service(tokens)) = parts.extensions.get().cloned() else {
+            return Err(BearerRejectionKind::LayerMissing.into());
         };
-        match hybrid.check_session(&bearer).await {
-            Ok(Some(session)) => Ok(Self { bearer, session, manager: hybrid.manager().clone() }),
-            Ok(None) => Err(BearerRejection::Invalid),
-            Err(_) => Err(BearerRejection::StoreUnavailable),
+        match tokens.check_session(&bearer).await {
+            Ok(Some(session)) => Ok(Self { bearer, session, manager: tokens.manager().clone() }),
+            Ok(None) => Err(BearerRejectionKind::Invalid.into()),
+            Err(_) => Err(BearerRejectionKind::StoreUnavailable.into()),
         }
     }
-}
-
-/// The token in the `Authorization` header, if its scheme is `Bearer` (in any case, RFC 9110).
-fn token(headers: &HeaderMap) -> Result<Option<&str>, BearerRejection> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(BearerRejection::Malformed);
-    }
-    let value = value.to_str().map_err(|_| BearerRejection::Malformed)?;
-    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Ok(None);
-    }
-    let token = token.trim_start_matches(' ');
-    if token.is_empty() { Err(BearerRejection::Malformed) } else { Ok(Some(token)) }
 }

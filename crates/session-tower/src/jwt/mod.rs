@@ -1,7 +1,6 @@
-//! Access tokens in the `Authorization` header, and the routes that hand them out. Feature `jwt`.
+//! Access tokens in the `Authorization` header, and the routes that issue them. Feature `jwt`.
 
 mod bearer;
-mod cookie;
 mod rejection;
 mod routes;
 

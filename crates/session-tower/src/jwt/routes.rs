@@ -12,23 +12,25 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, SET_COOKIE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use session_core::adapter::SetCookie;
-use session_core::{CookiePolicy, DeleteOutcome, Error, EventKind, Login, StoreErrorKind};
+use session_core::adapter::{
+    OriginGuard, PresentedCookie, RejectionKind, SetCookie, TokenTransport, error_body, token_edits,
+};
+use session_core::{CookiePolicy, DeleteOutcome, Error, Login, StoreErrorKind};
 use session_jwt::{AccountsError, IssueError, TokenPair, TokenService, TokenServiceError};
 
-use super::cookie::Transport;
-use crate::csrf::Guard;
+use crate::headers::{Head, apply};
+use crate::rejection::{json_response, status};
 
-/// Nobody's credentials or tokens are longer.
+/// Longer than any credentials and tokens.
 const MAX_BODY: usize = 64 * 1024;
 
-/// How an application checks who logs in.
+/// How an application verifies credentials.
 #[async_trait]
 pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// What a client sends, as JSON: a name and a password, say.
@@ -37,12 +39,12 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// The login, if the credentials are right; `None` if not. `parts` is the request, for the list of devices.
     ///
     /// # Errors
-    /// If it cannot be told now.
+    /// If the credentials cannot be verified now.
     async fn authenticate(&self, credentials: Self::Credentials, parts: &Parts)
     -> Result<Option<Login>, AccountsError>;
 }
 
-/// The routes of the hybrid, for an axum application:
+/// The routes of a [`TokenService`], for an axum application:
 ///
 /// | route | request | answer |
 /// |---|---|---|
@@ -57,7 +59,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 /// same token). All answers but the public keys are `no-store`. A body has at most 64 KiB (413 `invalid_request`).
 ///
 /// With [`refresh_in_cookie`](Self::refresh_in_cookie) the refresh token is in a cookie instead, and in no body: for
-/// browsers, where no script shall read it. Requests that another site made a browser send are refused then (403
+/// browsers, where scripts must not read it. Requests that another site made a browser send are refused then (403
 /// `cross_origin`). A refresh that fails leaves the cookie alone: the client may have a newer one by then. Only a
 /// revocation that ended the session removes it.
 ///
@@ -80,42 +82,34 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 /// impl Authenticator for Passwords {
 ///     type Credentials = Credentials;
 ///
-///     async fn authenticate(&self, said: Credentials, _: &Parts) -> Result<Option<Login>, AccountsError> {
-///         let right = said.password == "correct-horse"; // ask the database of your users
-///         let user = UserId::new(said.username).ok().filter(|_| right);
+///     async fn authenticate(&self, credentials: Credentials, _: &Parts) -> Result<Option<Login>, AccountsError> {
+///         let is_right = credentials.password == "correct-horse"; // ask your database of users
+///         let user = UserId::new(credentials.username).ok().filter(|_| is_right);
 ///         Ok(user.map(|user| Login::new(user).method("pwd")))
 ///     }
 /// }
 ///
-/// fn app(hybrid: Arc<TokenService>) -> Router {
-///     let tokens = TokenRoutes::new(hybrid, Passwords);
-///     Router::new().merge(tokens.jwks()).nest("/api", tokens.router())
+/// fn app(tokens: Arc<TokenService>) -> Router {
+///     let routes = TokenRoutes::new(tokens, Passwords);
+///     Router::new().merge(routes.jwks()).nest("/api", routes.router())
 /// }
 /// ```
-#[derive(Debug)]
 #[must_use]
 pub struct TokenRoutes<A> {
     shared: Arc<Shared<A>>,
 }
 
 struct Shared<A> {
-    hybrid: Arc<TokenService>,
+    tokens: Arc<TokenService>,
     authenticator: Arc<A>,
-    transport: Transport,
-    guard: Guard,
-}
-
-impl<A: fmt::Debug> fmt::Debug for Shared<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("authenticator", &self.authenticator).finish_non_exhaustive()
-    }
+    transport: TokenTransport,
+    guard: OriginGuard,
 }
 
 impl<A: Authenticator> TokenRoutes<A> {
     /// Refresh tokens travel in bodies.
-    pub fn new(hybrid: Arc<TokenService>, authenticator: A) -> Self {
-        let (authenticator, transport) = (Arc::new(authenticator), Transport::Body);
-        Self { shared: Arc::new(Shared { hybrid, authenticator, transport, guard: Guard::new() }) }
+    pub fn new(tokens: Arc<TokenService>, authenticator: A) -> Self {
+        Self::with(tokens, Arc::new(authenticator), TokenTransport::Body)
     }
 
     /// Refresh tokens travel in this cookie. Give it the path that the routes are mounted at and `SameSite=Strict`, so that
@@ -127,10 +121,8 @@ impl<A: Authenticator> TokenRoutes<A> {
     /// # Ok::<_, session_core::CookiePolicyError>(())
     /// ```
     pub fn refresh_in_cookie(self, cookie: CookiePolicy) -> Self {
-        let Shared { hybrid, authenticator, guard, .. } = &*self.shared;
-        let (hybrid, authenticator) = (Arc::clone(hybrid), Arc::clone(authenticator));
-        let transport = Transport::Cookie(cookie);
-        Self { shared: Arc::new(Shared { hybrid, authenticator, transport, guard: guard.clone() }) }
+        let Shared { tokens, authenticator, .. } = &*self.shared;
+        Self::with(Arc::clone(tokens), Arc::clone(authenticator), TokenTransport::Cookie(cookie))
     }
 
     /// `/token`, `/token/refresh` and `/token/revoke`.
@@ -146,19 +138,29 @@ impl<A: Authenticator> TokenRoutes<A> {
 
     /// `/.well-known/jwks.json`, which belongs at the root of the site.
     pub fn jwks(&self) -> Router {
-        Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(Arc::clone(&self.shared.hybrid))
+        Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(Arc::clone(&self.shared.tokens))
+    }
+
+    fn with(tokens: Arc<TokenService>, authenticator: Arc<A>, transport: TokenTransport) -> Self {
+        Self { shared: Arc::new(Shared { tokens, authenticator, transport, guard: OriginGuard::new() }) }
+    }
+}
+
+impl<A: fmt::Debug> fmt::Debug for TokenRoutes<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenRoutes").field("authenticator", &self.shared.authenticator).finish_non_exhaustive()
     }
 }
 
 impl<A> Shared<A> {
     /// Refuses what another site made a browser send with the cookie.
-    fn check_origin(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+    fn check_origin(&self, request: &Head<'_>) -> Result<(), Refused> {
         match self.transport {
-            Transport::Cookie(_) if !self.guard.allows(method, uri, headers, true) => {
-                self.hybrid.manager().report(EventKind::CrossOrigin, None, None);
-                Err(Refused(StatusCode::FORBIDDEN, "cross_origin"))
+            TokenTransport::Body => Ok(()),
+            // Each route is a `POST`, which is guarded with and without a session cookie.
+            TokenTransport::Cookie(_) => {
+                Ok(self.guard.check(self.tokens.manager(), request, &PresentedCookie::Nothing)?)
             }
-            Transport::Cookie(_) | Transport::Body => Ok(()),
         }
     }
 
@@ -168,7 +170,7 @@ impl<A> Shared<A> {
             "token_type": "Bearer",
             "expires_in": pair.access.expires_in().as_secs(),
         });
-        let now = self.hybrid.manager().now();
+        let now = self.tokens.manager().now();
         let cookie = self.transport.set(&pair.refresh, &pair.session, now);
         if cookie.is_none() {
             body["refresh_token"] = pair.refresh.expose().into();
@@ -182,12 +184,13 @@ async fn login<A: Authenticator>(
     parts: Parts,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
-    shared.check_origin(&parts.method, &parts.uri, &parts.headers)?;
+    let head = Head::from(&parts);
+    shared.check_origin(&head)?;
     let credentials = json(&content(body)?)?;
     let login = shared.authenticator.authenticate(credentials, &parts).await.map_err(|_| Refused::LATER)?;
     let login = login.ok_or(Refused::GRANT)?;
-    let replaces = shared.transport.presented(&parts.headers);
-    let pair = shared.hybrid.login(login, replaces.as_deref()).await?;
+    let replaces = shared.transport.presented(&head);
+    let pair = shared.tokens.login(login, replaces).await?;
     Ok(shared.pair(&pair))
 }
 
@@ -201,12 +204,13 @@ async fn refresh<A: Authenticator>(
     parts: Parts,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
-    shared.check_origin(&parts.method, &parts.uri, &parts.headers)?;
-    let token = match &shared.transport {
-        Transport::Cookie(_) => shared.transport.presented(&parts.headers).ok_or(Refused::GRANT)?,
-        Transport::Body => json::<RefreshBody>(&content(body)?)?.refresh_token,
+    let head = Head::from(&parts);
+    shared.check_origin(&head)?;
+    let token = match shared.transport {
+        TokenTransport::Cookie(_) => shared.transport.presented(&head).ok_or(Refused::GRANT)?.to_owned(),
+        TokenTransport::Body => json::<RefreshBody>(&content(body)?)?.refresh_token,
     };
-    let pair = shared.hybrid.refresh(&token).await?;
+    let pair = shared.tokens.refresh(&token).await?;
     Ok(shared.pair(&pair))
 }
 
@@ -220,23 +224,24 @@ async fn revoke<A: Authenticator>(
     parts: Parts,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
-    shared.check_origin(&parts.method, &parts.uri, &parts.headers)?;
+    let head = Head::from(&parts);
+    shared.check_origin(&head)?;
     let body = content(body)?;
-    let in_cookie = shared.transport.presented(&parts.headers).filter(|_| body.is_empty());
-    let from_cookie = in_cookie.is_some();
+    let in_cookie = shared.transport.presented(&head).filter(|_| body.is_empty());
     let token = match in_cookie {
-        Some(token) => token,
+        Some(token) => token.to_owned(),
         None => json::<RevokeBody>(&body)?.token,
     };
-    let deleted = shared.hybrid.revoke(&token).await.map_err(TokenServiceError::from)?;
-    let cookie = if from_cookie && deleted == DeleteOutcome::Deleted { shared.transport.remove() } else { None };
+    let outcome = shared.tokens.revoke(&token).await.map_err(TokenServiceError::from)?;
+    let has_ended = in_cookie.is_some() && outcome == DeleteOutcome::Deleted;
+    let cookie = if has_ended { shared.transport.remove() } else { None };
     Ok(answer(StatusCode::OK, "{}".to_owned(), cookie))
 }
 
-async fn jwks(State(hybrid): State<Arc<TokenService>>) -> Response {
-    let (tokens, now) = (hybrid.tokens(), hybrid.manager().now());
-    // A key is published this long before it signs; whoever caches the document for half of that knows it in time.
-    let max_age = (tokens.ring().rotation().publish_ahead / 2).min(Duration::from_secs(3600)).as_secs();
+async fn jwks(State(service): State<Arc<TokenService>>) -> Response {
+    let (tokens, now) = (service.tokens(), service.manager().now());
+    // A key is published this long before it signs: a client that caches the document for half of that knows it in time.
+    let max_age = (tokens.ring().rotation().publish_ahead() / 2).min(Duration::from_secs(3600)).as_secs();
     let mut response = Response::new(Body::from(tokens.jwks(now).to_json()));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
@@ -259,17 +264,11 @@ fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
 }
 
 fn answer(status: StatusCode, body: String, cookie: Option<SetCookie>) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    if let Some(Ok(mut value)) = cookie.map(|cookie| HeaderValue::from_str(cookie.expose())) {
-        value.set_sensitive(true);
-        headers.append(SET_COOKIE, value);
+    let mut response = json_response(status.as_u16(), body);
+    match apply(token_edits(cookie.as_ref()), response.headers_mut()) {
+        Ok(()) => response.map(Body::from),
+        Err(_) => Refused::SERVER.into_response(),
     }
-    response
 }
 
 /// A status and the code in the body.
@@ -281,8 +280,14 @@ impl Refused {
     const METHOD: Self = Self(StatusCode::METHOD_NOT_ALLOWED, "invalid_request");
     const GRANT: Self = Self(StatusCode::BAD_REQUEST, "invalid_grant");
     const LATER: Self = Self(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable");
-    /// A mistake of the application.
+    /// A bug in the application.
     const SERVER: Self = Self(StatusCode::INTERNAL_SERVER_ERROR, "server_error");
+}
+
+impl From<RejectionKind> for Refused {
+    fn from(kind: RejectionKind) -> Self {
+        Self(status(kind.status()), kind.code())
+    }
 }
 
 impl From<TokenServiceError> for Refused {
@@ -297,7 +302,7 @@ impl From<TokenServiceError> for Refused {
             TokenServiceError::Session(Error::Store(_) | Error::Entropy(_))
             | TokenServiceError::Issue(IssueError::Entropy(_))
             | TokenServiceError::Accounts(_) => Self::LATER,
-            // What remains is a mistake of the application too, or comes with a later version.
+            // What remains is a bug in the application too, or comes with a later version.
             TokenServiceError::Session(_) | TokenServiceError::Issue(_) | _ => Self::SERVER,
         }
     }
@@ -305,6 +310,6 @@ impl From<TokenServiceError> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        answer(self.0, json!({ "error": self.1 }).to_string(), None)
+        answer(self.0, error_body(self.1), None)
     }
 }

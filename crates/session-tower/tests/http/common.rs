@@ -1,4 +1,4 @@
-//! A site with a store that can be told to fail, and a client that looks at every byte.
+//! A site whose store fails on demand, and a client that compares every byte.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ use tower::ServiceExt as _;
 pub(crate) const COUNT: Key<u64> = Key::new("count");
 pub(crate) const NOTE: Key<String> = Key::new("note");
 
-/// How a kind of operation behaves.
+/// How reads or writes behave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     #[default]
@@ -35,39 +35,47 @@ pub(crate) enum Behaviour {
     Hangs,
 }
 
-/// The reference store, counted, and out of order on demand.
+/// Reads or writes: how many there were, and how the next ones behave.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    count: AtomicUsize,
+    behaviour: Mutex<Behaviour>,
+}
+
+impl Calls {
+    pub(crate) fn set(&self, behaviour: Behaviour) {
+        *self.behaviour.lock().unwrap() = behaviour;
+    }
+
+    async fn call<T>(&self, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        let behaviour = *self.behaviour.lock().unwrap();
+        match behaviour {
+            Behaviour::Works => operation.await,
+            Behaviour::Fails => Err(StoreError::new(StoreErrorKind::Unavailable, "told to fail")),
+            Behaviour::Hangs => std::future::pending().await,
+        }
+    }
+}
+
+/// The reference store with its calls recorded, which fails and hangs on demand.
 #[derive(Debug, Default)]
 pub(crate) struct TestStore {
     inner: ReferenceStore,
-    pub(crate) reads: AtomicUsize,
-    pub(crate) writes: AtomicUsize,
-    pub(crate) on_read: Mutex<Behaviour>,
-    pub(crate) on_write: Mutex<Behaviour>,
+    pub(crate) reads: Calls,
+    pub(crate) writes: Calls,
+    loads: Mutex<Vec<Freshness>>,
 }
 
 impl TestStore {
+    /// The number of reads and writes.
     pub(crate) fn calls(&self) -> (usize, usize) {
-        (self.reads.load(Ordering::SeqCst), self.writes.load(Ordering::SeqCst))
+        (self.reads.count.load(Ordering::SeqCst), self.writes.count.load(Ordering::SeqCst))
     }
 
-    async fn read(&self) -> Result<(), StoreError> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        let behaviour = *self.on_read.lock().unwrap();
-        obey(behaviour).await
-    }
-
-    async fn write(&self) -> Result<(), StoreError> {
-        self.writes.fetch_add(1, Ordering::SeqCst);
-        let behaviour = *self.on_write.lock().unwrap();
-        obey(behaviour).await
-    }
-}
-
-async fn obey(behaviour: Behaviour) -> Result<(), StoreError> {
-    match behaviour {
-        Behaviour::Works => Ok(()),
-        Behaviour::Fails => Err(StoreError::new(StoreErrorKind::Unavailable, "told to fail")),
-        Behaviour::Hangs => std::future::pending().await,
+    /// How fresh each load since the last call had to be.
+    pub(crate) fn take_loads(&self) -> Vec<Freshness> {
+        std::mem::take(&mut self.loads.lock().unwrap())
     }
 }
 
@@ -78,47 +86,40 @@ impl SessionStore for TestStore {
     }
 
     async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Record>, StoreError> {
-        self.read().await?;
-        self.inner.load(id, freshness).await
+        self.loads.lock().unwrap().push(freshness);
+        self.reads.call(self.inner.load(id, freshness)).await
     }
 
-    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
-        self.write().await?;
-        self.inner.create(admission, now).await
+    async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+        self.writes.call(self.inner.create(request, now)).await
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
-        self.write().await?;
-        self.inner.update(record, expected, now).await
+        self.writes.call(self.inner.update(record, expected, now)).await
     }
 
     async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
-        self.write().await?;
-        self.inner.touch(id, user, seen).await
+        self.writes.call(self.inner.touch(id, user, now)).await
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
-        self.write().await?;
-        self.inner.delete(id, user).await
+        self.writes.call(self.inner.delete(id, user)).await
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        self.read().await?;
-        self.inner.list_by_user(user, now).await
+        self.reads.call(self.inner.list_by_user(user, now)).await
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
-        self.write().await?;
-        self.inner.delete_by_user(user, keep).await
+        self.writes.call(self.inner.delete_by_user(user, keep)).await
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
-        self.write().await?;
-        self.inner.delete_expired(now, limit).await
+        self.writes.call(self.inner.delete_expired(now, limit)).await
     }
 }
 
-/// Remembers what happened.
+/// Records the events.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Events(Arc<Mutex<Vec<EventKind>>>);
 
@@ -129,7 +130,7 @@ impl SessionObserver for Events {
 }
 
 impl Events {
-    /// What happened since the last time.
+    /// The events since the last call.
     pub(crate) fn take(&self) -> Vec<EventKind> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
@@ -169,11 +170,11 @@ impl Site {
     }
 
     pub(crate) fn on_read(&self, behaviour: Behaviour) {
-        *self.store.on_read.lock().unwrap() = behaviour;
+        self.store.reads.set(behaviour);
     }
 
     pub(crate) fn on_write(&self, behaviour: Behaviour) {
-        *self.store.on_write.lock().unwrap() = behaviour;
+        self.store.writes.set(behaviour);
     }
 }
 
@@ -255,7 +256,7 @@ impl Answer {
         cookie.split(';').next().unwrap().to_owned()
     }
 
-    /// Asserts that this is the rejection, in our words, and that no cookie changes.
+    /// Asserts that this is the library's own answer for a rejection, and that no cookie changes.
     #[track_caller]
     pub(crate) fn assert_rejected(&self, status: u16, code: &str) {
         assert_eq!((self.status.as_u16(), self.text()), (status, &*format!("{{\"error\":\"{code}\"}}")));

@@ -1,4 +1,4 @@
-//! The guard against requests that other sites make a browser send.
+//! The guard against cross-site request forgery, seen from outside.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,12 +8,12 @@ use axum::Router;
 use axum::body::Body;
 use http::Request;
 use session_core::{CookiePolicy, EventKind, Policy};
-use session_tower::{OriginError, SessionLayer};
+use session_tower::{Enforcement, MissingOrigin, OriginError, OriginGuard, SessionLayer};
 
 const OWN: &str = "https://shop.example";
 const TRUSTED: &str = "https://pay.example:8443";
 
-/// An application that counts the requests that reach it.
+/// An application that counts the requests it gets.
 fn counted(layer: SessionLayer) -> (Router, Arc<AtomicUsize>) {
     let reached = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&reached);
@@ -48,7 +48,8 @@ async fn truth_table() {
         (&["same-origin", "same-origin"], "nnnnnnn"),
     ];
     let site = Site::standard();
-    let (app, reached) = counted(site.layer().trusted_origin(TRUSTED).unwrap());
+    let guard = OriginGuard::new().trusted_origin(TRUSTED).unwrap();
+    let (app, reached) = counted(site.layer().origin_guard(guard));
     for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PURGE"] {
         for (site_headers, row) in table {
             for (origin, expected) in origins.iter().zip(row.chars()) {
@@ -75,7 +76,7 @@ fn assert_refused(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn logins_and_anonymous_visitors_are_covered_and_nothing_is_stored() {
+async fn logins_and_anonymous_sessions_are_covered_and_nothing_is_stored() {
     let site = Site::new(Policy::high_assurance());
     let app = site.app();
     for path in ["/login/mallory", "/count", "/logout", "/plain"] {
@@ -159,7 +160,7 @@ async fn websocket_handshakes_that_carry_a_session_are_covered() {
 #[tokio::test]
 async fn strict_refuses_requests_that_say_nothing() {
     let site = Site::standard();
-    let (app, _) = counted(site.layer().require_origin());
+    let (app, _) = counted(site.layer().origin_guard(OriginGuard::new().missing_origin(MissingOrigin::Refuse)));
     assert_refused(&send(&app, with_headers("POST", &[])).await);
     assert_eq!(send(&app, with_headers("GET", &[])).await.status, 200);
     assert_eq!(send(&app, with_headers("POST", &[("origin", OWN)])).await.status, 200);
@@ -169,7 +170,7 @@ async fn strict_refuses_requests_that_say_nothing() {
 #[tokio::test]
 async fn report_only_reports_and_lets_pass() {
     let site = Site::standard();
-    let (app, reached) = counted(site.layer().report_cross_origin_only());
+    let (app, reached) = counted(site.layer().origin_guard(OriginGuard::new().enforcement(Enforcement::ReportOnly)));
     assert_eq!(send(&app, with_headers("POST", &[("sec-fetch-site", "cross-site")])).await.status, 200);
     assert_eq!(reached.load(Ordering::SeqCst), 1);
     assert_eq!(site.events.take(), [EventKind::CrossOrigin]);
@@ -178,7 +179,7 @@ async fn report_only_reports_and_lets_pass() {
 #[tokio::test]
 async fn off_is_off() {
     let site = Site::standard();
-    let (app, reached) = counted(site.layer().without_csrf_guard());
+    let (app, reached) = counted(site.layer().origin_guard(OriginGuard::new().enforcement(Enforcement::Off)));
     assert_eq!(send(&app, with_headers("POST", &[("sec-fetch-site", "cross-site")])).await.status, 200);
     assert_eq!(reached.load(Ordering::SeqCst), 1);
     assert_eq!(site.events.take(), []);
@@ -196,13 +197,12 @@ async fn the_guard_does_not_rely_on_the_cookie_policy() {
 
 #[test]
 fn a_trusted_origin_that_no_browser_sends_is_refused_at_once() {
-    let layer = Site::standard().layer();
     for bad in
         ["https://shop.example/", "https://Shop.example", "https://shop.example:443", "null", "*", "shop.example"]
     {
-        assert_eq!(layer.clone().trusted_origin(bad).err(), Some(OriginError), "{bad}");
+        assert_eq!(OriginGuard::new().trusted_origin(bad).err(), Some(OriginError), "{bad}");
     }
-    assert!(layer.trusted_origin("https://shop.example:8443").is_ok());
+    assert!(OriginGuard::new().trusted_origin("https://shop.example:8443").is_ok());
     assert!(OriginError.to_string().contains("https://host"));
 }
 

@@ -1,4 +1,4 @@
-//! Stores that fail, handlers that panic, clients that leave, layers in the wrong place.
+//! Stores that fail, handlers that panic, clients that disconnect, layers in the wrong place.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use futures::{FutureExt as _, stream};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use session_core::{Error, EventKind, LimitPolicy, Policy, Renewal, StepUp, UserId, WriteConflict};
-use session_tower::{Rejection, Session};
+use session_tower::{Rejection, RejectionKind, Session};
 use tokio::sync::Barrier;
 use tower::{Layer, ServiceExt as _, service_fn};
 
@@ -47,7 +47,7 @@ async fn a_store_that_is_down_changes_nothing() {
     }
 }
 
-/// The handler's own headers and body go with its response, when that turns out to be untrue.
+/// The handler's own headers and body are dropped with its response: they would not be true.
 #[tokio::test]
 async fn a_failed_commit_replaces_the_response() {
     let site = Site::standard();
@@ -87,9 +87,9 @@ async fn a_login_over_the_limit_is_409() {
     for _ in 0..2 {
         call(&app, "POST", "/login/alice", "").await.cookie();
     }
-    let visitor = call(&app, "POST", "/count", "").await.cookie();
-    call(&app, "POST", "/login/alice", &visitor).await.assert_rejected(409, "session_limit_reached");
-    assert_eq!(call(&app, "GET", "/read", &visitor).await.text(), "1", "the visitor keeps what there was");
+    let anonymous = call(&app, "POST", "/count", "").await.cookie();
+    call(&app, "POST", "/login/alice", &anonymous).await.assert_rejected(409, "session_limit_reached");
+    assert_eq!(call(&app, "GET", "/read", &anonymous).await.text(), "1", "the anonymous session keeps its data");
 }
 
 #[tokio::test]
@@ -236,7 +236,7 @@ async fn an_extractor_without_a_layer_is_500() {
     }
     let beside = routes().layer(site.layer()).route("/late", axum::routing::get(async |_: Session| ()));
     call(&beside, "GET", "/late", "").await.assert_rejected(500, "session_layer_missing");
-    assert!(Rejection::LayerMissing.to_string().contains("SessionLayer::new"));
+    assert!(Rejection::from(RejectionKind::LayerMissing).to_string().contains("SessionLayer::new"));
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
-//! Who gets past `Authenticated` and `Fresh`.
+//! What gets past `Authenticated` and `Fresh`.
 
 use std::time::Duration;
 
 use crate::common::{Behaviour, Site, call, routes, single};
+use session_core::store::Freshness;
 use session_core::{Assurance, Login, Policy, StepUp, UserId};
 use session_tower::{Authenticated, Rejection, Session};
 
@@ -11,11 +12,11 @@ async fn authenticated_means_logged_in_and_nothing_less() {
     let site = Site::standard();
     let app = site.app();
     call(&app, "GET", "/me", "").await.assert_rejected(401, "unauthenticated");
-    let visitor = call(&app, "POST", "/count", "").await.cookie();
-    call(&app, "GET", "/me", &visitor).await.assert_rejected(401, "unauthenticated");
-    let cookie = call(&app, "POST", "/login/alice", &visitor).await.cookie();
+    let anonymous = call(&app, "POST", "/count", "").await.cookie();
+    call(&app, "GET", "/me", &anonymous).await.assert_rejected(401, "unauthenticated");
+    let cookie = call(&app, "POST", "/login/alice", &anonymous).await.cookie();
     assert_eq!(call(&app, "GET", "/me", &cookie).await.text(), "alice");
-    call(&app, "GET", "/me", &visitor).await.assert_rejected(401, "unauthenticated");
+    call(&app, "GET", "/me", &anonymous).await.assert_rejected(401, "unauthenticated");
 }
 
 #[tokio::test]
@@ -70,7 +71,7 @@ async fn activity_does_not_keep_a_session_fresh() {
     call(&app, "GET", "/fresh", &cookie).await.assert_rejected(403, "reauthentication_required");
 }
 
-/// The guard of a sensitive action reads the store, whatever was read earlier in the same request.
+/// The guard of a sensitive action reads the store, whatever was read earlier in the request.
 #[tokio::test]
 async fn fresh_sees_a_revocation_that_came_after_the_session_was_loaded() {
     let site = Site::standard();
@@ -78,7 +79,7 @@ async fn fresh_sees_a_revocation_that_came_after_the_session_was_loaded() {
     let manager = site.manager.clone();
     let guarded = async move |session: Authenticated| {
         manager.revoke_all(session.user()).await?;
-        assert!(session.session_user().is_some(), "what was read earlier still says so");
+        assert!(session.session_user().is_some(), "what was read earlier still has the user");
         session.require_fresh(Duration::from_secs(300), Assurance::Aal1).await?;
         Ok::<_, Rejection>("secret")
     };
@@ -88,13 +89,30 @@ async fn fresh_sees_a_revocation_that_came_after_the_session_was_loaded() {
     assert_eq!(site.manager.list(&alice).await.unwrap().len(), 0);
 }
 
+/// A store with cached copies must not answer the guard with one.
+#[tokio::test]
+async fn only_fresh_asks_for_the_latest_state() {
+    let site = Site::standard();
+    let app = site.app();
+    let cookie = call(&app, "POST", "/login/alice", "").await.cookie();
+    for (path, loads) in [
+        ("/read", &[Freshness::Cached][..]),
+        ("/me", &[Freshness::Cached]),
+        ("/fresh", &[Freshness::Cached, Freshness::Latest]),
+    ] {
+        site.store.take_loads();
+        assert_eq!(call(&app, "GET", path, &cookie).await.status, 200);
+        assert_eq!(site.store.take_loads(), loads, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn fresh_fails_closed() {
     let site = Site::standard();
     let down_meanwhile = {
         let store = std::sync::Arc::clone(&site.store);
         async move |session: Authenticated| {
-            *store.on_read.lock().unwrap() = Behaviour::Fails;
+            store.reads.set(Behaviour::Fails);
             session.require_fresh(Duration::from_secs(300), Assurance::Aal1).await?;
             Ok::<_, Rejection>("secret")
         }

@@ -7,11 +7,11 @@ use axum::response::AppendHeaders;
 use futures::stream;
 use http::StatusCode;
 use session_core::{CookiePolicy, Login, Policy, SameSite, UserId};
-use session_tower::{Rejection, Session};
+use session_tower::{Rejection, RejectionKind, Session};
 
 const STANDARD: &str = "__Host-id=<token>; HttpOnly; SameSite=Lax; Secure; Path=/";
 
-/// A session is handed out, and no cache will hand it to anybody else.
+/// A session is issued, and caches keep no copy of it.
 #[track_caller]
 fn assert_issued(answer: &Answer) {
     let cookies = answer.all("set-cookie");
@@ -88,7 +88,7 @@ async fn every_kind_of_response_that_issues_a_session_is_kept_out_of_caches() {
             "early return",
             single(async move |session: Session| -> Result<(), Rejection> {
                 write(session);
-                Err(Rejection::WrongUser)
+                Err(RejectionKind::WrongUser.into())
             }),
         ),
         (
@@ -222,7 +222,7 @@ async fn vary_is_added_once_and_to_what_is_there() {
     }
 }
 
-/// Whatever an extractor says, the response depended on the cookie.
+/// Whatever the extractor decides, the response depends on the cookie.
 #[tokio::test]
 async fn every_way_to_consult_a_session_varies_by_cookie() {
     let site = Site::standard();

@@ -20,7 +20,7 @@ async fn me(app: &Router, cookies: &[&[u8]]) -> Answer {
     send(app, raw("/me", cookies)).await
 }
 
-/// A client cannot tell why it is not logged in.
+/// The response never says why a client is not logged in.
 #[tokio::test]
 async fn absent_expired_and_revoked_look_the_same() {
     let site = Site::standard();
@@ -33,7 +33,7 @@ async fn absent_expired_and_revoked_look_the_same() {
     let logged_out = login().await;
     call(&app, "POST", "/logout", &logged_out).await;
     let alive = login().await;
-    // The right id, and a wrong rest: what somebody can do who knows the id.
+    // The right id with a wrong rest: what is possible for an attacker who knows the id.
     let (id, rest) = alive.split_at("__Host-id=".len() + 21);
     let forged = format!("{id}{}", rest.chars().rev().collect::<String>());
 
@@ -121,9 +121,9 @@ async fn odd_neighbours_do_not_hide_a_valid_cookie() {
     }
 }
 
-/// One of them was planted: neither is believed, whatever the order.
+/// One of them was planted: neither counts, in either order.
 #[tokio::test]
-async fn two_different_cookies_of_our_name_are_nobodys_session() {
+async fn two_different_cookies_of_our_name_give_no_session() {
     let site = Site::standard();
     let app = site.app();
     let alice = call(&app, "POST", "/login/alice", "").await.cookie();

@@ -1,4 +1,4 @@
-//! The layer and the extractors, seen from outside: requests in, bytes out, calls to the store counted.
+//! The layer and the extractors, seen from outside: requests in, bytes out, store calls counted.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -8,4 +8,4 @@ mod guards;
 mod headers;
 mod hostile;
 mod jwt;
-mod restyle;
+mod render;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use session_core::store::Freshness;
 use session_jwt::{Verifier, VerifyingKeys};
-use session_tower::{BearerLayer, BearerRejection};
+use session_tower::{BearerLayer, BearerRejection, BearerRejectionKind};
 
 use super::{LIFETIME, Service, bearer_routes, get_with};
 use crate::common::{Answer, call};
@@ -22,8 +23,10 @@ async fn bearer_costs_no_store_call_and_live_bearer_one() {
     assert_eq!(service.get("/me", &pair.access).await.text(), "alice");
     assert_eq!(service.get("/maybe", &pair.access).await.text(), "true");
     assert_eq!(service.site.store.calls(), before);
+    service.site.store.take_loads();
     assert_eq!(service.get("/live", &pair.access).await.status, 200);
     assert_eq!(service.site.store.calls(), (before.0 + 1, before.1));
+    assert_eq!(service.site.store.take_loads(), [Freshness::Latest], "no cached copy may answer");
     for path in ["/me", "/live", "/maybe"] {
         let _ = service.get(path, "nonsense").await;
     }
@@ -37,7 +40,7 @@ async fn a_revoked_session_is_noticed_at_once_or_when_the_token_expires() {
     service.revoke(&pair.refresh).await;
     let invalid = "Bearer error=\"invalid_token\"";
     assert_challenged(&service.get("/live", &pair.access).await, 401, "invalid_token", invalid);
-    let leeway = service.hybrid.tokens().policy().leeway();
+    let leeway = service.tokens.tokens().policy().leeway();
     service.site.clock.advance(LIFETIME + leeway - std::time::Duration::from_secs(1));
     assert_eq!(service.get("/me", &pair.access).await.text(), "alice");
     service.site.clock.advance(std::time::Duration::from_secs(1));
@@ -112,13 +115,13 @@ async fn public_keys_are_enough_to_verify_and_not_to_ask() {
     let pair = service.login().await;
     let jwks = call(&service.app, "GET", "/.well-known/jwks.json", "").await;
     let keys = VerifyingKeys::from_jwks(jwks.text()).unwrap();
-    let verifier = Verifier::new(service.hybrid.tokens().policy().clone(), keys);
+    let verifier = Verifier::new(service.tokens.tokens().policy().clone(), keys);
     let layer = BearerLayer::verifier_with_clock(Arc::new(verifier), service.site.clock.clone());
     let app = bearer_routes().layer(layer);
     let bearer = format!("Bearer {}", pair.access);
     assert_eq!(get_with(&app, "/me", &[bearer.as_bytes()]).await.text(), "alice");
     get_with(&app, "/live", &[bearer.as_bytes()]).await.assert_rejected(500, "bearer_layer_missing");
-    assert!(BearerRejection::LayerMissing.to_string().contains("BearerLayer::new"));
+    assert!(BearerRejection::from(BearerRejectionKind::LayerMissing).to_string().contains("BearerLayer::new"));
 }
 
 #[tokio::test]
@@ -141,7 +144,7 @@ async fn debug_output_shows_neither_token_nor_user() {
                 *writes.lock().unwrap() = format!("{live:?}");
             }),
         )
-        .layer(BearerLayer::new(Arc::clone(&service.hybrid)));
+        .layer(BearerLayer::new(Arc::clone(&service.tokens)));
     assert_eq!(get_with(&app, "/", &[format!("Bearer {}", pair.access).as_bytes()]).await.status, 200);
     let shown = seen.lock().unwrap();
     assert!(shown.contains("LiveBearer") && !shown.contains("alice") && !shown.contains(&pair.access), "{shown}");

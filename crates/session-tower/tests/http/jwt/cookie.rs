@@ -66,7 +66,7 @@ async fn a_token_in_a_body_is_not_looked_at() {
 }
 
 #[tokio::test]
-async fn two_different_cookies_are_nobodys() {
+async fn of_two_different_cookies_neither_counts() {
     let service = Service::with_cookie();
     let (mine, planted) = (login(&service, "").await.cookie(), login(&service, "").await.cookie());
     let before = service.site.store.calls();

@@ -1,4 +1,4 @@
-//! Bodies that nobody honest sends.
+//! Bodies that no honest client sends.
 
 use axum::body::Body;
 use bytes::Bytes;

@@ -26,10 +26,10 @@ use session_tower::{Authenticator, Bearer, BearerLayer, LiveBearer, TokenRoutes}
 
 use crate::common::{Answer, Site, send};
 
-/// The accounts: who is barred, and whether anybody can tell.
+/// The accounts: which are disabled, and whether they can be asked.
 #[derive(Clone, Debug, Default)]
 struct Book {
-    barred: Arc<Mutex<HashSet<String>>>,
+    disabled: Arc<Mutex<HashSet<String>>>,
     down: Arc<Mutex<bool>>,
 }
 
@@ -43,8 +43,8 @@ impl Book {
 impl Accounts for Book {
     async fn status(&self, user: &UserId, _: &SessionSummary) -> Result<AccountStatus, AccountsError> {
         self.ask()?;
-        let barred = self.barred.lock().unwrap().contains(user.as_str());
-        Ok(if barred { AccountStatus::Disabled } else { AccountStatus::Active })
+        let is_disabled = self.disabled.lock().unwrap().contains(user.as_str());
+        Ok(if is_disabled { AccountStatus::Disabled } else { AccountStatus::Active })
     }
 }
 
@@ -60,18 +60,18 @@ struct Credentials {
 impl Authenticator for Book {
     type Credentials = Credentials;
 
-    async fn authenticate(&self, said: Credentials, _: &Parts) -> Result<Option<Login>, AccountsError> {
+    async fn authenticate(&self, credentials: Credentials, _: &Parts) -> Result<Option<Login>, AccountsError> {
         self.ask()?;
-        let login = Login::new(UserId::new(said.username).unwrap()).method("pwd");
-        let login = if said.remember { login.remember() } else { login };
-        Ok((said.password == "right").then_some(login))
+        let login = Login::new(UserId::new(credentials.username).unwrap()).method("pwd");
+        let login = if credentials.remember { login.remember() } else { login };
+        Ok((credentials.password == "right").then_some(login))
     }
 }
 
 struct Service {
     site: Site,
     book: Book,
-    hybrid: Arc<TokenService>,
+    tokens: Arc<TokenService>,
     app: Router,
 }
 
@@ -96,14 +96,14 @@ impl Service {
         let (site, book) = (Site::new(policy), Book::default());
         let names = TokenPolicy::new("https://login.example", "https://api.example").unwrap();
         let ring = KeyRing::generate(Algorithm::EdDsa, Rotation::default(), site.manager.now(), &OsEntropy).unwrap();
-        let tokens = Arc::new(AccessTokens::new(names, ring).unwrap());
-        let hybrid = Arc::new(TokenService::new(site.manager.clone(), tokens, book.clone()).unwrap());
-        let routes = how(TokenRoutes::new(Arc::clone(&hybrid), book.clone()));
+        let access = Arc::new(AccessTokens::new(names, ring).unwrap());
+        let tokens = Arc::new(TokenService::new(site.manager.clone(), access, book.clone()).unwrap());
+        let routes = how(TokenRoutes::new(Arc::clone(&tokens), book.clone()));
         let app = bearer_routes()
-            .layer(BearerLayer::new(Arc::clone(&hybrid)))
+            .layer(BearerLayer::new(Arc::clone(&tokens)))
             .nest("/api", routes.router())
             .merge(routes.jwks());
-        Self { site, book, hybrid, app }
+        Self { site, book, tokens, app }
     }
 
     async fn login(&self) -> Pair {

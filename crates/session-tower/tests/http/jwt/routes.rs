@@ -49,7 +49,7 @@ async fn the_published_keys_verify_what_is_issued() {
     assert_eq!(answer.all("content-type"), ["application/jwk-set+json"]);
     assert_eq!(answer.all("cache-control"), ["public, max-age=3600"]);
     let keys = VerifyingKeys::from_jwks(answer.text()).unwrap();
-    let verifier = Verifier::new(service.hybrid.tokens().policy().clone(), keys);
+    let verifier = Verifier::new(service.tokens.tokens().policy().clone(), keys);
     let claims = verifier.verify(&pair.access, service.site.manager.now()).unwrap();
     assert_eq!(claims.user.as_str(), "alice");
     assert!(!answer.text().contains("\"d\""), "public halves only");
@@ -109,12 +109,12 @@ async fn reuse_ends_the_session_although_the_answer_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_barred_account_gets_nothing_and_loses_its_session() {
+async fn a_disabled_account_gets_nothing_and_loses_its_session() {
     let service = Service::standard();
     let pair = service.login().await;
-    service.book.barred.lock().unwrap().insert("alice".to_owned());
+    service.book.disabled.lock().unwrap().insert("alice".to_owned());
     assert_refused(&service.refresh(&pair.refresh).await, 400, "invalid_grant");
-    service.book.barred.lock().unwrap().clear();
+    service.book.disabled.lock().unwrap().clear();
     assert_refused(&service.refresh(&pair.refresh).await, 400, "invalid_grant");
 }
 

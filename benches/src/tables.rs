@@ -1,0 +1,150 @@
+//! The report as tables: ratios at a glance, then every number.
+
+use session_testbed::table::Table;
+
+use crate::report::{Report, Row};
+
+/// As aligned text.
+#[must_use]
+pub fn text(report: &Report) -> String {
+    draw(report, |title, table| format!("{title}\n\n{}\n", table.text()))
+}
+
+/// As Markdown.
+#[must_use]
+pub fn markdown(report: &Report) -> String {
+    draw(report, |title, table| format!("{title}\n\n{}\n", table.markdown()))
+}
+
+fn draw(report: &Report, section: impl Fn(&str, &Table) -> String) -> String {
+    let mut text = report.environment.lines().join("\n") + "\n\n";
+    if !report.rows.is_empty() {
+        text += &section(
+            "How often, as a ratio to the floor (more is better), by how many do it at once:",
+            &ratios(&report.rows),
+        );
+        text += &section("Each operation, and its floor:", &details(&report.rows));
+    }
+    if !report.growth.is_empty() {
+        text += &section(
+            "Latency by the number of sessions: in the store for store-load, of the user for the others:",
+            &growth(report),
+        );
+    }
+    if !report.memory.is_empty() {
+        text += &section("Bytes per session:", &memory(report));
+    }
+    text
+}
+
+fn header(cells: &[&str]) -> Table {
+    Table::new(cells.iter().map(|cell| (*cell).to_owned()).collect())
+}
+
+/// The distinct values of a column, in the order of their first rows.
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for value in values {
+        if !seen.contains(&value) {
+            seen.push(value);
+        }
+    }
+    seen
+}
+
+/// Operation × backend.
+fn ratios(rows: &[Row]) -> Table {
+    let measured: Vec<&Row> = rows.iter().filter(|row| !row.is_floor()).collect();
+    let backends = distinct(measured.iter().map(|row| row.backend.as_str()));
+    let mut columns = vec!["op", "at once"];
+    columns.extend(&backends);
+    let mut table = header(&columns);
+    for (op, concurrency) in distinct(measured.iter().map(|row| (row.op.as_str(), row.concurrency))) {
+        let mut cells = vec![op.to_owned(), concurrency.to_string()];
+        cells.extend(backends.iter().map(|backend| {
+            let row =
+                measured.iter().find(|row| row.op == op && row.concurrency == concurrency && row.backend == *backend);
+            row.map_or_else(String::new, |row| format!("{:.2}", row.ratio_to_floor))
+        }));
+        table.row(cells);
+    }
+    table
+}
+
+fn details(rows: &[Row]) -> Table {
+    let mut table = header(&["op", "at once", "backend", "ops/s", "p50 µs", "p99 µs", "ratio", "round trips"]);
+    for row in rows {
+        table.row(vec![
+            row.op.clone(),
+            row.concurrency.to_string(),
+            row.backend.clone(),
+            format!("{:.0}", row.ops_per_s),
+            micros(row.p50_us),
+            micros(row.p99_us),
+            format!("{:.2}", row.ratio_to_floor),
+            format!("{:.1}", row.round_trips),
+        ]);
+    }
+    table
+}
+
+fn growth(report: &Report) -> Table {
+    let mut table = header(&["op", "backend", "sessions", "p50 µs", "p99 µs"]);
+    for row in &report.growth {
+        table.row(vec![
+            row.op.clone(),
+            row.backend.clone(),
+            row.sessions.to_string(),
+            micros(row.p50_us),
+            micros(row.p99_us),
+        ]);
+    }
+    table
+}
+
+fn memory(report: &Report) -> Table {
+    let mut table = header(&["backend", "measured", "sessions", "bytes per session"]);
+    for row in &report.memory {
+        table.row(vec![
+            row.backend.clone(),
+            row.what.clone(),
+            row.sessions.to_string(),
+            format!("{:.0}", row.bytes_per_session),
+        ]);
+    }
+    table
+}
+
+/// Three significant digits, or all digits of a large number.
+fn micros(micros: f64) -> String {
+    if micros < 10.0 { format!("{micros:.2}") } else { format!("{micros:.0}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{markdown, text};
+    use crate::report::example;
+
+    #[test]
+    fn every_number_is_shown_and_ratios_first() {
+        let text = text(&example());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], "Redis 7, PostgreSQL 15 (fsync on), TCP on loopback");
+        assert_eq!(lines[5], "op          at once  redis  moka", "{text}");
+        assert_eq!(lines[6], "store-load  64       0.95   0.90", "{text}");
+        for line in [
+            "store-load  64       floor-redis  200000   250     400     1.00   1.0",
+            "store-load  64       moka         3600000  0.15    2.10    0.90   0.0",
+            "store-load  redis    1000      80      120",
+            "redis    used_memory  200000    410",
+        ] {
+            assert!(lines.contains(&line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn markdown_has_the_same_tables() {
+        let text = markdown(&example());
+        assert!(text.contains("| store-load | 64      | 0.95  | 0.90 |"), "{text}");
+    }
+}

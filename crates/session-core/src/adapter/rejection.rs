@@ -1,0 +1,140 @@
+//! The answers given in place of the application's: status, code and body of each.
+
+use std::fmt;
+
+use crate::error::{Error, StoreErrorKind};
+
+/// Why a request was not answered by the application, or not with its own answer.
+///
+/// The response has the [status](Self::status) and a JSON [body](Self::body) with the stable [code](Self::code), and
+/// tells the client nothing else: what exactly failed is reported to the observers of the
+/// [`SessionManager`](crate::SessionManager).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectionKind {
+    /// The store failed or did not answer in time. 503 `session_store_unavailable`. The client keeps its cookie.
+    StoreUnavailable,
+    /// The random generator failed; nothing was issued. 503 `session_entropy_unavailable`.
+    EntropyUnavailable,
+    /// The session ended while the request was running; nothing was written. 401 `session_gone`.
+    Gone,
+    /// No user is logged in. 401 `unauthenticated`.
+    Unauthenticated,
+    /// The user has as many sessions as the limit allows. 409 `session_limit_reached`.
+    LimitReached,
+    /// The token was renewed meanwhile; repeat the request with the newer cookie. 409 `session_superseded`.
+    Superseded,
+    /// Another request changed the same value; nothing was written. 409 `session_conflict`.
+    Conflict,
+    /// The user must authenticate again. 403 `reauthentication_required`.
+    ReauthenticationRequired,
+    /// The session belongs to another user. 403 `wrong_user`.
+    WrongUser,
+    /// The request comes from another site (CSRF). 403 `cross_origin`.
+    CrossOrigin,
+    /// The session would exceed a size limit. 413 `session_too_large`.
+    TooLarge,
+    /// A value could not be converted: a bug in the application. 500 `session_value_invalid`.
+    InvalidValue,
+    /// The session was changed after the response was sent: a bug in the application. 500 `session_response_sent`.
+    ResponseSent,
+    /// The route is outside the adapter's session layer: a bug in the application. 500 `session_layer_missing`.
+    LayerMissing,
+    /// The route is inside two session layers: a bug in the application. 500 `session_layer_nested`.
+    LayerNested,
+    /// Client-side sessions cannot be listed or revoked: a bug in the application. 501 `session_unsupported`.
+    Unsupported,
+    /// Anything else. 500 `session_error`.
+    Internal,
+}
+
+impl RejectionKind {
+    /// The status of the response.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        self.row().0
+    }
+
+    /// The code in the body. Does not change between versions.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The body of the response, as `application/json`.
+    #[must_use]
+    pub fn body(self) -> String {
+        error_body(self.code())
+    }
+
+    /// The request headers that led to this rejection: they belong into `Vary`, see [`vary`](super::vary).
+    #[must_use]
+    pub fn varies_by(self) -> Option<&'static str> {
+        (self == Self::CrossOrigin).then_some("Sec-Fetch-Site, Origin")
+    }
+
+    /// Status, code and text of each.
+    const fn row(self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::StoreUnavailable => (503, "session_store_unavailable", "the session store failed"),
+            Self::EntropyUnavailable => (503, "session_entropy_unavailable", "the random generator failed"),
+            Self::Gone => (401, "session_gone", "the session ended while the request was running"),
+            Self::Unauthenticated => (401, "unauthenticated", "no user is logged in"),
+            Self::LimitReached => (409, "session_limit_reached", "the limit of concurrent sessions is reached"),
+            Self::Superseded => (409, "session_superseded", "the session token was renewed meanwhile"),
+            Self::Conflict => (409, "session_conflict", "another request changed the session at the same time"),
+            Self::ReauthenticationRequired => (403, "reauthentication_required", "the user must authenticate again"),
+            Self::WrongUser => (403, "wrong_user", "the session belongs to another user"),
+            Self::CrossOrigin => (403, "cross_origin", "the request comes from another site"),
+            Self::TooLarge => (413, "session_too_large", "the session would exceed a size limit"),
+            Self::InvalidValue => {
+                let text = "a value of the session could not be converted; was the type of its key changed?";
+                (500, "session_value_invalid", text)
+            }
+            Self::ResponseSent => (500, "session_response_sent", "the session was changed after the response was sent"),
+            Self::LayerMissing => (500, "session_layer_missing", "no session layer around this route"),
+            Self::LayerNested => {
+                let text = "two session layers around this route; remove one, or put them side by side";
+                (500, "session_layer_nested", text)
+            }
+            Self::Unsupported => {
+                let text = "client-side sessions cannot be listed or revoked; use a store";
+                (501, "session_unsupported", text)
+            }
+            Self::Internal => (500, "session_error", "the session could not be used"),
+        }
+    }
+}
+
+impl From<Error> for RejectionKind {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Store(error) if error.kind() == StoreErrorKind::Unsupported => Self::Unsupported,
+            Error::Store(_) => Self::StoreUnavailable,
+            Error::Entropy(_) => Self::EntropyUnavailable,
+            Error::Gone => Self::Gone,
+            Error::NotAuthenticated => Self::Unauthenticated,
+            Error::LimitReached => Self::LimitReached,
+            Error::Superseded => Self::Superseded,
+            Error::Conflict => Self::Conflict,
+            Error::WrongUser => Self::WrongUser,
+            Error::TooLarge { .. } | Error::TooManyValues { .. } | Error::CookieTooLarge { .. } => Self::TooLarge,
+            Error::Value(_) => Self::InvalidValue,
+            Error::ResponseSent => Self::ResponseSent,
+        }
+    }
+}
+
+impl fmt::Display for RejectionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row().2)
+    }
+}
+
+impl std::error::Error for RejectionKind {}
+
+/// The JSON body of an error: `{"error":"<code>"}`. `code` needs no escaping.
+#[must_use]
+pub fn error_body(code: &str) -> String {
+    format!("{{\"error\":\"{code}\"}}")
+}

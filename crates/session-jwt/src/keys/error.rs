@@ -1,0 +1,66 @@
+//! [`KeyError`].
+
+use session_core::EntropyError;
+
+/// Why a key, or a set of keys, was refused. Reveals nothing about the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The HMAC key is shorter than 32 bytes.
+    #[error("an HMAC key must have at least 32 random bytes")]
+    TooShort,
+    /// The HMAC key is longer than 1024 bytes.
+    #[error("an HMAC key must have at most 1024 bytes")]
+    TooLong,
+    /// The HMAC key is an example from a specification, the default of a product, or a pattern.
+    #[error("this HMAC key is no secret: it is a published example or a pattern")]
+    WellKnown,
+    /// The bytes given as an HMAC key are PEM, DER, SSH or JWK text, or a public key.
+    #[error("these bytes are a key file or a public key, not an HMAC key")]
+    NotASecret,
+    /// Not the PEM of a supported key: PKCS#8 for private keys, SubjectPublicKeyInfo for public ones.
+    #[error("not the PEM (PKCS#8 or SubjectPublicKeyInfo) of an Ed25519 or P-256 key")]
+    Pem,
+    /// Not the JWK, or JWKS, of a supported key.
+    #[error("not a JWK of a supported key")]
+    Jwk,
+    /// Not a key of its algorithm: the point is not on the curve or has small order, or the scalar is out of range.
+    #[error("not a valid key of its algorithm")]
+    Invalid,
+    /// The public half in a private JWK belongs to another private key.
+    #[error("the public half does not belong to the private half")]
+    Mismatch,
+    /// A set of public keys contains a private or symmetric key, which is thereby published.
+    #[error("a private or symmetric key in a set of public keys")]
+    Private,
+    /// A key of a JWKS that could sign access tokens has no `kid`, or its `kid` is empty or longer than 128 bytes.
+    #[error("a key without a usable `kid`")]
+    Kid,
+    /// Two keys have the same `kid`.
+    #[error("two keys with the same `kid`")]
+    DuplicateKid,
+    /// Symmetric and asymmetric keys in one ring.
+    #[error("symmetric and asymmetric keys in one ring")]
+    Mixed,
+    /// The set has no usable key, or more than 100.
+    #[error("a set must have between 1 and 100 usable keys")]
+    Count,
+    /// The ring has no key with this `kid`.
+    #[error("no key with this `kid` in the ring")]
+    Unknown,
+    /// The next key is already published.
+    #[error("the next key is already published")]
+    NextExists,
+    /// The times of a [`Rotation`](crate::Rotation) contradict each other.
+    #[error("publish_ahead must be shorter than sign_for, and each time must be between 1 millisecond and 10 years")]
+    Rotation,
+    /// The ring would drop a key while a token or a cookie that it signed is still valid.
+    #[error("the rotation's verify_for is shorter than the time for which a signed token is valid")]
+    VerifyFor,
+    /// Not a stored key ring of a known format.
+    #[error("not a stored key ring")]
+    Format,
+    /// The random generator failed.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}

@@ -1,0 +1,12 @@
+//! Keys: what signs, what verifies, and how both are rotated, stored and published. Knows nothing of tokens.
+
+pub(crate) mod error;
+mod jwk;
+pub(crate) mod jwks;
+pub(crate) mod public_key;
+pub(crate) mod ring;
+pub(crate) mod rotation;
+mod secret;
+pub(crate) mod signing_key;
+mod stored_ring;
+pub(crate) mod verifying_key;

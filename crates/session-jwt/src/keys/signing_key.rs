@@ -1,0 +1,231 @@
+//! [`SigningKey`].
+
+use std::fmt;
+
+use ed25519_dalek::Signer as _;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
+use hmac::Mac as _;
+use session_core::{Entropy, EntropyError};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::error::KeyError;
+use super::jwk::Jwk;
+use super::public_key::{Point, PublicKey};
+use super::secret::Secret;
+use super::verifying_key::VerifyingKey;
+use crate::algorithm::Algorithm;
+use crate::encoding;
+
+/// A key that signs. Wiped on drop; `Debug` shows only its algorithm.
+///
+/// Each constructor yields a key of one algorithm, which never changes:
+///
+/// ```
+/// use session_core::OsEntropy;
+/// use session_jwt::{Algorithm, KeyError, SigningKey};
+///
+/// let key = SigningKey::generate(Algorithm::Es256, &OsEntropy)?;
+/// let again = SigningKey::from_pem(&key.to_pem()?)?;
+/// assert_eq!((again.algorithm(), again.kid()), (Algorithm::Es256, key.kid()));
+/// assert_eq!(format!("{key:?}"), "SigningKey(Es256, ..)");
+/// # Ok::<_, KeyError>(())
+/// ```
+///
+/// A public key never becomes an HMAC key:
+///
+/// ```
+/// use session_jwt::{KeyError, SigningKey};
+///
+/// let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
+/// assert_eq!(SigningKey::from_secret(pem.as_bytes()).unwrap_err(), KeyError::NotASecret);
+/// assert_eq!(SigningKey::from_secret(b"secret").unwrap_err(), KeyError::TooShort);
+/// ```
+/// ```compile_fail
+/// let key: session_jwt::SigningKey = session_jwt::PublicKey::from_pem("").unwrap().into();
+/// ```
+pub struct SigningKey {
+    private: Private,
+    /// What verifies its signatures.
+    verifying: VerifyingKey,
+    kid: Box<str>,
+}
+
+enum Private {
+    Hs256(Secret),
+    EdDsa(ed25519_dalek::SigningKey),
+    Es256(p256::ecdsa::SigningKey),
+}
+
+impl SigningKey {
+    /// A new key.
+    ///
+    /// # Errors
+    /// [`KeyError::Entropy`] if the generator failed.
+    pub fn generate(algorithm: Algorithm, entropy: &dyn Entropy) -> Result<Self, KeyError> {
+        match algorithm {
+            Algorithm::Hs256 => Self::from_secret(&*random(entropy)?),
+            Algorithm::EdDsa => {
+                Ok(Self::new(Private::EdDsa(ed25519_dalek::SigningKey::from_bytes(&*random(entropy)?))))
+            }
+            Algorithm::Es256 => {
+                // One candidate in 2^32 is out of range. A generator that produces two of them is broken.
+                for _ in 0..2 {
+                    if let Ok(key) = p256::ecdsa::SigningKey::from_slice(&*random(entropy)?) {
+                        return Ok(Self::new(Private::Es256(key)));
+                    }
+                }
+                Err(KeyError::Entropy(EntropyError))
+            }
+        }
+    }
+
+    /// An HS256 key: 32 to 1024 bytes from a random generator.
+    ///
+    /// # Errors
+    /// [`KeyError::TooShort`], [`KeyError::TooLong`], [`KeyError::WellKnown`] or [`KeyError::NotASecret`].
+    pub fn from_secret(bytes: &[u8]) -> Result<Self, KeyError> {
+        Secret::new(bytes).map(|secret| Self::new(Private::Hs256(secret)))
+    }
+
+    /// An EdDSA (Ed25519) or ES256 (P-256) key in PKCS#8 (`BEGIN PRIVATE KEY`), as OpenSSL writes it. Convert the older
+    /// `BEGIN EC PRIVATE KEY` with `openssl pkcs8 -topk8 -nocrypt`.
+    ///
+    /// # Errors
+    /// [`KeyError::Pem`] for anything else.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        if let Ok(key) = ed25519_dalek::SigningKey::from_pkcs8_pem(pem) {
+            return Ok(Self::new(Private::EdDsa(key)));
+        }
+        let key = p256::ecdsa::SigningKey::from_pkcs8_pem(pem).map_err(|_| KeyError::Pem)?;
+        Ok(Self::new(Private::Es256(key)))
+    }
+
+    /// Writes PKCS#8. Secret.
+    ///
+    /// # Errors
+    /// [`KeyError::Pem`] for an HS256 key: PEM has no form for it.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
+        let pem = match &self.private {
+            Private::Hs256(_) => return Err(KeyError::Pem),
+            Private::EdDsa(key) => {
+                // Without the public half: OpenSSL does not read version 2 of PKCS#8, which has it.
+                let mut bytes = KeypairBytes { secret_key: key.to_bytes(), public_key: None };
+                let pem = bytes.to_pkcs8_pem(LineEnding::LF);
+                bytes.secret_key.zeroize();
+                pem
+            }
+            Private::Es256(key) => key.to_pkcs8_pem(LineEnding::LF),
+        };
+        pem.map_err(|_| KeyError::Pem)
+    }
+
+    /// Reads a private JWK: `oct`, `OKP` with `Ed25519`, or `EC` with `P-256`. Its `kid` is ignored.
+    ///
+    /// # Errors
+    /// [`KeyError::Jwk`] for anything else, [`KeyError::Mismatch`] if the halves do not belong together, and the errors of
+    /// [`from_secret`](Self::from_secret).
+    pub fn from_jwk(json: &str) -> Result<Self, KeyError> {
+        Self::from_parsed(&serde_json::from_str(json).map_err(|_| KeyError::Jwk)?)
+    }
+
+    pub(super) fn from_parsed(jwk: &Jwk) -> Result<Self, KeyError> {
+        if !jwk.is_for("sign") {
+            return Err(KeyError::Jwk);
+        }
+        let key = match jwk.algorithm().ok_or(KeyError::Jwk)? {
+            Algorithm::Hs256 => return Self::from_secret(&jwk.k()?),
+            Algorithm::EdDsa => Private::EdDsa(ed25519_dalek::SigningKey::from_bytes(&*jwk.d()?)),
+            Algorithm::Es256 => {
+                Private::Es256(p256::ecdsa::SigningKey::from_slice(&*jwk.d()?).map_err(|_| KeyError::Invalid)?)
+            }
+        };
+        let key = Self::new(key);
+        if *key.kid == *PublicKey::from_parsed(jwk)?.kid() { Ok(key) } else { Err(KeyError::Mismatch) }
+    }
+
+    /// Writes the private JWK. Secret.
+    #[must_use]
+    pub fn to_jwk(&self) -> Zeroizing<String> {
+        encoding::secret_json(&self.jwk(), 512)
+    }
+
+    pub(super) fn jwk(&self) -> Jwk {
+        match &self.private {
+            Private::Hs256(secret) => Jwk::secret(secret.bytes(), &self.kid),
+            Private::EdDsa(key) => Point::Ed25519(key.verifying_key()).jwk(&self.kid).with_private(key.as_bytes()),
+            Private::Es256(key) => {
+                let scalar = Zeroizing::new(key.to_bytes());
+                Point::P256(*key.verifying_key()).jwk(&self.kid).with_private(&scalar)
+            }
+        }
+    }
+
+    /// The algorithm of this key.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.verifying.algorithm()
+    }
+
+    /// The public half; an HS256 key has none.
+    #[must_use]
+    pub fn public(&self) -> Option<PublicKey> {
+        match &self.verifying {
+            VerifyingKey::Hmac(_) => None,
+            VerifyingKey::Public(point) => Some(PublicKey::new(point.clone())),
+        }
+    }
+
+    /// The name of the key: the thumbprint of its public half (RFC 7638), or for an HS256 key a value that is equally
+    /// unique and reveals nothing about the secret.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    pub(crate) fn verifying(&self) -> &VerifyingKey {
+        &self.verifying
+    }
+
+    /// Appends a dot and the signature of all that `token` holds. `None` if the library failed to sign.
+    pub(crate) fn sign(&self, token: &mut String) -> Option<()> {
+        let message = token.as_bytes();
+        match &self.private {
+            Private::Hs256(secret) => {
+                append(token, &secret.mac().clone().chain_update(message).finalize().into_bytes())
+            }
+            Private::EdDsa(key) => append(token, &key.try_sign(message).ok()?.to_bytes()),
+            Private::Es256(key) => {
+                let signature: p256::ecdsa::Signature = key.try_sign(message).ok()?;
+                append(token, &signature.to_bytes());
+            }
+        }
+        Some(())
+    }
+
+    fn new(private: Private) -> Self {
+        let verifying = match &private {
+            Private::Hs256(secret) => VerifyingKey::Hmac(secret.mac().clone()),
+            Private::EdDsa(key) => VerifyingKey::Public(Point::Ed25519(key.verifying_key())),
+            Private::Es256(key) => VerifyingKey::Public(Point::P256(*key.verifying_key())),
+        };
+        Self { kid: verifying.kid().into(), private, verifying }
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({:?}, ..)", self.algorithm())
+    }
+}
+
+fn append(token: &mut String, signature: &[u8]) {
+    token.push('.');
+    encoding::encode_to(signature, token);
+}
+
+fn random(entropy: &dyn Entropy) -> Result<Zeroizing<[u8; 32]>, EntropyError> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    entropy.fill(&mut *bytes)?;
+    Ok(bytes)
+}

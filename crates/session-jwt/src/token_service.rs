@@ -1,0 +1,187 @@
+//! [`TokenService`]: short-lived access tokens, and refresh tokens whose sessions are in a store.
+
+use std::fmt;
+use std::sync::Arc;
+
+use session_core::{
+    DeleteOutcome, EncodedToken, Error, IssuedRefreshToken, Login, Persistence, PresentedToken, SessionManager,
+    SessionSummary,
+};
+
+use crate::accounts::{AccountStatus, Accounts, AccountsError};
+use crate::tokens::access_tokens::{AccessToken, AccessTokens, IssueError, Subject};
+use crate::tokens::claims::Claims;
+use crate::tokens::error::VerifyError;
+use crate::tokens::policy::TokenPolicyError;
+
+/// What a client gets: an access token for its requests, and a refresh token for the next pair.
+#[must_use]
+#[non_exhaustive]
+pub struct TokenPair {
+    /// For the `Authorization` header. Verified without a store.
+    pub access: AccessToken,
+    /// For [`TokenService::refresh`], once.
+    pub refresh: EncodedToken,
+    /// The session that both belong to.
+    pub session: SessionSummary,
+}
+
+impl fmt::Debug for TokenPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenPair").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no new pair of tokens.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenServiceError {
+    /// The refresh token is malformed, unknown, expired, revoked or already used, or the account is disabled. One answer for
+    /// all of them (`invalid_grant`): the user must log in again. The events tell them apart.
+    #[error("the refresh token is not valid; the user must log in again")]
+    InvalidGrant,
+    /// The session could not be read or written. Retry after [`Error::Store`] and [`Error::Entropy`];
+    /// [`Error::LimitReached`] means that another session must end first.
+    #[error(transparent)]
+    Session(#[from] Error),
+    /// The status of the account could not be determined. Retry with the same token.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+    /// The access token could not be issued. Inside the grace window, retry with the same refresh token.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+}
+
+/// Login, refresh and revocation with pairs of tokens. Share it behind an [`Arc`].
+///
+/// A refresh token is a session token of kind [`Refresh`](session_core::Kind::Refresh). Its session is listed, limited,
+/// timed out and revoked like one with a cookie. A refresh counts as activity; presenting an access token does not.
+///
+/// | | round trips |
+/// |---|---|
+/// | [`verify`](Self::verify) | 0 |
+/// | [`login`](Self::login) | 1 |
+/// | [`refresh`](Self::refresh) | 2; 1 for a replay inside the grace window; plus those of [`Accounts`] |
+/// | [`revoke`](Self::revoke) | 2; 1 with an access token |
+/// | [`check_session`](Self::check_session) | 1 |
+pub struct TokenService {
+    manager: SessionManager,
+    tokens: Arc<AccessTokens>,
+    accounts: Arc<dyn Accounts>,
+}
+
+impl TokenService {
+    /// A service with the sessions of `manager`, the access tokens of `tokens`, and the accounts of the application.
+    ///
+    /// # Errors
+    /// [`TokenPolicyError::OutlivesIdleTimeout`] or [`TokenPolicyError::ShorterThanRefreshGrace`] if the lifetime of access
+    /// tokens does not fit the policy of the sessions.
+    pub fn new(
+        manager: SessionManager,
+        tokens: Arc<AccessTokens>,
+        accounts: impl Accounts,
+    ) -> Result<Self, TokenPolicyError> {
+        let (lifetime, policy) = (tokens.policy().lifetime(), manager.policy());
+        let idle = [Persistence::Transient, Persistence::Persistent].map(|kept| policy.timeouts(true, kept).idle);
+        if idle.iter().any(|idle| lifetime >= *idle) {
+            return Err(TokenPolicyError::OutlivesIdleTimeout);
+        }
+        if lifetime < policy.refresh_grace() {
+            return Err(TokenPolicyError::ShorterThanRefreshGrace);
+        }
+        Ok(Self { manager, tokens, accounts: Arc::new(accounts) })
+    }
+
+    /// Begins a session. `replaces` is the refresh token that the client already has, if any: its session ends in the same
+    /// atomic step. An invalid one is ignored.
+    ///
+    /// # Errors
+    /// [`TokenServiceError`]
+    pub async fn login(&self, login: Login, replaces: Option<&str>) -> Result<TokenPair, TokenServiceError> {
+        let replaces = replaces.and_then(|text| PresentedToken::parse(text.as_bytes()).ok());
+        self.pair(self.manager.issue_refresh_token(login, replaces.as_ref()).await?)
+    }
+
+    /// Consumes a refresh token and issues the next pair. A second use inside the policy's
+    /// [grace window](session_core::Policy::refresh_grace) returns the identical refresh token again. Any later use is
+    /// reuse: the call fails and the session ends.
+    ///
+    /// # Errors
+    /// [`TokenServiceError`]. Unless it is [`InvalidGrant`](TokenServiceError::InvalidGrant), retry with the same token.
+    pub async fn refresh(&self, token: &str) -> Result<TokenPair, TokenServiceError> {
+        let token = PresentedToken::parse(token.as_bytes()).map_err(|_| TokenServiceError::InvalidGrant)?;
+        let refresh = self.manager.verify_refresh_token(&token).await?.ok_or(TokenServiceError::InvalidGrant)?;
+        let session = refresh.session();
+        let user = session.user().ok_or(TokenServiceError::InvalidGrant)?;
+        match self.accounts.status(user, session).await? {
+            AccountStatus::Active => {}
+            AccountStatus::Disabled => {
+                let _ = self.manager.revoke(user, &session.id).await?;
+                return Err(TokenServiceError::InvalidGrant);
+            }
+        }
+        self.pair(self.manager.rotate(refresh).await?.ok_or(TokenServiceError::InvalidGrant)?)
+    }
+
+    /// Logout: ends the session of a refresh token or of a valid access token. Any other text is a no-op, not an error (RFC
+    /// 7009).
+    ///
+    /// # Errors
+    /// [`Error::Store`]. Idempotent: retry.
+    pub async fn revoke(&self, token: &str) -> Result<DeleteOutcome, Error> {
+        if let Ok(token) = PresentedToken::parse(token.as_bytes()) {
+            return self.manager.revoke_refresh_token(&token).await;
+        }
+        match self.verify(token) {
+            Ok(claims) => self.manager.revoke(&claims.user, &claims.session).await,
+            Err(_) => Ok(DeleteOutcome::Absent),
+        }
+    }
+
+    /// Verifies an access token. No I/O: a revocation takes effect when the token expires, at the latest after its lifetime
+    /// plus the leeway.
+    ///
+    /// # Errors
+    /// [`VerifyError`]
+    pub fn verify(&self, access: &str) -> Result<Claims, VerifyError> {
+        self.tokens.verify(access, self.manager.now())
+    }
+
+    /// The session of a verified token, loaded from the store; `None` if it has ended. For actions that must not be possible
+    /// after a revocation. One round trip.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed: an unavailable session is not a revoked one.
+    pub async fn check_session(&self, claims: &Claims) -> Result<Option<SessionSummary>, Error> {
+        self.manager.find_live(&claims.session, &claims.user).await
+    }
+
+    /// The sessions.
+    #[must_use]
+    pub fn manager(&self) -> &SessionManager {
+        &self.manager
+    }
+
+    /// The access tokens.
+    #[must_use]
+    pub fn tokens(&self) -> &Arc<AccessTokens> {
+        &self.tokens
+    }
+
+    fn pair(&self, refresh: IssuedRefreshToken) -> Result<TokenPair, TokenServiceError> {
+        let IssuedRefreshToken { token, session, .. } = refresh;
+        let authentication = session.authentication.as_ref().ok_or(TokenServiceError::InvalidGrant)?;
+        let subject = Subject::new(session.id, authentication, session.absolute_deadline());
+        let access = self.tokens.issue(&subject, self.manager.now())?;
+        Ok(TokenPair { access, refresh: token.encode(), session })
+    }
+}
+
+impl fmt::Debug for TokenService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenService")
+            .field("manager", &self.manager)
+            .field("tokens", &self.tokens)
+            .finish_non_exhaustive()
+    }
+}

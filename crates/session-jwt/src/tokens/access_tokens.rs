@@ -1,0 +1,197 @@
+//! [`AccessTokens`]: the issuer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session_core::{Authentication, Entropy, EntropyError, OsEntropy, SessionId, Timestamp};
+use zeroize::Zeroizing;
+
+use super::claims::Claims;
+use super::error::VerifyError;
+use super::gate::MAX_TOKEN_LEN;
+use super::header::TokenType;
+use super::payload::{WrittenPayload, acr, numeric_date};
+use super::policy::TokenPolicy;
+use super::signer::Signer;
+use crate::encoding;
+use crate::keys::error::KeyError;
+use crate::keys::jwks::Jwks;
+use crate::keys::ring::KeyRing;
+
+/// Why no token was issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// The session expires in less than a second.
+    #[error("the session has expired")]
+    SessionExpired,
+    /// The user, the methods and the names of the policy need more than [`MAX_TOKEN_LEN`] bytes.
+    #[error("the token would be longer than {MAX_TOKEN_LEN} bytes")]
+    TooLong,
+    /// The random generator failed.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The cryptographic library failed to sign.
+    #[error("signing failed")]
+    Signing,
+}
+
+/// What a token is issued for.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Subject<'a> {
+    /// The session.
+    pub session: SessionId,
+    /// The user, and how and when they authenticated.
+    pub authentication: &'a Authentication,
+    /// The absolute deadline of the session: no token outlives it.
+    pub deadline: Timestamp,
+}
+
+impl<'a> Subject<'a> {
+    /// The session `session` of the user in `authentication`, which ends at `deadline` at the latest.
+    #[must_use]
+    pub fn new(session: SessionId, authentication: &'a Authentication, deadline: Timestamp) -> Self {
+        Self { session, authentication, deadline }
+    }
+}
+
+/// An access token as issued. Wiped on drop; `Debug` hides it.
+pub struct AccessToken {
+    text: Zeroizing<String>,
+    expires_in: Duration,
+}
+
+impl AccessToken {
+    /// The text, for the token response and nothing else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// How long the token is valid, in whole seconds: `expires_in` of a token response.
+    #[must_use]
+    pub fn expires_in(&self) -> Duration {
+        self.expires_in
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(..)")
+    }
+}
+
+/// Issues access tokens with a [`KeyRing`], and verifies them. Share it behind an [`Arc`]; calls never block each other.
+///
+/// The crate documentation shows how a token is issued. Rotate the keys periodically:
+///
+/// ```
+/// use session_core::{Clock, OsEntropy, SystemClock};
+/// use session_jwt::{AccessTokens, Algorithm, KeyRing, Rotation, TokenPolicy};
+///
+/// let now = SystemClock.now();
+/// let policy = TokenPolicy::new("https://login.example", "https://api.example")?;
+/// let ring = KeyRing::generate(Algorithm::Hs256, Rotation::default(), now, &OsEntropy)?;
+/// let tokens = AccessTokens::new(policy, ring)?;
+///
+/// // Every hour:
+/// if let Some(ring) = tokens.ring().rotate(SystemClock.now(), &OsEntropy)? {
+///     let _stored = ring.to_json(); // to a file with mode 0600, before the ring is used
+///     tokens.set_ring(ring)?;
+/// }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct AccessTokens {
+    policy: TokenPolicy,
+    signer: Signer,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl AccessTokens {
+    /// An issuer with this policy and these keys.
+    ///
+    /// # Errors
+    /// [`KeyError::VerifyFor`] if the ring would drop a key while its tokens are still valid.
+    pub fn new(policy: TokenPolicy, ring: KeyRing) -> Result<Self, KeyError> {
+        let signer = Signer::new(TokenType::Access, ring, policy.lifetime() + policy.leeway())?;
+        Ok(Self { policy, signer, entropy: Arc::new(OsEntropy) })
+    }
+
+    /// Generates the identifiers of tokens (`jti`) with `entropy` instead of the operating system: for tests.
+    #[must_use]
+    pub fn with_entropy(mut self, entropy: impl Entropy) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// Issues a token that is valid for the policy's lifetime, or until the deadline of the session if that is earlier.
+    ///
+    /// # Errors
+    /// [`IssueError`]
+    pub fn issue(&self, subject: &Subject<'_>, now: Timestamp) -> Result<AccessToken, IssueError> {
+        let iat = numeric_date(now);
+        let exp = (iat + self.policy.lifetime().as_secs()).min(numeric_date(subject.deadline));
+        if exp <= iat {
+            return Err(IssueError::SessionExpired);
+        }
+        let mut id = [0; 16];
+        self.entropy.fill(&mut id)?;
+        let payload = WrittenPayload {
+            iss: self.policy.issuer(),
+            sub: subject.authentication.user.as_str(),
+            aud: self.policy.audience(),
+            exp,
+            iat,
+            jti: &encoding::encode(id),
+            client_id: self.policy.client(),
+            sid: subject.session,
+            auth_time: numeric_date(subject.authentication.at),
+            acr: acr(subject.authentication.level),
+            amr: &subject.authentication.methods,
+        };
+        let Ok(payload) = serde_json::to_vec(&payload) else { unreachable!("strings and numbers are JSON") };
+        let text = Zeroizing::new(self.signer.sign(&payload, now).ok_or(IssueError::Signing)?);
+        if text.len() > MAX_TOKEN_LEN {
+            return Err(IssueError::TooLong);
+        }
+        Ok(AccessToken { text, expires_in: Duration::from_secs(exp - iat) })
+    }
+
+    /// Verifies one of our tokens and returns its claims.
+    ///
+    /// # Errors
+    /// [`VerifyError`]
+    pub fn verify(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
+        Claims::read(&self.signer.open(token.as_ref(), now)?, &self.policy, now)
+    }
+
+    /// Replaces the keys, after a rotation or after a stored ring was loaded. Running calls finish with the previous ones.
+    /// Never blocks.
+    ///
+    /// # Errors
+    /// [`KeyError::VerifyFor`] if the ring would drop a key while its tokens are still valid. The keys are unchanged then.
+    pub fn set_ring(&self, ring: KeyRing) -> Result<(), KeyError> {
+        self.signer.set_ring(ring)
+    }
+
+    /// The keys in use.
+    #[must_use]
+    pub fn ring(&self) -> KeyRing {
+        self.signer.ring()
+    }
+
+    /// The document with the public keys, for verifiers.
+    #[must_use]
+    pub fn jwks(&self, now: Timestamp) -> Jwks {
+        self.ring().jwks(now)
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> &TokenPolicy {
+        &self.policy
+    }
+}

@@ -1,0 +1,116 @@
+//! [`Claims`]: what a verified access token states.
+
+use std::fmt;
+
+use session_core::{Assurance, SessionId, Timestamp, UserId};
+
+use super::error::VerifyError;
+use super::payload::{ReadPayload, level};
+use super::policy::TokenPolicy;
+
+/// The last second of the year 9999. A later `NumericDate` is invalid.
+const LAST_SECOND: u64 = 253_402_300_799;
+/// The longest `jti`, in bytes.
+const MAX_ID_LEN: usize = 128;
+
+/// What a verified access token states. Only verification creates one: holding it proves that every check has passed.
+///
+/// `Debug` hides the user, the session and the token.
+///
+/// ```compile_fail
+/// fn forge(mut claims: session_jwt::Claims) -> session_jwt::Claims {
+///     session_jwt::Claims { ..claims }
+/// }
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Claims {
+    /// The session that the token belongs to (`sid`).
+    pub session: SessionId,
+    /// The user (`sub`).
+    pub user: UserId,
+    /// When the user last authenticated (`auth_time`), in whole seconds.
+    pub authenticated_at: Timestamp,
+    /// The methods of authentication (`amr`).
+    pub methods: Vec<String>,
+    /// The assurance level reached (`acr`). `None` if the token has none or not one of ours: treat it as the lowest.
+    pub level: Option<Assurance>,
+    /// The identifier of this token (`jti`).
+    pub token_id: String,
+    /// The application with which the session was opened (`client_id`).
+    pub client: Option<String>,
+    /// When the token was issued (`iat`), in whole seconds.
+    pub issued_at: Timestamp,
+    /// When the token expires (`exp`), in whole seconds. A verifier adds the leeway.
+    pub expires_at: Timestamp,
+}
+
+impl Claims {
+    /// Reads a signed payload and checks it: the only way to get [`Claims`].
+    pub(super) fn read(json: &[u8], policy: &TokenPolicy, now: Timestamp) -> Result<Self, VerifyError> {
+        let raw = ReadPayload::parse(json)?;
+        if *require(raw.iss, "iss")? != *policy.issuer() {
+            return Err(VerifyError::Issuer);
+        }
+        if !require(raw.aud, "aud")?.includes(policy.audience())? {
+            return Err(VerifyError::Audience);
+        }
+        let (issued_at, expires_at) = (time(raw.iat, "iat")?, time(raw.exp, "exp")?);
+        let authenticated_at = time(raw.auth_time, "auth_time")?;
+        let (earliest, latest) = (now - policy.leeway(), now + policy.leeway());
+        if earliest >= expires_at {
+            return Err(VerifyError::Expired);
+        }
+        if raw.nbf.is_some() && time(raw.nbf, "nbf")? > latest {
+            return Err(VerifyError::NotYetValid);
+        }
+        if issued_at > latest {
+            return Err(VerifyError::IssuedInFuture);
+        }
+        if expires_at <= issued_at || expires_at.since(issued_at) > policy.lifetime() {
+            return Err(VerifyError::Lifetime);
+        }
+        if authenticated_at > issued_at + policy.leeway() {
+            return Err(VerifyError::Invalid("auth_time"));
+        }
+        let token_id = require(raw.jti, "jti")?;
+        if token_id.is_empty() || token_id.len() > MAX_ID_LEN {
+            return Err(VerifyError::Invalid("jti"));
+        }
+        Ok(Self {
+            session: require(raw.sid, "sid")?,
+            user: UserId::new(&*require(raw.sub, "sub")?).map_err(|_| VerifyError::Invalid("sub"))?,
+            authenticated_at,
+            methods: require(raw.amr, "amr")?,
+            level: raw.acr.and_then(|acr| level(&acr)),
+            token_id,
+            client: raw.client_id,
+            issued_at,
+            expires_at,
+        })
+    }
+}
+
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claims")
+            .field("authenticated_at", &self.authenticated_at)
+            .field("methods", &self.methods)
+            .field("level", &self.level)
+            .field("issued_at", &self.issued_at)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+fn require<T>(claim: Option<T>, name: &'static str) -> Result<T, VerifyError> {
+    claim.ok_or(VerifyError::Missing(name))
+}
+
+/// A `NumericDate`, restricted to whole seconds.
+fn time(claim: Option<u64>, name: &'static str) -> Result<Timestamp, VerifyError> {
+    match i64::try_from(require(claim, name)?) {
+        Ok(seconds) if seconds.unsigned_abs() <= LAST_SECOND => Ok(Timestamp::from_millis(seconds * 1000)),
+        Ok(_) | Err(_) => Err(VerifyError::Invalid(name)),
+    }
+}

@@ -1,0 +1,65 @@
+//! [`VerifyError`].
+
+/// Why a token was rejected. Contains nothing of the token.
+///
+/// For logs and tests: a client gets the same `401` with `error="invalid_token"` (RFC 6750) for all of them. The response
+/// never says why a token was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// Longer than [`MAX_TOKEN_LEN`](crate::MAX_TOKEN_LEN).
+    #[error("the token is too long")]
+    TooLong,
+    /// Not exactly three non-empty segments.
+    #[error("the token does not have exactly three segments")]
+    Segments,
+    /// With [`Verifier::new`](crate::Verifier::new): not a header that one of our keys writes; the key may have been
+    /// retired. With [`Verifier::for_issuer`](crate::Verifier::for_issuer): not an object of `alg`, `kid` and `typ`.
+    #[error("the header is not one of ours")]
+    Header,
+    /// `typ` is not that of an access token.
+    #[error("the token is not an access token")]
+    Type,
+    /// `kid` names no key that verifies now.
+    #[error("the token is signed by an unknown key")]
+    Key,
+    /// `alg` is not the algorithm of the key.
+    #[error("the algorithm is not that of the key")]
+    Algorithm,
+    /// The signature or the payload is not canonical base64url without padding.
+    #[error("a segment is not base64url")]
+    Encoding,
+    /// The signature was not made by the key.
+    #[error("the signature is wrong")]
+    Signature,
+    /// The payload is not exactly one JSON object.
+    #[error("the payload is not an object of claims")]
+    Payload,
+    /// A claim occurs twice.
+    #[error("a claim occurs twice")]
+    Duplicate,
+    /// This claim is missing.
+    #[error("the claim {0} is missing")]
+    Missing(&'static str),
+    /// This claim has the wrong JSON type or an invalid value.
+    #[error("the claim {0} has the wrong type or value")]
+    Invalid(&'static str),
+    /// `iss` is another issuer.
+    #[error("the token is from another issuer")]
+    Issuer,
+    /// `aud` does not include the audience.
+    #[error("the token is for another audience")]
+    Audience,
+    /// At or after `exp` plus the leeway.
+    #[error("the token has expired")]
+    Expired,
+    /// Before `nbf`, even with the leeway.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// Before `iat`, even with the leeway.
+    #[error("the token was issued in the future")]
+    IssuedInFuture,
+    /// `exp` is not after `iat`, or later than the policy's lifetime allows.
+    #[error("the lifetime of the token is too long, or not positive")]
+    Lifetime,
+}

@@ -1,0 +1,85 @@
+//! The gate: from the text of a token to its payload, once the signature has been verified.
+
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeSliceError, Engine as _};
+use session_core::Timestamp;
+
+use super::error::VerifyError;
+use super::header::Header;
+use super::verifying_keys::VerifyingKeys;
+use crate::encoding;
+use crate::keys::verifying_key::VerifyingKey;
+
+/// The longest token that is issued or verified, in bytes.
+pub const MAX_TOKEN_LEN: usize = 8 * 1024;
+
+/// The longest signature, in bytes.
+const MAX_SIGNATURE_LEN: usize = 64;
+
+/// How the header of a token leads to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// The header must equal one that we write, byte for byte. Nothing in it is interpreted.
+    Exact,
+    /// The header is parsed, strictly.
+    Parsed,
+}
+
+impl Gate {
+    /// The payload of `token`, if its signature was made by the key that its header leads to.
+    pub(super) fn open(self, token: &[u8], keys: &VerifyingKeys, now: Timestamp) -> Result<Vec<u8>, VerifyError> {
+        if token.len() > MAX_TOKEN_LEN {
+            return Err(VerifyError::TooLong);
+        }
+        let Segments { header, payload, signature, signed } = Segments::split(token).ok_or(VerifyError::Segments)?;
+        let key = match self {
+            Self::Exact => keys.by_header(header, now).ok_or(VerifyError::Header)?,
+            Self::Parsed => key_named_by(header, keys, now)?,
+        };
+        let mut buffer = [0; MAX_SIGNATURE_LEN];
+        if !key.verify(signed, decode_signature(signature, &mut buffer)?) {
+            return Err(VerifyError::Signature);
+        }
+        encoding::decode(payload).ok_or(VerifyError::Encoding)
+    }
+}
+
+/// A token, split at its dots.
+struct Segments<'t> {
+    header: &'t [u8],
+    payload: &'t [u8],
+    signature: &'t [u8],
+    /// Header and payload, with the dot between them.
+    signed: &'t [u8],
+}
+
+impl<'t> Segments<'t> {
+    /// Exactly three, none of them empty.
+    fn split(token: &'t [u8]) -> Option<Self> {
+        let dot = |text: &[u8]| text.iter().position(|byte| *byte == b'.');
+        let header = &token[..dot(token)?];
+        let rest = &token[header.len() + 1..];
+        let payload = &rest[..dot(rest)?];
+        let signature = &rest[payload.len() + 1..];
+        let signed = &token[..header.len() + 1 + payload.len()];
+        let complete = ![header, payload, signature].iter().any(|segment| segment.is_empty());
+        (complete && dot(signature).is_none()).then_some(Self { header, payload, signature, signed })
+    }
+}
+
+/// The key that the header of another issuer names.
+fn key_named_by<'k>(segment: &[u8], keys: &'k VerifyingKeys, now: Timestamp) -> Result<&'k VerifyingKey, VerifyError> {
+    let json = Header::decode(segment)?;
+    let header = Header::parse(&json)?;
+    let key = keys.by_kid(header.kid(), now).ok_or(VerifyError::Key)?;
+    if header.is_for(key.algorithm()) { Ok(key) } else { Err(VerifyError::Algorithm) }
+}
+
+/// A signature that is longer than any of ours is as wrong as one that is too short.
+fn decode_signature<'b>(text: &[u8], buffer: &'b mut [u8; MAX_SIGNATURE_LEN]) -> Result<&'b [u8], VerifyError> {
+    match URL_SAFE_NO_PAD.decode_slice(text, buffer) {
+        Ok(length) => Ok(&buffer[..length]),
+        Err(DecodeSliceError::DecodeError(_)) => Err(VerifyError::Encoding),
+        Err(DecodeSliceError::OutputSliceTooSmall) => Err(VerifyError::Signature),
+    }
+}

@@ -1,0 +1,182 @@
+//! The payload of an access token as JSON: written, and read strictly.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Deref;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use session_core::{Assurance, SessionId, Timestamp};
+
+use super::error::VerifyError;
+
+/// The payload as we write it.
+#[derive(Serialize)]
+pub(super) struct WrittenPayload<'a> {
+    pub(super) iss: &'a str,
+    pub(super) sub: &'a str,
+    pub(super) aud: &'a str,
+    pub(super) exp: u64,
+    pub(super) iat: u64,
+    pub(super) jti: &'a str,
+    pub(super) client_id: &'a str,
+    pub(super) sid: SessionId,
+    pub(super) auth_time: u64,
+    pub(super) acr: &'a str,
+    pub(super) amr: &'a [String],
+}
+
+/// The `acr` of a level.
+pub(super) const fn acr(level: Assurance) -> &'static str {
+    match level {
+        Assurance::Aal1 => "aal1",
+        Assurance::Aal2 => "aal2",
+        Assurance::Aal3 => "aal3",
+    }
+}
+
+/// The level of an `acr`. `None` for one that is not ours.
+pub(super) fn level(text: &str) -> Option<Assurance> {
+    [Assurance::Aal1, Assurance::Aal2, Assurance::Aal3].into_iter().find(|level| acr(*level) == text)
+}
+
+/// Whole seconds since the epoch (`NumericDate`). A clock before 1970 yields the epoch.
+pub(crate) fn numeric_date(time: Timestamp) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(0) / 1000
+}
+
+/// The payload as it is read: every claim has the right JSON type and occurs at most once, but any may be missing.
+#[derive(Default)]
+pub(super) struct ReadPayload<'a> {
+    pub(super) iss: Option<Text<'a>>,
+    pub(super) sub: Option<Text<'a>>,
+    pub(super) aud: Option<Audience<'a>>,
+    pub(super) exp: Option<u64>,
+    pub(super) nbf: Option<u64>,
+    pub(super) iat: Option<u64>,
+    pub(super) jti: Option<String>,
+    pub(super) sid: Option<SessionId>,
+    pub(super) auth_time: Option<u64>,
+    pub(super) acr: Option<Text<'a>>,
+    pub(super) amr: Option<Vec<String>>,
+    pub(super) client_id: Option<String>,
+}
+
+impl<'a> ReadPayload<'a> {
+    pub(super) fn parse(json: &'a [u8]) -> Result<Self, VerifyError> {
+        let why = Cell::new(VerifyError::Payload);
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        let payload = deserializer.deserialize_map(PayloadVisitor(&why)).map_err(|_| why.get())?;
+        deserializer.end().map_err(|_| VerifyError::Payload)?;
+        Ok(payload)
+    }
+}
+
+/// A string, borrowed unless it has escapes.
+#[derive(Deserialize)]
+pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Name {
+    Iss,
+    Sub,
+    Aud,
+    Exp,
+    Nbf,
+    Iat,
+    Jti,
+    Sid,
+    AuthTime,
+    Acr,
+    Amr,
+    ClientId,
+    Other(String),
+}
+
+/// Errors of serde are only text, so the visitor leaves the reason in the cell.
+struct PayloadVisitor<'c>(&'c Cell<VerifyError>);
+
+impl PayloadVisitor<'_> {
+    fn take<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
+        &self,
+        slot: &mut Option<T>,
+        name: &'static str,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        if slot.is_some() {
+            return self.duplicate();
+        }
+        *slot = Some(map.next_value().inspect_err(|_| self.0.set(VerifyError::Invalid(name)))?);
+        Ok(())
+    }
+
+    fn duplicate<E: serde::de::Error>(&self) -> Result<(), E> {
+        self.0.set(VerifyError::Duplicate);
+        Err(E::custom("a claim occurs twice"))
+    }
+}
+
+impl<'de> Visitor<'de> for PayloadVisitor<'_> {
+    type Value = ReadPayload<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of claims")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ReadPayload<'de>, A::Error> {
+        let mut payload = ReadPayload::default();
+        let mut others = BTreeSet::new();
+        while let Some(name) = map.next_key()? {
+            match name {
+                Name::Iss => self.take(&mut payload.iss, "iss", &mut map)?,
+                Name::Sub => self.take(&mut payload.sub, "sub", &mut map)?,
+                Name::Aud => self.take(&mut payload.aud, "aud", &mut map)?,
+                Name::Exp => self.take(&mut payload.exp, "exp", &mut map)?,
+                Name::Nbf => self.take(&mut payload.nbf, "nbf", &mut map)?,
+                Name::Iat => self.take(&mut payload.iat, "iat", &mut map)?,
+                Name::Jti => self.take(&mut payload.jti, "jti", &mut map)?,
+                Name::Sid => self.take(&mut payload.sid, "sid", &mut map)?,
+                Name::AuthTime => self.take(&mut payload.auth_time, "auth_time", &mut map)?,
+                Name::Acr => self.take(&mut payload.acr, "acr", &mut map)?,
+                Name::Amr => self.take(&mut payload.amr, "amr", &mut map)?,
+                Name::ClientId => self.take(&mut payload.client_id, "client_id", &mut map)?,
+                Name::Other(name) => {
+                    if !others.insert(name) {
+                        self.duplicate()?;
+                    }
+                    map.next_value::<serde::de::IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(payload)
+    }
+}
+
+/// `aud`: one string, or an array of strings (RFC 7519, 4.1.3).
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Audience<'a> {
+    One(#[serde(borrow)] Cow<'a, str>),
+    Several(#[serde(borrow)] Vec<Text<'a>>),
+}
+
+impl Audience<'_> {
+    pub(super) fn includes(&self, audience: &str) -> Result<bool, VerifyError> {
+        match self {
+            Self::One(one) => Ok(*one == audience),
+            Self::Several(all) if all.is_empty() => Err(VerifyError::Invalid("aud")),
+            Self::Several(all) => Ok(all.iter().any(|one| **one == *audience)),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! [`Verifier`].
+
+use std::fmt;
+
+use arc_swap::ArcSwap;
+use session_core::Timestamp;
+
+use super::claims::Claims;
+use super::error::VerifyError;
+use super::gate::Gate;
+use super::policy::TokenPolicy;
+use super::verifying_keys::VerifyingKeys;
+
+/// Verifies the tokens of one issuer. No I/O, and no clock.
+///
+/// Accepted are tokens whose `iss` is the policy's issuer, byte for byte, and whose `aud` is the policy's audience or an
+/// array of strings that contains it (RFC 7519, RFC 9068). `exp`, `iat`, `auth_time` and, if present, `nbf` are whole,
+/// non-negative numbers of seconds; `sid` is a [`SessionId`](session_core::SessionId); `jti`, `sub` and `amr` are required.
+/// Other claims are ignored.
+///
+/// ```
+/// use session_core::{OsEntropy, Timestamp};
+/// use session_jwt::{Algorithm, KeyRing, Rotation, TokenPolicy, Verifier, VerifyError, VerifyingKeys};
+///
+/// let now = Timestamp::from_millis(1_767_225_600_000);
+/// let ring = KeyRing::generate(Algorithm::EdDsa, Rotation::default(), now, &OsEntropy)?;
+/// let policy = TokenPolicy::new("https://login.example", "https://api.example")?;
+/// let verifier = Verifier::new(policy, VerifyingKeys::from_ring(&ring));
+/// assert_eq!(verifier.verify("not.a.token", now).unwrap_err(), VerifyError::Header);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+pub struct Verifier {
+    policy: TokenPolicy,
+    gate: Gate,
+    keys: ArcSwap<VerifyingKeys>,
+}
+
+impl Verifier {
+    /// For tokens of [`AccessTokens`](crate::AccessTokens): the header must equal, byte for byte, one that such an issuer
+    /// writes for these keys.
+    #[must_use]
+    pub fn new(policy: TokenPolicy, keys: VerifyingKeys) -> Self {
+        Self { policy, gate: Gate::Exact, keys: ArcSwap::from_pointee(keys) }
+    }
+
+    /// For tokens with the same claims from other software, whose headers are written differently. The header must be an
+    /// object of `alg`, `kid` and `typ` and nothing else; `kid` names a key, `alg` is that key's algorithm, `typ` is
+    /// `at+jwt` or `application/at+jwt` in any case. All other checks are the same.
+    ///
+    /// ```
+    /// use session_core::Timestamp;
+    /// use session_jwt::{TokenPolicy, Verifier, VerifyError, VerifyingKeys};
+    ///
+    /// let document = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"}]}"#;
+    /// let policy = TokenPolicy::new("https://partner.example", "https://api.example")?;
+    /// let verifier = Verifier::for_issuer(policy, VerifyingKeys::from_jwks(document)?);
+    /// // {"alg":"none","kid":"a","typ":"at+jwt"}
+    /// let token = "eyJhbGciOiJub25lIiwia2lkIjoiYSIsInR5cCI6ImF0K2p3dCJ9.e30.AAAA";
+    /// let now = Timestamp::from_millis(1_767_225_600_000);
+    /// assert_eq!(verifier.verify(token, now).unwrap_err(), VerifyError::Algorithm);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn for_issuer(policy: TokenPolicy, keys: VerifyingKeys) -> Self {
+        Self { policy, gate: Gate::Parsed, keys: ArcSwap::from_pointee(keys) }
+    }
+
+    /// Verifies a token and returns its claims.
+    ///
+    /// # Errors
+    /// [`VerifyError`]
+    pub fn verify(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
+        Claims::read(&self.gate.open(token.as_ref(), &self.keys.load(), now)?, &self.policy, now)
+    }
+
+    /// Replaces the keys, after the JWKS document was reloaded. Running verifications finish with the previous ones. Never
+    /// blocks.
+    pub fn set_keys(&self, keys: VerifyingKeys) {
+        self.keys.store(keys.into());
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("policy", &self.policy)
+            .field("gate", &self.gate)
+            .field("keys", &*self.keys.load())
+            .finish()
+    }
+}

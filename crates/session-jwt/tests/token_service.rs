@@ -1,0 +1,185 @@
+//! The token service, over the reference store.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use session_conformance::ReferenceStore;
+use session_core::{
+    Assurance, DeleteOutcome, Error, Kind, Login, ManualClock, OsEntropy, Policy, SessionManager, SessionSummary,
+    UserId,
+};
+use session_jwt::{
+    AccessTokens, AccountStatus, Accounts, AccountsError, Algorithm, KeyRing, Rotation, TokenPair, TokenPolicy,
+    TokenPolicyError, TokenService, TokenServiceError, VerifyError,
+};
+
+/// The accounts of the application, which can be disabled or unavailable.
+#[derive(Clone, Debug, Default)]
+struct TestAccounts {
+    disabled: Arc<Mutex<HashSet<String>>>,
+    down: Arc<Mutex<bool>>,
+}
+
+#[async_trait]
+impl Accounts for TestAccounts {
+    async fn status(&self, user: &UserId, session: &SessionSummary) -> Result<AccountStatus, AccountsError> {
+        assert_eq!(session.kind, Kind::Refresh);
+        if *self.down.lock().unwrap() {
+            return Err(AccountsError::new("the accounts are down"));
+        }
+        let disabled = self.disabled.lock().unwrap().contains(user.as_str());
+        Ok(if disabled { AccountStatus::Disabled } else { AccountStatus::Active })
+    }
+}
+
+struct Fixture {
+    service: TokenService,
+    clock: ManualClock,
+    accounts: TestAccounts,
+}
+
+fn fixture() -> Fixture {
+    let (clock, accounts) = (ManualClock::default(), TestAccounts::default());
+    let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).clock(clock.clone()).build();
+    let service = TokenService::new(manager, tokens(&clock, 300), accounts.clone()).unwrap();
+    Fixture { service, clock, accounts }
+}
+
+fn tokens(clock: &ManualClock, lifetime: u64) -> Arc<AccessTokens> {
+    use session_core::Clock as _;
+    let policy = TokenPolicy::builder("https://login.example", "https://api.example");
+    let policy = policy.lifetime(Duration::from_secs(lifetime)).build().unwrap();
+    let ring = KeyRing::generate(Algorithm::EdDsa, Rotation::default(), clock.now(), &OsEntropy).unwrap();
+    Arc::new(AccessTokens::new(policy, ring).unwrap())
+}
+
+fn alice() -> UserId {
+    UserId::new("alice").unwrap()
+}
+
+fn login() -> Login {
+    Login::new(alice()).method("pwd").method("otp").level(Assurance::Aal2)
+}
+
+fn refresh_of(pair: &TokenPair) -> String {
+    pair.refresh.expose().to_owned()
+}
+
+#[tokio::test]
+async fn the_access_token_says_who_and_how() {
+    let Fixture { service, clock, .. } = fixture();
+    let pair = service.login(login(), None).await.unwrap();
+    assert_eq!(pair.access.expires_in(), Duration::from_secs(300));
+    let first = service.verify(pair.access.expose()).unwrap();
+    assert_eq!((&first.user, first.session), (&alice(), pair.session.id));
+    assert_eq!(first.level, Some(Assurance::Aal2));
+    clock.advance(Duration::from_secs(400));
+    assert_eq!(service.verify(pair.access.expose()).unwrap_err(), VerifyError::Expired);
+    let pair = service.refresh(pair.refresh.expose()).await.unwrap();
+    let second = service.verify(pair.access.expose()).unwrap();
+    assert_eq!((second.session, second.authenticated_at), (first.session, first.authenticated_at));
+    assert_eq!(second.methods, first.methods, "a refresh is not an authentication");
+    assert_ne!(second.token_id, first.token_id);
+}
+
+#[tokio::test]
+async fn no_access_token_outlives_its_session() {
+    let Fixture { service, clock, .. } = fixture();
+    let mut pair = service.login(login(), None).await.unwrap();
+    for _ in 0..32 {
+        clock.advance(Duration::from_secs(14 * 60 + 59));
+        pair = service.refresh(pair.refresh.expose()).await.unwrap();
+    }
+    assert_eq!(pair.access.expires_in(), Duration::from_secs(32));
+    clock.advance(Duration::from_secs(32));
+    assert!(matches!(service.refresh(pair.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)));
+}
+
+#[tokio::test]
+async fn a_replay_gets_the_same_refresh_token_and_reuse_ends_all() {
+    let Fixture { service, clock, .. } = fixture();
+    let first = refresh_of(&service.login(login(), None).await.unwrap());
+    let second = refresh_of(&service.refresh(&first).await.unwrap());
+    clock.advance(Duration::from_secs(9));
+    assert_eq!(refresh_of(&service.refresh(&first).await.unwrap()), second);
+    clock.advance(Duration::from_secs(1));
+    assert!(matches!(service.refresh(&first).await, Err(TokenServiceError::InvalidGrant)));
+    assert!(matches!(service.refresh(&second).await, Err(TokenServiceError::InvalidGrant)));
+}
+
+#[tokio::test]
+async fn every_refresh_asks_for_the_account() {
+    let Fixture { service, accounts, .. } = fixture();
+    let pair = service.login(login(), None).await.unwrap();
+    *accounts.down.lock().unwrap() = true;
+    assert!(matches!(service.refresh(pair.refresh.expose()).await, Err(TokenServiceError::Accounts(_))));
+    *accounts.down.lock().unwrap() = false;
+    let pair = service.refresh(pair.refresh.expose()).await.expect("the token was not consumed");
+    accounts.disabled.lock().unwrap().insert("alice".to_owned());
+    assert!(matches!(service.refresh(pair.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)));
+    accounts.disabled.lock().unwrap().clear();
+    assert!(matches!(service.refresh(pair.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)), "it ended");
+    assert!(service.manager().list(&alice()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_revoked_session_is_noticed_at_once_by_those_who_ask() {
+    let Fixture { service, .. } = fixture();
+    for by_access_token in [true, false] {
+        let pair = service.login(login(), None).await.unwrap();
+        let claims = service.verify(pair.access.expose()).unwrap();
+        assert!(service.check_session(&claims).await.unwrap().is_some());
+        let token = if by_access_token { pair.access.expose() } else { pair.refresh.expose() };
+        assert_eq!(service.revoke(token).await.unwrap(), DeleteOutcome::Deleted);
+        assert_eq!(service.revoke(token).await.unwrap(), DeleteOutcome::Absent);
+        assert!(service.check_session(&claims).await.unwrap().is_none());
+        assert!(service.verify(pair.access.expose()).is_ok(), "until it expires, without asking the store");
+        assert!(matches!(service.refresh(pair.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)));
+    }
+    assert_eq!(service.revoke("what is this").await.unwrap(), DeleteOutcome::Absent);
+}
+
+#[tokio::test]
+async fn garbage_is_an_invalid_grant() {
+    let Fixture { service, .. } = fixture();
+    for token in ["", "x", &"A".repeat(64), &"A".repeat(65), "a.b.c", "\u{fc}", &"x".repeat(1 << 20)] {
+        assert!(matches!(service.refresh(token).await, Err(TokenServiceError::InvalidGrant)));
+    }
+}
+
+#[tokio::test]
+async fn a_second_login_takes_the_place_of_the_first() {
+    let Fixture { service, .. } = fixture();
+    let first = service.login(login(), None).await.unwrap();
+    let second = service.login(login(), Some(first.refresh.expose())).await.unwrap();
+    assert_eq!(service.manager().list(&alice()).await.unwrap().len(), 1);
+    assert!(matches!(service.refresh(first.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)));
+    let _ = service.refresh(second.refresh.expose()).await.unwrap();
+    let _ = service.login(login(), Some("nonsense")).await.unwrap();
+}
+
+#[tokio::test]
+async fn lifetimes_that_do_not_fit_the_session_policy_are_refused() {
+    let clock = ManualClock::default();
+    let service = |lifetime, policy: Policy| {
+        let manager = SessionManager::new(ReferenceStore::new(), policy);
+        TokenService::new(manager, tokens(&clock, lifetime), TestAccounts::default()).map(drop)
+    };
+    assert_eq!(service(1800, Policy::standard()), Err(TokenPolicyError::OutlivesIdleTimeout));
+    assert_eq!(service(9, Policy::standard()), Err(TokenPolicyError::ShorterThanRefreshGrace));
+    assert_eq!(service(10, Policy::standard()), Ok(()));
+    assert_eq!(service(1, Policy::high_assurance()), Ok(()));
+}
+
+#[tokio::test]
+async fn the_limit_refuses_a_login() {
+    let clock = ManualClock::default();
+    let manager = SessionManager::new(ReferenceStore::new(), Policy::high_assurance());
+    let service = TokenService::new(manager, tokens(&clock, 120), TestAccounts::default()).unwrap();
+    let _first = service.login(login(), None).await.unwrap();
+    let second = service.login(login(), None).await;
+    assert!(matches!(second, Err(TokenServiceError::Session(Error::LimitReached))));
+}

@@ -1,0 +1,14 @@
+//! The way to the server: which connection a statement is executed on, when once more, and which ones share a round
+//! trip.
+//!
+//! Knows nothing of sessions.
+
+mod batch;
+mod connections;
+mod executor;
+mod pool;
+
+pub(crate) use self::batch::{Batcher, Operation};
+pub use self::executor::Pooler;
+pub(crate) use self::executor::{Executor, Statement};
+pub use self::pool::recommended_pool_options;

@@ -1,0 +1,176 @@
+//! [`RedisStore`], a handle to the servers, and how it is opened: [`RedisStoreBuilder`].
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use super::error::ConnectError;
+use super::url::Topology;
+use crate::key::Keys;
+use crate::link::Link;
+
+/// The longest time limit of an operation.
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Sessions in Redis or Valkey. Cheap to clone; clones share their connections. See the [crate] for what it
+/// guarantees, what it costs and how to operate it.
+///
+/// ```no_run
+/// # async fn open() -> Result<(), session_redis::ConnectError> {
+/// use session_redis::RedisStore;
+///
+/// let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedisStore {
+    pub(crate) keys: Keys,
+    pub(crate) link: Arc<Link>,
+    /// Logins at the limit queue inside this process, by shard, so that nodes contend, not requests.
+    pub(crate) login_locks: Arc<[Mutex<()>; 64]>,
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").field("keys", &self.keys).field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+/// Opens a [`RedisStore`] with settings, from [`RedisStore::builder`].
+///
+/// ```no_run
+/// # async fn open() -> Result<(), session_redis::ConnectError> {
+/// use std::num::NonZeroU32;
+/// use std::time::Duration;
+/// use session_redis::RedisStore;
+///
+/// let store = RedisStore::builder("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster")
+///     .key_prefix("shop")
+///     .operation_timeout(Duration::from_millis(500))
+///     .wait_for_replicas(NonZeroU32::MIN)
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct RedisStoreBuilder {
+    url: String,
+    key_prefix: String,
+    operation_timeout: Duration,
+    wait_for_replicas: Option<NonZeroU32>,
+}
+
+impl fmt::Debug for RedisStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStoreBuilder")
+            .field("key_prefix", &self.key_prefix)
+            .field("operation_timeout", &self.operation_timeout)
+            .field("wait_for_replicas", &self.wait_for_replicas)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RedisStore {
+    /// Connects to the servers of `url` with the default settings: [`builder`](Self::builder), then
+    /// [`connect`](RedisStoreBuilder::connect).
+    ///
+    /// # Errors
+    /// As [`RedisStoreBuilder::connect`].
+    pub async fn connect(url: &str) -> Result<Self, ConnectError> {
+        Self::builder(url).connect().await
+    }
+
+    /// A builder for a store on the servers of `url`:
+    ///
+    /// | URL | servers |
+    /// |---|---|
+    /// | `redis://[user:password@]host[:port][/db]` | one server |
+    /// | `unix:///path/to/socket[?db=…&user=…&pass=…]` | one server |
+    /// | `redis+sentinel://[user:password@]host[:port],…/service[?db=…&sentinel_user=…&sentinel_password=…]` | the primary of `service`, found through these sentinels (port 26379). The user and password are those of the primary |
+    /// | `redis+cluster://[user:password@]host[:port],…` | a Cluster, found through these nodes |
+    ///
+    /// With `rediss` instead of `redis`, all connections use TLS and trust the certificate authorities that the
+    /// operating system trusts (feature `tls-rustls`). `valkey` and `valkeys` are synonyms of `redis` and `rediss`.
+    /// User, password and socket path are percent-encoded.
+    pub fn builder(url: &str) -> RedisStoreBuilder {
+        RedisStoreBuilder {
+            url: url.to_owned(),
+            key_prefix: "session".to_owned(),
+            operation_timeout: Duration::from_secs(1),
+            wait_for_replicas: None,
+        }
+    }
+}
+
+impl RedisStoreBuilder {
+    /// The prefix of all keys: 1 to 64 characters of visible ASCII, without braces. The same on every node of a
+    /// service, and another for every other service on the same server. Default: `session`.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.key_prefix = prefix.into();
+        self
+    }
+
+    /// The time limit of every operation, including all its round trips and the wait for a connection. Should be below
+    /// the policy's store timeout. At most a minute. Default: 1 second.
+    pub fn operation_timeout(mut self, timeout: Duration) -> Self {
+        self.operation_timeout = timeout;
+        self
+    }
+
+    /// Makes `create`, `update`, `delete` and `delete_by_user` wait (`WAIT`) until this many replicas (of the shard, in
+    /// a Cluster) have confirmed the write, so that a failover to one of them does not undo an acknowledged logout,
+    /// login or change. With fewer than there are, a replica that has not confirmed may be promoted if it is the only
+    /// one left. Default: none.
+    ///
+    /// If too few confirm within three quarters of the time limit, the operation fails with
+    /// [`StoreErrorKind::Timeout`](session_core::StoreErrorKind::Timeout), although the primary has executed it.
+    ///
+    /// These operations have a connection of their own, on which each waits until the replicas have confirmed the one
+    /// before: a process makes about as many of them per second as a replica has round trips. While replicas are
+    /// missing, they fail, and reads and touches go on. After a failover, one is missing until the old primary has
+    /// become a replica.
+    pub fn wait_for_replicas(mut self, replicas: NonZeroU32) -> Self {
+        self.wait_for_replicas = Some(replicas);
+        self
+    }
+
+    /// Opens the store, and waits until it is connected. Warns through `tracing` if the server is configured to evict
+    /// live sessions when it reaches `maxmemory`.
+    ///
+    /// # Errors
+    /// If a setting is not allowed, or the servers cannot be reached within the time limit of an operation.
+    pub async fn connect(self) -> Result<RedisStore, ConnectError> {
+        let store = self.connect_lazy()?;
+        store.link.ready().await?;
+        Ok(store)
+    }
+
+    /// Opens the store without waiting: the application may start while the servers are down. Operations fail until the
+    /// servers can be reached. The tokio runtime this is called in must live as long as the store.
+    ///
+    /// # Errors
+    /// If a setting is not allowed.
+    pub fn connect_lazy(self) -> Result<RedisStore, ConnectError> {
+        let of_prefix = |byte: u8| byte.is_ascii_graphic() && byte != b'{' && byte != b'}';
+        if !(1..=64).contains(&self.key_prefix.len()) || !self.key_prefix.bytes().all(of_prefix) {
+            return Err(ConnectError::KeyPrefix);
+        }
+        if self.operation_timeout.is_zero() || self.operation_timeout > MAX_TIMEOUT {
+            return Err(ConnectError::OperationTimeout);
+        }
+        let topology = Topology::parse(&self.url)?;
+        tokio::runtime::Handle::try_current().map_err(|_| ConnectError::NoRuntime)?;
+        let link = Arc::new(Link::open(topology, self.operation_timeout, self.wait_for_replicas));
+        Ok(RedisStore {
+            keys: Keys(self.key_prefix.into()),
+            link,
+            login_locks: Arc::new(std::array::from_fn(|_| Mutex::new(()))),
+        })
+    }
+}

@@ -1,0 +1,13 @@
+-- Redis runs the whole text of a script at each call, definitions included. So each script is put together from only
+-- those snippets that it uses. Offsets are those of session_core::store::layout, counted from 1.
+local call, sub, unpack = redis.call, string.sub, struct.unpack
+
+-- The one rule of when a session is alive. Returns last_seen (false if the session has expired) and the deadline of the
+-- record that begins with this header; nothing if the format is unknown.
+local function alive(h, now)
+  if #h < 35 or string.byte(h) ~= 2 then return end
+  local created, seen, idle, absolute = unpack('>i6i6I5I5', h, 14)
+  local deadline = seen + idle
+  if created + absolute < deadline then deadline = created + absolute end
+  return now < deadline and seen, deadline
+end

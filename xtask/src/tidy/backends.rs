@@ -1,0 +1,91 @@
+//! Every backend runs the suite, and its operations can be read in one sitting.
+
+use super::source::{Source, no, sources};
+use crate::command::root;
+use crate::workspace::{Package, package, packages};
+
+/// What the operations of a backend may take, in lines of code without documentation and unit tests.
+const LINES: usize = 400;
+
+/// What is not counted: what only connects, repairs, pools, configures, installs or frees. Backend, file or folder (with
+/// `/`) under its `src`, what it does.
+const APART: [(&str, &str, &str); 7] = [
+    ("session-moka", "sweep.rs", "frees the memory of expired sessions"),
+    ("session-redis", "builder.rs", "configures the store"),
+    ("session-redis", "connection.rs", "repairs connections"),
+    ("session-redis", "url.rs", "configures the topology"),
+    ("session-postgres", "connections.rs", "pools connections"),
+    ("session-postgres", "migrate.rs", "installs the schema"),
+    ("session-postgres", "pool.rs", "configures the pool"),
+];
+
+/// Backends with larger operations, and how large: these may shrink, and then leave this table.
+const TOO_LARGE: [(&str, usize); 3] = [("session-moka", 500), ("session-redis", 668), ("session-postgres", 714)];
+
+/// Libraries outside core and suite that implement the store trait.
+fn backends() -> Vec<(Package, Vec<Source>)> {
+    let crates = root().join("crates");
+    let candidates = packages().unwrap().into_iter().filter(|package| {
+        package.folder().starts_with(&crates)
+            && !["session-core", "session-conformance"].contains(&package.name.as_str())
+    });
+    let with_sources = candidates.map(|package| {
+        let sources = sources(&package.folder().join("src"));
+        (package, sources)
+    });
+    let backends: Vec<_> = with_sources
+        .filter(|(_, sources)| sources.iter().any(|file| file.code().any(|line| line.contains("SessionStore for"))))
+        .collect();
+    assert!(!backends.is_empty(), "no backend was found");
+    backends
+}
+
+#[test]
+fn backends_run_the_suite() {
+    let testbed = package("session-testbed").unwrap();
+    no(backends().iter().flat_map(|(Package { name, targets, .. }, _)| {
+        let suite = targets.iter().any(|target| target.name == "conformance" && target.kind == ["test"]);
+        let listed = testbed.dependencies.iter().any(|dependency| dependency.name == *name);
+        [
+            (!suite).then(|| format!("{name}: no test target `conformance`")),
+            (!listed)
+                .then(|| format!("{name}: session-testbed does not depend on it, so it is in no list of backends")),
+        ]
+        .into_iter()
+        .flatten()
+    }));
+}
+
+#[test]
+fn the_operations_of_a_backend_are_small() {
+    no(backends().iter().filter_map(|(Package { name, .. }, sources)| {
+        let counted = sources.iter().filter(|file| !is_apart(name, file));
+        let lines: usize = counted.map(|file| file.code().count()).sum();
+        match TOO_LARGE.iter().find(|(backend, _)| backend == name) {
+            Some((_, limit)) if lines > *limit => Some(format!("{name}: {lines} lines of code; it grew from {limit}")),
+            Some(_) if lines <= LINES => Some(format!("{name}: {lines} lines of code; remove it from TOO_LARGE")),
+            Some(_) => None,
+            None => (lines > LINES).then(|| format!("{name}: {lines} lines of code; the limit is {LINES}")),
+        }
+    }));
+}
+
+#[test]
+fn what_stands_apart_exists() {
+    let backends = backends();
+    no(APART.iter().filter_map(|(backend, path, _)| {
+        let sources = backends.iter().filter(|(package, _)| package.name == *backend).flat_map(|(_, sources)| sources);
+        let exists = sources.into_iter().any(|file| is_under(backend, path, file));
+        (!exists).then(|| format!("{backend} has no src/{path}"))
+    }));
+}
+
+fn is_apart(backend: &str, file: &Source) -> bool {
+    APART.iter().any(|(of, path, _)| *of == backend && is_under(backend, path, file))
+}
+
+/// Whether `file` is `path`, or in the folder `path`, which ends with `/`.
+fn is_under(backend: &str, path: &str, file: &Source) -> bool {
+    let from_src = file.path().strip_prefix(&format!("crates/{backend}/src/"));
+    from_src.is_some_and(|file| file == path || path.ends_with('/') && file.starts_with(path))
+}
