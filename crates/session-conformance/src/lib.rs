@@ -35,7 +35,7 @@
 //!     }
 //!
 //!     fn capabilities(&self) -> Capabilities {
-//!         Capabilities { durable: false, shared: false, disturbances: &[] }
+//!         Capabilities { durable: false, shared: false, disruptions: &[] }
 //!     }
 //!
 //!     async fn open(&self, _namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
@@ -62,8 +62,8 @@
 //! explains the answers: one in which [`ReferenceStore`] gives them too. If there is none, the failure shows the whole
 //! history, with its seed.
 //!
-//! # Disturb your servers
-//! A backend whose [`disturbances`](Capabilities::disturbances) are empty, as above, is complete; cases that need one
+//! # Disrupt your servers
+//! A backend whose [`disruptions`](Capabilities::disruptions) are empty, as above, is complete; cases that need one
 //! are then `n/a`. Whoever can start servers of the backend implements [`Harness::launch`] and [`Service`], too:
 //!
 //! ```
@@ -93,7 +93,7 @@
 //!         Ok(Arc::new(self.server.connect(namespace)))
 //!     }
 //!
-//!     // `Disturbance::Outage`
+//!     // `Disruption::Outage`
 //!     async fn begin(&self) -> Result<(), Failure> {
 //!         self.server.stop().await
 //!     }
@@ -110,33 +110,39 @@
 //! [`ReferenceStore`], and check that exactly the cases that name it fail. A new case comes with a fault that it
 //! catches.
 
-mod build;
 mod case;
 mod cases;
+mod catalog;
+mod compare;
 mod env;
-mod fault;
-#[allow(clippy::wildcard_enum_match_arm, reason = "a fault concerns one place, and is nothing to all others")]
-mod faulty;
+mod faults;
 mod harness;
 mod history;
+mod intercept;
 mod mimic;
 mod outcome;
+mod record;
 mod reference;
+mod reference_harness;
 mod report;
 mod request;
 mod runner;
 mod service;
 mod table;
+mod test_store;
 
-pub use build::RecordBuilder;
-pub use case::{Case, cases, matching};
+pub use case::Case;
+pub use catalog::{cases, matching};
 pub use env::Env;
-pub use fault::{Fault, StoreFault};
-pub use harness::{Capabilities, Harness, Need, ReferenceHarness, Waiver};
+pub use faults::{Fault, ServiceFault, StoreFault};
+pub use harness::{Capabilities, Harness, Need, Waiver};
+pub use intercept::{Intercept, Intercepted, StoreCall};
 pub use mimic::main;
 pub use outcome::{Failure, Outcome};
+pub use record::RecordBuilder;
 pub use reference::ReferenceStore;
-pub use report::{CaseResult, Report, Row, Tally};
+pub use reference_harness::ReferenceHarness;
+pub use report::{CaseReport, CaseResult, Report, Row, Tally};
 pub use request::RequestFault;
-pub use runner::{CaseReport, Options, run, run_case};
-pub use service::{Disturbance, Service, ServiceFault};
+pub use runner::{Options, run, run_case};
+pub use service::{Disruption, Service};

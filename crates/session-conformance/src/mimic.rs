@@ -6,10 +6,10 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::{Builder, Handle};
 
-use crate::case::cases;
+use crate::catalog::cases;
 use crate::harness::Harness;
-use crate::report::CaseResult;
-use crate::runner::{CaseReport, Options, run_case, void_waivers};
+use crate::report::{CaseReport, CaseResult};
+use crate::runner::{Options, run_case, void_waivers};
 
 /// The `main` of a test with `harness = false`: runs the suite and understands the arguments of `cargo test`.
 ///
@@ -36,7 +36,7 @@ pub fn main(harness: impl Harness) -> ExitCode {
         trial(&harness, case.id, move || runtime.block_on(run_case(subject, case, options)))
     }));
     let conclusion = libtest_mimic::run(&arguments, trials);
-    // A case that was given up may still block a thread.
+    // A case that timed out may still block a thread.
     runtime.shutdown_background();
     conclusion.exit_code()
 }

@@ -218,7 +218,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::harness::ReferenceHarness;
+    use crate::reference_harness::ReferenceHarness;
 
     fn browser() -> Result<(Env, Browser), Failure> {
         let env = Env::new(Arc::new(ReferenceHarness::default()), "browser", None)?;

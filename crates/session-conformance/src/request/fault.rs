@@ -1,6 +1,6 @@
 //! Faults above a correct store.
 
-use crate::fault::faults;
+use crate::faults::faults;
 
 faults! {
     /// One rule of handling a request that is broken, above a correct store.

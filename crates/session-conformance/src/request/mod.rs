@@ -33,7 +33,6 @@ use session_core::{Policy, PolicyBuilder};
 use crate::outcome::Failure;
 
 pub use fault::RequestFault;
-pub(crate) use line::{Line, Trouble};
 pub(crate) use table::REQUEST_CASES;
 
 /// No store calls.

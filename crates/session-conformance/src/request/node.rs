@@ -13,7 +13,7 @@ use super::recorder::Recorder;
 use super::seeded;
 use super::steps::Opened;
 use crate::env::Env;
-use crate::fault::Fault;
+use crate::faults::Fault;
 use crate::outcome::Failure;
 
 /// A server process: a manager, and the few steps that an HTTP adapter adds. Cheap to clone.

@@ -11,7 +11,7 @@ use super::line::Trouble;
 use super::node::Node;
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
-use crate::service::{Disturbance, Disturbed};
+use crate::service::{Cluster, Disruption};
 
 /// The grace of [`Policy::standard`].
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -155,7 +155,7 @@ pub(super) async fn lost_answer_is_made_good(env: Env) -> Outcome {
 }
 
 pub(super) async fn lost_reply_is_made_good(env: Env) -> Outcome {
-    let Disturbed { nodes, service } = env.launch(Disturbance::LostReply).await?;
+    let Cluster { nodes, service } = env.launch(Disruption::LostReply).await?;
     let [here, there] = nodes.map(|node| Node::over(&env, node, Policy::standard(), OsEntropy));
     let alice = env.user("alice")?;
     let (mut app, bystander) = (App::default(), App::default());

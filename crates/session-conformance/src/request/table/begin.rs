@@ -102,12 +102,12 @@ cases! {
     ] => fixation::handler_error_keeps_the_login;
     /// A login that is dropped at any await leaves the session from before it, or the one from after it.
     "request/login-dropped-anywhere" [] catches [
-        ReplaceLeavesOtherShard, ReplaceNotAtomic, ListShowsVisitors, ListUnknownFails, IndexNotAtomic, HandleCaches,
+        ReplaceLeavesOtherShard, ReplaceNotAtomic, ListShowsAnonymous, ListUnknownFails, IndexNotAtomic, HandleCaches,
         request OldTokenStaysValid, request LoginDeletesFirst,
     ] => fixation::dropped_anywhere;
     /// A login that the store refused leaves the session from before it, and sets no cookie.
     "request/failed-login-keeps-the-session" [] catches [
-        ListShowsVisitors, ListUnknownFails, request StoreErrorClearsCookie, request CommitErrorIgnored,
+        ListShowsAnonymous, ListUnknownFails, request StoreErrorClearsCookie, request CommitErrorIgnored,
         request LoginDeletesFirst,
     ] => fixation::failed_login_keeps_the_session;
     /// A new session whose id is taken gets another one; the session that has it is left alone.

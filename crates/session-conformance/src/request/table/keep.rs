@@ -18,7 +18,7 @@ cases! {
     /// At the limit, a login is rejected and changes nothing, if the policy says so; what it replaces does not count.
     "request/login-over-the-limit-is-rejected" [] catches [
         ReplaceLeavesOwnShard, ReplaceKeepsIndex, ReplaceBeforeLimit, LimitCountsReplaced, RejectStores,
-        LimitCountsVisitors, LimitForgetsLogout, DeleteKeepsIndex, DeleteTakesSiblings, request CommitErrorIgnored,
+        LimitCountsAnonymous, LimitForgetsLogout, DeleteKeepsIndex, DeleteTakesSiblings, request CommitErrorIgnored,
         request LoginDeletesFirst,
     ] => limits::rejects::<Browser>;
     /// Expired sessions do not count towards the limit.
@@ -31,7 +31,7 @@ cases! {
     ] => limits::dead_by_policy_does_not_count::<Browser>;
     /// After 16 simultaneous logins, as many sessions live as the limit allows.
     "request/limit-holds-under-simultaneous-logins" [] catches [
-        EvictLeastRecentOffByOne, RejectStores, LimitCountsVisitors, LimitNotAtomic, ListShowsVisitors,
+        EvictLeastRecentOffByOne, RejectStores, LimitCountsAnonymous, LimitNotAtomic, ListShowsAnonymous,
         IndexNotAtomic, request CommitErrorIgnored,
     ] => limits::holds_under_simultaneous_logins::<Browser>;
     /// Only a login that succeeds ends other sessions.

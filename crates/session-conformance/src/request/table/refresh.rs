@@ -75,7 +75,7 @@ cases! {
         request RenewalForgotten, request GraceForgotten, request PredecessorIsSuccessor, request SuccessorSentOnce,
     ] => refresh::lost_answer_is_made_good;
     /// The same with replies of the servers that get lost; a revocation whose reply got lost can be repeated.
-    "refresh/lost-reply-is-made-good" [suffers LostReply] catches [
+    "refresh/lost-reply-is-made-good" [LostReply] catches [
         request RenewalForgotten, request GraceForgotten, service LostReplyLooksAbsent, service LostReplyUndone,
         service LostReplyShiftsAnswers,
     ] => refresh::lost_reply_is_made_good;
