@@ -22,7 +22,7 @@ impl Harness for Moka {
 
     fn capabilities(&self) -> Capabilities {
         // There is no server that could be disturbed.
-        Capabilities { durable: false, shared: true, disturbances: &[] }
+        Capabilities { durable: false, shared: true, disruptions: &[] }
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {

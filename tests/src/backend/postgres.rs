@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_conformance::{Capabilities, Disturbance, Failure, Harness, Service};
+use session_conformance::{Capabilities, Disruption, Failure, Harness, Service};
 use session_core::store::SessionStore;
 use session_postgres::{PostgresStore, SchemaName, recommended_pool_options};
 use sqlx::PgPool;
@@ -32,12 +32,12 @@ impl Harness for Postgres {
         Capabilities {
             durable: true,
             shared: true,
-            disturbances: &[
-                Disturbance::Restart,
-                Disturbance::Outage,
-                Disturbance::Freeze,
-                Disturbance::LostReply,
-                Disturbance::ForeignTimeZone,
+            disruptions: &[
+                Disruption::Restart,
+                Disruption::Outage,
+                Disruption::Freeze,
+                Disruption::LostReply,
+                Disruption::ForeignTimeZone,
             ],
         }
     }
@@ -51,8 +51,8 @@ impl Harness for Postgres {
         open(pool, namespace, PATIENCE).await
     }
 
-    async fn launch(&self, disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
-        Ok(Box::new(PostgresService::launch(disturbance).await?))
+    async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
+        Ok(Box::new(PostgresService::launch(disruption).await?))
     }
 }
 

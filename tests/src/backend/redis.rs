@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_conformance::{Capabilities, Disturbance, Failure, Harness, Service};
+use session_conformance::{Capabilities, Disruption, Failure, Harness, Service};
 use session_core::store::SessionStore;
 use session_redis::RedisStore;
 
@@ -26,12 +26,12 @@ impl Harness for Redis {
         Capabilities {
             durable: true,
             shared: true,
-            disturbances: &[
-                Disturbance::Restart,
-                Disturbance::Outage,
-                Disturbance::Freeze,
-                Disturbance::LostReply,
-                Disturbance::ForgetScripts,
+            disruptions: &[
+                Disruption::Restart,
+                Disruption::Outage,
+                Disruption::Freeze,
+                Disruption::LostReply,
+                Disruption::ForgetScripts,
             ],
         }
     }
@@ -40,8 +40,8 @@ impl Harness for Redis {
         open(&redis_url().await.map_err(failure)?, namespace, PATIENCE).await
     }
 
-    async fn launch(&self, disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
-        Ok(Box::new(RedisService::launch(disturbance).await?))
+    async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
+        Ok(Box::new(RedisService::launch(disruption).await?))
     }
 }
 
@@ -56,14 +56,14 @@ impl Harness for RedisSentinel {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: true, shared: true, disturbances: &[Disturbance::Failover] }
+        Capabilities { durable: true, shared: true, disruptions: &[Disruption::Failover] }
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
         open(&redis_sentinel().await.map_err(failure)?.url(), namespace, PATIENCE).await
     }
 
-    async fn launch(&self, _disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
+    async fn launch(&self, _disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
         Ok(Box::new(SentinelService::launch().await?))
     }
 }
@@ -82,13 +82,13 @@ impl Harness for RedisCluster {
         Capabilities {
             durable: true,
             shared: true,
-            disturbances: &[
-                Disturbance::Restart,
-                Disturbance::Outage,
-                Disturbance::Freeze,
-                Disturbance::ForgetScripts,
-                Disturbance::MoveShards,
-                Disturbance::Failover,
+            disruptions: &[
+                Disruption::Restart,
+                Disruption::Outage,
+                Disruption::Freeze,
+                Disruption::ForgetScripts,
+                Disruption::MoveShards,
+                Disruption::Failover,
             ],
         }
     }
@@ -97,8 +97,8 @@ impl Harness for RedisCluster {
         open(&redis_cluster().await.map_err(failure)?.url(), namespace, PATIENCE).await
     }
 
-    async fn launch(&self, disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
-        Ok(Box::new(ClusterService::launch(disturbance).await?))
+    async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
+        Ok(Box::new(ClusterService::launch(disruption).await?))
     }
 }
 
