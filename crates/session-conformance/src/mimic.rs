@@ -10,13 +10,15 @@ use session_core::store::SessionStore;
 use tokio::runtime::{Builder, Handle};
 
 use crate::adapter::AdapterHarness;
-use crate::case::{Case, cases};
-use crate::harness::{Capabilities, Harness, ReferenceHarness};
+use crate::case::Case;
+use crate::catalog::cases;
+use crate::harness::{Capabilities, Harness};
 use crate::outcome::Failure;
+use crate::reference_harness::ReferenceHarness;
 use crate::report::CaseResult;
 use crate::request::REQUEST_CASES;
 use crate::runner::{Options, run_case, void_waivers};
-use crate::service::{Disturbance, Service};
+use crate::service::{Disruption, Service};
 
 /// The `main` of a test with `harness = false`: runs the suite and understands the arguments of `cargo test`.
 ///
@@ -88,8 +90,8 @@ impl Harness for ThroughAdapter {
         self.store.open(namespace).await
     }
 
-    async fn launch(&self, disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
-        self.store.launch(disturbance).await
+    async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
+        self.store.launch(disruption).await
     }
 
     fn adapter(&self) -> Arc<dyn AdapterHarness> {

@@ -26,6 +26,8 @@ async fn without_a_fault_all_pass() {
 async fn each_fault_fails_exactly_the_cases_that_name_it() {
     let harness: Arc<dyn Harness> = Arc::new(ReferenceHarness::default());
     let pairs = Fault::all().into_iter().flat_map(|fault| cases().into_iter().map(move |case| (fault, case)));
+    // A case that makes random calls may catch faults that it does not name.
+    let pairs = pairs.filter(|(fault, case)| !case.random || case.catches.contains(fault));
     let runs = pairs.map(|(fault, case)| {
         let harness = Arc::clone(&harness);
         async move {

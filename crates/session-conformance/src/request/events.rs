@@ -8,11 +8,11 @@ use session_core::{
 
 use super::browser::Browser;
 use super::client::Client as _;
+use super::faulty_store::InjectedFault;
 use super::node::Node;
 use super::support::policy;
 use super::values::{NOTE, Note};
 use crate::env::Env;
-use crate::faulty_store::InjectedFault;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 
 const RENEWAL: Duration = Duration::from_secs(600);

@@ -8,11 +8,11 @@ use session_core::{Error, Policy, Session};
 use super::browser::Browser;
 use super::client::Client as _;
 use super::entropy::TestEntropy;
+use super::faulty_store::InjectedFault;
 use super::node::Node;
 use super::support::{NO_CALLS, login, refused};
 use super::values::{CART, NOTE, Note};
 use crate::env::Env;
-use crate::faulty_store::InjectedFault;
 use crate::outcome::{Outcome, ensure, ensure_eq};
 use crate::refusal::Refusal;
 

@@ -7,10 +7,10 @@ use session_core::{LimitPolicy, Policy};
 
 use super::client::Client;
 use super::entropy::TestEntropy;
+use super::faulty_store::InjectedFault;
 use super::node::Node;
 use super::support::{policy, refused};
 use crate::env::Env;
-use crate::faulty_store::InjectedFault;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 use crate::refusal::Refusal;
 

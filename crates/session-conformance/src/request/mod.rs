@@ -8,6 +8,7 @@ mod devices;
 mod entropy;
 mod events;
 mod exchange;
+mod faulty_store;
 mod fixation;
 mod jar;
 mod lifetime;

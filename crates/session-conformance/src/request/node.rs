@@ -6,9 +6,9 @@ use session_core::store::{Freshness, Record, SessionStore};
 use session_core::{Entropy, Event, OsEntropy, Policy, SessionId, SessionManager};
 
 use super::entropy::TestEntropy;
+use super::faulty_store::{Connection, FaultyStore, InjectedFault};
 use super::recorder::Recorder;
 use crate::env::Env;
-use crate::faulty_store::{FaultyStore, InjectedFault};
 use crate::outcome::Failure;
 
 /// A server process: a manager, whose store and events the case can watch. Cheap to clone.
@@ -42,7 +42,7 @@ impl Node {
     }
 
     fn build(env: &Env, store: Arc<dyn SessionStore>, policy: Policy, entropy: impl Entropy) -> Self {
-        let (store, recorder) = (Arc::new(FaultyStore::new(store)), Recorder::default());
+        let (store, recorder) = (Arc::new(FaultyStore::new(store, Connection::default())), Recorder::default());
         let manager = SessionManager::builder(Arc::clone(&store) as Arc<dyn SessionStore>)
             .policy(policy)
             .clock(env.clock().clone())
@@ -62,22 +62,22 @@ impl Node {
 
     /// The store itself: its operations neither fail nor count as calls.
     pub(super) fn store(&self) -> &dyn SessionStore {
-        self.store.inner()
+        self.store.store()
     }
 
     /// Makes the store of this node fail.
     pub(super) fn inject(&self, fault: InjectedFault) {
-        self.store.inject(fault);
+        self.store.hook().inject(fault);
     }
 
     /// Makes the store of this node work again.
     pub(super) fn heal(&self) {
-        self.store.heal();
+        self.store.hook().heal();
     }
 
     /// The store operations since the last call of this.
     pub(super) fn calls(&self) -> Vec<&'static str> {
-        self.store.calls()
+        self.store.hook().calls()
     }
 
     /// The events since the last call of this.

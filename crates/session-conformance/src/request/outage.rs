@@ -6,11 +6,11 @@ use session_core::{EventKind, Session, StoreErrorKind};
 
 use super::browser::Browser;
 use super::client::Client as _;
+use super::faulty_store::InjectedFault;
 use super::node::Node;
 use super::support::{login, policy, refused, user_of};
 use super::values::{NOTE, Note};
 use crate::env::Env;
-use crate::faulty_store::InjectedFault;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 use crate::refusal::Refusal;
 

@@ -6,13 +6,13 @@ use session_core::{DeleteOutcome, Error, SessionId};
 
 use super::app::App;
 use super::client::Client as _;
+use super::faulty_store::InjectedFault;
 use super::node::Node;
 use super::support::refused;
 use crate::env::Env;
-use crate::faulty_store::InjectedFault;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 use crate::refusal::Refusal;
-use crate::service::{Disturbance, Disturbed};
+use crate::service::{Cluster, Disruption};
 
 /// The grace of [`Policy::standard`](session_core::Policy::standard).
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -158,7 +158,7 @@ pub(super) async fn lost_answer_is_made_good(env: Env) -> Outcome {
 }
 
 pub(super) async fn lost_reply_is_made_good(env: Env) -> Outcome {
-    let Disturbed { nodes, service } = env.launch(Disturbance::LostReply).await?;
+    let Cluster { nodes, service } = env.launch(Disruption::LostReply).await?;
     let [here, there] = nodes.map(|node| Node::over(&env, node));
     let (app, bystander) = (App::new(&here), App::new(&here));
     // Everything once: what a connection or a server learns at the first time is not the reply to lose.

@@ -6,10 +6,10 @@ use session_core::store::Freshness;
 
 use super::browser::Browser;
 use super::client::Client as _;
+use super::faulty_store::InjectedFault;
 use super::node::Node;
 use super::values::Note;
 use crate::env::Env;
-use crate::faulty_store::InjectedFault;
 use crate::outcome::{Failure, Outcome, ensure};
 
 /// A node, and alice's session in it: its id and the text of its token.

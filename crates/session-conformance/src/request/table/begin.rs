@@ -70,11 +70,11 @@ cases! {
     "request/handler-error-keeps-the-login" [] => fixation::handler_error_keeps_the_login;
     /// A login that is dropped at any await leaves the session from before it, or the one from after it.
     "request/login-dropped-anywhere" [] catches [
-        ReplaceLeavesOtherShard, ReplaceNotAtomic, ListShowsVisitors, ListUnknownFails, IndexNotAtomic, HandleCaches,
+        ReplaceLeavesOtherShard, ReplaceNotAtomic, ListShowsAnonymous, ListUnknownFails, IndexNotAtomic, HandleCaches,
     ] => fixation::dropped_anywhere;
     /// A login that the store refused leaves the session from before it, and sets no cookie.
     "request/failed-login-keeps-the-session" [] catches [
-        ListShowsVisitors, ListUnknownFails,
+        ListShowsAnonymous, ListUnknownFails,
     ] => fixation::failed_login_keeps_the_session;
     /// A new session whose id is taken gets another one; the session that has it is left alone.
     "request/taken-id-is-left-alone" [] catches [

@@ -16,7 +16,7 @@ cases! {
     /// At the limit, a login is rejected and changes nothing, if the policy says so; what it replaces does not count.
     "request/login-over-the-limit-is-rejected" [] catches [
         ReplaceLeavesOwnShard, ReplaceKeepsIndex, ReplaceBeforeLimit, LimitCountsReplaced, RejectStores,
-        LimitCountsVisitors, LimitForgetsLogout, DeleteKeepsIndex, DeleteTakesSiblings,
+        LimitCountsAnonymous, LimitForgetsLogout, DeleteKeepsIndex, DeleteTakesSiblings,
     ] => limits::rejects::<Browser>;
     /// Expired sessions do not count towards the limit.
     "request/expired-do-not-count" [] catches [LimitCountsExpired] => limits::expired_ones_do_not_count::<Browser>;
@@ -26,7 +26,7 @@ cases! {
     ] => limits::dead_by_policy_does_not_count::<Browser>;
     /// After 16 simultaneous logins, as many sessions live as the limit allows.
     "request/limit-holds-under-simultaneous-logins" [] catches [
-        EvictLeastRecentOffByOne, RejectStores, LimitCountsVisitors, LimitNotAtomic, ListShowsVisitors, IndexNotAtomic,
+        EvictLeastRecentOffByOne, RejectStores, LimitCountsAnonymous, LimitNotAtomic, ListShowsAnonymous, IndexNotAtomic,
     ] => limits::holds_under_simultaneous_logins::<Browser>;
     /// Only a login that succeeds ends other sessions.
     "request/failed-login-evicts-nobody" [] => limits::failed_login_evicts_none::<Browser>;

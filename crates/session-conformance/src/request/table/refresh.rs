@@ -51,7 +51,7 @@ cases! {
     /// After a rotation that was stored and whose answer got lost, the client gets the successor when it asks again.
     "refresh/lost-answer-is-made-good" [] => refresh::lost_answer_is_made_good;
     /// The same with replies of the servers that get lost; a revocation whose reply got lost can be repeated.
-    "refresh/lost-reply-is-made-good" [suffers LostReply] catches [
+    "refresh/lost-reply-is-made-good" [LostReply] catches [
         service LostReplyLooksAbsent, service LostReplyUndone, service LostReplyShiftsAnswers,
     ] => refresh::lost_reply_is_made_good;
     /// After a revocation no token of the session works, whatever a refresh at the same time does.

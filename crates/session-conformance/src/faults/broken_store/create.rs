@@ -6,25 +6,25 @@ use std::time::Duration;
 use session_core::store::{CreateOutcome, CreateRequest, Record};
 use session_core::{LimitPolicy, SessionId, SessionLimit, StoreError, Timeouts, Timestamp};
 
-use super::Faulty;
-use crate::fault::StoreFault as Fault;
+use super::base::BrokenStore;
+use crate::faults::store_fault::StoreFault as Fault;
 
-/// Whether the limit lets a session in.
-enum Room {
-    /// After these had to go.
-    For(Vec<Record>),
+/// What the limit says about a new session.
+enum Admission {
+    /// It may be stored once these sessions are evicted.
+    Evicting(Vec<Record>),
     Full,
 }
 
-impl Faulty {
-    pub(super) async fn admit(
+impl BrokenStore {
+    pub(super) async fn create_broken(
         &self,
-        admission: CreateRequest<'_>,
+        request: CreateRequest<'_>,
         now: Timestamp,
     ) -> Result<CreateOutcome, StoreError> {
-        let CreateRequest { record, replaces, limit } = admission;
+        let CreateRequest { record, replaces, limit } = request;
         let record = &self.with_timeouts_as_stored(record);
-        let _mine = if self.is(Fault::LimitLockedPerHandle) { Some(self.own_turn.lock().await) } else { None };
+        let _mine = if self.is(Fault::LimitLockedPerHandle) { Some(self.handle_turn.lock().await) } else { None };
         let mut turn = self.turn().await;
         if self.is(Fault::ReplacesCheckedFirst)
             && let Some(replaces) = &replaces
@@ -38,7 +38,7 @@ impl Faulty {
             match (self.is_expired(&stored, now), repeated) {
                 (false, true) => return self.repeat(record, limit).await,
                 (false, false) if !self.is(Fault::CreateOverwrites) => return Ok(CreateOutcome::IdTaken),
-                (true, _) if self.is(Fault::ExpiredOccupies) => return Ok(CreateOutcome::IdTaken),
+                (true, _) if self.is(Fault::ExpiredKeepsId) => return Ok(CreateOutcome::IdTaken),
                 (true | false, _) => {}
             }
         }
@@ -51,7 +51,7 @@ impl Faulty {
                 Some(old) if !self.is_expired(&old, now) || self.is(Fault::ReplaceAcceptsExpired) => {
                     if old.version != replaces.version && !self.is(Fault::ReplaceIgnoresVersion) {
                         if self.is(Fault::EvictsBeforeReplace)
-                            && let Room::For(victims) = self.room(record, None, limit, now).await?
+                            && let Admission::Evicting(victims) = self.check_limit(record, None, limit, now).await?
                         {
                             self.evict(&victims).await?;
                         }
@@ -68,9 +68,9 @@ impl Faulty {
         {
             self.remove(old).await?;
         }
-        let victims = match self.room(record, leaving.as_ref(), limit, now).await? {
-            Room::For(victims) => victims,
-            Room::Full => {
+        let victims = match self.check_limit(record, leaving.as_ref(), limit, now).await? {
+            Admission::Evicting(victims) => victims,
+            Admission::Full => {
                 if self.is(Fault::RejectStores) {
                     self.insert(record).await?;
                 }
@@ -115,7 +115,7 @@ impl Faulty {
     }
 
     async fn repeat(&self, record: &Record, limit: Option<SessionLimit>) -> Result<CreateOutcome, StoreError> {
-        if self.is(Fault::CreateRepeatOccupied) {
+        if self.is(Fault::CreateRepeatIsTaken) {
             return Ok(CreateOutcome::IdTaken);
         }
         if self.is(Fault::CreateRepeatRewrites) {
@@ -147,8 +147,8 @@ impl Faulty {
 
     async fn insert(&self, record: &Record) -> Result<(), StoreError> {
         self.put(record).await?;
-        self.own().created.insert(record.summary.id);
-        self.own().loaded.remove(&record.summary.id);
+        self.handle().created.insert(record.summary.id);
+        self.handle().loaded.remove(&record.summary.id);
         let mut memory = self.memory();
         memory.created.insert(record.summary.id, record.clone());
         memory.written.insert(record.summary.id, record.clone());
@@ -162,21 +162,21 @@ impl Faulty {
         Ok(())
     }
 
-    async fn room(
+    async fn check_limit(
         &self,
         record: &Record,
         leaving: Option<&Record>,
         limit: Option<SessionLimit>,
         now: Timestamp,
-    ) -> Result<Room, StoreError> {
-        let Some(limit) = limit else { return Ok(Room::For(Vec::new())) };
+    ) -> Result<Admission, StoreError> {
+        let Some(limit) = limit else { return Ok(Admission::Evicting(Vec::new())) };
         let mut others = match record.user() {
             Some(user) => self.indexed(user).await?,
-            None if self.is(Fault::LimitsVisitors) => self.visitors().await?,
-            None => return Ok(Room::For(Vec::new())),
+            None if self.is(Fault::LimitsAnonymous) => self.anonymous().await?,
+            None => return Ok(Admission::Evicting(Vec::new())),
         };
-        if self.is(Fault::LimitCountsVisitors) {
-            others.extend(self.visitors().await?);
+        if self.is(Fault::LimitCountsAnonymous) {
+            others.extend(self.anonymous().await?);
         }
         others.retain(|other| {
             other.summary.id != record.summary.id
@@ -192,7 +192,7 @@ impl Faulty {
         }
         let mut excess = count.saturating_sub(limit.max.get() as usize);
         match limit.at_limit {
-            LimitPolicy::Reject if excess > 0 => return Ok(Room::Full),
+            LimitPolicy::Reject if excess > 0 => return Ok(Admission::Full),
             LimitPolicy::EvictLeastRecent => excess += usize::from(self.is(Fault::EvictLeastRecentOffByOne)),
             LimitPolicy::Reject | LimitPolicy::EvictOldest => {}
         }
@@ -202,9 +202,9 @@ impl Faulty {
         if self.is(Fault::EvictsOneAtMost) {
             excess = excess.min(1);
         }
-        others.sort_by(|a, b| self.order(limit.at_limit, a, b));
+        others.sort_by(|a, b| self.eviction_order(limit.at_limit, a, b));
         others.truncate(excess);
-        Ok(Room::For(others))
+        Ok(Admission::Evicting(others))
     }
 
     async fn evict(&self, victims: &[Record]) -> Result<(), StoreError> {
@@ -214,8 +214,8 @@ impl Faulty {
         Ok(())
     }
 
-    /// Who has to go first.
-    fn order(&self, at_limit: LimitPolicy, a: &Record, b: &Record) -> Ordering {
+    /// Which session is evicted first.
+    fn eviction_order(&self, at_limit: LimitPolicy, a: &Record, b: &Record) -> Ordering {
         let oldest = at_limit == LimitPolicy::EvictOldest;
         let by_use = if oldest { self.is(Fault::EvictOldestByUse) } else { !self.is(Fault::EvictLeastRecentByAge) };
         let reversed =
@@ -235,7 +235,7 @@ impl Faulty {
         known.unwrap_or(record.summary.last_seen)
     }
 
-    /// `record` with its timeouts as the fault stores them.
+    /// `record` with its timeouts as they are stored.
     pub(super) fn with_timeouts_as_stored(&self, record: &Record) -> Record {
         let stored = |timeout: Duration| match self.fault {
             Fault::WholeSeconds => Duration::from_secs(timeout.as_millis().div_ceil(1000) as u64),

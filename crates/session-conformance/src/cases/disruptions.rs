@@ -1,45 +1,48 @@
-//! What happens to the servers of a store, and what is left of the sessions.
+//! The table of cases whose servers are disrupted.
 
-use crate::cases::{disturbed, lost_reply, outage};
+use super::{lost_reply, outage, survival};
+use crate::service::Disruption;
 use crate::table::cases;
 
 cases! {
-    pub(crate) const CASES;
+    pub(super) const CASES;
 
     /// A restart of the servers undoes nothing that was acknowledged: no login, no change, no logout.
-    "restart/undoes-nothing" [suffers Restart] catches [
+    "restart/undoes-nothing" [Restart] catches [
         service RestartForgetsSessions, service RestartRevivesLogouts, service RestartForgetsChanges,
-    ] => disturbed::restart;
+    ] => |env| survival::survives(env, Disruption::Restart);
     /// While the servers are down, every operation is an error in time, and none takes effect; then all is as before.
-    "outage/is-an-error" [suffers Outage] catches [
+    "outage/is-an-error" [Outage] catches [
         service OutageLooksAbsent, service OutageLooksDone, service OutageHangs, service OutageNeverEnds,
         service OutageEndsSessions,
-    ] => outage::down;
+    ] => |env| outage::is_an_error(env, Disruption::Outage);
     /// While the servers do not answer, every operation is an error in time; then each has taken effect or has not.
-    "freeze/is-an-error" [suffers Freeze] catches [
+    "freeze/is-an-error" [Freeze] catches [
         service FreezeLooksAbsent, service FreezeNeverEnds,
-    ] => outage::frozen;
+    ] => |env| outage::is_an_error(env, Disruption::Freeze);
     /// After a lost reply an operation can be repeated, by the store or by its caller: it takes effect once.
-    "lost-reply/takes-effect-once" [suffers LostReply] catches [
+    "lost-reply/takes-effect-once" [LostReply] catches [
         service LostReplyLooksAbsent, service LostReplyConflicts, service LostReplyAppliedTwice,
         service LostReplyUndone, service LostReplyShiftsAnswers,
     ] => lost_reply::takes_effect_once;
     /// While replies get lost, an increment that was acknowledged counts once, and one that was not at most once.
-    "lost-reply/counts-once" [suffers LostReply] catches [
+    "lost-reply/counts-once" [LostReply] catches [
         service LostReplyLooksAbsent, service LostReplyConflicts,
     ] => lost_reply::counts_once;
     /// Servers that forgot their scripts are taught them again, and nobody notices.
-    "scripts/may-be-forgotten" [suffers ForgetScripts] catches [
+    "scripts/may-be-forgotten" [ForgetScripts] catches [
         service ForgottenScriptsFail,
-    ] => disturbed::forgotten_scripts;
+    ] => |env| survival::survives(env, Disruption::ForgetScripts);
     /// The time zone of the database changes nothing.
-    "time-zone/does-not-matter" [suffers ForeignTimeZone] catches [
+    "time-zone/does-not-matter" [ForeignTimeZone] catches [
         service TimeZoneShiftsTimes,
-    ] => disturbed::foreign_time_zone;
+    ] => |env| survival::survives(env, Disruption::ForeignTimeZone);
     /// Sessions that move to other servers are found there.
-    "shards/may-move" [suffers MoveShards] catches [service MovedShardsVanish] => disturbed::moved_shards;
+    "shards/may-move" [MoveShards] catches [
+        service MovedShardsVanish,
+    ] => |env| survival::survives(env, Disruption::MoveShards);
     /// A failover to replicas that have everything undoes nothing, and all nodes see the same.
-    "failover/undoes-nothing" [suffers Failover] catches [
+    "failover/undoes-nothing" [Failover] catches [
         service FailoverRevivesLogouts, service FailoverSplitsNodes,
-    ] => disturbed::failover;
+    ] => |env| survival::survives(env, Disruption::Failover);
 }

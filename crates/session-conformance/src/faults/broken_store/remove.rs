@@ -6,17 +6,17 @@ use bytes::Bytes;
 use session_core::store::{Data, Record};
 use session_core::{DeleteOutcome, Device, SessionId, StoreError, Timestamp, UserId};
 
-use super::Faulty;
-use crate::fault::StoreFault as Fault;
+use super::base::BrokenStore;
+use crate::faults::store_fault::StoreFault as Fault;
 
-impl Faulty {
-    pub(super) async fn read(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
+impl BrokenStore {
+    pub(super) async fn load_broken(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
         let _turn = self.turn().await;
         if self.is(Fault::LoadUnknownFails) && !self.memory().mentioned.contains(id) {
             return Err(Self::fails());
         }
         if self.is(Fault::HandleCaches)
-            && let Some(loaded) = self.own().loaded.get(id)
+            && let Some(loaded) = self.handle().loaded.get(id)
         {
             return Ok(Some(loaded.clone()));
         }
@@ -27,7 +27,7 @@ impl Faulty {
             record.summary.device = Device::new();
         }
         record.data = self.as_loaded(&record.data);
-        self.own().loaded.insert(id, record.clone());
+        self.handle().loaded.insert(id, record.clone());
         Ok(Some(record))
     }
 
@@ -56,9 +56,13 @@ impl Faulty {
         loaded
     }
 
-    pub(super) async fn end(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
+    pub(super) async fn delete_broken(
+        &self,
+        id: &SessionId,
+        user: Option<&UserId>,
+    ) -> Result<DeleteOutcome, StoreError> {
         let mut turn = self.turn().await;
-        self.own().loaded.remove(id);
+        self.handle().loaded.remove(id);
         let absent = if self.is(Fault::DeleteAlwaysDeleted) { DeleteOutcome::Deleted } else { DeleteOutcome::Absent };
         let Some(stored) = self.fetch(id).await? else {
             return if self.is(Fault::DeleteUnknownFails) { Err(Self::fails()) } else { Ok(absent) };
@@ -80,7 +84,7 @@ impl Faulty {
             }
         }
         if self.is(Fault::DeleteStaysInHandle) {
-            self.own().deleted.insert(*id);
+            self.handle().deleted.insert(*id);
         } else {
             self.remove(&stored).await?;
         }
@@ -90,7 +94,7 @@ impl Faulty {
             *memory.logouts.entry(user.clone()).or_default() += 1;
         }
         match self.fault {
-            Fault::DeleteKeepsVisitors if user.is_none() => {
+            Fault::DeleteKeepsAnonymous if user.is_none() => {
                 memory.kept.insert(*id, stored);
             }
             Fault::DeleteKeepsIndex => memory.ghosts.push(stored),
@@ -99,7 +103,7 @@ impl Faulty {
         Ok(DeleteOutcome::Deleted)
     }
 
-    pub(super) async fn sweep(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
+    pub(super) async fn delete_expired_broken(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
         let turn = self.turn().await;
         let mut records = self.everything().await?;
         let written = |record: &Record| self.memory().written.get(&record.summary.id).cloned();
@@ -116,7 +120,7 @@ impl Faulty {
             self.remove(record).await?;
         }
         drop(turn);
-        self.own().loaded.clear();
+        self.handle().loaded.clear();
         Ok(if self.is(Fault::SweepReportsLimit) { u64::from(limit.get()) } else { records.len() as u64 })
     }
 }

@@ -1,48 +1,45 @@
-//! Whether a history can be explained by the contract.
+//! Whether a history is linearizable.
 
 use std::collections::{HashMap, HashSet};
 
 use session_core::Timestamp;
 
-use super::call::{Answer, Call};
-use super::log::Event;
-use super::names::Names;
+use super::call::{Answer, Call, Event};
+use super::render::Names;
 use crate::outcome::{Failure, Outcome};
 use crate::reference::{Sessions, Snapshot};
 
-/// One call of a history: when it began and ended, as places in the log.
-struct Made<'h> {
+/// One call of a history, and its beginning and end as positions in the log.
+struct CompletedCall<'h> {
     call: &'h Call,
     begin: usize,
     end: usize,
     answer: &'h Answer,
 }
 
-/// Looks for an order, one call further at a time (the algorithm of Wing and Gong).
-///
-/// There are too many orders to try, but most lead to where another one has led already: the same calls are done, and
-/// the sessions are the same. What followed from there was no explanation, or the search would be over (Lowe).
+/// Searches for an order, one call at a time (the algorithm of Wing and Gong), and never continues twice from the same
+/// state: the same calls done, the same sessions stored (Lowe).
 struct Search<'h> {
-    calls: Vec<Made<'h>>,
+    calls: Vec<CompletedCall<'h>>,
     now: Timestamp,
     visited: HashSet<(u64, Snapshot)>,
 }
 
 impl Search<'_> {
-    /// Whether the calls that are not `done` (a bit for each) can follow, from these sessions on.
+    /// Whether the calls that are not `done` (one bit each) can follow when `sessions` are stored.
     fn explains(&mut self, done: u64, sessions: &Sessions) -> bool {
-        let open = |(number, _): &(usize, &Made<'_>)| done & (1 << number) == 0;
-        let Some(deadline) = self.calls.iter().enumerate().filter(open).map(|(_, made)| made.end).min() else {
+        let open = |(number, _): &(usize, &CompletedCall<'_>)| done & (1 << number) == 0;
+        let Some(deadline) = self.calls.iter().enumerate().filter(open).map(|(_, call)| call.end).min() else {
             return true;
         };
         for number in 0..self.calls.len() {
-            let made = &self.calls[number];
-            // Not before a call that had ended when this one began.
-            if done & (1 << number) != 0 || made.begin > deadline {
+            let candidate = &self.calls[number];
+            // A call that had ended before this one began comes first.
+            if done & (1 << number) != 0 || candidate.begin > deadline {
                 continue;
             }
             let mut sessions = sessions.clone();
-            if made.call.apply(&mut sessions, self.now) == *made.answer
+            if candidate.call.apply(&mut sessions, self.now) == *candidate.answer
                 && self.visited.insert((done | 1 << number, sessions.snapshot()))
                 && self.explains(done | 1 << number, &sessions)
             {
@@ -60,7 +57,7 @@ pub(super) fn check(events: &[Event], seed: u64, now: Timestamp) -> Outcome {
             Event::Begin(task, call) => drop(begun.insert(task, (at, call))),
             Event::End(task, answer) => {
                 let Some((begin, call)) = begun.remove(task) else { continue };
-                calls.push(Made { call, begin, end: at, answer });
+                calls.push(CompletedCall { call, begin, end: at, answer });
             }
         }
     }
@@ -71,6 +68,6 @@ pub(super) fn check(events: &[Event], seed: u64, now: Timestamp) -> Outcome {
     if search.explains(0, &Sessions::default()) {
         return Ok(());
     }
-    let story = Names::default().tell(events, now);
-    Err(Failure::new(format!("no order of these calls explains their answers (seed {seed:#x}):\n{story}")))
+    let history = Names::default().render(events, now);
+    Err(Failure::new(format!("no order of these calls explains their answers (seed {seed:#x}):\n{history}")))
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use session_core::store::Record;
 use session_core::{Device, Kind, SessionId, SessionSummary, StoreError, Timestamp, UserId};
 
-use super::Faulty;
-use crate::fault::StoreFault as Fault;
+use super::base::BrokenStore;
+use crate::faults::store_fault::StoreFault as Fault;
 
-impl Faulty {
-    pub(super) async fn list(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+impl BrokenStore {
+    pub(super) async fn list_broken(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
         let mut turn = self.turn().await;
         if self.is(Fault::DroppedListLocks) {
             if self.memory().list_is_locked {
@@ -27,8 +27,8 @@ impl Faulty {
             return Ok(Vec::new());
         }
         let mut records = self.indexed(user).await?;
-        if self.is(Fault::ListShowsVisitors) {
-            records.extend(self.visitors().await?);
+        if self.is(Fault::ListShowsAnonymous) {
+            records.extend(self.anonymous().await?);
         }
         drop(turn);
         records.extend(self.memory().ghosts.iter().filter(|ghost| ghost.user() == Some(user)).cloned());
@@ -68,7 +68,7 @@ impl Faulty {
         let index = self.memory().index.get(user).cloned().unwrap_or_default();
         match self.fault {
             Fault::IndexNotAtomic => records.retain(|record| index.contains(&record.summary.id)),
-            Fault::HandleIndex => records.retain(|record| self.own().created.contains(&record.summary.id)),
+            Fault::HandleIndex => records.retain(|record| self.handle().created.contains(&record.summary.id)),
             Fault::IndexAppends => {
                 let find = |id| records.iter().find(|record| record.summary.id == id).cloned();
                 records = index.into_iter().filter_map(find).collect();
@@ -92,14 +92,18 @@ impl Faulty {
             }
     }
 
-    pub(super) async fn revoke(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
+    pub(super) async fn delete_by_user_broken(
+        &self,
+        user: &UserId,
+        keep: Option<&SessionId>,
+    ) -> Result<Vec<SessionId>, StoreError> {
         let mut turn = self.turn().await;
         if self.is(Fault::RevokeUnknownFails) && !self.memory().users.contains(user) {
             return Err(Self::fails());
         }
         let mut records = self.indexed(user).await?;
-        if self.is(Fault::RevokeEndsVisitors) {
-            records.extend(self.visitors().await?);
+        if self.is(Fault::RevokeEndsAnonymous) {
+            records.extend(self.anonymous().await?);
         }
         records.retain(|record| {
             (self.is(Fault::RevokeIgnoresKeep) || Some(&record.summary.id) != keep)
@@ -116,7 +120,7 @@ impl Faulty {
             self.remove(record).await?;
         }
         drop(turn);
-        self.own().loaded.clear();
+        self.handle().loaded.clear();
         let mut memory = self.memory();
         memory.revoked.insert(user.clone());
         *memory.logouts.entry(user.clone()).or_default() += records.len();
@@ -131,7 +135,7 @@ impl Faulty {
 }
 
 /// Locks the list when it is dropped.
-struct Unfinished<'f>(&'f Faulty);
+struct Unfinished<'f>(&'f BrokenStore);
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {

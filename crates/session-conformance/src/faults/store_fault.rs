@@ -1,58 +1,6 @@
-//! Seeded faults: what the cases are tested with.
+//! [`StoreFault`]: what can be wrong with a store.
 
-use crate::service::ServiceFault;
-
-/// One broken rule. A run with a fault must fail exactly the cases that name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fault {
-    /// The store breaks its contract.
-    Store(StoreFault),
-    /// A correct store does not survive what happens to its servers.
-    Service(ServiceFault),
-}
-
-impl Fault {
-    /// Every fault.
-    #[must_use]
-    pub fn all() -> Vec<Self> {
-        let store = StoreFault::ALL.iter().copied().map(Self::Store);
-        store.chain(ServiceFault::ALL.iter().copied().map(Self::Service)).collect()
-    }
-}
-
-impl From<StoreFault> for Fault {
-    fn from(fault: StoreFault) -> Self {
-        Self::Store(fault)
-    }
-}
-
-impl From<ServiceFault> for Fault {
-    fn from(fault: ServiceFault) -> Self {
-        Self::Service(fault)
-    }
-}
-
-/// Declares an enum of faults together with the list of all of them, which so cannot forget one.
-macro_rules! faults {
-    (
-        $(#[$meta:meta])*
-        pub enum $name:ident {
-            $($(#[doc = $line:literal])+ $fault:ident,)*
-        }
-    ) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name {
-            $($(#[doc = $line])+ $fault,)*
-        }
-
-        impl $name {
-            /// Every fault of this kind.
-            pub const ALL: &'static [Self] = &[$(Self::$fault,)*];
-        }
-    };
-}
-pub(crate) use faults;
+use super::declare::faults;
 
 faults! {
     /// One rule of the store contract that is broken, by wrapping a correct store.
@@ -76,19 +24,19 @@ faults! {
         // --- create
         /// `create` overwrites a live session.
         CreateOverwrites,
-        /// `create` takes the same version number for the same version.
+        /// `create` compares version numbers without their nonces.
         CreateIgnoresNonce,
-        /// An expired session occupies its id.
-        ExpiredOccupies,
-        /// A repeated `create` is `Occupied`.
-        CreateRepeatOccupied,
+        /// The id of an expired session is taken.
+        ExpiredKeepsId,
+        /// A repeated `create` is `IdTaken`.
+        CreateRepeatIsTaken,
         /// A repeated `create` writes the record again.
         CreateRepeatRewrites,
-        /// `create` looks for the session to replace before it looks whether it is repeated.
+        /// `create` looks for the session to replace before it checks whether it is a repetition.
         ReplacesCheckedFirst,
         /// A repeated `create` counts its own session towards the limit.
         LimitCountsItself,
-        /// `create` looks first and writes later.
+        /// `create` checks first and writes later.
         CreateNotAtomic,
 
         // --- create in exchange
@@ -98,15 +46,15 @@ faults! {
         ReplaceLeavesOtherShard,
         /// The replaced session stays in the index of its user.
         ReplaceKeepsIndex,
-        /// Whatever version the session to replace has is replaced.
+        /// The session is replaced at any version.
         ReplaceIgnoresVersion,
-        /// A login goes on without the session that it should replace.
+        /// A login succeeds without the session that it should replace.
         ReplaceIgnoresAbsence,
         /// An expired session can be replaced.
         ReplaceAcceptsExpired,
         /// The session to replace is deleted before the limit is checked.
         ReplaceBeforeLimit,
-        /// Sessions are evicted although the session to replace was changed.
+        /// Sessions are evicted although the session to replace has changed.
         EvictsBeforeReplace,
         /// The session to replace counts towards the limit.
         LimitCountsReplaced,
@@ -114,39 +62,39 @@ faults! {
         ReplaceNotAtomic,
 
         // --- limit
-        /// `EvictOldest` looks at the last use.
+        /// `EvictOldest` goes by the last use.
         EvictOldestByUse,
-        /// `EvictLeastRecent` looks at the beginning.
+        /// `EvictLeastRecent` goes by the creation.
         EvictLeastRecentByAge,
-        /// Among the oldest, the highest id goes.
+        /// Of equally old sessions, the highest id is evicted.
         OldestTiesReversed,
-        /// Among the least recently used, the highest id goes.
+        /// Of sessions last used at the same time, the highest id is evicted.
         LeastRecentTiesReversed,
-        /// The order of last use does not follow touches.
+        /// The order of last use ignores touches.
         LimitIgnoresTouch,
-        /// The order of last use does not follow updates.
+        /// The order of last use ignores updates.
         LimitIgnoresUpdate,
-        /// The session that is being admitted may be evicted.
+        /// The new session may be evicted.
         EvictsNewest,
         /// A login evicts one session at most.
         EvictsOneAtMost,
         /// `EvictLeastRecent` evicts one session too many.
         EvictLeastRecentOffByOne,
-        /// A login that is refused is stored all the same.
+        /// A rejected login is stored.
         RejectStores,
         /// Expired sessions count.
         LimitCountsExpired,
         /// Anonymous sessions count.
-        LimitCountsVisitors,
-        /// Anonymous sessions have a limit.
-        LimitsVisitors,
+        LimitCountsAnonymous,
+        /// The limit applies to anonymous sessions.
+        LimitsAnonymous,
         /// Each kind of session has a limit of its own.
         LimitPerKind,
-        /// A logout makes no room.
+        /// Logged-out sessions count.
         LimitForgetsLogout,
-        /// `create` counts first and admits later.
+        /// `create` counts first and inserts later.
         LimitNotAtomic,
-        /// `create` counts first and admits later, under a lock of each handle.
+        /// `create` counts first and inserts later, under a lock per handle.
         LimitLockedPerHandle,
         /// Of several evicted sessions, one is reported.
         EvictedNotReported,
@@ -156,33 +104,33 @@ faults! {
         EvictsOneByOne,
 
         // --- update
-        /// `update` inserts a session that is not there.
+        /// `update` inserts an absent session.
         UpdateInserts,
         /// `update` overwrites any version.
         UpdateIgnoresVersion,
-        /// `update` takes the same version number for the same version.
+        /// `update` compares version numbers without their nonces.
         UpdateIgnoresNonce,
-        /// `update` of a session that is not there is a conflict.
+        /// `update` of an absent session is `Conflict`.
         UpdateAbsentIsConflict,
-        /// `update` brings an expired session back.
+        /// `update` revives an expired session.
         UpdateRevivesExpired,
-        /// A repeated `update` is a conflict.
+        /// A repeated `update` is `Conflict`.
         UpdateRepeatConflicts,
         /// A repeated `update` writes the record again.
         UpdateRepeatRewrites,
-        /// `update` takes `last_seen` back.
+        /// `update` moves `last_seen` backwards.
         UpdateRewindsLastSeen,
         /// `update` never moves `last_seen`.
         UpdateKeepsLastSeen,
         /// `update` never changes the timeouts.
-        UpdateKeepsLifetime,
+        UpdateKeepsTimeouts,
         /// `update` keeps values that the new record does not have.
         UpdateMergesValues,
         /// `update` writes the values of every session of the user.
         UpdateHitsAllOfUser,
         /// `update` compares first and writes later.
         UpdateNotAtomic,
-        /// `update` compares first and writes later, under a lock of each handle.
+        /// `update` compares first and writes later, under a lock per handle.
         UpdateLockedPerHandle,
         /// `update` deletes the record and inserts it again.
         UpdateDeletesFirst,
@@ -190,52 +138,52 @@ faults! {
         // --- touch
         /// `touch` does nothing if less than a minute has passed.
         TouchThrottled,
-        /// `touch` takes `last_seen` back.
+        /// `touch` moves `last_seen` backwards.
         TouchBackwards,
-        /// `touch` that moves nothing is `Absent`.
+        /// A `touch` that moves nothing is `Absent`.
         TouchRepeatAbsent,
         /// `touch` changes the version.
         TouchBumpsVersion,
         /// `touch` drops the values.
         TouchDropsValues,
-        /// `touch` of a session that is not there is `Applied`.
+        /// `touch` of an absent session is `Applied`.
         TouchUnknownApplied,
-        /// `touch` brings a deleted session back.
+        /// `touch` revives a deleted session.
         TouchInserts,
-        /// `touch` brings an expired session back.
+        /// `touch` revives an expired session.
         TouchRevivesExpired,
         /// `touch` does not move the idle deadline.
         TouchKeepsDeadline,
-        /// After a `touch`, the absolute deadline does not count any more.
+        /// After a `touch`, the absolute deadline no longer applies.
         TouchIgnoresAbsoluteDeadline,
         /// `touch` compares first and writes later.
         TouchNotAtomic,
         /// `touch` reads the record and writes it back later.
         TouchWritesBack,
-        /// The list does not follow touches.
+        /// The list ignores touches.
         TouchSkipsList,
 
         // --- delete
-        /// `delete` takes the session of anybody.
+        /// `delete` ignores the owner.
         DeleteIgnoresOwner,
         /// `delete` is always `Deleted`.
         DeleteAlwaysDeleted,
-        /// `delete` of a session that is not there is an error.
+        /// `delete` of an absent session is an error.
         DeleteUnknownFails,
-        /// `delete` leaves expired sessions.
+        /// `delete` skips expired sessions.
         DeleteSparesExpired,
         /// A deleted anonymous session can still be loaded.
-        DeleteKeepsVisitors,
+        DeleteKeepsAnonymous,
         /// A deleted session is still listed.
         DeleteKeepsIndex,
-        /// `delete` takes all sessions of the user.
+        /// `delete` deletes all sessions of the user.
         DeleteTakesSiblings,
-        /// `delete` looks first and deletes later.
+        /// `delete` checks first and deletes later.
         DeleteNotAtomic,
 
         // --- list
         /// The list shows anonymous sessions.
-        ListShowsVisitors,
+        ListShowsAnonymous,
         /// The list shows expired sessions.
         ListShowsExpired,
         /// The list lacks the device.
@@ -246,13 +194,13 @@ faults! {
         ListUnknownFails,
         /// The list shows 50 sessions at most.
         ListCutAtFifty,
-        /// A list call that is dropped leaves its lock behind.
+        /// A cancelled `list_by_user` leaves its lock behind.
         DroppedListLocks,
         /// The index of a user is read first and written later.
         IndexNotAtomic,
         /// Each write of a session adds it to the index of its user.
         IndexAppends,
-        /// The sessions of a user who was revoked once are never listed again.
+        /// After a revocation, sessions of the user are never listed again.
         RevokedStayHidden,
 
         // --- user ids
@@ -275,28 +223,28 @@ faults! {
         /// Revocation reports one of the sessions it ended.
         RevokeReportsOne,
         /// Revocation ends anonymous sessions.
-        RevokeEndsVisitors,
+        RevokeEndsAnonymous,
         /// Revocation for a user without sessions is an error.
         RevokeUnknownFails,
-        /// Revocation leaves expired sessions.
+        /// Revocation skips expired sessions.
         RevokeSparesExpired,
         /// Revocation ends one session after the other.
         RevokeOneByOne,
 
         // --- delete_expired
-        /// The sweep takes live sessions.
+        /// The sweep deletes live sessions.
         SweepTakesLive,
         /// The sweep ignores its limit.
         SweepIgnoresLimit,
         /// The sweep reports its limit, whatever it deleted.
         SweepReportsLimit,
-        /// The sweep looks at the deadline before the last touch.
+        /// The sweep goes by the deadline before the last touch.
         SweepIgnoresTouch,
         /// The sweep counts first and deletes later.
         SweepNotAtomic,
 
         // --- time
-        /// At the deadline, a session still lives.
+        /// At the deadline, a session is still alive.
         ExpiresLate,
         /// One millisecond before the deadline, a session is dead.
         ExpiresEarly,
@@ -306,13 +254,13 @@ faults! {
         ThirtyTwoBits,
 
         // --- nodes and tenants
-        /// A handle remembers what it loaded.
+        /// A handle caches what it loaded.
         HandleCaches,
         /// A handle lists and revokes only sessions that were created through it.
         HandleIndex,
         /// A deletion takes effect in its own handle only.
         DeleteStaysInHandle,
-        /// Each handle has sessions of its own.
+        /// Each handle has its own sessions.
         OpenStartsEmpty,
         /// Two namespaces share their sessions.
         TenantsShare,

@@ -1,4 +1,4 @@
-//! [`FaultyService`]: a service that goes wrong in one way when it is disturbed.
+//! [`BrokenService`]: a service with one fault that shows when its servers are disrupted.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -11,20 +11,20 @@ use session_core::store::{
 };
 use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, StoreErrorKind, Timestamp, UserId};
 
-use super::ServiceFault as Fault;
-use super::{Disturbance, Service};
+use super::service_fault::ServiceFault as Fault;
 use crate::outcome::Failure;
+use crate::service::{Disruption, Service};
 
 /// `inner` with one fault.
 #[derive(Debug)]
-pub(crate) struct FaultyService {
+pub(crate) struct BrokenService {
     inner: Box<dyn Service>,
-    /// `None` if the fault concerns another disturbance.
+    /// `None` if the fault shows in another disruption.
     fault: Option<Fault>,
     shared: Arc<Mutex<Memory>>,
 }
 
-/// What the nodes of a faulty service have in common.
+/// What the nodes of a broken service share.
 #[derive(Debug, Default)]
 struct Memory {
     begun: bool,
@@ -35,9 +35,9 @@ struct Memory {
     used: Vec<(SessionId, Option<UserId>)>,
 }
 
-impl FaultyService {
-    pub(crate) fn new(inner: Box<dyn Service>, fault: Fault, disturbance: Disturbance) -> Self {
-        let fault = (concerns(fault) == disturbance).then_some(fault);
+impl BrokenService {
+    pub(crate) fn new(inner: Box<dyn Service>, fault: Fault, disruption: Disruption) -> Self {
+        let fault = (shows_in(fault) == disruption).then_some(fault);
         Self { inner, fault, shared: Arc::default() }
     }
 
@@ -54,48 +54,47 @@ impl FaultyService {
 
     async fn create_all(&self, store: &dyn SessionStore, sessions: &[Record]) -> Result<(), Failure> {
         for record in sessions {
-            let _ =
-                store.create(CreateRequest { record, replaces: None, limit: None }, record.summary.created_at).await?;
+            let _ = store.create(CreateRequest::new(record), record.summary.created_at).await?;
         }
         Ok(())
     }
 }
 
-/// The disturbance during which a fault shows.
-fn concerns(fault: Fault) -> Disturbance {
+/// The disruption in which a fault shows.
+fn shows_in(fault: Fault) -> Disruption {
     match fault {
         Fault::RestartForgetsSessions | Fault::RestartRevivesLogouts | Fault::RestartForgetsChanges => {
-            Disturbance::Restart
+            Disruption::Restart
         }
         Fault::OutageLooksAbsent
         | Fault::OutageLooksDone
         | Fault::OutageHangs
         | Fault::OutageNeverEnds
-        | Fault::OutageEndsSessions => Disturbance::Outage,
-        Fault::FreezeLooksAbsent | Fault::FreezeNeverEnds => Disturbance::Freeze,
+        | Fault::OutageEndsSessions => Disruption::Outage,
+        Fault::FreezeLooksAbsent | Fault::FreezeNeverEnds => Disruption::Freeze,
         Fault::LostReplyLooksAbsent
         | Fault::LostReplyConflicts
         | Fault::LostReplyAppliedTwice
         | Fault::LostReplyUndone
-        | Fault::LostReplyShiftsAnswers => Disturbance::LostReply,
-        Fault::ForgottenScriptsFail => Disturbance::ForgetScripts,
-        Fault::TimeZoneShiftsTimes => Disturbance::ForeignTimeZone,
-        Fault::MovedShardsVanish => Disturbance::MoveShards,
-        Fault::FailoverRevivesLogouts | Fault::FailoverSplitsNodes => Disturbance::Failover,
+        | Fault::LostReplyShiftsAnswers => Disruption::LostReply,
+        Fault::ForgottenScriptsFail => Disruption::ForgetScripts,
+        Fault::TimeZoneShiftsTimes => Disruption::ForeignTimeZone,
+        Fault::MovedShardsVanish => Disruption::MoveShards,
+        Fault::FailoverRevivesLogouts | Fault::FailoverSplitsNodes => Disruption::Failover,
     }
 }
 
 #[async_trait]
-impl Service for FaultyService {
+impl Service for BrokenService {
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
         let inner = self.inner.open(namespace).await?;
-        let turn = {
+        let number = {
             let mut memory = self.memory();
             memory.nodes.push(Arc::clone(&inner));
             memory.nodes.len()
         };
         let (fault, shared) = (self.fault, Arc::clone(&self.shared));
-        Ok(Arc::new(FaultyNode { inner, fault, turn, shared, last: Mutex::default(), seen: Mutex::default() }))
+        Ok(Arc::new(BrokenNode { inner, fault, number, shared, last: Mutex::default(), seen: Mutex::default() }))
     }
 
     async fn begin(&self) -> Result<(), Failure> {
@@ -137,21 +136,21 @@ impl Service for FaultyService {
     }
 }
 
-/// A node of a faulty service.
+/// A node of a broken service.
 #[derive(Debug)]
-struct FaultyNode {
+struct BrokenNode {
     inner: Arc<dyn SessionStore>,
     fault: Option<Fault>,
-    /// Which of the nodes this is, from 1.
-    turn: usize,
+    /// 1 for the first node that was opened.
+    number: usize,
     shared: Arc<Mutex<Memory>>,
-    /// The answer to a load that was not given yet.
+    /// The reply to the last load.
     last: Mutex<Option<Option<Record>>>,
-    /// What is loaded from memory.
+    /// What the former primary answers to loads.
     seen: Mutex<HashMap<SessionId, Option<Record>>>,
 }
 
-impl FaultyNode {
+impl BrokenNode {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,17 +159,17 @@ impl FaultyNode {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this is the fault, and shows now.
+    /// Whether this is the fault, and the disruption has begun.
     fn is(&self, fault: Fault) -> bool {
         self.fault == Some(fault) && self.memory().begun
     }
 
-    /// Whether this is the fault, and the servers are disturbed.
+    /// Whether this is the fault, and the disruption is in progress.
     fn is_during(&self, fault: Fault) -> bool {
         self.is(fault) && !self.memory().ended
     }
 
-    async fn pass(&self) -> Result<(), StoreError> {
+    async fn fail_if_broken(&self) -> Result<(), StoreError> {
         if self.is_during(Fault::OutageHangs) {
             std::future::pending::<()>().await;
         }
@@ -178,20 +177,20 @@ impl FaultyNode {
         if over { Err(StoreError::new(StoreErrorKind::Unavailable, "seeded fault")) } else { Ok(()) }
     }
 
-    fn is_absent_now(&self) -> bool {
+    fn looks_absent(&self) -> bool {
         self.is_during(Fault::OutageLooksAbsent) || self.is_during(Fault::FreezeLooksAbsent)
     }
 }
 
 #[async_trait]
-impl SessionStore for FaultyNode {
+impl SessionStore for BrokenNode {
     fn name(&self) -> &'static str {
         self.inner.name()
     }
 
     async fn load(&self, id: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
-        self.pass().await?;
-        if self.is_absent_now() || self.is(Fault::MovedShardsVanish) && id.shard().is_multiple_of(2) {
+        self.fail_if_broken().await?;
+        if self.looks_absent() || self.is(Fault::MovedShardsVanish) && id.shard().is_multiple_of(2) {
             return Ok(None);
         }
         let seen = self.seen().get(id).cloned();
@@ -208,7 +207,7 @@ impl SessionStore for FaultyNode {
             Err(_) if self.is(Fault::LostReplyLooksAbsent) => return Ok(None),
             other => other?,
         };
-        if self.is(Fault::FailoverSplitsNodes) && self.turn == 2 {
+        if self.is(Fault::FailoverSplitsNodes) && self.number == 2 {
             self.seen().insert(*id, answer.clone());
         }
         if self.is(Fault::LostReplyShiftsAnswers) {
@@ -224,18 +223,18 @@ impl SessionStore for FaultyNode {
         Ok(answer)
     }
 
-    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
-        self.pass().await?;
+    async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+        self.fail_if_broken().await?;
         if self.is_during(Fault::OutageLooksDone) {
             return Ok(CreateOutcome::Created { evicted: Vec::new() });
         }
-        let admitted = self.inner.create(admission, now).await?;
-        self.memory().created.insert(admission.record.summary.id, admission.record.clone());
-        Ok(admitted)
+        let outcome = self.inner.create(request, now).await?;
+        self.memory().created.insert(request.record.summary.id, request.record.clone());
+        Ok(outcome)
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
-        self.pass().await?;
+        self.fail_if_broken().await?;
         if self.is_during(Fault::OutageLooksDone) {
             return Ok(UpdateOutcome::Applied);
         }
@@ -254,7 +253,7 @@ impl SessionStore for FaultyNode {
     }
 
     async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
-        self.pass().await?;
+        self.fail_if_broken().await?;
         if self.is_during(Fault::OutageLooksDone) {
             return Ok(TouchOutcome::Applied);
         }
@@ -262,17 +261,14 @@ impl SessionStore for FaultyNode {
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
-        self.pass().await?;
+        self.fail_if_broken().await?;
         if self.is_during(Fault::OutageLooksDone) {
             return Ok(DeleteOutcome::Deleted);
         }
         let stored = self.memory().created.get(id).cloned();
         match (self.inner.delete(id, user).await, stored) {
             (Err(_), Some(record)) if self.is(Fault::LostReplyUndone) => {
-                let _ = self
-                    .inner
-                    .create(CreateRequest { record: &record, replaces: None, limit: None }, record.summary.created_at)
-                    .await?;
+                let _ = self.inner.create(CreateRequest::new(&record), record.summary.created_at).await?;
                 Ok(DeleteOutcome::Deleted)
             }
             (answer, stored) => {
@@ -283,20 +279,20 @@ impl SessionStore for FaultyNode {
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        self.pass().await?;
-        if self.is_absent_now() {
+        self.fail_if_broken().await?;
+        if self.looks_absent() {
             return Ok(Vec::new());
         }
         self.inner.list_by_user(user, now).await
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
-        self.pass().await?;
+        self.fail_if_broken().await?;
         self.inner.delete_by_user(user, keep).await
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
-        self.pass().await?;
+        self.fail_if_broken().await?;
         self.inner.delete_expired(now, limit).await
     }
 }

@@ -5,20 +5,20 @@ use std::time::Duration;
 use session_core::store::{Data, Record, TouchOutcome, UpdateOutcome, Version};
 use session_core::{SessionId, StoreError, Timestamp};
 
-use super::Faulty;
-use crate::fault::StoreFault as Fault;
+use super::base::BrokenStore;
+use crate::faults::store_fault::StoreFault as Fault;
 
-impl Faulty {
-    pub(super) async fn swap(
+impl BrokenStore {
+    pub(super) async fn update_broken(
         &self,
         record: &Record,
         expected: Version,
         now: Timestamp,
     ) -> Result<UpdateOutcome, StoreError> {
         let record = &self.with_timeouts_as_stored(record);
-        let _mine = if self.is(Fault::UpdateLockedPerHandle) { Some(self.own_turn.lock().await) } else { None };
+        let _mine = if self.is(Fault::UpdateLockedPerHandle) { Some(self.handle_turn.lock().await) } else { None };
         let mut turn = self.turn().await;
-        self.own().loaded.remove(&record.summary.id);
+        self.handle().loaded.remove(&record.summary.id);
         let Some(stored) = self.fetch(&record.summary.id).await? else {
             if self.is(Fault::UpdateInserts) {
                 self.put(record).await?;
@@ -83,7 +83,7 @@ impl Faulty {
         if self.is(Fault::UpdateKeepsLastSeen) {
             next.summary.last_seen = stored.summary.last_seen;
         }
-        if self.is(Fault::UpdateKeepsLifetime) {
+        if self.is(Fault::UpdateKeepsTimeouts) {
             next.summary.timeouts = stored.summary.timeouts;
         }
         if self.is(Fault::UpdateMergesValues) {
@@ -96,10 +96,9 @@ impl Faulty {
         next
     }
 
-    pub(super) async fn see(&self, id: &SessionId, now: Timestamp) -> Result<TouchOutcome, StoreError> {
+    pub(super) async fn touch_broken(&self, id: &SessionId, now: Timestamp) -> Result<TouchOutcome, StoreError> {
         let mut turn = self.turn().await;
-        self.own().loaded.remove(id);
-        let time = self.time(now);
+        self.handle().loaded.remove(id);
         let Some(stored) = self.fetch(id).await? else {
             let forgotten = self.memory().written.get(id).cloned();
             return Ok(match forgotten {
@@ -111,7 +110,7 @@ impl Faulty {
                 Some(_) | None => TouchOutcome::Absent,
             });
         };
-        if self.is_expired(&stored, time) && !self.is(Fault::TouchRevivesExpired) {
+        if self.is_expired(&stored, self.time(now)) && !self.is(Fault::TouchRevivesExpired) {
             return Ok(TouchOutcome::Absent);
         }
         if now <= stored.summary.last_seen && self.is(Fault::TouchRepeatAbsent) {

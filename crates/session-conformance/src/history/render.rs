@@ -1,14 +1,13 @@
-//! [`Names`]: a history for the reader of a report, without ids.
+//! [`Names`]: a history as text for a report, without ids.
 
 use std::collections::HashMap;
 
 use session_core::store::{CreateOutcome, Version};
 use session_core::{LimitPolicy, SessionId, SessionLimit, Timestamp};
 
-use super::call::{Answer, Call, Seen};
-use super::log::Event;
+use super::call::{Answer, Call, Event, Seen};
 
-/// Short names for sessions and versions, in the order in which they are mentioned.
+/// Short names for sessions and versions, numbered by their first occurrence.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     sessions: HashMap<SessionId, usize>,
@@ -16,8 +15,8 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// One line for each call, in the order in which they began: when it began and ended, who asked what, the answer.
-    pub(super) fn tell(mut self, events: &[Event], now: Timestamp) -> String {
+    /// One line per call, in order of beginning: positions of beginning and end, task, call, answer.
+    pub(super) fn render(mut self, events: &[Event], now: Timestamp) -> String {
         let mut lines = Vec::new();
         for (begin, event) in events.iter().enumerate() {
             let Event::Begin(task, call) = event else { continue };
