@@ -30,7 +30,7 @@ impl Harness for Plain {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: false, shared: false, disturbances: &[] }
+        Capabilities { durable: false, shared: false, disruptions: &[] }
     }
 
     fn waivers(&self) -> &'static [Waiver] {
@@ -62,7 +62,7 @@ async fn fails(_: Env) -> Outcome {
 
 macro_rules! case {
     ($id:literal, [$($need:ident),*], $run:ident) => {
-        Case { id: $id, summary: "A case.", needs: &[$(Need::$need),*], catches: &[], run: |env| Box::pin($run(env)) }
+        Case { id: $id, summary: "A case.", needs: &[$(Need::$need),*], catches: &[], random: false, run: |env| Box::pin($run(env)) }
     };
 }
 
