@@ -34,7 +34,7 @@ impl LossyNode<'_> {
         }
     }
 
-    /// Every operation once: what a connection has to ask for the first time is not the reply to lose.
+    /// Every operation once, so that the reply to lose is not one that only the first use of a connection needs.
     async fn warm_up(&self) -> Outcome {
         let node = self.node;
         let (old, new) = (node.anonymous().build()?, node.session_of(&node.user("bystander")?).build()?);

@@ -12,7 +12,7 @@ pub enum Fault {
     Store(StoreFault),
     /// A request is handled wrongly above a correct store.
     Request(RequestFault),
-    /// A correct store does not survive what happens to its servers.
+    /// A correct store breaks when its servers are disrupted.
     Service(ServiceFault),
 }
 
