@@ -127,6 +127,8 @@ pub(super) async fn counts_once(env: Env) -> Outcome {
     service.end().await?;
     let acknowledged = counts.iter().map(|count| count.acknowledged).sum::<u32>();
     let unknown = counts.iter().map(|count| count.unknown).sum::<u32>();
+    // Twice: whether a late reply is taken for the next one is the question of another case.
+    retry("`load`", || node.load(record.id())).await?;
     let end = retry("`load`", || node.load(record.id())).await?.ok_or("the session is gone")?;
     let total = count(&end)?;
     ensure!(
