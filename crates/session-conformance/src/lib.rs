@@ -110,6 +110,10 @@
 //! Beside each store case stand the [faults](Fault) it catches. This crate's own tests seed each fault in turn above
 //! the [`ReferenceStore`], and check that exactly the cases that name it fail. A new store case comes with a fault that
 //! it catches. What request cases catch, mutation testing of session-core shows.
+//!
+//! # Test doubles
+//! [`RecordBuilder`] builds valid records, [`ReferenceStore`] is a correct store in memory, and [`Intercepted`] puts a hook
+//! around every operation of a store, to count, record, delay or fail them.
 
 mod adapter;
 mod case;
