@@ -1,4 +1,4 @@
-//! What a backend provides: [`Harness`].
+//! What a backend implements to be tested: [`Harness`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,12 +26,11 @@ pub trait Harness: fmt::Debug + Send + Sync + 'static {
         &[]
     }
 
-    /// Opens the store in `namespace`: a key prefix, a schema, a new cache. No two namespaces see each other's
-    /// sessions.
+    /// Opens the store in `namespace`: a key prefix, a schema, a new cache. Namespaces share no sessions.
     ///
-    /// A [`shared`](Capabilities::shared) backend is asked for one namespace several times: the handles are nodes of
-    /// one service, and see the same sessions. A [`durable`](Capabilities::durable) one is asked again after all
-    /// handles were dropped, and still has the sessions. Any other backend is asked for each namespace once.
+    /// A [`shared`](Capabilities::shared) backend may have to open a namespace several times: the handles are nodes of
+    /// one service, and see the same sessions. A [`durable`](Capabilities::durable) one may have to open it after all
+    /// handles were dropped, and still has the sessions. Any other backend opens each namespace once.
     ///
     /// `namespace` matches `[a-z][a-z0-9_]{0,39}`, and belongs to one case of one run. The suite cleans nothing up.
     ///

@@ -103,13 +103,17 @@
 //! Such a case starts its own servers even if the others run on existing ones.
 //!
 //! # Test your HTTP adapter
-//! Request cases send their requests through an adapter: when a backend is tested, through [`CoreAdapter`]. Implement
+//! Request cases send their requests through an HTTP adapter: [`CoreAdapter`] when a backend is tested. Implement
 //! [`AdapterHarness`], and [`adapter_main`] runs them through yours.
 //!
 //! # The suite is tested, too
-//! Beside each store case stand the [faults](Fault) it catches. This crate's own tests seed each fault in turn above
-//! the [`ReferenceStore`], and check that exactly the cases that name it fail. A new store case comes with a fault that
-//! it catches. What request cases catch, mutation testing of session-core shows.
+//! Each store case names the [faults](Fault) that it catches. This crate's own tests seed each fault in turn above the
+//! [`ReferenceStore`], and check that exactly the cases that name it fail. A new store case comes with a fault that it
+//! catches. Mutation testing of session-core shows what request cases catch.
+//!
+//! # Test doubles
+//! [`RecordBuilder`] builds valid records, [`ReferenceStore`] is a correct store in memory, and [`Intercepted`] puts a
+//! hook around every operation of a store, to count, record, delay or fail them.
 
 mod adapter;
 mod case;

@@ -8,7 +8,7 @@ use session_core::store::SessionStore;
 
 use crate::outcome::Failure;
 
-/// Something that happens to the servers of a store, and that the store has to survive.
+/// Something that happens to the servers of a store, and must not break its promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Disruption {
     /// The servers are killed and restarted with their data.

@@ -9,7 +9,7 @@ use super::store_fault::StoreFault;
 pub enum Fault {
     /// The store breaks its contract.
     Store(StoreFault),
-    /// A correct store does not survive what happens to its servers.
+    /// A correct store breaks when its servers are disrupted.
     Service(ServiceFault),
 }
 

@@ -1,5 +1,4 @@
-//! Recorded histories: what several tasks asked a store at once, what it answered, and whether the answers are
-//! linearizable.
+//! Recorded histories: the calls of several tasks at once, their answers, and whether these are linearizable.
 //!
 //! They are if there is an order of all calls in which each lies between its beginning and its end, and in which
 //! [`Sessions`](crate::reference::Sessions) gives the same answers.

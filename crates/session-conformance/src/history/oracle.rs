@@ -32,7 +32,7 @@ impl SequentialSpec for Sessions {
 enum Doing {
     Nothing,
     /// In progress since the sessions were these.
-    Asked(Call, Sessions),
+    InProgress(Call, Sessions),
     Answered(Answer),
 }
 
@@ -56,9 +56,9 @@ fn record(rng: &mut Rng) -> Vec<Event> {
                 let which = usize::try_from(rng.below(2)).unwrap();
                 let call = call(rng, &user, &mut known[which]);
                 events.push(Event::Begin(number, call.clone()));
-                Doing::Asked(call, sessions.clone())
+                Doing::InProgress(call, sessions.clone())
             }
-            Doing::Asked(call, mut before) => Doing::Answered(if rng.below(6) == 0 {
+            Doing::InProgress(call, mut before) => Doing::Answered(if rng.below(6) == 0 {
                 call.apply(&mut before, NOW)
             } else {
                 call.apply(&mut sessions, NOW)
