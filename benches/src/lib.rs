@@ -1,7 +1,7 @@
 //! Every backend side by side with its floor: the least work that could do the same job.
 //!
 //! What is measured is described once, as [`Case`]s. `cargo xtask bench` compares each with its floor in alternating
-//! rounds; `cargo bench -p session-benches` runs the same cases with criterion, to compare a change with the run before.
+//! rounds; `cargo bench -p session-benches` runs the same cases with criterion, to compare a change with the last run.
 
 mod backend;
 mod case;

@@ -3,8 +3,7 @@
 use session_core::adapter::RequestSession;
 use session_core::{Error, Session, SessionManager};
 
-/// Sends requests one after another, and keeps the session cookie between them. Without HTTP: it calls core as an adapter
-/// does.
+/// Sends one request after another, and keeps the session cookie. Without HTTP: it calls core as an adapter does.
 #[derive(Clone, Debug)]
 pub struct Client {
     manager: SessionManager,

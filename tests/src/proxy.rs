@@ -28,7 +28,7 @@ pub enum Mode {
     Truncate(usize),
     /// Accepts connections and forwards nothing. Another mode forwards what was held back.
     BlackHole,
-    /// Closes the direction to the client for good: it reads the end of the stream, while its requests still take effect.
+    /// Closes the direction to the client for good: it reads the end of the stream; its requests still take effect.
     HalfClose,
 }
 
@@ -92,8 +92,8 @@ impl Proxy {
         });
     }
 
-    /// Cuts the next reply that is longer than `bytes`, as [`Mode::CutReply`] does. Mode `then` is set before the client
-    /// notices, and so applies to its next connection.
+    /// Cuts the next reply that is longer than `bytes`, as [`Mode::CutReply`] does. Then sets mode `then`, before the
+    /// client notices: it applies to its next connection.
     pub fn cut_one_reply(&self, bytes: usize, then: Mode) {
         self.shared.state.send_modify(|state| {
             state.mode = Mode::CutReply(bytes);
@@ -107,8 +107,8 @@ impl Proxy {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// How many round trips have started so far: a round trip starts with the first bytes of a client, or with its first
-    /// bytes after a reply. Pipelined requests count as one, as on the wire.
+    /// How many round trips have started so far, each with the first bytes of a client or its first bytes after a reply.
+    /// Pipelined requests count as one, as on the wire.
     #[must_use]
     pub fn round_trips(&self) -> u64 {
         self.shared.round_trips.load(Ordering::SeqCst)

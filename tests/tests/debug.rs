@@ -131,9 +131,14 @@ async fn every_public_type_hides_what_is_secret() {
         RecordHeader: header, Timeouts: timeouts, Persistence: Persistence::Transient, Record: record,
         SessionSummary: summary, Version: version, Freshness: Freshness::Cached,
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
+        HeaderEdit: HeaderEdit::AppendCookie(&set_cookie), HeaderEdits: token_edits(Some(&set_cookie)),
+        OriginGuard: OriginGuard::new(), OriginError: OriginError, MissingOrigin: MissingOrigin::Refuse,
+        Enforcement: Enforcement::Off, TokenTransport: TokenTransport::Body, RejectionKind: RejectionKind::Gone,
+        BearerRejectionKind: BearerRejectionKind::Invalid,
         IssuedRefreshToken: issued, VerifiedRefreshToken: verified, Session: session,
         CreateRequest: create, CreateOutcome: CreateOutcome::Created { evicted: vec![id] },
-        DeleteOutcome: DeleteOutcome::Deleted, Replacement: replaces, TouchOutcome: TouchOutcome::Applied, UpdateOutcome: UpdateOutcome::Conflict,
+        DeleteOutcome: DeleteOutcome::Deleted, Replacement: replaces,
+        TouchOutcome: TouchOutcome::Applied, UpdateOutcome: UpdateOutcome::Conflict,
         EncodedToken: encoded, MalformedToken: MalformedToken,
         Expiry: Expiry::Idle, Verdict: verdict(&summary, &policy, now),
     };
@@ -146,7 +151,7 @@ async fn every_public_type_hides_what_is_secret() {
     assert!(secrets.found_in(record.encode().unwrap()).contains(&"a digest, raw"));
 
     let shown: BTreeSet<String> = shown.into_iter().map(|(name, _)| name.to_owned()).collect();
-    let traits = ["Clock", "Entropy", "Seal", "SessionObserver", "SessionStore"];
+    let traits = ["Clock", "Entropy", "RequestHead", "Seal", "SessionObserver", "SessionStore"];
     // Tests in core prove that these have no `Debug`.
     let without_debug = ["PresentedToken", "SessionToken"];
     let expected =

@@ -1,5 +1,5 @@
-//! [`FloorStore`]: one `moka.get`, one `GET` on one connection, one `SELECT` by primary key. It compares no version, and
-//! revokes, lists and limits nothing.
+//! [`FloorStore`]: one `moka.get`, one `GET` on one connection, one `SELECT` by primary key. It compares no versions,
+//! revokes nothing and limits nothing.
 
 use std::sync::Arc;
 

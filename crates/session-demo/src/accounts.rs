@@ -12,7 +12,7 @@ use crate::client::device;
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 
-/// No secret. A real site stores one hash per user, made by a slow function (Argon2id), and limits the rate of attempts.
+/// No secret. A real site stores one slow hash (Argon2id) per user, and limits the rate of attempts.
 const PASSWORD: &str = "correct-horse";
 
 /// What a login takes, in a form or in JSON.

@@ -10,7 +10,7 @@ use crate::{api, pages};
 
 /// The whole site, with these sessions.
 ///
-/// Pages and API have a session layer each, because their rejections look different. Both layers share a manager, and so
+/// Pages and API have a session layer each, because their rejections look different. The layers share a manager, and so
 /// the session. In hybrid mode the API takes access tokens too, and has the routes that issue them.
 pub fn build_router(sessions: &Sessions) -> Router {
     let (manager, mode) = (sessions.manager(), sessions.mode());

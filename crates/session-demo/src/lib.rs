@@ -8,8 +8,8 @@
 //! - `api/` and `pages/`: handlers, which read and write a session like a map;
 //! - [`args`]: how options become a policy;
 //! - [`store`]: how a URL becomes a store;
-//! - [`sessions`]: the three kinds of sessions, by `--mode`: cookies, access and refresh tokens, or the whole session in
-//!   the cookie; [`keys`]: a key ring in a file that several processes share.
+//! - [`sessions`]: the three kinds of sessions: cookies, access and refresh tokens, or the whole session in the cookie;
+//! - [`keys`]: a key ring in a file that several processes share.
 //!
 //! Not shown, because they are not about sessions: hashing passwords, and limiting the rate of login attempts. A real
 //! site needs both.

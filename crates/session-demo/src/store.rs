@@ -28,7 +28,7 @@ pub enum OpenError {
     NotUnderstood,
     /// A setting in it is not supported.
     Refused(ConnectError),
-    /// The server cannot be used: the error and its causes.
+    /// The server cannot be used: what failed, the error and its causes.
     Unavailable(Vec<String>),
 }
 
@@ -56,7 +56,7 @@ impl StoreUrl {
         }
         match RedisStore::builder(&self.0).operation_timeout(timeout).connect().await {
             Ok(store) => Ok(Arc::new(store)),
-            Err(error @ ConnectError::Unavailable(_)) => Err(OpenError::unavailable(&error)),
+            Err(ConnectError::Unavailable(error)) => Err(OpenError::unavailable("redis: connect", &error)),
             Err(ConnectError::Url) => Err(OpenError::NotUnderstood),
             Err(error) => Err(OpenError::Refused(error)),
         }
@@ -70,7 +70,7 @@ async fn postgres(url: &str, timeout: Duration) -> Result<Arc<dyn SessionStore>,
     let store = PostgresStore::builder(pool).operation_timeout(timeout).build();
     match tokio::time::timeout(MIGRATIONS, store.migrate()).await {
         Ok(Ok(())) => Ok(Arc::new(store)),
-        Ok(Err(error)) => Err(OpenError::unavailable(&error)),
+        Ok(Err(error)) => Err(OpenError::unavailable("postgres: migrate", &error)),
         Err(_) => Err(OpenError::Unavailable(vec!["postgres: migrate: no end within 30 seconds".to_owned()])),
     }
 }
@@ -90,8 +90,8 @@ impl fmt::Debug for StoreUrl {
 }
 
 impl OpenError {
-    fn unavailable(error: &dyn Error) -> Self {
-        let mut causes = vec![error.to_string()];
+    fn unavailable(context: &str, error: &dyn Error) -> Self {
+        let mut causes = vec![context.to_owned(), error.to_string()];
         let mut cause = error.source();
         while let Some(error) = cause {
             causes.push(error.to_string());

@@ -12,7 +12,7 @@ use session_testbed::table::{Format, Table};
 
 /// Runs the conformance suite on every backend and prints the table case × backend.
 #[derive(Parser)]
-#[command(name = "cargo xtask conformance")]
+#[command(bin_name = "cargo xtask conformance")]
 struct Arguments {
     /// Only this backend; may be given several times. Without it, all.
     #[arg(long, value_name = "NAME")]

@@ -14,7 +14,7 @@ const SLOTS: [(&str, &str); 3] = [("0", "5460"), ("5461", "10922"), ("10923", "1
 /// How long the nodes may take to agree.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A Redis Cluster of three primaries. A primary with a replica is replaced about four seconds after it stops answering.
+/// A Redis Cluster of three primaries. A replica takes over about four seconds after its primary stops answering.
 #[derive(Debug)]
 pub struct RedisCluster {
     nodes: Vec<Redis>,

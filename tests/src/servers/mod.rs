@@ -24,8 +24,9 @@
 //! error names the command to run. It is never a reason to skip a test.
 //!
 //! Every server has a supervisor, a small shell script that reads from a pipe. Only this process holds the other end.
-//! When it closes, because the handle is dropped or this process ends, even by `SIGKILL`, the supervisor ends the server
-//! and everything that it started, and removes its folder. If the supervisor is killed, the kernel kills the server.
+//! When it closes, because the handle is dropped or this process ends, even by `SIGKILL`, the supervisor ends the
+//! server and everything that it started, and removes its folder. If the supervisor is killed, the kernel kills the
+//! server.
 
 mod base;
 mod cluster;

@@ -3,7 +3,7 @@
 #   SCRIPT=<this> sh -c 'eval "$SCRIPT"' supervise <folder> <owner> <last signal> <program> [<argument>...]
 #
 # Standard input is a pipe whose other end only the test process holds. It closes when the handle of the server is
-# dropped, or when that process ends in any way. The server, everything that it started, and its folder are then removed.
+# dropped, or when that process ends in any way. The server, its descendants and its folder are then removed.
 #
 # Until then, each line is a command, and is answered by a line.
 unset SCRIPT

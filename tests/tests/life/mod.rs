@@ -165,8 +165,8 @@ impl<L: AsyncFnMut()> Browser<L> {
     }
 }
 
-/// Anonymous data, login, writes, renewal, the grace window, step-up, regeneration, reuse, refresh tokens, a failing store,
-/// revocation, logout, and cookies without a session. Calls `look` after each request.
+/// Anonymous data, login, writes, renewal, the grace window, step-up, regeneration, reuse, refresh tokens, a failing
+/// store, revocation, logout, and cookies without a session. Calls `look` after each request.
 pub(crate) async fn life(store: impl SessionStore, look: impl AsyncFnMut()) -> Traces {
     let (log, events) = (Text::default(), Text::default());
     let sink = log.clone();

@@ -77,8 +77,8 @@ fn words(rejection: Rejection) -> Markup {
             "No list in this mode",
             html! {
                 p {
-                    "With " code { "--mode client" } ", each session is in its own browser and nowhere else. So your devices \
-                     cannot be listed, nor their sessions ended from here. " a href="/kinds" { "The three kinds of sessions" }
+                    "With " code { "--mode client" } ", each session is in its own browser and nowhere \
+                     else. So your devices cannot be listed, nor their sessions ended from here. " a href="/kinds" { "The three kinds of sessions" }
                     ". " (back())
                 }
             },

@@ -82,8 +82,8 @@ pub(super) async fn show(Extension(mode): Extension<Mode>, session: Session) -> 
             }
         }
         p {
-            "If in doubt: a cookie. Tokens are for clients that keep no cookies, and for services that cannot reach the \
-             store. A session in the cookie is for little that matters, when there is to be no store at all."
+            "If in doubt: a cookie. Tokens are for clients that keep no cookies, and for services that cannot reach \
+             the store. A session in the cookie is for little that matters, when there is to be no store at all."
         }
         p { a href="/" { "Back to the start" } }
     };

@@ -41,8 +41,8 @@ async fn the_server_does_not_answer(backend: Backend) {
     site.outage(async || server.process().pause().await.unwrap()).await;
     server.process().resume().await.unwrap();
     site.recovers(backend, "paused").await;
-    // A paused server later applies the requests that it received meanwhile. They may include logins: sessions whose tokens were
-    // never delivered.
+    // A paused server later applies the requests that it received meanwhile. They may include logins: sessions whose
+    // tokens were never delivered.
     assert!((before..=before + NEW_LOGINS).contains(&server.records().await));
 }
 

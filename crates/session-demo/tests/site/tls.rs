@@ -12,7 +12,7 @@ use crate::server::psql;
 use crate::store::assert_refused;
 use crate::support::Demo;
 
-/// Writes `ca.pem`, `server.pem` and `server.key` (for 127.0.0.1) into the folder of a server, readable by its owner only.
+/// Writes `ca.pem`, `server.pem` and `server.key` (for 127.0.0.1) into the folder of a server, for its owner only.
 fn write_certificates(folder: &Path) {
     let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let mut ca = CertificateParams::new([]).unwrap();
