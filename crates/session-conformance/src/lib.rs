@@ -103,7 +103,7 @@
 //! Such a case starts its own servers even if the others run on existing ones.
 //!
 //! # Test your HTTP adapter
-//! Request cases send their requests through an adapter: when a backend is tested, through [`CoreAdapter`]. Implement
+//! Request cases send their requests through an HTTP adapter: [`CoreAdapter`] when a backend is tested. Implement
 //! [`AdapterHarness`], and [`adapter_main`] runs them through yours.
 //!
 //! # The suite is tested, too
