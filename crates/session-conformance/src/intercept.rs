@@ -33,6 +33,8 @@ pub struct StoreCall<'a> {
     pub operation: &'static str,
     /// What `create` or `update` writes.
     pub written: Option<&'a Record>,
+    /// How fresh the answer of `load` must be.
+    pub freshness: Option<Freshness>,
 }
 
 /// A store with a hook around every operation: the part that is common to test doubles that count, record, delay or fail.
@@ -100,7 +102,7 @@ impl<H: Intercept> Intercepted<H> {
         operation: &'static str,
         execute: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        self.hook.intercept(StoreCall { operation, written: None }, execute).await
+        self.hook.intercept(StoreCall { operation, written: None, freshness: None }, execute).await
     }
 }
 
@@ -111,16 +113,17 @@ impl<H: Intercept> SessionStore for Intercepted<H> {
     }
 
     async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Record>, StoreError> {
-        Ok(self.hook.loaded(self.call("load", self.store.load(id, freshness)).await?))
+        let call = StoreCall { operation: "load", written: None, freshness: Some(freshness) };
+        Ok(self.hook.loaded(self.hook.intercept(call, self.store.load(id, freshness)).await?))
     }
 
     async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
-        let call = StoreCall { operation: "create", written: Some(request.record) };
+        let call = StoreCall { operation: "create", written: Some(request.record), freshness: None };
         self.hook.intercept(call, self.store.create(request, now)).await
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
-        let call = StoreCall { operation: "update", written: Some(record) };
+        let call = StoreCall { operation: "update", written: Some(record), freshness: None };
         self.hook.intercept(call, self.store.update(record, expected, now)).await
     }
 

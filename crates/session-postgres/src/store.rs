@@ -47,7 +47,7 @@ impl PostgresStore {
     /// # Errors
     /// If the server cannot be reached, or refuses. The migration is rolled back then.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        migrate::run(&self.executor, &self.schema).await.map_err(|error| store_error(error))
+        migrate::run(&self.executor, &self.schema).await.map_err(store_error)
     }
 }
 
