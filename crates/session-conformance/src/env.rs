@@ -1,4 +1,4 @@
-//! What a case works with: [`Env`].
+//! The surroundings of a case: [`Env`].
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,21 +8,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use session_core::store::SessionStore;
 use session_core::{Clock, Entropy, ManualClock, OsEntropy, Timestamp, UserId};
 
-use crate::build::RecordBuilder;
-use crate::fault::{Fault, StoreFault};
-use crate::faulty::{Faulty, Shared};
+use crate::adapter::AdapterHarness;
+use crate::faults::{BrokenService, BrokenStore, Fault, Shared, StoreFault};
 use crate::harness::Harness;
 use crate::outcome::Failure;
-use crate::service::{Disturbance, Disturbed, FaultyService};
+use crate::record::RecordBuilder;
+use crate::service::{Cluster, Disruption};
 
 /// 2100-01-01T00:00:00.123Z, where the clock of every case starts.
 ///
-/// Decades away from any clock of a backend, so that a backend that asks its own clock is found out; in the future, so
-/// that a physical time to live set from a deadline does not fire during a case; not on a full second, so that cut
-/// milliseconds show.
+/// Decades away from real time, which exposes a backend that reads its own clock; in the future, so that no server-side
+/// time to live fires during a case; not on a full second, which exposes truncated milliseconds.
 const START: Timestamp = Timestamp::from_millis(4_102_444_800_123);
 
-/// The surroundings of one run of one case: a namespace of its own, a clock that stands still, and builders.
+/// One run of one case: its own namespace, a manual clock, and builders.
 #[derive(Clone)]
 pub struct Env {
     inner: Arc<Inner>,
@@ -35,8 +34,8 @@ struct Inner {
     fault: Option<Fault>,
     store: tokio::sync::Mutex<Option<Arc<dyn SessionStore>>>,
     opened: AtomicU32,
-    /// What faulty stores remember, by namespace.
-    faulty: Mutex<HashMap<String, Arc<Shared>>>,
+    /// What the handles on a broken store share, by namespace.
+    broken: Mutex<HashMap<String, Arc<Shared>>>,
 }
 
 impl Env {
@@ -48,30 +47,30 @@ impl Env {
             fault,
             store: tokio::sync::Mutex::new(None),
             opened: AtomicU32::new(0),
-            faulty: Mutex::default(),
+            broken: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The clock of this case. It stands still until the case moves it.
+    /// The clock of this case. Only the case moves it.
     #[must_use]
     pub fn clock(&self) -> &ManualClock {
         &self.inner.clock
     }
 
-    /// What [`clock`](Self::clock) shows.
+    /// The time of [`clock`](Self::clock).
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }
 
-    /// The fault that is seeded in this run, if any.
+    /// The fault of this run, if one is seeded.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         self.inner.fault
     }
 
-    /// Whether `fault` is the one that is seeded.
+    /// Whether `fault` is the seeded one.
     #[must_use]
     pub fn has(&self, fault: impl Into<Fault>) -> bool {
         self.inner.fault == Some(fault.into())
@@ -97,26 +96,26 @@ impl Env {
     /// # Errors
     /// If it cannot be opened.
     pub async fn open_node(&self) -> Result<Arc<dyn SessionStore>, Failure> {
-        let turn = self.inner.opened.fetch_add(1, Ordering::SeqCst);
-        if turn > 0 && self.has(StoreFault::OpenStartsEmpty) {
-            return self.open(&format!("{}_{turn}", self.inner.namespace)).await;
+        let number = self.inner.opened.fetch_add(1, Ordering::SeqCst);
+        if number > 0 && self.has(StoreFault::OpenStartsEmpty) {
+            return self.open(&format!("{}_{number}", self.inner.namespace)).await;
         }
         self.open(&self.inner.namespace).await
     }
 
-    /// Whether there may be a second handle: [`open_node`](Self::open_node) for a case that uses one if it can.
+    /// Whether the backend supports [`open_node`](Self::open_node).
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.inner.harness.capabilities().shared
     }
 
-    /// Gives up the handle of [`store`](Self::store), as a process that ends does. The next use opens a new one. The
-    /// case must need [`Durable`](crate::Need::Durable).
+    /// Drops the handle of [`store`](Self::store), like a process that exits. The next use opens a new one. The case must
+    /// need [`Durable`](crate::Need::Durable).
     pub async fn close(&self) {
         *self.inner.store.lock().await = None;
     }
 
-    /// A store in a namespace of its own that this case has beside the one under test: another tenant.
+    /// Another tenant: a store in a second namespace of this case.
     ///
     /// # Errors
     /// If it cannot be opened.
@@ -131,27 +130,31 @@ impl Env {
         let store = self.inner.harness.open(namespace).await?;
         Ok(match self.inner.fault {
             Some(Fault::Store(fault)) => {
-                let mut faulty = self.inner.faulty.lock().unwrap_or_else(PoisonError::into_inner);
-                let shared = faulty.entry(namespace.to_owned()).or_default();
-                Arc::new(Faulty::new(store, fault, Arc::clone(shared)))
+                let mut broken = self.inner.broken.lock().unwrap_or_else(PoisonError::into_inner);
+                let shared = broken.entry(namespace.to_owned()).or_default();
+                Arc::new(BrokenStore::new(store, fault, Arc::clone(shared)))
             }
-            Some(Fault::Request(_) | Fault::Service(_)) | None => store,
+            Some(Fault::Service(_)) | None => store,
         })
     }
 
-    /// A service that this case has for itself, with two nodes on it. The case must need
-    /// [`Disturbance`](crate::Need::Disturbance) of the same kind.
+    /// Servers of this case alone, and two nodes. The case must [need](crate::Need::Disruption) the disruption.
     ///
     /// # Errors
-    /// If it cannot be started.
-    pub(crate) async fn launch(&self, disturbance: Disturbance) -> Result<Disturbed, Failure> {
-        let service = self.inner.harness.launch(disturbance).await?;
+    /// If they cannot be started.
+    pub(crate) async fn launch(&self, disruption: Disruption) -> Result<Cluster, Failure> {
+        let service = self.inner.harness.launch(disruption).await?;
         let service = match self.inner.fault {
-            Some(Fault::Service(fault)) => Box::new(FaultyService::new(service, fault, disturbance)),
-            Some(Fault::Store(_) | Fault::Request(_)) | None => service,
+            Some(Fault::Service(fault)) => Box::new(BrokenService::new(service, fault, disruption)),
+            Some(Fault::Store(_)) | None => service,
         };
         let open = || service.open(&self.inner.namespace);
-        Ok(Disturbed { nodes: [open().await?, open().await?], service })
+        Ok(Cluster { nodes: [open().await?, open().await?], service })
+    }
+
+    /// The HTTP adapter that requests are sent through.
+    pub(crate) fn adapter(&self) -> Arc<dyn AdapterHarness> {
+        self.inner.harness.adapter()
     }
 
     /// A user.
@@ -162,7 +165,7 @@ impl Env {
         Ok(UserId::new(name)?)
     }
 
-    /// A record that begins now: anonymous, 30 minutes idle, 8 hours absolute, without values, unless told otherwise.
+    /// A record of an anonymous session that begins now, with timeouts of 30 minutes and 8 hours, unless changed.
     #[must_use]
     pub fn record(&self) -> RecordBuilder {
         RecordBuilder::new(self.now())
@@ -179,8 +182,7 @@ impl fmt::Debug for Env {
     }
 }
 
-/// A name nobody used before, of `[a-z0-9_]` and at most 36 characters, that tells the case to whoever looks into the
-/// store.
+/// A unique name of `[a-z0-9_]` and at most 36 characters. It starts with that of the case, for a look into the store.
 fn namespace(case: &str) -> Result<String, Failure> {
     let mut random = [0; 8];
     OsEntropy.fill(&mut random)?;

@@ -1,16 +1,16 @@
-//! What a backend provides: [`Harness`].
+//! What a backend implements to be tested: [`Harness`].
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Serialize, Serializer};
 use session_core::store::SessionStore;
 
+use crate::adapter::AdapterHarness;
+use crate::core_adapter::CoreAdapter;
 use crate::outcome::Failure;
-use crate::reference::ReferenceStore;
-use crate::service::{Disturbance, ReferenceService, Service};
+use crate::service::{Disruption, Service};
 
 /// Opens stores of one backend for the suite.
 #[async_trait]
@@ -26,38 +26,43 @@ pub trait Harness: fmt::Debug + Send + Sync + 'static {
         &[]
     }
 
-    /// Opens the store in `namespace`: a key prefix, a schema, a new cache. No two namespaces see each other's
-    /// sessions.
+    /// Opens the store in `namespace`: a key prefix, a schema, a new cache. Namespaces share no sessions.
     ///
-    /// A [`shared`](Capabilities::shared) backend is asked for one namespace several times: the handles are nodes of
-    /// one service, and see the same sessions. A [`durable`](Capabilities::durable) one is asked again after all
-    /// handles were dropped, and has the sessions still. Of any other, each namespace is asked for once.
+    /// A [`shared`](Capabilities::shared) backend may have to open a namespace several times: the handles are nodes of
+    /// one service, and see the same sessions. A [`durable`](Capabilities::durable) one may have to open it after all
+    /// handles were dropped, and still has the sessions. Any other backend opens each namespace once.
     ///
-    /// `namespace` matches `[a-z][a-z0-9_]{0,39}`, and is used for one case of one run only. The suite removes nothing.
+    /// `namespace` matches `[a-z][a-z0-9_]{0,39}`, and belongs to one case of one run. The suite cleans nothing up.
     ///
     /// # Errors
-    /// If the backend cannot be reached: the case then fails. Unreachable is never green.
+    /// If the backend cannot be reached: the case then fails.
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure>;
 
-    /// Starts servers that no other case uses, for one that suffers `disturbance`: one of those that
-    /// [`capabilities`](Self::capabilities) names. Without any, this is never asked for.
+    /// Starts servers for one case, which disrupts them. Called only with disruptions that
+    /// [`capabilities`](Self::capabilities) names.
     ///
     /// # Errors
     /// If they cannot be started: the case then fails.
-    async fn launch(&self, disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
-        Err(Failure::new(format!("the harness of {} cannot bring about {disturbance:?}", self.backend())))
+    async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
+        Err(Failure::new(format!("the harness of {} does not support {disruption:?}", self.backend())))
+    }
+
+    /// The HTTP adapter that whole-request cases send their requests through: core's own steps. A backend has no reason
+    /// to name another one.
+    fn adapter(&self) -> Arc<dyn AdapterHarness> {
+        Arc::new(CoreAdapter)
     }
 }
 
-/// What a backend can do. There is no default: whoever adds a capability makes every harness answer.
+/// What a backend can do. There is no default, so that every harness has to answer for a new capability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Sessions outlive the last handle on a namespace.
     pub durable: bool,
     /// Two handles on one namespace see the same sessions.
     pub shared: bool,
-    /// What [`Harness::launch`] can do to its servers. None, for a backend without a server.
-    pub disturbances: &'static [Disturbance],
+    /// The disruptions that [`Harness::launch`] supports. None for a backend without servers.
+    pub disruptions: &'static [Disruption],
 }
 
 impl Capabilities {
@@ -67,7 +72,7 @@ impl Capabilities {
         match need {
             Need::Durable => self.durable,
             Need::Shared => self.shared,
-            Need::Disturbance(disturbance) => self.disturbances.contains(&disturbance),
+            Need::Disruption(disruption) => self.disruptions.contains(&disruption),
         }
     }
 }
@@ -79,15 +84,15 @@ pub enum Need {
     Durable,
     /// [`Capabilities::shared`].
     Shared,
-    /// One of [`Capabilities::disturbances`].
-    Disturbance(Disturbance),
+    /// One of [`Capabilities::disruptions`].
+    Disruption(Disruption),
 }
 
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Durable | Self::Shared => fmt::Debug::fmt(self, f),
-            Self::Disturbance(disturbance) => fmt::Debug::fmt(disturbance, f),
+            Self::Disruption(disruption) => fmt::Debug::fmt(disruption, f),
         }
     }
 }
@@ -105,33 +110,4 @@ pub struct Waiver {
     pub case: &'static str,
     /// Why that is accepted.
     pub reason: &'static str,
-}
-
-/// The harness of [`ReferenceStore`], which the suite itself is tested with.
-///
-/// It remembers the store of each namespace, so it is shared, and durable as long as the harness lives.
-#[derive(Debug, Default)]
-pub struct ReferenceHarness {
-    stores: Mutex<HashMap<String, Arc<ReferenceStore>>>,
-}
-
-#[async_trait]
-impl Harness for ReferenceHarness {
-    fn backend(&self) -> &'static str {
-        "reference"
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: true, shared: true, disturbances: Disturbance::ALL }
-    }
-
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
-        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        let store: Arc<ReferenceStore> = Arc::clone(stores.entry(namespace.to_owned()).or_default());
-        Ok(store)
-    }
-
-    async fn launch(&self, disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
-        Ok(Box::new(ReferenceService::new(disturbance)))
-    }
 }

@@ -1,8 +1,8 @@
 //! The shared suite that every session store must pass.
 //!
-//! [`SessionStore`](session_core::store::SessionStore) is a contract; this crate is the proof that a backend keeps it. It
-//! holds the [cases], each one promise with an id, and what runs them. *Store cases* call the store; *request
-//! cases* drive whole requests through [`SessionManager`](session_core::SessionManager) above it.
+//! [`SessionStore`](session_core::store::SessionStore) is a contract; this crate proves that a backend keeps it. It holds
+//! the [cases], each of which is one promise with an id, and the runner. *Store cases* call the store; *request cases*
+//! send whole requests through [`SessionManager`](session_core::SessionManager) above it.
 //!
 //! # Test your backend
 //! Implement [`Harness`], and make it a test with `harness = false`:
@@ -35,7 +35,7 @@
 //!     }
 //!
 //!     fn capabilities(&self) -> Capabilities {
-//!         Capabilities { durable: false, shared: false, disturbances: &[] }
+//!         Capabilities { durable: false, shared: false, disruptions: &[] }
 //!     }
 //!
 //!     async fn open(&self, _namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
@@ -48,23 +48,20 @@
 //! }
 //! ```
 //! `cargo test --test conformance` then shows each case as a test; `cargo test --test conformance -- update/` runs
-//! those about `update`. A case that needs a [capability](Capabilities) the backend does not have is shown as
-//! ignored, with the reason; so is one that is [waived](Waiver). A waived case that passes is a failure, and so is
-//! a backend that cannot be reached.
+//! those about `update`. A case that needs a [capability](Capabilities) the backend lacks is ignored, with the reason; so
+//! is one that is [waived](Waiver). A waived case that passes is a failure, and so is a backend that cannot be reached.
 //!
-//! Cases run at the same time, each in a namespace of its own, with a clock that stands in the year 2100: a backend
-//! that reads a clock of its own is found out. [`run`] does the same from a program, for a [`Report`] of several
-//! backends.
+//! Cases run in parallel, each in its own namespace, with a manual clock in the year 2100, which exposes a backend that
+//! reads its own clock. [`run`] does the same from a program, for a [`Report`] of several backends.
 //!
 //! # Recorded histories
-//! Two cases (`history/…`) let several tasks ask for random things at once, on two nodes if the backend is
-//! [shared](Capabilities::shared), write down what was asked and answered, and look for an order of the calls that
-//! explains the answers: one in which [`ReferenceStore`] gives them too. If there is none, the failure shows the whole
-//! history, with its seed.
+//! Two cases (`history/…`) check linearizability. Several tasks make random calls at once, on two nodes if the backend is
+//! [shared](Capabilities::shared); the case records calls and answers, and searches for an order of the calls in which
+//! [`ReferenceStore`] gives the same answers. If there is none, the failure shows the whole history, with its seed.
 //!
-//! # Disturb your servers
-//! A backend whose [`disturbances`](Capabilities::disturbances) are empty, as above, is complete; cases that need one
-//! are then `n/a`. Whoever can start servers of the backend implements [`Harness::launch`] and [`Service`], too:
+//! # Disrupt your servers
+//! A harness without [`disruptions`](Capabilities::disruptions), as above, is complete; cases that need one are then
+//! `n/a`. If it can start servers, implement [`Harness::launch`] and [`Service`], too:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -93,7 +90,7 @@
 //!         Ok(Arc::new(self.server.connect(namespace)))
 //!     }
 //!
-//!     // `Disturbance::Outage`
+//!     // `Disruption::Outage`
 //!     async fn begin(&self) -> Result<(), Failure> {
 //!         self.server.stop().await
 //!     }
@@ -103,40 +100,58 @@
 //!     }
 //! }
 //! ```
-//! Such a case starts servers of its own even if the others run on servers from elsewhere.
+//! Such a case starts its own servers even if the others run on existing ones.
+//!
+//! # Test your HTTP adapter
+//! Request cases send their requests through an HTTP adapter: [`CoreAdapter`] when a backend is tested. Implement
+//! [`AdapterHarness`], and [`adapter_main`] runs them through yours.
 //!
 //! # The suite is tested, too
-//! Beside each case stand the [faults](Fault) it catches. This crate's own tests seed each fault in turn above the
-//! [`ReferenceStore`], and check that exactly the cases that name it fail. A new case comes with a fault that it
-//! catches.
+//! Beside each store case stand the [faults](Fault) it catches. This crate's own tests seed each fault in turn above
+//! the [`ReferenceStore`], and check that exactly the cases that name it fail. A new store case comes with a fault that
+//! it catches. What request cases catch, mutation testing of session-core shows.
+//!
+//! # Test doubles
+//! [`RecordBuilder`] builds valid records, [`ReferenceStore`] is a correct store in memory, and [`Intercepted`] puts a hook
+//! around every operation of a store, to count, record, delay or fail them.
 
-mod build;
+mod adapter;
 mod case;
 mod cases;
+mod catalog;
+mod compare;
+mod core_adapter;
 mod env;
-mod fault;
-#[allow(clippy::wildcard_enum_match_arm, reason = "a fault concerns one place, and is nothing to all others")]
-mod faulty;
+mod faults;
 mod harness;
 mod history;
+mod intercept;
 mod mimic;
 mod outcome;
+mod record;
 mod reference;
+mod reference_harness;
+mod refusal;
 mod report;
 mod request;
 mod runner;
 mod service;
 mod table;
+mod test_store;
 
-pub use build::RecordBuilder;
-pub use case::{Case, cases, matching};
+pub use adapter::{AdapterHarness, Handler, HttpRequest, HttpResponse};
+pub use case::Case;
+pub use catalog::{cases, matching};
+pub use core_adapter::CoreAdapter;
 pub use env::Env;
-pub use fault::{Fault, StoreFault};
-pub use harness::{Capabilities, Harness, Need, ReferenceHarness, Waiver};
-pub use mimic::main;
+pub use faults::{Fault, ServiceFault, StoreFault};
+pub use harness::{Capabilities, Harness, Need, Waiver};
+pub use intercept::{Intercept, Intercepted, StoreCall};
+pub use mimic::{adapter_main, main};
 pub use outcome::{Failure, Outcome};
+pub use record::RecordBuilder;
 pub use reference::ReferenceStore;
-pub use report::{CaseResult, Report, Row, Tally};
-pub use request::RequestFault;
-pub use runner::{CaseReport, Options, run, run_case};
-pub use service::{Disturbance, Service, ServiceFault};
+pub use reference_harness::ReferenceHarness;
+pub use report::{CaseReport, CaseResult, Report, Row, Tally};
+pub use runner::{Options, run, run_case};
+pub use service::{Disruption, Service};

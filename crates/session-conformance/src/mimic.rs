@@ -1,15 +1,24 @@
-//! The suite as a test binary: [`main`].
+//! The suite as a test binary: [`main`] for a backend, [`adapter_main`] for an HTTP adapter.
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use session_core::store::SessionStore;
 use tokio::runtime::{Builder, Handle};
 
-use crate::case::cases;
-use crate::harness::Harness;
+use crate::adapter::AdapterHarness;
+use crate::case::Case;
+use crate::catalog::cases;
+use crate::harness::{Capabilities, Harness};
+use crate::outcome::Failure;
+use crate::reference_harness::ReferenceHarness;
 use crate::report::CaseResult;
-use crate::runner::{CaseReport, Options, run_case, void_waivers};
+use crate::request::REQUEST_CASES;
+use crate::runner::{Options, run_case, void_waivers};
+use crate::service::{Disruption, Service};
 
 /// The `main` of a test with `harness = false`: runs the suite and understands the arguments of `cargo test`.
 ///
@@ -18,10 +27,83 @@ use crate::runner::{CaseReport, Options, run_case, void_waivers};
 #[must_use]
 pub fn main(harness: impl Harness) -> ExitCode {
     let harness: Arc<dyn Harness> = Arc::new(harness);
-    let options = Options::default();
+    run_trials(|runtime| {
+        let name = |id: &str| format!("{}::{id}", harness.backend());
+        let void = void_waivers(harness.as_ref());
+        let void = void.into_iter().map(|report| trial(name(report.id), runtime, async move { report.result }));
+        let run = |case: &'static Case| {
+            let harness = Arc::clone(&harness);
+            trial(name(case.id), runtime, async move { run_case(harness, case, Options::default()).await.result })
+        };
+        void.chain(cases().into_iter().map(run)).collect()
+    })
+}
+
+/// [`main`] for an HTTP adapter: runs the cases of whole requests through it, over
+/// [`ReferenceStore`](crate::ReferenceStore).
+///
+/// A case is a test called `adapter::case/id`. One that sends no HTTP request, because it is about refresh tokens
+/// alone, is shown as ignored.
+#[must_use]
+pub fn adapter_main(adapter: impl AdapterHarness) -> ExitCode {
+    let adapter: Arc<dyn AdapterHarness> = Arc::new(adapter);
+    run_trials(|runtime| {
+        let run = |case: &'static Case| {
+            let harness = Arc::new(ThroughAdapter::new(Arc::clone(&adapter)));
+            trial(format!("{}::{}", adapter.adapter(), case.id), runtime, async move {
+                let report = run_case(Arc::clone(&harness) as Arc<dyn Harness>, case, Options::default()).await;
+                if report.result == CaseResult::Pass && !harness.is_used.load(Ordering::Relaxed) {
+                    return CaseResult::NotApplicable("is about refresh tokens, and sends no HTTP request".to_owned());
+                }
+                report.result
+            })
+        };
+        REQUEST_CASES.into_iter().flatten().map(run).collect()
+    })
+}
+
+/// The reference store, and an adapter in front of it.
+#[derive(Debug)]
+struct ThroughAdapter {
+    store: ReferenceHarness,
+    adapter: Arc<dyn AdapterHarness>,
+    is_used: AtomicBool,
+}
+
+impl ThroughAdapter {
+    fn new(adapter: Arc<dyn AdapterHarness>) -> Self {
+        Self { store: ReferenceHarness::default(), adapter, is_used: AtomicBool::new(false) }
+    }
+}
+
+#[async_trait]
+impl Harness for ThroughAdapter {
+    fn backend(&self) -> &'static str {
+        self.store.backend()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+        self.store.open(namespace).await
+    }
+
+    async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
+        self.store.launch(disruption).await
+    }
+
+    fn adapter(&self) -> Arc<dyn AdapterHarness> {
+        self.is_used.store(true, Ordering::Relaxed);
+        Arc::clone(&self.adapter)
+    }
+}
+
+fn run_trials(trials: impl FnOnce(&Handle) -> Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Cases wait for a server more than they compute: more threads than cores.
-    arguments.test_threads.get_or_insert(options.at_once);
+    arguments.test_threads.get_or_insert(Options::default().at_once);
     let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -29,20 +111,15 @@ pub fn main(harness: impl Harness) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let void = void_waivers(harness.as_ref());
-    let mut trials: Vec<Trial> = void.into_iter().map(|report| trial(&harness, report.id, move || report)).collect();
-    trials.extend(cases().into_iter().map(|case| {
-        let (runtime, subject): (Handle, _) = (runtime.handle().clone(), Arc::clone(&harness));
-        trial(&harness, case.id, move || runtime.block_on(run_case(subject, case, options)))
-    }));
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    // A case that was given up may still block a thread.
+    let conclusion = libtest_mimic::run(&arguments, trials(runtime.handle()));
+    // A case that timed out may still block a thread.
     runtime.shutdown_background();
     conclusion.exit_code()
 }
 
-fn trial(harness: &Arc<dyn Harness>, id: &str, run: impl FnOnce() -> CaseReport + Send + 'static) -> Trial {
-    Trial::ignorable_test(format!("{}::{id}", harness.backend()), move || match run().result {
+fn trial(name: String, runtime: &Handle, result: impl Future<Output = CaseResult> + Send + 'static) -> Trial {
+    let runtime = runtime.clone();
+    Trial::ignorable_test(name, move || match runtime.block_on(result) {
         CaseResult::Pass => Ok(Completion::Completed),
         CaseResult::Fail(why) => Err(Failed::from(why)),
         CaseResult::NotApplicable(why) => Ok(Completion::ignored_with(format!("n/a: {why}"))),

@@ -25,7 +25,7 @@ impl Failure {
         &self.0
     }
 
-    /// An error with everything that caused it: the reader of a report has no other place to look.
+    /// An error with all of its sources, because a report shows nothing else.
     fn from_error(error: &(dyn StdError + 'static)) -> Self {
         let mut text = error.to_string();
         let mut source = error.source();
@@ -56,7 +56,7 @@ impl From<&str> for Failure {
     }
 }
 
-/// Errors that a case does not expect end it: `?` is enough.
+/// Errors that a case does not expect, which end it by `?`.
 macro_rules! unexpected {
     ($($error:ty),+ $(,)?) => {$(
         impl From<$error> for Failure {

@@ -1,4 +1,4 @@
-//! [`ReferenceStore`]: the contract of `SessionStore`, as plainly as it can be written.
+//! [`ReferenceStore`]: the contract of `SessionStore` as plain code.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -10,8 +10,8 @@ use session_core::store::{
 };
 use session_core::{DeleteOutcome, LimitPolicy, SessionId, SessionSummary, StoreError, Timestamp, UserId};
 
-/// The contract, executable: one map under one lock. What the suite is tested against, and what to read when the prose
-/// of [`SessionStore`] leaves a question. Not for production: every operation visits every session.
+/// The executable contract: one map under one lock. The suite is tested with it, and it answers what the prose of
+/// [`SessionStore`] leaves open. Not for production: most operations visit every session.
 #[derive(Debug, Default)]
 pub struct ReferenceStore {
     sessions: Mutex<Sessions>,
@@ -29,21 +29,20 @@ impl ReferenceStore {
     }
 }
 
-/// What the contract says about calls that come one after the other: also what recorded histories are checked against.
+/// What the contract says about sequential calls. Recorded histories are checked against it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions {
-    /// Shared, because whoever looks for the order of a history copies them at every step.
+    /// Shared, because the search for the order of a history copies them at every step.
     records: HashMap<SessionId, Arc<Record>>,
 }
 
-/// Which sessions there are, by id.
+/// The stored sessions, by id.
 pub(crate) type Snapshot = Vec<(SessionId, Version, Timestamp)>;
 
 impl Sessions {
-    /// Tells two states of one history apart: there, a version has one content.
+    /// Identifies a state within one history, where a version determines the values.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let sessions =
-            self.records.values().map(|record| (record.summary.id, record.version, record.summary.last_seen));
+        let sessions = self.records.values().map(|record| (record.id(), record.version, record.summary.last_seen));
         let mut sessions: Snapshot = sessions.collect();
         sessions.sort_unstable_by_key(|(id, ..)| *id);
         sessions
@@ -53,19 +52,19 @@ impl Sessions {
         self.records.get(id).map(Arc::as_ref)
     }
 
-    pub(crate) fn create(&mut self, admission: CreateRequest<'_>, now: Timestamp) -> CreateOutcome {
-        let CreateRequest { record, replaces, limit } = admission;
-        match live(&self.records, &record.summary.id, now) {
+    pub(crate) fn create(&mut self, request: CreateRequest<'_>, now: Timestamp) -> CreateOutcome {
+        let CreateRequest { record, replaces, limit } = request;
+        match live(&self.records, &record.id(), now) {
             Some(stored) if stored.version == record.version => return CreateOutcome::Created { evicted: Vec::new() },
             Some(_) => return CreateOutcome::IdTaken,
             None => {}
         }
-        let mut leaving = Vec::new();
+        let mut removed = Vec::new();
         if let Some(replaces) = replaces {
             match live(&self.records, &replaces.id, now) {
                 None => return CreateOutcome::ReplacedAbsent,
                 Some(stored) if stored.version != replaces.version => return CreateOutcome::ReplacedChanged,
-                Some(stored) => leaving.push(stored.summary.id),
+                Some(stored) => removed.push(stored.id()),
             }
         }
         let mut evicted = Vec::new();
@@ -73,30 +72,26 @@ impl Sessions {
             let mut others: Vec<&Arc<Record>> = self
                 .records
                 .values()
-                .filter(|other| {
-                    other.user() == Some(user) && !other.is_expired(now) && !leaving.contains(&other.summary.id)
-                })
+                .filter(|other| other.user() == Some(user) && !other.is_expired(now) && !removed.contains(&other.id()))
                 .collect();
             let excess = (others.len() + 1).saturating_sub(limit.max.get() as usize);
             match limit.at_limit {
                 LimitPolicy::Reject if excess > 0 => return CreateOutcome::LimitReached,
                 LimitPolicy::Reject => {}
-                LimitPolicy::EvictOldest => others.sort_by_key(|other| (other.summary.created_at, other.summary.id)),
-                LimitPolicy::EvictLeastRecent => {
-                    others.sort_by_key(|other| (other.summary.last_seen, other.summary.id))
-                }
+                LimitPolicy::EvictOldest => others.sort_by_key(|other| (other.summary.created_at, other.id())),
+                LimitPolicy::EvictLeastRecent => others.sort_by_key(|other| (other.summary.last_seen, other.id())),
             }
-            evicted.extend(others.iter().take(excess).map(|other| other.summary.id));
+            evicted.extend(others.iter().take(excess).map(|other| other.id()));
         }
-        for id in leaving.iter().chain(&evicted) {
+        for id in removed.iter().chain(&evicted) {
             self.records.remove(id);
         }
-        self.records.insert(record.summary.id, Arc::new(record.clone()));
+        self.records.insert(record.id(), Arc::new(record.clone()));
         CreateOutcome::Created { evicted }
     }
 
     pub(crate) fn update(&mut self, record: &Record, expected: Version, now: Timestamp) -> UpdateOutcome {
-        let Some(stored) = live(&self.records, &record.summary.id, now) else { return UpdateOutcome::Absent };
+        let Some(stored) = live(&self.records, &record.id(), now) else { return UpdateOutcome::Absent };
         if stored.version == record.version {
             return UpdateOutcome::Applied;
         }
@@ -104,7 +99,7 @@ impl Sessions {
             return UpdateOutcome::Conflict;
         }
         let last_seen = stored.summary.last_seen.max(record.summary.last_seen);
-        self.records.insert(record.summary.id, Arc::new(record.clone().touched(last_seen)));
+        self.records.insert(record.id(), Arc::new(record.clone().touched(last_seen)));
         UpdateOutcome::Applied
     }
 
@@ -133,22 +128,12 @@ impl Sessions {
     }
 
     pub(crate) fn delete_by_user(&mut self, user: &UserId, keep: Option<&SessionId>) -> Vec<SessionId> {
-        let mine =
-            self.records.values().filter(|record| record.user() == Some(user) && Some(&record.summary.id) != keep);
-        let leaving: Vec<SessionId> = mine.map(|record| record.summary.id).collect();
-        for id in &leaving {
-            self.records.remove(id);
-        }
-        leaving
+        let ends = |id: &SessionId, record: &mut Arc<Record>| record.user() == Some(user) && Some(id) != keep;
+        self.records.extract_if(ends).map(|(id, _)| id).collect()
     }
 
     pub(crate) fn delete_expired(&mut self, now: Timestamp, limit: NonZeroU32) -> u64 {
-        let expired = self.records.values().filter(|record| record.is_expired(now)).take(limit.get() as usize);
-        let leaving: Vec<SessionId> = expired.map(|record| record.summary.id).collect();
-        for id in &leaving {
-            self.records.remove(id);
-        }
-        leaving.len() as u64
+        self.records.extract_if(|_, record| record.is_expired(now)).take(limit.get() as usize).count() as u64
     }
 }
 
@@ -167,8 +152,8 @@ impl SessionStore for ReferenceStore {
         Ok(self.lock().load(id).cloned())
     }
 
-    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
-        Ok(self.lock().create(admission, now))
+    async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+        Ok(self.lock().create(request, now))
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {

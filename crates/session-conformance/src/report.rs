@@ -1,4 +1,4 @@
-//! The table case × backend: [`Report`].
+//! How cases ended: [`CaseResult`], and the table case × backend, [`Report`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,14 +6,13 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::harness::Need;
-use crate::runner::CaseReport;
 
 /// How a case ended. As text, and in JSON: `pass`, `fail: …`, `n/a: …`, `waived: …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CaseResult {
     /// The promise was kept.
     Pass,
-    /// It was not; or the backend could not be reached.
+    /// It was broken, or the backend could not be reached.
     Fail(String),
     /// The backend lacks a capability that the case needs.
     NotApplicable(String),
@@ -49,7 +48,20 @@ impl Serialize for CaseResult {
     }
 }
 
-/// What several backends made of the suite. Its JSON:
+/// How one case ended on one backend.
+#[derive(Clone, Debug)]
+pub struct CaseReport {
+    /// The id of the case.
+    pub id: &'static str,
+    /// The promise, in words.
+    pub summary: &'static str,
+    /// What the case needs.
+    pub needs: &'static [Need],
+    /// How it ended.
+    pub result: CaseResult,
+}
+
+/// The results of several backends. Its JSON:
 ///
 /// ```json
 /// {
@@ -66,7 +78,7 @@ pub struct Report {
     pub backends: Vec<String>,
     /// The cases, in the order of the table.
     pub cases: Vec<Row>,
-    /// How many results of each sort a backend has.
+    /// How many results of each kind a backend has.
     pub summary: BTreeMap<String, Tally>,
 }
 
@@ -83,7 +95,7 @@ pub struct Row {
     pub results: BTreeMap<String, CaseResult>,
 }
 
-/// How many results of each sort there are.
+/// How many results of each kind there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// Kept promises.
@@ -122,7 +134,7 @@ impl Report {
         }
     }
 
-    /// Whether anything failed. A run in which a backend has no results at all has failed too: nothing was proved.
+    /// Whether anything failed. A backend without any results counts as failed: nothing was proved.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.summary.is_empty() || self.summary.values().any(|tally| tally.fail > 0 || *tally == Tally::default())

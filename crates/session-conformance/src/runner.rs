@@ -1,4 +1,4 @@
-//! Runs cases: each in a namespace of its own, in parallel, with a time limit, whatever the others do.
+//! Runs cases in parallel, each in its own namespace, with a time limit.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 
-use crate::case::{Case, cases};
+use crate::case::Case;
+use crate::catalog::cases;
 use crate::env::Env;
-use crate::fault::Fault;
+use crate::faults::Fault;
 use crate::harness::{Harness, Need};
 use crate::outcome::{Failure, Outcome};
-use crate::report::CaseResult;
+use crate::report::{CaseReport, CaseResult};
 
 /// How to run.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +21,7 @@ pub struct Options {
     pub timeout: Duration,
     /// How many cases run at once.
     pub at_once: usize,
-    /// The fault to seed: how the suite itself is tested.
+    /// The fault to seed, to test the suite itself.
     pub fault: Option<Fault>,
 }
 
@@ -31,21 +32,8 @@ impl Default for Options {
     }
 }
 
-/// How one case ended on one backend.
-#[derive(Clone, Debug)]
-pub struct CaseReport {
-    /// The id of the case.
-    pub id: &'static str,
-    /// The promise, in words.
-    pub summary: &'static str,
-    /// What the case needs.
-    pub needs: &'static [Need],
-    /// How it ended.
-    pub result: CaseResult,
-}
-
-/// Runs `cases` on the backend of `harness`, and reports in the same order. Needs a multi-threaded tokio runtime: the
-/// cases about concurrency are pointless on one thread.
+/// Runs `cases` on the backend of `harness`, and reports in the same order. Needs a multi-threaded tokio runtime, or the
+/// cases about concurrency prove nothing.
 ///
 /// A waiver that names no case is reported as a failure of its own.
 pub async fn run(harness: Arc<dyn Harness>, cases: &[&'static Case], options: Options) -> Vec<CaseReport> {
@@ -66,7 +54,7 @@ async fn judge(harness: Arc<dyn Harness>, case: &'static Case, options: Options)
     if let Some(missing) = case.needs.iter().find(|need| !capabilities.have(**need)) {
         let why = match missing {
             Need::Durable | Need::Shared => "",
-            Need::Disturbance(_) => ", and has no servers that the harness can do that to",
+            Need::Disruption(_) => ", and has no servers that the harness can do that to",
         };
         return CaseResult::NotApplicable(format!("needs {missing}{why}"));
     }
@@ -81,7 +69,7 @@ async fn judge(harness: Arc<dyn Harness>, case: &'static Case, options: Options)
 
 async fn attempt(harness: Arc<dyn Harness>, case: &'static Case, options: Options) -> Outcome {
     let env = Env::new(harness, case.id, options.fault)?;
-    // A task of its own: a case that panics fails, and the others go on.
+    // In its own task: a panic fails the case, and only that.
     let mut task = tokio::spawn((case.run)(env));
     match tokio::time::timeout(options.timeout, &mut task).await {
         Ok(Ok(outcome)) => outcome,

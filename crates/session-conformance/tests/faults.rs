@@ -1,4 +1,5 @@
-//! The suite is tested: each case fails under exactly the faults it names, and passes without one.
+//! The suite is tested: each case fails under exactly the faults it names, and passes without one. Each store case
+//! names at least one. What request cases catch, mutation testing of session-core shows.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -25,6 +26,8 @@ async fn without_a_fault_all_pass() {
 async fn each_fault_fails_exactly_the_cases_that_name_it() {
     let harness: Arc<dyn Harness> = Arc::new(ReferenceHarness::default());
     let pairs = Fault::all().into_iter().flat_map(|fault| cases().into_iter().map(move |case| (fault, case)));
+    // A case that makes random calls may catch faults that it does not name.
+    let pairs = pairs.filter(|(fault, case)| !case.random || case.catches.contains(fault));
     let runs = pairs.map(|(fault, case)| {
         let harness = Arc::clone(&harness);
         async move {
@@ -58,9 +61,11 @@ async fn each_fault_fails_exactly_the_cases_that_name_it() {
 }
 
 #[test]
-fn each_case_catches_a_fault_and_each_fault_is_caught() {
-    let blind: Vec<&str> = cases().iter().filter(|case| case.catches.is_empty()).map(|case| case.id).collect();
-    assert!(blind.is_empty(), "cases that catch no fault: {blind:?}");
+fn each_store_case_catches_a_fault_and_each_fault_is_caught() {
+    let is_request = |case: &Case| case.id.starts_with("request/") || case.id.starts_with("refresh/");
+    let blind = cases().into_iter().filter(|case| case.catches.is_empty() && !is_request(case));
+    let blind: Vec<&str> = blind.map(|case| case.id).collect();
+    assert!(blind.is_empty(), "store cases that catch no fault: {blind:?}");
     let caught: HashSet<Fault> = cases().iter().flat_map(|case| case.catches.iter().copied()).collect();
     let free: Vec<Fault> = Fault::all().into_iter().filter(|fault| !caught.contains(fault)).collect();
     assert!(free.is_empty(), "faults that no case catches: {free:?}");

@@ -15,7 +15,7 @@ use session_conformance::{
 };
 use session_core::store::SessionStore;
 
-/// The reference store without capabilities; notes which namespaces it was asked for.
+/// The reference store without capabilities. Records the namespaces that it opens.
 #[derive(Debug, Default)]
 struct Plain {
     waivers: &'static [Waiver],
@@ -30,7 +30,7 @@ impl Harness for Plain {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: false, shared: false, disturbances: &[] }
+        Capabilities { durable: false, shared: false, disruptions: &[] }
     }
 
     fn waivers(&self) -> &'static [Waiver] {
@@ -39,7 +39,7 @@ impl Harness for Plain {
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
         self.opened.lock().unwrap().push(namespace.to_owned());
-        if self.down { Err("nobody listens on the port".into()) } else { Ok(Arc::new(ReferenceStore::new())) }
+        if self.down { Err("connection refused".into()) } else { Ok(Arc::new(ReferenceStore::new())) }
     }
 }
 
@@ -62,7 +62,7 @@ async fn fails(_: Env) -> Outcome {
 
 macro_rules! case {
     ($id:literal, [$($need:ident),*], $run:ident) => {
-        Case { id: $id, summary: "A case.", needs: &[$(Need::$need),*], catches: &[], run: |env| Box::pin($run(env)) }
+        Case { id: $id, summary: "A case.", needs: &[$(Need::$need),*], catches: &[], random: false, run: |env| Box::pin($run(env)) }
     };
 }
 
@@ -79,7 +79,7 @@ async fn results(harness: Plain, cases: &[&'static Case]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_case_does_not_disturb_the_others() {
+async fn one_case_does_not_affect_the_others() {
     let results = results(Plain::default(), &[&PANICS, &HANGS, &FAILS, &OPENS]).await;
     let expected = [
         "test/panics fail: panicked: on purpose",
@@ -98,7 +98,7 @@ async fn a_missing_capability_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_backend_fails() {
     let down = Plain { down: true, ..Plain::default() };
-    assert_eq!(results(down, &[&OPENS]).await, ["test/opens fail: nobody listens on the port"]);
+    assert_eq!(results(down, &[&OPENS]).await, ["test/opens fail: connection refused"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,7 +125,7 @@ async fn each_run_has_a_namespace_of_its_own() {
     }
     let opened = harness.opened.lock().unwrap();
     let distinct: BTreeSet<&String> = opened.iter().collect();
-    assert_eq!(distinct.len(), opened.len(), "a backend that is not shared is asked for a namespace once");
+    assert_eq!(distinct.len(), opened.len(), "a backend that is not shared opens a namespace once");
     for namespace in distinct {
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         assert!(namespace.len() <= 40 && namespace.starts_with('c') && namespace.chars().all(legal), "{namespace}");

@@ -62,7 +62,7 @@ impl Harness for Pooled {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: true, shared: true, disturbances: &[] }
+        Capabilities { durable: true, shared: true, disruptions: &[] }
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {

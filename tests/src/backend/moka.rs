@@ -21,8 +21,8 @@ impl Harness for Moka {
     }
 
     fn capabilities(&self) -> Capabilities {
-        // No server, so nothing to disturb.
-        Capabilities { durable: false, shared: true, disturbances: &[] }
+        // No server, so nothing to disrupt.
+        Capabilities { durable: false, shared: true, disruptions: &[] }
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {

@@ -12,7 +12,7 @@ use sqlx::PgPool;
 /// The limit of a store operation: long, because many cases share few cores.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The limit while servers are disturbed: short, because cases wait for it.
+/// The limit while servers are disrupted: short, because cases wait for it.
 pub(super) const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn redis(url: &str, namespace: &str, timeout: Duration) -> Result<Arc<dyn SessionStore>, Failure> {

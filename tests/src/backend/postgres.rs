@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use session_conformance::{Capabilities, Disturbance, Failure, Harness, Service};
+use session_conformance::{Capabilities, Disruption, Failure, Harness, Service};
 use session_core::store::SessionStore;
 use sqlx::PgPool;
 use tokio::sync::OnceCell;
@@ -30,12 +30,12 @@ impl Harness for Postgres {
         Capabilities {
             durable: true,
             shared: true,
-            disturbances: &[
-                Disturbance::Restart,
-                Disturbance::Outage,
-                Disturbance::Freeze,
-                Disturbance::LostReply,
-                Disturbance::ForeignTimeZone,
+            disruptions: &[
+                Disruption::Restart,
+                Disruption::Outage,
+                Disruption::Freeze,
+                Disruption::LostReply,
+                Disruption::ForeignTimeZone,
             ],
         }
     }
@@ -49,7 +49,7 @@ impl Harness for Postgres {
         open::postgres(pool, namespace, TIMEOUT).await
     }
 
-    async fn launch(&self, disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
-        Ok(Box::new(PostgresService::launch(disturbance).await?))
+    async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
+        Ok(Box::new(PostgresService::launch(disruption).await?))
     }
 }

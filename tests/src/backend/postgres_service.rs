@@ -1,10 +1,10 @@
-//! A PostgreSQL server that is disturbed.
+//! A PostgreSQL server that is disrupted.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_conformance::{Disturbance, Failure, Service};
+use session_conformance::{Disruption, Failure, Service};
 use session_core::store::SessionStore;
 use sqlx::{Connection as _, PgConnection};
 
@@ -15,16 +15,16 @@ use crate::servers::Postgres;
 /// One server, behind a proxy.
 #[derive(Debug)]
 pub(super) struct PostgresService {
-    disturbance: Disturbance,
+    disruption: Disruption,
     postgres: Postgres,
     proxy: Proxy,
 }
 
 impl PostgresService {
-    pub(super) async fn launch(disturbance: Disturbance) -> Result<Self, Failure> {
+    pub(super) async fn launch(disruption: Disruption) -> Result<Self, Failure> {
         let postgres = Postgres::launch(&[Postgres::FSYNC_OFF]).await.map_err(failure)?;
         let proxy = Proxy::start(postgres.address()).await.map_err(failure)?;
-        Ok(Self { disturbance, postgres, proxy })
+        Ok(Self { disruption, postgres, proxy })
     }
 
     /// Values that were written in one time zone are read in another. Connections take it over when they are opened.
@@ -45,26 +45,26 @@ impl Service for PostgresService {
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
         let url = format!("postgres://postgres@{}/postgres", self.proxy.address());
         // With a single connection, the one that loses a reply is the one that the case uses.
-        let connections = if self.disturbance == Disturbance::LostReply { 1 } else { 8 };
+        let connections = if self.disruption == Disruption::LostReply { 1 } else { 8 };
         open::postgres(&pool(&url, connections, SHORT_TIMEOUT)?, namespace, SHORT_TIMEOUT).await
     }
 
     async fn begin(&self) -> Result<(), Failure> {
-        match self.disturbance {
-            Disturbance::Restart => {
+        match self.disruption {
+            Disruption::Restart => {
                 self.postgres.kill9().await.map_err(failure)?;
                 self.postgres.start().await.map_err(failure)
             }
-            Disturbance::Outage => self.postgres.stop().await.map_err(failure),
-            Disturbance::Freeze => self.postgres.pause().await.map_err(failure),
-            Disturbance::LostReply => {
+            Disruption::Outage => self.postgres.stop().await.map_err(failure),
+            Disruption::Freeze => self.postgres.pause().await.map_err(failure),
+            Disruption::LostReply => {
                 // The pool pings a connection after each use. That is not the reply to lose.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 self.proxy.cut_one_reply(0, Mode::Pass);
                 Ok(())
             }
-            Disturbance::ForeignTimeZone => self.change_time_zone().await.map_err(failure),
-            other @ (Disturbance::ForgetScripts | Disturbance::MoveShards | Disturbance::Failover) => {
+            Disruption::ForeignTimeZone => self.change_time_zone().await.map_err(failure),
+            other @ (Disruption::ForgetScripts | Disruption::MoveShards | Disruption::Failover) => {
                 Err(Failure::new(format!("this server does not support {other:?}")))
             }
         }

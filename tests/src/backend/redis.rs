@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use session_conformance::{Capabilities, Disturbance, Failure, Harness, Service};
+use session_conformance::{Capabilities, Disruption, Failure, Harness, Service};
 use session_core::store::SessionStore;
 
 use super::open::{self, TIMEOUT, failure};
@@ -24,12 +24,12 @@ impl Harness for Redis {
         Capabilities {
             durable: true,
             shared: true,
-            disturbances: &[
-                Disturbance::Restart,
-                Disturbance::Outage,
-                Disturbance::Freeze,
-                Disturbance::LostReply,
-                Disturbance::ForgetScripts,
+            disruptions: &[
+                Disruption::Restart,
+                Disruption::Outage,
+                Disruption::Freeze,
+                Disruption::LostReply,
+                Disruption::ForgetScripts,
             ],
         }
     }
@@ -38,8 +38,8 @@ impl Harness for Redis {
         open::redis(&redis_url().await.map_err(failure)?, namespace, TIMEOUT).await
     }
 
-    async fn launch(&self, disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
-        Ok(Box::new(RedisService::launch(disturbance).await?))
+    async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
+        Ok(Box::new(RedisService::launch(disruption).await?))
     }
 }
 
@@ -54,14 +54,14 @@ impl Harness for RedisSentinel {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: true, shared: true, disturbances: &[Disturbance::Failover] }
+        Capabilities { durable: true, shared: true, disruptions: &[Disruption::Failover] }
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
         open::redis(&redis_sentinel().await.map_err(failure)?.url(), namespace, TIMEOUT).await
     }
 
-    async fn launch(&self, _disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
+    async fn launch(&self, _disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
         Ok(Box::new(SentinelService::launch().await?))
     }
 }
@@ -80,13 +80,13 @@ impl Harness for RedisCluster {
         Capabilities {
             durable: true,
             shared: true,
-            disturbances: &[
-                Disturbance::Restart,
-                Disturbance::Outage,
-                Disturbance::Freeze,
-                Disturbance::ForgetScripts,
-                Disturbance::MoveShards,
-                Disturbance::Failover,
+            disruptions: &[
+                Disruption::Restart,
+                Disruption::Outage,
+                Disruption::Freeze,
+                Disruption::ForgetScripts,
+                Disruption::MoveShards,
+                Disruption::Failover,
             ],
         }
     }
@@ -95,7 +95,7 @@ impl Harness for RedisCluster {
         open::redis(&redis_cluster().await.map_err(failure)?.url(), namespace, TIMEOUT).await
     }
 
-    async fn launch(&self, disturbance: Disturbance) -> Result<Box<dyn Service>, Failure> {
-        Ok(Box::new(ClusterService::launch(disturbance).await?))
+    async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
+        Ok(Box::new(ClusterService::launch(disruption).await?))
     }
 }

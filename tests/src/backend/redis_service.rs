@@ -1,34 +1,34 @@
-//! Redis servers that are disturbed.
+//! Redis servers that are disrupted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_conformance::{Disturbance, Failure, Service};
+use session_conformance::{Disruption, Failure, Service};
 use session_core::store::SessionStore;
 
 use super::open::{self, SHORT_TIMEOUT, failure};
 use crate::proxy::{Mode, Proxy};
 use crate::servers::{Redis, RedisCluster, RedisSentinel, Reply, ServerError};
 
-fn unsupported(disturbance: Disturbance) -> Failure {
-    Failure::new(format!("these servers do not support {disturbance:?}"))
+fn unsupported(disruption: Disruption) -> Failure {
+    Failure::new(format!("these servers do not support {disruption:?}"))
 }
 
 /// One server, behind a proxy.
 #[derive(Debug)]
 pub(super) struct RedisService {
-    disturbance: Disturbance,
+    disruption: Disruption,
     redis: Redis,
     proxy: Proxy,
 }
 
 impl RedisService {
-    pub(super) async fn launch(disturbance: Disturbance) -> Result<Self, Failure> {
+    pub(super) async fn launch(disruption: Disruption) -> Result<Self, Failure> {
         let redis = Redis::launch(&[]).await.map_err(failure)?;
         let proxy = Proxy::start(redis.address()).await.map_err(failure)?;
-        Ok(Self { disturbance, redis, proxy })
+        Ok(Self { disruption, redis, proxy })
     }
 }
 
@@ -39,19 +39,19 @@ impl Service for RedisService {
     }
 
     async fn begin(&self) -> Result<(), Failure> {
-        match self.disturbance {
-            Disturbance::Restart => {
+        match self.disruption {
+            Disruption::Restart => {
                 self.redis.kill9().await.map_err(failure)?;
                 self.redis.start().await
             }
-            Disturbance::Outage => self.redis.stop().await,
-            Disturbance::Freeze => self.redis.pause().await,
-            Disturbance::LostReply => {
+            Disruption::Outage => self.redis.stop().await,
+            Disruption::Freeze => self.redis.pause().await,
+            Disruption::LostReply => {
                 self.proxy.cut_one_reply(0, Mode::Pass);
                 Ok(())
             }
-            Disturbance::ForgetScripts => self.redis.command(&["SCRIPT", "FLUSH", "SYNC"]).await.map(drop),
-            other @ (Disturbance::ForeignTimeZone | Disturbance::MoveShards | Disturbance::Failover) => {
+            Disruption::ForgetScripts => self.redis.command(&["SCRIPT", "FLUSH", "SYNC"]).await.map(drop),
+            other @ (Disruption::ForeignTimeZone | Disruption::MoveShards | Disruption::Failover) => {
                 return Err(unsupported(other));
             }
         }
@@ -124,14 +124,14 @@ impl Service for SentinelService {
 /// A Cluster; with replicas if it is to fail over.
 #[derive(Debug)]
 pub(super) struct ClusterService {
-    disturbance: Disturbance,
+    disruption: Disruption,
     cluster: RedisCluster,
 }
 
 impl ClusterService {
-    pub(super) async fn launch(disturbance: Disturbance) -> Result<Self, Failure> {
-        let replicas = usize::from(disturbance == Disturbance::Failover);
-        Ok(Self { disturbance, cluster: RedisCluster::launch(replicas, &[]).await.map_err(failure)? })
+    pub(super) async fn launch(disruption: Disruption) -> Result<Self, Failure> {
+        let replicas = usize::from(disruption == Disruption::Failover);
+        Ok(Self { disruption, cluster: RedisCluster::launch(replicas, &[]).await.map_err(failure)? })
     }
 
     /// The first three nodes are the primaries, the others their replicas.
@@ -191,19 +191,19 @@ impl Service for ClusterService {
     }
 
     async fn begin(&self) -> Result<(), Failure> {
-        match self.disturbance {
-            Disturbance::Restart => match self.each(async |node| node.kill9().await).await {
+        match self.disruption {
+            Disruption::Restart => match self.each(async |node| node.kill9().await).await {
                 Ok(()) => self.start().await,
                 Err(error) => Err(error),
             },
-            Disturbance::Outage => self.each(async |node| node.stop().await).await,
-            Disturbance::Freeze => self.each(async |node| node.pause().await).await,
-            Disturbance::ForgetScripts => {
+            Disruption::Outage => self.each(async |node| node.stop().await).await,
+            Disruption::Freeze => self.each(async |node| node.pause().await).await,
+            Disruption::ForgetScripts => {
                 self.each(async |node| node.command(&["SCRIPT", "FLUSH", "SYNC"]).await.map(drop)).await
             }
-            Disturbance::MoveShards => self.move_slots().await,
-            Disturbance::Failover => self.fail_over().await,
-            other @ (Disturbance::LostReply | Disturbance::ForeignTimeZone) => return Err(unsupported(other)),
+            Disruption::MoveShards => self.move_slots().await,
+            Disruption::Failover => self.fail_over().await,
+            other @ (Disruption::LostReply | Disruption::ForeignTimeZone) => return Err(unsupported(other)),
         }
         .map_err(failure)
     }

@@ -1,6 +1,7 @@
 //! Where a path leads: to the module it names, and to the one that defines the item.
 
-use super::mention::Import;
+use std::collections::HashMap;
+
 use super::tree::{Module, Tree};
 
 #[derive(Clone, Copy)]
@@ -10,14 +11,16 @@ enum Place {
     Item(usize),
 }
 
-/// How many imports may re-export each other. `use serde;` would re-export itself for ever.
-const MAX_DEPTH: usize = 16;
+/// What names in modules were found to be, while one path is followed. A name that is being looked up is none: imports
+/// may import each other, as `use serde;` does itself.
+type Known<'a> = HashMap<(usize, &'a str), Option<Place>>;
 
 impl Tree {
     /// The module that `path` names, seen from `module`, and the module that defines the item if that is another one,
     /// which the former re-exports. Empty for other crates and local names.
     pub(crate) fn targets(&self, module: usize, path: &[String]) -> Vec<usize> {
-        let Some(Place::Module(definition) | Place::Item(definition)) = self.follow(module, path, MAX_DEPTH) else {
+        let Some(Place::Module(definition) | Place::Item(definition)) = self.follow(module, path, &mut Known::new())
+        else {
             return Vec::new();
         };
         vec![self.named(module, path), definition]
@@ -40,20 +43,19 @@ impl Tree {
         named
     }
 
-    fn follow(&self, module: usize, path: &[String], depth: usize) -> Option<Place> {
-        let depth = depth.checked_sub(1)?;
+    fn follow<'a>(&'a self, module: usize, path: &'a [String], known: &mut Known<'a>) -> Option<Place> {
         let (first, rest) = path.split_first()?;
         let mut place = match first.as_str() {
             "crate" => Place::Module(0),
             "self" => Place::Module(module),
             "super" => Place::Module(self.modules[module].parent),
-            name => self.member(module, name, depth)?,
+            name => self.member(module, name, known)?,
         };
         for name in rest {
             place = match place {
                 Place::Module(at) if name == "super" => Place::Module(self.modules[at].parent),
                 // An unknown name was made by a macro that is invoked here.
-                Place::Module(at) => self.member(at, name, depth).unwrap_or(Place::Item(at)),
+                Place::Module(at) => self.member(at, name, known).unwrap_or(Place::Item(at)),
                 // A variant or an associated item.
                 Place::Item(at) => Place::Item(at),
             };
@@ -62,7 +64,17 @@ impl Tree {
     }
 
     /// What `name` is in `module`: declared there, or imported.
-    fn member(&self, module: usize, name: &str, depth: usize) -> Option<Place> {
+    fn member<'a>(&'a self, module: usize, name: &'a str, known: &mut Known<'a>) -> Option<Place> {
+        if let Some(place) = known.get(&(module, name)) {
+            return *place;
+        }
+        known.insert((module, name), None);
+        let place = self.find(module, name, known);
+        known.insert((module, name), place);
+        place
+    }
+
+    fn find<'a>(&'a self, module: usize, name: &'a str, known: &mut Known<'a>) -> Option<Place> {
         let Module { children, items, imports, .. } = &self.modules[module];
         if let Some(child) = children.get(name) {
             return Some(Place::Module(*child));
@@ -71,13 +83,11 @@ impl Tree {
             return Some(Place::Item(module));
         }
         if let Some(import) = imports.iter().find(|import| import.name.as_deref() == Some(name)) {
-            return self.follow(module, &import.path, depth);
+            return self.follow(module, &import.path, known);
         }
-        // A glob does not provide the name that it begins with: without this, globs of other crates try each other.
-        let begins = |import: &Import| import.path.first().is_some_and(|first| first == name);
-        let globs = imports.iter().filter(|import| import.name.is_none() && !begins(import));
-        globs.filter_map(|import| self.follow(module, &import.path, depth)).find_map(|place| match place {
-            Place::Module(source) => self.member(source, name, depth.checked_sub(1)?),
+        let mut globs = imports.iter().filter(|import| import.name.is_none());
+        globs.find_map(|import| match self.follow(module, &import.path, known)? {
+            Place::Module(source) => self.member(source, name, known),
             Place::Item(_) => None,
         })
     }

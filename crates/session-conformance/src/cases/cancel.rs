@@ -1,4 +1,4 @@
-//! A call whose future is dropped: the state is the one before or the one after, never a mixture.
+//! Cancellation: an operation whose future is dropped takes effect entirely or not at all.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -6,11 +6,32 @@ use std::task::Poll;
 use std::time::Duration;
 
 use session_core::LimitPolicy;
-use session_core::store::{CreateRequest, Freshness, Record, Replacement, SessionStore};
+use session_core::store::Record;
 
-use super::support::{MINUTE, insert, limit, lists, next, updated};
-use crate::env::Env;
+use super::support::{MINUTE, limit};
 use crate::outcome::{Failure, Outcome};
+use crate::table::cases;
+use crate::test_store::{TestStore, next};
+
+cases! {
+    pub(super) const CASES: TestStore;
+
+    /// A login that is dropped midway happened or did not.
+    "cancel/login" [] catches [LoadUnknownFails, ReplaceLeavesOtherShard, ReplaceNotAtomic] => login;
+    /// A login at the limit that is dropped midway happened, with its evictions, or did not.
+    "cancel/eviction" [] catches [LoadUnknownFails, EvictsOneAtMost, EvictedStay, EvictsOneByOne] => eviction;
+    /// An update that is dropped midway happened or did not.
+    "cancel/update" [] catches [UpdateDeletesFirst] => update;
+    /// A revocation that is dropped midway happened or did not.
+    "cancel/revocation" [] catches [RevokeOneByOne] => revocation;
+    /// After calls that were dropped midway, the store works as before.
+    "cancel/store-works-on" []
+        catches [TouchBumpsVersion, DeleteIgnoresOwner, DroppedListLocks, IndexAppends, SweepTakesLive]
+        => store_works_on;
+}
+
+/// How often a future is polled before it is dropped: from never to more often than a driver needs.
+const POLLS: [usize; 9] = [0, 1, 2, 3, 4, 5, 6, 8, 12];
 
 /// Polls `call` at most `polls` times, then drops it.
 async fn drop_after(polls: usize, call: impl Future) {
@@ -23,133 +44,89 @@ async fn drop_after(polls: usize, call: impl Future) {
     .await;
 }
 
-/// How often a future is polled before it is dropped: from never to more often than a driver needs.
-const POLLS: [usize; 9] = [0, 1, 2, 3, 4, 5, 6, 8, 12];
-
-/// Waits until `state` tells which of the two states it is, because what was sent before the drop may still arrive.
-/// A mixture that stays is a failure.
-async fn settles<F>(what: &str, state: impl Fn() -> F) -> Outcome
-where
-    F: Future<Output = Result<Result<(), Failure>, Failure>>,
-{
-    let mut mixture = None;
+/// Of all these sessions, soon exactly those `before` or exactly those `after` are stored. What was sent before the drop
+/// may still arrive, but a mixture that stays is a failure.
+async fn assert_settles(store: &TestStore, what: &str, before: &[&Record], after: &[&Record]) -> Outcome {
+    let mut stored = (0, 0);
     for _ in 0..50 {
-        match state().await? {
-            Ok(()) => return Ok(()),
-            Err(failure) => mixture = Some(failure),
+        stored = (count_stored(store, before).await?, count_stored(store, after).await?);
+        if stored == (before.len(), 0) || stored == (0, after.len()) {
+            return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let mixture = mixture.map(|failure| failure.to_string()).unwrap_or_default();
-    Err(Failure::new(format!("{what}, dropped before it was finished: neither the state before nor after: {mixture}")))
+    let (of_before, of_after) = stored;
+    Err(Failure::new(format!(
+        "{what}, dropped midway: {of_before} of {} sessions from before and {of_after} of {} from after are stored",
+        before.len(),
+        after.len()
+    )))
 }
 
-/// Which of `ids` can be loaded.
-async fn present(store: &dyn SessionStore, records: &[&Record]) -> Result<Vec<bool>, Failure> {
-    let mut present = Vec::new();
+/// How many of `records` are stored, at their version and with their values.
+async fn count_stored(store: &TestStore, records: &[&Record]) -> Result<usize, Failure> {
+    let mut count = 0;
     for record in records {
-        present.push(store.load(&record.summary.id, Freshness::Latest).await?.is_some());
+        let stored = store.load(record.id()).await?;
+        let is_same = |stored: Record| stored.version == record.version && stored.data.same_as(&record.data);
+        count += usize::from(stored.is_some_and(is_same));
     }
-    Ok(present)
+    Ok(count)
 }
 
-/// The sessions that can be loaded are those `before` or those `after`.
-async fn one_of(
-    store: &dyn SessionStore,
-    records: &[&Record],
-    before: &[bool],
-    after: &[bool],
-) -> Result<Result<(), Failure>, Failure> {
-    let present = present(store, records).await?;
-    if present == before || present == after {
-        return Ok(Ok(()));
-    }
-    Ok(Err(Failure::new(format!("sessions present before {before:?}, after {after:?}, now {present:?}"))))
-}
-
-pub(super) async fn login(env: Env) -> Outcome {
-    let store = env.store().await?;
+async fn login(store: TestStore) -> Outcome {
     for polls in POLLS {
-        let user = env.user(&format!("user {polls}"))?;
-        let old = env.record().build()?;
-        insert(&*store, &old, env.now()).await?;
-        let new = env.record().of(&user).build()?;
-        let replaces = Some(Replacement { id: old.summary.id, user: None, version: old.version });
-        let admission = CreateRequest { record: &new, replaces, limit: None };
-        drop_after(polls, store.create(admission, env.now())).await;
-        let sessions = [&old, &new];
-        settles("login", || one_of(&*store, &sessions, &[true, false], &[false, true])).await?;
+        let (old, new) = (store.insert(store.anonymous()).await?, store.session().build()?);
+        drop_after(polls, store.replace(&old, &new)).await;
+        assert_settles(&store, "login", &[&old], &[&new]).await?;
     }
     Ok(())
 }
 
-pub(super) async fn eviction(env: Env) -> Outcome {
-    let store = env.store().await?;
+async fn eviction(store: TestStore) -> Outcome {
     for polls in POLLS {
-        let user = env.user(&format!("user {polls}"))?;
-        let (first, second) = (env.record().of(&user).build()?, env.record().of(&user).build()?);
-        insert(&*store, &first, env.now()).await?;
-        insert(&*store, &second, env.now()).await?;
-        env.clock().advance(MINUTE);
-        let new = env.record().of(&user).build()?;
-        let admission = CreateRequest { record: &new, replaces: None, limit: Some(limit(1, LimitPolicy::EvictOldest)) };
-        drop_after(polls, store.create(admission, env.now())).await;
-        let sessions = [&first, &second, &new];
-        let (before, after) = ([true, true, false], [false, false, true]);
-        settles("login at the limit", || one_of(&*store, &sessions, &before, &after)).await?;
+        let session = store.session_of(&store.user(&format!("user {polls}"))?);
+        let (first, second) = (store.insert(session.clone()).await?, store.insert(session.clone()).await?);
+        store.advance(MINUTE);
+        let new = session.created_at(store.now()).build()?;
+        drop_after(polls, store.login(&new, limit(1, LimitPolicy::EvictOldest))).await;
+        assert_settles(&store, "login at the limit", &[&first, &second], &[&new]).await?;
     }
     Ok(())
 }
 
-pub(super) async fn update(env: Env) -> Outcome {
-    let store = env.store().await?;
+async fn update(store: TestStore) -> Outcome {
     for polls in POLLS {
-        let record = env.record().value("n", "0").build()?;
-        insert(&*store, &record, env.now()).await?;
+        let record = store.insert(store.anonymous().value("n", "0")).await?;
         let mut change = next(&record)?;
         change.data.insert("n".into(), "1".into());
-        drop_after(polls, store.update(&change, record.version, env.now())).await;
-        settles("`update`", || async {
-            let Some(stored) = store.load(&record.summary.id, Freshness::Latest).await? else {
-                return Ok(Err("the session is gone".into()));
-            };
-            let value = stored.data.get(b"n").map(AsRef::<[u8]>::as_ref);
-            let before = stored.version == record.version && value == Some(b"0");
-            let after = stored.version == change.version && value == Some(b"1");
-            Ok(if before || after { Ok(()) } else { Err("the version of one, the value of the other".into()) })
-        })
-        .await?;
+        drop_after(polls, store.update(&change, record.version)).await;
+        assert_settles(&store, "`update`", &[&record], &[&change]).await?;
     }
     Ok(())
 }
 
-pub(super) async fn revocation(env: Env) -> Outcome {
-    let store = env.store().await?;
+async fn revocation(store: TestStore) -> Outcome {
     for polls in POLLS {
-        let user = env.user(&format!("user {polls}"))?;
-        let (first, second) = (env.record().of(&user).build()?, env.record().of(&user).build()?);
-        insert(&*store, &first, env.now()).await?;
-        insert(&*store, &second, env.now()).await?;
-        drop_after(polls, store.delete_by_user(&user, None)).await;
-        let sessions = [&first, &second];
-        settles("`delete_by_user`", || one_of(&*store, &sessions, &[true, true], &[false, false])).await?;
+        let user = store.user(&format!("user {polls}"))?;
+        let records = store.insert_many(2, &store.session_of(&user)).await?;
+        drop_after(polls, store.revoke(&user)).await;
+        assert_settles(&store, "`delete_by_user`", &[&records[0], &records[1]], &[]).await?;
     }
     Ok(())
 }
 
-pub(super) async fn store_works_on(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = env.record().of(&user).build()?;
-    insert(&*store, &record, env.now()).await?;
+async fn store_works_on(store: TestStore) -> Outcome {
+    let record = store.insert(store.session()).await?;
     for polls in POLLS {
-        drop_after(polls, store.load(&record.summary.id, Freshness::Latest)).await;
-        drop_after(polls, store.list_by_user(&user, env.now())).await;
-        drop_after(polls, store.touch(&record.summary.id, Some(&user), env.now())).await;
-        drop_after(polls, store.delete(&record.summary.id, None)).await;
-        drop_after(polls, store.delete_expired(env.now(), std::num::NonZeroU32::MIN)).await;
+        drop_after(polls, store.load(record.id())).await;
+        drop_after(polls, store.list(&store.alice)).await;
+        drop_after(polls, store.touch(&record)).await;
+        drop_after(polls, store.delete_as(None, &record)).await;
+        drop_after(polls, store.delete_expired(1)).await;
     }
-    // No lock was left behind, no connection is out of step: the answers still belong to the questions.
-    let change = updated(&*store, &record, env.now()).await?;
-    super::support::is_stored(&*store, &change, "after many calls that were dropped").await?;
-    lists(&*store, &user, [record.summary.id], env.now(), "after many calls that were dropped").await
+    // No lock was left behind, and no connection is out of step: replies still belong to their requests.
+    let change = store.updated(&record).await?;
+    store.assert_stored(&change, "after many calls that were dropped").await?;
+    store.assert_lists(&store.alice, [&record], "after many calls that were dropped").await
 }

@@ -1,139 +1,130 @@
 //! `create`: insert if absent.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::LimitPolicy;
-use session_core::store::{CreateOutcome, TouchOutcome, Version};
+use session_core::store::{CreateOutcome, Version};
 
-use super::support::{
-    CREATED, HOUR, MINUTE, create, insert, is_gone, is_stored, limit, lists, login, replace, together, updated,
-};
-use crate::env::Env;
+use super::support::{HOUR, MINUTE, limit, only_winner};
 use crate::outcome::{Outcome, ensure, ensure_eq};
+use crate::table::cases;
+use crate::test_store::{CREATED, TestStore};
 
-pub(super) async fn rejects_live_duplicate(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let first = env.record().value("who", "first").build()?;
-    insert(&*store, &first, env.now()).await?;
-    let first = updated(&*store, &first, env.now()).await?;
-    let second = env.record().id(first.summary.id).value("who", "second").build()?;
-    ensure_eq!(create(&*store, &second, env.now()).await?, CreateOutcome::IdTaken, "`create` of an id that is taken");
-    is_stored(&*store, &first, "after the refused `create`").await
+cases! {
+    pub(super) const CASES: TestStore;
+
+    /// The id of a live session is never overwritten: `Occupied`, and nothing changes.
+    "create/rejects-live-duplicate" [] catches [CreateOverwrites] => rejects_live_duplicate;
+    /// Another writer with the same version number is not a repetition: `Occupied`.
+    "create/tells-writers-apart" [] catches [CreateOverwrites, CreateIgnoresNonce] => tells_writers_apart;
+    /// The id of an expired session is free.
+    "create/replaces-expired-duplicate" [] catches [ExpiredKeepsId] => replaces_expired_duplicate;
+    /// The same `create` again is `Created` again, and nothing changes.
+    "create/repeat-is-created" [] catches [CreateRepeatIsTaken] => repeat_is_created;
+    /// A `create` that is repeated late does not take `last_seen` back.
+    "create/repeat-keeps-a-later-touch" []
+        catches [CreateRepeatIsTaken, CreateRepeatRewrites, TouchBumpsVersion]
+        => repeat_keeps_a_later_touch;
+    /// The same login again is `Created` again, although the session it replaces is gone by then.
+    "create/repeat-of-a-login-is-created" []
+        catches [CreateRepeatIsTaken, ReplacesCheckedFirst, ReplaceLeavesOtherShard]
+        => repeat_of_a_login_is_created;
+    /// The same login again neither counts itself nor evicts itself.
+    "create/repeat-at-the-limit-is-created" []
+        catches [CreateRepeatIsTaken, LimitCountsItself]
+        => repeat_at_the_limit_is_created;
+    /// Of 64 tasks that create the same id at once, one wins, and its record is the one that is stored.
+    "create/race-has-one-winner" []
+        catches [CreateOverwrites, CreateIgnoresNonce, CreateNotAtomic]
+        => race_has_one_winner;
+    /// Sessions of one user are separate records.
+    "create/sessions-are-independent" [] catches [UpdateHitsAllOfUser] => sessions_are_independent;
 }
 
-pub(super) async fn tells_writers_apart(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let first = env.record().value("who", "first").build()?;
-    insert(&*store, &first, env.now()).await?;
-    let mut second = env.record().id(first.summary.id).value("who", "second").build()?;
+async fn rejects_live_duplicate(store: TestStore) -> Outcome {
+    let first = store.insert(store.anonymous().value("who", "first")).await?;
+    let first = store.updated(&first).await?;
+    let second = store.anonymous().id(first.id()).value("who", "second").build()?;
+    ensure_eq!(store.create(&second).await?, CreateOutcome::IdTaken, "`create` of an id that is taken");
+    store.assert_stored(&first, "after the refused `create`").await
+}
+
+async fn tells_writers_apart(store: TestStore) -> Outcome {
+    let first = store.insert(store.anonymous().value("who", "first")).await?;
+    let mut second = store.anonymous().id(first.id()).value("who", "second").build()?;
     second.version = Version { nonce: first.version.nonce ^ 1, ..first.version };
-    let admitted = create(&*store, &second, env.now()).await?;
-    ensure_eq!(
-        admitted,
-        CreateOutcome::IdTaken,
-        "`create` of a taken id, with the same version number by another writer"
-    );
-    is_stored(&*store, &first, "after the refused `create`").await
+    let answer = store.create(&second).await?;
+    ensure_eq!(answer, CreateOutcome::IdTaken, "`create` of a taken id, with the same version number");
+    store.assert_stored(&first, "after the refused `create`").await
 }
 
-pub(super) async fn replaces_expired_duplicate(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let old = env.record().value("who", "old").build()?;
-    insert(&*store, &old, env.now()).await?;
-    env.clock().advance(2 * HOUR);
-    let new = env.record().id(old.summary.id).value("name", "new").build()?;
-    ensure_eq!(create(&*store, &new, env.now()).await?, CREATED, "`create` of an id that an expired session has");
-    is_stored(&*store, &new, "after that `create`").await
+async fn replaces_expired_duplicate(store: TestStore) -> Outcome {
+    let old = store.insert(store.anonymous().value("who", "old")).await?;
+    store.advance(2 * HOUR);
+    let new = store.insert(store.anonymous().id(old.id()).value("name", "new")).await?;
+    store.assert_stored(&new, "after `create` of an id that an expired session has").await
 }
 
-pub(super) async fn repeat_is_created(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let user = env.user("alice")?;
-    let record = env.record().of(&user).build()?;
-    insert(&*store, &record, env.now()).await?;
-    let again = create(&*store, &record, env.now()).await?;
-    ensure!(matches!(again, CreateOutcome::Created { .. }), "the same `create` again: expected Created, got {again:?}");
-    is_stored(&*store, &record, "after the repeated `create`").await?;
-    lists(&*store, &user, [record.summary.id], env.now(), "after the repeated `create`").await
+async fn repeat_is_created(store: TestStore) -> Outcome {
+    let record = store.insert(store.session()).await?;
+    ensure_is_created(&store.create(&record).await?)?;
+    store.assert_stored(&record, "after the repeated `create`").await?;
+    store.assert_lists(&store.alice, [&record], "after the repeated `create`").await
 }
 
-pub(super) async fn repeat_keeps_a_later_touch(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let record = env.record().build()?;
-    insert(&*store, &record, env.now()).await?;
-    env.clock().advance(MINUTE);
-    let touched = store.touch(&record.summary.id, None, env.now()).await?;
-    ensure_eq!(touched, TouchOutcome::Applied, "`touch`");
-    let again = create(&*store, &record, env.now()).await?;
-    ensure!(matches!(again, CreateOutcome::Created { .. }), "the same `create` again: expected Created, got {again:?}");
-    let mut expected = record;
-    expected.summary.last_seen = env.now();
-    is_stored(&*store, &expected, "after a `create` that was repeated late").await
+async fn repeat_keeps_a_later_touch(store: TestStore) -> Outcome {
+    let record = store.insert(store.anonymous()).await?;
+    store.advance(MINUTE);
+    let touched = store.touched(&record).await?;
+    ensure_is_created(&store.create(&record).await?)?;
+    store.assert_stored(&touched, "after a `create` that was repeated late").await
 }
 
-pub(super) async fn repeat_of_a_login_is_created(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let user = env.user("alice")?;
-    let old = env.record().build()?;
-    insert(&*store, &old, env.now()).await?;
-    let new = env.record().of(&user).build()?;
-    ensure_eq!(replace(&*store, &new, &old, None, env.now()).await?, CREATED, "`create` in exchange");
+async fn repeat_of_a_login_is_created(store: TestStore) -> Outcome {
+    let (old, new) = (store.insert(store.anonymous()).await?, store.session().build()?);
+    ensure_eq!(store.replace(&old, &new).await?, CREATED, "`create` in exchange");
     // The session to replace is gone by now, and that must not matter.
-    let again = replace(&*store, &new, &old, None, env.now()).await?;
-    ensure!(matches!(again, CreateOutcome::Created { .. }), "the same exchange again: expected Created, got {again:?}");
-    is_stored(&*store, &new, "after the repeated exchange").await?;
-    is_gone(&*store, &old.summary.id, "after the repeated exchange").await
+    ensure_is_created(&store.replace(&old, &new).await?)?;
+    store.assert_stored(&new, "after the repeated exchange").await?;
+    store.assert_gone(&old, "after the repeated exchange").await
 }
 
-pub(super) async fn repeat_at_the_limit_is_created(env: Env) -> Outcome {
-    let store = env.store().await?;
+fn ensure_is_created(again: &CreateOutcome) -> Outcome {
+    ensure!(matches!(again, CreateOutcome::Created { .. }), "the same `create` again: expected Created, got {again:?}");
+    Ok(())
+}
+
+async fn repeat_at_the_limit_is_created(store: TestStore) -> Outcome {
     for (name, at_limit) in [("alice", LimitPolicy::Reject), ("bob", LimitPolicy::EvictOldest)] {
-        let user = env.user(name)?;
-        let one = limit(1, at_limit);
-        let record = env.record().of(&user).build()?;
-        ensure_eq!(login(&*store, &record, one, env.now()).await?, CREATED, "the first login");
-        let again = login(&*store, &record, one, env.now()).await?;
+        let record = store.session_of(&store.user(name)?).build()?;
+        ensure_eq!(store.login(&record, limit(1, at_limit)).await?, CREATED, "the first login");
+        let again = store.login(&record, limit(1, at_limit)).await?;
         ensure_eq!(again, CREATED, "the same login again, under {at_limit:?} at a limit of one");
-        is_stored(&*store, &record, "after the repeated login").await?;
+        store.assert_stored(&record, "after the repeated login").await?;
     }
     Ok(())
 }
 
-pub(super) async fn race_has_one_winner(env: Env) -> Outcome {
-    let store = env.store().await?;
+async fn race_has_one_winner(store: TestStore) -> Outcome {
     for _ in 0..4 {
-        let first = env.record().build()?;
-        let records = (0..64).map(|_| env.record().id(first.summary.id).build()).collect::<Result<Vec<_>, _>>()?;
-        let records = Arc::new(records);
-        let answers = together(64, |turn| {
-            let (store, records, now) = (Arc::clone(&store), Arc::clone(&records), env.now());
-            async move { create(&*store, &records[turn], now).await }
-        })
-        .await?;
-        let winners: Vec<usize> = (0..64).filter(|turn| answers[*turn] == CREATED).collect();
-        ensure_eq!(winners.len(), 1, "winners among 64 tasks that create the same id");
-        let losers = answers.iter().filter(|answer| **answer == CreateOutcome::IdTaken).count();
-        ensure_eq!(losers, 63, "tasks that were told Occupied");
-        is_stored(&*store, &records[winners[0]], "after the race").await?;
+        let id = store.anonymous().build()?.id();
+        let create = |store: TestStore, _| async move {
+            let record = store.anonymous().id(id).build()?;
+            Ok((store.create(&record).await?, record))
+        };
+        let answers = store.run_concurrently(0..64, create).await?;
+        let winner = only_winner(answers, &CREATED, &CreateOutcome::IdTaken, "tasks that create the same id")?;
+        store.assert_stored(&winner, "after the race").await?;
     }
     Ok(())
 }
 
-pub(super) async fn sessions_of_a_user_are_independent(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let user = env.user("alice")?;
+async fn sessions_are_independent(store: TestStore) -> Outcome {
     let mut records = Vec::new();
     for turn in 0..5_u64 {
-        env.clock().advance(Duration::from_secs(turn));
-        let record = env.record().of(&user).value("turn", turn.to_be_bytes().to_vec()).build()?;
-        insert(&*store, &record, env.now()).await?;
-        records.push(record);
+        store.advance(Duration::from_secs(turn));
+        records.push(store.insert(store.session().value("turn", turn.to_be_bytes().to_vec())).await?);
     }
-    let third = updated(&*store, &records[2], env.now()).await?;
-    records[2] = third;
-    for record in &records {
-        is_stored(&*store, record, "one of five sessions of a user, of which one was updated").await?;
-    }
-    Ok(())
+    records[2] = store.updated(&records[2]).await?;
+    store.assert_all_stored(&records, "one of five sessions of a user, of which one was updated").await
 }

@@ -1,125 +1,125 @@
-//! Who has to go at the limit of sessions of a user.
+//! Which sessions are evicted at the session limit of a user.
 
-use session_core::store::{CreateOutcome, Record, SessionStore, TouchOutcome, UpdateOutcome};
-use session_core::{LimitPolicy, UserId};
+use session_core::LimitPolicy;
+use session_core::store::{CreateOutcome, Record, UpdateOutcome};
 
-use super::support::{MINUTE, insert, is_gone, is_stored, limit, lists, login, next, same_ids};
-use crate::env::Env;
+use super::support::{MINUTE, limit};
+use crate::compare::ensure_same_ids;
 use crate::outcome::{Failure, Outcome, ensure_eq};
+use crate::table::cases;
+use crate::test_store::{TestStore, next};
 
-/// `n` sessions of `user`. The one that began first was used last.
-pub(super) async fn devices(
-    env: &Env,
-    store: &dyn SessionStore,
-    user: &UserId,
-    n: u32,
-) -> Result<Vec<Record>, Failure> {
-    let begin = env.now();
-    env.clock().advance(2 * n * MINUTE);
+cases! {
+    pub(super) const CASES: TestStore;
+
+    /// The session that began first has to go, whenever it was used.
+    "limit/evicts-oldest" [] catches [EvictOldestByUse]
+        => |store| evicts(store, LimitPolicy::EvictOldest, None, 0);
+    /// The session that was used least recently has to go, whenever it began.
+    "limit/evicts-least-recent" []
+        catches [EvictLeastRecentByAge, EvictLeastRecentOffByOne]
+        => |store| evicts(store, LimitPolicy::EvictLeastRecent, None, 2);
+    /// Among sessions that began at once, the one with the lowest id has to go.
+    "limit/ties-among-oldest" [] catches [OldestTiesReversed] => |store| ties(store, LimitPolicy::EvictOldest);
+    /// Among sessions that were used at once, the one with the lowest id has to go.
+    "limit/ties-among-least-recent" []
+        catches [LeastRecentTiesReversed, EvictLeastRecentOffByOne]
+        => |store| ties(store, LimitPolicy::EvictLeastRecent);
+    /// A touch counts as use.
+    "limit/touch-changes-the-order" []
+        catches [EvictLeastRecentByAge, LimitIgnoresTouch, EvictLeastRecentOffByOne]
+        => |store| evicts(store, LimitPolicy::EvictLeastRecent, Some(Use::Touch), 1);
+    /// An update with a later `last_seen` counts as use.
+    "limit/update-changes-the-order" []
+        catches [
+            EvictLeastRecentByAge, LimitIgnoresUpdate, EvictLeastRecentOffByOne, UpdateKeepsLastSeen,
+            IndexAppends
+        ]
+        => |store| evicts(store, LimitPolicy::EvictLeastRecent, Some(Use::Update), 1);
+    /// The session that was just admitted stays, even if the clock of its server is behind.
+    "limit/never-evicts-the-new-one" [] catches [EvictsNewest] => never_evicts_the_new_one;
+    /// Under a lowered limit, one login evicts as many as are too many.
+    "limit/lowered-evicts-several" []
+        catches [EvictOldestByUse, EvictsOneAtMost, EvictedNotReported, EvictedStay]
+        => lowered_evicts_several;
+}
+
+/// How the session that was used least recently is used once more.
+#[derive(Clone, Copy)]
+enum Use {
+    Touch,
+    Update,
+}
+
+/// `n` sessions of alice. The one that began first was used last.
+pub(super) async fn devices(store: &TestStore, n: u32) -> Result<Vec<Record>, Failure> {
+    let begin = store.now();
+    store.advance(2 * n * MINUTE);
     let mut devices = Vec::new();
     for turn in 0..n {
-        let (created_at, last_seen) = (begin + turn * MINUTE, env.now() - turn * MINUTE);
-        let device = env.record().of(user).created_at(created_at).last_seen(last_seen).build()?;
-        insert(store, &device, env.now()).await?;
-        devices.push(device);
+        let (created_at, last_seen) = (begin + turn * MINUTE, store.now() - turn * MINUTE);
+        devices.push(store.insert(store.session().created_at(created_at).last_seen(last_seen)).await?);
     }
     Ok(devices)
 }
 
-/// Logs in under `at_limit` with room for all but one of `devices`, and checks that exactly `victim` had to go.
-async fn evicts(env: &Env, devices: &[Record], victim: &Record, at_limit: LimitPolicy) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let new = env.record().of(&user).build()?;
-    let full = limit(devices.len().try_into().unwrap_or(u32::MAX), at_limit);
-    let admitted = login(&*store, &new, full, env.now()).await?;
-    ensure_eq!(
-        admitted,
-        CreateOutcome::Created { evicted: vec![victim.summary.id] },
-        "login at the limit under {at_limit:?}"
-    );
-    is_gone(&*store, &victim.summary.id, "the evicted session").await?;
-    is_stored(&*store, &new, "the new session").await?;
-    let left = devices.iter().chain([&new]).map(|record| record.summary.id).filter(|id| *id != victim.summary.id);
-    lists(&*store, &user, left, env.now(), "after the eviction").await
-}
-
-pub(super) async fn evicts_oldest(env: Env) -> Outcome {
-    let devices = devices(&env, &*env.store().await?, &env.user("alice")?, 3).await?;
-    evicts(&env, &devices, &devices[0], LimitPolicy::EvictOldest).await
-}
-
-pub(super) async fn evicts_least_recent(env: Env) -> Outcome {
-    let devices = devices(&env, &*env.store().await?, &env.user("alice")?, 3).await?;
-    evicts(&env, &devices, &devices[2], LimitPolicy::EvictLeastRecent).await
-}
-
-/// Sessions that are equal in everything that `at_limit` looks at, and differ in the rest.
-async fn ties(env: &Env, at_limit: LimitPolicy) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let mut devices = Vec::new();
-    for _ in 0..4 {
-        let device = env.record().of(&user).build()?;
-        insert(&*store, &device, env.now()).await?;
-        devices.push(device);
+/// A login of alice, who has three devices, evicts exactly the one at `victim`.
+async fn evicts(store: TestStore, at_limit: LimitPolicy, used: Option<Use>, victim: usize) -> Outcome {
+    let devices = devices(&store, 3).await?;
+    let least_recent = &devices[2];
+    match used {
+        None => {}
+        Some(Use::Touch) => drop(store.touched(least_recent).await?),
+        Some(Use::Update) => {
+            let used = next(least_recent)?.touched(store.now());
+            ensure_eq!(store.update(&used, least_recent.version).await?, UpdateOutcome::Applied, "`update`");
+        }
     }
-    devices.sort_by_key(|device| device.summary.id);
-    env.clock().advance(MINUTE);
-    evicts(env, &devices, &devices[0], at_limit).await
+    login_evicts(&store, &devices, victim, at_limit).await
 }
 
-pub(super) async fn ties_among_oldest(env: Env) -> Outcome {
-    ties(&env, LimitPolicy::EvictOldest).await
+/// A login under a limit of as many sessions as there are `devices` evicts exactly the one at `victim`.
+async fn login_evicts(store: &TestStore, devices: &[Record], victim: usize, at_limit: LimitPolicy) -> Outcome {
+    let (new, full) = (store.session().build()?, limit(devices.len().try_into().unwrap_or(u32::MAX), at_limit));
+    let expected = CreateOutcome::Created { evicted: vec![devices[victim].id()] };
+    ensure_eq!(store.login(&new, full).await?, expected, "login at the limit under {at_limit:?}");
+    store.assert_gone(&devices[victim], "the evicted session").await?;
+    store.assert_stored(&new, "the new session").await?;
+    let left = devices.iter().chain([&new]).filter(|left| left.id() != devices[victim].id());
+    store.assert_lists(&store.alice, left, "after the eviction").await
 }
 
-pub(super) async fn ties_among_least_recent(env: Env) -> Outcome {
-    ties(&env, LimitPolicy::EvictLeastRecent).await
+/// Sessions that are equal in everything that `at_limit` goes by.
+async fn ties(store: TestStore, at_limit: LimitPolicy) -> Outcome {
+    let mut devices = store.insert_many(4, &store.session()).await?;
+    devices.sort_by_key(Record::id);
+    store.advance(MINUTE);
+    login_evicts(&store, &devices, 0, at_limit).await
 }
 
-pub(super) async fn touch_changes_the_order(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let devices = devices(&env, &*store, &user, 3).await?;
-    let touched = store.touch(&devices[2].summary.id, Some(&user), env.now()).await?;
-    ensure_eq!(touched, TouchOutcome::Applied, "`touch`");
-    evicts(&env, &devices, &devices[1], LimitPolicy::EvictLeastRecent).await
-}
-
-pub(super) async fn update_changes_the_order(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let devices = devices(&env, &*store, &user, 3).await?;
-    let used = next(&devices[2])?.touched(env.now());
-    let updated = store.update(&used, devices[2].version, env.now()).await?;
-    ensure_eq!(updated, UpdateOutcome::Applied, "`update`");
-    evicts(&env, &devices, &devices[1], LimitPolicy::EvictLeastRecent).await
-}
-
-pub(super) async fn never_evicts_the_new_one(env: Env) -> Outcome {
-    let store = env.store().await?;
+async fn never_evicts_the_new_one(store: TestStore) -> Outcome {
     for (name, at_limit) in [("alice", LimitPolicy::EvictOldest), ("bob", LimitPolicy::EvictLeastRecent)] {
-        let user = env.user(name)?;
-        let other = env.record().of(&user).build()?;
-        insert(&*store, &other, env.now()).await?;
-        // The clock of the server that takes this login is behind.
-        let new = env.record().of(&user).created_at(env.now() - MINUTE).last_seen(env.now() - MINUTE).build()?;
-        let admitted = login(&*store, &new, limit(1, at_limit), env.now()).await?;
-        let expected = CreateOutcome::Created { evicted: vec![other.summary.id] };
-        ensure_eq!(admitted, expected, "login of a session that looks older than the one to evict, {at_limit:?}");
-        lists(&*store, &user, [new.summary.id], env.now(), "after that login").await?;
+        let user = store.user(name)?;
+        let other = store.insert(store.session_of(&user)).await?;
+        // The clock of the server that handles this login is behind.
+        let behind = store.now() - MINUTE;
+        let new = store.session_of(&user).created_at(behind).last_seen(behind).build()?;
+        let expected = CreateOutcome::Created { evicted: vec![other.id()] };
+        let answer = store.login(&new, limit(1, at_limit)).await?;
+        ensure_eq!(answer, expected, "login of a session that looks older than the one to evict, {at_limit:?}");
+        store.assert_lists(&user, [&new], "after that login").await?;
     }
     Ok(())
 }
 
-pub(super) async fn lowered_evicts_several(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let devices = devices(&env, &*store, &user, 5).await?;
-    let new = env.record().of(&user).build()?;
-    let admitted = login(&*store, &new, limit(2, LimitPolicy::EvictOldest), env.now()).await?;
-    let CreateOutcome::Created { evicted } = admitted else {
-        return Err(Failure::new(format!("login under a lowered limit: expected Created, got {admitted:?}")));
+async fn lowered_evicts_several(store: TestStore) -> Outcome {
+    let (devices, new) = (devices(&store, 5).await?, store.session().build()?);
+    let answer = store.login(&new, limit(2, LimitPolicy::EvictOldest)).await?;
+    let CreateOutcome::Created { evicted } = answer else {
+        return Err(Failure::new(format!("login under a lowered limit: expected Created, got {answer:?}")));
     };
-    let oldest = devices[..4].iter().map(|device| device.summary.id);
-    same_ids(evicted, oldest.clone(), "the evicted sessions, of five where two are allowed")?;
-    for id in oldest {
-        is_gone(&*store, &id, "an evicted session").await?;
-    }
-    lists(&*store, &user, [devices[4].summary.id, new.summary.id], env.now(), "under the lowered limit").await
+    let oldest = &devices[..4];
+    ensure_same_ids(evicted, oldest.iter().map(Record::id), "the evicted sessions, of five where two are allowed")?;
+    store.assert_all_gone(oldest, "an evicted session").await?;
+    store.assert_lists(&store.alice, [&devices[4], &new], "under the lowered limit").await
 }

@@ -1,124 +1,121 @@
-//! The limit of sessions of a user: whom it counts.
+//! The session limit of a user: which sessions count.
 
 use session_core::store::CreateOutcome;
-use session_core::{Kind, LimitPolicy};
+use session_core::{Kind, LimitPolicy, SessionLimit, UserId};
 
 use super::evict::devices;
-use super::support::{CREATED, HOUR, MINUTE, insert, is_gone, is_stored, limit, lists, login};
-use crate::env::Env;
+use super::support::{HOUR, MINUTE, limit};
 use crate::outcome::{Outcome, ensure_eq};
+use crate::table::cases;
+use crate::test_store::{CREATED, TestStore};
 
-pub(super) async fn reject_changes_nothing(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let devices = devices(&env, &*store, &user, 2).await?;
-    let new = env.record().of(&user).build()?;
-    let admitted = login(&*store, &new, limit(2, LimitPolicy::Reject), env.now()).await?;
-    ensure_eq!(admitted, CreateOutcome::LimitReached, "login at the limit under Reject");
-    is_gone(&*store, &new.summary.id, "the session that was not admitted").await?;
-    for device in &devices {
-        is_stored(&*store, device, "a session of the user, after the refused login").await?;
-    }
-    lists(&*store, &user, devices.iter().map(|device| device.summary.id), env.now(), "after the refused login").await
+cases! {
+    pub(super) const CASES: TestStore;
+
+    /// A login that is refused changes nothing.
+    "limit/reject-changes-nothing" [] catches [RejectStores] => reject_changes_nothing;
+    /// A limit of N admits N.
+    "limit/room-is-used" [] catches [EvictLeastRecentOffByOne] => room_is_used;
+    /// Expired sessions do not count.
+    "limit/expired-do-not-count" [] catches [LimitCountsExpired] => expired_do_not_count;
+    /// Sessions of others, and anonymous ones, neither count nor go.
+    "limit/others-do-not-count" []
+        catches [LimitCountsAnonymous, UserIsPrefix, UserFoldsCase]
+        => others_do_not_count;
+    /// Anonymous sessions have no limit.
+    "limit/ignored-for-visitors" [] catches [LimitsAnonymous] => ignored_for_anonymous;
+    /// Sessions of every kind count.
+    "limit/counts-every-kind" [] catches [LimitPerKind] => counts_every_kind;
+    /// Logout and revocation make room at once.
+    "limit/logout-makes-room" [] catches [LimitForgetsLogout] => logout_makes_room;
 }
 
-pub(super) async fn room_is_used(env: Env) -> Outcome {
-    let store = env.store().await?;
-    for (name, at_limit) in
-        [("a", LimitPolicy::Reject), ("b", LimitPolicy::EvictOldest), ("c", LimitPolicy::EvictLeastRecent)]
-    {
-        let user = env.user(name)?;
-        let mut ids = Vec::new();
-        for turn in 1..=3 {
-            let record = env.record().of(&user).build()?;
-            ensure_eq!(
-                login(&*store, &record, limit(3, at_limit), env.now()).await?,
-                CREATED,
-                "login {turn} under a limit of 3, {at_limit:?}"
-            );
-            ids.push(record.summary.id);
-        }
-        lists(&*store, &user, ids, env.now(), "with as many sessions as the limit allows").await?;
-    }
-    Ok(())
+async fn reject_changes_nothing(store: TestStore) -> Outcome {
+    let (devices, new) = (devices(&store, 2).await?, store.session().build()?);
+    let answer = store.login(&new, limit(2, LimitPolicy::Reject)).await?;
+    ensure_eq!(answer, CreateOutcome::LimitReached, "login at the limit under Reject");
+    store.assert_gone(&new, "the rejected session").await?;
+    store.assert_all_stored(&devices, "a session of the user, after the refused login").await?;
+    store.assert_lists(&store.alice, &devices, "after the refused login").await
 }
 
-pub(super) async fn expired_do_not_count(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    devices(&env, &*store, &user, 2).await?;
-    env.clock().advance(9 * HOUR);
-    let two = limit(2, LimitPolicy::Reject);
-    for turn in 1..=2 {
-        let record = env.record().of(&user).build()?;
-        ensure_eq!(login(&*store, &record, two, env.now()).await?, CREATED, "login {turn} beside expired sessions");
-    }
-    let record = env.record().of(&user).build()?;
-    ensure_eq!(login(&*store, &record, two, env.now()).await?, CreateOutcome::LimitReached, "login at the limit");
-    Ok(())
-}
-
-pub(super) async fn others_do_not_count(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let one = limit(1, LimitPolicy::Reject);
-    let visitor = env.record().build()?;
-    insert(&*store, &visitor, env.now()).await?;
-    for name in ["bob", "alice:2", "Alice"] {
-        let record = env.record().of(&env.user(name)?).build()?;
-        ensure_eq!(login(&*store, &record, one, env.now()).await?, CREATED, "the first login of another user");
-    }
-    let record = env.record().of(&user).build()?;
-    ensure_eq!(login(&*store, &record, one, env.now()).await?, CREATED, "the first login, beside other users");
-    env.clock().advance(MINUTE);
-    let evicting = limit(1, LimitPolicy::EvictOldest);
-    let new = env.record().of(&user).build()?;
-    let expected = CreateOutcome::Created { evicted: vec![record.summary.id] };
-    ensure_eq!(login(&*store, &new, evicting, env.now()).await?, expected, "the second login, beside other users");
-    is_stored(&*store, &visitor, "a visitor's session, after the eviction").await
-}
-
-pub(super) async fn ignored_for_visitors(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let mut visitors = Vec::new();
+async fn room_is_used(store: TestStore) -> Outcome {
     for at_limit in [LimitPolicy::Reject, LimitPolicy::EvictOldest, LimitPolicy::EvictLeastRecent] {
-        let visitor = env.record().build()?;
-        let admitted = login(&*store, &visitor, limit(1, at_limit), env.now()).await?;
-        ensure_eq!(admitted, CREATED, "`create` of an anonymous session under {at_limit:?}");
-        visitors.push(visitor);
-    }
-    for visitor in &visitors {
-        is_stored(&*store, visitor, "one of three anonymous sessions").await?;
+        let user = store.user(&format!("{at_limit:?}"))?;
+        let mut records = Vec::new();
+        for turn in 1..=3 {
+            let record = store.session_of(&user).build()?;
+            let answer = store.login(&record, limit(3, at_limit)).await?;
+            ensure_eq!(answer, CREATED, "login {turn} under a limit of 3, {at_limit:?}");
+            records.push(record);
+        }
+        store.assert_lists(&user, &records, "with as many sessions as the limit allows").await?;
     }
     Ok(())
 }
 
-pub(super) async fn counts_every_kind(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let one = limit(1, LimitPolicy::Reject);
-    let cookie = env.record().of(&user).build()?;
-    ensure_eq!(login(&*store, &cookie, one, env.now()).await?, CREATED, "the first login");
-    let refresh = env.record().of(&user).kind(Kind::Refresh).build()?;
-    let admitted = login(&*store, &refresh, one, env.now()).await?;
-    ensure_eq!(admitted, CreateOutcome::LimitReached, "login of a session of another kind at the limit");
+/// A login of `user` succeeds and evicts nothing.
+async fn assert_admits(store: &TestStore, user: &UserId, limit: SessionLimit, when: &str) -> Outcome {
+    ensure_eq!(store.login(&store.session_of(user).build()?, limit).await?, CREATED, "login {when}");
     Ok(())
 }
 
-pub(super) async fn logout_makes_room(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
+async fn expired_do_not_count(store: TestStore) -> Outcome {
+    devices(&store, 2).await?;
+    store.advance(9 * HOUR);
     let two = limit(2, LimitPolicy::Reject);
-    let mut last = None;
-    for _ in 0..2 {
-        let record = env.record().of(&user).build()?;
-        ensure_eq!(login(&*store, &record, two, env.now()).await?, CREATED, "login below the limit");
-        last = Some(record.summary.id);
+    for _ in 1..=2 {
+        assert_admits(&store, &store.alice, two, "beside expired sessions").await?;
     }
-    if let Some(id) = last {
-        let _ = store.delete(&id, Some(&user)).await?;
+    let answer = store.login(&store.session().build()?, two).await?;
+    ensure_eq!(answer, CreateOutcome::LimitReached, "login at the limit");
+    Ok(())
+}
+
+async fn others_do_not_count(store: TestStore) -> Outcome {
+    let anonymous = store.insert(store.anonymous()).await?;
+    for name in ["bob", "alice:2", "Alice"] {
+        assert_admits(&store, &store.user(name)?, limit(1, LimitPolicy::Reject), "of another user, the first").await?;
     }
-    let record = env.record().of(&user).build()?;
-    ensure_eq!(login(&*store, &record, two, env.now()).await?, CREATED, "login after a logout made room");
-    store.delete_by_user(&user, None).await?;
+    let first = store.session().build()?;
+    let answer = store.login(&first, limit(1, LimitPolicy::Reject)).await?;
+    ensure_eq!(answer, CREATED, "the first login, beside other users");
+    store.advance(MINUTE);
+    let answer = store.login(&store.session().build()?, limit(1, LimitPolicy::EvictOldest)).await?;
+    let expected = CreateOutcome::Created { evicted: vec![first.id()] };
+    ensure_eq!(answer, expected, "the second login, beside other users");
+    store.assert_stored(&anonymous, "an anonymous session, after the eviction").await
+}
+
+async fn ignored_for_anonymous(store: TestStore) -> Outcome {
+    let mut sessions = Vec::new();
+    for at_limit in [LimitPolicy::Reject, LimitPolicy::EvictOldest, LimitPolicy::EvictLeastRecent] {
+        let session = store.anonymous().build()?;
+        let answer = store.login(&session, limit(1, at_limit)).await?;
+        ensure_eq!(answer, CREATED, "`create` of an anonymous session under {at_limit:?}");
+        sessions.push(session);
+    }
+    store.assert_all_stored(&sessions, "one of three anonymous sessions").await
+}
+
+async fn counts_every_kind(store: TestStore) -> Outcome {
+    let one = limit(1, LimitPolicy::Reject);
+    assert_admits(&store, &store.alice, one, "below the limit").await?;
+    let answer = store.login(&store.session().kind(Kind::Refresh).build()?, one).await?;
+    ensure_eq!(answer, CreateOutcome::LimitReached, "login of a session of another kind at the limit");
+    Ok(())
+}
+
+async fn logout_makes_room(store: TestStore) -> Outcome {
+    let two = limit(2, LimitPolicy::Reject);
+    assert_admits(&store, &store.alice, two, "below the limit").await?;
+    let leaving = store.session().build()?;
+    ensure_eq!(store.login(&leaving, two).await?, CREATED, "login below the limit");
+    store.deleted(&leaving).await?;
+    assert_admits(&store, &store.alice, two, "after a logout made room").await?;
+    store.revoke(&store.alice).await?;
     for _ in 0..2 {
-        let record = env.record().of(&user).build()?;
-        ensure_eq!(login(&*store, &record, two, env.now()).await?, CREATED, "login after all were revoked");
+        assert_admits(&store, &store.alice, two, "after all were revoked").await?;
     }
     Ok(())
 }

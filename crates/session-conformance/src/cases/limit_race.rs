@@ -1,59 +1,81 @@
-//! The limit of sessions of a user, when logins happen at once.
+//! The session limit of a user under concurrent logins.
 
-use std::sync::Arc;
-
-use session_core::store::{CreateOutcome, Record, SessionStore};
+use session_core::store::{CreateOutcome, Record};
 use session_core::{LimitPolicy, SessionId, UserId};
 
-use super::support::{CREATED, is_gone, is_stored, limit, lists, login, replace, same_ids, together};
-use crate::env::Env;
+use super::support::limit;
+use crate::compare::ensure_same_ids;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
+use crate::table::cases;
+use crate::test_store::{CREATED, TestStore, run_concurrently};
 
-/// `k` logins of `user` at once, under a limit of `n`; login i through `stores[i % stores.len()]`.
+cases! {
+    pub(super) const CASES: TestStore;
+
+    /// After K logins at once under an evicting limit of N, exactly N live, and the others are reported.
+    "limit/evicting-holds-under-concurrent-logins" []
+        catches [EvictLeastRecentOffByOne, LimitNotAtomic, IndexNotAtomic]
+        => evicting_holds;
+    /// Of K logins at once under a rejecting limit of N, exactly N are admitted.
+    "limit/rejecting-holds-under-concurrent-logins" []
+        catches [RejectStores, LimitNotAtomic, IndexNotAtomic]
+        => rejecting_holds;
+    /// Devices that log in again at once, at the limit, do not evict each other.
+    "limit/repeated-logins-keep-every-device" []
+        catches [ReplaceLeavesOwnShard, LimitCountsReplaced, ReplaceNotAtomic]
+        => repeated_logins_keep_every_device;
+    /// The limit holds under logins at once on two nodes.
+    "limit/holds-across-nodes" [Shared]
+        catches [RejectStores, LimitNotAtomic, LimitLockedPerHandle, IndexNotAtomic, HandleIndex, OpenStartsEmpty]
+        => holds_across_nodes;
+}
+
+/// `k` logins of `user` at once, on `nodes` in turn, under a limit of `n`.
 async fn logins(
-    env: &Env,
-    stores: &[Arc<dyn SessionStore>],
+    nodes: &[&TestStore],
     user: &UserId,
     k: usize,
     n: u32,
     at_limit: LimitPolicy,
-) -> Result<Vec<(SessionId, CreateOutcome)>, Failure> {
-    let records = (0..k).map(|_| env.record().of(user).build()).collect::<Result<Vec<_>, _>>()?;
-    let records = Arc::new(records);
-    together(k, |turn| {
-        let (store, records, now) = (Arc::clone(&stores[turn % stores.len()]), Arc::clone(&records), env.now());
-        async move { Ok((records[turn].summary.id, login(&*store, &records[turn], limit(n, at_limit), now).await?)) }
-    })
-    .await
+) -> Result<Vec<(Record, CreateOutcome)>, Failure> {
+    let login = |node: TestStore, user: UserId| async move {
+        let record = node.session_of(&user).build()?;
+        let answer = node.login(&record, limit(n, at_limit)).await?;
+        Ok((record, answer))
+    };
+    run_concurrently(nodes.iter().cycle().take(k).map(|node| login((*node).clone(), user.clone())).collect()).await
 }
 
-/// After `logins` under an evicting limit: all were admitted, `n` are alive, the others reported as evicted, each once.
-async fn check_evicting(
-    env: &Env,
-    store: &dyn SessionStore,
-    user: &UserId,
-    logins: Vec<(SessionId, CreateOutcome)>,
-    n: usize,
-) -> Outcome {
-    let (mut all, mut gone) = (Vec::new(), Vec::new());
-    for (id, admitted) in logins {
-        let CreateOutcome::Created { evicted } = admitted else {
-            return Err(Failure::new(format!("login under an evicting limit: expected Created, got {admitted:?}")));
+/// `k` logins at once under an evicting limit of `n`: all succeed, `n` are alive, the others are reported as evicted.
+async fn evicts_all_but(nodes: &[&TestStore], user: &UserId, k: usize, n: u32, at_limit: LimitPolicy) -> Outcome {
+    let (mut all, mut accounted) = (Vec::new(), Vec::new());
+    for (record, answer) in logins(nodes, user, k, n, at_limit).await? {
+        let CreateOutcome::Created { evicted } = answer else {
+            return Err(Failure::new(format!("login under an evicting limit: expected Created, got {answer:?}")));
         };
-        all.push(id);
-        gone.extend(evicted);
+        all.push(record.id());
+        accounted.extend(evicted);
     }
-    let listed: Vec<SessionId> = store.list_by_user(user, env.now()).await?.iter().map(|live| live.id).collect();
-    ensure_eq!(listed.len(), n, "live sessions after {} logins at once, under a limit of {n}", all.len());
-    for id in &gone {
-        is_gone(store, id, "a session that was reported as evicted").await?;
+    for id in &accounted {
+        ensure!(nodes[0].load(*id).await?.is_none(), "a session that was reported as evicted is still there");
     }
-    gone.extend(listed);
-    same_ids(gone, all, "evicted and live sessions together")
+    let listed: Vec<SessionId> = nodes[0].list(user).await?.iter().map(|session| session.id).collect();
+    ensure_eq!(listed.len(), n as usize, "live sessions after {k} logins at once, under a limit of {n}");
+    accounted.extend(listed);
+    ensure_same_ids(accounted, all, "evicted and live sessions together")
 }
 
-pub(super) async fn evicting_holds(env: Env) -> Outcome {
-    let store = env.store().await?;
+/// `k` logins at once under a rejecting limit of `n`: `n` succeed, the others do not.
+async fn rejects_all_but(nodes: &[&TestStore], user: &UserId, k: usize, n: u32) -> Outcome {
+    let logins = logins(nodes, user, k, n, LimitPolicy::Reject).await?;
+    let rejected = logins.iter().filter(|(_, answer)| *answer == CreateOutcome::LimitReached).count();
+    let admitted: Vec<&Record> = logins.iter().filter(|(_, answer)| *answer == CREATED).map(|(new, _)| new).collect();
+    ensure_eq!(admitted.len(), n as usize, "admitted of {k} logins at once, under a limit of {n}");
+    ensure_eq!(rejected + admitted.len(), k, "logins that got Created or LimitReached");
+    nodes[0].assert_lists(user, admitted, "after the logins").await
+}
+
+async fn evicting_holds(store: TestStore) -> Outcome {
     for (n, k, at_limit) in [
         (1, 16, LimitPolicy::EvictOldest),
         (2, 16, LimitPolicy::EvictLeastRecent),
@@ -61,67 +83,40 @@ pub(super) async fn evicting_holds(env: Env) -> Outcome {
         (1, 64, LimitPolicy::EvictLeastRecent),
         (3, 64, LimitPolicy::EvictOldest),
     ] {
-        let user = env.user(&format!("user {n} {k}"))?;
-        let logins = logins(&env, &[Arc::clone(&store)], &user, k, n, at_limit).await?;
-        check_evicting(&env, &*store, &user, logins, n as usize).await?;
+        evicts_all_but(&[&store], &store.user(&format!("user {n} {k}"))?, k, n, at_limit).await?;
     }
     Ok(())
 }
 
-pub(super) async fn rejecting_holds(env: Env) -> Outcome {
-    let store = env.store().await?;
+async fn rejecting_holds(store: TestStore) -> Outcome {
     for (n, k) in [(1, 16), (2, 16), (3, 16), (1, 64), (3, 64)] {
-        let user = env.user(&format!("user {n} {k}"))?;
-        let logins = logins(&env, &[Arc::clone(&store)], &user, k, n, LimitPolicy::Reject).await?;
-        let admitted: Vec<SessionId> =
-            logins.iter().filter(|(_, answer)| *answer == CREATED).map(|(id, _)| *id).collect();
-        ensure_eq!(admitted.len(), n as usize, "admitted of {k} logins at once, under a limit of {n}");
-        let refused = logins.iter().filter(|(_, answer)| *answer == CreateOutcome::LimitReached).count();
-        ensure_eq!(refused + admitted.len(), k, "logins that were admitted or told LimitReached");
-        lists(&*store, &user, admitted, env.now(), "after the logins").await?;
+        rejects_all_but(&[&store], &store.user(&format!("user {n} {k}"))?, k, n).await?;
     }
     Ok(())
 }
 
-pub(super) async fn holds_across_nodes(env: Env) -> Outcome {
-    let nodes = [env.store().await?, env.open_node().await?];
-    for (n, name) in [(1, "alice"), (3, "bob")] {
-        let user = env.user(name)?;
-        let logins = logins(&env, &nodes, &user, 32, n, LimitPolicy::EvictOldest).await?;
-        check_evicting(&env, &*nodes[0], &user, logins, n as usize).await?;
-    }
-    let user = env.user("carol")?;
-    let logins = logins(&env, &nodes, &user, 32, 2, LimitPolicy::Reject).await?;
-    let admitted = logins.iter().filter(|(_, answer)| *answer == CREATED).count();
-    ensure_eq!(admitted, 2, "admitted of 32 logins at once on two nodes, under a limit of 2");
-    Ok(())
+async fn holds_across_nodes(store: TestStore) -> Outcome {
+    let nodes = [&store, &store.open_node().await?];
+    evicts_all_but(&nodes, &store.alice, 32, 1, LimitPolicy::EvictOldest).await?;
+    evicts_all_but(&nodes, &store.user("bob")?, 32, 3, LimitPolicy::EvictOldest).await?;
+    rejects_all_but(&nodes, &store.user("carol")?, 32, 2).await
 }
 
-pub(super) async fn repeated_logins_keep_every_device(env: Env) -> Outcome {
-    let store = env.store().await?;
+async fn repeated_logins_keep_every_device(store: TestStore) -> Outcome {
     let three = limit(3, LimitPolicy::EvictOldest);
     for name in ["alice", "bob", "carol", "dave"] {
-        let user = env.user(name)?;
-        let mut pairs: Vec<(Record, Record)> = Vec::new();
-        for _ in 0..3 {
-            let device = env.record().of(&user).build()?;
-            ensure_eq!(login(&*store, &device, three, env.now()).await?, CREATED, "login below the limit");
-            pairs.push((device, env.record().of(&user).build()?));
-        }
-        let pairs = Arc::new(pairs);
-        let answers = together(3, |turn| {
-            let (store, pairs, now) = (Arc::clone(&store), Arc::clone(&pairs), env.now());
-            async move { replace(&*store, &pairs[turn].1, &pairs[turn].0, Some(three), now).await }
-        })
-        .await?;
-        ensure!(
-            answers.iter().all(|answer| *answer == CREATED),
-            "three devices that log in again at once, at a limit of three: nobody has to go, got {answers:?}"
-        );
-        for (old, new) in pairs.iter() {
-            is_gone(&*store, &old.summary.id, "the old session of a device").await?;
-            is_stored(&*store, new, "the new session of a device").await?;
-        }
+        let session = store.session_of(&store.user(name)?);
+        let old = store.insert_many(3, &session).await?;
+        let log_in_again = |store: TestStore, (old, session): (Record, crate::record::RecordBuilder)| async move {
+            let new = session.build()?;
+            let answer = store.replace_within(three, &old, &new).await?;
+            ensure_eq!(answer, CREATED, "one of three devices that log in again at once, at a limit of three");
+            Ok(new)
+        };
+        let devices = old.iter().map(|old| (old.clone(), session.clone()));
+        let new = store.run_concurrently(devices, log_in_again).await?;
+        store.assert_all_gone(&old, "the old session of a device").await?;
+        store.assert_all_stored(&new, "the new session of a device").await?;
     }
     Ok(())
 }

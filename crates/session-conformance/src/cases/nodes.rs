@@ -1,90 +1,100 @@
-//! Two handles on one namespace: two nodes of one service.
+//! Two handles on one namespace: two nodes of one service, or one that was restarted.
 
-use session_core::DeleteOutcome;
-use session_core::store::{CreateOutcome, TouchOutcome, UpdateOutcome};
+use session_core::store::{CreateOutcome, Record, TouchOutcome, UpdateOutcome};
 
-use super::support::{MINUTE, create, insert, is_gone, is_stored, lists, next, same_ids, stored, updated};
-use crate::env::Env;
+use super::support::{MINUTE, full_session};
+use crate::compare::ensure_same_ids;
 use crate::outcome::{Outcome, ensure_eq};
+use crate::table::cases;
+use crate::test_store::{TestStore, next};
 
-pub(super) async fn see_each_others_writes(env: Env) -> Outcome {
-    let (a, b, user) = (env.store().await?, env.open_node().await?, env.user("alice")?);
-    let record = env.record().of(&user).value("n", "1").build()?;
-    insert(&*a, &record, env.now()).await?;
-    is_stored(&*b, &record, "a session that another node created").await?;
-    lists(&*b, &user, [record.summary.id], env.now(), "a session that another node created").await?;
-    let change = updated(&*b, &record, env.now()).await?;
+cases! {
+    pub(super) const CASES: TestStore;
+
+    /// What one node writes, another reads.
+    "nodes/see-each-others-writes" [Shared]
+        catches [TouchBumpsVersion, TouchDropsValues, HandleCaches, HandleIndex, OpenStartsEmpty]
+        => see_each_others_writes;
+    /// A logout on one node holds on every other, at once.
+    "nodes/logout-holds-everywhere" [Shared]
+        catches [
+            UpdateInserts, UpdateAbsentIsConflict, TouchUnknownApplied, TouchInserts, HandleCaches,
+            DeleteStaysInHandle, OpenStartsEmpty
+        ]
+        => logout_holds_everywhere;
+    /// A revocation finds the logins that other nodes took.
+    "nodes/revocation-finds-every-login" [Shared]
+        catches [RevokeReportsOne, HandleIndex, OpenStartsEmpty]
+        => revocation_finds_every_login;
+    /// An id that one node gave out is taken on every other.
+    "nodes/an-id-is-taken-everywhere" [Shared]
+        catches [CreateOverwrites, CreateIgnoresNonce, OpenStartsEmpty]
+        => an_id_is_taken_everywhere;
+    /// Sessions outlive the process that wrote them.
+    "durable/sessions-survive-reopening" [Durable]
+        catches [LoadDropsDevice, IndexAppends, HandleIndex, OpenStartsEmpty]
+        => sessions_survive_reopening;
+    /// A logout outlives the process that wrote it.
+    "durable/logout-survives-reopening" [Durable]
+        catches [DeleteKeepsIndex, DeleteTakesSiblings, HandleIndex, DeleteStaysInHandle, OpenStartsEmpty]
+        => logout_survives_reopening;
+}
+
+async fn see_each_others_writes(a: TestStore) -> Outcome {
+    let b = a.open_node().await?;
+    let record = a.insert(a.session().value("n", "1")).await?;
+    b.assert_stored(&record, "a session that another node created").await?;
+    b.assert_lists(&b.alice, [&record], "a session that another node created").await?;
+    let change = b.updated(&record).await?;
     for node in [&a, &b] {
-        is_stored(&**node, &change, "a session that one node created and another updated").await?;
+        node.assert_stored(&change, "a session that one node created and another updated").await?;
     }
-    env.clock().advance(MINUTE);
-    ensure_eq!(a.touch(&record.summary.id, Some(&user), env.now()).await?, TouchOutcome::Applied, "`touch`");
-    let touched = change.touched(env.now());
-    is_stored(&*b, &touched, "a session that another node touched").await
+    a.advance(MINUTE);
+    let touched = a.touched(&change).await?;
+    b.assert_stored(&touched, "a session that another node touched").await
 }
 
-pub(super) async fn logout_holds_everywhere(env: Env) -> Outcome {
-    let (a, b, user) = (env.store().await?, env.open_node().await?, env.user("alice")?);
-    let record = env.record().of(&user).build()?;
-    insert(&*a, &record, env.now()).await?;
-    let in_flight = stored(&*b, &record.summary.id, "a session that another node created").await?;
-    ensure_eq!(a.delete(&record.summary.id, Some(&user)).await?, DeleteOutcome::Deleted, "`delete`");
-    is_gone(&*b, &record.summary.id, "after a logout on another node").await?;
-    let answer = b.update(&next(&in_flight)?, in_flight.version, env.now()).await?;
+async fn logout_holds_everywhere(a: TestStore) -> Outcome {
+    let b = a.open_node().await?;
+    let record = a.insert(a.session()).await?;
+    let in_flight = b.stored(&record, "a session that another node created").await?;
+    a.deleted(&record).await?;
+    b.assert_gone(&record, "after a logout on another node").await?;
+    let answer = b.update(&next(&in_flight)?, in_flight.version).await?;
     ensure_eq!(answer, UpdateOutcome::Absent, "`update` after a logout on another node");
-    let answer = b.touch(&record.summary.id, Some(&user), env.now()).await?;
-    ensure_eq!(answer, TouchOutcome::Absent, "`touch` after a logout on another node");
-    is_gone(&*a, &record.summary.id, "after all that").await
+    ensure_eq!(b.touch(&record).await?, TouchOutcome::Absent, "`touch` after a logout on another node");
+    a.assert_gone(&record, "after all that").await
 }
 
-pub(super) async fn revocation_finds_every_login(env: Env) -> Outcome {
-    let (a, b, user) = (env.store().await?, env.open_node().await?, env.user("alice")?);
-    let (first, second) = (env.record().of(&user).build()?, env.record().of(&user).build()?);
-    insert(&*a, &first, env.now()).await?;
-    insert(&*b, &second, env.now()).await?;
-    lists(&*a, &user, [first.summary.id, second.summary.id], env.now(), "logins on two nodes").await?;
-    let ended = b.delete_by_user(&user, None).await?;
-    same_ids(ended, [first.summary.id, second.summary.id], "the revoked sessions of logins on two nodes")?;
-    is_gone(&*a, &first.summary.id, "after a revocation on another node").await?;
-    is_gone(&*a, &second.summary.id, "after a revocation on another node").await
+async fn revocation_finds_every_login(a: TestStore) -> Outcome {
+    let b = a.open_node().await?;
+    let records = [a.insert(a.session()).await?, b.insert(b.session()).await?];
+    a.assert_lists(&a.alice, &records, "logins on two nodes").await?;
+    let revoked = b.revoke(&b.alice).await?;
+    ensure_same_ids(revoked, records.iter().map(Record::id), "the revoked sessions of logins on two nodes")?;
+    a.assert_all_gone(&records, "after a revocation on another node").await
 }
 
-pub(super) async fn an_id_is_taken_everywhere(env: Env) -> Outcome {
-    let (a, b) = (env.store().await?, env.open_node().await?);
-    let record = env.record().build()?;
-    insert(&*a, &record, env.now()).await?;
-    let other = env.record().id(record.summary.id).build()?;
-    ensure_eq!(
-        create(&*b, &other, env.now()).await?,
-        CreateOutcome::IdTaken,
-        "`create` of an id that another node has"
-    );
+async fn an_id_is_taken_everywhere(a: TestStore) -> Outcome {
+    let b = a.open_node().await?;
+    let record = a.insert(a.anonymous()).await?;
+    let answer = b.create(&b.anonymous().id(record.id()).build()?).await?;
+    ensure_eq!(answer, CreateOutcome::IdTaken, "`create` of an id that another node has");
     Ok(())
 }
 
-pub(super) async fn survive_reopening(env: Env) -> Outcome {
-    let user = env.user("alice")?;
-    let record = super::load::full_record(&env, &user)?;
-    let store = env.store().await?;
-    insert(&*store, &record, env.now()).await?;
-    let change = updated(&*store, &record, env.now()).await?;
-    drop(store);
-    env.close().await;
-    let store = env.store().await?;
-    is_stored(&*store, &change, "after the store was closed and opened").await?;
-    lists(&*store, &user, [record.summary.id], env.now(), "after the store was closed and opened").await
+async fn sessions_survive_reopening(store: TestStore) -> Outcome {
+    let record = store.insert(full_session(&store)).await?;
+    let change = store.updated(&record).await?;
+    let store = store.reopen().await?;
+    store.assert_stored(&change, "after the store was closed and opened").await?;
+    store.assert_lists(&store.alice, [&change], "after the store was closed and opened").await
 }
 
-pub(super) async fn logout_survives_reopening(env: Env) -> Outcome {
-    let user = env.user("alice")?;
-    let (gone, left) = (env.record().of(&user).build()?, env.record().of(&user).build()?);
-    let store = env.store().await?;
-    insert(&*store, &gone, env.now()).await?;
-    insert(&*store, &left, env.now()).await?;
-    ensure_eq!(store.delete(&gone.summary.id, Some(&user)).await?, DeleteOutcome::Deleted, "`delete`");
-    drop(store);
-    env.close().await;
-    let store = env.store().await?;
-    is_gone(&*store, &gone.summary.id, "after the store was closed and opened").await?;
-    lists(&*store, &user, [left.summary.id], env.now(), "after the store was closed and opened").await
+async fn logout_survives_reopening(store: TestStore) -> Outcome {
+    let (gone, left) = (store.insert(store.session()).await?, store.insert(store.session()).await?);
+    store.deleted(&gone).await?;
+    let store = store.reopen().await?;
+    store.assert_gone(&gone, "after the store was closed and opened").await?;
+    store.assert_lists(&store.alice, [&left], "after the store was closed and opened").await
 }

@@ -1,209 +1,199 @@
 //! `create` in exchange for another session: login.
 
-use std::sync::Arc;
-
-use session_core::store::{CreateOutcome, Record, SessionStore, UpdateOutcome};
+use session_core::store::{CreateOutcome, Record, UpdateOutcome};
 use session_core::{LimitPolicy, OsEntropy, SessionId, UserId};
 
-use super::support::{
-    CREATED, HOUR, MINUTE, insert, is_gone, is_stored, limit, lists, login, next, replace, together, updated,
-};
-use crate::env::Env;
+use super::support::{HOUR, MINUTE, limit, only_winner};
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
+use crate::table::cases;
+use crate::test_store::{CREATED, TestStore, next};
 
-/// An anonymous session in a shard that is not that of `user`.
-async fn visitor(env: &Env, store: &dyn SessionStore, user: &UserId) -> Result<Record, Failure> {
-    let mut bytes = *SessionId::generate(None, &OsEntropy)?.as_bytes();
-    bytes[..2].copy_from_slice(&(user.shard() ^ 0x5555).to_be_bytes());
-    let visitor = env.record().id(SessionId::from_bytes(bytes)).value("cart", "3 apples").build()?;
-    insert(store, &visitor, env.now()).await?;
-    Ok(visitor)
+cases! {
+    pub(super) const CASES: TestStore;
+
+    /// Login moves a visitor to a session in the shard of the user: one is gone, the other there.
+    "replace/across-shards" [] catches [ReplaceLeavesOtherShard] => |store| swaps(store, Old::InAnotherShard);
+    /// Login in exchange for a session of the same user: one is gone, the other there.
+    "replace/within-a-shard" [] catches [ReplaceLeavesOwnShard, ReplaceKeepsIndex]
+        => |store| swaps(store, Old::InSameShard);
+    /// Login of another user takes the session out of the index of the first one.
+    "replace/another-user" [] catches [ReplaceLeavesOtherShard, ReplaceKeepsIndex] => another_user;
+    /// Login in exchange for a session that was changed meanwhile is `ReplacedChanged`, and nothing changes.
+    "replace/changed-is-refused" []
+        catches [ReplaceIgnoresVersion, ListShowsAnonymous, ListUnknownFails]
+        => changed_is_refused;
+    /// Login in exchange for a session that is not there is `ReplacedAbsent`, and nothing changes.
+    "replace/absent-is-refused" [] catches [ReplaceIgnoresAbsence, ListUnknownFails] => absent_is_refused;
+    /// To a login in exchange, an expired session is absent.
+    "replace/expired-is-absent" [] catches [ReplaceIgnoresAbsence, ReplaceAcceptsExpired] => expired_is_absent;
+    /// A login that the limit refuses leaves the session it would have replaced.
+    "replace/refused-by-the-limit-keeps-the-old" []
+        catches [ReplaceBeforeLimit, RejectStores, ListShowsAnonymous]
+        => refused_by_the_limit_keeps_the_old;
+    /// A login whose session to replace was changed evicts nobody.
+    "replace/refused-evicts-nobody" [] catches [ReplaceIgnoresVersion, EvictsBeforeReplace] => refused_evicts_none;
+    /// The session that is replaced does not count towards the limit.
+    "replace/replaced-does-not-count" []
+        catches [ReplaceLeavesOwnShard, ReplaceKeepsIndex, LimitCountsReplaced]
+        => replaced_does_not_count;
+    /// Of 16 logins at once in exchange for the same visitor's session, one wins.
+    "replace/race-across-shards" []
+        catches [ReplaceLeavesOtherShard, ReplaceIgnoresAbsence, ReplaceNotAtomic]
+        => |store| race(store, Old::InAnotherShard);
+    /// Of 16 logins at once in exchange for the same session of the user, one wins.
+    "replace/race-within-a-shard" []
+        catches [ReplaceLeavesOwnShard, ReplaceKeepsIndex, ReplaceIgnoresAbsence, ReplaceNotAtomic]
+        => |store| race(store, Old::InSameShard);
+    /// Of a login and an update that expect the same version, exactly one succeeds.
+    "replace/login-and-update-exclude-each-other" []
+        catches [
+            ReplaceLeavesOtherShard, ReplaceIgnoresVersion, ReplaceNotAtomic, UpdateInserts, UpdateNotAtomic,
+            UpdateLockedPerHandle
+        ]
+        => login_and_update_exclude_each_other;
 }
 
-/// A session of `user`.
-async fn session(env: &Env, store: &dyn SessionStore, user: &UserId) -> Result<Record, Failure> {
-    let session = env.record().of(user).build()?;
-    insert(store, &session, env.now()).await?;
-    Ok(session)
+/// The session that a login replaces, seen from that of the user who logs in.
+#[derive(Clone, Copy)]
+enum Old {
+    /// Anonymous.
+    InAnotherShard,
+    /// Of the same user.
+    InSameShard,
 }
 
-pub(super) async fn across_shards(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let user = env.user("alice")?;
-    let old = visitor(&env, &*store, &user).await?;
-    let new = env.record().of(&user).value("cart", "3 apples").build()?;
-    ensure_eq!(replace(&*store, &new, &old, None, env.now()).await?, CREATED, "login of a visitor");
-    is_stored(&*store, &new, "after the login").await?;
-    is_gone(&*store, &old.summary.id, "the visitor's session, after the login").await?;
-    lists(&*store, &user, [new.summary.id], env.now(), "after the login").await
+impl Old {
+    async fn insert(self, store: &TestStore, user: &UserId) -> Result<Record, Failure> {
+        match self {
+            Self::InAnotherShard => {
+                let mut id = *SessionId::generate(None, &OsEntropy)?.as_bytes();
+                id[..2].copy_from_slice(&(user.shard() ^ 0x5555).to_be_bytes());
+                store.insert(store.anonymous().id(SessionId::from_bytes(id)).value("cart", "3 apples")).await
+            }
+            Self::InSameShard => store.insert(store.session_of(user)).await,
+        }
+    }
 }
 
-pub(super) async fn within_a_shard(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let user = env.user("alice")?;
-    let old = session(&env, &*store, &user).await?;
-    let new = env.record().of(&user).build()?;
-    ensure_eq!(replace(&*store, &new, &old, None, env.now()).await?, CREATED, "second login of a user");
-    is_stored(&*store, &new, "after the second login").await?;
-    is_gone(&*store, &old.summary.id, "the first session, after the second login").await?;
-    lists(&*store, &user, [new.summary.id], env.now(), "after the second login").await
+async fn swaps(store: TestStore, old: Old) -> Outcome {
+    let old = old.insert(&store, &store.alice).await?;
+    let new = store.session().value("cart", "3 apples").build()?;
+    ensure_eq!(store.replace(&old, &new).await?, CREATED, "login");
+    store.assert_stored(&new, "after the login").await?;
+    store.assert_gone(&old, "the replaced session, after the login").await?;
+    store.assert_lists(&store.alice, [&new], "after the login").await
 }
 
-pub(super) async fn another_user(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let (alice, bob) = (env.user("alice")?, env.user("bob")?);
-    let old = session(&env, &*store, &alice).await?;
-    let new = env.record().of(&bob).build()?;
-    ensure_eq!(replace(&*store, &new, &old, None, env.now()).await?, CREATED, "login of another user");
-    lists(&*store, &alice, [], env.now(), "the user who was replaced").await?;
-    lists(&*store, &bob, [new.summary.id], env.now(), "the user who logged in").await?;
-    let revoked = store.delete_by_user(&alice, None).await?;
+async fn another_user(store: TestStore) -> Outcome {
+    let bob = store.user("bob")?;
+    let (old, new) = (store.insert(store.session()).await?, store.session_of(&bob).build()?);
+    ensure_eq!(store.replace(&old, &new).await?, CREATED, "login of another user");
+    store.assert_lists(&store.alice, [], "the user who was replaced").await?;
+    store.assert_lists(&bob, [&new], "the user who logged in").await?;
+    let revoked = store.revoke(&store.alice).await?;
     ensure!(revoked.is_empty(), "the replaced session is still found by its user");
-    is_stored(&*store, &new, "after revoking the sessions of the replaced user").await
+    store.assert_stored(&new, "after revoking the sessions of the replaced user").await
 }
 
-pub(super) async fn changed_is_refused(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let user = env.user("alice")?;
-    for old in [visitor(&env, &*store, &user).await?, session(&env, &*store, &env.user("bob")?).await?] {
-        let changed = updated(&*store, &old, env.now()).await?;
-        let new = env.record().of(&user).build()?;
-        let admitted = replace(&*store, &new, &old, None, env.now()).await?;
-        ensure_eq!(
-            admitted,
-            CreateOutcome::ReplacedChanged,
-            "login in exchange for a session that was changed meanwhile"
-        );
-        is_stored(&*store, &changed, "the changed session, after the refused login").await?;
-        is_gone(&*store, &new.summary.id, "the new session, after the refused login").await?;
-        lists(&*store, &user, [], env.now(), "after the refused login").await?;
+async fn changed_is_refused(store: TestStore) -> Outcome {
+    let anonymous = Old::InAnotherShard.insert(&store, &store.alice).await?;
+    let of_another = store.insert(store.session_of(&store.user("bob")?)).await?;
+    for old in [anonymous, of_another] {
+        let (changed, new) = (store.updated(&old).await?, store.session().build()?);
+        let answer = store.replace(&old, &new).await?;
+        ensure_eq!(answer, CreateOutcome::ReplacedChanged, "login in exchange for a session that has changed");
+        store.assert_stored(&changed, "the changed session, after the refused login").await?;
+        assert_no_login(&store, &new).await?;
     }
     Ok(())
 }
 
-pub(super) async fn absent_is_refused(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let user = env.user("alice")?;
-    let old = env.record().build()?;
-    let new = env.record().of(&user).build()?;
-    let admitted = replace(&*store, &new, &old, None, env.now()).await?;
-    ensure_eq!(admitted, CreateOutcome::ReplacedAbsent, "login in exchange for a session that does not exist");
-    is_gone(&*store, &new.summary.id, "the new session, after the refused login").await?;
-    lists(&*store, &user, [], env.now(), "after the refused login").await
+async fn absent_is_refused(store: TestStore) -> Outcome {
+    let (old, new) = (store.anonymous().build()?, store.session().build()?);
+    let answer = store.replace(&old, &new).await?;
+    ensure_eq!(answer, CreateOutcome::ReplacedAbsent, "login in exchange for a session that does not exist");
+    assert_no_login(&store, &new).await
 }
 
-pub(super) async fn expired_is_absent(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let user = env.user("alice")?;
-    let old = visitor(&env, &*store, &user).await?;
-    env.clock().advance(HOUR);
-    let new = env.record().of(&user).build()?;
-    let admitted = replace(&*store, &new, &old, None, env.now()).await?;
-    ensure_eq!(admitted, CreateOutcome::ReplacedAbsent, "login in exchange for an expired session");
-    is_gone(&*store, &new.summary.id, "the new session, after the refused login").await
+async fn assert_no_login(store: &TestStore, new: &Record) -> Outcome {
+    store.assert_gone(new, "the new session, after the refused login").await?;
+    store.assert_lists(&store.alice, [], "after the refused login").await
 }
 
-pub(super) async fn refused_by_the_limit_keeps_the_old(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let user = env.user("alice")?;
-    let other = session(&env, &*store, &user).await?;
-    let old = visitor(&env, &*store, &user).await?;
-    let new = env.record().of(&user).build()?;
-    let one = limit(1, LimitPolicy::Reject);
-    let admitted = replace(&*store, &new, &old, Some(one), env.now()).await?;
-    ensure_eq!(admitted, CreateOutcome::LimitReached, "login at the limit");
-    is_stored(&*store, &old, "the visitor's session, after the refused login").await?;
-    is_gone(&*store, &new.summary.id, "the new session, after the refused login").await?;
-    lists(&*store, &user, [other.summary.id], env.now(), "after the refused login").await
+async fn expired_is_absent(store: TestStore) -> Outcome {
+    let old = Old::InAnotherShard.insert(&store, &store.alice).await?;
+    store.advance(HOUR);
+    let new = store.session().build()?;
+    let answer = store.replace(&old, &new).await?;
+    ensure_eq!(answer, CreateOutcome::ReplacedAbsent, "login in exchange for an expired session");
+    store.assert_gone(&new, "the new session, after the refused login").await
 }
 
-pub(super) async fn refused_evicts_nobody(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let user = env.user("alice")?;
-    let other = session(&env, &*store, &user).await?;
-    let old = visitor(&env, &*store, &user).await?;
-    updated(&*store, &old, env.now()).await?;
-    let new = env.record().of(&user).build()?;
-    let one = limit(1, LimitPolicy::EvictOldest);
-    let admitted = replace(&*store, &new, &old, Some(one), env.now()).await?;
-    ensure_eq!(admitted, CreateOutcome::ReplacedChanged, "login in exchange for a session that was changed meanwhile");
-    is_stored(&*store, &other, "a session of the user, after the refused login").await
+async fn refused_by_the_limit_keeps_the_old(store: TestStore) -> Outcome {
+    let other = store.insert(store.session()).await?;
+    let old = Old::InAnotherShard.insert(&store, &store.alice).await?;
+    let new = store.session().build()?;
+    let answer = store.replace_within(limit(1, LimitPolicy::Reject), &old, &new).await?;
+    ensure_eq!(answer, CreateOutcome::LimitReached, "login at the limit");
+    store.assert_stored(&old, "the session to replace, after the refused login").await?;
+    store.assert_gone(&new, "the new session, after the refused login").await?;
+    store.assert_lists(&store.alice, [&other], "after the refused login").await
 }
 
-pub(super) async fn replaced_does_not_count(env: Env) -> Outcome {
-    let store = env.store().await?;
+async fn refused_evicts_none(store: TestStore) -> Outcome {
+    let other = store.insert(store.session()).await?;
+    let old = Old::InAnotherShard.insert(&store, &store.alice).await?;
+    store.updated(&old).await?;
+    let answer = store.replace_within(limit(1, LimitPolicy::EvictOldest), &old, &store.session().build()?).await?;
+    ensure_eq!(answer, CreateOutcome::ReplacedChanged, "login in exchange for a session that has changed");
+    store.assert_stored(&other, "a session of the user, after the refused login").await
+}
+
+async fn replaced_does_not_count(store: TestStore) -> Outcome {
     for (name, at_limit) in [("alice", LimitPolicy::Reject), ("bob", LimitPolicy::EvictOldest)] {
-        let user = env.user(name)?;
-        let two = limit(2, at_limit);
-        let old = env.record().of(&user).build()?;
-        ensure_eq!(login(&*store, &old, two, env.now()).await?, CREATED, "the first login");
-        env.clock().advance(MINUTE);
-        let other = env.record().of(&user).build()?;
-        ensure_eq!(login(&*store, &other, two, env.now()).await?, CREATED, "the second login");
-        let new = env.record().of(&user).build()?;
-        let admitted = replace(&*store, &new, &old, Some(two), env.now()).await?;
-        ensure_eq!(admitted, CREATED, "login at the limit under {at_limit:?}, in exchange for an own session");
-        lists(&*store, &user, [other.summary.id, new.summary.id], env.now(), "after that login").await?;
+        let (user, two) = (store.user(name)?, limit(2, at_limit));
+        let old = store.insert(store.session_of(&user)).await?;
+        store.advance(MINUTE);
+        let other = store.insert(store.session_of(&user)).await?;
+        let new = store.session_of(&user).build()?;
+        let answer = store.replace_within(two, &old, &new).await?;
+        ensure_eq!(answer, CREATED, "login at the limit under {at_limit:?}, in exchange for an own session");
+        store.assert_lists(&user, [&other, &new], "after that login").await?;
     }
     Ok(())
 }
 
 /// 16 logins at once in exchange for the same session.
-async fn race(env: &Env, store: &Arc<dyn SessionStore>, old: Record, user: &UserId) -> Outcome {
-    let records = (0..16).map(|_| env.record().of(user).build()).collect::<Result<Vec<_>, _>>()?;
-    let shared = Arc::new((records, old));
-    let answers = together(16, |turn| {
-        let (store, shared, now) = (Arc::clone(store), Arc::clone(&shared), env.now());
-        async move { replace(&*store, &shared.0[turn], &shared.1, None, now).await }
-    })
-    .await?;
-    let (records, old) = &*shared;
-    let winners: Vec<usize> = (0..16).filter(|turn| answers[*turn] == CREATED).collect();
-    ensure_eq!(winners.len(), 1, "winners among 16 logins in exchange for the same session");
-    let losers = answers.iter().filter(|answer| **answer == CreateOutcome::ReplacedAbsent).count();
-    ensure_eq!(losers, 15, "logins that were told ReplacedAbsent");
-    lists(&**store, user, [records[winners[0]].summary.id], env.now(), "after the race").await?;
-    is_gone(&**store, &old.summary.id, "the replaced session, after the race").await
-}
-
-pub(super) async fn race_across_shards(env: Env) -> Outcome {
-    let store = env.store().await?;
+async fn race(store: TestStore, old: Old) -> Outcome {
     for name in ["alice", "bob", "carol", "dave"] {
-        let user = env.user(name)?;
-        let old = visitor(&env, &*store, &user).await?;
-        race(&env, &store, old, &user).await?;
+        let user = store.user(name)?;
+        let old = old.insert(&store, &user).await?;
+        let rivals = (0..16).map(|_| (old.clone(), user.clone()));
+        let log_in = |store: TestStore, (old, user)| async move {
+            let new = store.session_of(&user).build()?;
+            Ok((store.replace(&old, &new).await?, new))
+        };
+        let answers = store.run_concurrently(rivals, log_in).await?;
+        let what = "logins in exchange for the same session";
+        let winner = only_winner(answers, &CREATED, &CreateOutcome::ReplacedAbsent, what)?;
+        store.assert_lists(&user, [&winner], "after the race").await?;
+        store.assert_gone(&old, "the replaced session, after the race").await?;
     }
     Ok(())
 }
 
-pub(super) async fn race_within_a_shard(env: Env) -> Outcome {
-    let store = env.store().await?;
-    for name in ["alice", "bob", "carol", "dave"] {
-        let user = env.user(name)?;
-        let old = session(&env, &*store, &user).await?;
-        race(&env, &store, old, &user).await?;
-    }
-    Ok(())
-}
-
-pub(super) async fn login_and_update_exclude_each_other(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let user = env.user("alice")?;
+async fn login_and_update_exclude_each_other(store: TestStore) -> Outcome {
     for round in 0..16 {
-        let old = visitor(&env, &*store, &user).await?;
-        let pair = Arc::new((env.record().of(&user).build()?, next(&old)?, old));
-        let answers = together(2, |turn| {
-            let (store, pair, now) = (Arc::clone(&store), Arc::clone(&pair), env.now());
-            async move {
-                let (new, change, old) = &*pair;
-                // Now the one goes first, now the other.
-                Ok(match (round + turn) % 2 {
-                    0 => replace(&*store, new, old, None, now).await? == CREATED,
-                    _ => store.update(change, old.version, now).await? == UpdateOutcome::Applied,
-                })
-            }
-        })
-        .await?;
+        let old = Old::InAnotherShard.insert(&store, &store.alice).await?;
+        // Each goes first in every other round.
+        let turns = (0..2).map(|turn| ((round + turn) % 2, old.clone()));
+        let answers = store.run_concurrently(turns, |store, (turn, old)| async move {
+            Ok(match turn {
+                0 => store.replace(&old, &store.session().build()?).await? == CREATED,
+                _ => store.update(&next(&old)?, old.version).await? == UpdateOutcome::Applied,
+            })
+        });
+        let answers = answers.await?;
         ensure!(answers[0] != answers[1], "login and update of the same version: exactly one of them must succeed");
     }
     Ok(())

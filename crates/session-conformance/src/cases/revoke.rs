@@ -1,175 +1,135 @@
 //! `delete_by_user`: logout everywhere.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use session_core::store::{Freshness, Record, SessionStore, UpdateOutcome};
-use session_core::{Kind, SessionId, UserId};
+use session_core::Kind;
+use session_core::store::{Record, UpdateOutcome};
 
-use super::support::{HOUR, insert, is_gone, is_stored, lists, next, same_ids, stored, together};
-use crate::env::Env;
-use crate::outcome::{Failure, Outcome, ensure_eq};
+use super::contention::{Write, among_writes};
+use super::support::HOUR;
+use crate::compare::ensure_same_ids;
+use crate::outcome::{Outcome, ensure_eq};
+use crate::table::cases;
+use crate::test_store::{TestStore, next};
 
-async fn sessions(env: &Env, store: &dyn SessionStore, user: &UserId, n: usize) -> Result<Vec<Record>, Failure> {
-    let mut records = Vec::new();
-    for _ in 0..n {
-        let record = env.record().of(user).build()?;
-        insert(store, &record, env.now()).await?;
-        records.push(record);
-    }
-    Ok(records)
+cases! {
+    pub(super) const CASES: TestStore;
+
+    /// `delete_by_user` ends every session of the user.
+    "revoke/ends-all" [] catches [RevokeSparesRefresh] => ends_all;
+    /// `delete_by_user` returns the ids it deleted, and none when there was nothing to delete.
+    "revoke/returns-what-it-ended" [] catches [RevokeReportsOne] => returns_what_it_ended;
+    /// The session to keep is kept, the others end.
+    "revoke/keeps-one" [] catches [RevokedStayHidden, RevokeIgnoresKeep, RevokeReportsOne] => keeps_one;
+    /// A user without sessions is no error.
+    "revoke/unknown-user-is-no-error" [] catches [RevokeUnknownFails] => unknown_user_is_no_error;
+    /// Sessions of other users, and anonymous ones, stay.
+    "revoke/leaves-others-alone" [] catches [RevokeEndsAnonymous] => leaves_others_alone;
+    /// Expired sessions of the user end too.
+    "revoke/ends-expired-ones" [] catches [ListShowsExpired, RevokeSparesExpired] => ends_expired_ones;
+    /// A login that was acknowledged before the revocation is gone after it.
+    "revoke/ends-acknowledged-logins" []
+        catches [IndexNotAtomic, RevokedStayHidden]
+        => ends_acknowledged_logins;
+    /// An update that was in flight during a revocation does not bring the session back.
+    "revoke/cannot-be-undone-by-an-update" []
+        catches [UpdateInserts, UpdateAbsentIsConflict]
+        => cannot_be_undone_by_an_update;
+    /// A revocation among updates ends every session.
+    "revoke/beats-concurrent-updates" []
+        catches [UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, RevokeReportsOne]
+        => beats_concurrent_updates;
 }
 
-pub(super) async fn ends_all(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let mut records = sessions(&env, &*store, &user, 2).await?;
-    let refresh = env.record().of(&user).kind(Kind::Refresh).build()?;
-    insert(&*store, &refresh, env.now()).await?;
-    records.push(refresh);
-    store.delete_by_user(&user, None).await?;
-    for record in &records {
-        is_gone(&*store, &record.summary.id, "after all were revoked").await?;
-    }
-    lists(&*store, &user, [], env.now(), "after all were revoked").await
+async fn ends_all(store: TestStore) -> Outcome {
+    let mut records = store.insert_many(2, &store.session()).await?;
+    records.push(store.insert(store.session().kind(Kind::Refresh)).await?);
+    store.revoke(&store.alice).await?;
+    store.assert_all_gone(&records, "after all were revoked").await?;
+    store.assert_lists(&store.alice, [], "after all were revoked").await
 }
 
-pub(super) async fn returns_what_it_ended(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let records = sessions(&env, &*store, &user, 3).await?;
-    let ids = records.iter().map(|record| record.summary.id);
-    same_ids(store.delete_by_user(&user, None).await?, ids, "the sessions reported as revoked")?;
-    let again = store.delete_by_user(&user, None).await?;
+async fn returns_what_it_ended(store: TestStore) -> Outcome {
+    let records = store.insert_many(3, &store.session()).await?;
+    let revoked = store.revoke(&store.alice).await?;
+    ensure_same_ids(revoked, records.iter().map(Record::id), "the sessions reported as revoked")?;
+    let again = store.revoke(&store.alice).await?;
     ensure_eq!(again.len(), 0, "sessions reported as revoked when there were none left");
     Ok(())
 }
 
-pub(super) async fn keeps_one(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let records = sessions(&env, &*store, &user, 3).await?;
-    let ended = store.delete_by_user(&user, Some(&records[1].summary.id)).await?;
-    same_ids(ended, [records[0].summary.id, records[2].summary.id], "the sessions reported as revoked")?;
-    is_stored(&*store, &records[1], "the session to keep").await?;
-    lists(&*store, &user, [records[1].summary.id], env.now(), "after all but one were revoked").await
+async fn keeps_one(store: TestStore) -> Outcome {
+    let others = store.insert_many(2, &store.session()).await?;
+    let kept = store.insert(store.session()).await?;
+    let revoked = store.revoke_except(&kept, &store.alice).await?;
+    ensure_same_ids(revoked, others.iter().map(Record::id), "the sessions reported as revoked")?;
+    store.assert_stored(&kept, "the session to keep").await?;
+    store.assert_lists(&store.alice, [&kept], "after all but one were revoked").await
 }
 
-pub(super) async fn unknown_user_is_no_error(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let ended = store.delete_by_user(&env.user("nobody")?, None).await?;
-    ensure_eq!(ended.len(), 0, "revoked sessions of a user without any");
+async fn unknown_user_is_no_error(store: TestStore) -> Outcome {
+    ensure_eq!(store.revoke(&store.alice).await?.len(), 0, "revoked sessions of a user without any");
     Ok(())
 }
 
-pub(super) async fn leaves_others_alone(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    sessions(&env, &*store, &user, 2).await?;
-    let others = [env.record().of(&env.user("bob")?).build()?, env.record().build()?];
-    for other in &others {
-        insert(&*store, other, env.now()).await?;
-    }
-    store.delete_by_user(&user, None).await?;
-    for other in &others {
-        is_stored(&*store, other, "a session of somebody else, after revocation").await?;
-    }
-    Ok(())
+async fn leaves_others_alone(store: TestStore) -> Outcome {
+    store.insert_many(2, &store.session()).await?;
+    let others = [store.insert(store.session_of(&store.user("bob")?)).await?, store.insert(store.anonymous()).await?];
+    store.revoke(&store.alice).await?;
+    store.assert_all_stored(&others, "a session of another user, after revocation").await
 }
 
-pub(super) async fn ends_expired_ones(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let records = sessions(&env, &*store, &user, 2).await?;
-    env.clock().advance(HOUR);
+async fn ends_expired_ones(store: TestStore) -> Outcome {
+    let records = store.insert_many(2, &store.session()).await?;
+    store.advance(HOUR);
     // Tells the time to a store that learns it from its calls.
-    lists(&*store, &user, [], env.now(), "after the deadline").await?;
-    store.delete_by_user(&user, None).await?;
-    for record in &records {
-        is_gone(&*store, &record.summary.id, "an expired session, after revocation").await?;
-    }
-    Ok(())
+    store.assert_lists(&store.alice, [], "after the deadline").await?;
+    store.revoke(&store.alice).await?;
+    store.assert_all_gone(&records, "an expired session, after revocation").await
 }
 
-pub(super) async fn ends_acknowledged_logins(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let first = env.record().of(&user).build()?;
-    insert(&*store, &first, env.now()).await?;
-    let acknowledged = Arc::new(Mutex::new(vec![first.summary.id]));
-    together(16, |turn| {
-        let (env, store, user, acknowledged) =
-            (env.clone(), Arc::clone(&store), user.clone(), Arc::clone(&acknowledged));
-        async move {
-            let known = || acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
-            if turn % 5 != 4 {
-                for _ in 0..3 {
-                    let record = env.record().of(&user).build()?;
-                    insert(&*store, &record, env.now()).await?;
-                    known().push(record.summary.id);
-                }
-                return Ok(());
-            }
-            let before: Vec<SessionId> = known().clone();
-            store.delete_by_user(&user, None).await?;
-            for id in &before {
-                is_gone(&*store, id, "a login that was acknowledged before the revocation").await?;
-            }
-            Ok(())
+async fn ends_acknowledged_logins(store: TestStore) -> Outcome {
+    let first = store.insert(store.session()).await?;
+    let acknowledged = Arc::new(Mutex::new(vec![first]));
+    let turns = (0..16).map(|turn| (turn, Arc::clone(&acknowledged)));
+    let tasks = store.run_concurrently(turns, |store, (turn, acknowledged)| async move {
+        let known = || acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
+        if turn % 5 == 4 {
+            let before = known().clone();
+            store.revoke(&store.alice).await?;
+            return store.assert_all_gone(&before, "a login that was acknowledged before the revocation").await;
         }
-    })
-    .await?;
-    // Whoever came too late for the revocations is alive and shows.
-    let last = env.record().of(&user).build()?;
-    insert(&*store, &last, env.now()).await?;
-    let mut alive = vec![last.summary.id];
+        for _ in 0..3 {
+            let record = store.insert(store.session()).await?;
+            known().push(record);
+        }
+        Ok(())
+    });
+    tasks.await?;
+    // Logins after the last revocation are alive, and listed.
+    let mut alive = vec![store.insert(store.session()).await?];
     let all = acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    for id in all {
-        if store.load(&id, Freshness::Latest).await?.is_some() {
-            alive.push(id);
-        }
+    for record in all {
+        alive.extend(store.load(record.id()).await?);
     }
-    lists(&*store, &user, alive, env.now(), "logins beside revocations").await
+    store.assert_lists(&store.alice, &alive, "logins beside revocations").await
 }
 
-pub(super) async fn cannot_be_undone_by_an_update(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = env.record().of(&user).build()?;
-    insert(&*store, &record, env.now()).await?;
-    let in_flight = stored(&*store, &record.summary.id, "before the revocation").await?;
-    store.delete_by_user(&user, None).await?;
-    let answer = store.update(&next(&in_flight)?, in_flight.version, env.now()).await?;
+async fn cannot_be_undone_by_an_update(store: TestStore) -> Outcome {
+    let in_flight = store.insert(store.session()).await?;
+    store.revoke(&store.alice).await?;
+    let answer = store.update(&next(&in_flight)?, in_flight.version).await?;
     ensure_eq!(answer, UpdateOutcome::Absent, "`update` that was in flight during the revocation");
-    is_gone(&*store, &record.summary.id, "after revocation and `update`").await?;
-    lists(&*store, &user, [], env.now(), "after revocation and `update`").await
+    store.assert_gone(&in_flight, "after revocation and `update`").await?;
+    store.assert_lists(&store.alice, [], "after revocation and `update`").await
 }
 
-pub(super) async fn beats_concurrent_updates(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
+async fn beats_concurrent_updates(store: TestStore) -> Outcome {
     for _ in 0..8 {
-        let records = Arc::new(sessions(&env, &*store, &user, 4).await?);
-        let ended = Arc::new(AtomicBool::new(false));
-        together(9, |turn| {
-            let (env, store, user) = (env.clone(), Arc::clone(&store), user.clone());
-            let (records, ended) = (Arc::clone(&records), Arc::clone(&ended));
-            async move {
-                if turn == 4 {
-                    // The others are under way by then.
-                    tokio::task::yield_now().await;
-                    let revoked = store.delete_by_user(&user, None).await?;
-                    ended.store(true, Ordering::SeqCst);
-                    let ids = records.iter().map(|record| record.summary.id);
-                    return same_ids(revoked, ids, "the revoked sessions, among updates");
-                }
-                let id = records[turn % 4].summary.id;
-                while !ended.load(Ordering::SeqCst) {
-                    if let Some(current) = store.load(&id, Freshness::Latest).await? {
-                        tokio::task::yield_now().await;
-                        let _ = store.update(&next(&current)?, current.version, env.now()).await?;
-                    }
-                    tokio::task::yield_now().await;
-                }
-                Ok(())
-            }
-        })
-        .await?;
-        for record in records.iter() {
-            is_gone(&*store, &record.summary.id, "after revocation among updates").await?;
-        }
+        let records = store.insert_many(4, &store.session()).await?;
+        let revoked = among_writes(&store, &records, Write::Update, store.revoke(&store.alice)).await?;
+        ensure_same_ids(revoked, records.iter().map(Record::id), "the revoked sessions, among updates")?;
+        store.assert_all_gone(&records, "after revocation among updates").await?;
     }
-    lists(&*store, &user, [], env.now(), "after revocation among updates").await
+    store.assert_lists(&store.alice, [], "after revocation among updates").await
 }

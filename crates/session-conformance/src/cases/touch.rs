@@ -1,158 +1,135 @@
-//! `touch`: `last_seen` forward, and nothing else.
-
-use std::sync::Arc;
+//! `touch`: moves `last_seen` forward, and changes nothing else.
 
 use session_core::store::TouchOutcome;
-use session_core::{DeleteOutcome, OsEntropy, SessionId};
 
-use super::support::{HOUR, MILLI, MINUTE, insert, is_gone, is_stored, lists, stored, together, updated};
-use crate::env::Env;
+use super::liveness::{Absence, Operation, is_absent};
+use super::support::{HOUR, MILLI, MINUTE, full_session};
 use crate::outcome::{Outcome, ensure, ensure_eq};
+use crate::table::cases;
+use crate::test_store::TestStore;
 
-pub(super) async fn moves_last_seen(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let record = env.record().build()?;
-    insert(&*store, &record, env.now()).await?;
-    env.clock().advance(MINUTE);
-    let seen = env.now() - MILLI;
-    ensure_eq!(store.touch(&record.summary.id, None, seen).await?, TouchOutcome::Applied, "`touch`");
-    let loaded = stored(&*store, &record.summary.id, "after `touch`").await?;
-    ensure_eq!(loaded.summary.last_seen, seen, "last_seen after `touch`");
+cases! {
+    pub(super) const CASES: TestStore;
+
+    /// `touch` moves `last_seen`, to the millisecond.
+    "touch/moves-last-seen" [] catches [TouchThrottled] => moves_last_seen;
+    /// An earlier touch that arrives later changes nothing, and is `Applied`.
+    "touch/never-backwards" [] catches [TouchBackwards, TouchRepeatAbsent] => never_backwards;
+    /// The same `touch` again is `Applied` again.
+    "touch/repeat-is-applied" [] catches [TouchRepeatAbsent] => repeat_is_applied;
+    /// `touch` changes neither the version nor anything else.
+    "touch/changes-nothing-else" []
+        catches [LoadDropsDevice, TouchBumpsVersion, TouchDropsValues]
+        => changes_nothing_else;
+    /// `touch` of a session that never was is `Absent`.
+    "touch/unknown-is-absent" [] catches [TouchUnknownApplied, ListUnknownFails]
+        => |store| is_absent(store, Operation::Touch, Absence::NeverStored);
+    /// A deleted session stays deleted: `touch` never inserts.
+    "touch/never-inserts" [] catches [TouchUnknownApplied, TouchInserts, DeleteKeepsIndex]
+        => |store| is_absent(store, Operation::Touch, Absence::Deleted);
+    /// To `touch`, an expired session is absent: it does not come back to life.
+    "touch/expired-is-absent" [] catches [TouchRevivesExpired, ListShowsExpired]
+        => |store| is_absent(store, Operation::Touch, Absence::Expired);
+    /// `touch` moves the idle deadline, again and again.
+    "touch/extends-the-idle-deadline" [] catches [TouchBumpsVersion, TouchKeepsDeadline]
+        => extends_the_idle_deadline;
+    /// `touch` does not move the absolute deadline.
+    "touch/stops-at-the-absolute-deadline" []
+        catches [TouchRevivesExpired, TouchKeepsDeadline, TouchIgnoresAbsoluteDeadline, ListShowsExpired]
+        => stops_at_the_absolute_deadline;
+    /// The list shows `last_seen` as touched.
+    "touch/shows-in-the-list" [] catches [TouchSkipsList] => shows_in_the_list;
+    /// After 64 touches at once, in any order, the latest counts.
+    "touch/race-keeps-the-latest" []
+        catches [TouchThrottled, TouchBackwards, TouchRepeatAbsent, TouchNotAtomic, TouchWritesBack]
+        => race_keeps_the_latest;
+}
+
+async fn moves_last_seen(store: TestStore) -> Outcome {
+    let record = store.insert(store.anonymous()).await?;
+    store.advance(MINUTE - MILLI);
+    store.touched(&record).await?;
+    let loaded = store.stored(&record, "after `touch`").await?;
+    ensure_eq!(loaded.summary.last_seen, store.now(), "last_seen after `touch`");
     Ok(())
 }
 
-pub(super) async fn never_backwards(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let record = env.record().build()?;
-    insert(&*store, &record, env.now()).await?;
-    env.clock().advance(2 * MINUTE);
-    let late = env.now();
-    ensure_eq!(store.touch(&record.summary.id, None, late).await?, TouchOutcome::Applied, "`touch`");
-    let early = late - MINUTE;
-    let answer = store.touch(&record.summary.id, None, early).await?;
+async fn never_backwards(store: TestStore) -> Outcome {
+    let record = store.insert(store.anonymous()).await?;
+    store.advance(2 * MINUTE);
+    store.touched(&record).await?;
+    let answer = store.touch_at(&record, store.now() - MINUTE).await?;
     ensure_eq!(answer, TouchOutcome::Applied, "`touch` that was overtaken by a later one");
-    let loaded = stored(&*store, &record.summary.id, "after both touches").await?;
-    ensure_eq!(loaded.summary.last_seen, late, "last_seen after an earlier touch overtook nothing");
+    let loaded = store.stored(&record, "after both touches").await?;
+    ensure_eq!(loaded.summary.last_seen, store.now(), "last_seen after an earlier touch arrived late");
     Ok(())
 }
 
-pub(super) async fn repeat_is_applied(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let record = env.record().build()?;
-    insert(&*store, &record, env.now()).await?;
-    env.clock().advance(MINUTE);
+async fn repeat_is_applied(store: TestStore) -> Outcome {
+    let record = store.insert(store.anonymous()).await?;
+    store.advance(MINUTE);
     for _ in 0..2 {
-        let answer = store.touch(&record.summary.id, None, env.now()).await?;
-        ensure_eq!(answer, TouchOutcome::Applied, "`touch`, sent twice");
+        ensure_eq!(store.touch(&record).await?, TouchOutcome::Applied, "`touch`, sent twice");
     }
     Ok(())
 }
 
-pub(super) async fn changes_nothing_else(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = super::load::full_record(&env, &user)?;
-    insert(&*store, &record, env.now()).await?;
-    env.clock().advance(HOUR);
-    let touched = store.touch(&record.summary.id, Some(&user), env.now()).await?;
-    ensure_eq!(touched, TouchOutcome::Applied, "`touch`");
-    let expected = record.touched(env.now());
-    is_stored(&*store, &expected, "after `touch`").await?;
-    // Whoever loaded the session before the touch can still write it.
-    updated(&*store, &expected, env.now()).await.map(drop)
+async fn changes_nothing_else(store: TestStore) -> Outcome {
+    let record = store.insert(full_session(&store)).await?;
+    store.advance(HOUR);
+    let touched = store.touched(&record).await?;
+    store.assert_stored(&touched, "after `touch`").await?;
+    // A request that loaded the session before the touch can still write it.
+    store.updated(&record).await.map(drop)
 }
 
-pub(super) async fn unknown_is_absent(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let unknown = SessionId::generate(None, &OsEntropy)?;
-    let answer = store.touch(&unknown, None, env.now()).await?;
-    ensure_eq!(answer, TouchOutcome::Absent, "`touch` of a session that never was");
-    is_gone(&*store, &unknown, "after that `touch`").await
-}
-
-pub(super) async fn never_inserts(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = env.record().of(&user).build()?;
-    insert(&*store, &record, env.now()).await?;
-    ensure_eq!(store.delete(&record.summary.id, Some(&user)).await?, DeleteOutcome::Deleted, "`delete`");
-    let answer = store.touch(&record.summary.id, Some(&user), env.now()).await?;
-    ensure_eq!(answer, TouchOutcome::Absent, "`touch` after `delete`");
-    is_gone(&*store, &record.summary.id, "after `delete` and `touch`").await?;
-    lists(&*store, &user, [], env.now(), "after `delete` and `touch`").await
-}
-
-pub(super) async fn expired_is_absent(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = env.record().of(&user).build()?;
-    insert(&*store, &record, env.now()).await?;
-    env.clock().advance(HOUR);
-    let answer = store.touch(&record.summary.id, Some(&user), env.now()).await?;
-    ensure_eq!(answer, TouchOutcome::Absent, "`touch` of an expired session");
-    lists(&*store, &user, [], env.now(), "after that `touch`").await
-}
-
-pub(super) async fn extends_the_idle_deadline(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = env.record().of(&user).build()?;
-    insert(&*store, &record, env.now()).await?;
+async fn extends_the_idle_deadline(store: TestStore) -> Outcome {
+    let record = store.insert(store.session()).await?;
     // Twice, so that the second touch comes after the deadline the session began with.
     for _ in 0..2 {
-        env.clock().advance(20 * MINUTE);
-        let answer = store.touch(&record.summary.id, Some(&user), env.now()).await?;
+        store.advance(20 * MINUTE);
+        let answer = store.touch(&record).await?;
         ensure_eq!(answer, TouchOutcome::Applied, "`touch` every 20 minutes, with an idle timeout of 30");
     }
-    env.clock().advance(20 * MINUTE);
-    lists(&*store, &user, [record.summary.id], env.now(), "an hour after its beginning, with touches").await?;
-    let current = stored(&*store, &record.summary.id, "an hour after its beginning, with touches").await?;
-    updated(&*store, &current, env.now()).await.map(drop)
+    store.advance(20 * MINUTE);
+    store.assert_lists(&store.alice, [&record], "an hour after its beginning, with touches").await?;
+    store.updated(&record).await.map(drop)
 }
 
-pub(super) async fn stops_at_the_absolute_deadline(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = env.record().of(&user).timeouts(30 * MINUTE, HOUR).build()?;
-    insert(&*store, &record, env.now()).await?;
+async fn stops_at_the_absolute_deadline(store: TestStore) -> Outcome {
+    let record = store.insert(store.session().timeouts(30 * MINUTE, HOUR)).await?;
     for _ in 0..2 {
-        env.clock().advance(25 * MINUTE);
-        let answer = store.touch(&record.summary.id, Some(&user), env.now()).await?;
-        ensure_eq!(answer, TouchOutcome::Applied, "`touch` before the absolute deadline");
+        store.advance(25 * MINUTE);
+        ensure_eq!(store.touch(&record).await?, TouchOutcome::Applied, "`touch` before the absolute deadline");
     }
-    env.clock().advance(15 * MINUTE);
-    let answer = store.touch(&record.summary.id, Some(&user), env.now()).await?;
-    ensure_eq!(answer, TouchOutcome::Absent, "`touch` after the absolute deadline, but before the idle one");
-    lists(&*store, &user, [], env.now(), "after the absolute deadline, but before the idle one").await
+    store.advance(15 * MINUTE);
+    let when = "after the absolute deadline, but before the idle one";
+    ensure_eq!(store.touch(&record).await?, TouchOutcome::Absent, "`touch` {when}");
+    store.assert_lists(&store.alice, [], when).await
 }
 
-pub(super) async fn shows_in_the_list(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = env.record().of(&user).build()?;
-    insert(&*store, &record, env.now()).await?;
-    env.clock().advance(MINUTE);
-    let touched = store.touch(&record.summary.id, Some(&user), env.now()).await?;
-    ensure_eq!(touched, TouchOutcome::Applied, "`touch`");
-    let listed = store.list_by_user(&user, env.now()).await?;
+async fn shows_in_the_list(store: TestStore) -> Outcome {
+    let record = store.insert(store.session()).await?;
+    store.advance(MINUTE);
+    store.touched(&record).await?;
+    let listed = store.list(&store.alice).await?;
     ensure_eq!(listed.len(), 1, "listed sessions");
-    ensure!(listed.iter().all(|session| session.last_seen == env.now()), "the list shows last_seen before the touch");
+    ensure_eq!(listed[0].last_seen, store.now(), "last_seen in the list, after the touch");
     Ok(())
 }
 
-pub(super) async fn race_keeps_the_latest(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let record = env.record().build()?;
-    insert(&*store, &record, env.now()).await?;
+async fn race_keeps_the_latest(store: TestStore) -> Outcome {
+    let record = store.insert(store.anonymous()).await?;
     for _ in 0..3 {
-        let begin = env.now();
-        env.clock().advance(MINUTE);
-        let answers = together(64, |turn| {
-            let (store, id) = (Arc::clone(&store), record.summary.id);
-            // A permutation of 0 to 63 ms in which the latest is neither first nor last.
-            let seen = begin + MILLI * u32::try_from(turn * 37 % 64).unwrap_or(0);
-            async move { Ok(store.touch(&id, None, seen).await?) }
-        })
-        .await?;
-        ensure!(
-            answers.iter().all(|answer| *answer == TouchOutcome::Applied),
-            "64 touches at once: all must be applied"
-        );
-        let loaded = stored(&*store, &record.summary.id, "after 64 touches at once").await?;
+        let begin = store.now();
+        store.advance(MINUTE);
+        // A permutation of 0 to 63 ms in which the latest is neither first nor last.
+        let touches = (0..64_u32).map(|turn| (begin + turn * 37 % 64 * MILLI, record.clone()));
+        let answers =
+            store.run_concurrently(touches, |store, (seen, record)| async move { store.touch_at(&record, seen).await });
+        let applied = answers.await?.iter().all(|answer| *answer == TouchOutcome::Applied);
+        ensure!(applied, "64 touches at once: all must be applied");
+        let loaded = store.stored(&record, "after 64 touches at once").await?;
         ensure_eq!(loaded.summary.last_seen, begin + 63 * MILLI, "last_seen after 64 touches at once");
     }
     Ok(())

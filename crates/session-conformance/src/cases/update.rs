@@ -1,160 +1,159 @@
 //! `update`: compare-and-swap that never inserts.
 
 use session_core::store::{Credential, Record, TouchOutcome, UpdateOutcome};
-use session_core::{Assurance, DeleteOutcome, Device, Kind, OsEntropy, Timeouts};
+use session_core::{Assurance, Device, Kind, OsEntropy, Timeouts};
 
-use super::support::{DAY, HOUR, MINUTE, insert, is_gone, is_stored, lists, next, updated};
-use crate::env::Env;
+use super::liveness::{Absence, Operation, is_absent};
+use super::support::{DAY, HOUR, MINUTE};
 use crate::outcome::{Outcome, ensure_eq};
+use crate::table::cases;
+use crate::test_store::{TestStore, next};
 
-pub(super) async fn stores_every_field(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = env.record().of(&user).value("stays", "1").value("changes", "1").value("goes", "1").build()?;
-    insert(&*store, &record, env.now()).await?;
-    env.clock().advance(MINUTE);
+cases! {
+    pub(super) const CASES: TestStore;
+
+    /// `update` replaces every field, and values that are gone are gone.
+    "update/stores-every-field" []
+        catches [LoadDropsDevice, UpdateKeepsLastSeen, UpdateMergesValues]
+        => stores_every_field;
+    /// A writer that read an older version is refused, and the newer record survives.
+    "update/stale-version-conflicts" []
+        catches [UpdateIgnoresVersion, UpdateIgnoresNonce]
+        => stale_version_conflicts;
+    /// Two writers of the same version number are told apart by the nonce.
+    "update/nonce-tells-writers-apart" []
+        catches [UpdateIgnoresVersion, UpdateIgnoresNonce]
+        => nonce_tells_writers_apart;
+    /// `update` of a session that never was is `Absent`, and inserts nothing.
+    "update/absent-is-absent" []
+        catches [UpdateInserts, UpdateAbsentIsConflict, ListUnknownFails]
+        => |store| is_absent(store, Operation::Update, Absence::NeverStored);
+    /// A deleted session stays deleted: `update` never inserts.
+    "update/never-resurrects" []
+        catches [UpdateInserts, UpdateAbsentIsConflict, DeleteKeepsIndex]
+        => |store| is_absent(store, Operation::Update, Absence::Deleted);
+    /// To `update`, an expired session is absent.
+    "update/expired-is-absent" [] catches [UpdateRevivesExpired, ListShowsExpired]
+        => |store| is_absent(store, Operation::Update, Absence::Expired);
+    /// The same `update` again is `Applied` again.
+    "update/repeat-is-applied" [] catches [UpdateRepeatConflicts] => repeat_is_applied;
+    /// An `update` that is repeated late does not take `last_seen` back.
+    "update/repeat-keeps-a-later-touch" []
+        catches [UpdateRepeatConflicts, UpdateRepeatRewrites, TouchBumpsVersion]
+        => repeat_keeps_a_later_touch;
+    /// An `update` by a request that began before the last touch does not take `last_seen` back.
+    "update/keeps-a-later-touch" []
+        catches [UpdateRewindsLastSeen, TouchBumpsVersion, IndexAppends]
+        => keeps_a_later_touch;
+    /// An `update` with a later `last_seen` moves the deadline.
+    "update/moves-last-seen-and-the-deadline" []
+        catches [UpdateKeepsLastSeen, IndexAppends]
+        => moves_last_seen_and_the_deadline;
+    /// An `update` with other timeouts moves the deadline, in both directions.
+    "update/changes-the-lifetime" []
+        catches [UpdateKeepsTimeouts, TouchRevivesExpired, ListShowsExpired, IndexAppends]
+        => changes_the_timeouts;
+}
+
+async fn stores_every_field(store: TestStore) -> Outcome {
+    let session = store.session().value("stays", "1").value("changes", "1").value("goes", "1");
+    let record = store.insert(session).await?;
+    store.advance(MINUTE);
     let mut changed = next(&record)?;
     changed.data.insert("changes".into(), "2".into());
     changed.data.insert("comes".into(), "1".into());
     changed.data.remove(b"goes");
     changed.summary.device = Device::new().with_label("renamed");
-    changed.summary.last_seen = env.now();
-    changed.credential = Credential::issue(Kind::Cookie, record.summary.id, env.now(), &OsEntropy)?.0;
+    changed.summary.last_seen = store.now();
+    changed.credential = Credential::issue(Kind::Cookie, record.id(), store.now(), &OsEntropy)?.0;
     if let Some(authentication) = &mut changed.summary.authentication {
-        authentication.at = env.now();
+        authentication.at = store.now();
         authentication.level = Assurance::Aal2;
         authentication.methods = ["pwd".to_owned(), "otp".to_owned()].into();
     }
-    ensure_eq!(store.update(&changed, record.version, env.now()).await?, UpdateOutcome::Applied, "`update`");
-    is_stored(&*store, &changed, "after `update`").await
+    assert_applies(&store, &changed, &record).await?;
+    store.assert_stored(&changed, "after `update`").await
 }
 
-pub(super) async fn stale_version_conflicts(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let first = env.record().value("n", "1").build()?;
-    insert(&*store, &first, env.now()).await?;
-    let second = updated(&*store, &first, env.now()).await?;
-    let third = updated(&*store, &second, env.now()).await?;
-    for stale in [first.version, second.version] {
-        let late = Record { version: stale.next(&OsEntropy)?, ..first.clone() };
-        let answer = store.update(&late, stale, env.now()).await?;
+async fn assert_applies(store: &TestStore, change: &Record, before: &Record) -> Outcome {
+    ensure_eq!(store.update(change, before.version).await?, UpdateOutcome::Applied, "`update` of the current version");
+    Ok(())
+}
+
+async fn stale_version_conflicts(store: TestStore) -> Outcome {
+    let first = store.insert(store.anonymous().value("n", "1")).await?;
+    let second = store.updated(&first).await?;
+    let third = store.updated(&second).await?;
+    for stale in [&first, &second] {
+        let answer = store.update(&next(stale)?, stale.version).await?;
         ensure_eq!(answer, UpdateOutcome::Conflict, "`update` of a version that is not the stored one");
-        is_stored(&*store, &third, "after the refused `update`").await?;
+        store.assert_stored(&third, "after the refused `update`").await?;
     }
     Ok(())
 }
 
-pub(super) async fn nonce_tells_writers_apart(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let first = env.record().build()?;
-    insert(&*store, &first, env.now()).await?;
+async fn nonce_tells_writers_apart(store: TestStore) -> Outcome {
+    let first = store.insert(store.anonymous()).await?;
     let (winner, loser) = (next(&first)?, next(&first)?);
-    ensure_eq!(store.update(&winner, first.version, env.now()).await?, UpdateOutcome::Applied, "the first writer");
-    let answer = store.update(&loser, first.version, env.now()).await?;
+    assert_applies(&store, &winner, &first).await?;
+    let answer = store.update(&loser, first.version).await?;
     ensure_eq!(answer, UpdateOutcome::Conflict, "the second writer, whose version has the same number");
-    let third = next(&winner)?;
-    let answer = store.update(&third, loser.version, env.now()).await?;
+    let answer = store.update(&next(&winner)?, loser.version).await?;
     ensure_eq!(answer, UpdateOutcome::Conflict, "`update` that expects the right number by the wrong writer");
-    is_stored(&*store, &winner, "after the refused updates").await
+    store.assert_stored(&winner, "after the refused updates").await
 }
 
-pub(super) async fn absent_is_absent(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = env.record().of(&user).build()?;
-    let answer = store.update(&next(&record)?, record.version, env.now()).await?;
-    ensure_eq!(answer, UpdateOutcome::Absent, "`update` of a session that never was");
-    is_gone(&*store, &record.summary.id, "after that `update`").await?;
-    lists(&*store, &user, [], env.now(), "after that `update`").await
-}
-
-pub(super) async fn never_resurrects(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = env.record().of(&user).build()?;
-    insert(&*store, &record, env.now()).await?;
-    ensure_eq!(store.delete(&record.summary.id, Some(&user)).await?, DeleteOutcome::Deleted, "`delete`");
-    let answer = store.update(&next(&record)?, record.version, env.now()).await?;
-    ensure_eq!(answer, UpdateOutcome::Absent, "`update` after `delete`");
-    is_gone(&*store, &record.summary.id, "after `delete` and `update`").await?;
-    lists(&*store, &user, [], env.now(), "after `delete` and `update`").await
-}
-
-pub(super) async fn expired_is_absent(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = env.record().of(&user).build()?;
-    insert(&*store, &record, env.now()).await?;
-    env.clock().advance(HOUR);
-    let late = next(&record)?.touched(env.now());
-    let answer = store.update(&late, record.version, env.now()).await?;
-    ensure_eq!(answer, UpdateOutcome::Absent, "`update` of an expired session");
-    lists(&*store, &user, [], env.now(), "after that `update`").await
-}
-
-pub(super) async fn repeat_is_applied(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let record = env.record().build()?;
-    insert(&*store, &record, env.now()).await?;
-    let change = updated(&*store, &record, env.now()).await?;
-    let again = store.update(&change, record.version, env.now()).await?;
+async fn repeat_is_applied(store: TestStore) -> Outcome {
+    let record = store.insert(store.anonymous()).await?;
+    let change = store.updated(&record).await?;
+    let again = store.update(&change, record.version).await?;
     ensure_eq!(again, UpdateOutcome::Applied, "the same `update` again");
-    is_stored(&*store, &change, "after the repeated `update`").await
+    store.assert_stored(&change, "after the repeated `update`").await
 }
 
-pub(super) async fn repeat_keeps_a_later_touch(env: Env) -> Outcome {
-    let store = env.store().await?;
-    let record = env.record().build()?;
-    insert(&*store, &record, env.now()).await?;
-    let change = updated(&*store, &record, env.now()).await?;
-    env.clock().advance(MINUTE);
-    ensure_eq!(store.touch(&record.summary.id, None, env.now()).await?, TouchOutcome::Applied, "`touch`");
-    let again = store.update(&change, record.version, env.now()).await?;
+async fn repeat_keeps_a_later_touch(store: TestStore) -> Outcome {
+    let record = store.insert(store.anonymous()).await?;
+    let change = store.updated(&record).await?;
+    store.advance(MINUTE);
+    let touched = store.touched(&change).await?;
+    let again = store.update(&change, record.version).await?;
     ensure_eq!(again, UpdateOutcome::Applied, "the same `update` again");
-    let expected = change.touched(env.now());
-    is_stored(&*store, &expected, "after an `update` that was repeated late").await
+    store.assert_stored(&touched, "after an `update` that was repeated late").await
 }
 
-pub(super) async fn keeps_a_later_touch(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = env.record().of(&user).build()?;
-    insert(&*store, &record, env.now()).await?;
-    env.clock().advance(20 * MINUTE);
-    let touched = store.touch(&record.summary.id, Some(&user), env.now()).await?;
-    ensure_eq!(touched, TouchOutcome::Applied, "`touch`");
+async fn keeps_a_later_touch(store: TestStore) -> Outcome {
+    let record = store.insert(store.session()).await?;
+    store.advance(20 * MINUTE);
+    let last_seen = store.touched(&record).await?.summary.last_seen;
     // Written by a request that began before the one that touched.
-    let change = updated(&*store, &record, env.now()).await?;
-    let expected = change.touched(env.now());
-    is_stored(&*store, &expected, "after an `update` with an earlier last_seen").await?;
-    env.clock().advance(20 * MINUTE);
-    lists(&*store, &user, [record.summary.id], env.now(), "past the deadline the session had before the touch").await
+    let change = store.updated(&record).await?;
+    store.assert_stored(&change.touched(last_seen), "after an `update` with an earlier last_seen").await?;
+    store.advance(20 * MINUTE);
+    store.assert_lists(&store.alice, [&record], "past the deadline the session had before the touch").await
 }
 
-pub(super) async fn moves_last_seen_and_the_deadline(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let record = env.record().of(&user).build()?;
-    insert(&*store, &record, env.now()).await?;
-    env.clock().advance(20 * MINUTE);
-    let used = next(&record)?.touched(env.now());
-    ensure_eq!(store.update(&used, record.version, env.now()).await?, UpdateOutcome::Applied, "`update`");
-    is_stored(&*store, &used, "after an `update` with a later last_seen").await?;
-    env.clock().advance(20 * MINUTE);
-    lists(&*store, &user, [record.summary.id], env.now(), "past the deadline the session had before the update")
-        .await?;
-    updated(&*store, &used, env.now()).await.map(drop)
+async fn moves_last_seen_and_the_deadline(store: TestStore) -> Outcome {
+    let record = store.insert(store.session()).await?;
+    store.advance(20 * MINUTE);
+    let used = next(&record)?.touched(store.now());
+    assert_applies(&store, &used, &record).await?;
+    store.assert_stored(&used, "after an `update` with a later last_seen").await?;
+    store.advance(20 * MINUTE);
+    store.assert_lists(&store.alice, [&record], "past the deadline the session had before the update").await?;
+    store.updated(&used).await.map(drop)
 }
 
-pub(super) async fn changes_the_lifetime(env: Env) -> Outcome {
-    let (store, user) = (env.store().await?, env.user("alice")?);
-    let shorter = env.record().of(&user).build()?;
-    let longer = env.record().of(&user).build()?;
+async fn changes_the_timeouts(store: TestStore) -> Outcome {
+    let (shorter, longer) = (store.insert(store.session()).await?, store.insert(store.session()).await?);
     for (record, idle, absolute) in [(&shorter, 5 * MINUTE, HOUR), (&longer, 2 * DAY, 3 * DAY)] {
-        insert(&*store, record, env.now()).await?;
         let mut change = next(record)?;
         change.summary.timeouts = Timeouts { idle, absolute };
-        ensure_eq!(store.update(&change, record.version, env.now()).await?, UpdateOutcome::Applied, "`update`");
-        is_stored(&*store, &change, "after an `update` with other timeouts").await?;
+        assert_applies(&store, &change, record).await?;
+        store.assert_stored(&change, "after an `update` with other timeouts").await?;
     }
-    env.clock().advance(10 * MINUTE);
-    lists(&*store, &user, [longer.summary.id], env.now(), "past the shortened deadline").await?;
-    let touched = store.touch(&shorter.summary.id, Some(&user), env.now()).await?;
-    ensure_eq!(touched, TouchOutcome::Absent, "`touch` past the shortened deadline");
-    env.clock().advance(DAY);
-    lists(&*store, &user, [longer.summary.id], env.now(), "before the lengthened deadline").await
+    store.advance(10 * MINUTE);
+    store.assert_lists(&store.alice, [&longer], "past the shortened deadline").await?;
+    ensure_eq!(store.touch(&shorter).await?, TouchOutcome::Absent, "`touch` past the shortened deadline");
+    store.advance(DAY);
+    store.assert_lists(&store.alice, [&longer], "before the lengthened deadline").await
 }

@@ -1,89 +1,81 @@
 //! User ids are bytes: whatever they contain, no user sees or ends the sessions of another.
 
-use session_core::UserId;
 use session_core::store::Record;
 
-use super::support::{insert, is_gone, is_stored, lists, same_ids};
-use crate::env::Env;
-use crate::outcome::{Failure, Outcome};
+use crate::compare::ensure_same_ids;
+use crate::outcome::Outcome;
+use crate::table::cases;
+use crate::test_store::TestStore;
 
-/// One session for each of `names`.
-async fn sessions(env: &Env, names: &[&str]) -> Result<Vec<(UserId, Record)>, Failure> {
-    let store = env.store().await?;
-    let mut sessions = Vec::new();
-    for name in names {
-        let user = env.user(name)?;
-        let record = env.record().of(&user).build()?;
-        insert(&*store, &record, env.now()).await?;
-        sessions.push((user, record));
-    }
-    Ok(sessions)
+cases! {
+    pub(super) const CASES: TestStore;
+
+    /// Patterns, quotes, control characters, NUL and emoji in user ids mean nothing.
+    "users/odd-names" [] catches [UserCutAtNul, UserFoldsCase] => |store| are_independent(store, ODD.to_vec());
+    /// A user whose id begins with the id of another is another.
+    "users/prefixes" [] catches [UserIsPrefix] => |store| are_independent(store, PREFIXES.to_vec());
+    /// Case, spaces and Unicode spellings make different users.
+    "users/exact-bytes" [] catches [UserFoldsCase] => |store| are_independent(store, SIMILAR.to_vec());
+    /// User ids of 256 bytes that differ in the last one are different users.
+    "users/longest-names" [] catches [UserCutAt255] => longest_names;
+}
+
+const ODD: [&str; 25] = [
+    "%",
+    "_",
+    "*",
+    "?",
+    "{a}",
+    "[a]",
+    "a\0b",
+    "a\0c",
+    "a\nb",
+    "a\tb",
+    "'; --",
+    "\"",
+    "\\",
+    "\\x00",
+    "null",
+    "NULL",
+    "0",
+    "00",
+    "-1",
+    "юзер",
+    "\u{1F9D1}\u{200D}\u{1F4BB}",
+    "a/b",
+    "../a",
+    "a b",
+    "a@b.c",
+];
+
+const PREFIXES: [&str; 9] = ["a", "a:b", "a:b:c", "a:", ":", "::", "aa", "ab", "b"];
+
+/// Upper and lower case, spaces at the ends, and two spellings of é that look the same.
+const SIMILAR: [&str; 8] = ["alice", "Alice", "ALICE", "alice ", " alice", "\u{e9}", "e\u{301}", "\u{ff41}lice"];
+
+async fn longest_names(store: TestStore) -> Outcome {
+    let long = "x".repeat(255);
+    let [a, b, c] = ["a", "b", "c"].map(|end| format!("{long}{end}"));
+    are_independent(store, vec![&a, &b, &c, &long, &"\u{1F511}".repeat(64)]).await
 }
 
 /// Each user has one session, sees that and no other, and ends that and no other.
-async fn are_apart(env: &Env, names: &[&str]) -> Outcome {
-    let store = env.store().await?;
-    let sessions = sessions(env, names).await?;
-    for (user, record) in &sessions {
-        is_stored(&*store, record, "the session of an odd user").await?;
-        lists(&*store, user, [record.summary.id], env.now(), "one of several similar users").await?;
+async fn are_independent(store: TestStore, names: Vec<&str>) -> Outcome {
+    let (mut users, mut records) = (Vec::new(), Vec::new());
+    for name in names {
+        let user = store.user(name)?;
+        records.push(store.insert(store.session_of(&user)).await?);
+        users.push(user);
     }
-    for (at, (user, record)) in sessions.iter().enumerate() {
-        let ended = store.delete_by_user(user, None).await?;
-        same_ids(ended, [record.summary.id], "the revoked sessions of one of several similar users")?;
-        is_gone(&*store, &record.summary.id, "after revocation").await?;
-        for (_, other) in &sessions[at + 1..] {
-            is_stored(&*store, other, "the session of a similar user, after revocation").await?;
-        }
+    store.assert_all_stored(&records, "the session of an odd user").await?;
+    for (user, record) in users.iter().zip(&records) {
+        store.assert_lists(user, [record], "one of several similar users").await?;
+    }
+    for (at, user) in users.iter().enumerate() {
+        let revoked = store.revoke(user).await?;
+        ensure_same_ids(revoked, [&records[at]].map(Record::id), "the revoked sessions of one of similar users")?;
+        store.assert_gone(&records[at], "after revocation").await?;
+        store.assert_all_stored(&records[at + 1..], "the session of a similar user, after revocation").await?;
     }
     Ok(())
-}
-
-pub(super) async fn odd_names(env: Env) -> Outcome {
-    let names = [
-        "%",
-        "_",
-        "*",
-        "?",
-        "{a}",
-        "[a]",
-        "a\0b",
-        "a\0c",
-        "a\nb",
-        "a\tb",
-        "'; --",
-        "\"",
-        "\\",
-        "\\x00",
-        "null",
-        "NULL",
-        "0",
-        "00",
-        "-1",
-        "юзер",
-        "\u{1F9D1}\u{200D}\u{1F4BB}",
-        "a/b",
-        "../a",
-        "a b",
-        "a@b.c",
-    ];
-    are_apart(&env, &names).await
-}
-
-pub(super) async fn prefixes(env: Env) -> Outcome {
-    are_apart(&env, &["a", "a:b", "a:b:c", "a:", ":", "::", "aa", "ab", "b"]).await
-}
-
-pub(super) async fn exact_bytes(env: Env) -> Outcome {
-    // Upper and lower case, spaces at the ends, and two spellings of é that look the same.
-    are_apart(&env, &["alice", "Alice", "ALICE", "alice ", " alice", "\u{e9}", "e\u{301}", "\u{ff41}lice"]).await
-}
-
-pub(super) async fn longest_names(env: Env) -> Outcome {
-    let ends = ["a", "b", "c"].map(|end| "x".repeat(255) + end);
-    let mut names: Vec<&str> = ends.iter().map(String::as_str).collect();
-    let shorter = "x".repeat(255);
-    let emoji = "\u{1F511}".repeat(64);
-    names.extend([shorter.as_str(), emoji.as_str()]);
-    are_apart(&env, &names).await
 }

@@ -1,5 +1,5 @@
-//! [`Call`] and [`Answer`]: a store operation as a value, so that it can be sent to a store, written down, and asked
-//! of the contract.
+//! [`Call`] and [`Answer`]: an operation as a value, which can be executed by a store, recorded, and compared with the
+//! contract.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(crate) const VALUE: &str = "n";
 #[derive(Clone, Debug)]
 pub(crate) enum Call {
     Load(SessionId),
-    /// In exchange for the session with this id and version, if one is named. All sessions belong to one user.
+    /// In exchange for the session with this id and version, if any. All sessions belong to one user.
     Create(Arc<Record>, Option<(SessionId, Version)>, Option<SessionLimit>),
     /// From this version.
     Update(Arc<Record>, Version),
@@ -28,7 +28,7 @@ pub(crate) enum Call {
     DeleteByUser(UserId, Option<SessionId>),
 }
 
-/// Lists are sorted: their order is nobody's promise.
+/// Lists are sorted, because the contract does not promise an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Loaded(Option<Seen>),
@@ -40,7 +40,7 @@ pub(crate) enum Answer {
     DeletedByUser(Vec<SessionId>),
 }
 
-/// What is looked at in a record.
+/// The parts of a record that are compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) version: Version,
@@ -59,12 +59,12 @@ impl Seen {
 }
 
 impl Call {
-    /// Asks a store.
-    pub(crate) async fn ask(&self, store: &dyn SessionStore, now: Timestamp) -> Result<Answer, StoreError> {
+    /// Executes the call on a store.
+    pub(crate) async fn invoke(&self, store: &dyn SessionStore, now: Timestamp) -> Result<Answer, StoreError> {
         Ok(match self {
             Self::Load(id) => Answer::Loaded(store.load(id, Freshness::Latest).await?.as_ref().map(Seen::of)),
             Self::Create(record, replaces, limit) => {
-                Answer::created(store.create(admission(record, *replaces, *limit), now).await?)
+                Answer::created(store.create(request(record, *replaces, *limit), now).await?)
             }
             Self::Update(record, expected) => Answer::Updated(store.update(record, *expected, now).await?),
             Self::Touch(id, user, seen) => Answer::Touched(store.touch(id, Some(user), *seen).await?),
@@ -77,12 +77,12 @@ impl Call {
         })
     }
 
-    /// Asks the contract.
+    /// Executes the call by the contract.
     pub(crate) fn apply(&self, sessions: &mut Sessions, now: Timestamp) -> Answer {
         match self {
             Self::Load(id) => Answer::Loaded(sessions.load(id).map(Seen::of)),
             Self::Create(record, replaces, limit) => {
-                Answer::created(sessions.create(admission(record, *replaces, *limit), now))
+                Answer::created(sessions.create(request(record, *replaces, *limit), now))
             }
             Self::Update(record, expected) => Answer::Updated(sessions.update(record, *expected, now)),
             Self::Touch(id, _, seen) => Answer::Touched(sessions.touch(id, *seen)),
@@ -96,9 +96,16 @@ impl Call {
     }
 }
 
+/// A call of a task begins or ends. A task makes one call at a time.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    Begin(usize, Call),
+    End(usize, Answer),
+}
+
 impl Answer {
-    fn created(admitted: CreateOutcome) -> Self {
-        Self::Created(match admitted {
+    fn created(outcome: CreateOutcome) -> Self {
+        Self::Created(match outcome {
             CreateOutcome::Created { mut evicted } => {
                 evicted.sort_unstable();
                 CreateOutcome::Created { evicted }
@@ -122,11 +129,7 @@ impl Answer {
     }
 }
 
-fn admission(
-    record: &Record,
-    replaces: Option<(SessionId, Version)>,
-    limit: Option<SessionLimit>,
-) -> CreateRequest<'_> {
+fn request(record: &Record, replaces: Option<(SessionId, Version)>, limit: Option<SessionLimit>) -> CreateRequest<'_> {
     let replaces = replaces.map(|(id, version)| Replacement { id, user: record.user(), version });
     CreateRequest { record, replaces, limit }
 }

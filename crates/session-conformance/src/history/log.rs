@@ -5,16 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use session_core::Timestamp;
 use session_core::store::SessionStore;
 
-use super::call::{Answer, Call};
-use super::verdict;
+use super::call::{Answer, Call, Event};
+use super::linearize;
 use crate::outcome::{Failure, Outcome};
-
-/// A call begins, or ends. A task makes one call after the other.
-#[derive(Clone, Debug)]
-pub(super) enum Event {
-    Begin(usize, Call),
-    End(usize, Answer),
-}
 
 /// The log of one history, shared by its tasks.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +16,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Asks `store`, and writes down when that begins and ends. An error ends the history: nothing is disturbed here.
-    pub(crate) async fn ask(
+    /// Calls `store`, and records when that begins and ends. An error fails the case: no server is disrupted here.
+    pub(crate) async fn invoke(
         &self,
         task: usize,
         store: &dyn SessionStore,
@@ -32,7 +25,7 @@ impl Log {
         now: Timestamp,
     ) -> Result<Answer, Failure> {
         self.push(Event::Begin(task, call.clone()));
-        let answer = call.ask(store, now).await?;
+        let answer = call.invoke(store, now).await?;
         self.push(Event::End(task, answer.clone()));
         Ok(answer)
     }
@@ -41,9 +34,9 @@ impl Log {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
     }
 
-    /// Whether the answers can be explained. Takes time, so not where other tasks wait.
+    /// Checks that the answers are linearizable, on a thread for blocking work.
     pub(crate) async fn check(&self, seed: u64, now: Timestamp) -> Outcome {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        tokio::task::spawn_blocking(move || verdict::check(&events, seed, now)).await?
+        tokio::task::spawn_blocking(move || linearize::check(&events, seed, now)).await?
     }
 }

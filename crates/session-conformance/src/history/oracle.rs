@@ -1,5 +1,5 @@
-//! Our checker and stateright's come to the same verdict, on short histories. Ours is used because it remembers where it
-//! has been: on the histories of the suite stateright's takes up to half a minute each.
+//! Our checker agrees with stateright's on short histories. Ours is used because it visits each state once: on the
+//! histories of the suite, stateright's takes up to half a minute each.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use session_core::store::Record;
 use session_core::{OsEntropy, SessionId, Timestamp, UserId};
 use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester, SequentialSpec};
 
-use super::call::{Answer, Call};
-use super::log::Event;
-use super::{Dice, verdict};
-use crate::build::RecordBuilder;
+use super::call::{Answer, Call, Event};
+use super::linearize;
+use super::rng::Rng;
+use crate::record::RecordBuilder;
 use crate::reference::Sessions;
 
 const NOW: Timestamp = Timestamp::from_millis(4_102_444_800_123);
@@ -31,13 +31,13 @@ impl SequentialSpec for Sessions {
 /// What a task is doing.
 enum Doing {
     Nothing,
-    /// Asked, when the sessions were these.
-    Asked(Call, Sessions),
+    /// In progress since the sessions were these.
+    InProgress(Call, Sessions),
     Answered(Answer),
 }
 
-/// A history of a store that sometimes answers from what it remembers.
-fn record(dice: &mut Dice) -> Vec<Event> {
+/// A history of a store that sometimes gives a stale answer.
+fn record(rng: &mut Rng) -> Vec<Event> {
     let user = UserId::new("alice").unwrap();
     let ids: Vec<SessionId> = (0..2).map(|_| SessionId::generate(Some(&user), &OsEntropy).unwrap()).collect();
     let mut known: Vec<Arc<Record>> = Vec::new();
@@ -47,18 +47,18 @@ fn record(dice: &mut Dice) -> Vec<Event> {
     let (mut events, mut sessions) = (Vec::new(), Sessions::default());
     let mut tasks: Vec<(Doing, usize)> = (0..TASKS).map(|_| (Doing::Nothing, CALLS)).collect();
     while tasks.iter().any(|(doing, left)| *left > 0 || !matches!(doing, Doing::Nothing)) {
-        let number = usize::try_from(dice.below(TASKS as u64)).unwrap();
+        let number = usize::try_from(rng.below(TASKS as u64)).unwrap();
         let (doing, left) = &mut tasks[number];
         *doing = match std::mem::replace(doing, Doing::Nothing) {
             Doing::Nothing if *left == 0 => Doing::Nothing,
             Doing::Nothing => {
                 *left -= 1;
-                let which = usize::try_from(dice.below(2)).unwrap();
-                let call = call(dice, &user, &mut known[which]);
+                let which = usize::try_from(rng.below(2)).unwrap();
+                let call = call(rng, &user, &mut known[which]);
                 events.push(Event::Begin(number, call.clone()));
-                Doing::Asked(call, sessions.clone())
+                Doing::InProgress(call, sessions.clone())
             }
-            Doing::Asked(call, mut before) => Doing::Answered(if dice.below(6) == 0 {
+            Doing::InProgress(call, mut before) => Doing::Answered(if rng.below(6) == 0 {
                 call.apply(&mut before, NOW)
             } else {
                 call.apply(&mut sessions, NOW)
@@ -72,8 +72,8 @@ fn record(dice: &mut Dice) -> Vec<Event> {
     events
 }
 
-fn call(dice: &mut Dice, user: &UserId, known: &mut Arc<Record>) -> Call {
-    match dice.below(7) {
+fn call(rng: &mut Rng, user: &UserId, known: &mut Arc<Record>) -> Call {
+    match rng.below(7) {
         0 | 1 => Call::Create(Arc::clone(known), None, None),
         2 => Call::Load(known.summary.id),
         3 => {
@@ -82,7 +82,7 @@ fn call(dice: &mut Dice, user: &UserId, known: &mut Arc<Record>) -> Call {
             *known = Arc::new(change);
             Call::Update(Arc::clone(known), version)
         }
-        4 => Call::Touch(known.summary.id, user.clone(), NOW + Duration::from_secs(dice.below(3))),
+        4 => Call::Touch(known.summary.id, user.clone(), NOW + Duration::from_secs(rng.below(3))),
         5 => Call::Delete(known.summary.id, user.clone()),
         _ => Call::List(user.clone()),
     }
@@ -103,8 +103,8 @@ fn by_stateright(events: &[Event]) -> bool {
 fn both_checkers_agree() {
     let mut verdicts = [0, 0];
     for seed in 0..2_000 {
-        let events = record(&mut Dice::new(seed, 0));
-        let ours = verdict::check(&events, seed, NOW).is_ok();
+        let events = record(&mut Rng::new(seed, 0));
+        let ours = linearize::check(&events, seed, NOW).is_ok();
         assert_eq!(ours, by_stateright(&events), "seed {seed}: {events:?}");
         verdicts[usize::from(ours)] += 1;
     }

@@ -1,44 +1,45 @@
 //! What is read from the `Cookie` headers of a request.
 
-use session_core::{OsEntropy, Policy, Session, SessionId, SessionToken};
+use std::time::Duration;
 
-use super::NONE;
+use session_core::{OsEntropy, Session, SessionId, SessionToken};
+
 use super::browser::Browser;
-use super::node::{Method, Node};
+use super::client::Client as _;
+use super::node::Node;
+use super::support::{NO_CALLS, user_of};
 use super::values::{NOTE, Note};
 use crate::env::Env;
 use crate::outcome::{Outcome, ensure, ensure_eq};
 
-/// The name of the cookie under [`Policy::standard`].
-const ID: &str = "__Host-id";
+/// The name of the cookie under [`Policy::standard`](session_core::Policy::standard).
+const NAME: &str = "__Host-id";
 
 pub(super) async fn no_cookie_costs_nothing(env: Env) -> Outcome {
-    let node = Node::start(&env, Policy::standard()).await?;
-    let reply = Browser::new(&env).begin(&node).handle(|session| session.get(NOTE)).await;
-    ensure_eq!(reply.result?, None, "what a visitor without cookie finds");
-    ensure!(reply.set_cookie.is_none(), "a visitor who only read got a cookie");
-    ensure_eq!(node.calls(), NONE, "store calls for a visitor without cookie");
+    let node = Node::standard(&env).await?;
+    let reply = node.request(&[]).run(|session| session.get(NOTE)).await;
+    ensure_eq!(reply.result?, None, "the note of a request without cookie");
+    ensure!(reply.set_cookie.is_none(), "an anonymous request that only read got a cookie");
+    ensure_eq!(node.calls(), NO_CALLS, "store calls of a request without cookie");
     Ok(())
 }
 
-pub(super) async fn nobody_asks_nothing_is_loaded(env: Env) -> Outcome {
-    let node = Node::start(&env, Policy::standard()).await?;
-    let browser = Browser::new(&env);
-    browser.log_in(&node, &env.user("alice")?).await?;
-    let _ = node.calls();
-    let reply = browser.begin(&node).respond(Ok(())).await;
-    ensure_eq!(node.calls(), NONE, "store calls of a request that does not ask for its session");
+pub(super) async fn not_loaded_unless_asked_for(env: Env) -> Outcome {
+    let node = Node::standard(&env).await?;
+    let browser = Browser::logged_in(&node, "alice").await?;
+    node.calls();
+    let reply = browser.request().run_without_session().await;
+    reply.result?;
+    ensure_eq!(node.calls(), NO_CALLS, "store calls of a request that does not ask for its session");
     ensure!(!reply.vary && reply.set_cookie.is_none(), "a response that does not depend on the session says it does");
     Ok(())
 }
 
 pub(super) async fn malformed_costs_nothing(env: Env) -> Outcome {
-    let node = Node::start(&env, Policy::standard()).await?;
-    let browser = Browser::new(&env);
-    let user = env.user("alice")?;
-    browser.log_in(&node, &user).await?;
-    let token = browser.cookie(ID).unwrap_or_default();
-    let _ = node.calls();
+    let node = Node::standard(&env).await?;
+    let browser = Browser::logged_in(&node, "alice").await?;
+    let token = browser.token();
+    node.calls();
     let spellings = [
         String::new(),
         format!("\"{token}\""),
@@ -52,136 +53,116 @@ pub(super) async fn malformed_costs_nothing(env: Env) -> Outcome {
         "A".repeat(100_000),
     ];
     for spelling in &spellings {
-        let header = format!("{ID}={spelling}");
-        let reply = node.receive(Method::Post, &[&header]).handle(|session| Ok(session.user())).await;
-        ensure_eq!(reply.result?, None, "who a malformed token belongs to");
-        ensure!(reply.set_cookie.is_none(), "a malformed token made a node change the cookie");
-        ensure_eq!(node.calls(), NONE, "store calls for a malformed token");
+        let reply = node.request(&[&format!("{NAME}={spelling}")]).run(user_of).await;
+        ensure_eq!(reply.result?, None, "the user of a malformed token");
+        ensure!(reply.set_cookie.is_none(), "a malformed token changed the cookie");
+        ensure_eq!(node.calls(), NO_CALLS, "store calls for a malformed token");
     }
-    ensure_eq!(browser.user(&node).await?, Some(user), "who is logged in afterwards");
+    ensure_eq!(browser.user().await?.as_deref(), Some("alice"), "the user afterwards");
     Ok(())
 }
 
-pub(super) async fn two_different_cookies_are_nobodys(env: Env) -> Outcome {
-    let node = Node::start(&env, Policy::standard()).await?;
-    let (alice, mallory) = (Browser::new(&env), Browser::new(&env));
-    alice.log_in(&node, &env.user("alice")?).await?;
-    mallory.log_in(&node, &env.user("mallory")?).await?;
+pub(super) async fn two_different_cookies_are_ambiguous(env: Env) -> Outcome {
+    let node = Node::standard(&env).await?;
+    let alice = Browser::logged_in(&node, "alice").await?;
+    let mallory = Browser::logged_in(&node, "mallory").await?;
     let (mine, planted) = (alice.header(), mallory.header());
     for headers in [[&*mine, &*planted], [&*planted, &*mine]] {
         for headers in [&headers[..], &[&*headers.join("; ")]] {
-            let reply = node.receive(Method::Post, headers).handle(|session| Ok(session.user())).await;
-            ensure_eq!(reply.result?, None, "who is logged in with two different cookies");
-            ensure!(reply.set_cookie.is_none(), "a planted cookie made a node change the cookie");
+            let reply = node.request(headers).run(user_of).await;
+            ensure_eq!(reply.result?, None, "the user of two different cookies");
+            ensure!(reply.set_cookie.is_none(), "a planted cookie changed the cookie");
         }
     }
-    ensure!(alice.has_session(&node).await?, "a planted cookie ended the session");
+    ensure!(alice.has_session().await?, "a planted cookie ended the session");
     Ok(())
 }
 
 pub(super) async fn found_in_any_header(env: Env) -> Outcome {
-    let node = Node::start(&env, Policy::standard()).await?;
-    let browser = Browser::new(&env);
-    let user = Some(env.user("alice")?);
-    browser.log_in(&node, &env.user("alice")?).await?;
-    let mine = browser.header();
+    let node = Node::standard(&env).await?;
+    let mine = Browser::logged_in(&node, "alice").await?.header();
     let among_others = format!("theme=dark;{mine} ; broken; x{mine}");
     let among_many = format!("{}; {mine}", "a=1;".repeat(10_000));
     for headers in [&["theme=dark", &*mine][..], &[&*among_others], &[&*mine, &*mine], &[&*among_many]] {
-        let reply = node.receive(Method::Post, headers).handle(|session| Ok(session.user())).await;
-        ensure_eq!(reply.result?, user, "who is logged in with the cookie among others");
+        let reply = node.request(headers).run(user_of).await;
+        ensure_eq!(reply.result?.as_deref(), Some("alice"), "the user of a cookie among others");
     }
     Ok(())
 }
 
 pub(super) async fn name_is_case_sensitive(env: Env) -> Outcome {
-    let node = Node::start(&env, Policy::standard()).await?;
-    let browser = Browser::new(&env);
-    browser.log_in(&node, &env.user("alice")?).await?;
-    let other = browser.header().replace(ID, "__host-ID");
-    let reply = node.receive(Method::Post, &[&other]).handle(|session| Ok(session.user())).await;
-    ensure_eq!(reply.result?, None, "who a cookie of another name belongs to");
+    let node = Node::standard(&env).await?;
+    let other = Browser::logged_in(&node, "alice").await?.header().replace(NAME, "__host-ID");
+    ensure_eq!(node.request(&[&other]).run(user_of).await.result?, None, "the user of a cookie with another name");
     Ok(())
 }
 
-/// A well-formed token for the session `id` that nobody issued.
-fn made_up(id: SessionId) -> String {
-    format!("{ID}={id}{}", "x".repeat(SessionToken::TEXT_LEN - SessionId::TEXT_LEN))
+/// A well-formed cookie for the session `id`, with a secret that was never issued.
+fn forged(id: SessionId) -> String {
+    format!("{NAME}={id}{}", "x".repeat(SessionToken::TEXT_LEN - SessionId::TEXT_LEN))
 }
 
 pub(super) async fn unknown_token_is_left_alone(env: Env) -> Outcome {
-    let node = Node::start(&env, Policy::standard()).await?;
-    let header = made_up(SessionId::generate(None, &OsEntropy)?);
-    let reply = node.receive(Method::Post, &[&header]).handle(|session| session.get(NOTE)).await;
-    ensure_eq!(reply.result?, None, "what an unknown token gives access to");
-    ensure!(reply.set_cookie.is_none(), "an unknown token made a node change the cookie");
+    let node = Node::standard(&env).await?;
+    let unknown = forged(SessionId::generate(None, &OsEntropy)?);
+    let reply = node.request(&[&unknown]).run(|session| session.get(NOTE)).await;
+    ensure_eq!(reply.result?, None, "the note of an unknown token");
+    ensure!(reply.set_cookie.is_none(), "an unknown token changed the cookie");
     ensure_eq!(node.calls(), ["load"], "store calls for an unknown token");
     Ok(())
 }
 
 pub(super) async fn client_cannot_choose_the_id(env: Env) -> Outcome {
-    let node = Node::start(&env, Policy::standard()).await?;
+    let node = Node::standard(&env).await?;
     let chosen = SessionId::generate(None, &OsEntropy)?;
-    let header = made_up(chosen);
-    let write = |session: &Session| {
-        session.insert(NOTE, &Note::Mine)?;
-        Ok(session.clone())
-    };
-    let reply = node.receive(Method::Post, &[&header]).handle(write).await;
-    ensure!(reply.set_cookie.is_some(), "a visitor who wrote got no cookie");
+    let header = forged(chosen);
+    let write = |session: &Session| session.insert(NOTE, &Note::Mine).map(|()| session.clone());
+    let reply = node.request(&[&header]).run(write).await;
+    ensure!(reply.set_cookie.is_some(), "a first write got no cookie");
     ensure!(reply.result?.id() != Some(chosen), "the session has the id that the client chose");
-    let again = node.receive(Method::Post, &[&header]).handle(|session| session.get(NOTE)).await;
-    ensure_eq!(again.result?, None, "what the token that the client made up gives access to");
+    let again = node.request(&[&header]).run(|session| session.get(NOTE)).await;
+    ensure_eq!(again.result?, None, "the note of the forged token");
     Ok(())
 }
 
 pub(super) async fn public_id_is_no_weapon(env: Env) -> Outcome {
-    let node = Node::start(&env, Policy::standard()).await?;
-    let browser = Browser::new(&env);
-    let id = browser.log_in(&node, &env.user("alice")?).await?;
-    let forged = made_up(id);
+    let node = Node::standard(&env).await?;
+    let browser = Browser::new(&node);
+    let forged = forged(browser.log_in("alice").await?);
     for work in [Session::logout, Session::regenerate] {
-        let reply =
-            node.receive(Method::Post, &[&forged]).handle(|session| work(session).map(|()| session.user())).await;
-        ensure_eq!(reply.result?, None, "who a forged token belongs to");
+        let reply = node.request(&[&forged]).run(|session| work(session).and_then(|()| user_of(session))).await;
+        ensure_eq!(reply.result?, None, "the user of a forged token");
     }
-    ensure!(browser.has_session(&node).await?, "whoever knows the id of a session can end it");
+    ensure!(browser.has_session().await?, "a forged token with the id of a session ended it");
     Ok(())
 }
 
 pub(super) async fn other_tenants_token_is_unknown(env: Env) -> Outcome {
-    let node = Node::start(&env, Policy::standard()).await?;
-    let theirs = Node::over(&env, env.other_tenant().await?, Policy::standard(), OsEntropy);
-    let browser = Browser::new(&env);
-    browser.log_in(&theirs, &env.user("alice")?).await?;
-    let reply = browser.begin(&node).handle(|session| Ok(session.user())).await;
-    ensure_eq!(reply.result?, None, "who a token of another tenant belongs to");
-    ensure!(browser.has_session(&theirs).await?, "another tenant's session ended here");
+    let node = Node::standard(&env).await?;
+    let other_tenant = Node::over(&env, env.other_tenant().await?);
+    let browser = Browser::logged_in(&other_tenant, "alice").await?;
+    let reply = node.request(&[&browser.header()]).run(user_of).await;
+    ensure_eq!(reply.result?, None, "the user of another tenant's token");
+    ensure!(browser.has_session().await?, "the session of another tenant ended");
     Ok(())
 }
 
 pub(super) async fn dead_tokens_look_alike(env: Env) -> Outcome {
-    let node = Node::start(&env, Policy::standard()).await?;
-    let alice = env.user("alice")?;
-    let [expired, ended, replaced] = [(); 3].map(|()| Browser::new(&env));
-    let unknown = made_up(SessionId::generate(None, &OsEntropy)?);
-    expired.log_in(&node, &alice).await?;
-    let expired = expired.stolen().header();
-    env.clock().advance(std::time::Duration::from_secs(3600));
-    ended.log_in(&node, &alice).await?;
-    let ended_token = ended.header();
-    ended.post(&node, Session::logout).await?;
-    let forged = made_up(replaced.log_in(&node, &alice).await?);
-    let replaced_token = replaced.header();
-    replaced.post(&node, Session::regenerate).await?;
-    for header in [unknown, expired, ended_token, forged, replaced_token] {
-        let reply = node.receive(Method::Post, &[&header]).handle(|session| Ok(session.keys())).await;
-        let seen = (reply.result?.len(), reply.set_cookie.is_some(), reply.vary);
-        ensure_eq!(
-            seen,
-            (0, false, true),
-            "values, whether there is a cookie, and `Vary`, for a token without session"
-        );
+    let node = Node::standard(&env).await?;
+    let unknown = forged(SessionId::generate(None, &OsEntropy)?);
+    let expired = Browser::logged_in(&node, "alice").await?.stolen().header();
+    env.clock().advance(Duration::from_secs(3600));
+    let browser = Browser::logged_in(&node, "alice").await?;
+    let ended = browser.header();
+    browser.log_out().await?;
+    let browser = Browser::new(&node);
+    let forged = forged(browser.log_in("alice").await?);
+    let replaced = browser.header();
+    browser.post(Session::regenerate).await?;
+    for header in [unknown, expired, ended, forged, replaced] {
+        let reply = node.request(&[&header]).run(|session| Ok(session.keys().len())).await;
+        let seen = (reply.result?, reply.set_cookie, reply.vary);
+        ensure_eq!(seen, (0, None, true), "values, cookie and `Vary: Cookie`, for a token without session");
     }
     Ok(())
 }

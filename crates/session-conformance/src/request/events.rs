@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use session_core::{
-    EventKind, Expiry, LimitPolicy, Login, OsEntropy, Renewal, Session, SessionId, StepUp, StoreErrorKind, Termination,
+    Event, EventKind, Expiry, LimitPolicy, OsEntropy, Renewal, Session, SessionId, StepUp, StoreErrorKind, Termination,
 };
 
 use super::browser::Browser;
-use super::line::Trouble;
-use super::node::{Method, Node};
-use super::policy;
+use super::client::Client as _;
+use super::faulty_store::InjectedFault;
+use super::node::Node;
+use super::support::policy;
 use super::values::{NOTE, Note};
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
@@ -22,7 +23,7 @@ async fn start(env: &Env) -> Result<Node, Failure> {
     Node::start(env, policy(|it| it.renewal(renewal).session_limit(1, LimitPolicy::EvictOldest))?).await
 }
 
-/// Compares the events since the last look with `expected`, in whatever order they came.
+/// Compares the events since the last call with `expected`, in any order.
 fn reported(node: &Node, expected: &[EventKind], when: &str) -> Outcome {
     let sorted = |kinds: Vec<&EventKind>| {
         let mut kinds: Vec<String> = kinds.into_iter().map(|kind| format!("{kind:?}")).collect();
@@ -38,100 +39,91 @@ fn reported(node: &Node, expected: &[EventKind], when: &str) -> Outcome {
 pub(super) async fn each_transition_is_one_event(env: Env) -> Outcome {
     let node = start(&env).await?;
     let alice = env.user("alice")?;
-    let browser = Browser::new(&env);
-    let ended = EventKind::Terminated;
-    browser.post(&node, |session| session.insert(NOTE, &Note::Visitor)).await?;
+    let (browser, ended) = (Browser::new(&node), EventKind::Terminated);
+    browser.set_note(Note::Anonymous).await?;
     reported(&node, &[EventKind::Created], "a first write")?;
-    let id = browser.log_in(&node, &alice).await?;
+    let id = browser.log_in("alice").await?;
     reported(&node, &[ended(Termination::Replaced), EventKind::LoggedIn], "a login")?;
-    browser.post(&node, |session| session.insert(NOTE, &Note::Mine)).await?;
-    browser.post(&node, |session| session.get(NOTE)).await?;
+    browser.set_note(Note::Mine).await?;
+    browser.post(|session| session.get(NOTE)).await?;
     reported(&node, &[], "a write and a read")?;
-    let step_up = StepUp::new(alice.clone());
-    browser.post(&node, |session| session.step_up(step_up)).await?;
+    browser.post(|session| session.step_up(StepUp::new(alice.clone()))).await?;
     let events = node.events();
     ensure_eq!(events.len(), 1, "how many events a step-up has");
-    let about = |event: &session_core::Event| event.session == Some(id) && event.user.as_ref() == Some(&alice);
+    let about = |event: &Event| event.session == Some(id) && event.user.as_ref() == Some(&alice);
     ensure!(events.iter().all(|it| about(it) && it.kind == EventKind::SteppedUp), "a step-up is not reported as such");
-    browser.post(&node, Session::regenerate).await?;
+    browser.post(Session::regenerate).await?;
     reported(&node, &[EventKind::Regenerated], "a regeneration")?;
     env.clock().advance(RENEWAL);
-    browser.post(&node, |_| Ok(())).await?;
+    browser.post(|_| Ok(())).await?;
     reported(&node, &[EventKind::Renewed], "a renewal")?;
-    let other = Browser::new(&env);
-    other.log_in(&node, &alice).await?;
+    let other = Browser::logged_in(&node, "alice").await?;
     reported(&node, &[ended(Termination::Evicted), EventKind::LoggedIn], "a login at the limit")?;
-    other.post(&node, Session::logout).await?;
+    other.log_out().await?;
     reported(&node, &[ended(Termination::Logout)], "a logout")?;
-    let id = browser.log_in(&node, &alice).await?;
-    let _ = node.events();
+    let id = browser.log_in("alice").await?;
+    node.events();
     for times in [1, 0] {
         let _ = node.manager().revoke(&alice, &id).await?;
-        reported(&node, &vec![ended(Termination::Revoked); times], "a revocation, and of it once more")?;
+        reported(&node, &vec![ended(Termination::Revoked); times], "a revocation, and of its repetition")?;
     }
     Ok(())
 }
 
 pub(super) async fn every_refusal_is_an_event(env: Env) -> Outcome {
     let node = start(&env).await?;
-    let alice = env.user("alice")?;
-    let browser = Browser::new(&env);
-    browser.log_in(&node, &alice).await?;
-    let _ = node.events();
-    let mine = browser.header();
+    let browser = Browser::logged_in(&node, "alice").await?;
+    node.events();
     let unknown = format!("__Host-id={}{}", SessionId::generate(None, &OsEntropy)?, "x".repeat(42));
     let refused = [
         ("__Host-id=1", EventKind::MalformedToken),
         (&*unknown, EventKind::UnknownToken),
-        (&*format!("{mine}; {unknown}"), EventKind::AmbiguousCookie),
+        (&*format!("{}; {unknown}", browser.header()), EventKind::AmbiguousCookie),
     ];
     for (header, kind) in refused {
-        node.receive(Method::Post, &[header]).handle(|_| Ok(())).await.result?;
+        node.request(&[header]).run(|_| Ok(())).await.result?;
         reported(&node, &[kind], "a cookie that gives no access")?;
     }
-    node.line().suffer(Trouble::Down);
-    let _ = browser.begin(&node).handle(|_| Ok(())).await;
-    node.line().suffer(Trouble::None);
+    node.inject(InjectedFault::Unavailable);
+    let _ = browser.request().run(|_| Ok(())).await;
+    node.heal();
     let failed = EventKind::StoreFailed { operation: "load", kind: StoreErrorKind::Unavailable };
     reported(&node, &[failed], "an outage")?;
     env.clock().advance(Duration::from_secs(3600));
-    let _ = browser.user(&node).await?;
+    browser.user().await?;
     reported(&node, &[EventKind::Expired(Expiry::Idle)], "a session past its deadline")?;
-    let (bob, strict) =
-        (env.user("bob")?, Node::start(&env, policy(|it| it.session_limit(2, LimitPolicy::Reject))?).await?);
+    let strict = Node::start(&env, policy(|it| it.session_limit(2, LimitPolicy::Reject))?).await?;
     for _ in 0..3 {
-        let _ = strict.events();
-        let _ = Browser::new(&env).post(&strict, |session| session.login(Login::new(bob.clone()))).await;
+        strict.events();
+        let _ = Browser::new(&strict).log_in("bob").await;
     }
     reported(&strict, &[EventKind::LimitReached], "a login over the limit")
 }
 
 pub(super) async fn race_and_reuse_are_events(env: Env) -> Outcome {
     let node = start(&env).await?;
-    let browser = Browser::new(&env);
-    browser.log_in(&node, &env.user("alice")?).await?;
+    let browser = Browser::logged_in(&node, "alice").await?;
     env.clock().advance(RENEWAL);
     let old = browser.stolen();
     for _ in 0..2 {
-        browser.post(&node, |_| Ok(())).await?;
+        browser.post(|_| Ok(())).await?;
     }
-    let _ = node.events();
-    let _ = old.begin(&node).handle(|_| Ok(())).await;
+    node.events();
+    let _ = old.request().run(|_| Ok(())).await;
     reported(&node, &[EventKind::RenewalRaced], "a race between a token and its predecessor")?;
     env.clock().advance(GRACE);
-    let _ = old.begin(&node).handle(|_| Ok(())).await;
+    let _ = old.request().run(|_| Ok(())).await;
     reported(&node, &[EventKind::TokenReuse, EventKind::Terminated(Termination::Reuse)], "the reuse of a token")
 }
 
 pub(super) async fn broken_sink_blocks_nothing(env: Env) -> Outcome {
     let node = start(&env).await?;
-    let browser = Browser::new(&env);
-    browser.log_in(&node, &env.user("alice")?).await?;
+    let browser = Browser::logged_in(&node, "alice").await?;
     let copy = browser.stolen();
     node.break_audit();
-    browser.post(&node, Session::logout).await?;
-    let sessions = node.sessions(&env.user("alice")?).await?.len();
-    ensure_eq!(sessions, 0, "sessions after a logout that the audit sink did not survive");
-    ensure!(!copy.has_session(&node).await?, "a broken audit sink keeps sessions alive");
+    browser.log_out().await?;
+    let sessions = node.sessions("alice").await?.len();
+    ensure_eq!(sessions, 0, "sessions after a logout for which the audit sink panicked");
+    ensure!(!copy.has_session().await?, "a broken audit sink keeps sessions alive");
     Ok(())
 }

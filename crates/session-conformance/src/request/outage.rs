@@ -2,150 +2,136 @@
 
 use std::time::Duration;
 
-use session_core::store::Freshness;
-use session_core::{Error, Login, Policy, Session, StoreErrorKind};
+use session_core::{EventKind, Session, StoreErrorKind};
 
 use super::browser::Browser;
-use super::line::Trouble;
+use super::client::Client as _;
+use super::faulty_store::InjectedFault;
 use super::node::Node;
+use super::support::{login, policy, refused, user_of};
 use super::values::{NOTE, Note};
-use super::{ensure_err, policy};
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
+use crate::refusal::Refusal;
 
 /// A node, and a browser in which alice is logged in and has left a note.
-async fn logged_in(env: &Env, policy: Policy) -> Result<(Node, Browser), Failure> {
-    let node = Node::start(env, policy).await?;
-    let browser = Browser::new(env);
-    browser.log_in(&node, &env.user("alice")?).await?;
-    browser.post(&node, |session| session.insert(NOTE, &Note::Kept)).await?;
-    let _ = node.calls();
+async fn logged_in(env: &Env) -> Result<(Node, Browser), Failure> {
+    let node = Node::standard(env).await?;
+    let browser = Browser::logged_in(&node, "alice").await?;
+    browser.set_note(Note::Kept).await?;
+    node.calls();
     Ok((node, browser))
 }
 
-/// Checks that all is as [`logged_in`] left it.
+/// Heals the store, and checks that all is as [`logged_in`] left it.
 async fn unharmed(node: &Node, browser: &Browser) -> Outcome {
-    node.line().suffer(Trouble::None);
-    ensure_eq!(browser.post(node, |it| it.get(NOTE)).await?, Some(Note::Kept), "the value after the outage");
+    node.heal();
+    ensure_eq!(browser.note().await?, Some(Note::Kept), "the value after the outage");
     Ok(())
 }
 
 pub(super) async fn unreadable_is_not_logged_out(env: Env) -> Outcome {
-    let (node, browser) = logged_in(&env, Policy::standard()).await?;
-    for trouble in [Trouble::Down, Trouble::LosesAnswers, Trouble::Corrupt] {
-        node.line().suffer(trouble);
-        let write = |session: &Session| session.insert(NOTE, &Note::Lost);
-        let reply = browser.begin(&node).handle(write).await;
-        ensure_err!(reply.result, Error::Store(_), "a request while the store fails");
+    let (node, browser) = logged_in(&env).await?;
+    for fault in [InjectedFault::Unavailable, InjectedFault::LoseReplies, InjectedFault::Corrupt] {
+        node.inject(fault);
+        let reply = browser.request().run(|session| session.insert(NOTE, &Note::Lost)).await;
+        refused(reply.result, Refusal::STORE, "a request while the store fails")?;
         ensure!(reply.set_cookie.is_none(), "a store that fails changed the cookie");
-        ensure_eq!(node.calls(), ["load"], "store calls of a request that cannot read its session");
+        ensure_eq!(node.calls(), ["load"], "store calls of a request that cannot load its session");
         unharmed(&node, &browser).await?;
-        let _ = node.calls();
+        node.calls();
     }
     Ok(())
 }
 
 pub(super) async fn another_record_is_an_error(env: Env) -> Outcome {
-    let (node, browser) = logged_in(&env, Policy::standard()).await?;
-    let bob = Browser::new(&env);
-    let id = bob.log_in(&node, &env.user("bob")?).await?;
-    let theirs =
-        node.line().store().load(&id, Freshness::Latest).await?.ok_or("a session that was logged in is not stored")?;
-    node.line().suffer(Trouble::Crossed(Box::new(theirs)));
-    let reply = browser.begin(&node).handle(|session| Ok(session.user())).await;
-    ensure_err!(reply.result, Error::Store(_), "a request that was answered with another session");
-    ensure!(reply.set_cookie.is_none(), "an answer that got mixed up changed the cookie");
+    let (node, browser) = logged_in(&env).await?;
+    let theirs = node.stored(&Browser::new(&node).log_in("bob").await?).await?;
+    node.inject(InjectedFault::WrongRecord(Box::new(theirs)));
+    let reply = browser.request().run(user_of).await;
+    refused(reply.result, Refusal::STORE, "a request that was given another session")?;
+    ensure!(reply.set_cookie.is_none(), "a wrong record changed the cookie");
     unharmed(&node, &browser).await
 }
 
 pub(super) async fn hanging_store_times_out(env: Env) -> Outcome {
-    let (node, browser) = logged_in(&env, Policy::standard()).await?;
-    let impatient = Node::start(&env, policy(|it| it.store_timeout(Duration::from_millis(20)))?).await?;
-    impatient.line().suffer(Trouble::Hangs);
-    let request = browser.begin(&impatient).handle(|session| session.get(NOTE));
+    let (node, browser) = logged_in(&env).await?;
+    let hanging = Node::start(&env, policy(|it| it.store_timeout(Duration::from_millis(20)))?).await?;
+    hanging.inject(InjectedFault::Hang);
+    let tab = browser.on(&hanging);
+    let request = tab.request().run(|session| session.get(NOTE));
     let Ok(reply) = tokio::time::timeout(Duration::from_secs(1), request).await else {
         return Err("a request waited for a store that hangs, longer than the store timeout".into());
     };
-    match reply.result {
-        Err(Error::Store(error)) => ensure_eq!(error.kind(), StoreErrorKind::Timeout, "the kind of the error"),
-        Err(error) => return Err(error.into()),
-        Ok(_) => return Err("a request worked although the store hangs".into()),
-    }
+    refused(reply.result, Refusal::STORE, "a request while the store hangs")?;
     ensure!(reply.set_cookie.is_none(), "a store that hangs changed the cookie");
+    let kinds: Vec<EventKind> = hanging.events().into_iter().map(|event| event.kind).collect();
+    let timeout = EventKind::StoreFailed { operation: "load", kind: StoreErrorKind::Timeout };
+    ensure_eq!(kinds, [timeout], "the events of a store that hangs");
     unharmed(&node, &browser).await
 }
 
 pub(super) async fn uncommitted_sets_no_cookie(env: Env) -> Outcome {
-    let (node, browser) = logged_in(&env, Policy::standard()).await?;
-    let works = [Session::regenerate, Session::logout, |it: &Session| it.insert(NOTE, &Note::Lost)];
-    for work in works {
-        let request = browser.begin(&node);
-        request.session().await?;
-        node.line().suffer(Trouble::Down);
-        let reply = request.handle(work).await;
-        ensure_err!(reply.result, Error::Store(_), "a commit while the store is down");
+    let (node, browser) = logged_in(&env).await?;
+    for work in [Session::regenerate, Session::logout, |it: &Session| it.insert(NOTE, &Note::Lost)] {
+        let request = browser.begin().await?;
+        node.inject(InjectedFault::Unavailable);
+        let reply = request.run(work).await;
+        refused(reply.result, Refusal::STORE, "a commit while the store is down")?;
         ensure!(reply.set_cookie.is_none(), "a commit that failed changed the cookie");
         unharmed(&node, &browser).await?;
     }
-    let visitor = Browser::new(&env);
-    node.line().suffer(Trouble::Down);
-    let first = visitor.begin(&node).handle(|session| session.insert(NOTE, &Note::Lost)).await;
-    ensure_err!(first.result, Error::Store(_), "a first write while the store is down");
+    node.inject(InjectedFault::Unavailable);
+    let first = node.request(&[]).run(|session| session.insert(NOTE, &Note::Lost)).await;
+    refused(first.result, Refusal::STORE, "a first write while the store is down")?;
     ensure!(first.set_cookie.is_none(), "a session that was not stored set a cookie");
     unharmed(&node, &browser).await
 }
 
 pub(super) async fn logout_can_be_repeated(env: Env) -> Outcome {
-    let (node, browser) = logged_in(&env, Policy::standard()).await?;
-    let alice = env.user("alice")?;
-    for trouble in [Trouble::DownAt("delete"), Trouble::LosesAnswers] {
+    let (node, browser) = logged_in(&env).await?;
+    for fault in [InjectedFault::UnavailableAt("delete"), InjectedFault::LoseReplies] {
         let copy = browser.stolen();
-        let request = browser.begin(&node);
-        request.session().await?;
-        node.line().suffer(trouble);
-        let reply = browser.take(request.handle(Session::logout).await);
-        node.line().suffer(Trouble::None);
-        ensure_err!(reply, Error::Store(_), "a logout whose end is not known");
-        browser.post(&node, Session::logout).await?;
-        ensure!(!copy.has_session(&node).await?, "a logout that was repeated did not end the session");
-        browser.log_in(&node, &alice).await?;
+        let request = browser.begin().await?;
+        node.inject(fault);
+        let logout = browser.take(request.run(Session::logout).await);
+        node.heal();
+        refused(logout, Refusal::STORE, "a logout whose outcome is not known")?;
+        browser.log_out().await?;
+        ensure!(!copy.has_session().await?, "a logout that was repeated did not end the session");
+        browser.log_in("alice").await?;
     }
     Ok(())
 }
 
 pub(super) async fn lost_answer_keeps_the_session(env: Env) -> Outcome {
-    let (node, browser) = logged_in(&env, Policy::standard()).await?;
-    let request = browser.begin(&node);
-    request.session().await?;
-    node.line().suffer(Trouble::LosesAnswers);
-    let reply = request.handle(|session| session.insert(NOTE, &Note::Kept)).await;
-    // Nothing was to be changed, so nothing had to be asked.
-    reply.result?;
-    let request = browser.begin(&node);
-    node.line().suffer(Trouble::None);
-    request.session().await?;
-    node.line().suffer(Trouble::LosesAnswers);
-    let reply = request.handle(|session| session.insert(NOTE, &Note::First)).await;
-    node.line().suffer(Trouble::None);
-    ensure_err!(reply.result, Error::Store(_), "a write whose answer got lost");
-    ensure!(reply.set_cookie.is_none(), "a write whose answer got lost changed the cookie");
-    browser.post(&node, |session| session.insert(NOTE, &Note::Second)).await?;
-    ensure_eq!(browser.post(&node, |it| it.get(NOTE)).await?, Some(Note::Second), "the value in the end");
+    let (node, browser) = logged_in(&env).await?;
+    let request = browser.begin().await?;
+    node.inject(InjectedFault::LoseReplies);
+    // Nothing changes, so nothing is written.
+    request.run(|session| session.insert(NOTE, &Note::Kept)).await.result?;
+    node.heal();
+    let request = browser.begin().await?;
+    node.inject(InjectedFault::LoseReplies);
+    let reply = request.run(|session| session.insert(NOTE, &Note::First)).await;
+    node.heal();
+    refused(reply.result, Refusal::STORE, "a write whose reply got lost")?;
+    ensure!(reply.set_cookie.is_none(), "a write whose reply got lost changed the cookie");
+    browser.set_note(Note::Second).await?;
+    ensure_eq!(browser.note().await?, Some(Note::Second), "the value in the end");
     Ok(())
 }
 
 pub(super) async fn committed_login_keeps_its_cookie(env: Env) -> Outcome {
-    let (node, browser) = logged_in(&env, Policy::standard()).await?;
-    let alice = env.user("alice")?;
-    let request = browser.begin(&node);
-    let session = request.session().await?;
-    session.login(Login::new(alice.clone()))?;
-    request.commit().await?;
-    session.insert(NOTE, &Note::Lost)?;
-    node.line().suffer(Trouble::Down);
-    let reply = request.respond(Ok(())).await;
-    node.line().suffer(Trouble::None);
-    ensure_err!(browser.take(reply), Error::Store(_), "a later commit while the store is down");
-    ensure_eq!(browser.user(&node).await?, Some(alice), "who is logged in after a login that was committed");
+    let (node, browser) = logged_in(&env).await?;
+    let request = browser.begin().await?;
+    request.session.login(login("alice")?)?;
+    node.manager().commit(&request.session).await?;
+    request.session.insert(NOTE, &Note::Lost)?;
+    node.inject(InjectedFault::Unavailable);
+    let reply = request.respond().await;
+    node.heal();
+    refused(browser.take(reply), Refusal::STORE, "a later commit while the store is down")?;
+    ensure_eq!(browser.user().await?.as_deref(), Some("alice"), "the user after a login that was committed");
     Ok(())
 }

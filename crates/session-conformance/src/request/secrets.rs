@@ -1,35 +1,32 @@
 //! What must be seen nowhere.
 
+use session_core::SessionId;
 use session_core::adapter::RequestSession;
 use session_core::store::Freshness;
-use session_core::{Policy, SessionId};
 
 use super::browser::Browser;
-use super::line::Trouble;
+use super::client::Client as _;
+use super::faulty_store::InjectedFault;
 use super::node::Node;
-use super::values::{NOTE, Note};
+use super::values::Note;
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure};
 
 /// A node, and alice's session in it: its id and the text of its token.
 async fn logged_in(env: &Env) -> Result<(Node, SessionId, String), Failure> {
-    let node = Node::start(env, Policy::standard()).await?;
-    let browser = Browser::new(env);
-    let id = browser.log_in(&node, &env.user("alice")?).await?;
-    browser.post(&node, |session| session.insert(NOTE, &Note::Mine)).await?;
-    let token = browser.cookie(node.policy().cookie().name()).ok_or("a browser refused the cookie of a login")?;
-    Ok((node, id, token))
+    let node = Node::standard(env).await?;
+    let browser = Browser::new(&node);
+    let id = browser.log_in("alice").await?;
+    browser.set_note(Note::Mine).await?;
+    Ok((node, id, browser.token()))
 }
 
 pub(super) async fn store_never_sees_a_token(env: Env) -> Outcome {
     let (node, id, token) = logged_in(&env).await?;
-    let record =
-        node.line().store().load(&id, Freshness::Latest).await?.ok_or("a session that was logged in is not stored")?;
-    let stored = record.encode()?;
+    let stored = node.stored(&id).await?.encode()?;
     let bytes = decode(&token);
     // `id (16) ‖ family (16) ‖ secret (16)`: the id is stored, the others must not be.
-    let parts = [token.as_bytes(), &token.as_bytes()[24..], &bytes[16..32], &bytes[32..]];
-    for part in parts {
+    for part in [token.as_bytes(), &token.as_bytes()[24..], &bytes[16..32], &bytes[32..]] {
         ensure!(!stored.windows(part.len()).any(|window| window == part), "a part of the token is stored");
     }
     Ok(())
@@ -50,27 +47,27 @@ fn decode(text: &str) -> Vec<u8> {
 
 pub(super) async fn nothing_shows_a_secret(env: Env) -> Outcome {
     let (node, id, token) = logged_in(&env).await?;
-    let header = format!("{}={token}", node.policy().cookie().name());
-    let presented = node.policy().cookie().read([header.as_bytes()]);
+    let (manager, alice) = (node.manager(), env.user("alice")?);
+    let header = format!("{}={token}", manager.policy().cookie().name());
+    let presented = manager.read_cookie([header.as_bytes()]);
     let mut shown = vec![("what was presented", format!("{presented:?}"))];
-    let request = RequestSession::new(node.manager().clone(), presented);
+    // Not through the adapter: this is about the `Debug` output of what adapters are made of.
+    let request = RequestSession::new(manager.clone(), presented);
     let session = request.session().await?;
     session.regenerate()?;
     shown.push(("the session", format!("{session:?} {:?} {:?}", session.info(), session.authentication())));
     shown.push(("the request", format!("{request:?} {:?} {:?}", request.finish().await, session.user())));
-    shown.push(("the manager", format!("{:?}", node.manager())));
-    shown.push(("the store", format!("{:?}", node.line().store())));
-    shown.push(("the list", format!("{:?}", node.manager().list(&env.user("alice")?).await?)));
+    shown.push(("the manager", format!("{manager:?}")));
+    shown.push(("the store", format!("{:?}", node.store())));
+    shown.push(("the list", format!("{:?}", manager.list(&alice).await?)));
     shown.push(("an event", format!("{:?}", node.events())));
-    shown.push(("the record", format!("{:?}", node.line().store().load(&id, Freshness::Latest).await?)));
-    for trouble in [Trouble::Down, Trouble::Corrupt] {
-        node.line().suffer(trouble);
-        match node.manager().revoke(&env.user("alice")?, &id).await {
-            Err(error) => {
-                shown.push(("an error", format!("{error} {error:?} {:?}", std::error::Error::source(&error))))
-            }
-            Ok(_) => return Err("a revocation worked although the store is down".into()),
-        }
+    shown.push(("the record", format!("{:?}", node.store().load(&id, Freshness::Latest).await?)));
+    for fault in [InjectedFault::Unavailable, InjectedFault::Corrupt] {
+        node.inject(fault);
+        let Err(error) = manager.revoke(&alice, &id).await else {
+            return Err("a revocation worked although the store is down".into());
+        };
+        shown.push(("an error", format!("{error} {error:?} {:?}", std::error::Error::source(&error))));
     }
     for (what, text) in shown {
         for secret in [&*token, &token[SessionId::TEXT_LEN..], &id.to_string(), "alice"] {

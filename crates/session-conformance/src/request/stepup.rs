@@ -2,48 +2,48 @@
 
 use std::time::Duration;
 
-use session_core::{Assurance, Error, Login, Policy, Session, StepUp};
+use session_core::{Assurance, Session, StepUp};
 
 use super::browser::Browser;
-use super::ensure_err;
+use super::client::Client as _;
 use super::node::Node;
+use super::support::{refused, user_of};
 use super::values::{NOTE, Note};
 use crate::env::Env;
 use crate::outcome::{Outcome, ensure, ensure_eq};
+use crate::refusal::Refusal;
 
 pub(super) async fn regenerate_kills_the_old_token(env: Env) -> Outcome {
-    let node = Node::start(&env, Policy::standard()).await?;
-    let browser = Browser::new(&env);
-    let id = browser.log_in(&node, &env.user("alice")?).await?;
-    browser.post(&node, |session| session.insert(NOTE, &Note::Kept)).await?;
+    let node = Node::standard(&env).await?;
+    let browser = Browser::new(&node);
+    let id = browser.log_in("alice").await?;
+    browser.set_note(Note::Kept).await?;
     let old = browser.stolen();
-    let slow = browser.begin(&node);
-    slow.session().await?;
-    browser.post(&node, Session::regenerate).await?;
-    ensure!(!old.has_session(&node).await?, "the token from before a regeneration works");
-    let late = slow.handle(|session| session.insert(NOTE, &Note::Late)).await;
-    ensure_err!(late.result, Error::Gone, "a write of a request that came with the old token");
+    let slow = browser.begin().await?;
+    browser.post(Session::regenerate).await?;
+    ensure!(!old.has_session().await?, "the token from before a regeneration works");
+    let late = slow.run(|session| session.insert(NOTE, &Note::Late)).await;
+    refused(late.result, Refusal::GONE, "a write of a request that came with the old token")?;
     ensure!(late.set_cookie.is_none(), "a request that came with the old token got a cookie");
-    let kept = browser.post(&node, |it| Ok((it.id() == Some(id), it.get(NOTE)?))).await?;
+    let kept = browser.post(|it| Ok((it.id() == Some(id), it.get(NOTE)?))).await?;
     ensure_eq!(kept, (true, Some(Note::Kept)), "whether the id is the same, and the value");
     Ok(())
 }
 
 pub(super) async fn step_up_keeps_the_data(env: Env) -> Outcome {
     const FRESH: Duration = Duration::from_secs(300);
-    let node = Node::start(&env, Policy::standard()).await?;
-    let alice = env.user("alice")?;
-    let browser = Browser::new(&env);
-    let id = browser.log_in_with(&node, Login::new(alice.clone()).method("pwd")).await?;
-    browser.post(&node, |session| session.insert(NOTE, &Note::Kept)).await?;
+    let node = Node::standard(&env).await?;
+    let browser = Browser::new(&node);
+    let id = browser.log_in_with("alice", |login| login.method("pwd")).await?;
+    browser.set_note(Note::Kept).await?;
     env.clock().advance(FRESH);
-    ensure!(!browser.post(&node, |it| Ok(it.is_fresh(FRESH))).await?, "a login is fresh after its time");
+    ensure!(!browser.post(|it| Ok(it.is_fresh(FRESH))).await?, "a login is fresh after its time");
     let old = browser.stolen();
-    let step_up = StepUp::new(alice).method("otp").level(Assurance::Aal2);
-    browser.post(&node, |session| session.step_up(step_up)).await?;
-    ensure!(!old.has_session(&node).await?, "the token from before a step-up works");
+    let step_up = StepUp::new(env.user("alice")?).method("otp").level(Assurance::Aal2);
+    browser.post(|session| session.step_up(step_up)).await?;
+    ensure!(!old.has_session().await?, "the token from before a step-up works");
     env.clock().advance(FRESH - Duration::from_millis(1));
-    let session = browser.post(&node, |session| Ok(session.clone())).await?;
+    let session = browser.post(|session| Ok(session.clone())).await?;
     ensure!(session.is_fresh(FRESH), "a step-up is not fresh for its time");
     let reached = session.authentication().map(|it| (it.level, it.methods));
     let expected = Some((Assurance::Aal2, ["pwd".to_owned(), "otp".to_owned()].into()));
@@ -54,35 +54,31 @@ pub(super) async fn step_up_keeps_the_data(env: Env) -> Outcome {
 }
 
 pub(super) async fn wrong_user_changes_nothing(env: Env) -> Outcome {
-    let node = Node::start(&env, Policy::standard()).await?;
-    let (alice, bob) = (env.user("alice")?, env.user("bob")?);
-    let browser = Browser::new(&env);
-    browser.log_in(&node, &alice).await?;
+    let node = Node::standard(&env).await?;
+    let browser = Browser::logged_in(&node, "alice").await?;
     let before = browser.header();
-    let step_up = |user| move |it: &Session| it.step_up(StepUp::new(user).level(Assurance::Aal3));
-    ensure_err!(browser.post(&node, step_up(bob.clone())).await, Error::WrongUser, "a step-up of another user");
-    ensure_eq!(browser.user(&node).await?, Some(alice), "who is logged in");
-    let level = browser.post(&node, |it| Ok(it.authentication().map(|it| it.level))).await?;
+    let bob = StepUp::new(env.user("bob")?).level(Assurance::Aal3);
+    let step_up = |session: &Session| session.step_up(bob.clone());
+    refused(browser.post(step_up).await, Refusal::WRONG_USER, "a step-up of another user")?;
+    ensure_eq!(browser.user().await?.as_deref(), Some("alice"), "the user");
+    let level = browser.post(|it| Ok(it.authentication().map(|it| it.level))).await?;
     ensure_eq!(level, Some(Assurance::Aal1), "the level");
     ensure!(browser.header() == before, "a step-up that was refused changed the cookie");
-    let visitor = Browser::new(&env).post(&node, step_up(bob)).await;
-    ensure_err!(visitor, Error::NotAuthenticated, "a step-up of nobody");
-    Ok(())
+    let anonymous = Browser::new(&node).post(step_up).await;
+    refused(anonymous, Refusal::NOT_AUTHENTICATED, "a step-up of an anonymous session")
 }
 
 pub(super) async fn guard_reads_the_store(env: Env) -> Outcome {
-    let node = Node::start(&env, Policy::standard()).await?;
-    let alice = env.user("alice")?;
-    let browser = Browser::new(&env);
-    browser.log_in(&node, &alice).await?;
-    let transfer = browser.begin(&node);
-    let session = transfer.session().await?;
-    transfer.reload().await?;
-    ensure_eq!(session.user(), Some(alice.clone()), "who is logged in, read once more");
-    node.manager().revoke_all(&alice).await?;
-    ensure_err!(transfer.reload().await, Error::Gone, "a guard after the session was revoked");
-    ensure_eq!(session.user(), None, "who is logged in after the session was revoked");
-    let reply = transfer.respond(Ok(())).await;
+    let node = Node::standard(&env).await?;
+    let browser = Browser::logged_in(&node, "alice").await?;
+    let transfer = browser.begin().await?;
+    node.manager().reload(&transfer.session).await?;
+    ensure_eq!(user_of(&transfer.session)?.as_deref(), Some("alice"), "the user, read once more");
+    node.revoke_all("alice").await?;
+    let guard = node.manager().reload(&transfer.session).await;
+    refused(guard, Refusal::GONE, "a guard after the session was revoked")?;
+    ensure_eq!(user_of(&transfer.session)?, None, "the user after the session was revoked");
+    let reply = transfer.respond().await;
     ensure!(reply.set_cookie.is_none(), "a request whose session was revoked got a cookie");
     Ok(())
 }

@@ -8,11 +8,11 @@ pub(super) const NOTE: Key<Note> = Key::new("note");
 pub(super) const CART: Key<u64> = Key::new("cart");
 pub(super) const COUNT: Key<u64> = Key::new("count");
 
-/// A value that says what it is for. Encoded as one byte below 128, as small numbers are: whether a store keeps all
-/// bytes is not the question of these cases.
+/// A value that says what it is for. Encoded as one byte below 128, like a small number: whether a store keeps all
+/// bytes is for other cases to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Note {
-    Visitor,
+    Anonymous,
     Kept,
     Mine,
     Late,
@@ -22,7 +22,7 @@ pub(super) enum Note {
 }
 
 impl Note {
-    const ALL: [Self; 7] = [Self::Visitor, Self::Kept, Self::Mine, Self::Late, Self::Lost, Self::First, Self::Second];
+    const ALL: [Self; 7] = [Self::Anonymous, Self::Kept, Self::Mine, Self::Late, Self::Lost, Self::First, Self::Second];
 }
 
 impl Serialize for Note {

@@ -78,6 +78,8 @@ impl fmt::Debug for Device {
 
 /// `text` cut to [`Device::MAX_LEN`] bytes, at a character boundary.
 fn cut(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(Device::MAX_LEN));
+    let boundary = |at: &usize| text.is_char_boundary(*at);
+    let end = (0..=text.len().min(Device::MAX_LEN)).rev().find(boundary).unwrap_or_default();
+    text.truncate(end);
     text
 }

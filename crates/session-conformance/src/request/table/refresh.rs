@@ -1,6 +1,6 @@
 //! Cases of refresh tokens; and those of whole requests that hold for them as they do for cookies.
 
-use crate::request::client::App;
+use crate::request::app::App;
 use crate::request::{devices, lifetime, limits, refresh, refresh_races, refresh_reuse};
 use crate::table::cases;
 
@@ -8,157 +8,112 @@ cases! {
     pub(super) const CASES;
 
     /// A refresh token is replaced at each use, in two store calls; the session stays the same.
-    "refresh/replaced-at-each-use" [] catches [IndexAppends, request RenewalForgotten] => refresh::replaced_at_each_use;
+    "refresh/replaced-at-each-use" [] catches [IndexAppends] => refresh::replaced_at_each_use;
     /// Of 64 simultaneous uses of a refresh token, on one node and on two, one replaces it, and all get the same one.
     "refresh/many-at-once-one-rotates" [] catches [
-        UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateNotAtomic, UpdateDeletesFirst, request RenewalForgotten,
-        request GraceForgotten, request PredecessorIsSuccessor, request SuccessorSentOnce, request UsedBeforeStored,
+        UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateNotAtomic, UpdateDeletesFirst,
     ] => refresh_races::one_rotates;
     /// The same with a handle of its own on each of two nodes.
     "refresh/many-at-once-on-two-handles" [Shared] catches [
         UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst,
-        OpenStartsEmpty, request RenewalForgotten, request GraceForgotten, request PredecessorIsSuccessor,
-        request SuccessorSentOnce, request UsedBeforeStored,
+        OpenStartsEmpty,
     ] => refresh_races::one_rotates_on_two_handles;
     /// Inside the grace, a refresh token gets the identical successor, however often.
-    "refresh/replay-gets-the-same-successor" [] catches [
-        request RenewalForgotten, request GraceForgotten, request PredecessorIsSuccessor, request SuccessorSentOnce,
-    ] => refresh::replay_gets_the_same_successor;
+    "refresh/replay-gets-the-same-successor" [] => refresh::replay_gets_the_same_successor;
     /// Replays do not move the grace.
-    "refresh/replay-does-not-move-the-grace" [] catches [
-        request RenewalForgotten, request GraceForgotten, request GraceEndless, request PredecessorIsSuccessor,
-        request SuccessorSentOnce, request ReuseForgiven,
-    ] => refresh_reuse::replay_does_not_move_the_grace;
+    "refresh/replay-does-not-move-the-grace" [] => refresh_reuse::replay_does_not_move_the_grace;
     /// A refresh token used after its grace ends the session, for everybody, and no other one.
     "refresh/reuse-ends-the-session" [] catches [
-        DeleteKeepsIndex, DeleteTakesSiblings, IndexAppends, request RenewalForgotten, request GraceEndless,
-        request PredecessorIsSuccessor, request ReuseForgiven,
+        DeleteKeepsIndex, DeleteTakesSiblings, IndexAppends,
     ] => refresh_reuse::ends_the_session;
     /// The same with a handle of its own on each of two nodes.
     "refresh/reuse-ends-it-on-every-handle" [Shared] catches [
         DeleteKeepsIndex, DeleteTakesSiblings, HandleIndex, DeleteStaysInHandle, OpenStartsEmpty,
-        request RenewalForgotten, request PredecessorIsSuccessor, request ReuseForgiven,
     ] => refresh_reuse::ends_the_session_on_every_handle;
     /// A session that ended by reuse is dead after a restart of the app, and the others live.
     "refresh/reuse-outlives-a-restart" [Durable] catches [
         DeleteKeepsIndex, DeleteTakesSiblings, HandleIndex, DeleteStaysInHandle, OpenStartsEmpty,
-        request RenewalForgotten, request GraceEndless, request PredecessorIsSuccessor, request ReuseForgiven,
     ] => refresh_reuse::outlives_a_restart;
     /// Without a grace, every second use is reuse.
-    "refresh/without-grace-no-second-use" [] catches [
-        request RenewalForgotten, request GraceEndless, request PredecessorIsSuccessor, request ReuseForgiven,
-    ] => refresh_reuse::without_a_grace_no_second_use;
+    "refresh/without-grace-no-second-use" [] => refresh_reuse::without_a_grace_no_second_use;
     /// A token two generations old is reuse, although the clock stands still or goes back.
-    "refresh/order-decides-and-not-time" [] catches [
-        request RenewalForgotten, request GraceCoversTwoGenerations, request PredecessorIsSuccessor,
-        request ReuseForgiven,
-    ] => refresh_reuse::order_decides_and_not_time;
+    "refresh/order-decides-and-not-time" [] => refresh_reuse::order_decides_and_not_time;
     /// Restarts between rotations cause neither a false reuse nor a second successor.
-    "refresh/restarts-are-no-reuse" [Durable] catches [
-        OpenStartsEmpty, request RenewalForgotten, request GraceForgotten,
-    ] => refresh::restarts_are_no_reuse;
+    "refresh/restarts-are-no-reuse" [Durable] catches [OpenStartsEmpty] => refresh::restarts_are_no_reuse;
     /// Nodes that take turns cause neither a false reuse nor a second successor.
-    "refresh/nodes-may-take-turns" [] catches [
-        RevokeSparesRefresh, request NodeCachesLoads, request RenewalForgotten, request GraceForgotten,
-    ] => refresh::nodes_may_take_turns;
+    "refresh/nodes-may-take-turns" [] catches [RevokeSparesRefresh] => refresh::nodes_may_take_turns;
     /// The same with a handle of its own on each of two nodes.
     "refresh/handles-may-take-turns" [Shared] catches [
-        RevokeSparesRefresh, HandleCaches, OpenStartsEmpty, request NodeCachesLoads, request RenewalForgotten,
-        request GraceForgotten,
+        RevokeSparesRefresh, HandleCaches, OpenStartsEmpty,
     ] => refresh::handles_may_take_turns;
     /// A store that fails is an error, and the token is as good as before.
-    "refresh/store-down-is-an-error" [] catches [
-        request StoreErrorIsAnonymous, request RenewalForgotten, request UsedBeforeStored,
-    ] => refresh::store_down_is_an_error;
+    "refresh/store-down-is-an-error" [] => refresh::store_down_is_an_error;
     /// After a rotation that was stored and whose answer got lost, the client gets the successor when it asks again.
-    "refresh/lost-answer-is-made-good" [] catches [
-        request RenewalForgotten, request GraceForgotten, request PredecessorIsSuccessor, request SuccessorSentOnce,
-    ] => refresh::lost_answer_is_made_good;
+    "refresh/lost-answer-is-made-good" [] => refresh::lost_answer_is_made_good;
     /// The same with replies of the servers that get lost; a revocation whose reply got lost can be repeated.
-    "refresh/lost-reply-is-made-good" [suffers LostReply] catches [
-        request RenewalForgotten, request GraceForgotten, service LostReplyLooksAbsent, service LostReplyUndone,
-        service LostReplyShiftsAnswers,
+    "refresh/lost-reply-is-made-good" [LostReply] catches [
+        service LostReplyLooksAbsent, service LostReplyUndone, service LostReplyShiftsAnswers,
     ] => refresh::lost_reply_is_made_good;
     /// After a revocation no token of the session works, whatever a refresh at the same time does.
     "refresh/revocation-wins" [] catches [
         UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, DeleteKeepsIndex,
         DeleteTakesSiblings, RevokedStayHidden, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
-        request LogoutNeedsNewest,
     ] => refresh_races::revocation_wins;
     /// The same with a handle of its own on each of two nodes.
     "refresh/revocation-wins-on-two-handles" [Shared] catches [
         UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, DeleteKeepsIndex,
         DeleteTakesSiblings, RevokedStayHidden, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
-        DeleteStaysInHandle, OpenStartsEmpty, request LogoutNeedsNewest,
+        DeleteStaysInHandle, OpenStartsEmpty,
     ] => refresh_races::revocation_wins_on_two_handles;
     /// A refresh that was under way when its session ended gets nothing, and does not bring it back.
     "refresh/late-refresh-revives-nothing" [] catches [
-        UpdateInserts, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne, request RenewalForgotten,
+        UpdateInserts, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
     ] => refresh_races::late_refresh_revives_nothing;
     /// Tokens that are made up, malformed, or of another tenant are refused and change nothing.
     "refresh/garbage-changes-nothing" [] catches [
-        LoadUnknownFails, TenantsShare, request ForgedTokenEndsSession,
+        LoadUnknownFails, TenantsShare,
     ] => refresh_reuse::garbage_changes_nothing;
     /// The token of a cookie is no refresh token.
-    "refresh/cookie-is-no-refresh-token" [] catches [
-        request ForgedTokenEndsSession, request KindIgnored,
-    ] => refresh_reuse::cookie_is_no_refresh_token;
+    "refresh/cookie-is-no-refresh-token" [] => refresh_reuse::cookie_is_no_refresh_token;
     /// A refresh token is no cookie.
-    "refresh/refresh-token-is-no-cookie" [] catches [
-        IndexAppends, request ForgedTokenEndsSession, request KindIgnored,
-    ] => refresh_reuse::refresh_token_is_no_cookie;
+    "refresh/refresh-token-is-no-cookie" [] catches [IndexAppends] => refresh_reuse::refresh_token_is_no_cookie;
     /// Any token of a session logs out, also one that was used up.
-    "refresh/any-token-logs-out" [] catches [
-        DeleteKeepsIndex, request LogoutNeedsNewest,
-    ] => refresh_reuse::any_token_logs_out;
+    "refresh/any-token-logs-out" [] catches [DeleteKeepsIndex] => refresh_reuse::any_token_logs_out;
     /// The session limit counts sessions of both kinds.
-    "refresh/limit-counts-both-kinds" [] catches [
-        LimitPerKind, request CommitErrorIgnored,
-    ] => refresh_races::limit_counts_both_kinds;
+    "refresh/limit-counts-both-kinds" [] catches [LimitPerKind] => refresh_races::limit_counts_both_kinds;
     /// A revocation of all ends sessions of both kinds.
     "refresh/revocation-ends-both-kinds" [] catches [
         RevokeSparesRefresh, RevokeReportsOne,
     ] => refresh_races::revocation_ends_both_kinds;
 
     /// As `request/idle-deadline-is-exact`.
-    "refresh/idle-deadline-is-exact" [] catches [
-        ExpiresEarly, request TimeoutsIgnored, request DeadlineInclusive,
-    ] => lifetime::idle_deadline_is_exact::<App>;
+    "refresh/idle-deadline-is-exact" [] catches [ExpiresEarly] => lifetime::idle_deadline_is_exact::<App>;
     /// As `request/absolute-deadline-stands-still`.
     "refresh/absolute-deadline-stands-still" [] catches [
-        UpdateKeepsLastSeen, ExpiresEarly, request TimeoutsIgnored, request DeadlineInclusive,
-        request ActivityRestartsAbsolute,
+        UpdateKeepsLastSeen, ExpiresEarly,
     ] => lifetime::absolute_deadline_stands_still::<App>;
     /// As `request/backward-clock-extends-nothing`.
     "refresh/backward-clock-extends-nothing" [] catches [
-        ExpiresEarly, request TimeoutsIgnored, request DeadlineInclusive, request ActivityRestartsAbsolute,
+        ExpiresEarly,
     ] => lifetime::backward_clock_extends_nothing::<App>;
     /// A session that is to be remembered lives for the timeouts of "remember me".
     "refresh/remembered-lives-longer" [] catches [
-        UpdateKeepsLastSeen, ExpiresEarly, ThirtyTwoBits, request TimeoutsIgnored, request DeadlineInclusive,
-        request ActivityRestartsAbsolute,
+        UpdateKeepsLastSeen, ExpiresEarly, ThirtyTwoBits,
     ] => lifetime::remembered_lives_longer;
     /// As `request/tightened-policy-applies`.
-    "refresh/tightened-policy-applies" [] catches [
-        IndexAppends, request TimeoutsIgnored, request PolicyNotTightened,
-    ] => lifetime::tightened_policy_applies::<App>;
+    "refresh/tightened-policy-applies" [] catches [IndexAppends] => lifetime::tightened_policy_applies::<App>;
     /// As `request/loosened-policy-is-for-new-sessions`.
-    "refresh/loosened-policy-is-for-new-sessions" [] catches [
-        request TimeoutsIgnored,
-    ] => lifetime::loosened_policy_is_for_new_sessions::<App>;
+    "refresh/loosened-policy-is-for-new-sessions" [] => lifetime::loosened_policy_is_for_new_sessions::<App>;
     /// As `request/activity-moves-the-idle-deadline`: a refresh is activity.
     "refresh/activity-moves-the-idle-deadline" [] catches [
-        UpdateKeepsLastSeen, request TimeoutsIgnored, request DeadlineInclusive,
+        UpdateKeepsLastSeen,
     ] => lifetime::activity_moves_the_idle_deadline::<App>;
 
     /// As `request/login-evicts-the-oldest`.
-    "refresh/login-evicts-the-oldest" [] catches [
-        EvictOldestByUse, request ActivityRestartsAbsolute,
-    ] => limits::evicts_the_oldest::<App>;
+    "refresh/login-evicts-the-oldest" [] catches [EvictOldestByUse] => limits::evicts_the_oldest::<App>;
     /// As `request/login-evicts-the-least-recent`.
     "refresh/login-evicts-the-least-recent" [] catches [
         EvictLeastRecentByAge, LimitIgnoresUpdate, EvictLeastRecentOffByOne, UpdateKeepsLastSeen, IndexAppends,
-        request EvictsBeforeLogin,
     ] => limits::evicts_the_least_recent::<App>;
     /// As `request/login-over-the-limit-is-rejected`.
     "refresh/login-over-the-limit-is-rejected" [] catches [
@@ -166,26 +121,21 @@ cases! {
         DeleteKeepsIndex, DeleteTakesSiblings, IndexAppends,
     ] => limits::rejects::<App>;
     /// As `request/expired-do-not-count`.
-    "refresh/expired-do-not-count" [] catches [
-        LimitCountsExpired, request TimeoutsIgnored,
-    ] => limits::expired_ones_do_not_count::<App>;
+    "refresh/expired-do-not-count" [] catches [LimitCountsExpired] => limits::expired_ones_do_not_count::<App>;
     /// As `request/dead-by-policy-do-not-count`.
     "refresh/dead-by-policy-do-not-count" [] catches [
-        RejectStores, LimitForgetsLogout, request PolicyNotTightened,
+        RejectStores, LimitForgetsLogout,
     ] => limits::dead_by_policy_does_not_count::<App>;
     /// As `request/limit-holds-under-simultaneous-logins`.
     "refresh/limit-holds-under-simultaneous-logins" [] catches [
         EvictLeastRecentOffByOne, RejectStores, LimitNotAtomic, IndexNotAtomic,
     ] => limits::holds_under_simultaneous_logins::<App>;
     /// As `request/failed-login-evicts-nobody`.
-    "refresh/failed-login-evicts-nobody" [] catches [
-        request EvictsBeforeLogin, request EntropyFailureIgnored,
-    ] => limits::failed_login_evicts_nobody::<App>;
+    "refresh/failed-login-evicts-nobody" [] => limits::failed_login_evicts_none::<App>;
 
     /// As `request/list-shows-own-devices`.
     "refresh/list-shows-own-devices" [] catches [
         LoadDropsDevice, UpdateKeepsLastSeen, TouchSkipsList, ListDropsDevice, IndexAppends,
-        request ActivityRestartsAbsolute,
     ] => devices::list_shows_own_devices::<App>;
     /// As `request/revoked-is-dead-at-the-next-request`.
     "refresh/revoked-is-dead-at-the-next-refresh" [] catches [
@@ -201,6 +151,6 @@ cases! {
     ] => devices::revoking_the_others_keeps_this_one::<App>;
     /// As `request/revoking-all-ends-all`.
     "refresh/revoking-all-ends-all" [] catches [
-        UpdateInserts, IndexAppends, RevokedStayHidden, RevokeSparesRefresh, RevokeReportsOne, request RenewalForgotten,
+        UpdateInserts, IndexAppends, RevokedStayHidden, RevokeSparesRefresh, RevokeReportsOne,
     ] => devices::revoking_all_ends_all::<App>;
 }

@@ -1,0 +1,51 @@
+//! [`CoreAdapter`]: the least that an HTTP adapter does.
+
+use async_trait::async_trait;
+use session_core::SessionManager;
+use session_core::adapter::RequestSession;
+
+use crate::adapter::{AdapterHarness, Handler, HttpRequest, HttpResponse};
+use crate::outcome::Failure;
+use crate::refusal::Refusal;
+
+/// [`RequestSession`] and the few steps that an adapter adds to it, without a framework: what request cases go through
+/// when a store is tested.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CoreAdapter;
+
+#[async_trait]
+impl AdapterHarness for CoreAdapter {
+    fn adapter(&self) -> &'static str {
+        "core"
+    }
+
+    async fn send(
+        &self,
+        manager: SessionManager,
+        request: HttpRequest,
+        handler: Option<Handler>,
+    ) -> Result<HttpResponse, Failure> {
+        let cookies = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+        let presented = manager.read_cookie(cookies.map(|(_, value)| value.as_bytes()));
+        let request = RequestSession::new(manager, presented);
+        let handled = match handler {
+            None => Ok(()),
+            Some(handler) => match request.session().await {
+                Ok(session) => handler.run(session.clone()).await,
+                Err(error) => Err(error),
+            },
+        };
+        let (committed, wanted) = request.finish().await;
+        let mut headers = Vec::new();
+        if wanted.vary_cookie {
+            headers.push(("vary".to_owned(), "Cookie".to_owned()));
+        }
+        if let Some(cookie) = wanted.set_cookie {
+            headers.push(("set-cookie".to_owned(), cookie.expose().to_owned()));
+            headers.push(("cache-control".to_owned(), "no-store".to_owned()));
+        }
+        let refusal = committed.and(handled).map_err(Refusal::from).err();
+        let (status, body) = refusal.map_or((200, String::new()), |refusal| (refusal.status(), refusal.body()));
+        Ok(HttpResponse { status, headers, body: body.into_bytes() })
+    }
+}

@@ -1,0 +1,73 @@
+//! Whether a history is linearizable.
+
+use std::collections::{HashMap, HashSet};
+
+use session_core::Timestamp;
+
+use super::call::{Answer, Call, Event};
+use super::render::Names;
+use crate::outcome::{Failure, Outcome};
+use crate::reference::{Sessions, Snapshot};
+
+/// One call of a history, and its beginning and end as positions in the log.
+struct CompletedCall<'h> {
+    call: &'h Call,
+    begin: usize,
+    end: usize,
+    answer: &'h Answer,
+}
+
+/// Searches for an order, one call at a time (the algorithm of Wing and Gong), and never continues twice from the same
+/// state: the same calls done, the same sessions stored (Lowe).
+struct Search<'h> {
+    calls: Vec<CompletedCall<'h>>,
+    now: Timestamp,
+    visited: HashSet<(u64, Snapshot)>,
+}
+
+impl Search<'_> {
+    /// Whether the calls that are not `done` (one bit each) can follow when `sessions` are stored.
+    fn explains(&mut self, done: u64, sessions: &Sessions) -> bool {
+        let open = |(number, _): &(usize, &CompletedCall<'_>)| done & (1 << number) == 0;
+        let Some(deadline) = self.calls.iter().enumerate().filter(open).map(|(_, call)| call.end).min() else {
+            return true;
+        };
+        for number in 0..self.calls.len() {
+            let candidate = &self.calls[number];
+            // A call that had ended before this one began comes first.
+            if done & (1 << number) != 0 || candidate.begin > deadline {
+                continue;
+            }
+            let mut sessions = sessions.clone();
+            if candidate.call.apply(&mut sessions, self.now) == *candidate.answer
+                && self.visited.insert((done | 1 << number, sessions.snapshot()))
+                && self.explains(done | 1 << number, &sessions)
+            {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+pub(super) fn check(events: &[Event], seed: u64, now: Timestamp) -> Outcome {
+    let (mut begun, mut calls) = (HashMap::new(), Vec::new());
+    for (at, event) in events.iter().enumerate() {
+        match event {
+            Event::Begin(task, call) => drop(begun.insert(task, (at, call))),
+            Event::End(task, answer) => {
+                let Some((begin, call)) = begun.remove(task) else { continue };
+                calls.push(CompletedCall { call, begin, end: at, answer });
+            }
+        }
+    }
+    if calls.len() > 64 {
+        return Err("a history has more than 64 calls".into());
+    }
+    let mut search = Search { calls, now, visited: HashSet::new() };
+    if search.explains(0, &Sessions::default()) {
+        return Ok(());
+    }
+    let history = Names::default().render(events, now);
+    Err(Failure::new(format!("no order of these calls explains their answers (seed {seed:#x}):\n{history}")))
+}

@@ -1,0 +1,127 @@
+//! [`Names`]: a history as text for a report, without ids.
+
+use std::collections::HashMap;
+
+use session_core::store::{CreateOutcome, Version};
+use session_core::{LimitPolicy, SessionId, SessionLimit, Timestamp};
+
+use super::call::{Answer, Call, Event, Seen};
+
+/// Short names for sessions and versions, numbered by their first occurrence.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    sessions: HashMap<SessionId, usize>,
+    versions: HashMap<Version, usize>,
+}
+
+impl Names {
+    /// One line per call, in order of beginning: positions of beginning and end, task, call, answer.
+    pub(super) fn render(mut self, events: &[Event], now: Timestamp) -> String {
+        let mut lines = Vec::new();
+        for (begin, event) in events.iter().enumerate() {
+            let Event::Begin(task, call) = event else { continue };
+            let rest = events.iter().enumerate().skip(begin);
+            let end = rest.into_iter().find_map(|(at, event)| match event {
+                Event::End(other, answer) if other == task => Some((at, answer)),
+                Event::End(..) | Event::Begin(..) => None,
+            });
+            let call = self.call(call, now);
+            lines.push(match end {
+                Some((end, answer)) => {
+                    format!("  {begin:>3}-{end:<3} task {task}: {call} => {}", self.answer(answer, now))
+                }
+                None => format!("  {begin:>3}-    task {task}: {call} => no answer"),
+            });
+        }
+        lines.join("\n")
+    }
+
+    fn session(&mut self, id: &SessionId) -> String {
+        let next = self.sessions.len() + 1;
+        format!("s{}", self.sessions.entry(*id).or_insert(next))
+    }
+
+    fn version(&mut self, version: Version) -> String {
+        let next = self.versions.len() + 1;
+        format!("v{}", self.versions.entry(version).or_insert(next))
+    }
+
+    fn call(&mut self, call: &Call, now: Timestamp) -> String {
+        match call {
+            Call::Load(id) => format!("load {}", self.session(id)),
+            Call::Create(record, replaces, limit) => {
+                let (session, version) = (self.session(&record.summary.id), self.version(record.version));
+                let replaces = replaces
+                    .map(|(id, version)| format!(" in exchange for {} {}", self.session(&id), self.version(version)));
+                let times = format!(
+                    "began {}, last seen {}",
+                    ago(record.summary.created_at, now),
+                    ago(record.summary.last_seen, now)
+                );
+                format!("create {session} {version} ({times}){}{}", replaces.unwrap_or_default(), limited(*limit))
+            }
+            Call::Update(record, expected) => {
+                let session = self.session(&record.summary.id);
+                let (expected, version) = (self.version(*expected), self.version(record.version));
+                format!(
+                    "update {session} from {expected} to {version} (last seen {})",
+                    ago(record.summary.last_seen, now)
+                )
+            }
+            Call::Touch(id, _, seen) => format!("touch {} (last seen {})", self.session(id), ago(*seen, now)),
+            Call::Delete(id, _) => format!("delete {}", self.session(id)),
+            Call::List(_) => "list".to_owned(),
+            Call::DeleteByUser(_, None) => "delete all".to_owned(),
+            Call::DeleteByUser(_, Some(keep)) => format!("delete all but {}", self.session(keep)),
+        }
+    }
+
+    fn answer(&mut self, answer: &Answer, now: Timestamp) -> String {
+        match answer {
+            Answer::Loaded(None) => "absent".to_owned(),
+            Answer::Loaded(Some(Seen { version, last_seen, value })) => {
+                let value = value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned());
+                let value = value.as_deref().unwrap_or("none");
+                format!("{} (value {value}, last seen {})", self.version(*version), ago(*last_seen, now))
+            }
+            Answer::Created(CreateOutcome::Created { evicted }) if !evicted.is_empty() => {
+                format!("created, evicted {}", self.several(evicted))
+            }
+            Answer::Created(CreateOutcome::Created { .. }) => "created".to_owned(),
+            Answer::Created(
+                refused @ (CreateOutcome::IdTaken
+                | CreateOutcome::LimitReached
+                | CreateOutcome::ReplacedChanged
+                | CreateOutcome::ReplacedAbsent),
+            ) => format!("{refused:?}"),
+            Answer::Updated(updated) => format!("{updated:?}"),
+            Answer::Touched(touched) => format!("{touched:?}"),
+            Answer::Deleted(deleted) => format!("{deleted:?}"),
+            Answer::Listed(sessions) => {
+                let sessions = sessions.iter();
+                let sessions =
+                    sessions.map(|(id, last_seen)| format!("{} ({})", self.session(id), ago(*last_seen, now)));
+                format!("[{}]", sessions.collect::<Vec<_>>().join(", "))
+            }
+            Answer::DeletedByUser(ids) => self.several(ids),
+        }
+    }
+
+    fn several(&mut self, ids: &[SessionId]) -> String {
+        format!("[{}]", ids.iter().map(|id| self.session(id)).collect::<Vec<_>>().join(", "))
+    }
+}
+
+fn ago(time: Timestamp, now: Timestamp) -> String {
+    format!("-{} ms", now.since(time).as_millis())
+}
+
+fn limited(limit: Option<SessionLimit>) -> String {
+    let Some(SessionLimit { max, at_limit }) = limit else { return String::new() };
+    let what = match at_limit {
+        LimitPolicy::EvictOldest => "or the oldest goes",
+        LimitPolicy::EvictLeastRecent => "or the least recent goes",
+        LimitPolicy::Reject => "or it is refused",
+    };
+    format!(", at most {max} {what}")
+}

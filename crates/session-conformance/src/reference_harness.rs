@@ -1,0 +1,135 @@
+//! [`ReferenceHarness`]: the reference store as a backend of the suite, with servers that can be disrupted.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use session_core::store::SessionStore;
+use session_core::{StoreError, StoreErrorKind};
+
+use crate::harness::{Capabilities, Harness};
+use crate::intercept::{Intercept, Intercepted, StoreCall};
+use crate::outcome::Failure;
+use crate::reference::ReferenceStore;
+use crate::service::{Disruption, Service};
+
+/// The harness of [`ReferenceStore`], which the suite itself is tested with.
+///
+/// It keeps the store of each namespace, so it is shared, and durable as long as the harness lives.
+#[derive(Debug, Default)]
+pub struct ReferenceHarness {
+    stores: Mutex<HashMap<String, Arc<ReferenceStore>>>,
+}
+
+#[async_trait]
+impl Harness for ReferenceHarness {
+    fn backend(&self) -> &'static str {
+        "reference"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { durable: true, shared: true, disruptions: Disruption::ALL }
+    }
+
+    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        let store: Arc<ReferenceStore> = Arc::clone(stores.entry(namespace.to_owned()).or_default());
+        Ok(store)
+    }
+
+    async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
+        Ok(Box::new(ReferenceService { disruption, store: Arc::default(), nodes: Mutex::default() }))
+    }
+}
+
+/// One store, and a connection of each node to it. Restarts, moves and failovers leave it as it is.
+#[derive(Debug)]
+struct ReferenceService {
+    disruption: Disruption,
+    store: Arc<ReferenceStore>,
+    nodes: Mutex<Vec<Arc<Intercepted<Connection>>>>,
+}
+
+impl ReferenceService {
+    fn set(&self, state: ConnectionState) {
+        for node in self.nodes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            node.hook().set(state);
+        }
+    }
+}
+
+#[async_trait]
+impl Service for ReferenceService {
+    async fn open(&self, _namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+        let node = Arc::new(Intercepted::new(Arc::clone(&self.store), Connection::default()));
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&node));
+        Ok(node)
+    }
+
+    async fn begin(&self) -> Result<(), Failure> {
+        match self.disruption {
+            Disruption::Outage | Disruption::Freeze => self.set(ConnectionState::Down),
+            Disruption::LostReply => self.set(ConnectionState::LosesNextReply),
+            Disruption::Restart
+            | Disruption::ForgetScripts
+            | Disruption::ForeignTimeZone
+            | Disruption::MoveShards
+            | Disruption::Failover => {}
+        }
+        Ok(())
+    }
+
+    async fn end(&self) -> Result<(), Failure> {
+        self.set(ConnectionState::Up);
+        Ok(())
+    }
+}
+
+/// Yields before and after each operation, as a network does.
+#[derive(Debug, Default)]
+struct Connection {
+    state: Mutex<ConnectionState>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum ConnectionState {
+    #[default]
+    Up,
+    Down,
+    LosesNextReply,
+}
+
+impl Connection {
+    fn set(&self, state: ConnectionState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// The state that the next operation meets.
+    fn next(&self) -> ConnectionState {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = *state;
+        if let ConnectionState::LosesNextReply = next {
+            *state = ConnectionState::Up;
+        }
+        next
+    }
+}
+
+impl Intercept for Connection {
+    async fn intercept<T: Send>(
+        &self,
+        _call: StoreCall<'_>,
+        execute: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let failed = |detail| StoreError::new(StoreErrorKind::Unavailable, detail);
+        let state = self.next();
+        tokio::task::yield_now().await;
+        let result = match state {
+            ConnectionState::Up => execute.await,
+            ConnectionState::Down => Err(failed("the servers are down")),
+            ConnectionState::LosesNextReply => execute.await.and(Err(failed("the reply was lost"))),
+        };
+        tokio::task::yield_now().await;
+        result
+    }
+}
