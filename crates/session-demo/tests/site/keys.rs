@@ -140,7 +140,7 @@ async fn options_that_do_not_fit_are_refused() {
     assert_refused(&run(&["--keys", &folder.keys()]), "nothing is signed with --mode cookie");
     assert_refused(&run(&["--mode", "hybrid", "--idle", "5s"]), "shorter than the idle timeout");
     let long = ["--mode", "client", "--idle", "60d", "--absolute", "60d"];
-    assert_refused(&run(&long), "verify_for is shorter than the longest idle timeout");
+    assert_refused(&run(&long), "verify_for is shorter than the time for which a signed token is valid");
 }
 
 /// The time of the test's runtime is virtual.

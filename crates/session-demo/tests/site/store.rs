@@ -74,7 +74,7 @@ async fn a_refused_login_to_the_server_is_reported() {
     assert_refused(&format!("redis://app:hunter2@{}", redis.address()), &["redis: ", "WRONGPASS"]).await;
     let postgres = empty_store(Backend::Postgres).await;
     let unknown_role = postgres.replace("postgres@", "unknown:hunter2@");
-    assert_refused(&unknown_role, &["the server refused our role or database"]).await;
+    assert_refused(&unknown_role, &["the server rejected our role or database"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -74,7 +74,7 @@ async fn postgres_over_tls() {
     ] {
         psql(&postgres, &format!("ALTER SYSTEM SET {setting} = '{value}'"));
     }
-    assert_refused(&format!("{}?sslmode=require", postgres.url()), &["agree on TLS"]).await;
+    assert_refused(&format!("{}?sslmode=require", postgres.url()), &["the TLS handshake failed"]).await;
     psql(&postgres, "SELECT pg_reload_conf()");
     while psql(&postgres, "SHOW ssl") != "on" {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
