@@ -59,8 +59,8 @@ impl LoadedSession {
     }
 
     pub(crate) fn replaced(&self, reason: Termination) -> Replaced {
-        let Record { version, .. } = self.record;
-        Replaced { id: self.record.id(), user: self.record.user().cloned(), version, reason }
+        let record = &self.record;
+        Replaced { id: record.id(), user: record.user().cloned(), version: record.version, reason }
     }
 }
 

@@ -133,8 +133,7 @@ impl SessionManager {
                     let latest = self.load_again(stale).await?;
                     let intents = intents.get_or_insert_with(|| session.state().intents()[..wanted].to_vec());
                     loaded = self.accept(first.as_deref(), latest, intents, draft.change)?.map(Arc::new);
-                    if let Some(Proof::Token(token, status)) = loaded.as_deref().map(|loaded| &loaded.proof)
-                        && let Some(record) = loaded.as_deref().map(|loaded| &loaded.record)
+                    if let Some(LoadedSession { record, proof: Proof::Token(token, status) }) = loaded.as_deref()
                         && let Some(cookie) = self.successor_cookie(record, token, *status)
                     {
                         *successor = Some(cookie);
