@@ -10,8 +10,8 @@ use session_conformance::ReferenceStore;
 use session_core::adapter::{PresentedCookie, RequestSession};
 use session_core::store::SessionStore;
 use session_core::{
-    CookiePolicy, Entropy, EntropyError, Error, Event, EventKind, Key, Login, ManualClock, OsEntropy, Policy,
-    PresentedToken, Session, SessionManager, SessionObserver, UserId,
+    CookiePolicy, Entropy, EntropyError, Error, Event, EventKind, Key, Login, ManualClock, OsEntropy, PayloadLimit,
+    Policy, PresentedToken, Session, SessionManager, SessionObserver, UserId,
 };
 
 const N: Key<u64> = Key::new("n");
@@ -266,4 +266,22 @@ async fn a_login_and_a_write_draw_random_bytes_once() {
     assert_eq!(draws.0.swap(0, Ordering::SeqCst), 1, "a login");
     request(&manager, Some(&cookie), |session| session.insert(N, &1).unwrap()).await;
     assert_eq!(draws.0.load(Ordering::SeqCst), 1, "a write");
+}
+
+#[tokio::test]
+async fn a_session_may_be_as_large_as_the_policy_says_and_no_larger() {
+    // A name of one byte; a text below 32 bytes has one more.
+    let limit = PayloadLimit { bytes: 1 + 1 + 10, values: 2 };
+    let policy = Policy::standard().to_builder().anonymous_payload(limit).build().unwrap();
+    let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).policy(policy).build();
+    let session = manager.open(&PresentedCookie::Nothing).await.unwrap();
+    const A: Key<String> = Key::new("a");
+    let refused = session.insert(A, &"x".repeat(11)).unwrap_err();
+    assert!(matches!(refused, Error::TooLarge { size: 13, max: 12 }), "{refused:?}");
+    session.insert(A, &"x".repeat(10)).unwrap();
+    session.insert(A, &String::new()).unwrap();
+    session.insert(N, &1).unwrap();
+    let refused = session.insert(Key::<u8>::new("b"), &1).unwrap_err();
+    assert!(matches!(refused, Error::TooManyValues { count: 3, max: 2 }), "{refused:?}");
+    assert_eq!(session.keys(), ["a", "n"]);
 }
