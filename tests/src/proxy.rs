@@ -171,11 +171,12 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits while nothing is forwarded.
+    /// Waits while nothing is forwarded. Fails if all connections are cut.
     async fn passable(&self) -> io::Result<Mode> {
         let mut state = self.shared.state.subscribe();
-        let state = state.wait_for(|state| state.mode != Mode::BlackHole).await.map_err(io::Error::other)?;
-        Ok(state.mode)
+        let mode = state.wait_for(|state| state.mode != Mode::BlackHole).await.map_err(io::Error::other)?.mode;
+        // Also where this task was under way when the mode was set: nothing passes after a cut.
+        if mode == Mode::Cut { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(mode) }
     }
 
     async fn requests(&self, mut client: OwnedReadHalf, mut server: OwnedWriteHalf) -> io::Result<()> {
