@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use crate::command::Cargo;
-use crate::conformance;
 
 /// What is checked, and how.
 struct Step {
@@ -44,7 +43,12 @@ pub(crate) fn ci() -> Result<(), String> {
         checks: "dependencies",
         command: Cargo::new("deny").args(["check", "bans", "licenses", "sources"]),
     }])?;
-    conformance::run(&conformance::Options::default())
+    conformance().run("conformance")
+}
+
+/// The runner of session-testbed, which has the options and prints the report.
+pub(crate) fn conformance() -> Cargo {
+    Cargo::new("run").args(["--package", "session-testbed", "--bin", "conformance-runner", "--"])
 }
 
 fn run(steps: Vec<Step>) -> Result<(), String> {

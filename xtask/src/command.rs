@@ -50,13 +50,6 @@ impl Cargo {
         self.command.status().map_err(|error| self.not_started(&error))
     }
 
-    /// Runs it and returns whether it succeeded, and its standard output. Its standard error goes to ours.
-    pub(crate) fn read(mut self) -> Result<(bool, String), String> {
-        let output = self.command.stderr(Stdio::inherit()).output().map_err(|error| self.not_started(&error))?;
-        let text = String::from_utf8(output.stdout).map_err(|_| format!("{}: output is not UTF-8", self.shown))?;
-        Ok((output.status.success(), text))
-    }
-
     /// Whether it runs successfully; its output is discarded.
     pub(crate) fn exists(mut self) -> bool {
         let status = self.command.stdout(Stdio::null()).stderr(Stdio::null()).status();

@@ -1,18 +1,17 @@
 //! `cargo xtask`: the commands of this repository. Thin: it starts cargo and other programs.
 
-mod bench;
 mod checks;
 mod command;
-mod conformance;
 mod imports;
 mod mutants;
 #[cfg(test)]
 mod tidy;
 mod workspace;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::command::Cargo;
 
@@ -28,16 +27,12 @@ enum Command {
     /// Checks format, lints and documentation, and runs every test.
     Test,
     /// Runs the conformance suite on every backend and prints the table case × backend.
-    Conformance(conformance::Options),
+    Conformance(Forwarded),
     /// Compares every backend with the least work that could do the same, and draws tables and a chart.
-    Bench(bench::Options),
+    Bench(Forwarded),
     /// Starts the demo: a site with login, a list of devices, revoke, and logout everywhere.
-    Demo {
-        /// Given to the demo, after `--`.
-        #[arg(last = true)]
-        arguments: Vec<String>,
-    },
-    /// Shows the circles among the files of each package: files that use each other.
+    Demo(Forwarded),
+    /// Shows the import cycles among the files of each package.
     Imports(imports::Options),
     /// Changes session-core in hundreds of small ways, and checks that a test fails for each.
     Mutants(mutants::Options),
@@ -45,16 +40,29 @@ enum Command {
     Ci,
 }
 
+/// Options of the program that is started, which describes them: `--help`.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+struct Forwarded {
+    /// See `--help`.
+    #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+    arguments: Vec<OsString>,
+}
+
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Test => checks::test(),
-        Command::Conformance(options) => conformance::run(&options),
-        Command::Bench(options) => bench::run(&options),
-        Command::Demo { arguments } => {
+        Command::Conformance(Forwarded { arguments }) => checks::conformance().args(arguments).run("conformance"),
+        Command::Bench(Forwarded { arguments }) => {
+            let compare = ["--release", "--package", "session-benches", "--bin", "compare", "--"];
+            eprintln!("a release build; the first takes some minutes");
+            Cargo::new("run").args(compare).args(arguments).run("the comparison")
+        }
+        Command::Demo(Forwarded { arguments }) => {
             Cargo::new("run").args(["--package", "session-demo", "--"]).args(arguments).run("demo")
         }
         Command::Imports(options) => imports::run(&options),
-        Command::Mutants(options) => mutants::run(&options),
+        Command::Mutants(options) => mutants::run(options),
         Command::Ci => checks::ci(),
     };
     match outcome {

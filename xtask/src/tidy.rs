@@ -7,9 +7,11 @@ mod requirements;
 mod rust_version;
 mod source;
 
+use cargo_metadata::DependencyKind;
+
 use self::source::{no, sources};
 use crate::command::root;
-use crate::workspace::{files, package, packages, read};
+use crate::workspace::{files, folder, package, packages, read};
 
 /// The only places that may read a clock.
 const CLOCKS: [&str; 2] = [
@@ -42,7 +44,7 @@ fn members_inherit_lints_and_edition() {
     let packages = packages().unwrap();
     assert!(packages.len() >= 7, "the members of the workspace were not found");
     no(packages.iter().flat_map(|package| {
-        let manifest = read(&package.manifest_path).unwrap();
+        let manifest = read(package.manifest_path.as_std_path()).unwrap();
         // A crate that needs less than the workspace may state its own version.
         let required: [&[&str]; 3] = [
             &["[lints]\nworkspace = true"],
@@ -57,7 +59,7 @@ fn members_inherit_lints_and_edition() {
 #[test]
 fn core_knows_no_backend_and_no_server() {
     let core = package("session-core").unwrap();
-    let normal = core.dependencies.iter().filter(|dependency| dependency.kind.as_deref() != Some("dev"));
+    let normal = core.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
     no(normal
         .filter(|dependency| FOREIGN.contains(&dependency.name.as_str()))
         .map(|dependency| format!("session-core depends on {}", dependency.name)));
@@ -66,8 +68,8 @@ fn core_knows_no_backend_and_no_server() {
 #[test]
 fn only_the_clock_reads_the_time() {
     let crates = root().join("crates");
-    no(packages().unwrap().iter().filter(|package| package.folder().starts_with(&crates)).flat_map(|package| {
-        let others = sources(&package.folder().join("src")).into_iter().filter(|file| !CLOCKS.contains(&file.path()));
+    no(packages().unwrap().iter().filter(|package| folder(package).starts_with(&crates)).flat_map(|package| {
+        let others = sources(&folder(package).join("src")).into_iter().filter(|file| !CLOCKS.contains(&file.path()));
         others.flat_map(|file| file.lines_with(&["SystemTime::now", "Instant::now", "Utc::now"])).collect::<Vec<_>>()
     }));
 }

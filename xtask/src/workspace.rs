@@ -2,63 +2,31 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use cargo_metadata::{Metadata, MetadataCommand, Package};
 
-use crate::command::Cargo;
-
-#[derive(Deserialize)]
-pub(crate) struct Package {
-    pub(crate) name: String,
-    pub(crate) manifest_path: PathBuf,
-    pub(crate) targets: Vec<Target>,
-    #[cfg(test)]
-    pub(crate) dependencies: Vec<Dependency>,
-}
-
-/// A library, a program, an integration test, a benchmark, an example or a build script.
-#[derive(Deserialize)]
-pub(crate) struct Target {
-    pub(crate) name: String,
-    pub(crate) kind: Vec<String>,
-    /// The file at the root of its modules.
-    pub(crate) src_path: PathBuf,
-}
-
-#[cfg(test)]
-#[derive(Deserialize)]
-pub(crate) struct Dependency {
-    pub(crate) name: String,
-    /// `None` for a normal dependency, else `dev` or `build`.
-    pub(crate) kind: Option<String>,
-}
-
-impl Package {
-    pub(crate) fn folder(&self) -> &Path {
-        self.manifest_path.parent().unwrap_or(&self.manifest_path)
-    }
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
+use crate::command::root;
 
 /// The members of the workspace.
 pub(crate) fn packages() -> Result<Vec<Package>, String> {
-    let metadata = Cargo::new("metadata").args(["--no-deps", "--offline", "--format-version", "1"]);
-    let (succeeded, text) = metadata.read()?;
-    if !succeeded {
-        return Err("cargo metadata failed".to_owned());
-    }
-    let metadata: Metadata =
-        serde_json::from_str(&text).map_err(|error| format!("cannot read the output of cargo metadata: {error}"))?;
-    Ok(metadata.packages)
+    Ok(metadata(MetadataCommand::new().no_deps())?.packages)
 }
 
 /// The member called `name`.
 pub(crate) fn package(name: &str) -> Result<Package, String> {
     let found = packages()?.into_iter().find(|package| package.name == name);
     found.ok_or_else(|| format!("the workspace has no package `{name}`"))
+}
+
+/// What `command` says about the workspace; never from the network.
+pub(crate) fn metadata(command: &mut MetadataCommand) -> Result<Metadata, String> {
+    let command = command.manifest_path(root().join("Cargo.toml")).env("CARGO_NET_OFFLINE", "true");
+    command.exec().map_err(|error| format!("cargo metadata failed: {error}"))
+}
+
+/// The folder of a package.
+pub(crate) fn folder(package: &Package) -> &Path {
+    let manifest = package.manifest_path.as_std_path();
+    manifest.parent().unwrap_or(manifest)
 }
 
 /// All files under `folder` with one of these extensions, sorted, without hidden folders and build output.

@@ -14,12 +14,13 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use cargo_metadata::Package;
 use clap::Args;
 
-use self::graph::{Edge, cycles, edges, shortest};
+use self::graph::{Edge, cycles, edges};
 use self::tree::Tree;
 use crate::command::root;
-use crate::workspace::{Package, package, packages};
+use crate::workspace::{package, packages};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -65,7 +66,7 @@ pub(crate) fn imports(package: &Package) -> Result<Imports, String> {
     let mut files = BTreeSet::new();
     let mut found = Imports { files: 0, edges: BTreeSet::new(), cycles: BTreeSet::new() };
     for target in &package.targets {
-        let tree = Tree::load(&target.src_path, &read)?;
+        let tree = Tree::load(target.src_path.as_std_path(), &read)?;
         let edges = edges(&tree);
         files.extend(tree.files);
         found.cycles.extend(cycles(&edges));
@@ -75,12 +76,10 @@ pub(crate) fn imports(package: &Package) -> Result<Imports, String> {
     Ok(found)
 }
 
-/// A cycle: its size, the shortest way round, and every import in it.
+/// A cycle: its size, and every import in it.
 pub(crate) fn describe(package: &str, cycle: &[Edge]) -> String {
     let files: BTreeSet<&Path> = cycle.iter().map(|edge| edge.from.as_path()).collect();
-    let way: Vec<String> = shortest(cycle).into_iter().map(short).collect();
-    let mut text =
-        format!("{package}: {} files import each other; the shortest cycle: {}\n", files.len(), way.join(", "));
+    let mut text = format!("{package}: {} files import each other\n", files.len());
     for edge in cycle {
         let _ = writeln!(text, "  {}", line(edge));
     }

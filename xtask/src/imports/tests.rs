@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::graph::{cycles, edges, shortest};
+use super::graph::{cycles, edges};
 use super::tree::Tree;
 
 fn tree(files: &[(&str, &str)]) -> Tree {
@@ -53,7 +53,7 @@ fn without_a_way_back_there_is_no_cycle() {
 }
 
 #[test]
-fn each_component_is_reported_once_and_the_shortest_way_round_is_found() {
+fn each_component_is_reported_once() {
     let files = [
         ("lib.rs", "mod a; mod b; mod c; mod x; mod y;"),
         ("a.rs", "use crate::b::B; pub struct A;"),
@@ -63,9 +63,6 @@ fn each_component_is_reported_once_and_the_shortest_way_round_is_found() {
         ("y.rs", "use crate::x::X; pub struct Y;"),
     ];
     assert_eq!(sizes(&files), [3, 2]);
-    let edges = edges(&tree(&files));
-    let cycles = cycles(&edges);
-    assert_eq!(shortest(&cycles[0]), [Path::new("c.rs"), Path::new("b.rs")]);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Every backend runs the suite, and its operations can be read in one sitting.
 
+use cargo_metadata::Package;
+
 use super::source::{Source, no, sources};
 use crate::command::root;
-use crate::workspace::{Package, package, packages};
+use crate::workspace::{folder, package, packages};
 
 /// What the operations of a backend may take, in lines of code without documentation and unit tests.
 const LINES: usize = 400;
@@ -25,11 +27,11 @@ const APART: [(&str, &str, &str); 9] = [
 fn backends() -> Vec<(Package, Vec<Source>)> {
     let crates = root().join("crates");
     let candidates = packages().unwrap().into_iter().filter(|package| {
-        package.folder().starts_with(&crates)
+        folder(package).starts_with(&crates)
             && !["session-core", "session-conformance"].contains(&package.name.as_str())
     });
     let with_sources = candidates.map(|package| {
-        let sources = sources(&package.folder().join("src"));
+        let sources = sources(&folder(&package).join("src"));
         (package, sources)
     });
     let backends: Vec<_> = with_sources
@@ -43,8 +45,8 @@ fn backends() -> Vec<(Package, Vec<Source>)> {
 fn backends_run_the_suite() {
     let testbed = package("session-testbed").unwrap();
     no(backends().iter().flat_map(|(Package { name, targets, .. }, _)| {
-        let suite = targets.iter().any(|target| target.name == "conformance" && target.kind == ["test"]);
-        let listed = testbed.dependencies.iter().any(|dependency| dependency.name == *name);
+        let suite = targets.iter().any(|target| target.name == "conformance" && target.is_test());
+        let listed = testbed.dependencies.iter().any(|dependency| *name == dependency.name);
         [
             (!suite).then(|| format!("{name}: no test target `conformance`")),
             (!listed)
