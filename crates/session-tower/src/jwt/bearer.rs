@@ -15,7 +15,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::rejection::BearerRejection;
-use crate::headers::Head;
+use crate::layer::Head;
 
 /// Tells the extractors inside it how access tokens are verified. Does not look at requests itself.
 ///

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::decide::intent::{Intent, Login, StepUp};
-use crate::decide::loaded::TokenStatus;
+use crate::decide::verdict::TokenStatus;
 use crate::entropy::OsEntropy;
 use crate::model::credential::TokenCheck;
 use crate::model::summary::{Authentication, Timeouts};

@@ -14,11 +14,9 @@ use bytes::Bytes;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
 use crate::clock::Timestamp;
-use crate::decide::draft::Draft;
 use crate::decide::intent::Login;
-use crate::decide::loaded::TokenStatus;
-use crate::decide::plan::{new_record, rotated};
-use crate::decide::token::{TokenVerdict, judge};
+use crate::decide::plan::{Draft, new_record, rotated};
+use crate::decide::verdict::{TokenStatus, TokenVerdict, judge};
 use crate::entropy::{Entropy, EntropyError};
 use crate::model::id::UserId;
 use crate::model::record::Record;
