@@ -88,7 +88,7 @@ pub enum Expiry {
     Idle,
     /// The absolute timeout.
     Absolute,
-    /// It began before [`Policy::not_before`].
+    /// It began before [`Policy::not_before`](crate::Policy::not_before).
     NotBefore,
 }
 

@@ -229,7 +229,7 @@ impl fmt::Debug for Session {
         f.debug_struct("Session")
             .field("stored", &state.loaded.is_some())
             .field("authenticated", &state.draft.authentication.is_some())
-            .field("intents", &state.intents().len())
+            .field("intents", &state.intents.len())
             .finish_non_exhaustive()
     }
 }
@@ -252,7 +252,7 @@ impl Context {
 pub(crate) struct State {
     /// The stored session this one is about; `None` if there is none yet.
     pub(crate) loaded: Option<Arc<LoadedSession>>,
-    intents: Vec<Intent>,
+    pub(crate) intents: Vec<Intent>,
     /// `loaded` with all intents.
     pub(crate) draft: Draft,
     pub(crate) activity: Activity,
@@ -281,10 +281,6 @@ impl State {
             cookie,
             is_closed: false,
         }
-    }
-
-    pub(crate) fn intents(&self) -> &[Intent] {
-        &self.intents
     }
 
     /// Records `intent` if it can be applied. A client-side session has to fit into its cookie, too.

@@ -129,7 +129,7 @@ impl SessionManager {
                         self.pause(attempt).await?;
                     }
                     let latest = self.load_again(stale).await?;
-                    let intents = intents.get_or_insert_with(|| session.state().intents()[..wanted].to_vec());
+                    let intents = intents.get_or_insert_with(|| session.state().intents[..wanted].to_vec());
                     loaded = self.accept(first.as_deref(), latest, intents, draft.change)?.map(Arc::new);
                     if let Some(LoadedSession { record, proof: Proof::Token(token, status) }) = loaded.as_deref()
                         && let Some(cookie) = self.successor_cookie(record, token, *status)
@@ -138,7 +138,7 @@ impl SessionManager {
                     }
                 }
             }
-            let intents = intents.get_or_insert_with(|| session.state().intents()[..wanted].to_vec());
+            let intents = intents.get_or_insert_with(|| session.state().intents[..wanted].to_vec());
             draft = Draft::replay(loaded.as_deref().map(|loaded| &loaded.record), intents, self.policy())?;
         }
         Err(Error::Conflict)

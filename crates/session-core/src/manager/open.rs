@@ -121,7 +121,7 @@ impl SessionManager {
         let latest = self.load_again(&loaded).await?;
         let is_gone = latest.is_none();
         let mut state = session.state();
-        let dropped = if is_gone { state.intents().len() } else { 0 };
+        let dropped = if is_gone { state.intents.len() } else { 0 };
         state.rebase(latest.map(Arc::new), dropped, None, self.policy())?;
         if is_gone { Err(Error::Gone) } else { Ok(()) }
     }
