@@ -2,15 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_conformance::ReferenceStore;
 use session_core::adapter::{PresentedCookie, RequestSession};
 use session_core::{
-    CookiePolicy, Entropy, EntropyError, Error, Key, Login, ManualClock, OsEntropy, PayloadLimit, Policy, Session,
-    SessionManager, UserId,
+    CookiePolicy, Entropy, EntropyError, Error, Event, EventKind, IssuedRefreshToken, Key, LimitPolicy, Login,
+    ManualClock, OsEntropy, PayloadLimit, Persistence, Policy, PresentedToken, Session, SessionManager,
+    SessionObserver, Termination, UserId,
 };
 
 const N: Key<u64> = Key::new("n");
@@ -152,4 +153,51 @@ async fn a_session_may_be_as_large_as_the_policy_says_and_no_larger() {
     let refused = session.insert(Key::<u8>::new("b"), &1).unwrap_err();
     assert!(matches!(refused, Error::TooManyValues { count: 3, max: 2 }), "{refused:?}");
     assert_eq!(session.keys(), ["a", "n"]);
+}
+
+#[tokio::test]
+async fn the_policy_decides_whether_a_login_is_remembered() {
+    for (policy, unasked, asked) in [
+        (Policy::standard(), Persistence::Transient, Persistence::Persistent),
+        (Policy::high_assurance(), Persistence::Transient, Persistence::Transient),
+        (Policy::consumer(), Persistence::Persistent, Persistence::Persistent),
+    ] {
+        let manager = SessionManager::new(ReferenceStore::new(), policy);
+        let [alice, bob] = ["alice", "bob"].map(|user| Login::new(UserId::new(user).unwrap()));
+        for (login, expected) in [(alice, unasked), (bob.remember(), asked)] {
+            let session = manager.open(&PresentedCookie::Nothing).await.unwrap();
+            session.login(login).unwrap();
+            manager.commit(&session).await.unwrap();
+            assert_eq!(session.info().unwrap().persistence, expected, "{manager:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_login_takes_the_place_of_its_refresh_token_and_each_step_is_an_event() {
+    #[derive(Clone, Debug, Default)]
+    struct Events(Arc<Mutex<Vec<EventKind>>>);
+    impl SessionObserver for Events {
+        fn on_event(&self, event: &Event) {
+            self.0.lock().unwrap().push(event.kind.clone());
+        }
+    }
+    let events = Events::default();
+    let policy = Policy::standard().to_builder().session_limit(1, LimitPolicy::Reject).build().unwrap();
+    let builder = SessionManager::builder(Arc::new(ReferenceStore::new()));
+    let manager = builder.policy(policy).observer(events.clone()).build();
+    let login = || Login::new(UserId::new("alice").unwrap());
+    let presented = |issued: &IssuedRefreshToken| {
+        let text = issued.token.encode();
+        PresentedToken::parse(text.expose().as_bytes()).unwrap()
+    };
+    let first = manager.issue_refresh_token(login(), None).await.unwrap();
+    let verified = manager.verify_refresh_token(&presented(&first)).await.unwrap().unwrap();
+    let second = manager.rotate(verified).await.unwrap().unwrap();
+    let third = manager.issue_refresh_token(login(), Some(&presented(&second))).await.unwrap();
+    assert!(manager.verify_refresh_token(&presented(&third)).await.unwrap().is_some());
+    assert!(manager.verify_refresh_token(&presented(&second)).await.unwrap().is_none());
+    let replaced = EventKind::Terminated(Termination::Replaced);
+    let expected = [EventKind::LoggedIn, EventKind::Renewed, replaced, EventKind::LoggedIn, EventKind::UnknownToken];
+    assert_eq!(*events.0.lock().unwrap(), expected);
 }

@@ -293,27 +293,6 @@ fn writing_the_same_value_is_not_a_change() {
 }
 
 #[test]
-fn a_failing_generator_issues_nothing() {
-    #[derive(Debug)]
-    struct Broken;
-    impl crate::Entropy for Broken {
-        fn fill(&self, _: &mut [u8]) -> Result<(), crate::EntropyError> {
-            Err(crate::EntropyError)
-        }
-    }
-    let base = loaded(None, TokenStatus::Current);
-    let mut draft = Draft::of(Some(&base.record));
-    draft.apply(&intent(&Step::Login("alice", false), START), &policy()).unwrap();
-    let policy = policy();
-    let refused = plan(
-        Some(&base),
-        &draft,
-        Circumstances { entropy: &Broken, ..circumstances(Activity::Active, &policy, START) },
-    );
-    assert!(matches!(refused, Err(Error::Entropy(_))));
-}
-
-#[test]
 fn a_read_request_that_outlives_the_deadline_is_answered_and_a_write_is_refused() {
     let base = loaded(Some("alice"), TokenStatus::Current);
     let late = base.record.deadline();
