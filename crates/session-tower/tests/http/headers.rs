@@ -31,7 +31,8 @@ async fn untouched_and_read_only_responses_set_nothing() {
 #[tokio::test]
 async fn every_kind_of_response_that_issues_a_session_is_kept_out_of_caches() {
     const PUBLIC: [(&str, &str); 2] = [("cache-control", "public, max-age=60"), ("cdn-cache-control", "max-age=60")];
-    let responses: [(&str, fn() -> Response); 6] = [
+    type Respond = fn() -> Response;
+    let responses: [(&str, Respond); 6] = [
         ("plain", || ().into_response()),
         ("public", || (PUBLIC, "public").into_response()),
         ("rejection", || Rejection::from(RejectionKind::WrongUser).into_response()),
