@@ -1,4 +1,5 @@
-//! What a commit has to do: a pure function of the session, the policy, the time and random bytes.
+//! What a request makes of its session: [`Draft`]. And what a commit then has to do: [`Plan`], a pure function of the
+//! session, the policy, the time and random bytes.
 
 use std::sync::Arc;
 use std::time::Duration;
