@@ -3,7 +3,6 @@
 use std::fmt;
 
 use crate::clock::Timestamp;
-use crate::decide::verdict::Expiry;
 use crate::error::StoreErrorKind;
 use crate::model::id::{SessionId, UserId};
 
@@ -80,6 +79,17 @@ pub enum Termination {
     Evicted,
     /// A consumed token was presented.
     Reuse,
+}
+
+/// Which deadline a session passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Expiry {
+    /// The idle timeout.
+    Idle,
+    /// The absolute timeout.
+    Absolute,
+    /// It began before [`Policy::not_before`](crate::Policy::not_before).
+    NotBefore,
 }
 
 /// Receives every event, once, after the fact.

@@ -33,6 +33,8 @@ fn the_default_cookie_is_the_one_asvs_asks_for() {
     let strict = CookiePolicy::strict().set(&token, Some(Duration::from_millis(90_999)));
     let expected = format!("__Host-id={}; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=90", token.expose());
     assert_eq!(strict.expose(), expected);
+    let local = CookiePolicy::local_development().set(&token, None);
+    assert_eq!(local.expose(), format!("id={}; HttpOnly; SameSite=Lax; Path=/", token.expose()));
 }
 
 #[test]

@@ -1,17 +1,17 @@
-//! The manager with the executable contract as its store: what does not depend on a backend.
+//! The manager with the executable contract as its store: what neither depends on a backend nor shows in a request.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_conformance::ReferenceStore;
 use session_core::adapter::{PresentedCookie, RequestSession};
-use session_core::store::SessionStore;
 use session_core::{
-    CookiePolicy, Entropy, EntropyError, Error, Event, EventKind, Key, Login, ManualClock, OsEntropy, PayloadLimit,
-    Policy, PresentedToken, Session, SessionManager, SessionObserver, UserId,
+    CookiePolicy, Entropy, EntropyError, Error, Event, EventKind, IssuedRefreshToken, Key, LimitPolicy, Login,
+    ManualClock, OsEntropy, PayloadLimit, Persistence, Policy, PresentedToken, Session, SessionManager,
+    SessionObserver, Termination, UserId,
 };
 
 const N: Key<u64> = Key::new("n");
@@ -31,85 +31,6 @@ async fn request(manager: &SessionManager, cookie: Option<&str>, act: impl FnOnc
     let set = headers.set_cookie?;
     let value = set.expose().split(';').next().unwrap().strip_prefix("__Host-id=").unwrap();
     Some(value.to_owned())
-}
-
-#[tokio::test]
-async fn an_id_that_is_taken_is_never_overwritten() {
-    /// Repeats the first 16 bytes it gave out, when told to.
-    #[derive(Clone, Debug, Default)]
-    struct Repeating {
-        first: Arc<Mutex<Option<Vec<u8>>>>,
-        repeat: Arc<AtomicBool>,
-    }
-    impl Entropy for Repeating {
-        fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
-            OsEntropy.fill(dest)?;
-            let mut first = self.first.lock().unwrap();
-            let first = first.get_or_insert_with(|| dest[..16].to_vec());
-            if self.repeat.swap(false, Ordering::SeqCst) {
-                dest[..16].copy_from_slice(first);
-            }
-            Ok(())
-        }
-    }
-    let entropy = Repeating::default();
-    let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).entropy(entropy.clone()).build();
-    let first = request(&manager, None, |session| session.insert(N, &1).unwrap()).await.unwrap();
-    let id = PresentedToken::parse(first.as_bytes()).unwrap().id();
-    assert_eq!(entropy.first.lock().unwrap().as_deref(), Some(&id.as_bytes()[..]), "the id is drawn first");
-    entropy.repeat.store(true, Ordering::SeqCst);
-    let second = request(&manager, None, |session| session.insert(N, &2).unwrap()).await.unwrap();
-    assert!(!entropy.repeat.load(Ordering::SeqCst), "the id was tried");
-    assert_ne!(first[..21], second[..21], "the second session has another id");
-    request(&manager, Some(&first), |session| assert_eq!(session.get(N).unwrap(), Some(1))).await;
-    request(&manager, Some(&second), |session| assert_eq!(session.get(N).unwrap(), Some(2))).await;
-}
-
-#[tokio::test]
-async fn a_generator_that_fails_fails_the_login_and_stores_nothing() {
-    #[derive(Debug)]
-    struct Broken;
-    impl Entropy for Broken {
-        fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
-            Err(EntropyError)
-        }
-    }
-    let store = Arc::new(ReferenceStore::new());
-    let manager = SessionManager::builder(Arc::clone(&store) as Arc<dyn SessionStore>).entropy(Broken).build();
-    let request = RequestSession::new(manager.clone(), PresentedCookie::Nothing);
-    let alice = UserId::new("alice").unwrap();
-    request.session().await.unwrap().login(Login::new(alice.clone())).unwrap();
-    let (outcome, headers) = request.finish().await;
-    assert!(matches!(outcome, Err(Error::Entropy(_))));
-    assert!(headers.set_cookie.is_none());
-    assert!(manager.list(&alice).await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn an_observer_that_panics_prevents_nothing() {
-    #[derive(Debug)]
-    struct Panicking;
-    impl SessionObserver for Panicking {
-        fn on_event(&self, _: &Event) {
-            panic!("the audit log is full");
-        }
-    }
-    #[derive(Clone, Debug, Default)]
-    struct Recording(Arc<Mutex<Vec<EventKind>>>);
-    impl SessionObserver for Recording {
-        fn on_event(&self, event: &Event) {
-            self.0.lock().unwrap().push(event.kind.clone());
-        }
-    }
-    let recording = Recording::default();
-    let manager = SessionManager::builder(Arc::new(ReferenceStore::new()))
-        .observer(Panicking)
-        .observer(recording.clone())
-        .build();
-    let cookie = request(&manager, None, |session| session.insert(N, &1).unwrap()).await;
-    request(&manager, cookie.as_deref(), |session| session.logout().unwrap()).await;
-    request(&manager, cookie.as_deref(), |session| assert!(session.id().is_none())).await;
-    assert_eq!(recording.0.lock().unwrap().len(), 3, "created, terminated, unknown token");
 }
 
 #[tokio::test]
@@ -143,58 +64,6 @@ async fn several_commits_in_one_request_are_one_session() {
     session.logout().unwrap();
     manager.commit(&session).await.unwrap();
     assert_eq!((session.get(N).unwrap(), session.id(), session.user()), (None, None, None));
-}
-
-#[tokio::test]
-async fn a_session_cannot_be_changed_once_the_response_is_sent() {
-    let request = RequestSession::new(manager(), PresentedCookie::Nothing);
-    let session = request.session().await.unwrap().clone();
-    request.finish().await.0.unwrap();
-    assert!(matches!(session.insert(N, &1), Err(Error::ResponseSent)));
-    assert!(matches!(session.logout(), Err(Error::ResponseSent)));
-    assert!(matches!(session.update(N, |n| *n += 1), Err(Error::ResponseSent)));
-}
-
-#[tokio::test]
-async fn sixty_four_writers_on_one_session_all_succeed() {
-    let manager = manager();
-    let cookie = request(&manager, None, |session| session.insert(N, &0).unwrap()).await.unwrap();
-    let barrier = Arc::new(tokio::sync::Barrier::new(64));
-    let writers: Vec<_> = (0..64)
-        .map(|_| {
-            let (manager, cookie, barrier) = (manager.clone(), cookie.clone(), Arc::clone(&barrier));
-            tokio::spawn(async move {
-                let header = format!("__Host-id={cookie}");
-                let request = RequestSession::new(manager, CookiePolicy::standard().read([header.as_bytes()]));
-                let session = request.session().await.unwrap();
-                barrier.wait().await;
-                session.update(N, |n| *n += 1).unwrap();
-                request.finish().await.0.unwrap();
-                session.get(N).unwrap().unwrap()
-            })
-        })
-        .collect();
-    let mut seen = Vec::new();
-    for writer in writers {
-        seen.push(writer.await.unwrap());
-    }
-    seen.sort_unstable();
-    assert_eq!(seen, (1..=64).collect::<Vec<u64>>(), "each writer saw a value of its own");
-}
-
-#[tokio::test]
-async fn a_value_of_another_type_is_an_error_and_stays() {
-    let manager = manager();
-    let cookie = request(&manager, None, |session| session.insert(Key::new("n"), &"text".to_owned()).unwrap()).await;
-    request(&manager, cookie.as_deref(), |session| {
-        assert!(matches!(session.get(N), Err(Error::Value(_))));
-        assert!(matches!(session.update(N, |n| *n += 1), Err(Error::Value(_))));
-    })
-    .await;
-    request(&manager, cookie.as_deref(), |session| {
-        assert_eq!(session.get(Key::<String>::new("n")).unwrap().as_deref(), Some("text"));
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -284,4 +153,51 @@ async fn a_session_may_be_as_large_as_the_policy_says_and_no_larger() {
     let refused = session.insert(Key::<u8>::new("b"), &1).unwrap_err();
     assert!(matches!(refused, Error::TooManyValues { count: 3, max: 2 }), "{refused:?}");
     assert_eq!(session.keys(), ["a", "n"]);
+}
+
+#[tokio::test]
+async fn the_policy_decides_whether_a_login_is_remembered() {
+    for (policy, unasked, asked) in [
+        (Policy::standard(), Persistence::Transient, Persistence::Persistent),
+        (Policy::high_assurance(), Persistence::Transient, Persistence::Transient),
+        (Policy::consumer(), Persistence::Persistent, Persistence::Persistent),
+    ] {
+        let manager = SessionManager::new(ReferenceStore::new(), policy);
+        let [alice, bob] = ["alice", "bob"].map(|user| Login::new(UserId::new(user).unwrap()));
+        for (login, expected) in [(alice, unasked), (bob.remember(), asked)] {
+            let session = manager.open(&PresentedCookie::Nothing).await.unwrap();
+            session.login(login).unwrap();
+            manager.commit(&session).await.unwrap();
+            assert_eq!(session.info().unwrap().persistence, expected, "{manager:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_login_takes_the_place_of_its_refresh_token_and_each_step_is_an_event() {
+    #[derive(Clone, Debug, Default)]
+    struct Events(Arc<Mutex<Vec<EventKind>>>);
+    impl SessionObserver for Events {
+        fn on_event(&self, event: &Event) {
+            self.0.lock().unwrap().push(event.kind.clone());
+        }
+    }
+    let events = Events::default();
+    let policy = Policy::standard().to_builder().session_limit(1, LimitPolicy::Reject).build().unwrap();
+    let builder = SessionManager::builder(Arc::new(ReferenceStore::new()));
+    let manager = builder.policy(policy).observer(events.clone()).build();
+    let login = || Login::new(UserId::new("alice").unwrap());
+    let presented = |issued: &IssuedRefreshToken| {
+        let text = issued.token.encode();
+        PresentedToken::parse(text.expose().as_bytes()).unwrap()
+    };
+    let first = manager.issue_refresh_token(login(), None).await.unwrap();
+    let verified = manager.verify_refresh_token(&presented(&first)).await.unwrap().unwrap();
+    let second = manager.rotate(verified).await.unwrap().unwrap();
+    let third = manager.issue_refresh_token(login(), Some(&presented(&second))).await.unwrap();
+    assert!(manager.verify_refresh_token(&presented(&third)).await.unwrap().is_some());
+    assert!(manager.verify_refresh_token(&presented(&second)).await.unwrap().is_none());
+    let replaced = EventKind::Terminated(Termination::Replaced);
+    let expected = [EventKind::LoggedIn, EventKind::Renewed, replaced, EventKind::LoggedIn, EventKind::UnknownToken];
+    assert_eq!(*events.0.lock().unwrap(), expected);
 }

@@ -3,64 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::error::Error as _;
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use session_conformance::{Intercept, Intercepted, RecordBuilder, ReferenceStore, StoreCall};
+use session_conformance::{Intercept, Intercepted, ReferenceStore, StoreCall};
 use session_core::adapter::PresentedCookie;
-use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Record, Replacement, SessionStore, TouchOutcome, UpdateOutcome, Version,
-};
+use session_core::store::Freshness;
 use session_core::{
-    DeleteOutcome, Error, Key, KeyError, LimitPolicy, Login, OsEntropy, Policy, Session, SessionManager, StoreError,
-    StoreErrorKind, Timestamp, UserId,
+    DeleteOutcome, Error, Key, KeyError, LimitPolicy, Login, Policy, Session, SessionManager, StoreError,
+    StoreErrorKind, UserId,
 };
 
-const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 const N: Key<u64> = Key::new("n");
-
-#[tokio::test]
-async fn a_shared_store_is_the_store() {
-    let store: Arc<dyn SessionStore> = Arc::new(ReferenceStore::new());
-    let shared = Arc::clone(&store);
-    let user = UserId::new("alice").unwrap();
-    let record = |seconds| RecordBuilder::new(NOW + Duration::from_secs(seconds)).of(&user).build().unwrap();
-    let created = CreateOutcome::Created { evicted: Vec::new() };
-    assert_eq!(SessionStore::name(&shared), store.name());
-
-    let (first, second) = (record(0), record(1));
-    assert_eq!(SessionStore::create(&shared, CreateRequest::new(&first), NOW).await.unwrap(), created);
-    let exchange =
-        CreateRequest::new(&second).replacing(Replacement::of(&first)).within(Policy::standard().session_limit());
-    assert_eq!(SessionStore::create(&shared, exchange, NOW).await.unwrap(), created);
-    let id = second.id();
-    let version = async || Some(store.load(&id, Freshness::Latest).await.unwrap()?.version);
-    assert_eq!(store.load(&first.id(), Freshness::Latest).await.unwrap().map(|record| record.id()), None, "replaced");
-
-    let next = Record { version: second.version.next(&OsEntropy).unwrap(), ..second.clone() };
-    let stale = Version { number: 9, ..second.version };
-    assert_eq!(SessionStore::update(&shared, &next, stale, NOW).await.unwrap(), UpdateOutcome::Conflict);
-    assert_eq!(SessionStore::update(&shared, &next, second.version, NOW).await.unwrap(), UpdateOutcome::Applied);
-    assert_eq!(version().await, Some(next.version));
-    let later = NOW + Duration::from_secs(60);
-    assert_eq!(SessionStore::touch(&shared, &id, Some(&user), later).await.unwrap(), TouchOutcome::Applied);
-    let loaded = SessionStore::load(&shared, &id, Freshness::Cached).await.unwrap().unwrap();
-    assert_eq!((loaded.id(), loaded.summary.last_seen), (id, later));
-    let listed = SessionStore::list_by_user(&shared, &user, NOW).await.unwrap();
-    assert_eq!(listed.iter().map(|session| session.id).collect::<Vec<_>>(), [id]);
-
-    assert_eq!(SessionStore::delete(&shared, &id, None).await.unwrap(), DeleteOutcome::Absent, "not its user");
-    assert_eq!(SessionStore::delete(&shared, &id, Some(&user)).await.unwrap(), DeleteOutcome::Deleted);
-    for expected in [&first, &second] {
-        let _ = store.create(CreateRequest::new(expected), NOW).await.unwrap();
-    }
-    assert_eq!(SessionStore::delete_by_user(&shared, &user, Some(&id)).await.unwrap(), [first.id()]);
-    let end = loaded.deadline();
-    assert_eq!(SessionStore::delete_expired(&shared, end, NonZeroU32::MIN).await.unwrap(), 1);
-    assert_eq!(version().await, None);
-}
 
 /// Notes how fresh loads must be, and fails on request.
 #[derive(Debug, Default)]
@@ -106,7 +60,8 @@ async fn decisions_reach_the_store_and_requests_may_be_answered_by_a_copy() {
     assert_eq!(loads(), [Freshness::Latest]);
     let (id, user) = (session.id().unwrap(), session.user().unwrap());
     assert!(manager.find_live(&id, &user).await.unwrap().is_some());
-    assert_eq!(loads(), [Freshness::Latest]);
+    assert!(manager.find_live(&id, &UserId::new("bob").unwrap()).await.unwrap().is_none());
+    assert_eq!(loads(), [Freshness::Latest; 2]);
 
     // Another request is faster: the commit loads what it wrote.
     session.update(N, |n| *n += 1).unwrap();

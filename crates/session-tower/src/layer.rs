@@ -1,19 +1,22 @@
-//! [`SessionLayer`] and its service.
+//! [`SessionLayer`], its service, and what happens to a response on its way out.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response};
-use session_core::SessionManager;
-use session_core::adapter::{OriginGuard, RejectionKind, RequestSession};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, InvalidHeaderValue, SET_COOKIE, VARY};
+use http::request::Parts;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use pin_project_lite::pin_project;
+use session_core::adapter::{
+    HeaderEdit, OriginGuard, RejectionKind, RequestHead, RequestSession, ResponseHeaders, vary,
+};
+use session_core::{Error, SessionManager};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::config::Config;
-use crate::future::ResponseFuture;
-use crate::headers::Head;
 use crate::rejection::Rejection;
 
 /// Gives every request inside it a session, commits the session before the response is sent, and refuses requests that
@@ -153,4 +156,216 @@ fn begin<B>(config: &Config, request: &mut Request<B>) -> Result<RequestSession,
     }
     extensions.insert(RequestSessionExt(session.clone()));
     Ok(session)
+}
+
+type Render = dyn Fn(Rejection) -> Response<Bytes> + Send + Sync;
+
+/// What a layer shares with its services and their responses.
+#[derive(Clone)]
+struct Config {
+    manager: SessionManager,
+    guard: OriginGuard,
+    render: Option<Arc<Render>>,
+    /// What a request without extensions begins with.
+    extensions: Extensions,
+}
+
+impl Config {
+    fn new(manager: SessionManager) -> Self {
+        Self { manager, guard: OriginGuard::new(), render: None, extensions: preallocated_extensions() }
+    }
+}
+
+/// Empty extensions with room for four values: the session, and the three that axum adds. A new table has room for three;
+/// each request would have to move them to a larger one. A clone is as large as its original.
+fn preallocated_extensions() -> Extensions {
+    let mut extensions = Extensions::new();
+    extensions.insert(0_u8);
+    extensions.insert(0_u16);
+    extensions.insert(0_u32);
+    extensions.insert(0_u64);
+    extensions.clear();
+    extensions
+}
+
+type Commit = Pin<Box<dyn Future<Output = (Result<(), Error>, ResponseHeaders)> + Send>>;
+
+pin_project! {
+    /// The response future of [`SessionService`](crate::SessionService).
+    pub struct ResponseFuture<F, B> {
+        #[pin]
+        state: State<F, B>,
+        config: Arc<Config>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, B> {
+        /// The application is working on the response.
+        Handling { #[pin] inner: F, session: RequestSession },
+        /// There is a response; the session is being committed.
+        Committing { commit: Commit, response: Option<Response<B>> },
+        /// The application never saw the request.
+        Rejected { rejection: Rejection },
+    }
+}
+
+impl<F, B> ResponseFuture<F, B> {
+    fn handling(inner: F, session: RequestSession, config: Arc<Config>) -> Self {
+        Self { state: State::Handling { inner, session }, config }
+    }
+
+    fn rejected(rejection: Rejection, config: Arc<Config>) -> Self {
+        Self { state: State::Rejected { rejection }, config }
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F, B>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: From<Bytes>,
+{
+    type Output = Result<Response<B>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let (mut state, config) = (this.state, &**this.config);
+        loop {
+            match state.as_mut().project() {
+                StateProj::Handling { inner, session } => {
+                    let response = ready!(inner.poll(cx))?;
+                    if let Some(headers) = session.finish_unchanged() {
+                        return Poll::Ready(Ok(with_headers(rendered(response, config), &headers, config)));
+                    }
+                    let commit = finish_changed(session.clone());
+                    state.set(State::Committing { commit, response: Some(response) });
+                }
+                StateProj::Committing { commit, response } => {
+                    let (outcome, headers) = ready!(commit.as_mut().poll(cx));
+                    let response = response.take().ok_or(RejectionKind::Internal.into());
+                    let response = outcome.map_err(Rejection::from).and(response).unwrap_or_else(rejected);
+                    return Poll::Ready(Ok(with_headers(rendered(response, config), &headers, config)));
+                }
+                StateProj::Rejected { rejection } => {
+                    return Poll::Ready(Ok(rendered(rejected(*rejection), config)));
+                }
+            }
+        }
+    }
+}
+
+fn finish_changed(session: RequestSession) -> Commit {
+    Box::pin(async move { session.finish_changed().await })
+}
+
+fn rejected<B: From<Bytes>>(rejection: Rejection) -> Response<B> {
+    rejection.response().map(B::from)
+}
+
+/// The response; if it is a rejection, in the application's words and with the `Vary` that belongs to it.
+fn rendered<B: From<Bytes>>(mut response: Response<B>, config: &Config) -> Response<B> {
+    let Some(rejection) = response.extensions().get::<Rejection>().copied() else { return response };
+    if let Some(render) = &config.render {
+        replace(&mut response, render(rejection));
+    }
+    let headers = response.headers_mut();
+    let edit = rejection.kind().varies_by().and_then(|names| vary(vary_values(headers), names));
+    // Only a cookie can fail.
+    let _ = apply(edit, headers);
+    response
+}
+
+/// Puts the application's version of a rejection in place of ours, and keeps the other headers: those of CORS, say.
+fn replace<B: From<Bytes>>(response: &mut Response<B>, version: Response<Bytes>) {
+    let (version, body) = version.into_parts();
+    let headers = response.headers_mut();
+    for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING] {
+        headers.remove(name);
+    }
+    headers.extend(version.headers);
+    *response.status_mut() = version.status;
+    *response.body_mut() = B::from(body);
+}
+
+/// The response with the headers of the session.
+fn with_headers<B: From<Bytes>>(mut response: Response<B>, wanted: &ResponseHeaders, config: &Config) -> Response<B> {
+    let headers = response.headers_mut();
+    match apply(wanted.edits(vary_values(headers)), headers) {
+        Ok(()) => response,
+        Err(_) => rendered(rejected(RejectionKind::Internal.into()), config),
+    }
+}
+
+impl<F, B> fmt::Debug for ResponseFuture<F, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// The head of a request.
+pub(crate) struct Head<'r> {
+    method: &'r Method,
+    uri: &'r Uri,
+    headers: &'r HeaderMap,
+}
+
+impl<'r, B> From<&'r Request<B>> for Head<'r> {
+    fn from(request: &'r Request<B>) -> Self {
+        Self { method: request.method(), uri: request.uri(), headers: request.headers() }
+    }
+}
+
+impl<'r> From<&'r Parts> for Head<'r> {
+    fn from(parts: &'r Parts) -> Self {
+        Self { method: &parts.method, uri: &parts.uri, headers: &parts.headers }
+    }
+}
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    fn authority(&self) -> Option<&[u8]> {
+        self.uri.authority().map(|authority| authority.as_str().as_bytes())
+    }
+
+    fn values(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
+        self.headers.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+}
+
+/// The values of `Vary`.
+fn vary_values(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(VARY).iter().map(HeaderValue::as_bytes)
+}
+
+/// Applies edits to the headers of a response.
+///
+/// # Errors
+/// If a cookie cannot be a header value, which no checked cookie policy causes.
+pub(crate) fn apply<'h>(
+    edits: impl IntoIterator<Item = HeaderEdit<'h>>,
+    headers: &mut HeaderMap,
+) -> Result<(), InvalidHeaderValue> {
+    for edit in edits {
+        match edit {
+            HeaderEdit::Append(name, value) => {
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            HeaderEdit::Set(name, value) => {
+                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            HeaderEdit::Remove(name) => {
+                headers.remove(name);
+            }
+            HeaderEdit::AppendCookie(cookie) => {
+                let mut value = HeaderValue::from_str(cookie.expose())?;
+                value.set_sensitive(true);
+                headers.append(SET_COOKIE, value);
+            }
+        }
+    }
+    Ok(())
 }

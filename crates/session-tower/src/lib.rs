@@ -32,20 +32,16 @@
 //! [tower]: https://docs.rs/tower
 //! [axum]: https://docs.rs/axum
 
-mod config;
 mod extract;
-mod future;
-mod headers;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod layer;
 mod rejection;
 
 pub use extract::{Authenticated, Fresh, Session};
-pub use future::ResponseFuture;
 #[cfg(feature = "jwt")]
 pub use jwt::{Authenticator, Bearer, BearerLayer, BearerRejection, BearerService, LiveBearer, TokenRoutes};
-pub use layer::{SessionLayer, SessionService};
+pub use layer::{ResponseFuture, SessionLayer, SessionService};
 pub use rejection::Rejection;
 #[cfg(feature = "jwt")]
 pub use session_core::adapter::BearerRejectionKind;

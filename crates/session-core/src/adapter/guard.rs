@@ -2,9 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use super::head::{Field, RequestHead};
 use super::rejection::RejectionKind;
-use super::request::RequestSession;
+use super::request::{Field, RequestHead, RequestSession};
 use crate::event::EventKind;
 use crate::manager::SessionManager;
 use crate::policy::cookie::PresentedCookie;

@@ -8,22 +8,14 @@
 //!
 //! For access tokens it verifies the [`bearer_token`], and answers a [`BearerRejectionKind`] if there is no valid one.
 
-mod bearer;
-mod fresh;
 mod guard;
-mod head;
-mod headers;
 mod rejection;
 mod request;
-mod transport;
+mod tokens;
 
-pub use bearer::{BearerRejectionKind, bearer_token};
-pub use fresh::require_fresh;
 pub use guard::{Enforcement, MissingOrigin, OriginError, OriginGuard};
-pub use head::RequestHead;
-pub use headers::{HeaderEdit, HeaderEdits, token_edits, vary};
-pub use rejection::{RejectionKind, error_body};
-pub use request::{RequestSession, ResponseHeaders};
-pub use transport::TokenTransport;
+pub use rejection::{BearerRejectionKind, RejectionKind, error_body};
+pub use request::{HeaderEdit, HeaderEdits, RequestHead, RequestSession, ResponseHeaders, require_fresh, vary};
+pub use tokens::{TokenTransport, bearer_token, token_edits};
 
 pub use crate::policy::cookie::{PresentedCookie, SetCookie};

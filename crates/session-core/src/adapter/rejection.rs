@@ -138,3 +138,73 @@ impl std::error::Error for RejectionKind {}
 pub fn error_body(code: &str) -> String {
     format!("{{\"error\":\"{code}\"}}")
 }
+
+/// Why a request with or without an access token was not answered by the application.
+///
+/// The response has the [status](Self::status), the [challenge](Self::challenge) in `WWW-Authenticate`, and a JSON
+/// [body](Self::body) with the stable [code](Self::code). It never says why a token was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BearerRejectionKind {
+    /// There is no access token. 401 `unauthenticated`.
+    Missing,
+    /// The `Authorization` header is repeated or unreadable. 400 `invalid_request`.
+    Malformed,
+    /// The token is malformed, forged or expired, or its session has ended. 401 `invalid_token`.
+    Invalid,
+    /// The store failed or did not answer in time. 503 `session_store_unavailable`.
+    StoreUnavailable,
+    /// The route is outside the adapter's bearer layer, or that layer has no store to ask: a bug in the application.
+    /// 500 `bearer_layer_missing`.
+    LayerMissing,
+}
+
+impl BearerRejectionKind {
+    /// The status of the response.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        self.row().0
+    }
+
+    /// The code in the body. Does not change between versions.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The value of `WWW-Authenticate`: with 400 and 401.
+    #[must_use]
+    pub const fn challenge(self) -> Option<&'static str> {
+        match self {
+            Self::Missing => Some("Bearer"),
+            Self::Malformed => Some("Bearer error=\"invalid_request\""),
+            Self::Invalid => Some("Bearer error=\"invalid_token\""),
+            Self::StoreUnavailable | Self::LayerMissing => None,
+        }
+    }
+
+    /// The body of the response, as `application/json`.
+    #[must_use]
+    pub fn body(self) -> String {
+        error_body(self.code())
+    }
+
+    /// Status, code and text of each.
+    const fn row(self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::Missing => (401, "unauthenticated", "there is no access token"),
+            Self::Malformed => (400, "invalid_request", "the Authorization header is repeated or unreadable"),
+            Self::Invalid => (401, "invalid_token", "the access token is not valid"),
+            Self::StoreUnavailable => (503, "session_store_unavailable", "the session store failed"),
+            Self::LayerMissing => (500, "bearer_layer_missing", "no bearer layer with a store around this route"),
+        }
+    }
+}
+
+impl fmt::Display for BearerRejectionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row().2)
+    }
+}
+
+impl std::error::Error for BearerRejectionKind {}

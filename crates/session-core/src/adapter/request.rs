@@ -1,15 +1,52 @@
 //! One HTTP request and its session: what every adapter needs, without HTTP types.
 
+use std::array;
 use std::fmt;
+use std::iter::Flatten;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
+use super::rejection::RejectionKind;
 use crate::error::Error;
 use crate::manager::SessionManager;
+use crate::model::summary::Assurance;
 use crate::policy::cookie::{PresentedCookie, SetCookie};
-use crate::session::handle::Session;
+use crate::session::Session;
+
+/// The method, target and headers of a request. An adapter implements it for the types of its framework; everything in
+/// [`adapter`](crate::adapter) that reads a request reads it through this.
+pub trait RequestHead {
+    /// The method as it was sent: `GET`, not `get`.
+    fn method(&self) -> &str;
+
+    /// Host and port of the request target, where it has them: over HTTP/2 and in requests to a proxy.
+    fn authority(&self) -> Option<&[u8]>;
+
+    /// All values of a header in the order they were sent. `name` is in lower case.
+    fn values(&self, name: &'static str) -> impl Iterator<Item = &[u8]>;
+}
+
+/// A header that may occur once at most.
+#[derive(Clone, Copy)]
+pub(super) enum Field<'h> {
+    Absent,
+    One(&'h [u8]),
+    Repeated,
+}
+
+impl<'h> Field<'h> {
+    pub(super) fn of(request: &'h impl RequestHead, name: &'static str) -> Self {
+        let mut values = request.values(name);
+        match (values.next(), values.next()) {
+            (None, _) => Self::Absent,
+            (Some(value), None) => Self::One(value),
+            (Some(_), Some(_)) => Self::Repeated,
+        }
+    }
+}
 
 /// The session of one request, loaded when it is first asked for. Cheap to clone.
 ///
@@ -101,5 +138,74 @@ impl RequestSession {
 impl fmt::Debug for RequestSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestSession").field("loaded", &self.inner.session.initialized()).finish_non_exhaustive()
+    }
+}
+
+/// One change to the headers of a response. Names are in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderEdit<'h> {
+    /// Adds a value and keeps the others.
+    Append(&'static str, &'static str),
+    /// Replaces all values.
+    Set(&'static str, &'static str),
+    /// Removes all values.
+    Remove(&'static str),
+    /// Appends to `Set-Cookie`, beside the cookies of the application. A secret: mark it so where the framework can.
+    AppendCookie(&'h SetCookie),
+}
+
+/// Edits in the order they are to be applied. Allocates nothing.
+pub type HeaderEdits<'h> = Flatten<array::IntoIter<Option<HeaderEdit<'h>>, 5>>;
+
+impl ResponseHeaders {
+    /// What to change in a response whose `Vary` headers have the values `present`.
+    ///
+    /// A cookie comes with `Cache-Control: no-store`, and without the headers that overrule it in shared caches (RFC 9213
+    /// and its predecessor): a cached copy of the response would hand the session to others.
+    pub fn edits<'v>(&self, present: impl IntoIterator<Item = &'v [u8]>) -> HeaderEdits<'_> {
+        let vary = if self.vary_cookie { vary(present, "Cookie") } else { None };
+        let cookie = self.set_cookie.as_ref();
+        let with_cookie = |edit| cookie.map(|_| edit);
+        [
+            vary,
+            cookie.map(HeaderEdit::AppendCookie),
+            with_cookie(HeaderEdit::Set("cache-control", "no-store")),
+            with_cookie(HeaderEdit::Remove("cdn-cache-control")),
+            with_cookie(HeaderEdit::Remove("surrogate-control")),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+/// Adds `name` to `Vary`, unless the values `present` contain it, or `*`.
+#[must_use]
+pub fn vary<'v>(present: impl IntoIterator<Item = &'v [u8]>, name: &'static str) -> Option<HeaderEdit<'static>> {
+    let mut fields = present.into_iter().flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let is_present = fields.any(|field| field == b"*" || field.eq_ignore_ascii_case(name.as_bytes()));
+    (!is_present).then_some(HeaderEdit::Append("vary", name))
+}
+
+/// Checks that the user authenticated less than `max_age` ago, at least at `level`.
+///
+/// Reloads the session first, so that neither an earlier load nor a cached copy lets a revoked session pass. One round
+/// trip.
+///
+/// # Errors
+/// [`RejectionKind::ReauthenticationRequired`] if it was too long ago or at a lower level,
+/// [`RejectionKind::Unauthenticated`] if no user is logged in, [`RejectionKind::Gone`] if the session ended meanwhile,
+/// [`RejectionKind::StoreUnavailable`] if the store failed.
+pub async fn require_fresh(
+    manager: &SessionManager,
+    session: &Session,
+    max_age: Duration,
+    level: Assurance,
+) -> Result<(), RejectionKind> {
+    manager.reload(session).await?;
+    let authentication = session.authentication().ok_or(RejectionKind::Unauthenticated)?;
+    if authentication.level >= level && session.is_fresh(max_age) {
+        Ok(())
+    } else {
+        Err(RejectionKind::ReauthenticationRequired)
     }
 }

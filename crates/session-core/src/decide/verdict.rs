@@ -1,7 +1,12 @@
-//! Is this session alive? A pure function.
+//! What is true of a stored session: is it alive, what does a token get of it, what is due. Pure.
 
 use crate::clock::Timestamp;
+use crate::event::{Expiry, Termination};
+use crate::model::credential::{Grace, TokenCheck};
+use crate::model::id::{SessionId, UserId};
+use crate::model::record::{Record, Version};
 use crate::model::summary::SessionSummary;
+use crate::model::token::{Kind, PresentedToken};
 use crate::policy::rules::Policy;
 
 /// What [`verdict`] says of a session.
@@ -12,17 +17,6 @@ pub enum Verdict {
     Live,
     /// The session is dead.
     Expired(Expiry),
-}
-
-/// Which deadline a session passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Expiry {
-    /// The idle timeout.
-    Idle,
-    /// The absolute timeout.
-    Absolute,
-    /// It began before [`Policy::not_before`].
-    NotBefore,
 }
 
 /// Whether `session` is alive under `policy` at `now`.
@@ -48,4 +42,183 @@ pub fn verdict(session: &SessionSummary, policy: &Policy, now: Timestamp) -> Ver
     } else {
         Verdict::Live
     }
+}
+
+/// What a presented token gets of the record that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenVerdict {
+    /// The session.
+    Accepted(TokenStatus),
+    /// Nothing: it is none of the record's tokens.
+    Unknown,
+    /// Nothing: the session is past a deadline.
+    Expired(Expiry),
+    /// Nothing: it lost a race against its successor. No theft.
+    SuccessorUsed,
+    /// Nothing, and the session ends.
+    Reuse,
+}
+
+/// Decides by the order of generations, never by that of times; time only closes the grace window. `kind` is what
+/// carried the token.
+pub(crate) fn judge(
+    record: &Record,
+    kind: Kind,
+    token: &PresentedToken,
+    policy: &Policy,
+    now: Timestamp,
+) -> TokenVerdict {
+    if record.summary.kind != kind {
+        return TokenVerdict::Unknown;
+    }
+    let check = record.check(token);
+    if check == TokenCheck::Unknown {
+        return TokenVerdict::Unknown;
+    }
+    if let Verdict::Expired(expiry) = verdict(&record.summary, policy, now) {
+        return TokenVerdict::Expired(expiry);
+    }
+    let window = match kind {
+        Kind::Cookie => policy.renewal().map(|renewal| renewal.grace).unwrap_or_default(),
+        Kind::Refresh => policy.refresh_grace(),
+    };
+    match (check, record.credential.grace(window, now), kind) {
+        (TokenCheck::Current, _, _) => TokenVerdict::Accepted(TokenStatus::Current),
+        (TokenCheck::Superseded, Grace::Open, _) => TokenVerdict::Accepted(TokenStatus::Superseded),
+        (TokenCheck::Superseded, Grace::SuccessorUsed, Kind::Cookie) => TokenVerdict::SuccessorUsed,
+        // A refresh token is used by being replaced, which makes its predecessor stale.
+        (TokenCheck::Superseded, Grace::SuccessorUsed, Kind::Refresh)
+        | (TokenCheck::Superseded, Grace::Closed, _)
+        | (TokenCheck::Stale, _, _) => TokenVerdict::Reuse,
+        (TokenCheck::Unknown, _, _) => TokenVerdict::Unknown,
+    }
+}
+
+/// Whether a token that was accepted when its request began still gives access to what is stored now. Not a matter of
+/// grace, nor of reuse: `None` only means that the session ended for this request.
+pub(crate) fn still_accepted(
+    record: &Record,
+    token: &PresentedToken,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<TokenStatus> {
+    let status = match record.check(token) {
+        TokenCheck::Current => TokenStatus::Current,
+        TokenCheck::Superseded => TokenStatus::Superseded,
+        TokenCheck::Stale | TokenCheck::Unknown => return None,
+    };
+    (verdict(&record.summary, policy, now) == Verdict::Live).then_some(status)
+}
+
+/// A stored session as it was when it was read, and what gave access to it.
+pub(crate) struct LoadedSession {
+    pub(crate) record: Record,
+    pub(crate) proof: Proof,
+}
+
+/// What gave access to a session.
+pub(crate) enum Proof {
+    /// A token that the record knows.
+    Token(PresentedToken, TokenStatus),
+    /// The seal around the session itself, which its client keeps.
+    Seal,
+}
+
+/// What the presented token is to the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenStatus {
+    Current,
+    /// In the grace window after a renewal: may read and write, but not log in or regenerate.
+    Superseded,
+}
+
+/// Whether a request counts as activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activity {
+    Active,
+    Passive,
+}
+
+/// The session that a new one replaces, in the terms of a store.
+pub(crate) struct Replaced {
+    pub(crate) id: SessionId,
+    pub(crate) user: Option<UserId>,
+    pub(crate) version: Version,
+    /// Why it ends.
+    pub(crate) reason: Termination,
+}
+
+impl LoadedSession {
+    /// `record`, whose current token is `token`.
+    pub(crate) fn current(record: Record, token: PresentedToken) -> Self {
+        Self { record, proof: Proof::Token(token, TokenStatus::Current) }
+    }
+
+    /// Another state of the same session, with the same proof.
+    pub(crate) fn with_record(&self, record: Record) -> Self {
+        Self { record, proof: self.proof.copy() }
+    }
+
+    pub(crate) fn is_superseded(&self) -> bool {
+        matches!(self.proof, Proof::Token(_, TokenStatus::Superseded))
+    }
+
+    pub(crate) fn replaced(&self, reason: Termination) -> Replaced {
+        let record = &self.record;
+        Replaced { id: record.id(), user: record.user().cloned(), version: record.version, reason }
+    }
+}
+
+impl Proof {
+    /// Not `Clone`: copies of a secret are made on purpose only.
+    fn copy(&self) -> Self {
+        match self {
+            Self::Token(token, status) => Self::Token(token.copy(), *status),
+            Self::Seal => Self::Seal,
+        }
+    }
+}
+
+/// What a session needs that its request does not ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Maintenance {
+    /// Nothing.
+    None,
+    /// Activity is to be recorded.
+    Touch,
+    /// The first use of a renewed token is to be recorded.
+    FirstUse,
+    /// The token is to be renewed.
+    Renewal,
+    /// It is too late for anything: the deadline passed while the handler ran.
+    Expired,
+}
+
+impl Maintenance {
+    /// Whether nothing can or need be done.
+    pub(crate) fn is_none(self) -> bool {
+        matches!(self, Self::None | Self::Expired)
+    }
+}
+
+/// Decides what `session` needs.
+pub(crate) fn maintenance(session: &LoadedSession, activity: Activity, policy: &Policy, now: Timestamp) -> Maintenance {
+    let (record, summary) = (&session.record, &session.record.summary);
+    if let Verdict::Expired(_) = verdict(summary, policy, now) {
+        return Maintenance::Expired;
+    }
+    let is_active = activity == Activity::Active;
+    if let Proof::Token(_, TokenStatus::Current) = session.proof {
+        // An anonymous session gets a new token at its login; renewed earlier, a late `Set-Cookie` could overwrite that of
+        // the login.
+        let due = |timeout| now >= record.credential.issued_at() + timeout;
+        let renewal = policy.renewal().filter(|_| is_active && summary.authentication.is_some());
+        if renewal.is_some_and(|renewal| due(renewal.timeout)) {
+            return Maintenance::Renewal;
+        }
+        if record.credential.awaits_first_use() {
+            return Maintenance::FirstUse;
+        }
+    }
+    if is_active && now >= summary.last_seen + policy.touch_interval() { Maintenance::Touch } else { Maintenance::None }
 }

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use super::backing::{Backing, DenyList};
-use super::queue::CommitQueue;
-use super::{Inner, SessionManager};
+use super::{Backing, CommitQueue, DenyList, Inner, SessionManager};
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::event::SessionObserver;
 use crate::policy::rules::Policy;
-use crate::session::context::Context;
+use crate::session::Context;
 use crate::store::contract::SessionStore;
 use crate::store::seal::Seal;
 

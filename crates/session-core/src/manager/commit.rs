@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use super::SessionManager;
 use crate::clock::Timestamp;
-use crate::decide::draft::{Change, Draft};
 use crate::decide::intent::Intent;
-use crate::decide::loaded::{LoadedSession, Proof, Replaced};
-use crate::decide::plan::{Circumstances, CookieOp, StoreOp, max_age, plan};
+use crate::decide::plan::{Change, Circumstances, CookieOp, Draft, StoreOp, max_age, plan};
+use crate::decide::verdict::{LoadedSession, Proof, Replaced};
 use crate::entropy;
 use crate::error::Error;
 use crate::event::{EventKind, Termination};
@@ -16,8 +15,7 @@ use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
 use crate::policy::cookie::SetCookie;
 use crate::policy::rules::WriteConflict;
-use crate::session::handle::Session;
-use crate::session::state::CommitInput;
+use crate::session::{CommitInput, Session};
 use crate::store::contract::{CreateOutcome, DeleteOutcome, TouchOutcome, UpdateOutcome};
 
 /// How often a commit is tried. Inside a process commits of one session queue, so only other nodes cause conflicts.
@@ -131,7 +129,7 @@ impl SessionManager {
                         self.pause(attempt).await?;
                     }
                     let latest = self.load_again(stale).await?;
-                    let intents = intents.get_or_insert_with(|| session.state().intents()[..wanted].to_vec());
+                    let intents = intents.get_or_insert_with(|| session.state().intents[..wanted].to_vec());
                     loaded = self.accept(first.as_deref(), latest, intents, draft.change)?.map(Arc::new);
                     if let Some(LoadedSession { record, proof: Proof::Token(token, status) }) = loaded.as_deref()
                         && let Some(cookie) = self.successor_cookie(record, token, *status)
@@ -140,7 +138,7 @@ impl SessionManager {
                     }
                 }
             }
-            let intents = intents.get_or_insert_with(|| session.state().intents()[..wanted].to_vec());
+            let intents = intents.get_or_insert_with(|| session.state().intents[..wanted].to_vec());
             draft = Draft::replay(loaded.as_deref().map(|loaded| &loaded.record), intents, self.policy())?;
         }
         Err(Error::Conflict)

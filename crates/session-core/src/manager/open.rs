@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::SessionManager;
-use crate::decide::loaded::{LoadedSession, Proof, TokenStatus};
 use crate::decide::plan::{max_age, tightened};
-use crate::decide::token::{TokenVerdict, judge, still_accepted};
-use crate::decide::verdict::{Verdict, verdict};
+use crate::decide::verdict::{
+    LoadedSession, Proof, TokenStatus, TokenVerdict, Verdict, judge, still_accepted, verdict,
+};
 use crate::error::{Error, StoreError, StoreErrorKind};
 use crate::event::{EventKind, Termination};
 use crate::model::id::{SessionId, UserId};
@@ -14,7 +14,7 @@ use crate::model::record::Record;
 use crate::model::summary::SessionSummary;
 use crate::model::token::{Kind, PresentedToken};
 use crate::policy::cookie::{Ambiguous, PresentedCookie, SetCookie};
-use crate::session::handle::Session;
+use crate::session::Session;
 use crate::store::contract::Freshness;
 
 impl SessionManager {
@@ -121,7 +121,7 @@ impl SessionManager {
         let latest = self.load_again(&loaded).await?;
         let is_gone = latest.is_none();
         let mut state = session.state();
-        let dropped = if is_gone { state.intents().len() } else { 0 };
+        let dropped = if is_gone { state.intents.len() } else { 0 };
         state.rebase(latest.map(Arc::new), dropped, None, self.policy())?;
         if is_gone { Err(Error::Gone) } else { Ok(()) }
     }

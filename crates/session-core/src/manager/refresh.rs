@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use super::SessionManager;
 use super::commit::{MAX_ATTEMPTS, Outcome};
-use crate::decide::draft::Draft;
 use crate::decide::intent::Login;
-use crate::decide::loaded::{LoadedSession, Proof, TokenStatus};
-use crate::decide::plan::{StoreOp, new_record, rotated, tightened};
+use crate::decide::plan::{Draft, StoreOp, new_record, rotated, tightened};
+use crate::decide::verdict::{LoadedSession, Proof, TokenStatus};
 use crate::error::Error;
 use crate::event::{EventKind, Termination};
 use crate::model::credential::TokenCheck;

@@ -54,13 +54,6 @@ impl Parts {
 ///
 /// Only core creates one; an application can hand it out with [`encode`](Self::encode) and nothing else. It has no
 /// `Debug`, `Display`, `Clone`, `PartialEq` or `Serialize`, and is wiped from memory when dropped.
-///
-/// ```compile_fail
-/// fn log(token: session_core::SessionToken) { println!("{token:?}"); }
-/// ```
-/// ```compile_fail
-/// fn same(a: session_core::SessionToken, b: session_core::SessionToken) -> bool { a == b }
-/// ```
 #[derive(ZeroizeOnDrop)]
 #[allow(missing_debug_implementations, reason = "a token must not be printable")]
 pub struct SessionToken(Parts);
@@ -131,11 +124,6 @@ pub struct MalformedToken;
 ///
 /// A type of its own, so that nothing a client sent can be mistaken for a token that was issued: there is no way
 /// from here to a [`SessionToken`].
-///
-/// ```compile_fail
-/// let text = "A".repeat(64);
-/// let token: session_core::SessionToken = session_core::PresentedToken::parse(text.as_bytes()).unwrap();
-/// ```
 #[derive(ZeroizeOnDrop)]
 #[allow(missing_debug_implementations, reason = "a token must not be printable")]
 pub struct PresentedToken(Parts);

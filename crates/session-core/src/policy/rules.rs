@@ -14,7 +14,7 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How sessions behave. Validated once, by [`PolicyBuilder::build`](crate::PolicyBuilder::build); every decision of the library is a pure function
 /// of a record, a policy and the time.
 ///
-/// CommitInput from a preset: [`standard`](Self::standard), [`high_assurance`](Self::high_assurance) or
+/// Start from a preset: [`standard`](Self::standard), [`high_assurance`](Self::high_assurance) or
 /// [`consumer`](Self::consumer); the [manual](crate::manual::defaults) gives the source of each default.
 ///
 /// Tightening a policy applies to sessions that exist already; loosening applies to new ones.

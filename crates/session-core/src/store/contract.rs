@@ -46,7 +46,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreErrorKind::Corrupt`](crate::StoreErrorKind::Corrupt) if what is stored cannot be decoded. It is left as it is.
     async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Record>, StoreError>;
 
-    /// Inserts `admission.record`, optionally in exchange for another session, optionally under a limit. One atomic
+    /// Inserts `request.record`, optionally in exchange for another session, optionally under a limit. One atomic
     /// step, one round trip.
     ///
     /// In this order:
@@ -63,9 +63,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreErrorKind::Full`](crate::StoreErrorKind::Full) if the store has a quota and it is used up.
-    async fn create(&self, admission: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError>;
+    async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError>;
 
-    /// Replacement the record of `record.id` by `record`, if the stored version is `expected`. Never inserts. One round trip.
+    /// Replaces the record of `record.id` by `record`, if the stored version is `expected`. Never inserts. One round trip.
     ///
     /// A stored version equal to `record.version` is this call, repeated: [`UpdateOutcome::Applied`]. The stored `last_seen`
     /// becomes the later of the stored and the given one.

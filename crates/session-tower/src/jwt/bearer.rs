@@ -1,21 +1,24 @@
-//! [`BearerLayer`], and the extractors [`Bearer`] and [`LiveBearer`].
+//! [`BearerLayer`], the extractors [`Bearer`] and [`LiveBearer`], and their [`BearerRejection`].
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
-use http::Request;
+use axum_core::response::IntoResponse;
+use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
+use http::{HeaderValue, Request, Response};
 use session_core::adapter::{BearerRejectionKind, bearer_token};
 use session_core::{Clock, SessionManager, SessionSummary, SystemClock};
 use session_jwt::{Claims, TokenService, Verifier, VerifyError};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::rejection::BearerRejection;
-use crate::headers::Head;
+use crate::layer::Head;
+use crate::rejection::json_response;
 
 /// Tells the extractors inside it how access tokens are verified. Does not look at requests itself.
 ///
@@ -201,3 +204,47 @@ impl<S: Send + Sync> FromRequestParts<S> for LiveBearer {
         }
     }
 }
+
+/// Why a request with or without an access token was not answered by the application: a [`BearerRejectionKind`], as a
+/// response.
+///
+/// The response has a status, a `WWW-Authenticate` header with 400 and 401 (RFC 6750), and the body
+/// `{"error":"<code>"}`. It never says why a token was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BearerRejection(BearerRejectionKind);
+
+impl BearerRejection {
+    /// Which one it is.
+    #[must_use]
+    pub const fn kind(self) -> BearerRejectionKind {
+        self.0
+    }
+}
+
+impl From<BearerRejectionKind> for BearerRejection {
+    fn from(kind: BearerRejectionKind) -> Self {
+        Self(kind)
+    }
+}
+
+impl IntoResponse for BearerRejection {
+    fn into_response(self) -> Response<Body> {
+        let mut response = json_response(self.0.status(), self.0.body());
+        if let Some(challenge) = self.0.challenge() {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response.map(Body::from)
+    }
+}
+
+impl fmt::Display for BearerRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)?;
+        if self.0 == BearerRejectionKind::LayerMissing {
+            f.write_str("; add `.layer(BearerLayer::new(tokens))` after it")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BearerRejection {}

@@ -24,7 +24,7 @@ use session_core::adapter::{
 use session_core::{CookiePolicy, DeleteOutcome, Error, Login, StoreErrorKind};
 use session_jwt::{AccountsError, IssueError, TokenPair, TokenService, TokenServiceError};
 
-use crate::headers::{Head, apply};
+use crate::layer::{Head, apply};
 use crate::rejection::{json_response, status};
 
 /// Longer than any credentials and tokens.
@@ -153,15 +153,14 @@ impl<A: fmt::Debug> fmt::Debug for TokenRoutes<A> {
 }
 
 impl<A> Shared<A> {
-    /// Refuses what another site made a browser send with the cookie.
-    fn check_origin(&self, request: &Head<'_>) -> Result<(), Refused> {
-        match self.transport {
-            TokenTransport::Body => Ok(()),
+    /// The head of a request, unless another site made a browser send it with the cookie.
+    fn head<'r>(&self, parts: &'r Parts) -> Result<Head<'r>, Refused> {
+        let head = Head::from(parts);
+        if let TokenTransport::Cookie(_) = self.transport {
             // Each route is a `POST`, which is guarded with and without a session cookie.
-            TokenTransport::Cookie(_) => {
-                Ok(self.guard.check(self.tokens.manager(), request, &PresentedCookie::Nothing)?)
-            }
+            self.guard.check(self.tokens.manager(), &head, &PresentedCookie::Nothing)?;
         }
+        Ok(head)
     }
 
     fn pair(&self, pair: &TokenPair) -> Response {
@@ -184,8 +183,7 @@ async fn login<A: Authenticator>(
     parts: Parts,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
-    let head = Head::from(&parts);
-    shared.check_origin(&head)?;
+    let head = shared.head(&parts)?;
     let credentials = json(&content(body)?)?;
     let login = shared.authenticator.authenticate(credentials, &parts).await.map_err(|_| Refused::LATER)?;
     let login = login.ok_or(Refused::GRANT)?;
@@ -204,8 +202,7 @@ async fn refresh<A: Authenticator>(
     parts: Parts,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
-    let head = Head::from(&parts);
-    shared.check_origin(&head)?;
+    let head = shared.head(&parts)?;
     let token = match shared.transport {
         TokenTransport::Cookie(_) => shared.transport.presented(&head).ok_or(Refused::GRANT)?.to_owned(),
         TokenTransport::Body => json::<RefreshBody>(&content(body)?)?.refresh_token,
@@ -224,8 +221,7 @@ async fn revoke<A: Authenticator>(
     parts: Parts,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
-    let head = Head::from(&parts);
-    shared.check_origin(&head)?;
+    let head = shared.head(&parts)?;
     let body = content(body)?;
     let in_cookie = shared.transport.presented(&head).filter(|_| body.is_empty());
     let token = match in_cookie {

@@ -1,10 +1,8 @@
 //! A site whose store fails on demand, and a client that compares every byte.
 
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
@@ -12,13 +10,11 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use session_conformance::ReferenceStore;
-use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
-};
+use session_conformance::{Intercept, Intercepted, ReferenceStore, StoreCall};
+use session_core::store::Freshness;
 use session_core::{
-    DeleteOutcome, Event, EventKind, Key, Login, ManualClock, Policy, SessionId, SessionManager, SessionObserver,
-    SessionSummary, StepUp, StoreError, StoreErrorKind, Timestamp, UserId,
+    Event, EventKind, Key, Login, ManualClock, Policy, SessionManager, SessionObserver, StepUp, StoreError,
+    StoreErrorKind, UserId,
 };
 use session_tower::{Authenticated, Fresh, Rejection, Session, SessionLayer};
 use tower::ServiceExt as _;
@@ -35,39 +31,28 @@ pub(crate) enum Behaviour {
     Hangs,
 }
 
-/// Reads or writes: how many there were, and how the next ones behave.
-#[derive(Debug, Default)]
+/// Reads or writes: how many there were, and how the next ones behave. Clones are the same.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Calls {
-    count: AtomicUsize,
-    behaviour: Mutex<Behaviour>,
+    count: Arc<AtomicUsize>,
+    behaviour: Arc<Mutex<Behaviour>>,
 }
 
 impl Calls {
     pub(crate) fn set(&self, behaviour: Behaviour) {
         *self.behaviour.lock().unwrap() = behaviour;
     }
-
-    async fn call<T>(&self, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        self.count.fetch_add(1, Ordering::SeqCst);
-        let behaviour = *self.behaviour.lock().unwrap();
-        match behaviour {
-            Behaviour::Works => operation.await,
-            Behaviour::Fails => Err(StoreError::new(StoreErrorKind::Unavailable, "told to fail")),
-            Behaviour::Hangs => std::future::pending().await,
-        }
-    }
 }
 
-/// The reference store with its calls recorded, which fails and hangs on demand.
-#[derive(Debug, Default)]
-pub(crate) struct TestStore {
-    inner: ReferenceStore,
+/// What happened to the store, and what is to happen to it. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Switches {
     pub(crate) reads: Calls,
     pub(crate) writes: Calls,
-    loads: Mutex<Vec<Freshness>>,
+    loads: Arc<Mutex<Vec<Freshness>>>,
 }
 
-impl TestStore {
+impl Switches {
     /// The number of reads and writes.
     pub(crate) fn calls(&self) -> (usize, usize) {
         (self.reads.count.load(Ordering::SeqCst), self.writes.count.load(Ordering::SeqCst))
@@ -79,43 +64,21 @@ impl TestStore {
     }
 }
 
-#[async_trait]
-impl SessionStore for TestStore {
-    fn name(&self) -> &'static str {
-        "test"
-    }
-
-    async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Record>, StoreError> {
-        self.loads.lock().unwrap().push(freshness);
-        self.reads.call(self.inner.load(id, freshness)).await
-    }
-
-    async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
-        self.writes.call(self.inner.create(request, now)).await
-    }
-
-    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
-        self.writes.call(self.inner.update(record, expected, now)).await
-    }
-
-    async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
-        self.writes.call(self.inner.touch(id, user, now)).await
-    }
-
-    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
-        self.writes.call(self.inner.delete(id, user)).await
-    }
-
-    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        self.reads.call(self.inner.list_by_user(user, now)).await
-    }
-
-    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
-        self.writes.call(self.inner.delete_by_user(user, keep)).await
-    }
-
-    async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
-        self.writes.call(self.inner.delete_expired(now, limit)).await
+impl Intercept for Switches {
+    async fn intercept<T: Send>(
+        &self,
+        call: StoreCall<'_>,
+        execute: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.loads.lock().unwrap().extend(call.freshness);
+        let calls = if matches!(call.operation, "load" | "list_by_user") { &self.reads } else { &self.writes };
+        calls.count.fetch_add(1, Ordering::SeqCst);
+        let behaviour = *calls.behaviour.lock().unwrap();
+        match behaviour {
+            Behaviour::Works => execute.await,
+            Behaviour::Fails => Err(StoreError::new(StoreErrorKind::Unavailable, "told to fail")),
+            Behaviour::Hangs => std::future::pending().await,
+        }
     }
 }
 
@@ -137,7 +100,7 @@ impl Events {
 }
 
 pub(crate) struct Site {
-    pub(crate) store: Arc<TestStore>,
+    pub(crate) store: Switches,
     pub(crate) clock: ManualClock,
     pub(crate) events: Events,
     pub(crate) manager: SessionManager,
@@ -145,10 +108,10 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(policy: Policy) -> Self {
-        let store = Arc::new(TestStore::default());
+        let store = Switches::default();
         let clock = ManualClock::default();
         let events = Events::default();
-        let manager = SessionManager::builder(Arc::clone(&store) as Arc<dyn SessionStore>)
+        let manager = SessionManager::builder(Arc::new(Intercepted::new(ReferenceStore::new(), store.clone())))
             .policy(policy)
             .clock(clock.clone())
             .observer(events.clone())

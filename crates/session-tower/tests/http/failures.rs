@@ -1,10 +1,9 @@
-//! Stores that fail, handlers that panic, clients that disconnect, layers in the wrong place.
+//! Commits that fail, handlers that panic, clients that disconnect, layers in the wrong place.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use crate::common::{Answer, Behaviour, COUNT, NOTE, Site, call, request, routes, send, single};
+use crate::common::{Answer, Behaviour, COUNT, NOTE, Site, call, request, routes, single};
 use axum::Router;
 use axum::body::Body;
 use axum_core::extract::FromRequestParts;
@@ -12,40 +11,9 @@ use bytes::Bytes;
 use futures::{FutureExt as _, stream};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use session_core::{Error, EventKind, LimitPolicy, Policy, Renewal, StepUp, UserId, WriteConflict};
+use session_core::{Error, EventKind, StepUp, UserId};
 use session_tower::{Rejection, RejectionKind, Session};
-use tokio::sync::Barrier;
 use tower::{Layer, ServiceExt as _, service_fn};
-
-/// Unavailable is not absent: the request fails, the cookie stays, and so does the session.
-#[tokio::test(start_paused = true)]
-async fn a_store_that_is_down_changes_nothing() {
-    for behaviour in [Behaviour::Fails, Behaviour::Hangs] {
-        let site = Site::standard();
-        let app = site.app();
-        let cookie = call(&app, "POST", "/login/alice", "").await.cookie();
-
-        site.on_read(behaviour);
-        for (method, path) in
-            [("GET", "/me"), ("GET", "/read"), ("POST", "/count"), ("POST", "/login/bob"), ("POST", "/logout")]
-        {
-            call(&app, method, path, &cookie).await.assert_rejected(503, "session_store_unavailable");
-        }
-        assert_eq!(call(&app, "GET", "/plain", &cookie).await.status, 200, "a page without a session still works");
-        site.on_read(Behaviour::Works);
-
-        site.on_write(behaviour);
-        assert_eq!(call(&app, "GET", "/me", &cookie).await.text(), "alice", "reading still works");
-        for path in ["/count", "/login/bob", "/logout", "/step-up/alice"] {
-            call(&app, "POST", path, &cookie).await.assert_rejected(503, "session_store_unavailable");
-        }
-        call(&app, "POST", "/count", "").await.assert_rejected(503, "session_store_unavailable");
-        site.on_write(Behaviour::Works);
-
-        assert_eq!(call(&app, "GET", "/me", &cookie).await.text(), "alice");
-        assert_eq!(call(&app, "GET", "/read", &cookie).await.text(), "0");
-    }
-}
 
 /// The handler's own headers and body are dropped with its response: they would not be true.
 #[tokio::test]
@@ -60,93 +28,6 @@ async fn a_failed_commit_replaces_the_response() {
     answer.assert_rejected(503, "session_store_unavailable");
     assert_eq!((answer.all("x-order"), answer.all("etag")), (vec![], vec![]));
     assert_eq!(answer.all("vary"), ["Cookie"]);
-}
-
-#[tokio::test]
-async fn a_write_of_a_session_that_ended_meanwhile_is_401() {
-    let site = Site::standard();
-    let app = site.app();
-    for (method, path) in [("POST", "/logout"), ("POST", "/login/bob")] {
-        let cookie = call(&app, "POST", "/login/alice", "").await.cookie();
-        let other = app.clone();
-        let theirs = cookie.clone();
-        let slow = async move |session: Session| {
-            let _ = call(&other, method, path, &theirs).await;
-            session.insert(NOTE, &"late".to_owned()).unwrap();
-        };
-        call(&single(slow).layer(site.layer()), "POST", "/", &cookie).await.assert_rejected(401, "session_gone");
-        call(&app, "GET", "/me", &cookie).await.assert_rejected(401, "unauthenticated");
-    }
-}
-
-#[tokio::test]
-async fn a_login_over_the_limit_is_409() {
-    let policy = Policy::standard().to_builder().session_limit(2, LimitPolicy::Reject).build().unwrap();
-    let site = Site::new(policy);
-    let app = site.app();
-    for _ in 0..2 {
-        call(&app, "POST", "/login/alice", "").await.cookie();
-    }
-    let anonymous = call(&app, "POST", "/count", "").await.cookie();
-    call(&app, "POST", "/login/alice", &anonymous).await.assert_rejected(409, "session_limit_reached");
-    assert_eq!(call(&app, "GET", "/read", &anonymous).await.text(), "1", "the anonymous session keeps its data");
-}
-
-#[tokio::test]
-async fn the_loser_of_a_renewal_race_is_409() {
-    let renewal = Renewal { timeout: Duration::from_secs(60), grace: Duration::from_secs(10) };
-    let site = Site::new(Policy::standard().to_builder().renewal(Some(renewal)).build().unwrap());
-    let app = site.app();
-    let first = call(&app, "POST", "/login/alice", "").await.cookie();
-    site.clock.advance(Duration::from_secs(60));
-    let renewed = call(&app, "GET", "/me", &first).await.cookie();
-    let again = call(&app, "GET", "/me", &first).await;
-    assert_eq!(again.cookie(), renewed, "both tabs get the same token");
-    assert_eq!(again.all("cache-control"), ["no-store"]);
-    assert_eq!(call(&app, "GET", "/me", &renewed).await.all("set-cookie"), [""; 0]);
-    call(&app, "GET", "/me", &first).await.assert_rejected(409, "session_superseded");
-    assert_eq!(call(&app, "GET", "/me", &renewed).await.text(), "alice");
-}
-
-#[tokio::test]
-async fn two_writers_of_one_key_are_409_where_the_policy_says_so() {
-    let site = Site::new(Policy::standard().to_builder().write_conflict(WriteConflict::Fail).build().unwrap());
-    let barrier = Arc::new(Barrier::new(2));
-    let handler = {
-        let barrier = Arc::clone(&barrier);
-        async move |session: Session, note: String| {
-            barrier.wait().await;
-            session.insert(NOTE, &note).map_err(Rejection::from)
-        }
-    };
-    let app = single(handler).merge(routes()).layer(site.layer());
-    let cookie = call(&app, "POST", "/count", "").await.cookie();
-    let write = |note: &'static str| {
-        let request = request("POST", "/", &cookie).map(|_| Body::from(note));
-        send(&app, request)
-    };
-    let (one, two) = tokio::join!(write("one"), write("two"));
-    let (winner, loser) = if one.status == 200 { (one, two) } else { (two, one) };
-    assert_eq!(winner.status, 200);
-    loser.assert_rejected(409, "session_conflict");
-}
-
-#[tokio::test]
-async fn what_handlers_do_wrong_has_a_code_each() {
-    let site = Site::standard();
-    let wrong_type = async |session: Session| {
-        session.update(COUNT, |count| *count += 1)?;
-        session.get(session_core::Key::<String>::new("count"))?;
-        Ok::<_, Rejection>(())
-    };
-    let app = single(wrong_type).merge(routes()).layer(site.layer());
-    call(&app, "POST", "/step-up/alice", "").await.assert_rejected(401, "unauthenticated");
-    let cookie = call(&app, "POST", "/login/alice", "").await.cookie();
-    call(&app, "POST", "/step-up/bob", &cookie).await.assert_rejected(403, "wrong_user");
-    call(&app, "POST", "/", &cookie).await.assert_rejected(500, "session_value_invalid");
-    let large = request("POST", "/note", &cookie).map(|_| Body::from("x".repeat(70_000)));
-    send(&app, large).await.assert_rejected(413, "session_too_large");
-    assert_eq!(call(&app, "GET", "/me", &cookie).await.text(), "alice");
 }
 
 /// A change after the head was sent is an error, not a silent loss.

@@ -6,6 +6,5 @@ mod csrf;
 mod failures;
 mod guards;
 mod headers;
-mod hostile;
 mod jwt;
 mod render;

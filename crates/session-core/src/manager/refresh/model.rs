@@ -14,15 +14,13 @@ use bytes::Bytes;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
 use crate::clock::Timestamp;
-use crate::decide::draft::Draft;
 use crate::decide::intent::Login;
-use crate::decide::loaded::TokenStatus;
-use crate::decide::plan::{new_record, rotated};
-use crate::decide::token::{TokenVerdict, judge};
+use crate::decide::plan::{Draft, new_record, rotated};
+use crate::decide::verdict::{TokenStatus, TokenVerdict, judge};
 use crate::entropy::{Entropy, EntropyError};
 use crate::model::id::UserId;
 use crate::model::record::Record;
-use crate::model::token::{Kind, PresentedToken};
+use crate::model::token::{Kind, PresentedToken, SessionToken};
 use crate::policy::rules::Policy;
 
 const BEGIN: i64 = 1_000_000;
@@ -112,8 +110,6 @@ struct Wrong {
     forgotten: bool,
     /// The session lived longer than it was to.
     extended: bool,
-    /// A token that never was had an effect.
-    garbage: bool,
     /// Reuse was noticed, and the session still lives after it was dealt with.
     unpunished: bool,
 }
@@ -156,8 +152,7 @@ impl Family {
         let begin = Timestamp::from_millis(BEGIN);
         let draft = Draft::logged_in(&login, begin, &policy);
         let (record, token) = new_record(Kind::Refresh, &draft, &policy, begin, &Numbered(200)).unwrap();
-        let token = token.encode().expose().to_owned();
-        Self { bug, policy, first: (record, token) }
+        Self { bug, policy, first: (record, text(&token)) }
     }
 
     fn decode(&self, stored: &Bytes) -> Record {
@@ -178,9 +173,8 @@ impl Family {
         };
         let record = self.decode(stored);
         let presented = PresentedToken::parse(token.as_bytes()).unwrap();
-        let mut token_verdict = judge(&record, Kind::Refresh, &presented, &self.policy, now);
         let age = state.chain.len() - 1 - generation;
-        token_verdict = match (self.bug, token_verdict) {
+        let token_verdict = match (self.bug, judge(&record, Kind::Refresh, &presented, &self.policy, now)) {
             (Bug::NoWindow, TokenVerdict::Reuse) if age == 1 => TokenVerdict::Accepted(TokenStatus::Superseded),
             (Bug::OldIsUnknown, TokenVerdict::Reuse) if age > 1 => TokenVerdict::Unknown,
             (Bug::ReplayRotates, TokenVerdict::Accepted(_)) => TokenVerdict::Accepted(TokenStatus::Current),
@@ -196,22 +190,16 @@ impl Family {
                 }
                 state.wrong.extended |=
                     next.summary.created_at + next.summary.timeouts.absolute != self.first.0.deadline();
-                let successor = successor.encode().expose().to_owned();
-                Stage::Planned {
-                    next: next.encode().unwrap(),
-                    expected: record.version.number,
-                    successor,
-                    at: state.now,
-                }
+                let (next, expected) = (next.encode().unwrap(), record.version.number);
+                Stage::Planned { next, expected, successor: text(&successor), at: state.now }
             }
             TokenVerdict::Accepted(TokenStatus::Superseded) => {
                 state.wrong.late_grant |= age != 1 || replaced.is_none_or(|at| state.now >= at + WINDOW);
-                let successor = record.credential.successor(&presented).unwrap().encode().expose().to_owned();
+                let successor = text(&record.credential.successor(&presented).unwrap());
                 state.wrong.fork |= state.chain.get(generation + 1).is_none_or(|(known, _)| *known != successor);
                 if self.bug == Bug::ReplayMovesTheWindow {
                     // As if the replay were the rotation.
-                    let mut moved = record.clone();
-                    moved.credential = record.credential.anchored_at(now);
+                    let moved = Record { credential: record.credential.anchored_at(now), ..record };
                     state.stored = Some(moved.encode().unwrap());
                 }
                 Stage::Answered(Some(successor))
@@ -232,8 +220,7 @@ impl Family {
         };
         if !matches {
             // Absent, or a conflict: read again.
-            let absent = stored.is_none();
-            state.requests[request].stage = if absent { Stage::Answered(None) } else { Stage::Sent };
+            state.requests[request].stage = if stored.is_none() { Stage::Answered(None) } else { Stage::Sent };
             return;
         }
         state.wrong.revival |= state.ended;
@@ -261,34 +248,20 @@ impl Family {
                 state.requests[request].stage = Stage::Answered(None);
             }
             Stage::Answered(answer) => {
-                if let (Who::Client, Some(token)) = (state.requests[request].who, &answer)
-                    && state.jar.0 != *token
-                {
-                    state.jar = (token.clone(), state.now);
-                }
-                if let (Who::Thief, Some(token)) = (state.requests[request].who, answer) {
-                    state.stolen = Some(token);
+                match (state.requests[request].who, answer) {
+                    (Who::Client, Some(token)) if token != state.jar.0 => state.jar = (token, state.now),
+                    (Who::Thief, Some(token)) => state.stolen = Some(token),
+                    (Who::Client, _) | (Who::Thief, None) => {}
                 }
                 state.requests[request].stage = Stage::Over;
             }
             Stage::Over => {}
         }
     }
-
-    /// A token of the right form and id that was never issued has no effect on what is stored.
-    fn garbage_is_inert(&self, state: &State) -> bool {
-        let Some(stored) = &state.stored else { return true };
-        let record = self.decode(stored);
-        let forged = forged(&self.first.1);
-        judge(&record, Kind::Refresh, &forged, &self.policy, Timestamp::from_millis(state.now)) == TokenVerdict::Unknown
-    }
 }
 
-/// `token` with another family.
-fn forged(token: &str) -> PresentedToken {
-    let mut bytes = token.as_bytes().to_vec();
-    bytes[30] = if bytes[30] == b'A' { b'B' } else { b'A' };
-    PresentedToken::parse(&bytes).unwrap()
+fn text(token: &SessionToken) -> String {
+    token.encode().expose().to_owned()
 }
 
 impl Model for Family {
@@ -366,7 +339,6 @@ impl Model for Family {
             }
             Action::Tick => state.now += STEP,
         }
-        state.wrong.garbage |= !self.garbage_is_inert(&state);
         Some(state)
     }
 
@@ -380,7 +352,6 @@ impl Model for Family {
             Property::always("a consumed token is remembered", |_, state: &State| !state.wrong.forgotten),
             Property::always("reuse ends the session", |_, state: &State| !state.wrong.unpunished),
             Property::always("rotation extends nothing", |_, state: &State| !state.wrong.extended),
-            Property::always("what was never issued is inert", |_, state: &State| !state.wrong.garbage),
             // Liveness and absence of false alarms: the pair that is easily got wrong.
             Property::always("an honest client raises no alarm", |_, state: &State| {
                 let honest = state.requests.iter().all(|request| request.who == Who::Client);
@@ -401,11 +372,11 @@ fn explore(bug: Bug) -> Vec<&'static str> {
     // All there is, or the first thing that is wrong.
     let checker =
         Family::new(bug).checker().threads(threads).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
-    let failures = checker.model().properties().into_iter().filter(|property| {
-        let discovered = checker.discovery(property.name).is_some();
+    let properties = checker.model().properties().into_iter();
+    let failures = properties.filter(|property| match (&property.expectation, checker.discovery(property.name)) {
+        (Expectation::Always, discovered) => discovered.is_some(),
         // A search that ended early has not seen yet what may happen.
-        let is_law = matches!(property.expectation, Expectation::Always);
-        if is_law { discovered } else { bug == Bug::None && !discovered }
+        (_, discovered) => bug == Bug::None && discovered.is_none(),
     });
     let failures: Vec<_> = failures.map(|property| property.name).collect();
     println!("{bug:?}: {} states, violated: {failures:?}", checker.unique_state_count());

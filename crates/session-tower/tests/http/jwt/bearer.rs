@@ -59,33 +59,24 @@ async fn using_an_access_token_is_no_activity() {
     assert_eq!(service.site.store.calls().1, before, "nothing is written");
 }
 
+/// How the header is read is tested in session-core.
 #[tokio::test]
 async fn the_header_in_every_shape() {
     let service = Service::standard();
     let access = service.login().await.access;
-    let bearer = format!("Bearer {access}");
+    let bearer = format!("bEaReR   {access}");
     let at = async |values: &[&[u8]]| get_with(&service.app, "/me", values).await;
-
-    for value in [&*bearer, &format!("bearer {access}"), &format!("BEARER {access}"), &format!("bEaReR   {access}")] {
-        assert_eq!(at(&[value.as_bytes()]).await.text(), "alice", "{value}");
+    assert_eq!(at(&[bearer.as_bytes()]).await.text(), "alice");
+    for other in [&[][..], &[&b"Basic YWxpY2U6cHc="[..]], &[access.as_bytes()]] {
+        assert_challenged(&at(other).await, 401, "unauthenticated", "Bearer");
     }
-    assert_challenged(&at(&[]).await, 401, "unauthenticated", "Bearer");
-    for other in ["Basic YWxpY2U6cHc=", "Digest x", "Bearers x", "", &access] {
-        assert_challenged(&at(&[other.as_bytes()]).await, 401, "unauthenticated", "Bearer");
+    for malformed in [&[&b"Bearer \xc3\xbc"[..]][..], &[b"Bearer"], &[bearer.as_bytes(), bearer.as_bytes()]] {
+        assert_challenged(&at(malformed).await, 400, "invalid_request", "Bearer error=\"invalid_request\"");
     }
-    let malformed = "Bearer error=\"invalid_request\"";
-    for value in [&b"Bearer"[..], b"Bearer ", b"Bearer    ", b"Bearer \xc3\xbc", b"\xff"] {
-        assert_challenged(&at(&[value]).await, 400, "invalid_request", malformed);
-    }
-    for values in [[bearer.as_bytes(), bearer.as_bytes()], [b"Basic x", bearer.as_bytes()], [bearer.as_bytes(), b""]] {
-        assert_challenged(&at(&values).await, 400, "invalid_request", malformed);
-    }
-    let invalid = "Bearer error=\"invalid_token\"";
     let long = format!("Bearer {}", "x".repeat(1 << 20));
-    let two = format!("Bearer {access} {access}");
-    let tab = format!("Bearer \t{access}");
-    for value in ["Bearer x", "Bearer a.b.c", &*long, &two, &tab] {
-        assert_challenged(&at(&[value.as_bytes()]).await, 401, "invalid_token", invalid);
+    for invalid in ["Bearer a.b.c", &*long, &format!("Bearer {access} {access}"), &format!("Bearer \t{access}")] {
+        let answer = at(&[invalid.as_bytes()]).await;
+        assert_challenged(&answer, 401, "invalid_token", "Bearer error=\"invalid_token\"");
     }
     for name in ["cookie", "x-authorization", "proxy-authorization"] {
         let request = http::Request::builder().uri("/me?access_token=x").header(name, &bearer);

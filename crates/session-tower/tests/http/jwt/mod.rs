@@ -2,8 +2,6 @@
 
 mod bearer;
 mod cookie;
-mod failures;
-mod hostile;
 mod routes;
 
 use std::collections::HashSet;

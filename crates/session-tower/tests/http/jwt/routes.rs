@@ -1,14 +1,16 @@
-//! The routes, with refresh tokens in bodies.
+//! The routes, with refresh tokens in bodies: what they answer, also to clients that are not honest and when stores fail.
 
 use std::time::Duration;
 
+use axum::body::Body;
+use bytes::Bytes;
+use futures::stream;
 use serde_json::{Value, json};
 use session_core::{EventKind, LimitPolicy, Policy, Termination};
 use session_jwt::{Verifier, VerifyingKeys};
-use tokio::task::JoinSet;
 
-use super::{LIFETIME, Pair, Service, assert_refused, assert_uncached, credentials};
-use crate::common::call;
+use super::{Pair, Service, assert_refused, assert_uncached, credentials};
+use crate::common::{Behaviour, call};
 
 #[tokio::test]
 async fn a_pair_is_issued_refreshed_and_revoked() {
@@ -139,25 +141,6 @@ async fn a_session_that_ends_now_is_an_invalid_grant() {
     assert_refused(&service.refresh(&pair.refresh).await, 400, "invalid_grant");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_64_simultaneous_refreshes_one_rotates() {
-    let service = std::sync::Arc::new(Service::standard());
-    let pair = service.login().await;
-    service.site.events.take();
-    let mut tasks = JoinSet::new();
-    for _ in 0..64 {
-        let (service, token) = (std::sync::Arc::clone(&service), pair.refresh.clone());
-        tasks.spawn(async move { Pair::of(&service.refresh(&token).await).refresh });
-    }
-    let tokens: std::collections::BTreeSet<String> = tasks.join_all().await.into_iter().collect();
-    assert_eq!(tokens.len(), 1, "all get the same successor");
-    assert_eq!(service.site.events.take(), [EventKind::Renewed]);
-    let successor = tokens.first().unwrap();
-    assert_ne!(*successor, pair.refresh);
-    service.site.clock.advance(LIFETIME);
-    let _ = Pair::of(&service.refresh(successor).await);
-}
-
 #[tokio::test]
 async fn only_post_changes_anything() {
     let service = Service::standard();
@@ -168,4 +151,101 @@ async fn only_post_changes_anything() {
             assert_eq!(answer.all("allow"), ["POST"]);
         }
     }
+}
+
+/// Unavailable is not invalid.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_is_no_verdict_about_a_token() {
+    for behaviour in [Behaviour::Fails, Behaviour::Hangs] {
+        let service = Service::standard();
+        let pair = service.login().await;
+        service.site.on_read(behaviour);
+        for answer in [service.refresh(&pair.refresh).await, service.revoke(&pair.refresh).await] {
+            assert_refused(&answer, 503, "temporarily_unavailable");
+        }
+        service.get("/live", &pair.access).await.assert_rejected(503, "session_store_unavailable");
+        assert_eq!(service.get("/me", &pair.access).await.text(), "alice", "costs no store call");
+        service.site.on_read(Behaviour::Works);
+
+        service.site.on_write(behaviour);
+        for answer in [
+            service.refresh(&pair.refresh).await,
+            service.revoke(&pair.refresh).await,
+            service.revoke(&pair.access).await,
+            service.post("/api/token", &credentials("alice")).await,
+        ] {
+            assert_refused(&answer, 503, "temporarily_unavailable");
+        }
+        assert_eq!(service.get("/live", &pair.access).await.status, 200);
+        service.site.on_write(Behaviour::Works);
+        let _ = Pair::of(&service.refresh(&pair.refresh).await);
+    }
+}
+
+#[tokio::test]
+async fn accounts_that_are_down_are_no_verdict_either() {
+    let service = Service::standard();
+    let pair = service.login().await;
+    *service.book.down.lock().unwrap() = true;
+    assert_refused(&service.refresh(&pair.refresh).await, 503, "temporarily_unavailable");
+    assert_refused(&service.post("/api/token", &credentials("alice")).await, 503, "temporarily_unavailable");
+    *service.book.down.lock().unwrap() = false;
+    let _ = Pair::of(&service.refresh(&pair.refresh).await);
+}
+
+#[tokio::test]
+async fn bodies_that_are_not_understood_are_400_and_cost_nothing() {
+    let service = Service::standard();
+    let nested = format!("{{\"refresh_token\":{}1{}}}", "[".repeat(20_000), "]".repeat(20_000));
+    let bodies: [&[u8]; 14] = [
+        b"",
+        b"null",
+        b"[]",
+        b"\"x\"",
+        b"{}",
+        b"{\"refresh_token\":1,\"token\":1,\"username\":1,\"password\":1}",
+        b"{\"refresh_token\":null,\"token\":null,\"username\":null,\"password\":null}",
+        b"{\"refresh_token\":[\"x\"],\"token\":{\"x\":1},\"username\":\"alice\",\"password\":[\"right\"]}",
+        b"{\"refresh_token\":\"x\",\"refresh_token\":\"y\",\"token\":\"x\",\"token\":\"y\",\"username\":\"a\",\"username\":\"b\",\"password\":\"x\"}",
+        b"{\"refresh_token\":\"\xff\",\"token\":\"\xff\",\"username\":\"\xff\",\"password\":\"\xff\"}",
+        b"{\"refresh_token\":\"x\"",
+        b"grant_type=refresh_token&refresh_token=x",
+        b"\0\0\0\0",
+        nested.as_bytes(),
+    ];
+    for body in bodies {
+        for path in ["/api/token", "/api/token/refresh", "/api/token/revoke"] {
+            let answer = service.post_with(path, &[], body.to_vec()).await;
+            assert_refused(&answer, 400, "invalid_request");
+        }
+    }
+    assert_eq!(service.site.store.calls(), (0, 0));
+}
+
+#[tokio::test]
+async fn bodies_that_are_too_long_are_not_read() {
+    let service = Service::standard();
+    for path in ["/api/token", "/api/token/refresh", "/api/token/revoke"] {
+        let long = format!("{{\"refresh_token\":\"{0}\",\"token\":\"{0}\"}}", "x".repeat(64 * 1024));
+        assert_refused(&service.post_with(path, &[], long).await, 413, "invalid_request");
+        let endless = stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 1024])));
+        let answer = service.post_with(path, &[], Body::from_stream(endless)).await;
+        assert_refused(&answer, 413, "invalid_request");
+        let broken = stream::iter([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("the client left"))]);
+        let answer = service.post_with(path, &[], Body::from_stream(broken)).await;
+        assert_refused(&answer, 400, "invalid_request");
+    }
+    assert_eq!(service.site.store.calls(), (0, 0));
+}
+
+/// What looks like a token and is none is answered as RFC 6749 and RFC 7009 want it, at no cost.
+#[tokio::test]
+async fn texts_that_are_no_tokens_cost_nothing() {
+    let service = Service::standard();
+    for token in ["", "x", "a.b.c", "\u{fc}", "\0", &"A".repeat(63), &"A".repeat(65), &"x".repeat(60_000)] {
+        assert_refused(&service.refresh(token).await, 400, "invalid_grant");
+        let answer = service.revoke(token).await;
+        assert_eq!((answer.status.as_u16(), answer.text()), (200, "{}"));
+    }
+    assert_eq!(service.site.store.calls(), (0, 0));
 }

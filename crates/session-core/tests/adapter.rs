@@ -1,0 +1,380 @@
+//! What adapters share: the cross-origin guard, the codes of rejections, the headers of responses, the tokens in requests.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::{Arc, Mutex};
+
+use session_conformance::ReferenceStore;
+use session_core::adapter::{
+    BearerRejectionKind, Enforcement, HeaderEdit, MissingOrigin, OriginError, OriginGuard, PresentedCookie,
+    RejectionKind, RequestHead, ResponseHeaders, TokenTransport, bearer_token, token_edits, vary,
+};
+use session_core::{
+    CookiePolicy, EntropyError, Error, Event, EventKind, SessionManager, SessionObserver, StoreError, StoreErrorKind,
+};
+
+const OWN: &str = "https://shop.example";
+const TRUSTED: &str = "https://pay.example:8443";
+
+struct Head<'r> {
+    method: &'r str,
+    authority: Option<&'r str>,
+    headers: Vec<(&'r str, &'r [u8])>,
+}
+
+impl<'r> Head<'r> {
+    fn new(method: &'r str, headers: &[(&'r str, &'r str)]) -> Self {
+        let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+        Self { method, authority: None, headers: headers.collect() }
+    }
+
+    /// A request with these values of one header.
+    fn with(name: &'r str, values: &[&'r [u8]]) -> Self {
+        Self { headers: values.iter().map(|value| (name, *value)).collect(), ..Self::new("POST", &[]) }
+    }
+
+    fn host(mut self, hosts: &[&'r str]) -> Self {
+        self.headers.extend(hosts.iter().map(|host| ("host", host.as_bytes())));
+        self
+    }
+}
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &str {
+        self.method
+    }
+
+    fn authority(&self) -> Option<&[u8]> {
+        self.authority.map(str::as_bytes)
+    }
+
+    fn values(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
+        self.headers.iter().filter(move |(header, _)| *header == name).map(|(_, value)| *value)
+    }
+}
+
+fn allows(guard: &OriginGuard, head: &Head<'_>) -> bool {
+    guard.allows(head, &PresentedCookie::Nothing)
+}
+
+#[test]
+fn truth_table() {
+    let origins: [&[&str]; 7] =
+        [&[], &[OWN], &[TRUSTED], &["https://evil.example"], &["null"], &[OWN, OWN], &[TRUSTED, TRUSTED]];
+    // One row per `Sec-Fetch-Site`, one column per `Origin`; y: an unsafe request may pass.
+    let table: [(&[&str], &str); 8] = [
+        (&[], "yyynnnn"),
+        (&["same-origin"], "yyyyyyy"),
+        (&["none"], "yyyyyyy"),
+        (&["same-site"], "nnynnnn"),
+        (&["cross-site"], "nnynnnn"),
+        (&["Same-Origin"], "nnnnnnn"),
+        (&[""], "nnnnnnn"),
+        (&["same-origin", "same-origin"], "nnnnnnn"),
+    ];
+    let lenient = OriginGuard::new().trusted_origin(TRUSTED).unwrap();
+    let strict = lenient.clone().missing_origin(MissingOrigin::Refuse);
+    for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "PURGE", "get"] {
+        let is_safe = ["GET", "HEAD", "OPTIONS"].contains(&method);
+        for (sites, row) in table {
+            for (origin, expected) in origins.iter().zip(row.chars()) {
+                let sites = sites.iter().map(|value| ("sec-fetch-site", *value));
+                let headers: Vec<_> = sites.chain(origin.iter().map(|value| ("origin", *value))).collect();
+                let head = Head::new(method, &headers).host(&["shop.example"]);
+                assert_eq!(allows(&lenient, &head), is_safe || expected == 'y', "{method} {headers:?}");
+                let expected = expected == 'y' && !headers.is_empty();
+                assert_eq!(allows(&strict, &head), is_safe || expected, "strict: {method} {headers:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_own_origin_is_the_host_the_request_was_sent_to() {
+    let passes = |authority: Option<&str>, hosts: &[&str], origin: &str| {
+        let head = Head { authority, ..Head::new("POST", &[("origin", origin)]).host(hosts) };
+        allows(&OriginGuard::new(), &head)
+    };
+    for (hosts, origin) in [
+        (&["shop.example"][..], "https://shop.example"),
+        (&["shop.example"], "http://shop.example"),
+        (&["shop.example:8443"], "https://shop.example:8443"),
+        (&["[::1]:3000"], "http://[::1]:3000"),
+    ] {
+        assert!(passes(None, hosts, origin), "{hosts:?} {origin}");
+    }
+    for (hosts, origin) in [
+        (&["shop.example:8443"][..], "https://shop.example"),
+        (&["shop.example"], "https://www.shop.example"),
+        (&["shop.example"], "https://shop.example.evil.example"),
+        (&["shop.example"], "https://evil.example/shop.example"),
+        (&["shop.example"], "https://user@shop.example"),
+        (&["shop.example"], "https://shop.example/"),
+        (&["shop.example"], "shop.example"),
+        (&["shop.example"], "chrome-extension://shop.example"),
+        (&[""], "https://"),
+        (&[], "https://shop.example"),
+        (&["shop.example", "shop.example"], "https://shop.example"),
+    ] {
+        assert!(!passes(None, hosts, origin), "{hosts:?} {origin}");
+    }
+    assert!(passes(Some("shop.example"), &["evil.example"], "https://shop.example"), "the target decides over Host");
+    assert!(!passes(Some("shop.example"), &["evil.example"], "https://evil.example"));
+}
+
+#[test]
+fn websocket_handshakes_with_a_session_cookie_are_guarded() {
+    let passes = |upgrade: &str, presented: &PresentedCookie| {
+        let head = Head::new("GET", &[("upgrade", upgrade), ("origin", "https://evil.example")]);
+        OriginGuard::new().allows(&head.host(&["shop.example"]), presented)
+    };
+    for presented in [PresentedCookie::Malformed, PresentedCookie::Ambiguous, PresentedCookie::Sealed(Vec::new())] {
+        for upgrade in ["websocket", "WebSocket", "h2c, websocket", "h2c ,websocket"] {
+            assert!(!passes(upgrade, &presented), "{upgrade} {presented:?}");
+        }
+        assert!(passes("h2c", &presented), "an ordinary GET");
+    }
+    assert!(passes("websocket", &PresentedCookie::Nothing), "no session to abuse");
+}
+
+#[derive(Clone, Debug, Default)]
+struct Events(Arc<Mutex<Vec<EventKind>>>);
+
+impl SessionObserver for Events {
+    fn on_event(&self, event: &Event) {
+        self.0.lock().unwrap().push(event.kind.clone());
+    }
+}
+
+#[test]
+fn enforcement_decides_what_is_refused_and_what_is_reported() {
+    let cross_site = Head::new("POST", &[("sec-fetch-site", "cross-site"), ("cookie", "__Host-id=x")]);
+    let refused = Some(RejectionKind::CrossOrigin);
+    for (enforcement, outcome, events) in [
+        (Enforcement::Refuse, refused, &[EventKind::CrossOrigin][..]),
+        (Enforcement::ReportOnly, None, &[EventKind::CrossOrigin]),
+        (Enforcement::Off, None, &[]),
+    ] {
+        let seen = Events::default();
+        let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).observer(seen.clone()).build();
+        let guard = OriginGuard::new().enforcement(enforcement);
+        assert_eq!(guard.begin_request(&manager, &cross_site).err(), outcome, "{enforcement:?}");
+        assert_eq!(*seen.0.lock().unwrap(), events, "{enforcement:?}");
+    }
+}
+
+#[test]
+fn origins_are_taken_only_as_browsers_send_them() {
+    for good in [
+        "https://example.org",
+        "http://example.org",
+        "https://example.org:8443",
+        "http://example.org:443",
+        "https://xn--exmple-cua.com",
+        "http://127.0.0.1:3000",
+        "http://[::1]:3000",
+        "https://[2001:db8::1]",
+        "http://localhost",
+    ] {
+        assert!(OriginGuard::new().trusted_origin(good).is_ok(), "{good}");
+    }
+    for bad in [
+        "",
+        "null",
+        "*",
+        "example.org",
+        "//example.org",
+        "https://",
+        "https:///",
+        "https://:443",
+        "https://:8443",
+        "https://example.org/",
+        "https://example.org/path",
+        "https://example.org?query",
+        "https://example.org#fragment",
+        "https://example.org:443",
+        "http://example.org:80",
+        "https://example.org:",
+        "https://example.org:0443",
+        "https://example.org:+8443",
+        "https://example.org:65536",
+        "https://example.org:8443:8443",
+        "https://Example.org",
+        "HTTPS://example.org",
+        "https://user@example.org",
+        "https://user:password@example.org",
+        "https://*.example.org",
+        "https://exämple.org",
+        "https://example.org ",
+        " https://example.org",
+        "https://example.org,https://example.com",
+        "ftp://example.org",
+        "file://",
+        "https://[::1",
+        "https://::1",
+        "https://[]",
+        "https://[::1]:443",
+        "https://[::1]]",
+        "https://[::1]x",
+        "https://[::A]",
+        "https://[::1%eth0]",
+        "https://[example.org]",
+    ] {
+        assert_eq!(OriginGuard::new().trusted_origin(bad).err(), Some(OriginError), "{bad}");
+    }
+    assert!(OriginError.to_string().contains("https://host"));
+}
+
+#[test]
+fn every_rejection_has_its_own_code_and_an_error_status() {
+    use RejectionKind::{
+        Conflict, CrossOrigin, EntropyUnavailable, Gone, Internal, InvalidValue, LayerMissing, LayerNested,
+        LimitReached, ReauthenticationRequired, ResponseSent, StoreUnavailable, Superseded, TooLarge, Unauthenticated,
+        Unsupported, WrongUser,
+    };
+    for (rejection, status, code) in [
+        (StoreUnavailable, 503, "session_store_unavailable"),
+        (EntropyUnavailable, 503, "session_entropy_unavailable"),
+        (Gone, 401, "session_gone"),
+        (Unauthenticated, 401, "unauthenticated"),
+        (LimitReached, 409, "session_limit_reached"),
+        (Superseded, 409, "session_superseded"),
+        (Conflict, 409, "session_conflict"),
+        (ReauthenticationRequired, 403, "reauthentication_required"),
+        (WrongUser, 403, "wrong_user"),
+        (CrossOrigin, 403, "cross_origin"),
+        (TooLarge, 413, "session_too_large"),
+        (InvalidValue, 500, "session_value_invalid"),
+        (ResponseSent, 500, "session_response_sent"),
+        (LayerMissing, 500, "session_layer_missing"),
+        (LayerNested, 500, "session_layer_nested"),
+        (Unsupported, 501, "session_unsupported"),
+        (Internal, 500, "session_error"),
+    ] {
+        assert_eq!((rejection.status(), rejection.code()), (status, code));
+        assert_eq!(rejection.body(), format!(r#"{{"error":"{code}"}}"#));
+        assert!(!rejection.to_string().is_empty());
+        let varies_by = if rejection == CrossOrigin { Some("Sec-Fetch-Site, Origin") } else { None };
+        assert_eq!(rejection.varies_by(), varies_by, "{code}");
+    }
+}
+
+#[test]
+fn every_error_has_its_rejection() {
+    let store = |kind| Error::Store(StoreError::new(kind, "told to fail"));
+    for (error, rejection) in [
+        (store(StoreErrorKind::Unavailable), RejectionKind::StoreUnavailable),
+        (store(StoreErrorKind::Corrupt), RejectionKind::StoreUnavailable),
+        (store(StoreErrorKind::Unsupported), RejectionKind::Unsupported),
+        (Error::Entropy(EntropyError), RejectionKind::EntropyUnavailable),
+        (Error::Gone, RejectionKind::Gone),
+        (Error::NotAuthenticated, RejectionKind::Unauthenticated),
+        (Error::LimitReached, RejectionKind::LimitReached),
+        (Error::Superseded, RejectionKind::Superseded),
+        (Error::Conflict, RejectionKind::Conflict),
+        (Error::WrongUser, RejectionKind::WrongUser),
+        (Error::TooLarge { size: 2, max: 1 }, RejectionKind::TooLarge),
+        (Error::TooManyValues { count: 2, max: 1 }, RejectionKind::TooLarge),
+        (Error::CookieTooLarge { size: 2, max: 1 }, RejectionKind::TooLarge),
+        (Error::ResponseSent, RejectionKind::ResponseSent),
+    ] {
+        assert_eq!(RejectionKind::from(error), rejection);
+    }
+}
+
+#[test]
+fn bearer_rejections_are_those_of_rfc_6750() {
+    for (rejection, status, code, challenge) in [
+        (BearerRejectionKind::Missing, 401, "unauthenticated", Some("Bearer")),
+        (BearerRejectionKind::Malformed, 400, "invalid_request", Some("Bearer error=\"invalid_request\"")),
+        (BearerRejectionKind::Invalid, 401, "invalid_token", Some("Bearer error=\"invalid_token\"")),
+        (BearerRejectionKind::StoreUnavailable, 503, "session_store_unavailable", None),
+        (BearerRejectionKind::LayerMissing, 500, "bearer_layer_missing", None),
+    ] {
+        assert_eq!((rejection.status(), rejection.code(), rejection.challenge()), (status, code, challenge));
+        assert_eq!(rejection.body(), format!(r#"{{"error":"{code}"}}"#));
+        assert!(!rejection.to_string().is_empty());
+    }
+}
+
+#[test]
+fn an_untouched_response_is_not_edited() {
+    assert_eq!(ResponseHeaders::default().edits([&b"Accept"[..]]).count(), 0);
+}
+
+#[test]
+fn a_cookie_comes_with_no_store_and_without_what_overrules_it() {
+    let cookie = CookiePolicy::standard().remove();
+    let headers = ResponseHeaders { set_cookie: Some(cookie.clone()), vary_cookie: true };
+    assert_eq!(
+        headers.edits([]).collect::<Vec<_>>(),
+        [
+            HeaderEdit::Append("vary", "Cookie"),
+            HeaderEdit::AppendCookie(&cookie),
+            HeaderEdit::Set("cache-control", "no-store"),
+            HeaderEdit::Remove("cdn-cache-control"),
+            HeaderEdit::Remove("surrogate-control"),
+        ]
+    );
+    let uncached = [HeaderEdit::Set("cache-control", "no-store"), HeaderEdit::Set("pragma", "no-cache")];
+    assert_eq!(token_edits(None).collect::<Vec<_>>(), uncached);
+    assert_eq!(token_edits(Some(&cookie)).last(), Some(HeaderEdit::AppendCookie(&cookie)));
+}
+
+#[test]
+fn vary_is_added_once_and_to_what_is_there() {
+    let added = |present: &[&'static str]| vary(present.iter().map(|value| value.as_bytes()), "Cookie");
+    let cookie = Some(HeaderEdit::Append("vary", "Cookie"));
+    for missing in [&[][..], &["Accept"], &["Set-Cookie2"], &["Accept, X-Cookie"], &[""], &["\u{fc}"]] {
+        assert_eq!(added(missing), cookie, "{missing:?}");
+    }
+    for present in [&["Cookie"][..], &["Accept ,\tcookie"], &["Accept", "COOKIE"], &["*"]] {
+        assert_eq!(added(present), None, "{present:?}");
+    }
+}
+
+#[test]
+fn the_bearer_token_in_every_shape() {
+    let read = |values: &[&'static [u8]]| {
+        let head = Head::with("authorization", values);
+        bearer_token(&head).map(|token| token.map(str::to_owned))
+    };
+    let token = |text: &str| Ok(Some(text.to_owned()));
+    for value in [&b"Bearer abc"[..], b"bearer abc", b"BEARER abc", b"bEaReR   abc"] {
+        assert_eq!(read(&[value]), token("abc"));
+    }
+    assert_eq!(read(&[b"Bearer a b"]), token("a b"), "left to the verifier");
+    assert_eq!(read(&[b"Bearer \tabc"]), token("\tabc"));
+    assert_eq!(read(&[]), Ok(None));
+    for other in [&b"Basic YWxpY2U6cHc="[..], b"Digest x", b"Bearers x", b"", b"abc", b" Bearer abc"] {
+        assert_eq!(read(&[other]), Ok(None));
+    }
+    for value in
+        [&b"Bearer"[..], b"Bearer ", b"Bearer    ", b"Bearer \xc3\xbc", b"\xff", b"Bearer \x00", b"Bearer \x7f"]
+    {
+        assert_eq!(read(&[value]), Err(BearerRejectionKind::Malformed), "{value:?}");
+    }
+    for values in [[&b"Bearer abc"[..], b"Bearer abc"], [b"Basic x", b"Bearer abc"], [b"Bearer abc", b""]] {
+        assert_eq!(read(&values), Err(BearerRejectionKind::Malformed));
+    }
+}
+
+#[test]
+fn of_two_different_refresh_tokens_neither_counts() {
+    let transport = TokenTransport::Cookie(CookiePolicy::builder("__Secure-refresh").build().unwrap());
+    for (values, presented) in [
+        (&[&b"a=b; __Secure-refresh=x"[..]][..], Some("x")),
+        (&[b"__Secure-refresh=x", b"__Secure-refresh=x"], Some("x")),
+        (&[b"__Secure-refresh=x; __secure-refresh=y"], Some("x")),
+        (&[b"__Secure-refresh="], Some("")),
+        (&[b"__Secure-refresh=x; __Secure-refresh=y"], None),
+        (&[b"__Secure-refresh=x", b"__Secure-refresh=y"], None),
+        (&[b"__Secure-refresh=\xff"], None),
+        (&[b"refresh=x"], None),
+        (&[], None),
+    ] {
+        let head = Head::with("cookie", values);
+        assert_eq!(transport.presented(&head), presented, "{values:?}");
+        assert_eq!(TokenTransport::Body.presented(&head), None);
+    }
+}
