@@ -91,13 +91,8 @@ impl fmt::Debug for StoreUrl {
 
 impl OpenError {
     fn unavailable(context: &str, error: &dyn Error) -> Self {
-        let mut causes = vec![context.to_owned(), error.to_string()];
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            causes.push(error.to_string());
-            cause = error.source();
-        }
-        Self::Unavailable(causes)
+        let causes = std::iter::successors(Some(error), |error| (*error).source()).map(ToString::to_string);
+        Self::Unavailable(std::iter::once(context.to_owned()).chain(causes).collect())
     }
 }
 
