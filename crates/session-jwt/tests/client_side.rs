@@ -57,9 +57,6 @@ fn nothing_else_is_opened() {
         changed[at] ^= 1;
         assert!(seal.open(&changed, now).is_none(), "byte {at}");
     }
-    for cut in 0..text.len() {
-        assert!(seal.open(&text.as_bytes()[..cut], now).is_none(), "cut after {cut}");
-    }
     let other_keys = self::seal(ring(Algorithm::Hs256, now));
     assert!(other_keys.open(text.as_bytes(), now).is_none());
     let other_issuer = JwtSeal::new("https://other.example", keys, &Policy::standard()).unwrap();
