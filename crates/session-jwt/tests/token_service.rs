@@ -126,17 +126,6 @@ async fn a_revoked_session_is_noticed_at_once_by_those_who_ask() {
 }
 
 #[tokio::test]
-async fn a_second_login_takes_the_place_of_the_first() {
-    let Fixture { service, .. } = fixture();
-    let first = service.login(login(), None).await.unwrap();
-    let second = service.login(login(), Some(first.refresh.expose())).await.unwrap();
-    assert_eq!(service.manager().list(&alice()).await.unwrap().len(), 1);
-    assert!(matches!(service.refresh(first.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)));
-    let _ = service.refresh(second.refresh.expose()).await.unwrap();
-    let _ = service.login(login(), Some("nonsense")).await.unwrap();
-}
-
-#[tokio::test]
 async fn lifetimes_that_do_not_fit_the_session_policy_are_refused() {
     let clock = ManualClock::default();
     let service = |lifetime, policy: Policy| {
