@@ -44,7 +44,7 @@ impl Sessions {
             Some(path) => KeyFile::new(path).open(SystemClock.now()).map_err(Box::<dyn Error>::from),
             None => Ok(keys::generate(SystemClock.now())?),
         };
-        let memory = StoreUrl::memory();
+        let memory = StoreUrl::from("memory");
         let store = async || args.store.as_ref().unwrap_or(&memory).open(&policy).await;
         let manager = |builder: SessionManagerBuilder| builder.policy(policy.clone()).observer(TracingObserver).build();
         Ok(match args.mode {

@@ -1,9 +1,7 @@
 //! Where sessions are stored: the option `--store`.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,12 +31,6 @@ pub enum OpenError {
 }
 
 impl StoreUrl {
-    /// In this process.
-    #[must_use]
-    pub fn memory() -> Self {
-        Self("memory".to_owned())
-    }
-
     /// Opens the store, and waits until its server answers. One in PostgreSQL is brought up to date. Must be called
     /// inside a tokio runtime.
     ///
@@ -75,11 +67,9 @@ async fn postgres(url: &str, timeout: Duration) -> Result<Arc<dyn SessionStore>,
     }
 }
 
-impl FromStr for StoreUrl {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self(text.to_owned()))
+impl From<&str> for StoreUrl {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
     }
 }
 

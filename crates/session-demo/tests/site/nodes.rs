@@ -11,7 +11,6 @@ use crate::support::{Browser, Demo};
 
 on_both!(
     no_increment_is_lost_and_no_value_is_returned_twice,
-    each_node_sees_what_the_other_does,
     a_logout_stays_a_logout,
     the_limit_holds_under_simultaneous_logins,
     an_expired_session_is_gone_everywhere,
@@ -30,33 +29,6 @@ async fn no_increment_is_lost_and_no_value_is_returned_twice(backend: Backend) {
     for node in [&nodes.a, &nodes.b] {
         assert_eq!(alice.at(node).get("/api/data/n").await.json(), 64);
     }
-}
-
-async fn each_node_sees_what_the_other_does(backend: Backend) {
-    let nodes = Nodes::start(backend, &[]).await;
-    let at = |browser: &Browser<'_>, number| browser.at(nodes.turn(number));
-    let alice = nodes.a.browser();
-    at(&alice, 0).put("/api/data/cart", &json!(["tea"])).await.assert(204);
-    at(&alice, 1).login("alice").await.assert(200);
-    let other = nodes.b.logged_in("alice").await;
-    for turn in 0..10 {
-        assert_eq!(at(&alice, turn).get("/api/data/cart").await.assert(200).json(), json!(["tea"]));
-        let counted = at(&alice, turn).post("/api/counter/n", &Value::Null).await;
-        assert_eq!(counted.assert(200).json()["value"], turn + 1);
-        assert_eq!(at(&alice, turn + 1).get("/api/devices").await.json().as_array().unwrap().len(), 2);
-    }
-    // A token that was replaced on one node is dead on the other.
-    let before = alice.copy();
-    at(&alice, 0).post("/api/reauthenticate", &json!({ "password": "correct-horse" })).await.assert(204);
-    assert_eq!(at(&before, 1).user().await, None);
-
-    let copy = alice.copy();
-    at(&alice, 0).post("/api/logout", &Value::Null).await.assert(204);
-    assert_eq!(at(&copy, 1).user().await, None, "the very next request");
-    assert_eq!(other.user().await.as_deref(), Some("alice"));
-    let third = nodes.a.logged_in("alice").await;
-    at(&third, 0).post("/api/devices/revoke-others", &Value::Null).await.assert(200);
-    assert_eq!(at(&other, 1).user().await, None);
 }
 
 async fn a_logout_stays_a_logout(backend: Backend) {
