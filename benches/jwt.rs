@@ -8,7 +8,8 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use ed25519_dalek::Signer as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use p256::ecdsa::signature::Verifier as _;
@@ -32,47 +33,39 @@ fn access_tokens(criterion: &mut Criterion) {
         let token = tokens.issue(&subject, NOW).unwrap();
         let token = token.expose();
         let mut group = criterion.benchmark_group(format!("jwt/{}", algorithm.as_str()));
-        group.bench_function("issue", |bencher| bencher.iter(|| tokens.issue(black_box(&subject), NOW).unwrap()));
-        group.bench_function("verify", |bencher| bencher.iter(|| tokens.verify(black_box(token), NOW).unwrap()));
-        group.bench_function("verify-for-issuer", |bencher| {
-            bencher.iter(|| verifier.verify(black_box(token), NOW).unwrap());
-        });
+        bench(&mut group, "issue", || tokens.issue(black_box(&subject), NOW).unwrap());
+        bench(&mut group, "verify", || tokens.verify(black_box(token), NOW).unwrap());
+        bench(&mut group, "verify-for-issuer", || verifier.verify(black_box(token), NOW).unwrap());
 
         let message = black_box(token.rsplit_once('.').unwrap().0.as_bytes());
         match algorithm {
             Algorithm::Hs256 => {
                 let mac = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
                 let tag = mac.clone().chain_update(message).finalize().into_bytes();
-                group.bench_function("bare-sign", |bencher| {
-                    bencher.iter(|| mac.clone().chain_update(message).finalize().into_bytes());
-                });
-                group.bench_function("bare-verify", |bencher| {
-                    bencher.iter(|| mac.clone().chain_update(message).verify_slice(&tag).unwrap());
-                });
+                bench(&mut group, "bare-sign", || mac.clone().chain_update(message).finalize().into_bytes());
+                bench(&mut group, "bare-verify", || mac.clone().chain_update(message).verify_slice(&tag).unwrap());
             }
             Algorithm::EdDsa => {
                 let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
                 let (public, signed) = (key.verifying_key(), key.sign(message));
-                group.bench_function("bare-sign", |bencher| bencher.iter(|| key.sign(message)));
-                group.bench_function("bare-verify", |bencher| {
-                    bencher.iter(|| public.verify_strict(message, &signed).unwrap());
-                });
+                bench(&mut group, "bare-sign", || key.sign(message));
+                bench(&mut group, "bare-verify", || public.verify_strict(message, &signed).unwrap());
             }
             Algorithm::Es256 => {
                 let key = p256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap();
                 let signed: p256::ecdsa::Signature = key.sign(message);
                 let public = key.verifying_key();
-                group.bench_function("bare-sign", |bencher| {
-                    bencher.iter(|| -> p256::ecdsa::Signature { key.sign(message) });
-                });
-                group.bench_function("bare-verify", |bencher| {
-                    bencher.iter(|| public.verify(message, &signed).unwrap());
-                });
+                bench(&mut group, "bare-sign", || -> p256::ecdsa::Signature { key.sign(message) });
+                bench(&mut group, "bare-verify", || public.verify(message, &signed).unwrap());
             }
             _ => unreachable!("{algorithm:?} is not in the list"),
         }
         group.finish();
     }
+}
+
+fn bench<T>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, mut call: impl FnMut() -> T) {
+    group.bench_function(name, |bencher| bencher.iter(&mut call));
 }
 
 criterion_group!(benches, access_tokens);

@@ -39,7 +39,7 @@ pub fn svg(report: &Report) -> String {
         })
         .filter(|(_, bars)| !bars.is_empty())
         .collect();
-    let most = groups.iter().flat_map(|(_, bars)| bars).map(|(_, row)| row.ratio_to_floor).fold(1.0, f64::max);
+    let most = groups.iter().flat_map(|(_, bars)| bars).map(|(_, row)| row.sample.ratio_to_floor).fold(1.0, f64::max);
     let scale = WIDTH / (most * 1.05);
 
     let mut body = String::new();
@@ -56,11 +56,11 @@ pub fn svg(report: &Report) -> String {
         let middle = y + BAR * bars.len() as f64 / 2.0 + 4.0;
         text(&mut body, LEFT - 10.0, middle, "end", title);
         for (colour, row) in bars {
-            let width = row.ratio_to_floor * scale;
+            let width = row.sample.ratio_to_floor * scale;
             let bar = BAR - 2.0;
             let _ =
                 writeln!(body, r#"<rect x="{LEFT}" y="{y:.1}" width="{width:.1}" height="{bar}" fill="{colour}"/>"#);
-            let label = format!("{:.2}  ({}/s)", row.ratio_to_floor, thousands(row.ops_per_s));
+            let label = format!("{:.2}  ({}/s)", row.sample.ratio_to_floor, thousands(row.sample.ops_per_s));
             text(&mut body, LEFT + width + 6.0, y + BAR - 4.0, "start", &label);
             y += BAR;
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::op::{Benchmark, Failure};
 
 /// The most calls of one worker in one round: their state has to fit into memory.
@@ -24,7 +26,7 @@ impl RunLength {
 }
 
 /// What was measured of one benchmark.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Sample {
     /// Calls per second of all workers together; the median of the rounds.
     pub ops_per_s: f64,
@@ -33,7 +35,7 @@ pub struct Sample {
     /// The latency that 1 % of calls exceed, in microseconds.
     pub p99_us: f64,
     /// Calls per second divided by those of the floor in the same round; the median of the rounds.
-    pub ratio: f64,
+    pub ratio_to_floor: f64,
 }
 
 /// Measures benchmarks, the first of which is the floor.
@@ -63,12 +65,11 @@ pub async fn compare(
     let floor = rates.first().cloned().unwrap_or_default();
     let samples = rates.into_iter().zip(latencies).map(|(rates, mut latencies)| {
         latencies.sort_unstable();
-        let ratio = median(rates.iter().zip(&floor).map(|(rate, floor)| rate / floor).collect());
         Sample {
+            ratio_to_floor: median(rates.iter().zip(&floor).map(|(rate, floor)| rate / floor).collect()),
             ops_per_s: median(rates),
             p50_us: quantile(&latencies, 0.50),
             p99_us: quantile(&latencies, 0.99),
-            ratio,
         }
     });
     Ok(samples.collect())

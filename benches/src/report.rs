@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde::Serialize;
 
+use crate::measure::Sample;
 use crate::op::Failure;
 use crate::servers::Servers;
 
@@ -49,14 +50,9 @@ pub struct Row {
     pub backend: String,
     /// How many workers ran it at once.
     pub concurrency: usize,
-    /// Calls per second of all workers together.
-    pub ops_per_s: f64,
-    /// The median latency, in microseconds.
-    pub p50_us: f64,
-    /// The latency that 1 % of calls exceed, in microseconds.
-    pub p99_us: f64,
-    /// Calls per second divided by those of the floor in the same round.
-    pub ratio_to_floor: f64,
+    /// How fast.
+    #[serde(flatten)]
+    pub sample: Sample,
     /// Round trips per call, as seen on the wire, including pings of pools.
     pub round_trips: f64,
 }
@@ -128,7 +124,8 @@ impl Row {
 pub(crate) fn example() -> Report {
     let row = |backend: &str, ops_per_s, p50_us, p99_us, ratio_to_floor, round_trips| {
         let (op, backend) = ("store-load".to_owned(), backend.to_owned());
-        Row { op, backend, concurrency: 64, ops_per_s, p50_us, p99_us, ratio_to_floor, round_trips }
+        let sample = Sample { ops_per_s, p50_us, p99_us, ratio_to_floor };
+        Row { op, backend, concurrency: 64, sample, round_trips }
     };
     Report {
         environment: Environment {

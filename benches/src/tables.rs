@@ -19,17 +19,13 @@ pub fn markdown(report: &Report) -> String {
 fn draw(report: &Report, section: impl Fn(&str, &Table) -> String) -> String {
     let mut text = report.environment.lines().join("\n") + "\n\n";
     if !report.rows.is_empty() {
-        text += &section(
-            "How often, as a ratio to the floor (more is better), by how many do it at once:",
-            &ratios(&report.rows),
-        );
+        let title = "How often, as a ratio to the floor (more is better), by how many do it at once:";
+        text += &section(title, &ratios(&report.rows));
         text += &section("Each operation, and its floor:", &details(&report.rows));
     }
     if !report.growth.is_empty() {
-        text += &section(
-            "Latency by the number of sessions: in the store for store-load, of the user for the others:",
-            &growth(report),
-        );
+        let title = "Latency by the number of sessions: in the store for store-load, of the user for the others:";
+        text += &section(title, &growth(report));
     }
     if !report.memory.is_empty() {
         text += &section("Bytes per session:", &memory(report));
@@ -37,8 +33,11 @@ fn draw(report: &Report, section: impl Fn(&str, &Table) -> String) -> String {
     text
 }
 
-fn header(cells: &[&str]) -> Table {
-    Table::new(cells.iter().map(|cell| (*cell).to_owned()).collect())
+/// With these titles and rows.
+fn table(titles: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
+    let mut table = Table::new(titles.iter().map(|title| (*title).to_owned()).collect());
+    rows.for_each(|cells| table.row(cells));
+    table
 }
 
 /// The distinct values of a column, in the order of their first rows.
@@ -58,61 +57,48 @@ fn ratios(rows: &[Row]) -> Table {
     let backends = distinct(measured.iter().map(|row| row.backend.as_str()));
     let mut columns = vec!["op", "at once"];
     columns.extend(&backends);
-    let mut table = header(&columns);
-    for (op, concurrency) in distinct(measured.iter().map(|row| (row.op.as_str(), row.concurrency))) {
-        let mut cells = vec![op.to_owned(), concurrency.to_string()];
-        cells.extend(backends.iter().map(|backend| {
-            let row =
-                measured.iter().find(|row| row.op == op && row.concurrency == concurrency && row.backend == *backend);
-            row.map_or_else(String::new, |row| format!("{:.2}", row.ratio_to_floor))
-        }));
-        table.row(cells);
-    }
-    table
+    let pairs = distinct(measured.iter().map(|row| (row.op.as_str(), row.concurrency)));
+    let rows = pairs.into_iter().map(|(op, concurrency)| {
+        let ratio = |backend: &&str| {
+            let mut rows = measured.iter().filter(|row| row.op == op && row.concurrency == concurrency);
+            let row = rows.find(|row| row.backend == *backend);
+            row.map_or_else(String::new, |row| format!("{:.2}", row.sample.ratio_to_floor))
+        };
+        [op.to_owned(), concurrency.to_string()].into_iter().chain(backends.iter().map(ratio)).collect()
+    });
+    table(&columns, rows)
 }
 
 fn details(rows: &[Row]) -> Table {
-    let mut table = header(&["op", "at once", "backend", "ops/s", "p50 µs", "p99 µs", "ratio", "round trips"]);
-    for row in rows {
-        table.row(vec![
+    let rows = rows.iter().map(|row| {
+        vec![
             row.op.clone(),
             row.concurrency.to_string(),
             row.backend.clone(),
-            format!("{:.0}", row.ops_per_s),
-            micros(row.p50_us),
-            micros(row.p99_us),
-            format!("{:.2}", row.ratio_to_floor),
+            format!("{:.0}", row.sample.ops_per_s),
+            micros(row.sample.p50_us),
+            micros(row.sample.p99_us),
+            format!("{:.2}", row.sample.ratio_to_floor),
             format!("{:.1}", row.round_trips),
-        ]);
-    }
-    table
+        ]
+    });
+    table(&["op", "at once", "backend", "ops/s", "p50 µs", "p99 µs", "ratio", "round trips"], rows)
 }
 
 fn growth(report: &Report) -> Table {
-    let mut table = header(&["op", "backend", "sessions", "p50 µs", "p99 µs"]);
-    for row in &report.growth {
-        table.row(vec![
-            row.op.clone(),
-            row.backend.clone(),
-            row.sessions.to_string(),
-            micros(row.p50_us),
-            micros(row.p99_us),
-        ]);
-    }
-    table
+    let rows = report.growth.iter().map(|row| {
+        let sessions = row.sessions.to_string();
+        vec![row.op.clone(), row.backend.clone(), sessions, micros(row.p50_us), micros(row.p99_us)]
+    });
+    table(&["op", "backend", "sessions", "p50 µs", "p99 µs"], rows)
 }
 
 fn memory(report: &Report) -> Table {
-    let mut table = header(&["backend", "measured", "sessions", "bytes per session"]);
-    for row in &report.memory {
-        table.row(vec![
-            row.backend.clone(),
-            row.what.clone(),
-            row.sessions.to_string(),
-            format!("{:.0}", row.bytes_per_session),
-        ]);
-    }
-    table
+    let rows = report.memory.iter().map(|row| {
+        let bytes = format!("{:.0}", row.bytes_per_session);
+        vec![row.backend.clone(), row.what.clone(), row.sessions.to_string(), bytes]
+    });
+    table(&["backend", "measured", "sessions", "bytes per session"], rows)
 }
 
 /// Three significant digits, or all digits of a large number.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use session_benches::{
-    Case, Environment, Failure, Operation, Report, Row, RunLength, Servers, compare, growth, markdown, memory, svg,
-    text,
+    Case, Environment, Failure, Operation, Report, Row, RunLength, Sample, Servers, compare, growth, markdown, memory,
+    svg, text,
 };
 use session_testbed::table::Format;
 use tokio::runtime::{Builder, Runtime};
@@ -101,21 +101,19 @@ fn rows(
         });
         let samples = samples.map_err(named)?;
         all_cores.block_on(servers.addresses().clear()).map_err(named)?;
-        for ((sample, round_trips), prefix) in samples.iter().zip(round_trips).zip(["floor-", ""]) {
+        for ((sample, round_trips), prefix) in samples.into_iter().zip(round_trips).zip(["floor-", ""]) {
             rows.push(Row {
                 op: case.operation.name().to_owned(),
                 backend: format!("{prefix}{}", case.backend.name()),
                 concurrency: case.concurrency,
-                ops_per_s: sample.ops_per_s,
-                p50_us: sample.p50_us,
-                p99_us: sample.p99_us,
-                ratio_to_floor: sample.ratio,
+                sample,
                 round_trips,
             });
         }
         if let Some(row) = rows.last() {
             let minutes = start.elapsed().as_secs_f64() / 60.0;
-            eprintln!(" {:>9.0}/s  {:.2} of the floor  ({minutes:.1} min)", row.ops_per_s, row.ratio_to_floor);
+            let Sample { ops_per_s, ratio_to_floor, .. } = row.sample;
+            eprintln!(" {ops_per_s:>9.0}/s  {ratio_to_floor:.2} of the floor  ({minutes:.1} min)");
         }
     }
     Ok(rows)

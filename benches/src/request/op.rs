@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use session_core::{OsEntropy, SessionId};
@@ -153,7 +153,18 @@ impl<S: App> RequestOp<S> {
         Self { exact: false, ..Self::new(app, kind) }
     }
 
-    async fn call(&self, request: Request<Body>) -> Result<(Option<HeaderValue>, Bytes), Failure> {
+    /// Sends a request with this header. Returns `Set-Cookie` and the body of the answer.
+    async fn call(
+        &self,
+        method: Method,
+        uri: Uri,
+        header: Option<(HeaderName, &HeaderValue)>,
+        body: Body,
+    ) -> Result<(Option<HeaderValue>, Bytes), Failure> {
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        request.headers_mut().extend(header.map(|(name, value)| (name, value.clone())));
         let response: Response<Body> = self.app.clone().oneshot(request).await?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
@@ -163,24 +174,18 @@ impl<S: App> RequestOp<S> {
         Ok((parts.headers.get(SET_COOKIE).cloned(), body))
     }
 
-    async fn get(&self, uri: &'static str, cookie: Option<&HeaderValue>) -> Result<Bytes, Failure> {
-        let mut request = request(Method::GET, Uri::from_static(uri), Body::empty());
-        if let Some(cookie) = cookie {
-            request.headers_mut().insert(COOKIE, cookie.clone());
-        }
-        Ok(self.call(request).await?.1)
+    async fn get(&self, uri: &'static str, header: Option<(HeaderName, &HeaderValue)>) -> Result<Bytes, Failure> {
+        Ok(self.call(Method::GET, Uri::from_static(uri), header, Body::empty()).await?.1)
     }
 
     async fn post(&self, uri: Uri, cookie: &HeaderValue) -> Result<(Option<HeaderValue>, Bytes), Failure> {
-        let mut request = request(Method::POST, uri, Body::empty());
-        request.headers_mut().insert(COOKIE, cookie.clone());
-        self.call(request).await
+        self.call(Method::POST, uri, Some((COOKIE, cookie)), Body::empty()).await
     }
 
     async fn post_json(&self, uri: &'static str, json: String) -> Result<(Option<HeaderValue>, Bytes), Failure> {
-        let mut request = request(Method::POST, Uri::from_static(uri), Body::from(json));
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.call(request).await
+        let content_type = HeaderValue::from_static("application/json");
+        let header = Some((CONTENT_TYPE, &content_type));
+        self.call(Method::POST, Uri::from_static(uri), header, Body::from(json)).await
     }
 
     async fn tokens(&self, uri: &'static str, json: String) -> Result<Tokens, Failure> {
@@ -191,13 +196,6 @@ impl<S: App> RequestOp<S> {
     async fn populate(&self) -> Result<HeaderValue, Failure> {
         returned_cookie(self.post_json("/populate", JSON.to_owned()).await?.0)
     }
-}
-
-fn request(method: Method, uri: Uri, body: Body) -> Request<Body> {
-    let mut request = Request::new(body);
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    request
 }
 
 /// The `Cookie` header a browser sends after this `Set-Cookie`.
@@ -249,7 +247,7 @@ impl<S: App> Op for RequestOp<S> {
             RequestOpKind::Anonymous => expect(&self.get("/anonymous", None).await?, "ok"),
             RequestOpKind::Read => {
                 let (cookie, visits) = worker.session()?;
-                expect(&self.get("/read", Some(cookie)).await?, &visits.to_string())
+                expect(&self.get("/read", Some((COOKIE, cookie))).await?, &visits.to_string())
             }
             RequestOpKind::Write => {
                 let (cookie, visits) = worker.session()?;
@@ -289,9 +287,8 @@ impl<S: App> Op for RequestOp<S> {
                 Ok(())
             }
             RequestOpKind::AccessToken => {
-                let mut request = request(Method::GET, Uri::from_static("/me"), Body::empty());
-                request.headers_mut().insert(AUTHORIZATION, worker.authorization.clone());
-                expect(&self.call(request).await?.1, &worker.user)
+                let header = Some((AUTHORIZATION, &worker.authorization));
+                expect(&self.get("/me", header).await?, &worker.user)
             }
         }
     }
@@ -302,6 +299,6 @@ impl<S: App> Op for RequestOp<S> {
         };
         let done = u64::try_from(done)?;
         let expected = Payload::new()?.visits + done + self.done.fetch_add(done, Ordering::SeqCst);
-        expect(&self.get("/read", Some(cookie)).await?, &expected.to_string())
+        expect(&self.get("/read", Some((COOKIE, cookie))).await?, &expected.to_string())
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use session_core::{CookiePolicy, LimitPolicy, PayloadLimit, Persistence, Policy, PolicyError, SessionLimit, Timeouts};
+use session_core::{CookiePolicy, LimitPolicy, PayloadLimit, Persistence, Policy, PolicyError, Timeouts};
 
 use crate::store::StoreUrl;
 
@@ -104,7 +104,8 @@ impl Args {
             Preset::HighAssurance => Policy::high_assurance(),
             Preset::Consumer => Policy::consumer(),
         };
-        let authenticated = self.timeouts(preset.timeouts(true, Persistence::Transient));
+        let Timeouts { idle, absolute } = preset.timeouts(true, Persistence::Transient);
+        let authenticated = Timeouts { idle: self.idle.unwrap_or(idle), absolute: self.absolute.unwrap_or(absolute) };
         // Anonymous sessions live no longer than others, so that short timeouts apply to them too.
         let anonymous = authenticated.min(preset.timeouts(false, Persistence::Transient));
         let mut policy = preset
@@ -116,26 +117,18 @@ impl Args {
             .payload(PayloadLimit { values: 256, ..preset.payload(true) })
             .anonymous_payload(PayloadLimit { values: 256, ..preset.payload(false) });
         if self.limit.is_some() || self.on_limit.is_some() {
-            let (max, at_limit) = self.limit(preset.session_limit());
-            policy = policy.session_limit(max, at_limit);
+            let preset = preset.session_limit();
+            let at_limit = match self.on_limit {
+                None => preset.at_limit,
+                Some(OnLimit::EvictOldest) => LimitPolicy::EvictOldest,
+                Some(OnLimit::EvictLeastRecent) => LimitPolicy::EvictLeastRecent,
+                Some(OnLimit::Reject) => LimitPolicy::Reject,
+            };
+            policy = policy.session_limit(self.limit.unwrap_or(preset.max.get()), at_limit);
         }
         if self.insecure_cookies {
             policy = policy.cookie(CookiePolicy::local_development());
         }
         policy.build()
-    }
-
-    fn timeouts(&self, preset: Timeouts) -> Timeouts {
-        Timeouts { idle: self.idle.unwrap_or(preset.idle), absolute: self.absolute.unwrap_or(preset.absolute) }
-    }
-
-    fn limit(&self, preset: SessionLimit) -> (u32, LimitPolicy) {
-        let at_limit = match self.on_limit {
-            None => preset.at_limit,
-            Some(OnLimit::EvictOldest) => LimitPolicy::EvictOldest,
-            Some(OnLimit::EvictLeastRecent) => LimitPolicy::EvictLeastRecent,
-            Some(OnLimit::Reject) => LimitPolicy::Reject,
-        };
-        (self.limit.unwrap_or(preset.max.get()), at_limit)
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use session_core::{OsEntropy, Timestamp};
@@ -41,14 +41,17 @@ impl KeyFile {
     /// # Errors
     /// If the file is not a key ring, is readable by other users, or cannot be read or created. It is left unchanged.
     pub fn open(&self, now: Timestamp) -> Result<KeyRing, KeyFileError> {
-        if let Some(ring) = self.read()? {
-            return Ok(ring);
-        }
-        let _lock = self.lock()?;
-        match self.read()? {
-            Some(ring) => Ok(ring),
-            None => self.write(generate(now).map_err(|error| self.error(Problem::Content(error)))?),
-        }
+        let opened = || {
+            if let Some(ring) = self.read()? {
+                return Ok(ring);
+            }
+            let _lock = self.lock()?;
+            match self.read()? {
+                Some(ring) => Ok(ring),
+                None => self.write(generate(now)?),
+            }
+        };
+        opened().map_err(|problem| self.error(problem))
     }
 
     /// Reads the ring, and rotates its keys if that is due.
@@ -57,65 +60,59 @@ impl KeyFile {
     /// As [`open`](Self::open), and if the file is gone.
     pub fn rotate(&self, now: Timestamp) -> Result<KeyRing, KeyFileError> {
         let next = || {
-            let missing = || self.error(Problem::Io(io::ErrorKind::NotFound.into()));
-            let ring = self.read()?.ok_or_else(missing)?;
-            let next = ring.rotate(now, &OsEntropy).map_err(|error| self.error(Problem::Content(error)))?;
-            Ok((ring, next))
+            let ring = self.read()?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+            let next = ring.rotate(now, &OsEntropy)?;
+            Ok::<_, Problem>((ring, next))
         };
-        let (ring, due) = next()?;
-        if due.is_none() {
-            return Ok(ring);
-        }
-        // Another process may have rotated them first.
-        let _lock = self.lock()?;
-        match next()? {
-            (_, Some(next)) => self.write(next),
-            (ring, None) => Ok(ring),
-        }
+        let rotated = || {
+            let (ring, due) = next()?;
+            if due.is_none() {
+                return Ok(ring);
+            }
+            // Another process may have rotated them first.
+            let _lock = self.lock()?;
+            match next()? {
+                (_, Some(next)) => self.write(next),
+                (ring, None) => Ok(ring),
+            }
+        };
+        rotated().map_err(|problem| self.error(problem))
     }
 
     /// `None` if there is no file.
-    fn read(&self) -> Result<Option<KeyRing>, KeyFileError> {
+    fn read(&self) -> Result<Option<KeyRing>, Problem> {
         let file = match File::open(&self.path) {
-            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(self.error(Problem::Io(error))),
+            opened => opened?,
         };
-        let metadata = file.metadata().map_err(|error| self.error(Problem::Io(error)))?;
-        if let Some(mode) = readable_by_others(&metadata) {
-            return Err(self.error(Problem::Readable(mode)));
+        if let Some(mode) = readable_by_others(&file.metadata()?) {
+            return Err(Problem::Readable(mode));
         }
         let mut text = String::new();
-        file.take(MAX_LEN).read_to_string(&mut text).map_err(|error| self.error(Problem::Io(error)))?;
-        KeyRing::from_json(&text).map(Some).map_err(|error| self.error(Problem::Content(error)))
+        file.take(MAX_LEN).read_to_string(&mut text)?;
+        Ok(Some(KeyRing::from_json(&text)?))
     }
 
     /// Replaces the file. The caller holds the lock.
-    fn write(&self, ring: KeyRing) -> Result<KeyRing, KeyFileError> {
-        let written = || {
-            let new = self.beside(".new");
-            // A leftover of a process that was killed.
-            match fs::remove_file(&new) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
-            let mut file = private().create_new(true).open(&new)?;
-            file.write_all(ring.to_json().as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &self.path)
-        };
-        written().map_err(|error| self.error(Problem::Io(error)))?;
+    fn write(&self, ring: KeyRing) -> Result<KeyRing, Problem> {
+        let new = self.beside(".new");
+        // A leftover of a process that was killed.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = private().create_new(true).open(&new)?;
+        file.write_all(ring.to_json().as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)?;
         Ok(ring)
     }
 
     /// Waits for the lock, which is held until the file is dropped.
-    fn lock(&self) -> Result<File, KeyFileError> {
-        let locked = || {
-            let file = private().create(true).truncate(false).open(self.beside(".lock"))?;
-            file.lock()?;
-            Ok(file)
-        };
-        locked().map_err(|error| self.error(Problem::Io(error)))
+    fn lock(&self) -> Result<File, Problem> {
+        let file = private().create(true).truncate(false).open(self.beside(".lock"))?;
+        file.lock()?;
+        Ok(file)
     }
 
     fn beside(&self, ending: &str) -> PathBuf {
@@ -169,10 +166,21 @@ enum Problem {
     Content(KeyError),
 }
 
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        Self::Content(error)
+    }
+}
+
 impl fmt::Display for KeyFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path: &Path = &self.path;
-        let path = path.display();
+        let path = self.path.display();
         match &self.problem {
             Problem::Io(error) => write!(f, "--keys {path}: {error}"),
             Problem::Readable(mode) => {
@@ -187,82 +195,3 @@ impl fmt::Display for KeyFileError {
 }
 
 impl std::error::Error for KeyFileError {}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use std::sync::Barrier;
-    use std::time::Duration;
-
-    use session_core::Timestamp;
-    use session_jwt::{KeyRing, KeyState};
-
-    use super::{DAY, KeyFile};
-
-    const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-
-    fn kids(ring: &KeyRing) -> Vec<String> {
-        ring.keys(START).map(|key| key.kid).collect()
-    }
-
-    /// Removed at the end of the test.
-    struct Folder(std::path::PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("session-demo-{name}-{}", std::process::id()));
-            std::fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-
-    #[test]
-    fn processes_that_start_or_rotate_at_once_share_one_ring() {
-        let folder = Folder::new("keys");
-        let file = KeyFile::new(folder.0.join("keys.json"));
-        let due = START + Duration::from_secs(29 * DAY);
-        type Step = fn(&KeyFile, Timestamp) -> KeyRing;
-        let steps: [(Step, Timestamp, usize); 2] =
-            [(|file, now| file.open(now).unwrap(), START, 1), (|file, now| file.rotate(now).unwrap(), due, 2)];
-        for (step, now, count) in steps {
-            let barrier = Barrier::new(16);
-            let rings: Vec<Vec<String>> = std::thread::scope(|scope| {
-                let run = || {
-                    barrier.wait();
-                    kids(&step(&file, now))
-                };
-                let threads: Vec<_> = (0..16).map(|_| scope.spawn(run)).collect();
-                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-            });
-            assert_eq!(rings[0].len(), count);
-            assert!(rings.iter().all(|ring| *ring == rings[0]));
-            assert_eq!(kids(&file.open(now).unwrap()), rings[0]);
-        }
-        let states: Vec<KeyState> = file.rotate(due).unwrap().keys(due).map(|key| key.state).collect();
-        assert_eq!(states, [KeyState::Signing, KeyState::Published]);
-    }
-
-    #[test]
-    fn rotation_does_not_recreate_a_missing_file() {
-        let folder = Folder::new("vanished");
-        let file = KeyFile::new(folder.0.join("keys.json"));
-        assert!(file.rotate(START).is_err());
-        assert!(!folder.0.join("keys.json").exists());
-    }
-
-    #[test]
-    fn a_leftover_of_a_killed_process_is_replaced() {
-        let folder = Folder::new("killed");
-        std::fs::write(folder.0.join("keys.json.new"), "half a ri").unwrap();
-        let ring = KeyFile::new(folder.0.join("keys.json")).open(START).unwrap();
-        assert_eq!(ring.keys(START).count(), 1);
-        assert!(!folder.0.join("keys.json.new").exists());
-    }
-}

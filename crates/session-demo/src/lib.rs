@@ -20,7 +20,6 @@ mod api;
 mod app;
 pub mod args;
 mod caller;
-mod client;
 pub mod keys;
 mod pages;
 pub mod sessions;

@@ -4,7 +4,9 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{Clock as _, Persistence, Policy, SessionManager, SystemClock, TracingObserver};
+use session_core::{
+    Clock as _, Persistence, Policy, SessionManager, SessionManagerBuilder, SystemClock, TracingObserver,
+};
 use session_jwt::{AccessTokens, JwtSeal, KeyRing, TokenPolicy, TokenService};
 
 use crate::accounts::Accounts;
@@ -42,23 +44,20 @@ impl Sessions {
             Some(path) => KeyFile::new(path).open(SystemClock.now()).map_err(Box::<dyn Error>::from),
             None => Ok(keys::generate(SystemClock.now())?),
         };
-        let memory = StoreUrl::memory();
+        let memory = StoreUrl::from("memory");
         let store = async || args.store.as_ref().unwrap_or(&memory).open(&policy).await;
+        let manager = |builder: SessionManagerBuilder| builder.policy(policy.clone()).observer(TracingObserver).build();
         Ok(match args.mode {
-            Mode::Cookie => {
-                let manager = SessionManager::builder(store().await?).policy(policy).observer(TracingObserver).build();
-                Self::Cookie(manager)
-            }
+            Mode::Cookie => Self::Cookie(manager(SessionManager::builder(store().await?))),
             Mode::Hybrid => {
                 let tokens = Arc::new(AccessTokens::new(token_policy(&policy)?, ring()?)?);
-                let manager = SessionManager::builder(store().await?).policy(policy).observer(TracingObserver).build();
+                let manager = manager(SessionManager::builder(store().await?));
                 Self::Hybrid(Arc::new(TokenService::new(manager, tokens, Accounts)?))
             }
             Mode::Client => {
                 let seal = Arc::new(JwtSeal::new(ISSUER, ring()?, &policy)?);
                 let deny_list = if args.store.is_some() { Some(store().await?) } else { None };
-                let manager = SessionManager::client_side(Arc::clone(&seal), deny_list);
-                Self::Client(manager.policy(policy).observer(TracingObserver).build(), seal)
+                Self::Client(manager(SessionManager::client_side(Arc::clone(&seal), deny_list)), seal)
             }
         })
     }

@@ -1,9 +1,7 @@
 //! Where sessions are stored: the option `--store`.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,12 +31,6 @@ pub enum OpenError {
 }
 
 impl StoreUrl {
-    /// In this process.
-    #[must_use]
-    pub fn memory() -> Self {
-        Self("memory".to_owned())
-    }
-
     /// Opens the store, and waits until its server answers. One in PostgreSQL is brought up to date. Must be called
     /// inside a tokio runtime.
     ///
@@ -75,11 +67,9 @@ async fn postgres(url: &str, timeout: Duration) -> Result<Arc<dyn SessionStore>,
     }
 }
 
-impl FromStr for StoreUrl {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self(text.to_owned()))
+impl From<&str> for StoreUrl {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
     }
 }
 
@@ -91,13 +81,8 @@ impl fmt::Debug for StoreUrl {
 
 impl OpenError {
     fn unavailable(context: &str, error: &dyn Error) -> Self {
-        let mut causes = vec![context.to_owned(), error.to_string()];
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            causes.push(error.to_string());
-            cause = error.source();
-        }
-        Self::Unavailable(causes)
+        let causes = std::iter::successors(Some(error), |error| (*error).source()).map(ToString::to_string);
+        Self::Unavailable(std::iter::once(context.to_owned()).chain(causes).collect())
     }
 }
 

@@ -54,7 +54,6 @@
 //!
 //! Key deny lists by [`Claims::token_id`], never by the text of the token: an ECDSA signature has two valid forms.
 
-mod accounts;
 mod algorithm;
 mod encoding;
 mod keys;
@@ -64,16 +63,15 @@ mod tests;
 mod token_service;
 mod tokens;
 
-pub use accounts::{AccountStatus, Accounts, AccountsError};
 pub use algorithm::Algorithm;
 pub use keys::error::KeyError;
 pub use keys::jwks::Jwks;
-pub use keys::public_key::PublicKey;
 pub use keys::ring::{KeyInfo, KeyRing, KeyState};
 pub use keys::rotation::{Rotation, RotationBuilder};
 pub use keys::signing_key::SigningKey;
+pub use keys::verifying_key::PublicKey;
 pub use seal::JwtSeal;
-pub use token_service::{TokenPair, TokenService, TokenServiceError};
+pub use token_service::{AccountStatus, Accounts, AccountsError, TokenPair, TokenService, TokenServiceError};
 pub use tokens::access_tokens::{AccessToken, AccessTokens, IssueError, Subject};
 pub use tokens::claims::Claims;
 pub use tokens::error::VerifyError;

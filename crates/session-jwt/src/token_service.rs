@@ -1,18 +1,51 @@
 //! [`TokenService`]: short-lived access tokens, and refresh tokens whose sessions are in a store.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use session_core::{
     DeleteOutcome, EncodedToken, Error, IssuedRefreshToken, Login, Persistence, PresentedToken, SessionManager,
-    SessionSummary,
+    SessionSummary, UserId,
 };
 
-use crate::accounts::{AccountStatus, Accounts, AccountsError};
 use crate::tokens::access_tokens::{AccessToken, AccessTokens, IssueError, Subject};
 use crate::tokens::claims::Claims;
 use crate::tokens::error::VerifyError;
 use crate::tokens::policy::TokenPolicyError;
+
+/// Tells whether a user may stay logged in. Called for every refresh, so that an account that was locked or deleted, or
+/// whose credentials were changed, gets no further access token.
+#[async_trait]
+pub trait Accounts: fmt::Debug + Send + Sync + 'static {
+    /// The status of the account of `user`, whose session is `session`.
+    ///
+    /// # Errors
+    /// If the status cannot be determined now. The refresh then fails without effect, and the client may retry it.
+    async fn status(&self, user: &UserId, session: &SessionSummary) -> Result<AccountStatus, AccountsError>;
+}
+
+/// The answer of [`Accounts::status`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountStatus {
+    /// The session may continue.
+    Active,
+    /// The account is locked or deleted, or its credentials are newer than the session: the session ends.
+    Disabled,
+}
+
+/// The status of an account could not be determined.
+#[derive(Debug, thiserror::Error)]
+#[error("the status of the account could not be determined")]
+pub struct AccountsError(#[source] Box<dyn StdError + Send + Sync>);
+
+impl AccountsError {
+    /// Wraps the error of the application's store or service.
+    pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(source.into())
+    }
+}
 
 /// What a client gets: an access token for its requests, and a refresh token for the next pair.
 #[must_use]

@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{ALGORITHMS, AUDIENCE, Forge, ISSUER, NOW, Payload, encode, exact, header, hmac, now, parsed};
+use common::{ALGORITHMS, AUDIENCE, Claims, Forge, ISSUER, NOW, encode, exact, header, hmac, now, parsed};
 use curve25519_dalek::Scalar;
 use session_jwt::KeyError;
 use session_jwt::VerifyError::{self, *};
@@ -38,7 +38,7 @@ impl Table {
 
     /// A header that is not ours, with a valid signature.
     fn header(&mut self, name: impl Into<String>, header: impl AsRef<[u8]>, parsed: VerifyError) {
-        let token = self.forge.token(header, Payload::good().json());
+        let token = self.forge.token(header, Claims::good().json());
         self.row(name, token, Header, parsed);
     }
 
@@ -48,7 +48,7 @@ impl Table {
     }
 
     fn claim(&mut self, name: &'static str, value: &str, error: VerifyError) {
-        self.payload(format!("{name} is {value:.40}"), Payload::good().with(name, value).json(), error);
+        self.payload(format!("{name} is {value:.40}"), Claims::good().with(name, value).json(), error);
     }
 }
 
@@ -57,7 +57,7 @@ fn headers(table: &mut Table) {
     for none in ["none", "None", "NONE", "nOnE", " none", "none\\u0000", ""] {
         table.header(format!("alg {none:?}"), header(none, &kid, "at+jwt"), Algorithm);
     }
-    let payload = encode(Payload::good().json());
+    let payload = encode(Claims::good().json());
     let unsigned = format!("{}.{payload}", encode(header("none", &kid, "at+jwt")));
     table.both("alg none without a signature", format!("{unsigned}."), Segments);
     table.row("alg none with some signature", format!("{unsigned}.AAAA"), Header, Algorithm);
@@ -116,7 +116,7 @@ fn headers(table: &mut Table) {
     table.header("kid of 2000 bytes", header(alg, &"k".repeat(2000), "at+jwt"), Header);
     table.both(
         "kid of 100,000 bytes",
-        table.forge.token(header(alg, &"k".repeat(100_000), "at+jwt"), Payload::good().json()),
+        table.forge.token(header(alg, &"k".repeat(100_000), "at+jwt"), Claims::good().json()),
         TooLong,
     );
     let ours = table.forge.header();
@@ -161,15 +161,13 @@ fn segments(table: &mut Table) {
     table.both("signature padded twice", format!("{good}=="), Encoding);
     table.both("signature in the standard alphabet", format!("{head}.{body}.+/{}", &signature[2..]), Encoding);
     table.both("signature with unused bits set", format!("{head}.{body}.{}", with_unused_bits(signature)), Encoding);
-    let padded = table.forge.sign(&format!("{head}.{}", pad(body)));
-    table.both(
-        "payload padded before signing",
-        padded,
-        if body.len().is_multiple_of(4) { Signature } else { Encoding },
-    );
-    let uneven = encode(Payload::good().also("x", "\"1\"").json() + " ".repeat(2).as_str());
-    let uneven =
-        if uneven.len().is_multiple_of(4) { encode(Payload::good().also("x", "\"1\"").json() + " ") } else { uneven };
+    let mut json = Claims::good().json();
+    while json.len().is_multiple_of(3) {
+        json.push(' ');
+    }
+    let uneven = encode(json);
+    let padded = format!("{uneven}{}", "=".repeat(4 - uneven.len() % 4));
+    table.both("payload padded before signing", table.forge.sign(&format!("{head}.{padded}")), Encoding);
     let token = table.forge.sign(&format!("{head}.{}", with_unused_bits(&uneven)));
     table.both("payload with unused bits set before signing", token, Encoding);
     table.both("payload is not base64 but signed", table.forge.sign(&format!("{head}.$$$$")), Encoding);
@@ -193,16 +191,16 @@ fn signatures(table: &mut Table) {
     let mut swapped = bytes.clone();
     swapped.rotate_left(bytes.len() / 2);
     table.both("halves of the signature swapped", with(&swapped), Signature);
-    let other = table.forge.with_payload(&Payload::good().with("jti", "\"other\""));
+    let other = table.forge.with_payload(&Claims::good().with("jti", "\"other\""));
     table.both("signature of another token", format!("{message}.{}", other.rsplit_once('.').unwrap().1), Signature);
     let (head, body) = message.split_once('.').unwrap();
     let other_body = other.split('.').nth(1).unwrap();
     table.both("payload of another token", format!("{head}.{other_body}.{signature}"), Signature);
     let stranger = Forge::new(table.forge.key().algorithm(), 100);
-    table.both("another key under our kid", stranger.token(table.forge.header(), Payload::good().json()), Signature);
-    table.row("another key under its kid", stranger.token(stranger.header(), Payload::good().json()), Header, Key);
+    table.both("another key under our kid", stranger.token(table.forge.header(), Claims::good().json()), Signature);
+    table.row("another key under its kid", stranger.token(stranger.header(), Claims::good().json()), Header, Key);
     table.both("signature over the payload only", with(&table.forge.signature(body.as_bytes())), Signature);
-    let decoded = table.forge.signature(Payload::good().json().as_bytes());
+    let decoded = table.forge.signature(Claims::good().json().as_bytes());
     table.both("signature over decoded JSON", with(&decoded), Signature);
     if let Forge::Es256(key) = &table.forge {
         use p256::ecdsa::signature::Signer as _;
@@ -228,16 +226,16 @@ fn signatures(table: &mut Table) {
 
 fn claims(table: &mut Table) {
     for name in ["iss", "sub", "aud", "exp", "iat", "jti", "sid", "auth_time", "amr"] {
-        table.payload(format!("{name} missing"), Payload::good().without(name).json(), Missing(name));
+        table.payload(format!("{name} missing"), Claims::good().without(name).json(), Missing(name));
         for value in ["null", "true", "{}", "NaN", "[[]]", "\"\\ud800\""] {
             table.claim(name, value, Invalid(name));
         }
-        let again = Payload::good().0.into_iter().find(|(other, _)| other == name).unwrap().1;
-        table.payload(format!("{name} twice"), Payload::good().also(name, &again).json(), Duplicate);
+        let again = Claims::good().0.into_iter().find(|(other, _)| other == name).unwrap().1;
+        table.payload(format!("{name} twice"), Claims::good().also(name, &again).json(), Duplicate);
         let upper = name.to_uppercase();
         table.payload(
             format!("{upper} in its place"),
-            Payload::good().without(name).also(&upper, &again).json(),
+            Claims::good().without(name).also(&upper, &again).json(),
             Missing(name),
         );
     }
@@ -263,8 +261,8 @@ fn claims(table: &mut Table) {
         table.claim(name, &"9".repeat(400), Invalid(name));
     }
     table.claim("nbf", "null", Invalid("nbf"));
-    table.payload("an escaped duplicate", Payload::good().also("e\\u0078p", "1").json(), Duplicate);
-    table.payload("an unknown claim twice", Payload::good().also("x", "1").also("x", "1").json(), Duplicate);
+    table.payload("an escaped duplicate", Claims::good().also("e\\u0078p", "1").json(), Duplicate);
+    table.payload("an unknown claim twice", Claims::good().also("x", "1").also("x", "1").json(), Duplicate);
     table.claim("iss", &format!("[\"{ISSUER}\"]"), Invalid("iss"));
     for iss in
         ["", "https://evil.example", "https://login.example/", "HTTPS://login.example", "https://login.example\\u0000"]
@@ -292,7 +290,7 @@ fn claims(table: &mut Table) {
 }
 
 fn times(table: &mut Table) {
-    let good = Payload::good;
+    let good = Claims::good;
     let span = |iat: u64, exp: u64| good().with("iat", &iat.to_string()).with("exp", &exp.to_string()).json();
     table.payload("expired an hour ago", span(NOW - 3900, NOW - 3600), Expired);
     table.payload("expires now, the leeway is over", span(NOW - 300, NOW - 5), Expired);
@@ -313,29 +311,25 @@ fn times(table: &mut Table) {
 }
 
 fn json(table: &mut Table) {
-    let good = Payload::good().json();
-    table.payload("trailing garbage", format!("{good}x"), Payload_);
-    table.payload("two objects", format!("{good}{good}"), Payload_);
-    table.payload("after a BOM", format!("\u{feff}{good}"), Payload_);
-    table.payload("trailing comma", good.replace('}', ",}"), Payload_);
-    table.payload("a comment", good.replace('{', "{/**/"), Payload_);
-    table.payload("cut off", &good[..good.len() - 1], Payload_);
-    table.payload("an array", format!("[{good}]"), Payload_);
-    table.payload("a string", "\"claims\"", Payload_);
-    table.payload("null", "null", Payload_);
+    let good = Claims::good().json();
+    table.payload("trailing garbage", format!("{good}x"), Payload);
+    table.payload("two objects", format!("{good}{good}"), Payload);
+    table.payload("after a BOM", format!("\u{feff}{good}"), Payload);
+    table.payload("trailing comma", good.replace('}', ",}"), Payload);
+    table.payload("a comment", good.replace('{', "{/**/"), Payload);
+    table.payload("cut off", &good[..good.len() - 1], Payload);
+    table.payload("an array", format!("[{good}]"), Payload);
+    table.payload("a string", "\"claims\"", Payload);
+    table.payload("null", "null", Payload);
     table.payload("an empty object", "{}", Missing("iss"));
-    table.payload("NUL bytes", b"\0\0\0", Payload_);
-    table.payload("not UTF-8", [good.as_bytes(), b"\xff"].concat(), Payload_);
+    table.payload("NUL bytes", b"\0\0\0", Payload);
+    table.payload("not UTF-8", [good.as_bytes(), b"\xff"].concat(), Payload);
     table.payload("a claim that is not UTF-8", b"{\"iss\":\"\xff\"}", Invalid("iss"));
-    table.payload("names without quotes", "{iss:1}", Payload_);
-    table.payload("4000 brackets", Payload::good().also("x", &"[".repeat(4000)).json(), Payload_);
-    table.payload("compressed", [0x1f, 0x8b, 8, 0], Payload_);
-    table.payload("NaN in an unknown claim", Payload::good().also("x", "NaN").json(), Payload_);
+    table.payload("names without quotes", "{iss:1}", Payload);
+    table.payload("4000 brackets", Claims::good().also("x", &"[".repeat(4000)).json(), Payload);
+    table.payload("compressed", [0x1f, 0x8b, 8, 0], Payload);
+    table.payload("NaN in an unknown claim", Claims::good().also("x", "NaN").json(), Payload);
 }
-
-/// `VerifyError::Payload`, beside the builder of the same name.
-#[allow(non_upper_case_globals, reason = "stands for a variant")]
-const Payload_: VerifyError = VerifyError::Payload;
 
 /// Sets the lowest bit of the last character, which encodes nothing.
 fn with_unused_bits(text: &str) -> String {
@@ -344,10 +338,6 @@ fn with_unused_bits(text: &str) -> String {
     let index = ALPHABET.find(last).unwrap() | 1;
     assert_ne!(text.len() % 4, 0, "all bits of {text} are used");
     format!("{rest}{}", &ALPHABET[index..=index])
-}
-
-fn pad(text: &str) -> String {
-    format!("{text}{}", "=".repeat((4 - text.len() % 4) % 4))
 }
 
 #[test]
@@ -389,13 +379,13 @@ fn the_verifier_for_other_issuers_is_lenient_in_order_and_space_only() {
             header(alg, &kid, "Application/At+Jwt"),
         ];
         for text in headers {
-            let token = forge.token(&text, Payload::good().json());
+            let token = forge.token(&text, Claims::good().json());
             assert!(parsed.verify(&token, now()).is_ok(), "{text}");
             assert_eq!(exact.verify(&token, now()).unwrap_err(), Header, "{text}");
         }
-        let several = Payload::good().with("aud", &format!("[\"https://other.example\",\"{AUDIENCE}\"]"));
+        let several = Claims::good().with("aud", &format!("[\"https://other.example\",\"{AUDIENCE}\"]"));
         assert!(parsed.verify(forge.with_payload(&several), now()).is_ok());
-        let more = Payload::good().also("acr", "\"gold\"").also("roles", "[\"a\"]");
+        let more = Claims::good().also("acr", "\"gold\"").also("roles", "[\"a\"]");
         assert_eq!(parsed.verify(forge.with_payload(&more), now()).unwrap().level, None);
     }
 }

@@ -66,25 +66,16 @@ fn no_byte_can_be_left_out_and_no_end_cut_off() {
 #[test]
 fn segments_of_different_tokens_do_not_fit() {
     let fixtures = Fixture::all();
-    let valid: Vec<&String> = fixtures.iter().flat_map(|fixture| &fixture.tokens).collect();
-    let segments: Vec<&str> = valid.iter().flat_map(|token| token.split('.')).collect();
+    let tokens = fixtures.iter().flat_map(|fixture| &fixture.tokens);
+    let segments: Vec<&str> = tokens.flat_map(|token| token.split('.')).collect();
     for header in &segments {
         for payload in &segments {
             for signature in &segments {
                 let token = format!("{header}.{payload}.{signature}");
-                let accepted = fixtures.iter().any(|fixture| fixture.accepts(token.as_bytes()));
-                assert_eq!(accepted, valid.contains(&&token));
+                for fixture in fixtures {
+                    assert_eq!(fixture.accepts(token.as_bytes()), fixture.tokens.contains(&token));
+                }
             }
-        }
-    }
-}
-
-#[test]
-fn a_token_of_one_ring_is_nothing_to_another() {
-    let fixtures = Fixture::all();
-    for (index, fixture) in fixtures.iter().enumerate() {
-        for (other, stranger) in fixtures.iter().enumerate() {
-            assert_eq!(fixture.accepts(stranger.tokens[0].as_bytes()), index == other);
         }
     }
 }

@@ -9,18 +9,16 @@ use serde_json::{Value, json};
 use session_core::{SessionId, SessionSummary};
 use session_tower::{Authenticated, Bearer, Fresh, Session};
 
-use super::error::ApiError;
-use super::json::Json;
+use super::error::{ApiError, Json};
 use crate::accounts::{Credentials, Reauthentication};
 use crate::actions;
 use crate::caller::access_token;
-use crate::client::device;
 
 pub(super) async fn login(
     mut parts: Parts,
     Json(credentials): Json<Credentials>,
 ) -> Result<JsonResponse<Value>, ApiError> {
-    let login = credentials.login(device(&parts)).ok_or(ApiError::InvalidCredentials)?;
+    let login = credentials.login(&parts).ok_or(ApiError::InvalidCredentials)?;
     let session = actions::log_in(&mut parts, login).await?;
     Ok(JsonResponse(json!({ "user": credentials.username, "session_id": session.id() })))
 }

@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 use session_core::{Error, Key};
 use session_tower::Session;
 
-use super::error::ApiError;
-use super::json::Json;
+use super::error::{ApiError, Json};
 
 /// The key in the path.
 pub(super) struct KeyInPath(String);

@@ -1,8 +1,10 @@
-//! [`ApiError`]: how the API refuses a request.
+//! [`ApiError`]: how the API refuses a request; [`Json`]: the body of one, or why not.
 
-use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use session_tower::{BearerRejection, Rejection};
 
@@ -40,6 +42,18 @@ impl IntoResponse for ApiError {
             Self::Session(rejection) => return rejection.into_response(),
             Self::Token(rejection) => return rejection.into_response(),
         };
-        (status, Json(json!({ "error": code }))).into_response()
+        (status, axum::Json(json!({ "error": code }))).into_response()
+    }
+}
+
+/// A body of JSON, whatever its `Content-Type`.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let body = Bytes::from_request(request, state).await.map_err(|_| ApiError::BodyTooLarge)?;
+        serde_json::from_slice(&body).map(Self).map_err(|_| ApiError::InvalidBody)
     }
 }

@@ -4,7 +4,6 @@ mod account;
 mod data;
 mod devices;
 pub(crate) mod error;
-mod json;
 
 use axum::Router;
 use axum::routing::{any, delete, get, post, put};

@@ -6,8 +6,7 @@ use serde::Deserialize;
 use session_core::{Kind, SessionId, SessionSummary, Timestamp};
 use session_tower::{Authenticated, RejectionKind};
 
-use super::errors::PageError;
-use super::form::Form;
+use super::errors::{Form, PageError};
 use super::layout::{moment, page};
 use crate::actions;
 use crate::caller::Caller;

@@ -1,10 +1,12 @@
-//! Pages for requests that are refused or fail.
+//! Pages for requests that are refused or fail; forms, which may be the reason.
 
 use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use maud::{Markup, html};
+use serde::de::DeserializeOwned;
 use session_tower::{Rejection, RejectionKind};
 
 use super::layout::{page, password_form};
@@ -33,6 +35,18 @@ impl IntoResponse for PageError {
             // The session layer renders it with `rejection`.
             Self::Session(rejection) => rejection.into_response(),
         }
+    }
+}
+
+/// The fields of a form.
+pub(super) struct Form<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
+        let axum::Form(fields) = axum::Form::from_request(request, state).await.map_err(|_| PageError::Form)?;
+        Ok(Self(fields))
     }
 }
 

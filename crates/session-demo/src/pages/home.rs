@@ -10,14 +10,12 @@ use serde_json::Value;
 use session_core::{Key, SessionSummary, Timestamp};
 use session_tower::{Authenticated, Fresh, Rejection, Session};
 
-use super::errors::PageError;
-use super::form::Form;
+use super::errors::{Form, PageError};
 use super::kinds;
 use super::layout::{moment, page, password_form, utc};
 use crate::accounts::{Credentials, Reauthentication};
 use crate::actions::{self, CART};
 use crate::args::Mode;
-use crate::client::device;
 
 const COUNTER: Key<u64> = Key::new("counter");
 
@@ -54,7 +52,7 @@ pub(super) async fn show(
 }
 
 pub(super) async fn login(mut parts: Parts, Form(credentials): Form<Credentials>) -> Result<Response, PageError> {
-    let Some(login) = credentials.login(device(&parts)) else {
+    let Some(login) = credentials.login(&parts) else {
         let content = sign_in_form(Some("The name or the password is wrong."));
         return Ok((StatusCode::UNAUTHORIZED, page("Sign in", None, &content)).into_response());
     };
@@ -80,11 +78,9 @@ pub(super) struct Item {
 pub(super) async fn add_to_cart(session: Session, Form(Item { item }): Form<Item>) -> Result<Redirect, PageError> {
     let item = Value::from(item.trim());
     if item != "" {
-        session.update(CART, move |cart| match cart {
-            Value::Array(items) => items.push(item.clone()),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-                *cart = Value::from(vec![item.clone()]);
-            }
+        session.update(CART, move |cart| match cart.as_array_mut() {
+            Some(items) => items.push(item.clone()),
+            None => *cart = Value::from(vec![item.clone()]),
         })?;
     }
     Ok(Redirect::to("/"))

@@ -2,7 +2,6 @@
 
 mod devices;
 mod errors;
-mod form;
 mod home;
 mod kinds;
 mod layout;

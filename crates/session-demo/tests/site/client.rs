@@ -61,19 +61,6 @@ async fn a_value_too_large_for_a_cookie_is_refused_and_nothing_is_lost() {
         assert_eq!(browser.cookie(), before);
         assert_eq!(browser.get("/api/data/kept").await.assert(200).json(), "here");
         browser.get("/api/data/large").await.assert_error(404, "not_found");
-
-        let mut length = 0;
-        loop {
-            let answer = browser.put("/api/data/grows", &json!("x".repeat(length))).await;
-            if answer.status == 413 {
-                break;
-            }
-            let set = answer.assert(204).header("set-cookie").unwrap();
-            assert!(set.split(';').next().unwrap().len() <= 4096);
-            length += 50;
-        }
-        assert!((1500..3000).contains(&length), "{length}");
-        assert_eq!(browser.get("/api/data/grows").await.json().as_str().unwrap().len(), length - 50);
     }
 }
 

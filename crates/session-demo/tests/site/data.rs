@@ -34,16 +34,6 @@ async fn values_of_any_type_are_kept() {
 }
 
 #[tokio::test]
-async fn anonymous_sessions_are_separate() {
-    let demo = Demo::start(&[]);
-    let (one, two) = (demo.browser(), demo.browser());
-    one.put("/api/data/a", &json!(1)).await.assert(204);
-    two.put("/api/data/a", &json!(2)).await.assert(204);
-    assert_eq!(one.get("/api/data/a").await.json(), 1);
-    assert_eq!(two.get("/api/data/a").await.json(), 2);
-}
-
-#[tokio::test]
 async fn counters_count() {
     let demo = Demo::start(&[]);
     let browser = demo.browser();

@@ -8,10 +8,6 @@ async fn list(browser: &Browser<'_>) -> Vec<Value> {
     browser.get("/api/devices").await.assert(200).json().as_array().unwrap().clone()
 }
 
-fn id_of(device: &Value) -> &str {
-    device["id"].as_str().unwrap()
-}
-
 #[tokio::test]
 async fn devices_are_listed() {
     let demo = Demo::start(&[]);
@@ -23,7 +19,7 @@ async fn devices_are_listed() {
 
     let devices = list(&phone).await;
     assert_eq!(devices.len(), 2);
-    let phone_id = phone.get("/api/me").await.json()["session_id"].clone();
+    let phone_id = phone.session_id().await;
     for device in &devices {
         let is_phone = device["id"] == phone_id;
         assert_eq!(device["current"], is_phone);
@@ -40,7 +36,7 @@ async fn one_device_is_revoked() {
     let demo = Demo::start(&[]);
     let (phone, desk) = (demo.logged_in("alice").await, demo.logged_in("alice").await);
     let bob = demo.logged_in("bob").await;
-    let phone_id = phone.get("/api/me").await.json()["session_id"].as_str().unwrap().to_owned();
+    let phone_id = phone.session_id().await;
 
     let unknown = "A".repeat(22);
     for id in [&*phone_id, &*unknown, "nonsense", "%FF"] {
@@ -59,8 +55,7 @@ async fn revoking_the_current_device_logs_out() {
     let demo = Demo::start(&[]);
     let alice = demo.logged_in("alice").await;
     let copy = alice.copy();
-    let devices = list(&alice).await;
-    alice.delete(&format!("/api/devices/{}", id_of(&devices[0]))).await.assert(204);
+    alice.delete(&format!("/api/devices/{}", alice.session_id().await)).await.assert(204);
     assert_eq!(alice.cookie(), None, "the cookie is removed");
     assert_eq!(copy.user().await, None);
 }

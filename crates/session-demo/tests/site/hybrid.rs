@@ -14,38 +14,11 @@ on_both!(
     of_64_simultaneous_refreshes_one_rotates,
     reuse_ends_the_session_everywhere_and_for_good,
     a_revocation_on_one_node_is_noticed_on_the_other,
-    limit_and_devices_are_those_of_all_sessions,
-    the_limit_can_reject_tokens_too,
 );
 
-/// Two demos that share everything, and can be started again.
-struct Cluster {
-    folder: Folder,
-    store: String,
-    options: Vec<&'static str>,
-    nodes: Nodes,
-}
-
-impl Cluster {
-    async fn start(backend: Backend, options: &[&'static str]) -> Self {
-        let (folder, store) = (Folder::new(), empty_store(backend).await);
-        let nodes = Self::nodes(&folder, &store, options);
-        Self { folder, store, options: options.to_vec(), nodes }
-    }
-
-    fn nodes(folder: &Folder, store: &str, options: &[&str]) -> Nodes {
-        Nodes::on(store, &[&["--mode", "hybrid", "--keys", &folder.keys()], options].concat())
-    }
-
-    fn restart(self) -> Self {
-        let Self { folder, store, options, nodes } = self;
-        for node in [nodes.a, nodes.b] {
-            node.signal("TERM");
-            assert_eq!(node.wait().code(), Some(0));
-        }
-        let nodes = Self::nodes(&folder, &store, &options);
-        Self { folder, store, options, nodes }
-    }
+/// Two demos that share everything, with their keys in this folder.
+async fn nodes(backend: Backend, folder: &Folder) -> Nodes {
+    Nodes::on(&empty_store(backend).await, &["--mode", "hybrid", "--keys", &folder.keys()])
 }
 
 #[derive(Clone, Debug)]
@@ -65,12 +38,9 @@ impl Pair {
     }
 }
 
-async fn try_login(demo: &Demo, user: &str) -> Answer {
-    demo.browser().post("/api/token", &json!({ "username": user, "password": "correct-horse" })).await
-}
-
 async fn login(demo: &Demo, user: &str) -> Pair {
-    Pair::of(&try_login(demo, user).await)
+    let credentials = json!({ "username": user, "password": "correct-horse" });
+    Pair::of(&demo.browser().post("/api/token", &credentials).await)
 }
 
 async fn refresh(demo: &Demo, token: &str) -> Answer {
@@ -82,7 +52,8 @@ async fn call(demo: &Demo, method: &str, path: &str, access: &str) -> Answer {
 }
 
 async fn a_login_on_one_node_is_good_on_the_other(backend: Backend) {
-    let Nodes { a, b } = &Cluster::start(backend, &[]).await.nodes;
+    let folder = Folder::new();
+    let Nodes { a, b } = &nodes(backend, &folder).await;
     let first = login(a, "alice").await;
     let jwks = a.browser().get("/.well-known/jwks.json").await;
     assert_eq!(b.browser().get("/.well-known/jwks.json").await.assert(200).text(), jwks.assert(200).text());
@@ -100,12 +71,15 @@ async fn a_login_on_one_node_is_good_on_the_other(backend: Backend) {
             assert_eq!(devices[0]["ip"], "127.0.0.1", "where the login came from");
         }
     }
+    let devices = b.logged_in("alice").await.get("/devices").await;
+    assert_eq!(devices.assert(200).text().matches("with a refresh token").count(), 1);
     let wrong = json!({ "username": "alice", "password": "wrong" });
     a.browser().post("/api/token", &wrong).await.assert_error(400, "invalid_grant");
 }
 
 async fn of_64_simultaneous_refreshes_one_rotates(backend: Backend) {
-    let nodes = &Cluster::start(backend, &[]).await.nodes;
+    let folder = Folder::new();
+    let nodes = nodes(backend, &folder).await;
     let first = login(&nodes.a, "alice").await;
     let answers = join_all((0..64).map(|number| refresh(nodes.turn(number), &first.refresh))).await;
     let successors: BTreeSet<String> = answers.iter().map(|answer| Pair::of(answer).refresh).collect();
@@ -119,16 +93,18 @@ async fn of_64_simultaneous_refreshes_one_rotates(backend: Backend) {
 
 /// In the policy for high assurance there is no grace window.
 async fn reuse_ends_the_session_everywhere_and_for_good(backend: Backend) {
-    let cluster = Cluster::start(backend, &["--policy", "high-assurance"]).await;
-    let first = login(&cluster.nodes.a, "alice").await;
-    let second = Pair::of(&refresh(&cluster.nodes.b, &first.refresh).await);
-    let newest = Pair::of(&refresh(&cluster.nodes.a, &second.refresh).await);
+    let (folder, store) = (Folder::new(), empty_store(backend).await);
+    let options = ["--mode", "hybrid", "--keys", &folder.keys(), "--policy", "high-assurance"];
+    let nodes = Nodes::on(&store, &options);
+    let first = login(&nodes.a, "alice").await;
+    let second = Pair::of(&refresh(&nodes.b, &first.refresh).await);
+    let newest = Pair::of(&refresh(&nodes.a, &second.refresh).await);
     // Which tokens were used is in the store, not in a process.
-    let cluster = cluster.restart();
-    call(&cluster.nodes.b, "GET", "/api/me", &newest.access).await.assert(200);
-    refresh(&cluster.nodes.b, &first.refresh).await.assert_error(400, "invalid_grant");
-    let assert_over = async |cluster: &Cluster| {
-        for node in [&cluster.nodes.a, &cluster.nodes.b] {
+    let nodes = nodes.restart(&store, &options);
+    call(&nodes.b, "GET", "/api/me", &newest.access).await.assert(200);
+    refresh(&nodes.b, &first.refresh).await.assert_error(400, "invalid_grant");
+    let assert_over = async |nodes: &Nodes| {
+        for node in [&nodes.a, &nodes.b] {
             for pair in [&newest, &second, &first] {
                 refresh(node, &pair.refresh).await.assert_error(400, "invalid_grant");
             }
@@ -137,14 +113,15 @@ async fn reuse_ends_the_session_everywhere_and_for_good(backend: Backend) {
             call(node, "GET", "/api/whoami", &newest.access).await.assert(200);
         }
     };
-    assert_over(&cluster).await;
-    let cluster = cluster.restart();
-    assert_over(&cluster).await;
-    login(&cluster.nodes.a, "alice").await;
+    assert_over(&nodes).await;
+    let nodes = nodes.restart(&store, &options);
+    assert_over(&nodes).await;
+    login(&nodes.a, "alice").await;
 }
 
 async fn a_revocation_on_one_node_is_noticed_on_the_other(backend: Backend) {
-    let Nodes { a, b } = &Cluster::start(backend, &[]).await.nodes;
+    let folder = Folder::new();
+    let Nodes { a, b } = &nodes(backend, &folder).await;
     let other = login(b, "alice").await;
     let by_refresh = login(a, "alice").await;
     let by_access = login(a, "alice").await;
@@ -180,43 +157,6 @@ async fn a_revocation_on_one_node_is_noticed_on_the_other(backend: Backend) {
     call(b, "POST", "/api/devices/revoke-all", &other.access).await.assert(200);
     refresh(a, &other.refresh).await.assert_error(400, "invalid_grant");
     Pair::of(&refresh(a, &bob.refresh).await);
-}
-
-async fn limit_and_devices_are_those_of_all_sessions(backend: Backend) {
-    let Nodes { a, b } = &Cluster::start(backend, &["--limit", "3"]).await.nodes;
-    let oldest = a.logged_in("alice").await;
-    let (second, browser) = (login(b, "alice").await, b.logged_in("alice").await);
-    let kinds = async |devices: Answer| {
-        let devices = devices.assert(200).json();
-        let kinds = devices.as_array().unwrap().iter().map(|listed| listed["kind"].as_str().unwrap().to_owned());
-        let mut kinds: Vec<String> = kinds.collect();
-        kinds.sort();
-        kinds
-    };
-    assert_eq!(kinds(browser.get("/api/devices").await).await, ["cookie", "cookie", "refresh_token"]);
-    let newest = login(a, "alice").await;
-    let expected = ["cookie", "refresh_token", "refresh_token"];
-    assert_eq!(kinds(call(b, "GET", "/api/devices", &newest.access).await).await, expected);
-    assert_eq!(oldest.user().await, None, "the oldest session was evicted");
-    assert_eq!(browser.user().await.as_deref(), Some("alice"));
-    assert!(browser.get("/devices").await.assert(200).text().matches("with a refresh token").count() == 2);
-
-    let id = call(b, "GET", "/api/me", &second.access).await.json()["session_id"].as_str().unwrap().to_owned();
-    browser.delete(&format!("/api/devices/{id}")).await.assert(204);
-    refresh(a, &second.refresh).await.assert_error(400, "invalid_grant");
-    let others = call(a, "POST", "/api/devices/revoke-others", &newest.access).await;
-    assert_eq!(others.assert(200).json(), json!({ "revoked": 1 }));
-    assert_eq!(browser.user().await, None);
-    Pair::of(&refresh(b, &newest.refresh).await);
-}
-
-async fn the_limit_can_reject_tokens_too(backend: Backend) {
-    let nodes = &Cluster::start(backend, &["--limit", "3", "--on-limit", "reject"]).await.nodes;
-    nodes.a.logged_in("alice").await;
-    let logins = join_all((0..16).map(|number| try_login(nodes.turn(number), "alice"))).await;
-    let mut statuses: Vec<u16> = logins.iter().map(|answer| answer.status.as_u16()).collect();
-    statuses.sort_unstable();
-    assert_eq!(statuses, [vec![200; 2], vec![409; 14]].concat());
 }
 
 #[tokio::test]

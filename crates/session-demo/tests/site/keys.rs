@@ -1,19 +1,21 @@
 //! The file with the keys.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
+use std::sync::Barrier;
 use std::time::Duration;
 
 use clap::Parser as _;
+use session_core::Timestamp;
 use session_demo::args::Args;
-use session_demo::keys::KeyFile;
+use session_demo::keys::{KeyFile, KeyFileError};
 use session_demo::sessions::Sessions;
+use session_jwt::{KeyRing, KeyState};
 use session_testbed::servers::namespace;
 
-use crate::support::Demo;
+use crate::support::{Demo, assert_refused};
 
 /// A folder for key files, until it is dropped.
 pub(crate) struct Folder(PathBuf);
@@ -46,55 +48,51 @@ async fn jwks(demo: &Demo) -> String {
 }
 
 #[tokio::test]
-async fn demos_that_start_at_once_share_one_private_ring() {
+async fn demos_share_one_private_ring() {
     let folder = Folder::new();
     let keys = folder.keys();
-    let options = ["--mode", "hybrid", "--keys", &keys];
-    let start = || Demo::start(&options);
-    let demos: Vec<Demo> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
+    let start = || Demo::start(&["--mode", "hybrid", "--keys", &keys]);
+    let demo = start();
     let ring = fs::read_to_string(folder.file()).unwrap();
-    let first = jwks(&demos[0]).await;
-    assert!(first.contains("\"kid\"") && ring.contains("\"d\""), "{first}");
-    assert!(!first.contains("\"d\""), "public halves only");
-    for demo in &demos[1..] {
-        assert_eq!(jwks(demo).await, first);
-    }
+    let public = jwks(&demo).await;
+    assert!(public.contains("\"kid\"") && ring.contains("\"d\""), "{public}");
+    assert!(!public.contains("\"d\""), "public halves only");
     for entry in fs::read_dir(&folder.0).unwrap() {
         let (path, mode) = (entry.as_ref().unwrap().path(), entry.unwrap().metadata().unwrap().permissions().mode());
         assert_eq!(mode & 0o777, 0o600, "{path:?}");
     }
-    let later = Demo::start(&options);
-    assert_eq!(jwks(&later).await, first);
+    assert_eq!(jwks(&start()).await, public);
     assert_eq!(fs::read_to_string(folder.file()).unwrap(), ring, "it was not written again");
 }
 
-/// Runs a demo that is not to start.
-fn run(options: &[&str]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_session-demo"))
-        .args(["--listen", "127.0.0.1:0"])
-        .args(options)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    if !line.is_empty() {
-        child.kill().unwrap();
-        child.wait().unwrap();
-        panic!("it started with {options:?}");
+#[test]
+fn processes_that_start_or_rotate_at_once_share_one_ring() {
+    let folder = Folder::new();
+    let file = KeyFile::new(folder.file());
+    // A leftover of a process that was killed.
+    let leftover = folder.0.join("keys.json.new");
+    fs::write(&leftover, "half a ri").unwrap();
+    let start = Timestamp::from_millis(1_767_225_600_000);
+    let due = start + Duration::from_secs(29 * 24 * 3600);
+    let kids = |ring: KeyRing| ring.keys(start).map(|key| key.kid).collect::<Vec<_>>();
+    type Step = fn(&KeyFile, Timestamp) -> Result<KeyRing, KeyFileError>;
+    for (step, now, count) in [(KeyFile::open as Step, start, 1), (KeyFile::rotate, due, 2)] {
+        let barrier = Barrier::new(16);
+        let rings: Vec<Vec<String>> = std::thread::scope(|scope| {
+            let run = || {
+                barrier.wait();
+                kids(step(&file, now).unwrap())
+            };
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(run)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(rings[0].len(), count);
+        assert!(rings.iter().all(|ring| *ring == rings[0]));
+        assert_eq!(kids(file.open(now).unwrap()), rings[0]);
+        assert!(!leftover.exists());
     }
-    child.wait_with_output().unwrap()
-}
-
-#[track_caller]
-fn assert_refused(output: &Output, message: &str) {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{error}");
-    assert!(error.starts_with("session-demo: ") && error.contains(message), "{error}");
+    let states: Vec<KeyState> = file.rotate(due).unwrap().keys(due).map(|key| key.state).collect();
+    assert_eq!(states, [KeyState::Signing, KeyState::Published]);
 }
 
 #[tokio::test]
@@ -107,16 +105,16 @@ async fn a_file_that_is_no_ring_is_refused_and_left_as_it_is() {
     for content in contents {
         fs::write(folder.file(), content).unwrap();
         for mode in ["hybrid", "client"] {
-            assert_refused(&run(&["--mode", mode, "--keys", &keys]), "this is no key ring");
+            assert_refused(&["--mode", mode, "--keys", &keys], &["this is no key ring"]).await;
         }
         assert_eq!(fs::read_to_string(folder.file()).unwrap(), content);
     }
     fs::write(folder.file(), b"\xff\xfe").unwrap();
-    assert_refused(&run(&["--mode", "client", "--keys", &keys]), "valid UTF-8");
     let place = folder.0.display().to_string();
-    assert_refused(&run(&["--mode", "client", "--keys", &place]), "--keys");
     let nowhere = format!("{place}/missing/keys.json");
-    assert_refused(&run(&["--mode", "client", "--keys", &nowhere]), "No such file");
+    for (keys, message) in [(&keys, "valid UTF-8"), (&place, "--keys"), (&nowhere, "No such file")] {
+        assert_refused(&["--mode", "client", "--keys", keys], &[message]).await;
+    }
 }
 
 #[tokio::test]
@@ -126,21 +124,11 @@ async fn a_file_that_others_can_read_is_refused() {
     Demo::start(&["--mode", "hybrid", "--keys", &keys]);
     for mode in [0o644, 0o640, 0o604, 0o620, 0o601] {
         fs::set_permissions(folder.file(), fs::Permissions::from_mode(mode)).unwrap();
-        let refused = run(&["--mode", "hybrid", "--keys", &keys]);
-        assert_refused(&refused, &format!("others can read it (mode {mode:04o})"));
-        assert_refused(&refused, &format!("chmod 600 {keys}"));
+        let messages = [&*format!("others can read it (mode {mode:04o})"), &*format!("chmod 600 {keys}")];
+        assert_refused(&["--mode", "hybrid", "--keys", &keys], &messages).await;
     }
     fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o400)).unwrap();
     Demo::start(&["--mode", "hybrid", "--keys", &keys]);
-}
-
-#[tokio::test]
-async fn options_that_do_not_fit_are_refused() {
-    let folder = Folder::new();
-    assert_refused(&run(&["--keys", &folder.keys()]), "nothing is signed with --mode cookie");
-    assert_refused(&run(&["--mode", "hybrid", "--idle", "5s"]), "shorter than the idle timeout");
-    let long = ["--mode", "client", "--idle", "60d", "--absolute", "60d"];
-    assert_refused(&run(&long), "verify_for is shorter than the time for which a signed token is valid");
 }
 
 /// The time of the test's runtime is virtual.
@@ -177,9 +165,7 @@ async fn what_another_demo_wrote_is_taken_over_and_what_is_no_ring_is_not() {
 #[tokio::test]
 async fn keys_that_are_not_kept_are_said() {
     for (options, hinted) in [(&["--mode", "hybrid"][..], true), (&["--mode", "client"], true), (&[], false)] {
-        let demo = Demo::start_with_errors(options);
-        demo.signal("TERM");
-        let errors = demo.errors();
+        let errors = Demo::start_with(options, |command| command.stderr(Stdio::piped())).stop();
         assert_eq!(errors.contains("hint: what this process signs ends with it"), hinted, "{options:?}: {errors}");
     }
 }

@@ -3,13 +3,11 @@
 
 mod account;
 mod client;
-mod concurrency;
 mod data;
 mod devices;
 mod hybrid;
 mod keys;
 mod nodes;
-mod outage;
 mod pages;
 mod process;
 mod server;

@@ -14,6 +14,13 @@ async fn page(browser: &Browser<'_>, path: &str) -> String {
     text
 }
 
+/// A browser that signed in by the form.
+async fn signed_in(demo: &Demo) -> Browser<'_> {
+    let browser = demo.browser();
+    browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
+    browser
+}
+
 #[tokio::test]
 async fn signing_in_and_out() {
     let demo = Demo::start(&[]);
@@ -44,16 +51,13 @@ async fn a_wrong_password_is_reported_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_lost_cookie_is_explained() {
-    let demo = Demo::start(&[]);
-    assert!(page(&demo.browser(), "/?welcome").await.contains("did not keep the cookie"));
-}
-
-#[tokio::test]
-async fn remember_me_is_a_check_box() {
-    let demo = Demo::start(&[]);
+async fn remember_me_too_many_devices_and_a_lost_cookie() {
+    let demo = Demo::start(&["--limit", "1", "--on-limit", "reject"]);
     let answer = demo.browser().submit("/login", &format!("{SIGN_IN}&remember=true")).await;
     assert!(answer.header("set-cookie").unwrap().contains("Max-Age=2592000"));
+    let answer = demo.browser().submit("/login", SIGN_IN).await;
+    assert!(answer.assert(409).text().contains("as many devices as are allowed"));
+    assert!(page(&demo.browser(), "/?welcome").await.contains("did not keep the cookie"));
 }
 
 #[tokio::test]
@@ -94,17 +98,14 @@ async fn a_cart_of_another_shape_is_shown() {
 #[tokio::test]
 async fn devices_are_listed_and_revoked() {
     let demo = Demo::start(&[]);
-    let (phone, desk) = (demo.browser(), demo.browser());
-    for browser in [&phone, &desk] {
-        browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
-    }
+    let (phone, desk) = (signed_in(&demo).await, signed_in(&demo).await);
     let devices = page(&desk, "/devices").await;
     assert_eq!(devices.matches("action=\"/devices/revoke\"").count(), 2);
     assert_eq!(devices.matches("This device").count(), 1);
     assert!(devices.contains("Test/1.0 (&lt;script&gt;"), "{devices}");
     assert!(devices.contains("127.0.0.1"));
 
-    let id = phone.get("/api/me").await.json()["session_id"].as_str().unwrap().to_owned();
+    let id = phone.session_id().await;
     for _ in 0..2 {
         desk.submit("/devices/revoke", &format!("id={id}")).await.assert_leads_to("/devices");
     }
@@ -121,19 +122,10 @@ async fn devices_are_listed_and_revoked() {
 }
 
 #[tokio::test]
-async fn revoking_this_device_redirects_to_the_sign_in_page() {
-    let demo = Demo::start(&[]);
-    let browser = demo.browser();
-    browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
-    let id = browser.get("/api/me").await.json()["session_id"].as_str().unwrap().to_owned();
-    browser.submit("/devices/revoke", &format!("id={id}")).await.assert_leads_to("/devices");
-    browser.get("/devices").await.assert_leads_to("/");
-}
-
-#[tokio::test]
 async fn pages_for_users_redirect_to_the_sign_in_page() {
     let demo = Demo::start(&[]);
-    let browser = demo.browser();
+    let browser = signed_in(&demo).await;
+    browser.submit("/devices/revoke", &format!("id={}", browser.session_id().await)).await.assert_leads_to("/devices");
     for path in ["/devices", "/sensitive"] {
         browser.get(path).await.assert_leads_to("/");
     }
@@ -145,8 +137,7 @@ async fn pages_for_users_redirect_to_the_sign_in_page() {
 #[tokio::test]
 async fn the_sensitive_page_takes_the_password_again() {
     let demo = Demo::start(&[]);
-    let browser = demo.browser();
-    browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
+    let browser = signed_in(&demo).await;
     assert!(page(&browser, "/sensitive").await.contains("recovery code"));
     let answer = browser.submit("/reauthenticate", "password=wrong").await;
     assert!(answer.assert(401).text().contains("role=\"alert\">The password is wrong."));
@@ -154,14 +145,6 @@ async fn the_sensitive_page_takes_the_password_again() {
     browser.submit("/reauthenticate", "password=correct-horse").await.assert_leads_to("/sensitive");
     assert_ne!(browser.cookie(), before);
     assert!(page(&browser, "/sensitive").await.contains("recovery code"));
-}
-
-#[tokio::test]
-async fn too_many_devices_is_a_page() {
-    let demo = Demo::start(&["--limit", "1", "--on-limit", "reject"]);
-    demo.logged_in("alice").await;
-    let answer = demo.browser().submit("/login", SIGN_IN).await;
-    assert!(answer.assert(409).text().contains("as many devices as are allowed"));
 }
 
 #[tokio::test]

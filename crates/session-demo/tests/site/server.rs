@@ -87,9 +87,17 @@ impl Nodes {
         Self::on(&empty_store(backend).await, options)
     }
 
+    /// On the store at this URL.
     pub(crate) fn on(store: &str, options: &[&str]) -> Self {
         let options = [&["--store", store], options].concat();
         Self { a: Demo::start(&options), b: Demo::start(&options) }
+    }
+
+    /// Ends both, and starts them again.
+    pub(crate) fn restart(self, store: &str, options: &[&str]) -> Self {
+        self.a.stop();
+        self.b.stop();
+        Self::on(store, options)
     }
 
     /// Alternates between the two.

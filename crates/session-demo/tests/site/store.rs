@@ -1,31 +1,10 @@
 //! The option `--store`.
 
-use std::process::Output;
-use std::time::Duration;
-
 use serde_json::Value;
 use session_testbed::servers::{Redis, redis_cluster, redis_sentinel};
-use tokio::process::Command;
 
 use crate::server::{Backend, Nodes, empty_store};
-
-/// Runs a demo that ends by itself.
-async fn run(store: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_session-demo"));
-    let output = command.args(["--listen", "127.0.0.1:0", "--store", store]).kill_on_drop(true).output();
-    tokio::time::timeout(Duration::from_secs(30), output).await.expect("an end").unwrap()
-}
-
-/// Asserts that the demo fails with these messages, and without the password.
-pub(crate) async fn assert_refused(store: &str, messages: &[&str]) {
-    let output = run(store).await;
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(1), "{store}: {text}");
-    for message in messages {
-        assert!(text.contains(message), "{store}: {text}");
-    }
-    assert!(!text.contains("hunter2"), "{store}: {text}");
-}
+use crate::support::assert_refused;
 
 #[tokio::test]
 async fn an_unsupported_url_is_refused() {
@@ -44,7 +23,8 @@ async fn an_unsupported_url_is_refused() {
         "postgres://app:hunter2@localhost:port/app",
         "postgres://app:hunter2@localhost/app?sslmode=hunter2",
     ] {
-        assert_refused(store, &["--store is not understood", "memory\n", "redis://", "postgres://"]).await;
+        let message = ["--store is not understood", "memory\n", "redis://", "postgres://"];
+        assert_refused(&["--store", store], &message).await;
     }
 }
 
@@ -63,7 +43,8 @@ async fn an_unreachable_server_is_reported() {
     ];
     futures::future::join_all(stores.map(|store| async move {
         let backend = if store.starts_with("postgres") { "postgres: " } else { "redis: " };
-        assert_refused(store, &[backend, "unavailable", "Is the server running", "--store memory"]).await;
+        let messages = [backend, "unavailable", "Is the server running", "--store memory"];
+        assert_refused(&["--store", store], &messages).await;
     }))
     .await;
 }
@@ -71,10 +52,11 @@ async fn an_unreachable_server_is_reported() {
 #[tokio::test]
 async fn a_refused_login_to_the_server_is_reported() {
     let redis = Redis::launch(&[("user", "app on >right ~* &* +@all"), ("protected-mode", "no")]).await.unwrap();
-    assert_refused(&format!("redis://app:hunter2@{}", redis.address()), &["redis: ", "WRONGPASS"]).await;
+    let wrong_password = format!("redis://app:hunter2@{}", redis.address());
+    assert_refused(&["--store", &wrong_password], &["redis: ", "WRONGPASS"]).await;
     let postgres = empty_store(Backend::Postgres).await;
     let unknown_role = postgres.replace("postgres@", "unknown:hunter2@");
-    assert_refused(&unknown_role, &["the server rejected our role or database"]).await;
+    assert_refused(&["--store", &unknown_role], &["the server rejected our role or database"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

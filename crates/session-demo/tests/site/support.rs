@@ -1,8 +1,9 @@
 //! A running demo, and browsers that talk to it.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -21,27 +22,14 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn start(options: &[&str]) -> Self {
-        Self::start_with(options, &[])
+        Self::start_with(options, |command| command)
     }
 
-    pub(crate) fn start_with(options: &[&str], environment: &[(&str, &str)]) -> Self {
-        Self::spawn(options, environment, Stdio::null())
-    }
-
-    /// Captures standard error, for [`errors`](Self::errors).
-    pub(crate) fn start_with_errors(options: &[&str]) -> Self {
-        Self::spawn(options, &[], Stdio::piped())
-    }
-
-    fn spawn(options: &[&str], environment: &[(&str, &str)], errors: Stdio) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_session-demo"))
-            .args(["--listen", "127.0.0.1:0"])
-            .args(options)
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()
-            .unwrap();
+    /// Started by a command with changes.
+    pub(crate) fn start_with(options: &[&str], change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_session-demo"));
+        command.args(["--listen", "127.0.0.1:0"]).args(options).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = change(&mut command).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let base = line.trim().strip_prefix("listening on ").expect("the first line").to_owned();
@@ -55,16 +43,20 @@ impl Demo {
         assert!(status.success());
     }
 
-    /// Waits for the end.
-    pub(crate) fn wait(mut self) -> ExitStatus {
-        self.child.wait().unwrap()
+    /// Waits for a clean end, and returns what was written to standard error, if that is piped.
+    pub(crate) fn wait(mut self) -> String {
+        let mut errors = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut errors).unwrap();
+        }
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        errors
     }
 
-    /// Waits for the end, and returns what it wrote to standard error.
-    pub(crate) fn errors(mut self) -> String {
-        let mut text = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-        text
+    /// Ends it.
+    pub(crate) fn stop(self) -> String {
+        self.signal("TERM");
+        self.wait()
     }
 
     /// A browser without a cookie.
@@ -85,6 +77,19 @@ impl Drop for Demo {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Asserts that a demo with these options ends with an error that has these messages, and not the password.
+pub(crate) async fn assert_refused(options: &[&str], messages: &[&str]) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_session-demo"));
+    let output = command.args(options).kill_on_drop(true).output();
+    let output = tokio::time::timeout(Duration::from_secs(30), output).await.expect("an end").unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    // 1 with a message of ours, 2 with one about the command line.
+    let is_ours = text.lines().any(|line| line.starts_with("session-demo: "));
+    assert_eq!(output.status.code(), Some(if is_ours { 1 } else { 2 }), "{options:?}: {text}");
+    assert!(messages.iter().all(|message| text.contains(message)), "{options:?}: {text}");
+    assert!(!text.contains("hunter2"), "{options:?}: {text}");
 }
 
 /// Keeps the session cookie, as a browser does. Clones share it, as tabs do.
@@ -170,6 +175,11 @@ impl<'d> Browser<'d> {
     /// Who is logged in.
     pub(crate) async fn user(&self) -> Option<String> {
         self.get("/api/me").await.json()["user"].as_str().map(str::to_owned)
+    }
+
+    /// The public id of its session.
+    pub(crate) async fn session_id(&self) -> String {
+        self.get("/api/me").await.json()["session_id"].as_str().unwrap().to_owned()
     }
 
     async fn json(&self, method: &str, path: &str, body: &Value) -> Answer {

@@ -9,8 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use session_testbed::servers::{Postgres, Redis};
 
 use crate::server::psql;
-use crate::store::assert_refused;
-use crate::support::Demo;
+use crate::support::{Demo, assert_refused};
 
 /// Writes `ca.pem`, `server.pem` and `server.key` (for 127.0.0.1) into the folder of a server, for its owner only.
 fn write_certificates(folder: &Path) {
@@ -33,11 +32,10 @@ fn write_certificates(folder: &Path) {
 
 /// Asserts that a demo that trusts the authority in `folder` works, and that one that does not refuses the server.
 async fn assert_secure(store: &str, folder: &Path) {
-    let authority = folder.join("ca.pem").display().to_string();
-    let demo = Demo::start_with(&["--store", store], &[("SSL_CERT_FILE", &authority)]);
+    let demo = Demo::start_with(&["--store", store], |command| command.env("SSL_CERT_FILE", folder.join("ca.pem")));
     let alice = demo.logged_in("alice").await;
     assert_eq!(alice.user().await.as_deref(), Some("alice"));
-    assert_refused(store, &["invalid peer certificate"]).await;
+    assert_refused(&["--store", store], &["invalid peer certificate"]).await;
 }
 
 #[tokio::test]
@@ -59,7 +57,7 @@ async fn redis_over_tls() {
         }
     }
     assert_secure(&format!("rediss://127.0.0.1:{port}"), redis.folder()).await;
-    assert_refused(&format!("redis://127.0.0.1:{port}"), &["unavailable"]).await;
+    assert_refused(&["--store", &format!("redis://127.0.0.1:{port}")], &["unavailable"]).await;
 }
 
 #[tokio::test]
@@ -74,14 +72,15 @@ async fn postgres_over_tls() {
     ] {
         psql(&postgres, &format!("ALTER SYSTEM SET {setting} = '{value}'"));
     }
-    assert_refused(&format!("{}?sslmode=require", postgres.url()), &["the TLS handshake failed"]).await;
+    let required = format!("{}?sslmode=require", postgres.url());
+    assert_refused(&["--store", &required], &["the TLS handshake failed"]).await;
     psql(&postgres, "SELECT pg_reload_conf()");
     while psql(&postgres, "SHOW ssl") != "on" {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     assert_secure(&format!("{}?sslmode=verify-full", postgres.url()), folder).await;
     let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE state = 'idle'";
-    let demo = Demo::start(&["--store", &format!("{}?sslmode=require", postgres.url())]);
+    let demo = Demo::start(&["--store", &required]);
     demo.logged_in("alice").await;
     assert_eq!(psql(&postgres, encrypted), "t");
 }

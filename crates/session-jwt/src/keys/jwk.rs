@@ -8,7 +8,7 @@ use crate::algorithm::Algorithm;
 use crate::encoding;
 
 /// The members that are read or written. Others are ignored, as RFC 7517 requires; a member that occurs twice is an error.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Jwk {
     kty: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,15 +48,10 @@ impl Jwk {
     fn of(kty: &str, algorithm: Algorithm, kid: &str) -> Self {
         Self {
             kty: kty.to_owned(),
-            crv: None,
-            x: None,
-            y: None,
-            d: None,
-            k: None,
             kid: Some(kid.to_owned()),
             alg: Some(algorithm.as_str().to_owned()),
             usage: Some("sig".to_owned()),
-            key_ops: None,
+            ..Self::default()
         }
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::KeyError;
 use super::jwk::Jwk;
-use super::public_key::PublicKey;
+use super::verifying_key::PublicKey;
 
 /// The maximum number of keys in a ring or a set: a JWKS document comes from elsewhere.
 pub(crate) const MAX_KEYS: usize = 100;

@@ -3,7 +3,6 @@
 pub(crate) mod error;
 mod jwk;
 pub(crate) mod jwks;
-pub(crate) mod public_key;
 pub(crate) mod ring;
 pub(crate) mod rotation;
 mod secret;

@@ -11,9 +11,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::error::KeyError;
 use super::jwk::Jwk;
-use super::public_key::{Point, PublicKey};
 use super::secret::Secret;
-use super::verifying_key::VerifyingKey;
+use super::verifying_key::{Point, PublicKey, VerifyingKey};
 use crate::algorithm::Algorithm;
 use crate::encoding;
 

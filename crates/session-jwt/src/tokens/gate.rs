@@ -56,14 +56,11 @@ struct Segments<'t> {
 impl<'t> Segments<'t> {
     /// Exactly three, none of them empty.
     fn split(token: &'t [u8]) -> Option<Self> {
-        let dot = |text: &[u8]| text.iter().position(|byte| *byte == b'.');
-        let header = &token[..dot(token)?];
-        let rest = &token[header.len() + 1..];
-        let payload = &rest[..dot(rest)?];
-        let signature = &rest[payload.len() + 1..];
+        let mut segments = token.split(|byte| *byte == b'.');
+        let [header, payload, signature] = [segments.next()?, segments.next()?, segments.next()?];
         let signed = &token[..header.len() + 1 + payload.len()];
         let complete = ![header, payload, signature].iter().any(|segment| segment.is_empty());
-        (complete && dot(signature).is_none()).then_some(Self { header, payload, signature, signed })
+        (complete && segments.next().is_none()).then_some(Self { header, payload, signature, signed })
     }
 }
 

@@ -75,7 +75,7 @@ impl<'a> ReadPayload<'a> {
 }
 
 /// A string, borrowed unless it has escapes.
-#[derive(Deserialize)]
+#[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Deref for Text<'_> {
@@ -84,24 +84,6 @@ impl Deref for Text<'_> {
     fn deref(&self) -> &str {
         &self.0
     }
-}
-
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
-enum Name {
-    Iss,
-    Sub,
-    Aud,
-    Exp,
-    Nbf,
-    Iat,
-    Jti,
-    Sid,
-    AuthTime,
-    Acr,
-    Amr,
-    ClientId,
-    Other(String),
 }
 
 /// Errors of serde are only text, so the visitor leaves the reason in the cell.
@@ -137,21 +119,21 @@ impl<'de> Visitor<'de> for PayloadVisitor<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ReadPayload<'de>, A::Error> {
         let mut payload = ReadPayload::default();
         let mut others = BTreeSet::new();
-        while let Some(name) = map.next_key()? {
-            match name {
-                Name::Iss => self.take(&mut payload.iss, "iss", &mut map)?,
-                Name::Sub => self.take(&mut payload.sub, "sub", &mut map)?,
-                Name::Aud => self.take(&mut payload.aud, "aud", &mut map)?,
-                Name::Exp => self.take(&mut payload.exp, "exp", &mut map)?,
-                Name::Nbf => self.take(&mut payload.nbf, "nbf", &mut map)?,
-                Name::Iat => self.take(&mut payload.iat, "iat", &mut map)?,
-                Name::Jti => self.take(&mut payload.jti, "jti", &mut map)?,
-                Name::Sid => self.take(&mut payload.sid, "sid", &mut map)?,
-                Name::AuthTime => self.take(&mut payload.auth_time, "auth_time", &mut map)?,
-                Name::Acr => self.take(&mut payload.acr, "acr", &mut map)?,
-                Name::Amr => self.take(&mut payload.amr, "amr", &mut map)?,
-                Name::ClientId => self.take(&mut payload.client_id, "client_id", &mut map)?,
-                Name::Other(name) => {
+        while let Some(name) = map.next_key::<Text<'de>>()? {
+            match &*name {
+                "iss" => self.take(&mut payload.iss, "iss", &mut map)?,
+                "sub" => self.take(&mut payload.sub, "sub", &mut map)?,
+                "aud" => self.take(&mut payload.aud, "aud", &mut map)?,
+                "exp" => self.take(&mut payload.exp, "exp", &mut map)?,
+                "nbf" => self.take(&mut payload.nbf, "nbf", &mut map)?,
+                "iat" => self.take(&mut payload.iat, "iat", &mut map)?,
+                "jti" => self.take(&mut payload.jti, "jti", &mut map)?,
+                "sid" => self.take(&mut payload.sid, "sid", &mut map)?,
+                "auth_time" => self.take(&mut payload.auth_time, "auth_time", &mut map)?,
+                "acr" => self.take(&mut payload.acr, "acr", &mut map)?,
+                "amr" => self.take(&mut payload.amr, "amr", &mut map)?,
+                "client_id" => self.take(&mut payload.client_id, "client_id", &mut map)?,
+                _ => {
                     if !others.insert(name) {
                         self.duplicate()?;
                     }

@@ -1,7 +1,5 @@
 //! [`Verifier`].
 
-use std::fmt;
-
 use arc_swap::ArcSwap;
 use session_core::Timestamp;
 
@@ -29,6 +27,7 @@ use super::verifying_keys::VerifyingKeys;
 /// assert_eq!(verifier.verify("not.a.token", now).unwrap_err(), VerifyError::Header);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Debug)]
 pub struct Verifier {
     policy: TokenPolicy,
     gate: Gate,
@@ -77,15 +76,5 @@ impl Verifier {
     /// blocks.
     pub fn set_keys(&self, keys: VerifyingKeys) {
         self.keys.store(keys.into());
-    }
-}
-
-impl fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier")
-            .field("policy", &self.policy)
-            .field("gate", &self.gate)
-            .field("keys", &*self.keys.load())
-            .finish()
     }
 }

@@ -8,9 +8,8 @@ use session_core::Timestamp;
 use super::header::{self, TokenType};
 use crate::keys::error::KeyError;
 use crate::keys::jwks::{self, MAX_KEYS};
-use crate::keys::public_key::PublicKey;
 use crate::keys::ring::KeyRing;
-use crate::keys::verifying_key::VerifyingKey;
+use crate::keys::verifying_key::{PublicKey, VerifyingKey};
 
 /// The keys of a [`Verifier`](crate::Verifier): public keys, or those of a ring.
 ///

@@ -133,17 +133,15 @@ impl Forge {
             Self::Hs256(_) => return Vec::new(),
             Self::EdDsa(key) => {
                 let key = key.verifying_key();
-                let der = key.to_public_key_der().unwrap().into_vec();
-                (key.to_bytes().to_vec(), key.to_public_key_pem(LineEnding::LF).unwrap(), der)
+                (key.to_bytes().to_vec(), key.to_public_key_pem(LineEnding::LF), key.to_public_key_der())
             }
             Self::Es256(key) => {
                 let key = key.verifying_key();
-                let der = key.to_public_key_der().unwrap().into_vec();
-                (key.to_sec1_bytes().to_vec(), key.to_public_key_pem(LineEnding::LF).unwrap(), der)
+                (key.to_sec1_bytes().to_vec(), key.to_public_key_pem(LineEnding::LF), key.to_public_key_der())
             }
         };
         let jwk = self.ring().jwks(now()).to_json().into_bytes();
-        vec![("raw", raw), ("pem", pem.into_bytes()), ("der", der), ("jwks", jwk)]
+        vec![("raw", raw), ("pem", pem.unwrap().into_bytes()), ("der", der.unwrap().into_vec()), ("jwks", jwk)]
     }
 
     pub(crate) fn signature(&self, message: &[u8]) -> Vec<u8> {
@@ -172,13 +170,13 @@ impl Forge {
     }
 
     /// A token with this payload that is otherwise valid.
-    pub(crate) fn with_payload(&self, payload: &Payload) -> String {
+    pub(crate) fn with_payload(&self, payload: &Claims) -> String {
         self.token(self.header(), payload.json())
     }
 
     /// A valid token.
     pub(crate) fn good(&self) -> String {
-        self.with_payload(&Payload::good())
+        self.with_payload(&Claims::good())
     }
 }
 
@@ -192,9 +190,9 @@ pub(crate) fn header(alg: &str, kid: &str, typ: &str) -> String {
 
 /// Claims as JSON text, one by one, so that a test can write what no JSON library does.
 #[derive(Clone)]
-pub(crate) struct Payload(pub(crate) Vec<(String, String)>);
+pub(crate) struct Claims(pub(crate) Vec<(String, String)>);
 
-impl Payload {
+impl Claims {
     /// Claims that are accepted at [`NOW`].
     pub(crate) fn good() -> Self {
         let (iat, exp) = (NOW.to_string(), (NOW + 300).to_string());
