@@ -10,7 +10,7 @@ use session_core::{
     DeleteOutcome, Error, Key, Login, ManualClock, Policy, PresentedToken, Renewal, SessionId, SessionManager, StepUp,
     UserId,
 };
-use session_testbed::{Client, RecordingStore};
+use session_testbed::{Client, Recorder, RecordingStore};
 
 const CART: Key<u32> = Key::new("cart");
 const THEME: Key<String> = Key::new("theme");
@@ -29,7 +29,7 @@ impl Site {
     }
 
     fn with(policy: Policy) -> Self {
-        let store = Arc::new(RecordingStore::new(ReferenceStore::new()));
+        let store = Arc::new(RecordingStore::new(ReferenceStore::new(), Recorder::default()));
         let clock = ManualClock::default();
         let manager = SessionManager::builder(store.clone()).policy(policy).clock(clock.clone()).build();
         let client = Client::new(&manager);
@@ -62,14 +62,14 @@ impl Site {
     /// After this, whose cost does not count.
     async fn after(mut self, first: impl AsyncFnOnce(&mut Self) -> Result<(), Error>) -> Self {
         first(&mut self).await.unwrap();
-        let _ = self.store.take_calls();
+        let _ = self.store.hook().take_calls();
         self
     }
 
     /// What this costs.
     async fn cost(&mut self, of: impl AsyncFnOnce(&mut Self) -> Result<(), Error>) -> Vec<&'static str> {
         of(self).await.unwrap();
-        self.store.take_calls()
+        self.store.hook().take_calls()
     }
 
     async fn cost_of_read(&mut self) -> Vec<&'static str> {
@@ -299,7 +299,7 @@ async fn refresh_tokens() {
     assert_eq!(site.cost(refresh).await, ["load", "update"]);
     assert_eq!(site.cost(refresh).await, ["load"], "once more, in the grace window");
     let session = site.manager.list(&alice()).await.unwrap()[0].id;
-    let _ = site.store.take_calls();
+    let _ = site.store.hook().take_calls();
     let find = async |site: &mut Site| site.manager.find_live(&session, &alice()).await.map(drop);
     assert_eq!(site.cost(find).await, ["load"]);
     let revoke = async |site: &mut Site| site.manager.revoke_refresh_token(&parse(&token)).await.map(drop);

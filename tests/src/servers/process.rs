@@ -10,9 +10,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::base::{ServerError, blocking, random, wait_for};
+use super::base::{Port, ServerError, blocking, random, wait_for};
 use super::install::with_setpriv;
-use super::port::Port;
 
 /// How long a server may take to answer or to end: long, because the machine may be busy.
 const TIMEOUT: Duration = Duration::from_secs(60);

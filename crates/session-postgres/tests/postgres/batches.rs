@@ -7,11 +7,12 @@ use session_core::store::{Freshness, Record, SessionStore, UpdateOutcome};
 use session_core::{StoreError, StoreErrorKind};
 use session_postgres::PostgresStore;
 use session_testbed::proxy::{Mode, Proxy};
+use session_testbed::records::NOW;
 use sqlx::PgPool;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::common::{
-    NOW, WAITING, changed, database, execute, insert_many, number, pool, store, store_with_timeout, through_proxy,
+    WAITING, changed, database, execute, insert_many, number, pool, store, store_with_timeout, through_proxy,
     wait_until,
 };
 

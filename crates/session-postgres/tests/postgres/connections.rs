@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use session_core::StoreErrorKind;
 use session_core::store::{Freshness, SessionStore};
 use session_postgres::{PostgresStore, recommended_pool_options};
+use session_testbed::records::{NOW, record, user};
 use tokio::task::JoinSet;
 
-use crate::common::{
-    NOW, WAITING, changed, database, insert_many, number, pool, record, store, store_with_timeout, user, wait_until,
-};
+use crate::common::{WAITING, changed, database, insert_many, number, pool, store, store_with_timeout, wait_until};
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 /// A machine may be busy.

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod batches;
-mod calls;
 mod common;
 mod concurrency;
 mod connections;
