@@ -6,13 +6,13 @@ use http_body_util::BodyExt as _;
 use session_core::{Policy, SessionManager};
 use session_demo::sessions::Sessions;
 use session_moka::MokaStore;
-use session_testbed::RecordingStore;
+use session_testbed::{Recorder, RecordingStore};
 use tower::ServiceExt as _;
 
 #[tokio::test]
 async fn requests_that_need_the_store_answer_503_and_keep_the_cookie() {
-    let store = RecordingStore::new(MokaStore::new());
-    store.set_failing(true);
+    let store = RecordingStore::new(MokaStore::new(), Recorder::default());
+    store.hook().set_failing(true);
     let site = session_demo::build_router(&Sessions::Cookie(SessionManager::new(store, Policy::standard())));
     let login = r#"{"username":"alice","password":"correct-horse"}"#;
     let wrong = r#"{"username":"alice","password":"wrong"}"#;
