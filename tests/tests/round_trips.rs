@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use session_conformance::ReferenceStore;
 use session_core::{
-    DeleteOutcome, Error, Key, Login, ManualClock, Policy, PresentedToken, Renewal, SessionId, SessionManager, StepUp,
-    UserId,
+    DeleteOutcome, Error, Key, Login, ManualClock, Policy, PresentedToken, Renewal, Session, SessionId, SessionManager,
+    StepUp, UserId,
 };
 use session_testbed::{Client, Recorder, RecordingStore};
 
@@ -72,8 +72,13 @@ impl Site {
         self.store.hook().take_calls()
     }
 
+    /// What a request with this handler costs.
+    async fn cost_of_request(&mut self, handler: impl AsyncFnOnce(&Session) -> Result<(), Error>) -> Vec<&'static str> {
+        self.cost(async |site| site.client.request(handler).await).await
+    }
+
     async fn cost_of_read(&mut self) -> Vec<&'static str> {
-        self.cost(async |site| site.client.request(async |session| session.get(CART).map(drop)).await).await
+        self.cost_of_request(async |session| session.get(CART).map(drop)).await
     }
 }
 
@@ -145,12 +150,9 @@ async fn read_with_a_due_touch() {
 async fn passive_read_with_a_due_touch() {
     let mut site = Site::anonymous().await;
     site.clock.advance(site.manager.policy().touch_interval());
-    let polling = site.cost(async |site| {
-        let poll = async |session: &session_core::Session| {
-            session.set_passive();
-            session.get(CART).map(drop)
-        };
-        site.client.request(poll).await
+    let polling = site.cost_of_request(async |session| {
+        session.set_passive();
+        session.get(CART).map(drop)
     });
     assert_eq!(polling.await, ["load"]);
 }
@@ -170,21 +172,17 @@ async fn unknown_and_expired_sessions() {
 #[tokio::test]
 async fn first_write() {
     let mut site = Site::new();
-    let cost = site.cost(async |site| site.client.request(async |session| session.insert(CART, &1)).await);
-    assert_eq!(cost.await, ["create"]);
+    assert_eq!(site.cost_of_request(async |session| session.insert(CART, &1)).await, ["create"]);
 }
 
 #[tokio::test]
 async fn write() {
     let mut site = Site::anonymous().await;
     site.clock.advance(Duration::from_secs(20 * 60));
-    let cost = site.cost(async |site| {
-        let write = async |session: &session_core::Session| {
-            session.insert(THEME, &"dark".to_owned())?;
-            session.update(CART, |cart| *cart += 1)?;
-            session.remove(THEME)
-        };
-        site.client.request(write).await
+    let cost = site.cost_of_request(async |session| {
+        session.insert(THEME, &"dark".to_owned())?;
+        session.update(CART, |cart| *cart += 1)?;
+        session.remove(THEME)
     });
     assert_eq!(cost.await, ["load", "update"], "all changes are one write, and activity goes with it");
 }
@@ -192,8 +190,7 @@ async fn write() {
 #[tokio::test]
 async fn write_of_an_unchanged_value() {
     let mut site = Site::anonymous().await;
-    let cost = site.cost(async |site| site.client.request(async |session| session.insert(CART, &1)).await);
-    assert_eq!(cost.await, ["load"]);
+    assert_eq!(site.cost_of_request(async |session| session.insert(CART, &1)).await, ["load"]);
 }
 
 #[tokio::test]
@@ -201,7 +198,7 @@ async fn write_with_a_conflict() {
     let mut site = Site::anonymous().await;
     let mut other = site.client.clone();
     let cost = site.cost(async |site| {
-        let increment = async |session: &session_core::Session| session.update(CART, |cart| *cart += 1);
+        let increment = async |session: &Session| session.update(CART, |cart| *cart += 1);
         let slow = site.client.begin();
         increment(slow.session().await?).await?;
         other.request(increment).await?;
@@ -222,11 +219,9 @@ async fn login() {
 #[tokio::test]
 async fn step_up_and_regenerate() {
     let mut site = Site::logged_in().await;
-    let step_up =
-        site.cost(async |site| site.client.request(async |session| session.step_up(StepUp::new(alice()))).await);
+    let step_up = site.cost_of_request(async |session| session.step_up(StepUp::new(alice())));
     assert_eq!(step_up.await, ["load", "update"]);
-    let regenerate = site.cost(async |site| site.client.request(async |session| session.regenerate()).await);
-    assert_eq!(regenerate.await, ["load", "update"]);
+    assert_eq!(site.cost_of_request(async |session| session.regenerate()).await, ["load", "update"]);
 }
 
 #[tokio::test]
@@ -252,18 +247,14 @@ async fn reuse() {
 
 #[tokio::test]
 async fn logout() {
-    let log_out = async |site: &mut Site| site.client.request(async |session| session.logout()).await;
     let mut site = Site::logged_in().await;
-    assert_eq!(site.cost(log_out).await, ["load", "delete"]);
-    assert_eq!(site.cost(log_out).await, NOTHING, "logged out already");
+    assert_eq!(site.cost_of_request(async |session| session.logout()).await, ["load", "delete"]);
+    assert_eq!(site.cost_of_request(async |session| session.logout()).await, NOTHING, "logged out already");
 
     let mut site = Site::logged_in().await;
-    let cost = site.cost(async |site| {
-        let log_out = async |session: &session_core::Session| {
-            session.logout()?;
-            session.insert(THEME, &"dark".to_owned())
-        };
-        site.client.request(log_out).await
+    let cost = site.cost_of_request(async |session| {
+        session.logout()?;
+        session.insert(THEME, &"dark".to_owned())
     });
     assert_eq!(cost.await, ["load", "create"], "an anonymous session takes its place");
 }

@@ -5,11 +5,11 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome};
 use session_core::{DeleteOutcome, LimitPolicy, SessionId, StoreErrorKind};
 use session_redis::{ConnectError, RedisStore};
 use session_testbed::calls::{Call, Sessions};
-use session_testbed::records::{MINUTE, NOW, created, insert, limit, load, next, record, replacing, user};
+use session_testbed::records::{MINUTE, NOW, insert, limit, load, next, record, user};
 use session_testbed::servers::Redis;
 
 use crate::support::run;

@@ -1,1 +1,54 @@
+//! Helpers for the tests of this crate.
+#![allow(dead_code, unreachable_pub)] // each test binary uses a part
 
+use std::time::{Duration, Instant};
+
+use session_core::{SessionId, UserId};
+use session_testbed::servers::{Redis, Reply};
+
+/// Runs one command, written with spaces.
+pub async fn run(server: &Redis, command: &str) -> Reply {
+    server.command(&command.split(' ').collect::<Vec<_>>()).await.unwrap()
+}
+
+/// The key of a user's session, under the default prefix.
+pub fn session_key(user: &UserId, id: &SessionId) -> String {
+    format!("{{session:{:04x}}}:s:{id}", user.shard())
+}
+
+/// The key of a user's index, under the default prefix.
+pub fn index_key(user: &UserId) -> String {
+    format!("{{session:{:04x}}}:u:{}", user.shard(), user.as_str())
+}
+
+/// Every key, with its time to live in milliseconds (-1: none).
+pub async fn keys(server: &Redis) -> Vec<(String, i64)> {
+    let mut found = Vec::new();
+    for key in run(server, "KEYS *").await.list() {
+        let ttl = server.command(&["PTTL", key.text()]).await.unwrap();
+        found.push((key.text().to_owned(), ttl.number().unwrap()));
+    }
+    found
+}
+
+/// Every key has a time to live. -2: it has expired since it was listed.
+pub async fn assert_all_expire(server: &Redis, after: &str) {
+    for (key, ttl) in keys(server).await {
+        assert!(ttl > 0 || ttl == -2, "{key} has no time to live after {after}");
+    }
+}
+
+/// Closes all connections of clients.
+pub async fn cut_clients(server: &Redis) {
+    run(server, "CLIENT KILL TYPE normal SKIPME yes").await;
+}
+
+/// Waits until `condition` holds, and returns how long it took.
+pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) -> Duration {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(start.elapsed() < Duration::from_secs(60), "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    start.elapsed()
+}
