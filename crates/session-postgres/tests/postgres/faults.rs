@@ -100,7 +100,9 @@ async fn the_applications_connection_is_left_alone() {
     let record = insert_many(&store, 1).await.remove(0);
     let mut own = pool.begin().await.unwrap();
     sqlx::query("CREATE TEMPORARY TABLE work (n int)").execute(&mut *own).await.unwrap();
-    wait_until_idle_but_one(&pool).await;
+    while pool.num_idle() + 1 != pool.size() as usize {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
     sqlx::query(terminate).execute(&mut *own).await.unwrap();
@@ -108,10 +110,4 @@ async fn the_applications_connection_is_left_alone() {
     assert_eq!(loaded.summary.last_seen, NOW);
     sqlx::query("INSERT INTO work VALUES (1)").execute(&mut *own).await.unwrap();
     own.commit().await.unwrap();
-}
-
-async fn wait_until_idle_but_one(pool: &sqlx::PgPool) {
-    while pool.num_idle() + 1 != pool.size() as usize {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }

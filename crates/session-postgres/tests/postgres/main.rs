@@ -6,7 +6,6 @@ mod common;
 mod concurrency;
 mod connections;
 mod faults;
-mod kept;
 mod migrations;
 mod outage;
 mod round_trips;

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use session_core::store::{CreateRequest, Freshness, SessionStore, TouchOutcome};
 use session_core::{SessionId, StoreError, StoreErrorKind};
 use session_redis::{ConnectError, RedisStore};
-use session_testbed::calls::{Call, Sessions};
+use session_testbed::calls::Sessions;
 use session_testbed::proxy::{Mode, Proxy};
 use session_testbed::records::{MINUTE, NOW, insert, load, record, user};
 use session_testbed::servers::Redis;
 
-use crate::support::{cut_clients, eventually};
+use crate::support::{CALLS, cut_clients, eventually};
 
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(300);
 /// How much later than its time limit an operation may end on a busy machine. Waiting for a connection instead would
@@ -40,8 +40,6 @@ enum Fault {
 /// the session. Afterwards each works, and has taken effect once. Prints how long it took until the store worked again.
 async fn survives(faults: impl IntoIterator<Item = Fault>) {
     const ROUNDS: usize = 3;
-    // All but `DeleteExpired`, for which the server is not asked.
-    let calls = &Call::ALL[..7];
     for fault in faults {
         let server = Redis::launch(&[]).await.unwrap();
         let proxy = Proxy::start(server.address()).await.unwrap();
@@ -49,7 +47,7 @@ async fn survives(faults: impl IntoIterator<Item = Fault>) {
         let mut back = Vec::new();
         for round in 0..ROUNDS {
             let mut stored = Vec::new();
-            for call in calls {
+            for call in CALLS {
                 stored.push((*call, Arc::new(Sessions::store(&direct).await)));
             }
             // In the first round connection and scripts are new, later they have been used.

@@ -5,13 +5,13 @@ use std::time::Duration;
 use session_core::StoreErrorKind;
 use session_core::store::{Freshness, SessionStore, UpdateOutcome};
 use session_redis::RedisStore;
-use session_testbed::calls::{Call, Sessions};
+use session_testbed::calls::Sessions;
 use session_testbed::proxy::{Mode, Proxy};
 use session_testbed::records::{NOW, insert, load, next, record};
 use session_testbed::servers::Redis;
 
 use crate::faults::{open, url};
-use crate::support::eventually;
+use crate::support::{CALLS, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_repeated_when_its_reply_is_lost() {
@@ -19,8 +19,8 @@ async fn a_request_is_repeated_when_its_reply_is_lost() {
     let proxy = Proxy::start(server.address()).await.unwrap();
     let store = open(&url(&proxy)).await;
     // Loads the scripts: NOSCRIPT is not the reply that is to be lost.
-    Sessions::assert_all_work(&store, &Call::ALL).await;
-    for call in &Call::ALL[..7] {
+    Sessions::assert_all_work(&store, CALLS).await;
+    for call in CALLS {
         let sessions = Sessions::store(&store).await;
         proxy.cut_one_reply(1, Mode::Pass);
         let answer = sessions.call(&store, *call).await.unwrap();

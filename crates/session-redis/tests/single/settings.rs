@@ -8,11 +8,11 @@ use std::time::Duration;
 use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome};
 use session_core::{DeleteOutcome, LimitPolicy, SessionId, StoreErrorKind};
 use session_redis::{ConnectError, RedisStore};
-use session_testbed::calls::{Call, Sessions};
+use session_testbed::calls::Sessions;
 use session_testbed::records::{MINUTE, NOW, insert, limit, load, next, record, user};
 use session_testbed::servers::Redis;
 
-use crate::support::run;
+use crate::support::{CALLS, run};
 
 #[tokio::test]
 async fn sessions_can_be_ended_at_maxmemory() {
@@ -72,7 +72,7 @@ async fn the_documented_rights_are_enough() {
     let builder = RedisStore::builder(&format!("redis://app:hunter2@{}", server.address()));
     let waiting = builder.clone().wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
     let store = builder.connect().await.unwrap();
-    Sessions::assert_all_work(&store, &Call::ALL).await;
+    Sessions::assert_all_work(&store, CALLS).await;
     let one = record(Some(&user("alice")), NOW);
     insert(&store, &one).await;
     let two = record(Some(&user("alice")), NOW);

@@ -5,12 +5,12 @@ use std::num::NonZeroU32;
 use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome, UpdateOutcome};
 use session_core::{DeleteOutcome, LimitPolicy};
 use session_redis::RedisStore;
-use session_testbed::calls::{Call, Sessions};
+use session_testbed::calls::Sessions;
 use session_testbed::proxy::Proxy;
 use session_testbed::records::{MINUTE, NOW, created, insert, limit, next, record, replacing, user};
 use session_testbed::servers::Redis;
 
-use crate::support::{eventually, run};
+use crate::support::{CALLS, eventually, run};
 
 /// How many round trips `call` takes, as the proxy counts them.
 async fn trips<T>(proxy: &Proxy, call: impl Future<Output = T>) -> (u64, T) {
@@ -33,7 +33,7 @@ async fn round_trips() {
     let first = record(Some(&alice), NOW);
     assert_eq!(trips(&proxy, insert(&store, &first)).await.0, 2, "a script that is not loaded yet");
     store.delete_by_user(&alice, None).await.unwrap();
-    Sessions::assert_all_work(&store, &Call::ALL).await;
+    Sessions::assert_all_work(&store, CALLS).await;
 
     let (one, anonymous) = (record(Some(&alice), NOW), record(None, NOW));
     let (count, outcome) = trips(&proxy, store.create(CreateRequest::new(&anonymous), NOW)).await;
