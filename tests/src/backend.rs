@@ -1,11 +1,9 @@
 //! The one list of backends.
 
 mod moka;
-mod open;
 mod postgres;
-mod postgres_service;
 mod redis;
-mod redis_service;
+mod servers;
 
 use std::sync::Arc;
 
@@ -13,16 +11,16 @@ use session_conformance::Harness;
 
 pub use moka::Moka;
 pub use postgres::Postgres;
-pub use redis::{Redis, RedisCluster, RedisSentinel};
+pub use redis::Redis;
 
 /// Every backend of this repository: what the conformance runner and the tests across backends run on.
 #[must_use]
 pub fn backends() -> Vec<Arc<dyn Harness>> {
     vec![
         Arc::new(Moka::default()), // one line for each backend
-        Arc::new(Redis),
-        Arc::new(RedisSentinel),
-        Arc::new(RedisCluster),
+        Arc::new(Redis::Single),
+        Arc::new(Redis::Sentinel),
+        Arc::new(Redis::Cluster),
         Arc::new(Postgres::default()),
     ]
 }

@@ -1,16 +1,18 @@
 //! The one list of backends, the servers they run on, and what tests across crates need.
 
 mod backend;
+pub mod calls;
 mod client;
 pub mod proxy;
 mod recording;
+pub mod records;
 mod secrets;
 pub mod servers;
 pub mod table;
 
-pub use backend::{Moka, Postgres, Redis, RedisCluster, RedisSentinel, backends};
+pub use backend::{Moka, Postgres, Redis, backends};
 pub use client::Client;
-pub use recording::RecordingStore;
+pub use recording::{Recorder, RecordingStore};
 pub use secrets::Secrets;
 
 /// The example of the README, compiled.

@@ -37,7 +37,8 @@ impl Dump {
         let mut dump = Self::default();
         for node in nodes {
             let mut connection = redis::Client::open(node.url()).unwrap().get_connection().unwrap();
-            for key in scan(&mut connection) {
+            let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(&mut connection).unwrap();
+            for key in keys {
                 let ask = |command: &str| {
                     let mut command = redis::cmd(command);
                     command.arg(&key);
@@ -72,18 +73,6 @@ impl Dump {
             dump.add(&digits.chunks_exact(2).map(|pair| digit(pair[0]) * 16 + digit(pair[1])).collect::<Vec<_>>());
         }
         dump
-    }
-}
-
-fn scan(connection: &mut redis::Connection) -> Vec<Vec<u8>> {
-    let (mut cursor, mut keys) = (0_u64, Vec::new());
-    loop {
-        let found: Vec<Vec<u8>>;
-        (cursor, found) = redis::cmd("SCAN").arg(cursor).query(connection).unwrap();
-        keys.extend(found);
-        if cursor == 0 {
-            return keys;
-        }
     }
 }
 

@@ -24,7 +24,7 @@ use session_jwt::{
     AccessTokens, Algorithm, KeyRing, PublicKey, Rotation, SigningKey, Subject, TokenPolicy, Verifier, VerifyError,
     VerifyingKeys,
 };
-use session_testbed::servers::tools;
+use session_testbed::servers;
 
 const ISSUER: &str = "https://login.example";
 const AUDIENCE: &str = "https://api.example";
@@ -69,7 +69,7 @@ fn installed(name: &str, files: &[&str], install: impl FnOnce(&Path)) -> PathBuf
 
 fn pyjwt() -> Command {
     let folder = installed("pyjwt", &["requirements.txt"], |folder| {
-        run(Command::new(tools::python().unwrap()).args(["-m", "venv", "venv"]).current_dir(folder), "");
+        run(Command::new(servers::python().unwrap()).args(["-m", "venv", "venv"]).current_dir(folder), "");
         let mut pip = Command::new(folder.join("venv/bin/python"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"]);
         run(pip.current_dir(folder), "");
@@ -82,13 +82,13 @@ fn pyjwt() -> Command {
 
 fn jose() -> Command {
     let folder = installed("jose", &["package.json", "package-lock.json"], |folder| {
-        let mut npm = Command::new(tools::npm().unwrap());
+        let mut npm = Command::new(servers::npm().unwrap());
         run(npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]).current_dir(folder), "");
     });
     // Node looks for modules beside the script.
     let script = folder.join("jose_peer.mjs");
     fs::copy(scripts().join("jose_peer.mjs"), &script).unwrap();
-    let mut node = Command::new(tools::node().unwrap());
+    let mut node = Command::new(servers::node().unwrap());
     node.arg(script);
     node
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use session_conformance::ReferenceStore;
 use session_core::{
-    DeleteOutcome, Error, Key, Login, ManualClock, Policy, PresentedToken, Renewal, SessionId, SessionManager, StepUp,
-    UserId,
+    DeleteOutcome, Error, Key, Login, ManualClock, Policy, PresentedToken, Renewal, Session, SessionId, SessionManager,
+    StepUp, UserId,
 };
-use session_testbed::{Client, RecordingStore};
+use session_testbed::{Client, Recorder, RecordingStore};
 
 const CART: Key<u32> = Key::new("cart");
 const THEME: Key<String> = Key::new("theme");
@@ -29,7 +29,7 @@ impl Site {
     }
 
     fn with(policy: Policy) -> Self {
-        let store = Arc::new(RecordingStore::new(ReferenceStore::new()));
+        let store = Arc::new(RecordingStore::new(ReferenceStore::new(), Recorder::default()));
         let clock = ManualClock::default();
         let manager = SessionManager::builder(store.clone()).policy(policy).clock(clock.clone()).build();
         let client = Client::new(&manager);
@@ -62,18 +62,23 @@ impl Site {
     /// After this, whose cost does not count.
     async fn after(mut self, first: impl AsyncFnOnce(&mut Self) -> Result<(), Error>) -> Self {
         first(&mut self).await.unwrap();
-        let _ = self.store.take_calls();
+        let _ = self.store.hook().take_calls();
         self
     }
 
     /// What this costs.
     async fn cost(&mut self, of: impl AsyncFnOnce(&mut Self) -> Result<(), Error>) -> Vec<&'static str> {
         of(self).await.unwrap();
-        self.store.take_calls()
+        self.store.hook().take_calls()
+    }
+
+    /// What a request with this handler costs.
+    async fn cost_of_request(&mut self, handler: impl AsyncFnOnce(&Session) -> Result<(), Error>) -> Vec<&'static str> {
+        self.cost(async |site| site.client.request(handler).await).await
     }
 
     async fn cost_of_read(&mut self) -> Vec<&'static str> {
-        self.cost(async |site| site.client.request(async |session| session.get(CART).map(drop)).await).await
+        self.cost_of_request(async |session| session.get(CART).map(drop)).await
     }
 }
 
@@ -145,12 +150,9 @@ async fn read_with_a_due_touch() {
 async fn passive_read_with_a_due_touch() {
     let mut site = Site::anonymous().await;
     site.clock.advance(site.manager.policy().touch_interval());
-    let polling = site.cost(async |site| {
-        let poll = async |session: &session_core::Session| {
-            session.set_passive();
-            session.get(CART).map(drop)
-        };
-        site.client.request(poll).await
+    let polling = site.cost_of_request(async |session| {
+        session.set_passive();
+        session.get(CART).map(drop)
     });
     assert_eq!(polling.await, ["load"]);
 }
@@ -170,21 +172,17 @@ async fn unknown_and_expired_sessions() {
 #[tokio::test]
 async fn first_write() {
     let mut site = Site::new();
-    let cost = site.cost(async |site| site.client.request(async |session| session.insert(CART, &1)).await);
-    assert_eq!(cost.await, ["create"]);
+    assert_eq!(site.cost_of_request(async |session| session.insert(CART, &1)).await, ["create"]);
 }
 
 #[tokio::test]
 async fn write() {
     let mut site = Site::anonymous().await;
     site.clock.advance(Duration::from_secs(20 * 60));
-    let cost = site.cost(async |site| {
-        let write = async |session: &session_core::Session| {
-            session.insert(THEME, &"dark".to_owned())?;
-            session.update(CART, |cart| *cart += 1)?;
-            session.remove(THEME)
-        };
-        site.client.request(write).await
+    let cost = site.cost_of_request(async |session| {
+        session.insert(THEME, &"dark".to_owned())?;
+        session.update(CART, |cart| *cart += 1)?;
+        session.remove(THEME)
     });
     assert_eq!(cost.await, ["load", "update"], "all changes are one write, and activity goes with it");
 }
@@ -192,8 +190,7 @@ async fn write() {
 #[tokio::test]
 async fn write_of_an_unchanged_value() {
     let mut site = Site::anonymous().await;
-    let cost = site.cost(async |site| site.client.request(async |session| session.insert(CART, &1)).await);
-    assert_eq!(cost.await, ["load"]);
+    assert_eq!(site.cost_of_request(async |session| session.insert(CART, &1)).await, ["load"]);
 }
 
 #[tokio::test]
@@ -201,7 +198,7 @@ async fn write_with_a_conflict() {
     let mut site = Site::anonymous().await;
     let mut other = site.client.clone();
     let cost = site.cost(async |site| {
-        let increment = async |session: &session_core::Session| session.update(CART, |cart| *cart += 1);
+        let increment = async |session: &Session| session.update(CART, |cart| *cart += 1);
         let slow = site.client.begin();
         increment(slow.session().await?).await?;
         other.request(increment).await?;
@@ -222,11 +219,9 @@ async fn login() {
 #[tokio::test]
 async fn step_up_and_regenerate() {
     let mut site = Site::logged_in().await;
-    let step_up =
-        site.cost(async |site| site.client.request(async |session| session.step_up(StepUp::new(alice()))).await);
+    let step_up = site.cost_of_request(async |session| session.step_up(StepUp::new(alice())));
     assert_eq!(step_up.await, ["load", "update"]);
-    let regenerate = site.cost(async |site| site.client.request(async |session| session.regenerate()).await);
-    assert_eq!(regenerate.await, ["load", "update"]);
+    assert_eq!(site.cost_of_request(async |session| session.regenerate()).await, ["load", "update"]);
 }
 
 #[tokio::test]
@@ -252,18 +247,14 @@ async fn reuse() {
 
 #[tokio::test]
 async fn logout() {
-    let log_out = async |site: &mut Site| site.client.request(async |session| session.logout()).await;
     let mut site = Site::logged_in().await;
-    assert_eq!(site.cost(log_out).await, ["load", "delete"]);
-    assert_eq!(site.cost(log_out).await, NOTHING, "logged out already");
+    assert_eq!(site.cost_of_request(async |session| session.logout()).await, ["load", "delete"]);
+    assert_eq!(site.cost_of_request(async |session| session.logout()).await, NOTHING, "logged out already");
 
     let mut site = Site::logged_in().await;
-    let cost = site.cost(async |site| {
-        let log_out = async |session: &session_core::Session| {
-            session.logout()?;
-            session.insert(THEME, &"dark".to_owned())
-        };
-        site.client.request(log_out).await
+    let cost = site.cost_of_request(async |session| {
+        session.logout()?;
+        session.insert(THEME, &"dark".to_owned())
     });
     assert_eq!(cost.await, ["load", "create"], "an anonymous session takes its place");
 }
@@ -299,7 +290,7 @@ async fn refresh_tokens() {
     assert_eq!(site.cost(refresh).await, ["load", "update"]);
     assert_eq!(site.cost(refresh).await, ["load"], "once more, in the grace window");
     let session = site.manager.list(&alice()).await.unwrap()[0].id;
-    let _ = site.store.take_calls();
+    let _ = site.store.hook().take_calls();
     let find = async |site: &mut Site| site.manager.find_live(&session, &alice()).await.map(drop);
     assert_eq!(site.cost(find).await, ["load"]);
     let revoke = async |site: &mut Site| site.manager.revoke_refresh_token(&parse(&token)).await.map(drop);

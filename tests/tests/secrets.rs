@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use session_conformance::ReferenceStore;
 use session_core::store::Record;
 use session_core::{Login, ManualClock, Policy, Renewal, SessionManager, UserId};
-use session_testbed::{Client, RecordingStore};
+use session_testbed::{Client, Recorder, RecordingStore};
 use zeroize::ZeroizeOnDrop;
 
 use life::{Traces, USER, stored_secrets};
@@ -80,7 +80,7 @@ async fn store_holds_no_token() {
 
 #[tokio::test]
 async fn what_the_store_holds_cannot_be_presented() {
-    let store = Arc::new(RecordingStore::new(ReferenceStore::new()));
+    let store = Arc::new(RecordingStore::new(ReferenceStore::new(), Recorder::default()));
     let renewal = Renewal { timeout: Duration::from_secs(600), grace: Duration::from_secs(10) };
     let clock = ManualClock::default();
     let manager = SessionManager::builder(store.clone())
@@ -91,7 +91,8 @@ async fn what_the_store_holds_cannot_be_presented() {
     owner.request(async |session| session.login(Login::new(UserId::new(USER).unwrap()))).await.unwrap();
     clock.advance(renewal.timeout);
     owner.request(async |_| Ok(())).await.unwrap();
-    let records: Vec<Record> = store.written().iter().map(|(id, bytes)| Record::decode(*id, bytes).unwrap()).collect();
+    let records: Vec<Record> =
+        store.hook().written().iter().map(|(id, bytes)| Record::decode(*id, bytes).unwrap()).collect();
     let record = records.last().unwrap();
     let digests: Vec<Vec<u8>> = records.iter().flat_map(stored_secrets).collect();
     assert_eq!(digests.len(), 1 + 4, "a new credential has a digest; a renewed one has three and a nonce");

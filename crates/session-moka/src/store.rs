@@ -79,14 +79,12 @@ impl MokaStore {
         let mut evicted = Vec::new();
         if let (Some(limit), Some(user)) = (limit, record.user()) {
             let replaced = replaces.as_ref().map(|replaced| &replaced.id);
-            let mut candidates = stripe.of_user(user, id.shard(), table.tag(Some(user)), replaced)?;
-            candidates.retain(|candidate| !candidate.is_expired(now));
-            let candidates = candidates.iter().map(|candidate| LimitCandidate {
-                id: candidate.summary.id,
-                created_at: candidate.summary.created_at,
-                last_seen: candidate.summary.last_seen,
-            });
-            match limit.select_evictions(candidates.collect()) {
+            let candidate =
+                |SessionSummary { id, created_at, last_seen, .. }| LimitCandidate { id, created_at, last_seen };
+            let candidates = stripe.of_user(user, table.tag(Some(user)), replaced, |record| {
+                (!record.is_expired(now)).then(|| candidate(record.summary))
+            })?;
+            match limit.select_evictions(candidates) {
                 Some(ids) => evicted = ids,
                 None => return Ok(Some(CreateOutcome::LimitReached)),
             }
@@ -216,15 +214,13 @@ impl SessionStore for MokaStore {
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        let (shard, tag) = (user.shard(), self.table.tag(Some(user)));
-        let records = self.table.stripe_of_shard(shard).of_user(user, shard, tag, None)?;
-        Ok(records.into_iter().filter(|record| !record.is_expired(now)).map(|record| record.summary).collect())
+        let live = |record: Record| (!record.is_expired(now)).then_some(record.summary);
+        self.table.stripe_of_shard(user.shard()).of_user(user, self.table.tag(Some(user)), None, live)
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
-        let (shard, tag) = (user.shard(), self.table.tag(Some(user)));
-        let mut stripe = self.table.stripe_of_shard(shard);
-        let ids: Vec<SessionId> = stripe.of_user(user, shard, tag, keep)?.iter().map(Record::id).collect();
+        let mut stripe = self.table.stripe_of_shard(user.shard());
+        let ids = stripe.of_user(user, self.table.tag(Some(user)), keep, |record| Some(record.id()))?;
         self.table.remove_all(&mut stripe, &ids);
         Ok(ids)
     }

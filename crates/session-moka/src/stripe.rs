@@ -48,27 +48,27 @@ impl Stripe {
         self.sessions.remove(id);
     }
 
-    /// All sessions of `user` but `except`, live or expired. `shard` and `tag` are the user's.
+    /// What `pick` makes of each session of `user` but `except`, live or expired. `tag` is the user's.
     ///
     /// # Errors
     /// If one of them cannot be decoded.
-    pub(crate) fn of_user(
+    pub(crate) fn of_user<T>(
         &self,
         user: &UserId,
-        shard: u16,
         tag: u16,
         except: Option<&SessionId>,
-    ) -> Result<Vec<Record>, StoreError> {
-        let mut records = Vec::new();
-        for (id, entry) in self.sessions.range(bound(shard, 0)..=bound(shard, u8::MAX)) {
-            if entry.has_tag(tag) && except != Some(id) {
-                let record = entry.decode(id)?;
-                if record.user() == Some(user) {
-                    records.push(record);
-                }
+        pick: impl Fn(Record) -> Option<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let shard = user.shard();
+        let of_shard = self.sessions.range(bound(shard, 0)..=bound(shard, u8::MAX));
+        let mut picked = Vec::with_capacity(of_shard.clone().count());
+        for (id, entry) in of_shard.filter(|(id, entry)| entry.has_tag(tag) && except != Some(id)) {
+            let record = entry.decode(id)?;
+            if record.user() == Some(user) {
+                picked.extend(pick(record));
             }
         }
-        Ok(records)
+        Ok(picked)
     }
 
     /// Removes up to `limit` expired sessions.

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use common::{HOUR, NOW, created, exchange, in_shard, insert, next, session, user, with_id};
+use common::{HOUR, exchange, in_shard, insert, session, with_id};
 use session_core::DeleteOutcome;
 use session_core::store::{Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome};
 use session_moka::MokaStore;
+use session_testbed::records::{NOW, created, next, user};
 
 /// Half of the tasks move their session from stripe 1 to stripe 2 and back, the other half the other way round.
 #[test]
@@ -44,31 +45,6 @@ fn logins_across_two_stripes_in_both_directions_do_not_deadlock() {
     runtime.shutdown_background();
     outcome.expect("a deadlock, or a failed task");
     assert_eq!(store.session_count(), 64);
-}
-
-/// Of all logins that replace the same session, one succeeds.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_session_is_replaced_once() {
-    for round in 0..50 {
-        let store = MokaStore::new();
-        let old = session(None, NOW, HOUR);
-        assert_eq!(insert(&store, &old, NOW).await.unwrap(), created());
-        let tasks: Vec<_> = (0..64)
-            .map(|task| {
-                let (store, old) = (store.clone(), old.clone());
-                tokio::spawn(async move {
-                    let new = session(Some(&user(&format!("{round}-{task}"))), NOW, HOUR);
-                    exchange(&store, &old, &new, NOW).await == created()
-                })
-            })
-            .collect();
-        let mut replaced = 0;
-        for task in tasks {
-            replaced += usize::from(task.await.unwrap());
-        }
-        assert_eq!((replaced, store.session_count()), (1, 1));
-        assert!(store.load(&old.id(), Freshness::Latest).await.unwrap().is_none());
-    }
 }
 
 /// The cache never shows what was overwritten before the load began.

@@ -7,10 +7,11 @@ mod common;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use common::{HOUR, NOW, created, in_shard, insert, next, session, user, with_id};
+use common::{HOUR, in_shard, insert, session, with_id};
 use session_core::store::{Freshness, SessionStore, TouchOutcome, UpdateOutcome};
 use session_core::{Clock, SystemClock, Timestamp};
 use session_moka::MokaStore;
+use session_testbed::records::{NOW, created, next, user};
 
 const SHORT: Duration = Duration::from_millis(200);
 /// No session is freed earlier than this after its deadline.

@@ -4,13 +4,13 @@
 
 mod common;
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use common::{HOUR, NOW, created, exchange, insert, session, user};
+use common::{HOUR, exchange, insert, session};
 use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore};
-use session_core::{DeleteOutcome, LimitPolicy, SessionLimit, StoreErrorKind};
+use session_core::{DeleteOutcome, LimitPolicy, StoreErrorKind};
 use session_moka::MokaStore;
+use session_testbed::records::{NOW, created, limit, user};
 use tokio::sync::Barrier;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -90,15 +90,14 @@ async fn at_the_quota_a_login_takes_the_place_of_the_session_it_replaces() {
 async fn at_the_quota_a_login_that_evicts_succeeds() {
     let store = MokaStore::builder().max_sessions(3).build();
     let alice = user("alice");
-    let limit = |at_limit| SessionLimit { max: NonZeroU32::new(2).unwrap(), at_limit };
     let (first, second) = (session(Some(&alice), NOW, HOUR), session(Some(&alice), NOW + HOUR / 2, HOUR));
     for record in [&first, &second, &session(None, NOW, HOUR)] {
         assert_eq!(insert(&store, record, NOW).await.unwrap(), created());
     }
     let third = session(Some(&alice), NOW, HOUR);
-    let rejected = CreateRequest::new(&third).within(limit(LimitPolicy::Reject));
+    let rejected = CreateRequest::new(&third).within(limit(2, LimitPolicy::Reject));
     assert_eq!(store.create(rejected, NOW).await.unwrap(), CreateOutcome::LimitReached);
-    let evicting = CreateRequest::new(&third).within(limit(LimitPolicy::EvictOldest));
+    let evicting = CreateRequest::new(&third).within(limit(2, LimitPolicy::EvictOldest));
     assert_eq!(store.create(evicting, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![first.id()] });
     assert_eq!(store.session_count(), 3);
     // Idempotent: a repetition has the same answer, and counts once.

@@ -7,8 +7,10 @@ mod common;
 
 use std::time::{Duration, Instant};
 
+use common::{HOUR, insert, session};
 use session_core::store::{Freshness, SessionStore};
 use session_moka::MokaStore;
+use session_testbed::records::{NOW, created};
 
 fn sweepers() -> usize {
     let names = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path().join("comm"));
@@ -30,8 +32,8 @@ async fn the_thread_ends_when_the_last_handle_is_dropped() {
     let clone = store.clone();
     wait_for(1);
     drop(store);
-    let record = common::session(None, common::NOW, common::HOUR);
-    assert_eq!(common::insert(&clone, &record, common::NOW).await.unwrap(), common::created());
+    let record = session(None, NOW, HOUR);
+    assert_eq!(insert(&clone, &record, NOW).await.unwrap(), created());
     assert!(clone.load(&record.id(), Freshness::Latest).await.unwrap().is_some());
     assert_eq!(sweepers(), 1);
     let dropped = Instant::now();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use session_conformance::RecordBuilder;
-use session_core::store::{CreateRequest, Freshness, SessionStore, TouchOutcome};
+use session_core::store::{CreateRequest, Freshness, SessionStore};
 use session_core::{ManualClock, SessionId, SessionManager, Timestamp, UserId};
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_testbed::servers::Postgres;
@@ -48,13 +48,6 @@ async fn main() -> Result<(), Failure> {
         println!("{what:<25} {:>10} bytes per session", bytes / i64::try_from(sessions)?);
     }
 
-    for index in ["session_pkey", "session_user_id", "session_sweep_at"] {
-        let bytes = number(&pool, &format!("SELECT pg_relation_size('session.{index}')")).await?;
-        println!("  {index:<23} {:>10} bytes per session", bytes / i64::try_from(sessions)?);
-    }
-    // On pages as full as they get.
-    touch(&pool, &store, &live).await?;
-
     let manager = SessionManager::builder(Arc::new(store.clone())).clock(ManualClock::new(NOW)).build();
     let expired = format!("SELECT count(*) FROM session.session WHERE last_seen <= {} - idle_ms", NOW.as_millis());
     let deletions = "SELECT n_tup_del FROM pg_stat_user_tables WHERE relname = 'session'";
@@ -78,8 +71,7 @@ async fn main() -> Result<(), Failure> {
     }
     sweep.abort();
     println!("sessions left             {:>10}", number(&pool, "SELECT count(*) FROM session.session").await?);
-
-    touch(&pool, &store, &live).await
+    Ok(())
 }
 
 /// Stores one session, and copies of it under other ids and users. Returns the ids of the live ones.
@@ -156,36 +148,6 @@ async fn load(store: &PostgresStore, live: &[SessionId]) -> Result<Vec<Duration>
 /// Of times in ascending order, in milliseconds.
 fn percentile(times: &[Duration], percent: usize) -> f64 {
     times.get(times.len() * percent / 100).map_or(0.0, Duration::as_secs_f64) * 1e3
-}
-
-/// Touches live sessions, and prints how many of the updates were HOT.
-async fn touch(pool: &PgPool, store: &PostgresStore, live: &[SessionId]) -> Result<(), Failure> {
-    let count = |column| format!("SELECT {column} FROM pg_stat_user_tables WHERE relname = 'session'");
-    let before = (number(pool, &count("n_tup_upd")).await?, number(pool, &count("n_tup_hot_upd")).await?);
-    let mut tasks = JoinSet::new();
-    for ids in live.chunks(live.len().div_ceil(TASKS)) {
-        let (store, ids) = (store.clone(), ids.to_vec());
-        tasks.spawn(async move {
-            for id in ids {
-                if store.touch(&id, None, NOW).await? != TouchOutcome::Applied {
-                    return Err(Failure::from("a live session is gone"));
-                }
-            }
-            Ok(())
-        });
-    }
-    while let Some(task) = tasks.join_next().await {
-        task??;
-    }
-    // A backend publishes its statistics once a second, with its next statement.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    for _ in 0..10 {
-        number(pool, "SELECT 1").await?;
-    }
-    let updated = number(pool, &count("n_tup_upd")).await? - before.0;
-    let hot = number(pool, &count("n_tup_hot_upd")).await? - before.1;
-    println!("touches                   {updated:>10}, {:.1} % of them HOT", hot as f64 * 100.0 / updated as f64);
-    Ok(())
 }
 
 async fn number(pool: &PgPool, sql: &str) -> Result<i64, sqlx::Error> {

@@ -83,8 +83,8 @@ mod store;
 /// The driver: [`PgPool`](sqlx::PgPool) and its options come from this version of it.
 pub use sqlx;
 
-pub use self::builder::PostgresStoreBuilder;
-pub use self::link::{Pooler, recommended_pool_options};
+pub use self::builder::{PostgresStoreBuilder, recommended_pool_options};
+pub use self::link::Pooler;
 pub use self::migrate::{Migration, migrations};
 pub use self::schema::{SchemaName, SchemaNameError};
 pub use self::store::PostgresStore;

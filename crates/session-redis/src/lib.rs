@@ -70,15 +70,12 @@
 //!   `wait_for_replicas`; `CONFIG GET` to check the `maxmemory-policy`; `CLUSTER SLOTS` in a Cluster, `ROLE` behind
 //!   Sentinel.
 
-// `store` and `create` are the operations, in terms of `script`, `key` and `error`. `link` repairs and shares
-// connections, `config` opens stores.
+// `store` has the operations, in terms of `script` and `error`. `link` repairs and shares connections, `config` opens stores.
 mod config;
-mod create;
 mod error;
-mod key;
 mod link;
 mod script;
 mod store;
 
 pub use config::builder::{RedisStore, RedisStoreBuilder};
-pub use config::error::ConnectError;
+pub use config::url::ConnectError;

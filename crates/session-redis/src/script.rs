@@ -1,12 +1,13 @@
-//! The Lua scripts: each is one atomic step. Their arguments, and what they answer.
+//! The Lua scripts: each is one atomic step. Their keys and arguments, and what they answer.
 
+use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use redis::Value;
-use session_core::SessionId;
 use session_core::store::{LimitCandidate, Record, layout};
+use session_core::{SessionId, Timeouts, Timestamp, UserId};
 
 use crate::error::{self, Result};
 
@@ -37,6 +38,67 @@ scripts! {
     COMPARE_AND_DELETE = " flags=allow-oom" "record" "load" "compare_and_delete";
     LIST = " flags=no-writes" "members" "list";
     DELETE_BY_USER = " flags=allow-oom" "members" "delete_by_user";
+}
+
+/// Names keys. All keys of one shard share a hash tag, and with it a slot of a Cluster:
+///
+/// * `{prefix:shard}:s:id`: a session;
+/// * `{prefix:shard}:u:user`: a user's index, a hash of ids and what the session limit needs to know of each;
+/// * `{prefix:shard}:w`: written only so that `WAIT` has a write to wait for.
+///
+/// Made of the prefix, without braces: they would move the hash tag.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys(pub(crate) Arc<str>);
+
+impl Keys {
+    pub(crate) fn session(&self, id: &SessionId) -> Vec<u8> {
+        let mut key = self.begin(id.shard(), "s", SessionId::TEXT_LEN);
+        // Writing to a `String` cannot fail.
+        let _ = write!(key, "{id}");
+        key.into_bytes()
+    }
+
+    pub(crate) fn index(&self, user: &UserId) -> Vec<u8> {
+        let mut key = self.begin(user.shard(), "u", user.as_str().len());
+        key.push_str(user.as_str());
+        key.into_bytes()
+    }
+
+    /// The key of a session and, if it has a user, that of the index.
+    pub(crate) fn session_and_index(&self, id: &SessionId, user: Option<&UserId>) -> Vec<Vec<u8>> {
+        [self.session(id)].into_iter().chain(user.map(|user| self.index(user))).collect()
+    }
+
+    /// `{prefix:shard}:kind:`, with room for a name. Every request needs one: written by hand, not formatted.
+    fn begin(&self, shard: u16, kind: &str, name: usize) -> String {
+        let mut key = String::with_capacity(self.0.len() + 11 + name);
+        key.extend(["{", &self.0, ":"]);
+        key.extend([12, 8, 4, 0].map(|bits| char::from(b"0123456789abcdef"[usize::from(shard >> bits & 15)])));
+        key.extend(["}:", kind, ":"]);
+        key
+    }
+}
+
+/// How long a key outlives its deadline: the clocks of two nodes may differ.
+pub(crate) const SLACK: Duration = Duration::from_secs(60);
+
+/// The deadline of a session as it is stored: with timeouts that fit into the record.
+fn stored_deadline(record: &Record) -> Timestamp {
+    let longest = Timeouts { idle: Timeouts::MAX, absolute: Timeouts::MAX };
+    record.summary.timeouts.min(longest).deadline(record.summary.created_at, record.summary.last_seen)
+}
+
+/// The time to live of a session's key, in milliseconds, as an argument.
+pub(crate) fn ttl(record: &Record, now: Timestamp) -> Vec<u8> {
+    (stored_deadline(record).since(now) + SLACK).as_millis().to_string().into()
+}
+
+/// The entry of `record` in the index: `created_at`, `last_seen` and deadline, each as in [`layout`]. `encoded` is the
+/// encoding of `record`.
+pub(crate) fn index_entry(encoded: &[u8], record: &Record) -> Vec<u8> {
+    // The last time that there is a form for, if the deadline is later.
+    let deadline = layout::time(stored_deadline(record)).unwrap_or([0x7f, 0xff, 0xff, 0xff, 0xff, 0xff]);
+    [&encoded[layout::CREATED_AT.start..layout::LAST_SEEN.end], &deadline].concat()
 }
 
 /// What a script answers: a word, or a list that begins with one.
@@ -81,7 +143,7 @@ impl Answer {
     }
 }
 
-/// The live sessions of a user, as the index had them at one moment: ids and [entries](crate::key::index_entry).
+/// The live sessions of a user, as the index had them at one moment: ids and [entries](index_entry).
 #[derive(Default, PartialEq, Eq)]
 pub(crate) struct IndexSnapshot(pub(crate) Vec<(SessionId, [u8; 18])>);
 
@@ -128,19 +190,11 @@ pub(crate) async fn back_off(attempt: u32) {
 
 #[cfg(test)]
 mod tests {
-    use session_core::store::layout;
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-    use crate::key;
+    use session_core::OsEntropy;
 
-    const RECORD: &str = include_str!("lua/record.lua");
-    const LOAD: &str = include_str!("lua/load.lua");
-    const INDEX: &str = include_str!("lua/index.lua");
-    const ENTRY: &str = include_str!("lua/entry.lua");
-    const CREATE: &str = include_str!("lua/create.lua");
-    const COMPARE_AND_DELETE: &str = include_str!("lua/compare_and_delete.lua");
-    const TOUCH: &str = include_str!("lua/touch.lua");
-    const UPDATE: &str = include_str!("lua/update.lua");
-    const DELETE: &str = include_str!("lua/delete.lua");
+    use super::*;
 
     /// A script cannot import core's constants; this fails when core moves a field or changes the format.
     #[test]
@@ -157,34 +211,67 @@ mod tests {
         assert_eq!([layout::LAST_SEEN, layout::IDLE, layout::ABSOLUTE].map(|field| field.start), [19, 25, 30]);
         assert_eq!([layout::CREATED_AT, layout::LAST_SEEN].map(|field| field.len()), [6, 6]);
         assert_eq!([layout::IDLE, layout::ABSOLUTE].map(|field| field.len()), [5, 5]);
-        let sources = [
-            (RECORD, format!("#h < {header} or string.byte(h) ~= {} then", layout::FORMAT_VERSION)),
-            (RECORD, format!("unpack('>i6i6I5I5', h, {})", layout::CREATED_AT.start + 1)),
-            (LOAD, format!("'GETRANGE', key, 0, {})", header - 1)),
-            (INDEX, format!("SLACK = {} ", key::SLACK.as_millis())),
-            (ENTRY, format!("sub(h, {times})")),
-            (CREATE, format!("sub(stored, {version}) == sub(ARGV[1], {version})")),
-            (CREATE, format!("sub(stored, {version}) ~= ARGV[7]")),
-            (COMPARE_AND_DELETE, format!("sub(stored, {version}) ~= ARGV[1]")),
-            (TOUCH, format!("'SETRANGE', KEYS[1], {}, ARGV[1])", layout::LAST_SEEN.start)),
-            (TOUCH, format!("sub(stored, {until_last_seen}) .. ARGV[1] .. sub(stored, {after_last_seen})")),
-            (UPDATE, format!("sub(stored, {version}) == ARGV[3]")),
-            (UPDATE, format!("sub(stored, {version}) == sub(value, {version})")),
+        let sources: [(&Script, String); 14] = [
+            (&TOUCH, format!("#h < {header} or string.byte(h) ~= {} then", layout::FORMAT_VERSION)),
+            (&TOUCH, format!("unpack('>i6i6I5I5', h, {})", layout::CREATED_AT.start + 1)),
+            (&TOUCH, format!("'GETRANGE', key, 0, {})", header - 1)),
+            (&TOUCH, format!("SLACK = {} ", SLACK.as_millis())),
+            (&TOUCH, format!("sub(h, {times})")),
+            (&CREATE, format!("sub(stored, {version}) == sub(ARGV[1], {version})")),
+            (&CREATE, format!("sub(stored, {version}) ~= ARGV[7]")),
+            (&COMPARE_AND_DELETE, format!("sub(stored, {version}) ~= ARGV[1]")),
+            (&TOUCH, format!("'SETRANGE', KEYS[1], {}, ARGV[1])", layout::LAST_SEEN.start)),
+            (&TOUCH, format!("sub(stored, {until_last_seen}) .. ARGV[1] .. sub(stored, {after_last_seen})")),
+            (&UPDATE, format!("sub(stored, {version}) == ARGV[3]")),
+            (&UPDATE, format!("sub(stored, {version}) == sub(value, {version})")),
             (
-                UPDATE,
+                &UPDATE,
                 format!("sub(value, {until_last_seen}) .. sub(stored, {last_seen}) .. sub(value, {after_last_seen})"),
             ),
-            (DELETE, format!("'GETRANGE', KEYS[1], {owner}, {} + #ARGV[1])", owner - 1)),
+            (&DELETE, format!("'GETRANGE', KEYS[1], {owner}, {} + #ARGV[1])", owner - 1)),
         ];
-        for (source, expected) in sources {
-            assert!(source.contains(&expected), "no script has {expected}");
+        for (script, expected) in sources {
+            assert!(script.text.contains(&expected), "the script lacks {expected}");
         }
     }
 
     /// `alive` is the only place that reads the timeouts.
     #[test]
     fn one_rule_says_when_a_session_is_alive() {
-        let sources = [RECORD, LOAD, INDEX, ENTRY, CREATE, COMPARE_AND_DELETE, TOUCH, UPDATE, DELETE];
-        assert_eq!(sources.concat().matches("idle, absolute = ").count(), 1);
+        for script in [&CREATE, &UPDATE, &TOUCH, &COMPARE_AND_DELETE] {
+            assert_eq!(script.text.matches("idle, absolute = ").count(), 1);
+        }
+    }
+
+    fn text(key: &[u8]) -> &str {
+        std::str::from_utf8(key).unwrap()
+    }
+
+    /// The part of a key that Redis Cluster hashes: between the first `{` and the next `}`.
+    fn hash_tag(key: &[u8]) -> &str {
+        let key = text(key);
+        let start = key.find('{').unwrap() + 1;
+        &key[start..start + key[start..].find('}').unwrap()]
+    }
+
+    #[test]
+    fn all_keys_of_a_user_are_in_one_slot_whatever_the_name() {
+        let keys = Keys("shop".into());
+        for name in ["alice", "{}", "}{", "a}b{c", "\0", ":s:", "ü%7d"] {
+            let user = UserId::new(name).unwrap();
+            let id = SessionId::generate(Some(&user), &OsEntropy).unwrap();
+            let tag = format!("shop:{:04x}", user.shard());
+            assert_eq!(hash_tag(&keys.session(&id)), tag);
+            assert_eq!(hash_tag(&keys.index(&user)), tag);
+        }
+    }
+
+    #[test]
+    fn keys_read_as_documented() {
+        let keys = Keys("shop".into());
+        let id = SessionId::from_bytes([0x0a; 16]);
+        assert_eq!(text(&keys.session(&id)), "{shop:0a0a}:s:CgoKCgoKCgoKCgoKCgoKCg");
+        let user = UserId::new("alice").unwrap();
+        assert_eq!(text(&keys.index(&user)), format!("{{shop:{:04x}}}:u:alice", user.shard()));
     }
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    session_conformance::main(session_testbed::RedisSentinel)
+    session_conformance::main(session_testbed::Redis::Sentinel)
 }

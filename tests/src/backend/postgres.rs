@@ -1,17 +1,18 @@
-//! [`Postgres`].
+//! [`Postgres`], and a server of it that is disrupted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use session_conformance::{Capabilities, Disruption, Failure, Harness, Service};
 use session_core::store::SessionStore;
-use sqlx::PgPool;
+use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::OnceCell;
 
-use super::open::{self, TIMEOUT, failure, pool};
-use super::postgres_service::PostgresService;
-use crate::servers::postgres_url;
+use super::servers::{self, SHORT_TIMEOUT, TIMEOUT, failure, pool};
+use crate::proxy::{Mode, Proxy};
+use crate::servers::{Postgres as Server, postgres_url};
 
 /// `session-postgres`. Handles alternate between two pools, as of two nodes.
 #[derive(Debug, Default)]
@@ -27,17 +28,13 @@ impl Harness for Postgres {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            durable: true,
-            shared: true,
-            disruptions: &[
-                Disruption::Restart,
-                Disruption::Outage,
-                Disruption::Freeze,
-                Disruption::LostReply,
-                Disruption::ForeignTimeZone,
-            ],
-        }
+        servers::capabilities(&[
+            Disruption::Restart,
+            Disruption::Outage,
+            Disruption::Freeze,
+            Disruption::LostReply,
+            Disruption::ForeignTimeZone,
+        ])
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
@@ -46,10 +43,67 @@ impl Harness for Postgres {
             Ok::<_, Failure>([pool(&url, 20, TIMEOUT)?, pool(&url, 20, TIMEOUT)?])
         });
         let pool = &pools.await?[self.next.fetch_add(1, Ordering::Relaxed) % 2];
-        open::postgres(pool, namespace, TIMEOUT).await
+        servers::postgres(pool, namespace, TIMEOUT).await
     }
 
     async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
-        Ok(Box::new(PostgresService::launch(disruption).await?))
+        let server = Server::launch(&[Server::FSYNC_OFF]).await.map_err(failure)?;
+        let proxy = Proxy::start(server.address()).await.map_err(failure)?;
+        Ok(Box::new(PostgresService { disruption, server, proxy }))
+    }
+}
+
+/// One server, behind a proxy.
+#[derive(Debug)]
+struct PostgresService {
+    disruption: Disruption,
+    server: Server,
+    proxy: Proxy,
+}
+
+impl PostgresService {
+    /// Values that were written in one time zone are read in another. Connections take it over when they are opened.
+    async fn change_time_zone(&self) -> Result<(), sqlx::Error> {
+        let mut connection = PgConnection::connect(&self.server.url()).await?;
+        for statement in [
+            "ALTER DATABASE postgres SET timezone = 'Asia/Kathmandu'",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres' AND pid <> pg_backend_pid()",
+        ] {
+            sqlx::query(statement).execute(&mut connection).await?;
+        }
+        connection.close().await
+    }
+}
+
+#[async_trait]
+impl Service for PostgresService {
+    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+        let url = format!("postgres://postgres@{}/postgres", self.proxy.address());
+        // With a single connection, the one that loses a reply is the one that the case uses.
+        let connections = if self.disruption == Disruption::LostReply { 1 } else { 8 };
+        servers::postgres(&pool(&url, connections, SHORT_TIMEOUT)?, namespace, SHORT_TIMEOUT).await
+    }
+
+    async fn begin(&self) -> Result<(), Failure> {
+        match self.disruption {
+            Disruption::LostReply => {
+                // The pool pings a connection after each use. That is not the reply to lose.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                self.proxy.cut_one_reply(0, Mode::Pass);
+                Ok(())
+            }
+            Disruption::ForeignTimeZone => self.change_time_zone().await.map_err(failure),
+            disruption @ (Disruption::Restart
+            | Disruption::Outage
+            | Disruption::Freeze
+            | Disruption::ForgetScripts
+            | Disruption::MoveShards
+            | Disruption::Failover) => servers::begin(&[&self.server], disruption).await.map_err(failure),
+        }
+    }
+
+    async fn end(&self) -> Result<(), Failure> {
+        self.proxy.set(Mode::Pass);
+        servers::end(&[&self.server]).await.map_err(failure)
     }
 }

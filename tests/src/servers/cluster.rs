@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::base::{ServerError, blocking, wait_for};
-use super::port::Port;
+use super::base::{Port, ServerError, blocking, wait_for};
 use super::redis::{Redis, ask, lines};
 use super::resp::Reply;
 

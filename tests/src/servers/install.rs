@@ -14,82 +14,67 @@ pub(super) struct Program {
     names: &'static [&'static str],
     /// The package of Debian and Ubuntu, whose service has the same name.
     debian: &'static str,
-    /// Other package managers, and their packages.
-    elsewhere: &'static [(&'static str, &'static str)],
+    /// Its package for each of [`MANAGERS`].
+    packages: [&'static str; 5],
 }
+
+/// Other package managers.
+const MANAGERS: [&str; 5] = ["dnf install", "apk add", "pacman -S", "zypper install", "brew install"];
 
 pub(super) const REDIS: Program = Program {
     names: &["redis-server", "valkey-server"],
     debian: "redis-server",
-    elsewhere: &[
-        ("dnf install", "valkey"),
-        ("apk add", "redis"),
-        ("pacman -S", "valkey"),
-        ("zypper install", "redis"),
-        ("brew install", "redis"),
-    ],
+    packages: ["valkey", "redis", "valkey", "redis", "redis"],
 };
 
 /// `initdb` is in the same folder, and only the package of the server has it.
 pub(super) const POSTGRES: Program = Program {
     names: &["postgres"],
     debian: "postgresql",
-    elsewhere: &[
-        ("dnf install", "postgresql-server"),
-        ("apk add", "postgresql"),
-        ("pacman -S", "postgresql"),
-        ("zypper install", "postgresql-server"),
-        ("brew install", "postgresql"),
-    ],
+    packages: ["postgresql-server", "postgresql", "postgresql", "postgresql-server", "postgresql"],
 };
 
-pub(super) const PGBOUNCER: Program = Program {
-    names: &["pgbouncer"],
-    debian: "pgbouncer",
-    elsewhere: &[
-        ("dnf install", "pgbouncer"),
-        ("apk add", "pgbouncer"),
-        ("pacman -S", "pgbouncer"),
-        ("zypper install", "pgbouncer"),
-        ("brew install", "pgbouncer"),
-    ],
-};
+pub(super) const PGBOUNCER: Program =
+    Program { names: &["pgbouncer"], debian: "pgbouncer", packages: ["pgbouncer"; 5] };
 
-pub(super) const PYTHON: Program = Program {
+const PYTHON: Program = Program {
     names: &["python3"],
     debian: "python3-venv",
-    elsewhere: &[
-        ("dnf install", "python3"),
-        ("apk add", "python3"),
-        ("pacman -S", "python"),
-        ("zypper install", "python3"),
-        ("brew install", "python"),
-    ],
+    packages: ["python3", "python3", "python", "python3", "python"],
 };
 
-pub(super) const NODE: Program = Program {
+const NODE: Program = Program {
     names: &["node", "nodejs"],
     debian: "nodejs",
-    elsewhere: &[
-        ("dnf install", "nodejs"),
-        ("apk add", "nodejs"),
-        ("pacman -S", "nodejs"),
-        ("zypper install", "nodejs"),
-        ("brew install", "node"),
-    ],
+    packages: ["nodejs", "nodejs", "nodejs", "nodejs", "node"],
 };
 
-pub(super) const NPM: Program = Program {
-    names: &["npm"],
-    debian: "npm",
-    elsewhere: &[
-        ("dnf install", "nodejs-npm"),
-        ("apk add", "npm"),
-        ("pacman -S", "npm"),
-        ("zypper install", "npm"),
-        ("brew install", "node"),
-    ],
-};
+const NPM: Program = Program { names: &["npm"], debian: "npm", packages: ["nodejs-npm", "npm", "npm", "npm", "node"] };
+
+/// Python, with the modules that make virtual environments.
+///
+/// # Errors
+/// [`ServerError`] if it is missing and could not be installed.
+pub fn python() -> Result<PathBuf, ServerError> {
+    // Debian has the modules in a package of their own.
+    PYTHON.find_with(|python| succeeds(Command::new(python).args(["-c", "import ensurepip, venv"])))
+}
+
+/// Node.js.
+///
+/// # Errors
+/// [`ServerError`] if it is missing and could not be installed.
+pub fn node() -> Result<PathBuf, ServerError> {
+    NODE.find_with(runs)
+}
+
+/// The package manager of Node.js.
+///
+/// # Errors
+/// [`ServerError`] if it is missing and could not be installed.
+pub fn npm() -> Result<PathBuf, ServerError> {
+    NPM.find_with(runs)
+}
 
 impl Program {
     /// The path of the program. Installs it if it is missing.
@@ -98,7 +83,7 @@ impl Program {
     }
 
     /// The path of the program. Installs it if it is missing or does not `work`.
-    pub(super) fn find_with(&self, works: impl Fn(&Path) -> bool) -> Result<PathBuf, ServerError> {
+    fn find_with(&self, works: impl Fn(&Path) -> bool) -> Result<PathBuf, ServerError> {
         let look = || self.look().filter(|path| works(path));
         if let Some(path) = look() {
             return Ok(path);
@@ -120,7 +105,7 @@ impl Program {
     fn install(&self) -> Result<(), ServerError> {
         let missing = format!("{} is not installed, and tests never skip a server", self.names[0]);
         if find_file("apt-get").is_none() {
-            let command = self.elsewhere.iter().find_map(|(command, package)| {
+            let command = MANAGERS.into_iter().zip(self.packages).find_map(|(command, package)| {
                 let manager = command.split(' ').next()?;
                 find_file(manager).map(|_| format!("run: {command} {package}"))
             });
@@ -173,7 +158,11 @@ fn install_lock() -> Result<File, ServerError> {
     File::open(&path).or_else(|_| File::create(&path)).map_err(ServerError::of(path.display()))
 }
 
-pub(super) fn succeeds(command: &mut Command) -> bool {
+fn runs(program: &Path) -> bool {
+    succeeds(Command::new(program).arg("--version"))
+}
+
+fn succeeds(command: &mut Command) -> bool {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

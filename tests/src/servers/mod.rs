@@ -32,17 +32,16 @@ mod base;
 mod cluster;
 mod install;
 mod pgbouncer;
-mod port;
 mod postgres;
 mod process;
 mod redis;
 mod resp;
 mod sentinel;
 mod shared;
-pub mod tools;
 
 pub use base::{ServerError, namespace};
 pub use cluster::RedisCluster;
+pub use install::{node, npm, python};
 pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use process::Server;

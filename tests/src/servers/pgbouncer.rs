@@ -2,9 +2,8 @@
 
 use std::ops::Deref;
 
-use super::base::{ServerError, blocking};
+use super::base::{Port, ServerError, blocking};
 use super::install::{PGBOUNCER, unprivileged_user};
-use super::port::Port;
 use super::postgres::{Postgres, ping, url};
 use super::process::{Server, Spec};
 

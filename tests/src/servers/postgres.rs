@@ -1,16 +1,18 @@
 //! [`Postgres`]: a PostgreSQL server.
 
 use std::fmt::Display;
-use std::io::{Read, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::base::{ServerError, blocking};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::runtime::Handle;
+
+use super::base::{Port, ServerError, blocking};
 use super::install::{POSTGRES, unprivileged_user};
-use super::port::Port;
 use super::process::{Server, Spec};
 
 /// How long one answer may take.
@@ -111,34 +113,13 @@ pub(super) fn url(address: impl Display) -> String {
     format!("postgres://postgres@{address}/postgres")
 }
 
-/// Whether the server accepts a connection and is ready for a query.
+/// Whether the server accepts a connection and is ready for a query. Not on a thread that runs tasks.
 pub(super) fn ping(address: SocketAddr) -> Result<(), String> {
-    greet(address).unwrap_or_else(|error| Err(error.to_string()))
-}
-
-fn greet(address: SocketAddr) -> std::io::Result<Result<(), String>> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
-    // The startup message of protocol 3.0: length, version, names and values.
-    let body = b"\0\x03\0\0user\0postgres\0database\0postgres\0\0";
-    stream.write_all(&(body.len() as u32 + 4).to_be_bytes())?;
-    stream.write_all(body)?;
-    loop {
-        // A message: kind, length including itself, body.
-        let mut head = [0; 5];
-        stream.read_exact(&mut head)?;
-        let [kind, length @ ..] = head;
-        let length = u64::from(u32::from_be_bytes(length).saturating_sub(4));
-        let mut body = Vec::new();
-        Read::by_ref(&mut stream).take(length).read_to_end(&mut body)?;
-        match kind {
-            b'Z' => {
-                stream.write_all(b"X\0\0\0\x04")?;
-                return Ok(Ok(()));
-            }
-            b'E' => return Ok(Err(String::from_utf8_lossy(&body).replace('\0', " "))),
-            _ => {}
-        }
-    }
+    let connect = async {
+        // PgBouncer rejects this parameter.
+        let options = url(address).parse::<PgConnectOptions>()?.extra_float_digits(None);
+        options.connect().await?.close().await
+    };
+    let answer = Handle::current().block_on(async { tokio::time::timeout(TIMEOUT, connect).await });
+    answer.map_err(|elapsed| elapsed.to_string())?.map_err(|error| error.to_string())
 }

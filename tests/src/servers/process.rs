@@ -10,9 +10,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::base::{ServerError, blocking, random, wait_for};
+use super::base::{Port, ServerError, blocking, random, wait_for};
 use super::install::with_setpriv;
-use super::port::Port;
 
 /// How long a server may take to answer or to end: long, because the machine may be busy.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -47,11 +46,7 @@ pub(super) struct Spec {
 }
 
 struct Inner {
-    name: &'static str,
-    folder: PathBuf,
-    port: Port,
-    stop: &'static str,
-    ping: fn(SocketAddr) -> Result<(), String>,
+    spec: Spec,
     supervisor: Mutex<Supervisor>,
 }
 
@@ -63,13 +58,12 @@ impl Server {
 
     /// Starts the process without waiting for an answer.
     pub(super) fn spawn(spec: Spec) -> Result<Self, ServerError> {
-        let Spec { name, command, files, folder, port, user, stop, end, ping } = spec;
-        let supervisor = Supervisor::spawn(name, &folder, user, end, &command)?;
-        let inner = Inner { name, folder, port, stop, ping, supervisor: Mutex::new(supervisor) };
-        for (file, content) in files {
-            let path = inner.folder.join(file);
+        let supervisor = Mutex::new(Supervisor::spawn(&spec)?);
+        for (file, content) in &spec.files {
+            let path = spec.folder.join(file);
             fs::write(&path, content).map_err(ServerError::of(path.display()))?;
         }
+        let inner = Inner { spec, supervisor };
         inner.tell("start")?;
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -82,19 +76,19 @@ impl Server {
     /// The address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.inner.port.address()
+        self.inner.spec.port.address()
     }
 
     /// The port it listens on, at 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.inner.port.number()
+        self.inner.spec.port.number()
     }
 
     /// The folder of its data and its log (`log`).
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.inner.folder
+        &self.inner.spec.folder
     }
 
     /// The id of its process, if it runs. A paused process counts as running.
@@ -125,7 +119,7 @@ impl Server {
         self.blocking(|inner| {
             // A paused process handles no signal.
             inner.tell("CONT")?;
-            inner.tell(inner.stop)?;
+            inner.tell(inner.spec.stop)?;
             inner.ended()
         })
         .await
@@ -170,7 +164,7 @@ impl Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on port {}", self.inner.name, self.port())
+        write!(f, "{} on port {}", self.inner.spec.name, self.port())
     }
 }
 
@@ -181,7 +175,7 @@ impl Inner {
     }
 
     fn ready(&self) -> Result<(), ServerError> {
-        let answer = wait_for("an answer", TIMEOUT, || match (self.ping)(self.port.address()) {
+        let answer = wait_for("an answer", TIMEOUT, || match (self.spec.ping)(self.spec.port.address()) {
             Ok(()) => Ok(Ok(())),
             Err(why) => match self.tell("pid") {
                 Ok(Some(_)) => Err(why),
@@ -202,9 +196,9 @@ impl Inner {
 
     /// With the end of the log.
     fn error(&self, why: &str) -> ServerError {
-        let log = fs::read(self.folder.join("log")).unwrap_or_default();
+        let log = fs::read(self.spec.folder.join("log")).unwrap_or_default();
         let log = String::from_utf8_lossy(&log[log.len().saturating_sub(2_000)..]).into_owned();
-        ServerError::new(format!("{} on port {}: {why}\n{log}", self.name, self.port.number()))
+        ServerError::new(format!("{} on port {}: {why}\n{log}", self.spec.name, self.spec.port.number()))
     }
 }
 
@@ -216,19 +210,14 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn spawn(
-        name: &str,
-        folder: &Path,
-        user: Option<&str>,
-        end: &str,
-        command: &[String],
-    ) -> Result<Self, ServerError> {
+    fn spawn(spec: &Spec) -> Result<Self, ServerError> {
+        let Spec { name, command, folder, user, end, .. } = spec;
         let mut process = Command::new("sh")
             .args(["-c", "eval \"$SCRIPT\"", "supervise"])
             .env("SCRIPT", include_str!("supervise.sh"))
             .arg(folder)
             .args([user.unwrap_or_default(), end])
-            .args(with_setpriv(user)?)
+            .args(with_setpriv(*user)?)
             .args(command)
             // Out of reach of Ctrl-C: it ends with the pipe, in order.
             .process_group(0)

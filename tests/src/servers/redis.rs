@@ -3,9 +3,8 @@
 use std::net::SocketAddr;
 use std::ops::Deref;
 
-use super::base::{ServerError, blocking};
+use super::base::{Port, ServerError, blocking};
 use super::install::REDIS;
-use super::port::Port;
 use super::process::{Server, Spec};
 use super::resp::{self, Reply};
 

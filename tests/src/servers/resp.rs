@@ -1,8 +1,9 @@
-//! As much of the Redis protocol as it takes to set up servers and query their state.
+//! Commands that set up Redis servers and query their state.
 
-use std::io::{BufRead, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use redis::{Client, RedisResult, Value};
 
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -50,60 +51,32 @@ impl Reply {
     }
 }
 
+impl From<Value> for Reply {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds are of RESP3, which is not asked for")]
+    fn from(value: Value) -> Self {
+        match value {
+            Value::SimpleString(text) => Self::Text(text),
+            Value::Okay => Self::Text("OK".to_owned()),
+            Value::BulkString(bytes) => Self::Text(String::from_utf8_lossy(&bytes).into_owned()),
+            Value::Int(number) => Self::Number(number),
+            Value::Array(items) => Self::List(items.into_iter().map(Self::from).collect()),
+            _ => Self::Nothing,
+        }
+    }
+}
+
 /// Sends one command over a connection of its own.
-pub(super) fn command(address: SocketAddr, arguments: &[&str]) -> Result<Reply, String> {
-    exchange(address, arguments).unwrap_or_else(|error| Err(error.to_string()))
+pub(super) fn command(address: SocketAddr, arguments: &[&str]) -> RedisResult<Reply> {
+    let client = Client::open(format!("redis://{address}"))?;
+    let mut connection = client.get_connection_with_timeout(TIMEOUT)?;
+    connection.set_read_timeout(Some(TIMEOUT))?;
+    connection.set_write_timeout(Some(TIMEOUT))?;
+    let mut command = redis::Cmd::new();
+    command.arg(arguments);
+    command.query::<Value>(&mut connection).map(Reply::from)
 }
 
 /// Whether the server answers.
 pub(super) fn ping(address: SocketAddr) -> Result<(), String> {
-    match command(address, &["PING"])?.text() {
-        "PONG" => Ok(()),
-        other => Err(format!("it answers {other:?} to PING")),
-    }
-}
-
-fn exchange(address: SocketAddr, arguments: &[&str]) -> std::io::Result<Result<Reply, String>> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
-    let mut request = format!("*{}\r\n", arguments.len());
-    for argument in arguments {
-        request.push_str(&format!("${}\r\n{argument}\r\n", argument.len()));
-    }
-    stream.write_all(request.as_bytes())?;
-    read(&mut BufReader::new(stream))
-}
-
-fn read(stream: &mut impl BufRead) -> std::io::Result<Result<Reply, String>> {
-    let mut line = String::new();
-    stream.read_line(&mut line)?;
-    let line = line.trim_end();
-    let Some((kind, rest)) = line.split_at_checked(1) else {
-        return Ok(Err("it closed the connection".to_owned()));
-    };
-    let size = rest.parse::<i64>();
-    Ok(Ok(match (kind, size) {
-        ("+", _) => Reply::Text(rest.to_owned()),
-        ("-", _) => return Ok(Err(rest.to_owned())),
-        (":", Ok(number)) => Reply::Number(number),
-        ("$" | "*", Ok(..0)) => Reply::Nothing,
-        ("$", Ok(size)) => {
-            let mut bytes = Vec::new();
-            stream.take(size as u64 + 2).read_to_end(&mut bytes)?;
-            bytes.truncate(size as usize);
-            Reply::Text(String::from_utf8_lossy(&bytes).into_owned())
-        }
-        ("*", Ok(size)) => {
-            let mut items = Vec::new();
-            for _ in 0..size {
-                match read(stream)? {
-                    Ok(item) => items.push(item),
-                    Err(error) => return Ok(Err(error)),
-                }
-            }
-            Reply::List(items)
-        }
-        _ => return Ok(Err(format!("not understood: {line}"))),
-    }))
+    command(address, &["PING"]).map(drop).map_err(|error| error.to_string())
 }

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::base::{ServerError, blocking, random, wait_for};
-use super::port::Port;
+use super::base::{Port, ServerError, blocking, random, wait_for};
 use super::redis::{Redis, ask, lines};
 use super::resp::Reply;
 

@@ -10,7 +10,7 @@ use session_core::{
     Assurance, Device, Error, Event, Key, Login, ManualClock, Policy, PresentedToken, Renewal, SessionId,
     SessionManager, SessionObserver, StepUp, TracingObserver, UserId,
 };
-use session_testbed::{Client, RecordingStore, Secrets};
+use session_testbed::{Client, Recorder, RecordingStore, Secrets};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -174,7 +174,7 @@ pub(crate) async fn life(store: impl SessionStore, look: impl AsyncFnMut()) -> T
     let _guard = subscriber.finish().set_default();
 
     let renewal = Renewal { timeout: Duration::from_secs(600), grace: Duration::from_secs(10) };
-    let store = Arc::new(RecordingStore::new(store));
+    let store = Arc::new(RecordingStore::new(store, Recorder::default()));
     let clock = ManualClock::default();
     let manager = SessionManager::builder(store.clone())
         .policy(Policy::standard().to_builder().renewal(Some(renewal)).build().unwrap())
@@ -213,9 +213,9 @@ pub(crate) async fn life(store: impl SessionStore, look: impl AsyncFnMut()) -> T
     browser.refresh(&manager, login()).await;
 
     browser.request(async |session| session.login(login())).await;
-    store.set_failing(true);
+    store.hook().set_failing(true);
     browser.read().await;
-    store.set_failing(false);
+    store.hook().set_failing(false);
     let device = manager.list(&user).await.unwrap()[0].id;
     let _ = manager.revoke(&user, &device).await.unwrap();
     browser.request(async |session| session.login(login())).await;
@@ -228,5 +228,5 @@ pub(crate) async fn life(store: impl SessionStore, look: impl AsyncFnMut()) -> T
     browser.present(&format!("{kept}; __Host-id={}", "A".repeat(64))).await;
 
     let Browser { tokens, errors, .. } = browser;
-    Traces { log: log.bytes(), events: events.bytes(), errors, tokens, written: store.written() }
+    Traces { log: log.bytes(), events: events.bytes(), errors, tokens, written: store.hook().written() }
 }

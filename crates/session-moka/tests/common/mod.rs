@@ -5,16 +5,12 @@
 use std::time::Duration;
 
 use session_conformance::RecordBuilder;
-use session_core::store::{CreateOutcome, CreateRequest, Record, Replacement, SessionStore};
+use session_core::store::{CreateOutcome, CreateRequest, Record, SessionStore};
 use session_core::{OsEntropy, SessionId, StoreError, Timestamp, UserId};
 use session_moka::MokaStore;
+use session_testbed::records::replacing;
 
-pub(crate) const NOW: Timestamp = Timestamp::from_millis(4_102_444_800_123);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
-
-pub(crate) fn user(name: &str) -> UserId {
-    UserId::new(name).unwrap()
-}
 
 /// A session of `user` that begins at `now` and lives as long as `lives`.
 pub(crate) fn session(user: Option<&UserId>, now: Timestamp, lives: Duration) -> Record {
@@ -33,19 +29,10 @@ pub(crate) fn in_shard(shard: u16) -> SessionId {
     SessionId::from_bytes(bytes)
 }
 
-/// The record that follows `record`.
-pub(crate) fn next(record: &Record) -> Record {
-    Record { version: record.version.next(&OsEntropy).unwrap(), ..record.clone() }
-}
-
 pub(crate) async fn insert(store: &MokaStore, record: &Record, now: Timestamp) -> Result<CreateOutcome, StoreError> {
     store.create(CreateRequest::new(record), now).await
 }
 
 pub(crate) async fn exchange(store: &MokaStore, old: &Record, record: &Record, now: Timestamp) -> CreateOutcome {
-    store.create(CreateRequest::new(record).replacing(Replacement::of(old)), now).await.unwrap()
-}
-
-pub(crate) fn created() -> CreateOutcome {
-    CreateOutcome::Created { evicted: Vec::new() }
+    store.create(replacing(record, old), now).await.unwrap()
 }

@@ -6,9 +6,7 @@
 mod batch;
 mod connections;
 mod executor;
-mod pool;
 
 pub(crate) use self::batch::{Batcher, Operation};
 pub use self::executor::Pooler;
 pub(crate) use self::executor::{Executor, Statement};
-pub use self::pool::recommended_pool_options;

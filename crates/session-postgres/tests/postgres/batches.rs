@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use session_core::store::{Freshness, Record, SessionStore, UpdateOutcome};
-use session_core::{StoreError, StoreErrorKind};
+use session_core::{DeleteOutcome, StoreError, StoreErrorKind};
 use session_postgres::PostgresStore;
 use session_testbed::proxy::{Mode, Proxy};
+use session_testbed::records::NOW;
 use sqlx::PgPool;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::common::{
-    NOW, WAITING, changed, database, execute, insert_many, number, pool, store, store_with_timeout, through_proxy,
+    WAITING, changed, database, execute, insert_many, number, pool, store, store_with_timeout, through_proxy,
     wait_until,
 };
 
@@ -59,6 +60,15 @@ async fn load_all(store: &PostgresStore, records: &[Record]) {
     }
 }
 
+/// What is stored of `records` by now.
+async fn reload(store: &PostgresStore, records: &[Record]) -> Vec<Record> {
+    let mut current = Vec::new();
+    for load in loads(store, records) {
+        current.push(load.await.unwrap().unwrap().unwrap());
+    }
+    current
+}
+
 async fn update_all(store: &PostgresStore, records: &[Record]) -> Vec<Record> {
     let changes = changes(records);
     for update in updates(store, &changes) {
@@ -80,18 +90,23 @@ async fn many_are_few_statements() {
     load_all(&store, &records).await;
 }
 
-/// An absent session, and one that is loaded twice.
+/// An absent session, one that is loaded twice, and a corrupt record, which fails its own load alone.
 #[tokio::test]
-async fn loads_of_one_session_and_of_none() {
-    let (_proxy, _pool, store, mut records) = bed().await;
-    assert_eq!(
-        store.delete(&records[40].id(), records[40].user()).await.unwrap(),
-        session_core::DeleteOutcome::Deleted
-    );
+async fn each_load_has_its_own_outcome() {
+    let (_proxy, pool, store, mut records) = bed().await;
+    assert_eq!(store.delete(&records[40].id(), records[40].user()).await.unwrap(), DeleteOutcome::Deleted);
     records[41] = records[42].clone();
+    let bad = records[33].id().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    execute(&pool, &format!("UPDATE session.session SET record = '\\x' WHERE replace(id::text, '-', '') = '{bad}'"))
+        .await;
     for (turn, load) in loads(&store, &records).into_iter().enumerate() {
-        let stored = load.await.unwrap().unwrap();
-        assert_eq!(stored.map(|stored| stored.id()), (turn != 40).then_some(records[turn].id()), "{turn}");
+        match load.await.unwrap() {
+            Ok(stored) => {
+                assert_ne!(turn, 33);
+                assert_eq!(stored.map(|stored| stored.id()), (turn != 40).then_some(records[turn].id()), "{turn}");
+            }
+            Err(error) => assert_eq!((turn, error.kind()), (33, StoreErrorKind::Corrupt), "{error}"),
+        }
     }
 }
 
@@ -105,7 +120,7 @@ async fn updates_of_one_session_and_of_none() {
     changes[20] = rival;
     changes[21] = changes[22].clone();
     let absent = records[30].clone();
-    assert_eq!(store.delete(&absent.id(), absent.user()).await.unwrap(), session_core::DeleteOutcome::Deleted);
+    assert_eq!(store.delete(&absent.id(), absent.user()).await.unwrap(), DeleteOutcome::Deleted);
     let before = proxy.round_trips();
     let mut outcomes = Vec::new();
     for update in updates(&store, &changes) {
@@ -123,23 +138,6 @@ async fn updates_of_one_session_and_of_none() {
         if *outcome == UpdateOutcome::Applied {
             let stored = store.load(&new.id(), Freshness::Latest).await.unwrap().unwrap();
             assert!(stored.version == new.version && stored.data.get(b"value") == new.data.get(b"value"), "{turn}");
-        }
-    }
-}
-
-/// A corrupt record fails its own load alone.
-#[tokio::test]
-async fn a_corrupt_record_among_others() {
-    let (_proxy, pool, store, records) = bed().await;
-    let bad = records[33].id().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    execute(&pool, &format!("UPDATE session.session SET record = '\\x' WHERE replace(id::text, '-', '') = '{bad}'"))
-        .await;
-    for (turn, load) in loads(&store, &records).into_iter().enumerate() {
-        match load.await.unwrap() {
-            Ok(stored) => {
-                assert!(turn != 33 && stored.is_some_and(|stored| stored.id() == records[turn].id()), "{turn}")
-            }
-            Err(error) => assert!(turn == 33 && error.kind() == StoreErrorKind::Corrupt, "{turn}: {error}"),
         }
     }
 }
@@ -197,13 +195,7 @@ async fn an_update_waits_only_for_its_own_row() {
     let (_proxy, own, store, records) = bed().await;
     let outside = pool(2, &own.connect_options());
     for held in [vec![33, 34], vec![0, 1, 33]] {
-        let records = {
-            let mut current = Vec::new();
-            for record in &records {
-                current.push(store.load(&record.id(), Freshness::Latest).await.unwrap().unwrap());
-            }
-            current
-        };
+        let records = reload(&store, &records).await;
         let users: Vec<String> = held.iter().map(|n| format!("'user {n}'")).collect();
         let mut lock = outside.begin().await.unwrap();
         let sql = format!(
@@ -236,10 +228,7 @@ async fn a_batch_that_is_cut_off() {
     drop(patient);
     let store = store_with_timeout(&pool, Duration::from_millis(400)).await;
     for mode in [Mode::CutReply(0), Mode::CutReply(12), Mode::Truncate(0), Mode::BlackHole, Mode::Cut] {
-        let mut current = Vec::new();
-        for load in loads(&store, &records) {
-            current.push(load.await.unwrap().unwrap().unwrap());
-        }
+        let current = reload(&store, &records).await;
         let changes = changes(&current);
         proxy.set(mode);
         let begin = Instant::now();

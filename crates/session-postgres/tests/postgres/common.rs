@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use session_conformance::RecordBuilder;
-use session_core::store::{CreateOutcome, CreateRequest, Record, SessionStore};
-use session_core::{OsEntropy, Timestamp, UserId};
+use session_core::Timestamp;
+use session_core::store::Record;
 use session_postgres::{Pooler, PostgresStore, SchemaName, recommended_pool_options};
 use session_testbed::proxy::Proxy;
+use session_testbed::records::{NOW, insert, next, record, user};
 use session_testbed::servers::{Postgres, namespace};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgPool, Row as _, raw_sql};
 use tokio::sync::OnceCell;
 
-pub(crate) const NOW: Timestamp = Timestamp::from_millis(4_102_444_800_000);
 /// A session last seen then is expired.
 pub(crate) const LONG_AGO: Timestamp = Timestamp::from_millis(NOW.as_millis() - 3_600_000);
-pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// The server of this process, for tests that leave it running.
 pub(crate) async fn server() -> &'static Postgres {
@@ -125,28 +123,11 @@ pub(crate) async fn wait_until_idle(pool: &PgPool) {
     panic!("{} of {} connections are idle", pool.num_idle(), pool.size());
 }
 
-pub(crate) fn user(name: &str) -> UserId {
-    UserId::new(name).unwrap()
-}
-
-/// A session of `user` that began at `now`: 30 minutes idle, 8 hours absolute.
-pub(crate) fn record(user: Option<&UserId>, now: Timestamp) -> Record {
-    let builder = RecordBuilder::new(now);
-    user.map_or(builder.clone(), |user| builder.of(user)).build().unwrap()
-}
-
 /// `record` with one value set and the next version.
 pub(crate) fn changed(record: &Record, value: impl Into<bytes::Bytes>) -> Record {
-    let mut changed = record.clone();
-    changed.version = record.version.next(&OsEntropy).unwrap();
+    let mut changed = next(record);
     changed.data.insert("value".into(), value.into());
     changed
-}
-
-/// Stores `record`, at the time of its last activity.
-pub(crate) async fn insert(store: &PostgresStore, record: &Record) {
-    let outcome = store.create(CreateRequest::new(record), record.summary.last_seen).await.unwrap();
-    assert_eq!(outcome, CreateOutcome::Created { evicted: vec![] });
 }
 
 /// `n` sessions of as many users.

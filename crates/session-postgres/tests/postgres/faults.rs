@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use session_core::store::{Freshness, SessionStore};
 use session_core::{StoreError, StoreErrorKind};
 use session_postgres::PostgresStore;
+use session_testbed::calls::{Call, Sessions};
 use session_testbed::proxy::Mode;
+use session_testbed::records::NOW;
 
-use crate::calls::{Call, Sessions};
-use crate::common::{NOW, database, insert_many, pool, store, store_with_timeout, through_proxy, wait_until_idle};
+use crate::common::{database, insert_many, pool, store, store_with_timeout, through_proxy, wait_until_idle};
 
 const TIMEOUT: Duration = Duration::from_millis(200);
 /// A machine may be busy.
@@ -50,7 +51,7 @@ async fn every_call_under_every_fault() {
             let what = format!("{call:?} in {mode:?}");
             // The connection is new: the statement is prepared, so that the reply that is lost is its own.
             let prepared = Sessions::store(&patient).await.call(&patient, call).await;
-            assert_eq!(prepared.unwrap(), call.answers().0, "{what}");
+            assert_eq!(prepared.unwrap(), call.answers()[0], "{what}");
             let sessions = Sessions::store(&patient).await;
             wait_until_idle(&pool).await;
             proxy.set(mode);
@@ -60,7 +61,7 @@ async fn every_call_under_every_fault() {
             proxy.set(Mode::Pass);
             // Applied or not: the call is idempotent.
             let answer = sessions.call(&patient, call).await.unwrap();
-            assert!(call.answers().1.contains(&answer.as_str()), "{what}: answered {answer}");
+            assert!(call.answers().contains(&answer.as_str()), "{what}: answered {answer}");
             sessions.assert_done(&patient, call).await;
         }
     }
@@ -99,7 +100,9 @@ async fn the_applications_connection_is_left_alone() {
     let record = insert_many(&store, 1).await.remove(0);
     let mut own = pool.begin().await.unwrap();
     sqlx::query("CREATE TEMPORARY TABLE work (n int)").execute(&mut *own).await.unwrap();
-    wait_until_idle_but_one(&pool).await;
+    while pool.num_idle() + 1 != pool.size() as usize {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
     sqlx::query(terminate).execute(&mut *own).await.unwrap();
@@ -107,10 +110,4 @@ async fn the_applications_connection_is_left_alone() {
     assert_eq!(loaded.summary.last_seen, NOW);
     sqlx::query("INSERT INTO work VALUES (1)").execute(&mut *own).await.unwrap();
     own.commit().await.unwrap();
-}
-
-async fn wait_until_idle_but_one(pool: &sqlx::PgPool) {
-    while pool.num_idle() + 1 != pool.size() as usize {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }

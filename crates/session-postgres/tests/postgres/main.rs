@@ -2,12 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod batches;
-mod calls;
 mod common;
 mod concurrency;
 mod connections;
 mod faults;
-mod kept;
 mod migrations;
 mod outage;
 mod round_trips;

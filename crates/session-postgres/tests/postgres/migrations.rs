@@ -3,20 +3,13 @@
 use session_core::StoreErrorKind;
 use session_core::store::{CreateRequest, Freshness, SessionStore};
 use session_postgres::{Pooler, PostgresStore, SchemaName, migrations};
+use session_testbed::calls::{Call, Sessions};
+use session_testbed::records::{NOW, record, user};
 use session_testbed::servers::namespace;
 use tokio::task::JoinSet;
 
-use crate::calls::{Call, Sessions};
-use crate::common::{NOW, database, execute, number, pool, record, store, store_in, user};
+use crate::common::{database, execute, number, pool, store, store_in};
 use crate::settings::through_pgbouncer;
-
-async fn all_operations_work(store: &PostgresStore) {
-    for call in Call::ALL {
-        let sessions = Sessions::store(store).await;
-        assert_eq!(sessions.call(store, call).await.unwrap(), call.answers().0, "{call:?}");
-        sessions.assert_done(store, call).await;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn twenty_nodes_at_once() {
@@ -36,7 +29,7 @@ async fn twenty_nodes_at_once() {
         }
         let applied = number(&pool(1, &database), &format!("SELECT count(*) FROM {schema}.migration")).await;
         assert_eq!(applied, i64::try_from(migrations(&SchemaName::default()).len()).unwrap());
-        all_operations_work(&store_in(schema, pool(2, &database), Pooler::Transparent)).await;
+        Sessions::assert_all_work(&store_in(schema, pool(2, &database), Pooler::Transparent), &Call::ALL).await;
     }
 }
 
@@ -52,7 +45,7 @@ async fn only_what_is_missing_is_applied() {
     let first = &migrations(&SchemaName::default())[0];
     execute(&pool, &first.sql).await;
     execute(&pool, &format!("INSERT INTO session.migration VALUES ('{}', now())", first.name)).await;
-    all_operations_work(&store(&pool).await).await;
+    Sessions::assert_all_work(&store(&pool).await, &Call::ALL).await;
     store(&pool).await;
 }
 
@@ -72,7 +65,7 @@ async fn nothing_is_half_applied() {
     let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'session'";
     assert_eq!(number(&pool, tables).await, 0);
     execute(&pool, "DROP FUNCTION session.lock_users(bytea, bytea)").await;
-    all_operations_work(&store(&pool).await).await;
+    Sessions::assert_all_work(&store(&pool).await, &Call::ALL).await;
 }
 
 #[tokio::test]
@@ -84,7 +77,7 @@ async fn applied_by_hand() {
     for migration in migrations(&schema) {
         execute(&pool, &migration.sql).await;
     }
-    all_operations_work(&store_in("order", pool, Pooler::Transparent)).await;
+    Sessions::assert_all_work(&store_in("order", pool, Pooler::Transparent), &Call::ALL).await;
 }
 
 #[tokio::test]
@@ -101,7 +94,7 @@ async fn role_without_create_privilege() {
     )
     .await;
     let pool = pool(1, &database.username(&role));
-    all_operations_work(&store(&pool).await).await;
+    Sessions::assert_all_work(&store(&pool).await, &Call::ALL).await;
     let refused = store_in("elsewhere", pool, Pooler::Transparent).migrate().await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Other, "{refused}");
     assert!(refused.to_string().contains("role"), "{refused}");
@@ -113,7 +106,7 @@ async fn role_that_owns_the_schema() {
     let (database, role) = (database().await, namespace());
     execute(&pool(1, &database), &format!("CREATE ROLE {role} LOGIN; CREATE SCHEMA session AUTHORIZATION {role}"))
         .await;
-    all_operations_work(&store(&pool(1, &database.username(&role))).await).await;
+    Sessions::assert_all_work(&store(&pool(1, &database.username(&role))).await, &Call::ALL).await;
 }
 
 #[tokio::test]

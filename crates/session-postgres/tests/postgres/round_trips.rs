@@ -1,8 +1,8 @@
 //! What an operation costs on the wire.
 
 use session_postgres::{Pooler, PostgresStore};
+use session_testbed::calls::{Call, Sessions};
 
-use crate::calls::{Call, Sessions};
 use crate::common::{database, pool, store, store_behind, through_proxy, wait_until_idle};
 
 /// One round trip for each operation, and nothing in the background: the connection is kept.
@@ -18,7 +18,7 @@ async fn a_kept_connection_is_not_pinged() {
         }
         let before = proxy.round_trips();
         for (sessions, call) in all.iter().zip(Call::ALL) {
-            assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers().0, "{call:?}");
+            assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers()[0], "{call:?}");
             // Lets background tasks run.
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
@@ -45,7 +45,7 @@ async fn each_operation_is_one_round_trip() {
                 let sessions = Sessions::store(&store).await;
                 wait_until_idle(&pool).await;
                 let before = proxy.round_trips();
-                assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers().0, "{call:?}");
+                assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers()[0], "{call:?}");
                 let cost = proxy.round_trips() - before;
                 wait_until_idle(&pool).await;
                 let ping = proxy.round_trips() - before - cost;

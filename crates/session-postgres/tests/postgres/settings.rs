@@ -2,14 +2,15 @@
 
 use std::num::NonZeroU32;
 
+use session_core::LimitPolicy;
 use session_core::store::{CreateRequest, Freshness, SessionStore};
-use session_core::{LimitPolicy, SessionLimit};
 use session_postgres::{Pooler, PostgresStore};
+use session_testbed::calls::{Call, Sessions};
+use session_testbed::records::{NOW, insert, limit, record, user};
 use session_testbed::servers::PgBouncer;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::calls::{Call, Sessions};
-use crate::common::{NOW, database, insert, number, pool, record, server, store, store_behind, user};
+use crate::common::{database, number, pool, server, store, store_behind};
 
 /// After the lock, the transaction would still see the old count: refused instead of wrong.
 #[tokio::test]
@@ -20,8 +21,8 @@ async fn other_isolation_levels_are_refused() {
         let store = PostgresStore::new(pool(1, &database.clone().options([("default_transaction_isolation", level)])));
         let alice = user("alice");
         let new = record(Some(&alice), NOW);
-        let limit = SessionLimit { max: NonZeroU32::MIN, at_limit: LimitPolicy::Reject };
-        let error = store.create(CreateRequest::new(&new).within(limit), NOW).await.unwrap_err();
+        let login = CreateRequest::new(&new).within(limit(1, LimitPolicy::Reject));
+        let error = store.create(login, NOW).await.unwrap_err();
         assert!(error.to_string().contains("READ COMMITTED"), "{error}");
         let error = store.delete_by_user(&alice, None).await.unwrap_err();
         assert!(error.to_string().contains("READ COMMITTED"), "{error}");
@@ -63,9 +64,5 @@ async fn pgbouncer_without_extra_float_digits() {
     let refused = PostgresStore::new(pool(1, &options)).migrate().await.unwrap_err();
     assert!(refused.to_string().contains("the pooler refused"), "{refused}");
     let store = store_behind(&pool(1, &options.extra_float_digits(None)), Pooler::Transaction).await;
-    for call in Call::ALL {
-        let sessions = Sessions::store(&store).await;
-        assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers().0, "{call:?}");
-        sessions.assert_done(&store, call).await;
-    }
+    Sessions::assert_all_work(&store, &Call::ALL).await;
 }

@@ -1,79 +1,15 @@
 //! Clean-up.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use session_core::StoreErrorKind;
 use session_core::store::{Freshness, SessionStore, TouchOutcome, UpdateOutcome};
-use tokio::task::JoinSet;
+use session_testbed::records::{MINUTE, NOW, insert, record};
 
-use crate::common::{
-    LONG_AGO, MINUTE, NOW, changed, database, execute, insert, nodes, number, pool, record, store, user,
-};
+use crate::common::{LONG_AGO, changed, database, execute, number, pool, store};
 
 const ALL: NonZeroU32 = NonZeroU32::MAX;
-
-/// Four nodes sweep under load: every expired session is deleted and counted once, no live one is.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn four_nodes_sweep_under_load() {
-    const EXPIRED: u64 = 4_000;
-    let database = database().await;
-    let nodes = nodes(&database, 4).await;
-    let mut live = Vec::new();
-    for turn in 0..EXPIRED {
-        let owner = (turn % 2 == 0).then(|| user(&format!("user {}", turn % 100)));
-        insert(&nodes[0], &record(owner.as_ref(), NOW)).await;
-        if turn % 20 == 0 {
-            live.push(record(owner.as_ref(), NOW));
-            insert(&nodes[0], &live[live.len() - 1]).await;
-        }
-    }
-    let seen = NOW + 20 * MINUTE;
-    for record in &live {
-        assert_eq!(nodes[0].touch(&record.id(), record.user(), seen).await.unwrap(), TouchOutcome::Applied);
-    }
-    let now = NOW + 40 * MINUTE;
-    let total = Arc::new(AtomicU64::new(0));
-    let mut sweepers = JoinSet::new();
-    for store in nodes.clone() {
-        let total = Arc::clone(&total);
-        sweepers.spawn(async move {
-            let mut idle = 0;
-            while idle < 3 {
-                let deleted = store.delete_expired(now, NonZeroU32::new(100).unwrap()).await.unwrap();
-                assert!(deleted <= 100);
-                total.fetch_add(deleted, Ordering::SeqCst);
-                idle = if deleted == 0 { idle + 1 } else { 0 };
-            }
-        });
-    }
-    let load = tokio::spawn({
-        let (store, live) = (nodes[3].clone(), live.clone());
-        async move {
-            for (turn, record) in live.iter().cycle().take(1_000).enumerate() {
-                if turn % 2 == 0 {
-                    let _ = store.touch(&record.id(), record.user(), now).await.unwrap();
-                } else {
-                    let stored =
-                        store.load(&record.id(), Freshness::Latest).await.unwrap().expect("a live session was swept");
-                    let updated = store.update(&changed(&stored, "x"), stored.version, now).await.unwrap();
-                    assert_eq!(updated, UpdateOutcome::Applied);
-                }
-            }
-        }
-    });
-    sweepers.join_all().await;
-    load.await.unwrap();
-    // Rows that were locked at that moment were skipped.
-    while let deleted @ 1.. = nodes[0].delete_expired(now, NonZeroU32::new(100).unwrap()).await.unwrap() {
-        total.fetch_add(deleted, Ordering::SeqCst);
-    }
-    assert_eq!(total.load(Ordering::SeqCst), EXPIRED);
-    let left = number(&pool(1, &database), "SELECT count(*) FROM session.session").await;
-    assert_eq!(left, i64::try_from(live.len()).unwrap());
-}
 
 /// Sessions that are due but alive are postponed, not deleted, and do not block the expired ones behind them.
 #[tokio::test]

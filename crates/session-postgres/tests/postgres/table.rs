@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use session_core::store::{CreateRequest, Freshness, SessionStore, TouchOutcome};
 use session_core::{DeleteOutcome, StoreErrorKind, Timeouts, Timestamp};
+use session_testbed::calls::{Call, Sessions};
+use session_testbed::records::{MINUTE, NOW, insert, record, user};
 use tokio::task::JoinSet;
 
-use crate::calls::{Call, Sessions};
-use crate::common::{
-    MINUTE, NOW, OTHERS, changed, database, execute, insert, number, pool, record, store, user, wait_until,
-};
+use crate::common::{OTHERS, changed, database, execute, number, pool, store, wait_until};
 
 /// Touches are HOT updates: they leave the indexes alone, which would bloat otherwise.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -58,7 +57,7 @@ async fn plans_of_an_empty_table_read_only_what_they_need() {
         for _ in 0..times {
             for call in Call::ALL {
                 let sessions = Sessions::store(&store).await;
-                assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers().0, "{call:?}");
+                assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers()[0], "{call:?}");
             }
         }
     };
@@ -66,7 +65,8 @@ async fn plans_of_an_empty_table_read_only_what_they_need() {
     call_all(10).await;
     execute(
         &own,
-        "DELETE FROM session.session WHERE id <> (SELECT id FROM session.session LIMIT 1);
+        "DELETE FROM session.session
+             WHERE id <> (SELECT id FROM session.session WHERE user_id IS NOT NULL LIMIT 1);
          INSERT INTO session.session SELECT created_at, last_seen, idle_ms, absolute_ms, sweep_at,
              lpad(to_hex(n), 32, '0')::uuid, version, user_id || int4send(n), record
          FROM session.session, generate_series(1, 20000) AS n",

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::error::ConnectError;
-use super::url::Topology;
-use crate::key::Keys;
+use super::url::{ConnectError, Topology};
 use crate::link::Link;
+use crate::script::Keys;
 
 /// The longest time limit of an operation.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);

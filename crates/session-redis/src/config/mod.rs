@@ -1,5 +1,4 @@
 //! How a store is opened.
 
 pub(crate) mod builder;
-pub(crate) mod error;
 pub(crate) mod url;

@@ -1,12 +1,11 @@
-//! Which servers a URL names: [`Topology`].
+//! Which servers a URL names: [`Topology`], and why a store could not be opened: [`ConnectError`].
 
 use std::time::Duration;
 
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::sentinel::SentinelNodeConnectionInfo;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, TlsMode};
-
-use super::error::ConnectError;
+use session_core::StoreError;
 
 /// Where the sessions are.
 #[derive(Clone)]
@@ -17,6 +16,37 @@ pub(crate) enum Topology {
     Sentinel { sentinels: Vec<ConnectionInfo>, service: String, primary: SentinelNodeConnectionInfo },
     /// A Cluster, known by some of its nodes.
     Cluster(Vec<ConnectionInfo>),
+}
+
+/// Why a store could not be opened. Never quotes the URL, which may contain a password.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL is invalid.
+    #[error(
+        "invalid URL; expected redis://[user:password@]host[:port][/db], \
+         redis+sentinel://[user:password@]host[:port],…/service[?db=…&sentinel_user=…&sentinel_password=…], \
+         or redis+cluster://[user:password@]host[:port],…"
+    )]
+    Url,
+    /// The URL asks for TLS, which is not available.
+    #[error(
+        "TLS is not available: enable the feature `tls-rustls`, and install a rustls CryptoProvider as the default of \
+         the process before the store is opened"
+    )]
+    Tls,
+    /// The key prefix is invalid.
+    #[error("a key prefix must have 1 to 64 characters of visible ASCII, without braces")]
+    KeyPrefix,
+    /// The time limit is out of range.
+    #[error("the time limit of an operation must be more than zero and at most a minute")]
+    OperationTimeout,
+    /// There is no tokio runtime to connect in.
+    #[error("the store must be opened inside a tokio runtime")]
+    NoRuntime,
+    /// The server cannot be reached, or does not let the application in.
+    #[error("redis: cannot connect")]
+    Unavailable(#[from] StoreError),
 }
 
 /// The parts of `scheme://[user:password@]host[:port][,host[:port]…][/path][?query]`.

@@ -11,7 +11,7 @@ use redis::Value;
 use tokio::sync::oneshot::{self, Sender};
 
 use super::connection::ReconnectingConnection;
-use super::request::{Reply, Request};
+use super::driver::{Reply, Request};
 use crate::error::{self, Result};
 
 /// How many single loads are in flight before others are coalesced.

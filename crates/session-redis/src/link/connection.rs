@@ -9,8 +9,7 @@ use redis::{ErrorKind, PushInfo, PushKind, RedisError};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::driver::{CONNECT_TIMEOUT, Connection};
-use super::request::{Reply, Request, Wait};
+use super::driver::{CONNECT_TIMEOUT, Connection, Reply, Request, Wait};
 use crate::config::url::Topology;
 use crate::error::{self, Result};
 

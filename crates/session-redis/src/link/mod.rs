@@ -3,7 +3,6 @@
 mod coalescer;
 mod connection;
 mod driver;
-mod request;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -15,7 +14,7 @@ use tokio::time::timeout;
 
 use self::coalescer::LoadCoalescer;
 use self::connection::{OnConnect, ReconnectingConnection};
-use self::request::{Request, Wait};
+use self::driver::{Request, Wait};
 use crate::config::url::Topology;
 use crate::error::{self, Result};
 use crate::script::{Answer, Script};

@@ -4,11 +4,11 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use session_core::store::{CreateRequest, SessionStore, TouchOutcome, UpdateOutcome};
-use session_core::{DeleteOutcome, StoreErrorKind};
+use session_core::{DeleteOutcome, StoreError, StoreErrorKind};
 use session_redis::RedisStore;
+use session_testbed::records::{MINUTE, NOW, created, insert, load, next, record, user};
 use session_testbed::servers::{Redis, RedisSentinel};
 
-use crate::support::records::{MINUTE, NOW, created, exists, insert, next, record, user};
 use crate::support::{assert_all_expire, eventually, run};
 
 const TIMEOUT: Duration = Duration::from_millis(600);
@@ -46,25 +46,15 @@ async fn a_write_counts_only_once_the_replica_has_it() {
     assert_eq!(store.update(&next(&two), two.version, NOW).await.unwrap(), UpdateOutcome::Applied);
 
     replica.pause().await.unwrap();
-    let timed_out = |started: Instant, error: session_core::StoreError| {
-        assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error}");
-        assert!(started.elapsed() < TIMEOUT + MARGIN, "{:?}", started.elapsed());
-    };
-    let start = Instant::now();
-    timed_out(start, store.update(&next(&change), change.version, NOW).await.unwrap_err());
-    let start = Instant::now();
-    timed_out(start, store.delete(&one.id(), Some(&alice)).await.unwrap_err());
+    times_out(store.update(&next(&change), change.version, NOW)).await;
+    times_out(store.delete(&one.id(), Some(&alice))).await;
     // Executed all the same. Its repetition finds nothing to delete, and that is not confirmed either.
-    assert!(!exists(&store, &one.id()).await);
-    let start = Instant::now();
-    timed_out(start, store.delete(&one.id(), Some(&alice)).await.unwrap_err());
-    let start = Instant::now();
-    timed_out(start, store.create(CreateRequest::new(&record(None, NOW)), NOW).await.unwrap_err());
-    let start = Instant::now();
-    timed_out(start, store.delete_by_user(&alice, None).await.unwrap_err());
+    assert!(load(&store, &one.id()).await.is_none());
+    times_out(store.delete(&one.id(), Some(&alice))).await;
+    times_out(store.create(CreateRequest::new(&record(None, NOW)), NOW)).await;
+    times_out(store.delete_by_user(&alice, None)).await;
     assert!(store.list_by_user(&alice, NOW).await.unwrap().is_empty());
-    let start = Instant::now();
-    timed_out(start, store.delete_by_user(&alice, None).await.unwrap_err());
+    times_out(store.delete_by_user(&alice, None)).await;
     // What does not wait is not affected.
     let start = Instant::now();
     let two = record(Some(&alice), NOW);
@@ -76,6 +66,13 @@ async fn a_write_counts_only_once_the_replica_has_it() {
     replica.resume().await.unwrap();
     eventually("writes work again", async || store.delete(&two.id(), Some(&alice)).await.is_ok()).await;
     assert_eq!(store.delete(&one.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
+}
+
+async fn times_out<T: std::fmt::Debug>(call: impl Future<Output = Result<T, StoreError>>) {
+    let start = Instant::now();
+    let error = call.await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error}");
+    assert!(start.elapsed() < TIMEOUT + MARGIN, "{:?}", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,5 +128,5 @@ async fn a_frozen_sentinel_does_not_keep_the_store_from_the_primary() {
     let store = builder.connect().await.unwrap();
     let session = record(None, NOW);
     insert(&store, &session).await;
-    assert!(exists(&store, &session.id()).await);
+    assert!(load(&store, &session.id()).await.is_some());
 }

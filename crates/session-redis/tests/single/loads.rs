@@ -7,11 +7,11 @@ use session_core::store::{Freshness, Record, SessionStore};
 use session_core::{DeleteOutcome, SessionId, StoreError, StoreErrorKind};
 use session_redis::RedisStore;
 use session_testbed::proxy::{Mode, Proxy};
+use session_testbed::records::{NOW, insert, record, user};
 use session_testbed::servers::Redis;
 use tokio::task::JoinHandle;
 
 use crate::faults::{MARGIN, TIMEOUT, open, url};
-use crate::support::records::{NOW, insert, record, user};
 use crate::support::{eventually, run, session_key};
 
 const MANY: usize = 64;

@@ -1,52 +1,32 @@
 //! Replies that are lost on the way, and callers that are cancelled before theirs arrives.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::store::{Freshness, SessionStore, TouchOutcome, UpdateOutcome};
-use session_core::{DeleteOutcome, StoreErrorKind};
+use session_core::StoreErrorKind;
+use session_core::store::{Freshness, SessionStore, UpdateOutcome};
 use session_redis::RedisStore;
+use session_testbed::calls::Sessions;
 use session_testbed::proxy::{Mode, Proxy};
+use session_testbed::records::{NOW, insert, load, next, record};
 use session_testbed::servers::Redis;
 
 use crate::faults::{open, url};
-use crate::support::eventually;
-use crate::support::records::{
-    MINUTE, NOW, assert_counted, created, exists, increment, insert, next, record, replacing, user,
-};
+use crate::support::{CALLS, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_repeated_when_its_reply_is_lost() {
     let server = Redis::launch(&[]).await.unwrap();
     let proxy = Proxy::start(server.address()).await.unwrap();
     let store = open(&url(&proxy)).await;
-    let alice = user("alice");
-    let anonymous = record(None, NOW);
-    insert(&store, &anonymous).await;
-
-    let login = record(Some(&alice), NOW);
     // Loads the scripts: NOSCRIPT is not the reply that is to be lost.
-    let other = record(None, NOW);
-    insert(&store, &other).await;
-    assert_eq!(store.update(&next(&other), other.version, NOW).await.unwrap(), UpdateOutcome::Applied);
-    assert_eq!(store.touch(&other.id(), None, NOW).await.unwrap(), TouchOutcome::Applied);
-    assert_eq!(store.delete(&other.id(), None).await.unwrap(), DeleteOutcome::Deleted);
-
-    proxy.cut_one_reply(1, Mode::Pass);
-    assert_eq!(store.create(replacing(&login, &anonymous), NOW).await.unwrap(), created());
-    let change = next(&login);
-    proxy.cut_one_reply(1, Mode::Pass);
-    assert_eq!(store.update(&change, login.version, NOW).await.unwrap(), UpdateOutcome::Applied);
-    proxy.cut_one_reply(1, Mode::Pass);
-    assert_eq!(store.touch(&login.id(), Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
-    proxy.cut_one_reply(1, Mode::Pass);
-    assert_eq!(store.load(&login.id(), Freshness::Latest).await.unwrap().unwrap().version, change.version);
-    proxy.cut_one_reply(1, Mode::Pass);
-    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
-    proxy.cut_one_reply(1, Mode::Pass);
-    // Deleted by the first of the two executions.
-    assert_eq!(store.delete(&login.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
-    assert!(!exists(&store, &login.id()).await);
+    Sessions::assert_all_work(&store, CALLS).await;
+    for call in CALLS {
+        let sessions = Sessions::store(&store).await;
+        proxy.cut_one_reply(1, Mode::Pass);
+        let answer = sessions.call(&store, *call).await.unwrap();
+        assert!(call.answers().contains(&answer.as_str()), "{call:?}: {answer}");
+        sessions.assert_done(&store, *call).await;
+    }
 }
 
 /// The reply to an update is lost, and another update comes before it is repeated: that must not be reported as a
@@ -68,45 +48,13 @@ async fn an_update_that_may_have_been_executed_is_not_a_conflict() {
         let (here, third, expected) = (here.clone(), third.clone(), second.version);
         tokio::spawn(async move { here.update(&third, expected, NOW).await })
     };
-    eventually("it is executed", async || {
-        there.load(&first.id(), Freshness::Latest).await.unwrap().unwrap().version == third.version
-    })
-    .await;
+    eventually("it is executed", async || load(&there, &first.id()).await.unwrap().version == third.version).await;
     assert_eq!(there.update(&next(&third), third.version, NOW).await.unwrap(), UpdateOutcome::Applied);
     proxy.set(Mode::Pass);
     let error = update.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     // Without a disconnect, a conflict is a conflict.
     assert_eq!(here.update(&next(&third), third.version, NOW).await.unwrap(), UpdateOutcome::Conflict);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_acknowledged_increment_is_lost_when_replies_are() {
-    let server = Redis::launch(&[]).await.unwrap();
-    let proxy = Arc::new(Proxy::start(server.address()).await.unwrap());
-    let session = record(None, NOW);
-    let id = session.id();
-    let direct = open(&server.url()).await;
-    insert(&direct, &session).await;
-    let stores = [open(&url(&proxy)).await, open(&url(&proxy)).await, direct];
-    let cutter = {
-        let (proxy, proxied) = (Arc::clone(&proxy), stores[..2].to_vec());
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                // Only replies to requests are to be cut, not those of the handshake.
-                for store in &proxied {
-                    while store.load(&id, Freshness::Latest).await.is_err() {
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                    }
-                }
-                proxy.cut_one_reply(1, Mode::Pass);
-            }
-        })
-    };
-    let tasks = (0..12).map(|task| tokio::spawn(increment(stores[task % 3].clone(), id))).collect();
-    assert_counted(&stores[2], &id, tasks).await;
-    cutter.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,6 +83,6 @@ async fn cancelled_requests_leave_requests_and_replies_in_step() {
         }
     }
     for id in &sessions {
-        assert_eq!(store.load(id, Freshness::Latest).await.unwrap().unwrap().id(), *id);
+        assert_eq!(load(&store, id).await.unwrap().id(), *id);
     }
 }

@@ -5,13 +5,14 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome};
 use session_core::{DeleteOutcome, LimitPolicy, SessionId, StoreErrorKind};
 use session_redis::{ConnectError, RedisStore};
+use session_testbed::calls::Sessions;
+use session_testbed::records::{MINUTE, NOW, insert, limit, load, next, record, user};
 use session_testbed::servers::Redis;
 
-use crate::support::records::{MINUTE, NOW, created, exists, insert, limit, next, record, replacing, user};
-use crate::support::run;
+use crate::support::{CALLS, run};
 
 #[tokio::test]
 async fn sessions_can_be_ended_at_maxmemory() {
@@ -71,19 +72,12 @@ async fn the_documented_rights_are_enough() {
     let builder = RedisStore::builder(&format!("redis://app:hunter2@{}", server.address()));
     let waiting = builder.clone().wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
     let store = builder.connect().await.unwrap();
-    let alice = user("alice");
-    let (one, two, three) = (record(Some(&alice), NOW), record(Some(&alice), NOW), record(Some(&alice), NOW));
+    Sessions::assert_all_work(&store, CALLS).await;
+    let one = record(Some(&user("alice")), NOW);
     insert(&store, &one).await;
-    let login = replacing(&two, &one).within(limit(1, LimitPolicy::EvictOldest));
-    assert_eq!(store.create(login, NOW).await.unwrap(), created());
-    let login = CreateRequest::new(&three).within(limit(1, LimitPolicy::EvictOldest));
-    assert_eq!(store.create(login, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![two.id()] });
-    assert_eq!(store.update(&next(&three), three.version, NOW).await.unwrap(), UpdateOutcome::Applied);
-    assert_eq!(store.touch(&three.id(), Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
-    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 1);
-    assert_eq!(store.delete(&three.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
-    insert(&store, &one).await;
-    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [one.id()]);
+    let two = record(Some(&user("alice")), NOW);
+    let login = CreateRequest::new(&two).within(limit(1, LimitPolicy::EvictOldest));
+    assert_eq!(store.create(login, NOW).await.unwrap(), CreateOutcome::Created { evicted: vec![one.id()] });
     // There is no replica, but WAIT was permitted.
     let error = waiting.create(CreateRequest::new(&one), NOW).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error}");
@@ -150,5 +144,5 @@ async fn a_server_that_hides_its_settings_is_used_all_the_same() {
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let session = record(None, NOW);
     insert(&store, &session).await;
-    assert!(exists(&store, &session.id()).await);
+    assert!(load(&store, &session.id()).await.is_some());
 }

@@ -5,14 +5,15 @@ use std::time::Duration;
 use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome, UpdateOutcome};
 use session_core::{DeleteOutcome, LimitPolicy, SessionId, StoreErrorKind, Timeouts};
 use session_redis::RedisStore;
+use session_testbed::records::{MINUTE, NOW, created, insert, limit, load, next, record, replacing, user};
 use session_testbed::servers::Redis;
 
-use crate::support::records::{
-    ABSOLUTE, IDLE, MINUTE, NOW, created, exists, insert, limit, next, record, replacing, user,
-};
 use crate::support::{index_key, keys, run, session_key};
 
 const SLACK: Duration = Duration::from_secs(60);
+/// The timeouts of a record.
+const IDLE: Duration = Duration::from_secs(30 * 60);
+const ABSOLUTE: Duration = Duration::from_secs(8 * 60 * 60);
 
 /// Every key has a time to live, and the longest is `expected` and the slack, less what the test has taken.
 async fn longest_life(server: &Redis, expected: Duration, after: &str) {
@@ -143,20 +144,16 @@ async fn a_record_of_a_newer_format_is_left_as_it_is() {
     let digest = ["EVAL", "return redis.sha1hex(redis.call('GET', KEYS[1]))", "1", &key];
     let before = server.command(&digest).await.unwrap();
 
-    let kind = |error: session_core::StoreError| error.kind();
-    let later = NOW + MINUTE;
-    assert_eq!(store.load(&session.id(), Freshness::Latest).await.map_err(kind).unwrap_err(), StoreErrorKind::Corrupt);
-    assert_eq!(
-        store.touch(&session.id(), Some(&alice), later).await.map_err(kind).unwrap_err(),
-        StoreErrorKind::Corrupt
-    );
-    let change = next(&session);
-    assert_eq!(store.update(&change, session.version, NOW).await.map_err(kind).unwrap_err(), StoreErrorKind::Corrupt);
-    assert_eq!(
-        store.create(CreateRequest::new(&session), NOW).await.map_err(kind).unwrap_err(),
-        StoreErrorKind::Corrupt
-    );
-    assert_eq!(store.list_by_user(&alice, NOW).await.map_err(kind).unwrap_err(), StoreErrorKind::Corrupt);
+    let errors = [
+        store.load(&session.id(), Freshness::Latest).await.unwrap_err(),
+        store.touch(&session.id(), Some(&alice), NOW + MINUTE).await.unwrap_err(),
+        store.update(&next(&session), session.version, NOW).await.unwrap_err(),
+        store.create(CreateRequest::new(&session), NOW).await.unwrap_err(),
+        store.list_by_user(&alice, NOW).await.unwrap_err(),
+    ];
+    for (turn, error) in errors.iter().enumerate() {
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "call {turn}: {error}");
+    }
     assert_eq!(server.command(&digest).await.unwrap(), before);
     assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [session.id()]);
 }
@@ -169,7 +166,7 @@ async fn an_id_of_another_shard_is_refused() {
     session.summary.id = SessionId::from_bytes([0xff; 16]);
     assert_eq!(store.create(CreateRequest::new(&session), NOW).await.unwrap_err().kind(), StoreErrorKind::Other);
     assert_eq!(store.update(&session, session.version, NOW).await.unwrap_err().kind(), StoreErrorKind::Other);
-    assert!(!exists(&store, &session.id()).await);
+    assert!(load(&store, &session.id()).await.is_none());
 }
 
 #[tokio::test]
@@ -182,12 +179,8 @@ async fn stores_with_different_prefixes_do_not_see_each_other() {
     let session = record(Some(&alice), NOW);
     insert(&here, &session).await;
 
-    assert!(!exists(&there, &session.id()).await);
+    assert!(load(&there, &session.id()).await.is_none());
     assert!(there.list_by_user(&alice, NOW).await.unwrap().is_empty());
-    assert_eq!(there.update(&next(&session), session.version, NOW).await.unwrap(), UpdateOutcome::Absent);
-    assert_eq!(there.touch(&session.id(), Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Absent);
-    assert_eq!(there.delete(&session.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
-    assert_eq!(there.delete_by_user(&alice, None).await.unwrap(), []);
     // Neither the same id nor the limit.
     let first = CreateRequest::new(&session).within(limit(1, LimitPolicy::Reject));
     assert_eq!(there.create(first, NOW).await.unwrap(), created());
@@ -222,7 +215,7 @@ async fn a_user_may_have_a_thousand_sessions() {
 
     let gone = store.delete_by_user(&alice, Some(&newest.id())).await.unwrap();
     assert_eq!(gone.len(), 99);
-    assert!(exists(&store, &newest.id()).await);
+    assert!(load(&store, &newest.id()).await.is_some());
 }
 
 /// The script writes optimistically and rolls back.

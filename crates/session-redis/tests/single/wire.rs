@@ -5,11 +5,12 @@ use std::num::NonZeroU32;
 use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome, UpdateOutcome};
 use session_core::{DeleteOutcome, LimitPolicy};
 use session_redis::RedisStore;
+use session_testbed::calls::Sessions;
 use session_testbed::proxy::Proxy;
+use session_testbed::records::{MINUTE, NOW, created, insert, limit, next, record, replacing, user};
 use session_testbed::servers::Redis;
 
-use crate::support::records::{MINUTE, NOW, created, insert, limit, next, record, replacing, user};
-use crate::support::{eventually, run};
+use crate::support::{CALLS, eventually, run};
 
 /// How many round trips `call` takes, as the proxy counts them.
 async fn trips<T>(proxy: &Proxy, call: impl Future<Output = T>) -> (u64, T) {
@@ -29,14 +30,10 @@ async fn round_trips() {
     })
     .await;
     let (alice, bob) = (user("alice"), user("bob"));
-    // Loads the scripts: one more round trip each.
     let first = record(Some(&alice), NOW);
     assert_eq!(trips(&proxy, insert(&store, &first)).await.0, 2, "a script that is not loaded yet");
-    assert_eq!(store.touch(&first.id(), Some(&alice), NOW).await.unwrap(), TouchOutcome::Applied);
-    assert_eq!(store.update(&next(&first), first.version, NOW).await.unwrap(), UpdateOutcome::Applied);
-    store.list_by_user(&alice, NOW).await.unwrap();
-    assert_eq!(store.delete(&first.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
     store.delete_by_user(&alice, None).await.unwrap();
+    Sessions::assert_all_work(&store, CALLS).await;
 
     let (one, anonymous) = (record(Some(&alice), NOW), record(None, NOW));
     let (count, outcome) = trips(&proxy, store.create(CreateRequest::new(&anonymous), NOW)).await;
@@ -82,47 +79,4 @@ async fn round_trips() {
     let (count, outcome) = trips(&proxy, store.delete_expired(NOW, NonZeroU32::MAX)).await;
     assert_eq!((count, outcome.unwrap()), (0, 0), "delete_expired");
     assert_eq!(proxy.connections(), 1);
-}
-
-#[tokio::test]
-async fn scripts_may_be_forgotten_at_any_time() {
-    let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
-    let alice = user("alice");
-    let forget = async || run(&server, "SCRIPT FLUSH SYNC").await;
-    let (one, two) = (record(Some(&alice), NOW), record(Some(&alice), NOW + MINUTE));
-    insert(&store, &one).await;
-    forget().await;
-    insert(&store, &two).await;
-    forget().await;
-    assert_eq!(store.update(&next(&one), one.version, NOW).await.unwrap(), UpdateOutcome::Applied);
-    forget().await;
-    assert_eq!(store.touch(&one.id(), Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
-    forget().await;
-    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 2);
-    forget().await;
-    assert_eq!(store.delete(&one.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
-    forget().await;
-    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [two.id()]);
-}
-
-#[tokio::test]
-async fn a_repeated_call_answers_as_the_first() {
-    let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
-    let alice = user("alice");
-    let anonymous = record(None, NOW);
-    insert(&store, &anonymous).await;
-    let login = record(Some(&alice), NOW);
-    let request = replacing(&login, &anonymous).within(limit(1, LimitPolicy::Reject));
-    for _ in 0..3 {
-        assert_eq!(store.create(request, NOW).await.unwrap(), created());
-    }
-    let change = next(&login);
-    for _ in 0..3 {
-        assert_eq!(store.update(&change, login.version, NOW).await.unwrap(), UpdateOutcome::Applied);
-    }
-    assert_eq!(store.update(&next(&change), login.version, NOW).await.unwrap(), UpdateOutcome::Conflict);
-    // `create` again, after an update: it is another record now.
-    assert_eq!(store.create(request, NOW).await.unwrap(), CreateOutcome::IdTaken);
 }

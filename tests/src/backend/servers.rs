@@ -1,19 +1,25 @@
-//! How stores are opened.
+//! What the backends with servers share: how their stores are opened, and what happens to the processes of their servers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_conformance::Failure;
+use session_conformance::{Capabilities, Disruption, Failure};
 use session_core::store::SessionStore;
 use session_postgres::{PostgresStore, SchemaName, recommended_pool_options};
 use session_redis::RedisStore;
 use sqlx::PgPool;
+
+use crate::servers::{Server, ServerError};
 
 /// The limit of a store operation: long, because many cases share few cores.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The limit while servers are disrupted: short, because cases wait for it.
 pub(super) const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
+
+pub(super) fn capabilities(disruptions: &'static [Disruption]) -> Capabilities {
+    Capabilities { durable: true, shared: true, disruptions }
+}
 
 pub(super) async fn redis(url: &str, namespace: &str, timeout: Duration) -> Result<Arc<dyn SessionStore>, Failure> {
     let store = RedisStore::builder(url).key_prefix(namespace).operation_timeout(timeout).connect().await;
@@ -34,6 +40,34 @@ pub(super) async fn postgres(
     let store = PostgresStore::builder(pool.clone()).schema(schema).operation_timeout(timeout).build();
     store.migrate().await?;
     Ok(Arc::new(store))
+}
+
+/// Restarts, stops or freezes all of `servers`.
+pub(super) async fn begin(servers: &[&Server], disruption: Disruption) -> Result<(), ServerError> {
+    for server in servers {
+        match disruption {
+            Disruption::Restart => server.kill9().await?,
+            Disruption::Outage => server.stop().await?,
+            Disruption::Freeze => server.pause().await?,
+            Disruption::LostReply
+            | Disruption::ForgetScripts
+            | Disruption::ForeignTimeZone
+            | Disruption::MoveShards
+            | Disruption::Failover => {
+                return Err(ServerError::new(format!("these servers do not support {disruption:?}")));
+            }
+        }
+    }
+    if disruption == Disruption::Restart { end(servers).await } else { Ok(()) }
+}
+
+/// All of `servers` run again.
+pub(super) async fn end(servers: &[&Server]) -> Result<(), ServerError> {
+    for server in servers {
+        server.resume().await?;
+        server.start().await?;
+    }
+    Ok(())
 }
 
 pub(super) fn failure(error: impl std::fmt::Display) -> Failure {
