@@ -13,34 +13,26 @@ cases! {
     pub(super) const CASES: TestStore;
 
     /// The session that began first has to go, whenever it was used.
-    "limit/evicts-oldest" [] catches [EvictOldestByUse]
-        => |store| evicts(store, LimitPolicy::EvictOldest, None, 0);
+    "limit/evicts-oldest" [] catches [EvictOldestByUse] => |store| evicts(store, LimitPolicy::EvictOldest, None, 0);
     /// The session that was used least recently has to go, whenever it began.
-    "limit/evicts-least-recent" []
-        catches [EvictLeastRecentByAge, EvictLeastRecentOffByOne]
+    "limit/evicts-least-recent" [] catches [EvictLeastRecentByAge, EvictLeastRecentOffByOne]
         => |store| evicts(store, LimitPolicy::EvictLeastRecent, None, 2);
     /// Among sessions that began at once, the one with the lowest id has to go.
     "limit/ties-among-oldest" [] catches [OldestTiesReversed] => |store| ties(store, LimitPolicy::EvictOldest);
     /// Among sessions that were used at once, the one with the lowest id has to go.
-    "limit/ties-among-least-recent" []
-        catches [LeastRecentTiesReversed, EvictLeastRecentOffByOne]
+    "limit/ties-among-least-recent" [] catches [LeastRecentTiesReversed, EvictLeastRecentOffByOne]
         => |store| ties(store, LimitPolicy::EvictLeastRecent);
     /// A touch counts as use.
-    "limit/touch-changes-the-order" []
-        catches [EvictLeastRecentByAge, LimitIgnoresTouch, EvictLeastRecentOffByOne]
+    "limit/touch-changes-the-order" [] catches [EvictLeastRecentByAge, LimitIgnoresTouch, EvictLeastRecentOffByOne]
         => |store| evicts(store, LimitPolicy::EvictLeastRecent, Some(Use::Touch), 1);
     /// An update with a later `last_seen` counts as use.
-    "limit/update-changes-the-order" []
-        catches [
-            EvictLeastRecentByAge, LimitIgnoresUpdate, EvictLeastRecentOffByOne, UpdateKeepsLastSeen,
-            IndexAppends
-        ]
-        => |store| evicts(store, LimitPolicy::EvictLeastRecent, Some(Use::Update), 1);
+    "limit/update-changes-the-order" [] catches [
+        EvictLeastRecentByAge, LimitIgnoresUpdate, EvictLeastRecentOffByOne, UpdateKeepsLastSeen, IndexAppends,
+    ] => |store| evicts(store, LimitPolicy::EvictLeastRecent, Some(Use::Update), 1);
     /// The session that was just admitted stays, even if the clock of its server is behind.
     "limit/never-evicts-the-new-one" [] catches [EvictsNewest] => never_evicts_the_new_one;
     /// Under a lowered limit, one login evicts as many as are too many.
-    "limit/lowered-evicts-several" []
-        catches [EvictOldestByUse, EvictsOneAtMost, EvictedNotReported, EvictedStay]
+    "limit/lowered-evicts-several" [] catches [EvictOldestByUse, EvictsOneAtMost, EvictedNotReported, EvictedStay]
         => lowered_evicts_several;
 }
 

@@ -10,12 +10,9 @@ cases! {
     pub(super) const CASES: TestStore;
 
     /// Two namespaces share nothing, even for the same id and the same user.
-    "apart/tenants" []
-        catches [
-            LoadUnknownFails, DeleteAlwaysDeleted, DeleteUnknownFails, ListUnknownFails, RevokeUnknownFails,
-            TenantsShare
-        ]
-        => tenants;
+    "apart/tenants" [] catches [
+        LoadUnknownFails, DeleteAlwaysDeleted, DeleteUnknownFails, ListUnknownFails, RevokeUnknownFails, TenantsShare,
+    ] => tenants;
     /// The `Debug` output of a store shows no user, no id and no value.
     "apart/debug-output" [] catches [DebugShowsUsers] => debug_output;
 }

@@ -19,9 +19,7 @@ cases! {
     /// Expired sessions do not count.
     "limit/expired-do-not-count" [] catches [LimitCountsExpired] => expired_do_not_count;
     /// Sessions of others, and anonymous ones, neither count nor go.
-    "limit/others-do-not-count" []
-        catches [LimitCountsAnonymous, UserIsPrefix, UserFoldsCase]
-        => others_do_not_count;
+    "limit/others-do-not-count" [] catches [LimitCountsAnonymous, UserIsPrefix, UserFoldsCase] => others_do_not_count;
     /// Anonymous sessions have no limit.
     "limit/ignored-for-visitors" [] catches [LimitsAnonymous] => ignored_for_anonymous;
     /// Sessions of every kind count.

@@ -13,21 +13,18 @@ cases! {
     pub(super) const CASES: TestStore;
 
     /// After K logins at once under an evicting limit of N, exactly N live, and the others are reported.
-    "limit/evicting-holds-under-concurrent-logins" []
-        catches [EvictLeastRecentOffByOne, LimitNotAtomic, IndexNotAtomic]
+    "limit/evicting-holds-under-concurrent-logins" [] catches [EvictLeastRecentOffByOne, LimitNotAtomic, IndexNotAtomic]
         => evicting_holds;
     /// Of K logins at once under a rejecting limit of N, exactly N are admitted.
-    "limit/rejecting-holds-under-concurrent-logins" []
-        catches [RejectStores, LimitNotAtomic, IndexNotAtomic]
+    "limit/rejecting-holds-under-concurrent-logins" [] catches [RejectStores, LimitNotAtomic, IndexNotAtomic]
         => rejecting_holds;
     /// Devices that log in again at once, at the limit, do not evict each other.
-    "limit/repeated-logins-keep-every-device" []
-        catches [ReplaceLeavesOwnShard, LimitCountsReplaced, ReplaceNotAtomic]
+    "limit/repeated-logins-keep-every-device" [] catches [ReplaceLeavesOwnShard, LimitCountsReplaced, ReplaceNotAtomic]
         => repeated_logins_keep_every_device;
     /// The limit holds under logins at once on two nodes.
-    "limit/holds-across-nodes" [Shared]
-        catches [RejectStores, LimitNotAtomic, LimitLockedPerHandle, IndexNotAtomic, HandleIndex, OpenStartsEmpty]
-        => holds_across_nodes;
+    "limit/holds-across-nodes" [Shared] catches [
+        RejectStores, LimitNotAtomic, LimitLockedPerHandle, IndexNotAtomic, HandleIndex, OpenStartsEmpty,
+    ] => holds_across_nodes;
 }
 
 /// `k` logins of `user` at once, on `nodes` in turn, under a limit of `n`.

@@ -12,32 +12,27 @@ cases! {
     pub(super) const CASES: TestStore;
 
     /// What one node writes, another reads.
-    "nodes/see-each-others-writes" [Shared]
-        catches [TouchBumpsVersion, TouchDropsValues, HandleCaches, HandleIndex, OpenStartsEmpty]
-        => see_each_others_writes;
+    "nodes/see-each-others-writes" [Shared] catches [
+        TouchBumpsVersion, TouchDropsValues, HandleCaches, HandleIndex, OpenStartsEmpty,
+    ] => see_each_others_writes;
     /// A logout on one node holds on every other, at once.
-    "nodes/logout-holds-everywhere" [Shared]
-        catches [
-            UpdateInserts, UpdateAbsentIsConflict, TouchUnknownApplied, TouchInserts, HandleCaches,
-            DeleteStaysInHandle, OpenStartsEmpty
-        ]
-        => logout_holds_everywhere;
+    "nodes/logout-holds-everywhere" [Shared] catches [
+        UpdateInserts, UpdateAbsentIsConflict, TouchUnknownApplied, TouchInserts, HandleCaches, DeleteStaysInHandle,
+        OpenStartsEmpty,
+    ] => logout_holds_everywhere;
     /// A revocation finds the logins that other nodes took.
-    "nodes/revocation-finds-every-login" [Shared]
-        catches [RevokeReportsOne, HandleIndex, OpenStartsEmpty]
+    "nodes/revocation-finds-every-login" [Shared] catches [RevokeReportsOne, HandleIndex, OpenStartsEmpty]
         => revocation_finds_every_login;
     /// An id that one node gave out is taken on every other.
-    "nodes/an-id-is-taken-everywhere" [Shared]
-        catches [CreateOverwrites, CreateIgnoresNonce, OpenStartsEmpty]
+    "nodes/an-id-is-taken-everywhere" [Shared] catches [CreateOverwrites, CreateIgnoresNonce, OpenStartsEmpty]
         => an_id_is_taken_everywhere;
     /// Sessions outlive the process that wrote them.
-    "durable/sessions-survive-reopening" [Durable]
-        catches [LoadDropsDevice, IndexAppends, HandleIndex, OpenStartsEmpty]
+    "durable/sessions-survive-reopening" [Durable] catches [LoadDropsDevice, IndexAppends, HandleIndex, OpenStartsEmpty]
         => sessions_survive_reopening;
     /// A logout outlives the process that wrote it.
-    "durable/logout-survives-reopening" [Durable]
-        catches [DeleteKeepsIndex, DeleteTakesSiblings, HandleIndex, DeleteStaysInHandle, OpenStartsEmpty]
-        => logout_survives_reopening;
+    "durable/logout-survives-reopening" [Durable] catches [
+        DeleteKeepsIndex, DeleteTakesSiblings, HandleIndex, DeleteStaysInHandle, OpenStartsEmpty,
+    ] => logout_survives_reopening;
 }
 
 async fn see_each_others_writes(a: TestStore) -> Outcome {

@@ -19,38 +19,32 @@ cases! {
     /// Login of another user takes the session out of the index of the first one.
     "replace/another-user" [] catches [ReplaceLeavesOtherShard, ReplaceKeepsIndex] => another_user;
     /// Login in exchange for a session that was changed meanwhile is `ReplacedChanged`, and nothing changes.
-    "replace/changed-is-refused" []
-        catches [ReplaceIgnoresVersion, ListShowsAnonymous, ListUnknownFails]
+    "replace/changed-is-refused" [] catches [ReplaceIgnoresVersion, ListShowsAnonymous, ListUnknownFails]
         => changed_is_refused;
     /// Login in exchange for a session that is not there is `ReplacedAbsent`, and nothing changes.
     "replace/absent-is-refused" [] catches [ReplaceIgnoresAbsence, ListUnknownFails] => absent_is_refused;
     /// To a login in exchange, an expired session is absent.
     "replace/expired-is-absent" [] catches [ReplaceIgnoresAbsence, ReplaceAcceptsExpired] => expired_is_absent;
     /// A login that the limit refuses leaves the session it would have replaced.
-    "replace/refused-by-the-limit-keeps-the-old" []
-        catches [ReplaceBeforeLimit, RejectStores, ListShowsAnonymous]
+    "replace/refused-by-the-limit-keeps-the-old" [] catches [ReplaceBeforeLimit, RejectStores, ListShowsAnonymous]
         => refused_by_the_limit_keeps_the_old;
     /// A login whose session to replace was changed evicts nobody.
     "replace/refused-evicts-nobody" [] catches [ReplaceIgnoresVersion, EvictsBeforeReplace] => refused_evicts_none;
     /// The session that is replaced does not count towards the limit.
-    "replace/replaced-does-not-count" []
-        catches [ReplaceLeavesOwnShard, ReplaceKeepsIndex, LimitCountsReplaced]
+    "replace/replaced-does-not-count" [] catches [ReplaceLeavesOwnShard, ReplaceKeepsIndex, LimitCountsReplaced]
         => replaced_does_not_count;
     /// Of 16 logins at once in exchange for the same visitor's session, one wins.
-    "replace/race-across-shards" []
-        catches [ReplaceLeavesOtherShard, ReplaceIgnoresAbsence, ReplaceNotAtomic]
+    "replace/race-across-shards" [] catches [ReplaceLeavesOtherShard, ReplaceIgnoresAbsence, ReplaceNotAtomic]
         => |store| race(store, Old::InAnotherShard);
     /// Of 16 logins at once in exchange for the same session of the user, one wins.
-    "replace/race-within-a-shard" []
-        catches [ReplaceLeavesOwnShard, ReplaceKeepsIndex, ReplaceIgnoresAbsence, ReplaceNotAtomic]
-        => |store| race(store, Old::InSameShard);
+    "replace/race-within-a-shard" [] catches [
+        ReplaceLeavesOwnShard, ReplaceKeepsIndex, ReplaceIgnoresAbsence, ReplaceNotAtomic,
+    ] => |store| race(store, Old::InSameShard);
     /// Of a login and an update that expect the same version, exactly one succeeds.
-    "replace/login-and-update-exclude-each-other" []
-        catches [
-            ReplaceLeavesOtherShard, ReplaceIgnoresVersion, ReplaceNotAtomic, UpdateInserts, UpdateNotAtomic,
-            UpdateLockedPerHandle
-        ]
-        => login_and_update_exclude_each_other;
+    "replace/login-and-update-exclude-each-other" [] catches [
+        ReplaceLeavesOtherShard, ReplaceIgnoresVersion, ReplaceNotAtomic, UpdateInserts, UpdateNotAtomic,
+        UpdateLockedPerHandle,
+    ] => login_and_update_exclude_each_other;
 }
 
 /// The session that a login replaces, seen from that of the user who logs in.

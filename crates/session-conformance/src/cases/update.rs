@@ -13,24 +13,18 @@ cases! {
     pub(super) const CASES: TestStore;
 
     /// `update` replaces every field, and values that are gone are gone.
-    "update/stores-every-field" []
-        catches [LoadDropsDevice, UpdateKeepsLastSeen, UpdateMergesValues]
+    "update/stores-every-field" [] catches [LoadDropsDevice, UpdateKeepsLastSeen, UpdateMergesValues]
         => stores_every_field;
     /// A writer that read an older version is refused, and the newer record survives.
-    "update/stale-version-conflicts" []
-        catches [UpdateIgnoresVersion, UpdateIgnoresNonce]
-        => stale_version_conflicts;
+    "update/stale-version-conflicts" [] catches [UpdateIgnoresVersion, UpdateIgnoresNonce] => stale_version_conflicts;
     /// Two writers of the same version number are told apart by the nonce.
-    "update/nonce-tells-writers-apart" []
-        catches [UpdateIgnoresVersion, UpdateIgnoresNonce]
+    "update/nonce-tells-writers-apart" [] catches [UpdateIgnoresVersion, UpdateIgnoresNonce]
         => nonce_tells_writers_apart;
     /// `update` of a session that never was is `Absent`, and inserts nothing.
-    "update/absent-is-absent" []
-        catches [UpdateInserts, UpdateAbsentIsConflict, ListUnknownFails]
+    "update/absent-is-absent" [] catches [UpdateInserts, UpdateAbsentIsConflict, ListUnknownFails]
         => |store| is_absent(store, Operation::Update, Absence::NeverStored);
     /// A deleted session stays deleted: `update` never inserts.
-    "update/never-resurrects" []
-        catches [UpdateInserts, UpdateAbsentIsConflict, DeleteKeepsIndex]
+    "update/never-resurrects" [] catches [UpdateInserts, UpdateAbsentIsConflict, DeleteKeepsIndex]
         => |store| is_absent(store, Operation::Update, Absence::Deleted);
     /// To `update`, an expired session is absent.
     "update/expired-is-absent" [] catches [UpdateRevivesExpired, ListShowsExpired]
@@ -38,20 +32,16 @@ cases! {
     /// The same `update` again is `Applied` again.
     "update/repeat-is-applied" [] catches [UpdateRepeatConflicts] => repeat_is_applied;
     /// An `update` that is repeated late does not take `last_seen` back.
-    "update/repeat-keeps-a-later-touch" []
-        catches [UpdateRepeatConflicts, UpdateRepeatRewrites, TouchBumpsVersion]
+    "update/repeat-keeps-a-later-touch" [] catches [UpdateRepeatConflicts, UpdateRepeatRewrites, TouchBumpsVersion]
         => repeat_keeps_a_later_touch;
     /// An `update` by a request that began before the last touch does not take `last_seen` back.
-    "update/keeps-a-later-touch" []
-        catches [UpdateRewindsLastSeen, TouchBumpsVersion, IndexAppends]
+    "update/keeps-a-later-touch" [] catches [UpdateRewindsLastSeen, TouchBumpsVersion, IndexAppends]
         => keeps_a_later_touch;
     /// An `update` with a later `last_seen` moves the deadline.
-    "update/moves-last-seen-and-the-deadline" []
-        catches [UpdateKeepsLastSeen, IndexAppends]
+    "update/moves-last-seen-and-the-deadline" [] catches [UpdateKeepsLastSeen, IndexAppends]
         => moves_last_seen_and_the_deadline;
     /// An `update` with other timeouts moves the deadline, in both directions.
-    "update/changes-the-lifetime" []
-        catches [UpdateKeepsTimeouts, TouchRevivesExpired, ListShowsExpired, IndexAppends]
+    "update/changes-the-lifetime" [] catches [UpdateKeepsTimeouts, TouchRevivesExpired, ListShowsExpired, IndexAppends]
         => changes_the_timeouts;
 }
 

@@ -11,28 +11,23 @@ cases! {
     pub(super) const CASES: TestStore;
 
     /// Of 64 writers of the same version at once, one wins.
-    "update/race-has-one-winner" []
-        catches [UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateNotAtomic, UpdateDeletesFirst]
-        => race_has_one_winner;
+    "update/race-has-one-winner" [] catches [
+        UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateNotAtomic, UpdateDeletesFirst,
+    ] => race_has_one_winner;
     /// 64 increments at once, each repeated until it is applied, read back as 64.
-    "update/no-increment-is-lost" []
-        catches [UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateNotAtomic, UpdateDeletesFirst]
-        => no_increment_is_lost;
+    "update/no-increment-is-lost" [] catches [
+        UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateNotAtomic, UpdateDeletesFirst,
+    ] => no_increment_is_lost;
     /// 64 increments at once on two nodes read back as 64.
-    "update/no-increment-is-lost-across-nodes" [Shared]
-        catches [
-            UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateNotAtomic, UpdateLockedPerHandle,
-            UpdateDeletesFirst, OpenStartsEmpty
-        ]
-        => no_increment_is_lost_across_nodes;
+    "update/no-increment-is-lost-across-nodes" [Shared] catches [
+        UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst,
+        OpenStartsEmpty,
+    ] => no_increment_is_lost_across_nodes;
     /// An update among touches: the values of the one, the `last_seen` of the others.
-    "update/and-touch-keep-both" []
-        catches [
-            UpdateRewindsLastSeen, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, TouchThrottled,
-            TouchBackwards, TouchRepeatAbsent, TouchBumpsVersion, TouchDropsValues, TouchNotAtomic,
-            TouchWritesBack
-        ]
-        => update_and_touch_keep_both;
+    "update/and-touch-keep-both" [] catches [
+        UpdateRewindsLastSeen, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, TouchThrottled,
+        TouchBackwards, TouchRepeatAbsent, TouchBumpsVersion, TouchDropsValues, TouchNotAtomic, TouchWritesBack,
+    ] => update_and_touch_keep_both;
 }
 
 async fn race_has_one_winner(store: TestStore) -> Outcome {

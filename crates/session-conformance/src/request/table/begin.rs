@@ -27,9 +27,8 @@ cases! {
     /// Tokens that are unknown, expired, ended, forged or replaced look the same to the client.
     "request/dead-tokens-look-alike" [] catches [LoadUnknownFails] => cookies::dead_tokens_look_alike;
     /// A token of another tenant belongs to no session.
-    "request/other-tenants-token-is-unknown" [] catches [
-        LoadUnknownFails, TenantsShare,
-    ] => cookies::other_tenants_token_is_unknown;
+    "request/other-tenants-token-is-unknown" [] catches [LoadUnknownFails, TenantsShare]
+        => cookies::other_tenants_token_is_unknown;
 
     /// A request that only reads costs one store call and sets no cookie.
     "request/reading-sets-no-cookie" [] => responses::reading_sets_no_cookie;
@@ -55,17 +54,14 @@ cases! {
     /// A login carries over what another request wrote at the same time.
     "request/login-keeps-a-parallel-write" [] catches [ReplaceIgnoresVersion] => fixation::login_keeps_a_parallel_write;
     /// A login of another user carries over nothing and ends the first user's session.
-    "request/another-user-gets-nothing" [] catches [
-        ReplaceLeavesOtherShard, ReplaceKeepsIndex, HandleCaches,
-    ] => fixation::another_user_gets_nothing;
+    "request/another-user-gets-nothing" [] catches [ReplaceLeavesOtherShard, ReplaceKeepsIndex, HandleCaches]
+        => fixation::another_user_gets_nothing;
     /// A second login of the same user has a new id and a new token, and ends the session before it.
-    "request/same-user-again-gets-a-new-id" [] catches [
-        ReplaceLeavesOwnShard, ReplaceKeepsIndex, HandleCaches,
-    ] => fixation::same_user_again_gets_a_new_id;
+    "request/same-user-again-gets-a-new-id" [] catches [ReplaceLeavesOwnShard, ReplaceKeepsIndex, HandleCaches]
+        => fixation::same_user_again_gets_a_new_id;
     /// A request that was under way during a login can write neither to the old session nor to the new one.
-    "request/login-shuts-out-requests-in-flight" [] catches [
-        ReplaceLeavesOtherShard, UpdateInserts,
-    ] => fixation::request_in_flight_cannot_write;
+    "request/login-shuts-out-requests-in-flight" [] catches [ReplaceLeavesOtherShard, UpdateInserts]
+        => fixation::request_in_flight_cannot_write;
     /// A handler that fails after a login leaves a valid session, and the browser has its cookie.
     "request/handler-error-keeps-the-login" [] => fixation::handler_error_keeps_the_login;
     /// A login that is dropped at any await leaves the session from before it, or the one from after it.
@@ -73,13 +69,11 @@ cases! {
         ReplaceLeavesOtherShard, ReplaceNotAtomic, ListShowsAnonymous, ListUnknownFails, IndexNotAtomic, HandleCaches,
     ] => fixation::dropped_anywhere;
     /// A login that the store refused leaves the session from before it, and sets no cookie.
-    "request/failed-login-keeps-the-session" [] catches [
-        ListShowsAnonymous, ListUnknownFails,
-    ] => fixation::failed_login_keeps_the_session;
+    "request/failed-login-keeps-the-session" [] catches [ListShowsAnonymous, ListUnknownFails]
+        => fixation::failed_login_keeps_the_session;
     /// A new session whose id is taken gets another one; the session that has it is left alone.
-    "request/taken-id-is-left-alone" [] catches [
-        CreateOverwrites, CreateIgnoresNonce,
-    ] => fixation::taken_id_is_left_alone;
+    "request/taken-id-is-left-alone" [] catches [CreateOverwrites, CreateIgnoresNonce]
+        => fixation::taken_id_is_left_alone;
     /// Without random numbers there is no session: no store call, no cookie, an error.
     "request/no-random-no-session" [] => fixation::no_random_no_session;
 }

@@ -14,9 +14,8 @@ cases! {
     /// A request that writes to a session that ended meanwhile gets `Gone`, and no new session.
     "request/slow-writer-gets-gone" [] catches [UpdateInserts] => races::slow_writer_gets_gone;
     /// A request that only read a session that ended meanwhile does not bring it back, and is no error.
-    "request/slow-reader-revives-nothing" [] catches [
-        TouchInserts, DeleteKeepsIndex,
-    ] => races::slow_reader_revives_nothing;
+    "request/slow-reader-revives-nothing" [] catches [TouchInserts, DeleteKeepsIndex]
+        => races::slow_reader_revives_nothing;
     /// A logout removes the cookie, and a copy of it is worth nothing.
     "request/logout-kills-the-old-cookie" [] catches [DeleteKeepsIndex] => races::logout_kills_the_old_cookie;
     /// A logout without a session writes nothing, creates nothing, and leaves the cookie alone.
@@ -28,9 +27,8 @@ cases! {
         ReplaceLeavesOtherShard, DeleteAlwaysDeleted, DeleteUnknownFails,
     ] => races::stale_logout_keeps_a_newer_login;
     /// Simultaneous writers of different keys never overwrite each other.
-    "request/different-keys-both-survive" [] catches [
-        UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateMergesValues,
-    ] => races::different_keys_both_survive;
+    "request/different-keys-both-survive" [] catches [UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateMergesValues]
+        => races::different_keys_both_survive;
     /// 64 simultaneous increments, on two nodes, add up to 64.
     "request/every-increment-counts" [] catches [
         UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateNotAtomic, UpdateDeletesFirst,
@@ -38,9 +36,8 @@ cases! {
     /// Of two writers of one key, the later commit wins.
     "request/same-key-later-commit-wins" [] catches [UpdateIgnoresNonce] => races::same_key_later_commit_wins;
     /// Of two writers of one key, the later commit fails, if the policy says so.
-    "request/same-key-may-be-an-error" [] catches [
-        UpdateIgnoresVersion, UpdateIgnoresNonce,
-    ] => races::same_key_may_be_an_error;
+    "request/same-key-may-be-an-error" [] catches [UpdateIgnoresVersion, UpdateIgnoresNonce]
+        => races::same_key_may_be_an_error;
     /// A write that began before a privilege was taken away does not give it back.
     "request/stale-write-restores-no-privilege" [] catches [
         UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateMergesValues,
@@ -49,17 +46,15 @@ cases! {
     /// A session lives until its idle deadline, and no millisecond longer.
     "request/idle-deadline-is-exact" [] => lifetime::idle_deadlines_are_exact;
     /// A session ends at its absolute deadline, whatever its activity.
-    "request/absolute-deadline-stands-still" [] catches [
-        TouchKeepsDeadline,
-    ] => lifetime::absolute_deadline_stands_still::<Browser>;
+    "request/absolute-deadline-stands-still" [] catches [TouchKeepsDeadline]
+        => lifetime::absolute_deadline_stands_still::<Browser>;
     /// A clock that jumps back never extends a session past its absolute deadline.
     "request/backward-clock-extends-nothing" [] => lifetime::backward_clock_extends_nothing::<Browser>;
     /// The server ends a session on time, although the browser keeps its cookie.
     "request/kept-cookie-expires-all-the-same" [] => lifetime::kept_cookie_expires_all_the_same;
     /// "Remember me" survives the end of the browser and later writes, for exactly the remaining absolute lifetime.
-    "request/remember-me-outlives-writes" [] catches [
-        UpdateKeepsLastSeen, TouchKeepsDeadline, ThirtyTwoBits,
-    ] => lifetime::remember_me_outlives_writes;
+    "request/remember-me-outlives-writes" [] catches [UpdateKeepsLastSeen, TouchKeepsDeadline, ThirtyTwoBits]
+        => lifetime::remember_me_outlives_writes;
     /// A policy that is tightened applies to sessions that exist already.
     "request/tightened-policy-applies" [] => lifetime::tightened_policy_applies::<Browser>;
     /// A policy that is loosened does not lengthen sessions that exist already.
@@ -67,24 +62,21 @@ cases! {
     /// Activity is recorded when it is due: one store call more, at most once per touch interval.
     "request/touched-when-due" [] => lifetime::touched_when_due;
     /// Reading keeps a session alive.
-    "request/activity-moves-the-idle-deadline" [] catches [
-        TouchKeepsDeadline,
-    ] => lifetime::activity_moves_the_idle_deadline::<Browser>;
+    "request/activity-moves-the-idle-deadline" [] catches [TouchKeepsDeadline]
+        => lifetime::activity_moves_the_idle_deadline::<Browser>;
     /// A passive request does not keep a session alive.
     "request/passive-is-no-activity" [] => lifetime::passive_is_no_activity;
     /// A request that only read a session that expired meanwhile is no error; one that wrote gets `Gone`.
     "request/deadline-during-a-read-is-no-error" [] => lifetime::deadline_during_a_read_is_no_error;
     /// A value over the payload cap is an error, and what was stored stays.
-    "request/over-the-cap-loses-nothing" [] catches [
-        UpdateIgnoresVersion, UpdateIgnoresNonce,
-    ] => lifetime::over_the_cap_loses_nothing;
+    "request/over-the-cap-loses-nothing" [] catches [UpdateIgnoresVersion, UpdateIgnoresNonce]
+        => lifetime::over_the_cap_loses_nothing;
     /// A value that cannot be decoded is an error, and is left as it is.
     "request/undecodable-value-is-left-alone" [] => lifetime::undecodable_value_is_left_alone;
 
     /// After a regeneration the old token is dead, also for requests under way. The id and the values stay.
-    "request/regenerate-kills-the-old-token" [] catches [
-        UpdateIgnoresVersion, UpdateIgnoresNonce,
-    ] => stepup::regenerate_kills_the_old_token;
+    "request/regenerate-kills-the-old-token" [] catches [UpdateIgnoresVersion, UpdateIgnoresNonce]
+        => stepup::regenerate_kills_the_old_token;
     /// A step-up has a new token, a higher level and a new time of authentication, and keeps the values.
     "request/step-up-keeps-the-data" [] catches [TouchDropsValues] => stepup::step_up_keeps_the_data;
     /// A step-up of another user is refused, and neither raises nor ends the session.
@@ -105,9 +97,8 @@ cases! {
     /// The first use of the successor ends the grace; the loser is refused, and keeps its cookie.
     "request/first-use-ends-the-grace" [] => renewal::first_use_ends_the_grace;
     /// A token used after its grace ends the session, for everybody.
-    "request/reuse-ends-the-session" [] catches [
-        DeleteKeepsIndex,
-    ] => renewal::replay_outside_the_grace_ends_the_session;
+    "request/reuse-ends-the-session" [] catches [DeleteKeepsIndex]
+        => renewal::replay_outside_the_grace_ends_the_session;
     /// Using the predecessor does not extend its grace.
     "request/replay-does-not-extend-the-grace" [] => renewal::replay_does_not_extend_the_grace;
     /// The grace covers the immediate predecessor only.
@@ -119,9 +110,8 @@ cases! {
     /// A logout with the predecessor ends the session.
     "request/predecessor-may-log-out" [] catches [DeleteKeepsIndex] => renewal::predecessor_may_log_out;
     /// A write that meets a renewal is stored, and its response has the successor.
-    "request/write-survives-a-renewal" [] catches [
-        UpdateIgnoresVersion, UpdateIgnoresNonce,
-    ] => renewal::write_survives_a_renewal;
+    "request/write-survives-a-renewal" [] catches [UpdateIgnoresVersion, UpdateIgnoresNonce]
+        => renewal::write_survives_a_renewal;
     /// A renewal that was under way when its session ended does not bring it back.
     "request/renewal-revives-nothing" [] catches [UpdateInserts] => renewal::renewal_revives_nothing;
 }

@@ -21,12 +21,12 @@ cases! {
     /// Expired sessions do not count towards the limit.
     "request/expired-do-not-count" [] catches [LimitCountsExpired] => limits::expired_ones_do_not_count::<Browser>;
     /// Sessions that a tightened policy ended do not count towards the limit.
-    "request/dead-by-policy-do-not-count" [] catches [
-        RejectStores, LimitForgetsLogout,
-    ] => limits::dead_by_policy_does_not_count::<Browser>;
+    "request/dead-by-policy-do-not-count" [] catches [RejectStores, LimitForgetsLogout]
+        => limits::dead_by_policy_does_not_count::<Browser>;
     /// After 16 simultaneous logins, as many sessions live as the limit allows.
     "request/limit-holds-under-simultaneous-logins" [] catches [
-        EvictLeastRecentOffByOne, RejectStores, LimitCountsAnonymous, LimitNotAtomic, ListShowsAnonymous, IndexNotAtomic,
+        EvictLeastRecentOffByOne, RejectStores, LimitCountsAnonymous, LimitNotAtomic, ListShowsAnonymous,
+        IndexNotAtomic,
     ] => limits::holds_under_simultaneous_logins::<Browser>;
     /// Only a login that succeeds ends other sessions.
     "request/failed-login-evicts-nobody" [] => limits::failed_login_evicts_none::<Browser>;
@@ -47,36 +47,30 @@ cases! {
     "request/committed-login-keeps-its-cookie" [] => outage::committed_login_keeps_its_cookie;
 
     /// The list of sessions shows the user's own, with their devices, most recently used first.
-    "request/list-shows-own-devices" [] catches [
-        TouchSkipsList, ListDropsDevice,
-    ] => devices::list_shows_own_devices::<Browser>;
+    "request/list-shows-own-devices" [] catches [TouchSkipsList, ListDropsDevice]
+        => devices::list_shows_own_devices::<Browser>;
     /// A session that was revoked is dead at its next request.
     "request/revoked-is-dead-at-the-next-request" [] catches [
         DeleteAlwaysDeleted, DeleteUnknownFails, DeleteTakesSiblings,
     ] => devices::revoked_is_dead_at_the_next_request::<Browser>;
     /// Nobody can revoke somebody else's session.
-    "request/only-the-owner-may-revoke" [] catches [
-        DeleteIgnoresOwner, DeleteAlwaysDeleted,
-    ] => devices::only_the_owner_may_revoke::<Browser>;
+    "request/only-the-owner-may-revoke" [] catches [DeleteIgnoresOwner, DeleteAlwaysDeleted]
+        => devices::only_the_owner_may_revoke::<Browser>;
     /// Revoking all others keeps the current session.
-    "request/revoking-the-others-keeps-this-one" [] catches [
-        RevokeIgnoresKeep, RevokeReportsOne,
-    ] => devices::revoking_the_others_keeps_this_one::<Browser>;
+    "request/revoking-the-others-keeps-this-one" [] catches [RevokeIgnoresKeep, RevokeReportsOne]
+        => devices::revoking_the_others_keeps_this_one::<Browser>;
     /// Revoking all sessions ends all of the user and nobody else's; the user can log in again.
-    "request/revoking-all-ends-all" [] catches [
-        UpdateInserts, RevokedStayHidden, RevokeReportsOne,
-    ] => devices::revoking_all_ends_all::<Browser>;
+    "request/revoking-all-ends-all" [] catches [UpdateInserts, RevokedStayHidden, RevokeReportsOne]
+        => devices::revoking_all_ends_all::<Browser>;
     /// What one node revokes, regenerates or writes, another node sees at the next request.
     "request/revoked-on-one-node-is-dead-on-another" [] => devices::revoked_on_one_node_is_dead_on_another;
     /// The same with a handle of its own on each node.
-    "request/handles-of-one-store-are-nodes" [Shared] catches [
-        HandleCaches, DeleteStaysInHandle, OpenStartsEmpty,
-    ] => devices::handles_of_one_store_are_nodes;
+    "request/handles-of-one-store-are-nodes" [Shared] catches [HandleCaches, DeleteStaysInHandle, OpenStartsEmpty]
+        => devices::handles_of_one_store_are_nodes;
 
     /// Each transition of a session is reported exactly once; reads and writes are not.
-    "request/each-transition-is-one-event" [] catches [
-        DeleteAlwaysDeleted, DeleteUnknownFails, IndexAppends,
-    ] => events::each_transition_is_one_event;
+    "request/each-transition-is-one-event" [] catches [DeleteAlwaysDeleted, DeleteUnknownFails, IndexAppends]
+        => events::each_transition_is_one_event;
     /// Every refusal is reported exactly once, as what it was.
     "request/every-refusal-is-an-event" [] catches [LoadUnknownFails] => events::every_refusal_is_an_event;
     /// The loser of a renewal race is reported as such, and reuse of a token as reuse.
