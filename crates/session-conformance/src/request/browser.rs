@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use session_core::{Error, Session, SessionId};
+use session_core::{Error, Session};
 
 use super::client::{Client, LoginOptions};
 use super::exchange::{Exchange, Reply, Request};
 use super::jar::CookieJar;
 use super::node::Node;
-use super::support::{login, user_of};
-use super::values::{NOTE, Note};
+use super::support::{NOTE, Note, login, note_of, user_of};
+use crate::outcome::{Outcome, ensure_eq};
 use crate::refusal::Refusal;
 
 /// A user agent. Clones share one cookie jar: they are tabs of one browser.
@@ -41,13 +41,6 @@ impl Browser {
         self.jar().header(self.path)
     }
 
-    /// The value of the session cookie; empty if there is none.
-    pub(super) fn token(&self) -> String {
-        let (header, name) = (self.header(), self.node.manager().policy().cookie().name());
-        let cookies = header.split("; ").filter_map(|pair| pair.split_once('='));
-        cookies.filter(|(found, _)| *found == name).map(|(_, value)| value.to_owned()).next().unwrap_or_default()
-    }
-
     /// A request with an unsafe method and the cookies of now.
     pub(super) fn request(&self) -> Request {
         let header = self.header();
@@ -73,11 +66,6 @@ impl Browser {
         self.take(self.request().run(work).await)
     }
 
-    /// [`post`](Self::post), with a safe method.
-    pub(super) async fn get<T>(&self, work: impl FnOnce(&Session) -> Result<T, Error>) -> Result<T, Refusal> {
-        self.take(self.request().get().run(work).await)
-    }
-
     /// Whether there is a stored session for this browser.
     pub(super) async fn has_session(&self) -> Result<bool, Refusal> {
         self.post(|session| Ok(session.id().is_some())).await
@@ -85,12 +73,18 @@ impl Browser {
 
     /// The note in its session.
     pub(super) async fn note(&self) -> Result<Option<Note>, Refusal> {
-        self.post(|session| session.get(NOTE)).await
+        self.post(note_of).await
     }
 
     /// Leaves a note in its session.
     pub(super) async fn set_note(&self, note: Note) -> Result<(), Refusal> {
         self.post(|session| session.insert(NOTE, &note)).await
+    }
+
+    /// The note in its session is this one.
+    pub(super) async fn assert_note(&self, note: Note, what: &str) -> Outcome {
+        ensure_eq!(self.note().await?, Some(note), "{what}");
+        Ok(())
     }
 
     fn jar(&self) -> MutexGuard<'_, CookieJar> {
@@ -110,10 +104,15 @@ impl Client for Browser {
         Self { node: node.clone(), ..self.clone() }
     }
 
-    async fn log_in_with(&self, user: &str, options: LoginOptions) -> Result<SessionId, Refusal> {
+    fn token(&self) -> String {
+        let (header, name) = (self.header(), self.node.manager().policy().cookie().name());
+        let mut cookies = header.split("; ").filter_map(|pair| pair.split_once('='));
+        cookies.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned()).unwrap_or_default()
+    }
+
+    async fn log_in_with(&self, user: &str, options: LoginOptions) -> Result<(), Refusal> {
         let login = options(login(user)?);
-        let session = self.post(|session| session.login(login).map(|()| session.clone())).await?;
-        session.id().ok_or_else(|| Refusal::broken("a login that succeeded left no session"))
+        self.post(|session| session.login(login)).await
     }
 
     async fn user(&self) -> Result<Option<String>, Refusal> {
@@ -125,7 +124,8 @@ impl Client for Browser {
     }
 
     async fn read(&self) -> Result<bool, Refusal> {
-        self.get(|session| Ok(session.user().is_some())).await
+        let user = self.take(self.request().get().run(user_of).await)?;
+        Ok(user.is_some())
     }
 
     async fn begin_change(&self) -> Result<Exchange, Refusal> {

@@ -5,9 +5,9 @@ use session_core::{Error, Session};
 use tokio::sync::oneshot;
 
 use super::node::Node;
-use super::support::HOST;
+use super::support::{HOST, refused};
 use crate::adapter::{Handler, HttpRequest, HttpResponse, Running};
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Outcome, ensure};
 use crate::refusal::Refusal;
 
 /// A request that was not sent yet.
@@ -137,6 +137,19 @@ impl Reply<()> {
 }
 
 impl<T> Reply<T> {
+    /// What the handler returned. The response must leave the cookie alone.
+    pub(super) fn without_cookie(self, what: &str) -> Result<T, Failure> {
+        ensure!(self.set_cookie.is_none(), "{what} changed the cookie");
+        Ok(self.result?)
+    }
+
+    /// Ends the case unless the request was refused like this, and the response leaves the cookie alone.
+    pub(super) fn refused(self, expected: Refusal, what: &str) -> Outcome {
+        refused(self.result, expected, what)?;
+        ensure!(self.set_cookie.is_none(), "{what}: the response changed the cookie");
+        Ok(())
+    }
+
     /// The cookie that the response sets, as a `Cookie` header names it.
     pub(super) fn cookie(&self) -> Option<&str> {
         self.set_cookie.as_deref()?.split(';').next()

@@ -5,26 +5,21 @@ use session_core::{CookiePolicy, CookiePolicyError, Session};
 use super::browser::Browser;
 use super::client::Client as _;
 use super::node::Node;
-use super::support::{NO_CALLS, login, policy, refused};
-use super::values::{NOTE, Note};
+use super::support::{NO_CALLS, NOTE, Note, login, note_of, policy, refused};
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 use crate::refusal::Refusal;
 
 pub(super) async fn reading_sets_no_cookie(env: Env) -> Outcome {
-    let node = Node::standard(&env).await?;
-    let browser = Browser::logged_in(&node, "alice").await?;
-    node.calls();
-    let reply = browser.request().run(|session| session.get(NOTE)).await;
-    reply.result?;
-    ensure!(reply.set_cookie.is_none(), "a request that only read got a cookie");
+    let (node, browser) = Browser::of_alice(&env).await?;
+    browser.request().run(note_of).await.without_cookie("a request that only read")?;
     ensure_eq!(node.calls(), ["load"], "store calls of a request that only read");
     Ok(())
 }
 
 pub(super) async fn consulted_means_vary(env: Env) -> Outcome {
-    let node = Node::standard(&env).await?;
-    for browser in [Browser::new(&node), Browser::logged_in(&node, "alice").await?] {
+    let (node, browser) = Browser::of_alice(&env).await?;
+    for browser in [Browser::new(&node), browser] {
         for request in [browser.request().get(), browser.request()] {
             ensure!(request.run(|_| Ok(())).await.vary, "a response that depends on the session lacks `Vary: Cookie`");
         }
@@ -39,9 +34,7 @@ pub(super) async fn empty_session_is_not_stored(env: Env) -> Outcome {
         session.remove(NOTE)
     };
     for work in [change_of_mind, Session::clear, Session::regenerate] {
-        let reply = node.request(&[]).run(work).await;
-        reply.result?;
-        ensure!(reply.set_cookie.is_none(), "an empty session got a cookie");
+        node.request(&[]).run(work).await.without_cookie("an empty session")?;
     }
     ensure_eq!(node.calls(), NO_CALLS, "store calls for empty sessions");
     Ok(())
@@ -77,7 +70,7 @@ pub(super) async fn removal_matches_every_attribute(env: Env) -> Outcome {
         let node = Node::start(&env, policy(|it| it.cookie(cookie))?).await?;
         let browser = Browser::new(&node).at("/app/cart");
         browser.log_in("alice").await?;
-        ensure!(browser.has_session().await?, "a browser refused the cookie of a login");
+        browser.assert_alive("a browser refused the cookie of a login").await?;
         browser.log_out().await?;
         ensure_eq!(browser.header(), "", "the cookies after a logout");
     }
@@ -85,23 +78,21 @@ pub(super) async fn removal_matches_every_attribute(env: Env) -> Outcome {
 }
 
 pub(super) async fn stale_response_keeps_a_newer_cookie(env: Env) -> Outcome {
-    let node = Node::standard(&env).await?;
-    let browser = Browser::new(&node);
+    let browser = Browser::new(&Node::standard(&env).await?);
     browser.set_note(Note::Anonymous).await?;
     // One request loads the old session while it lives, the other one after its end.
     let (early, late) = (browser.begin().await?, browser.request());
     browser.log_in("alice").await?;
     for stale in [early.respond().await, late.run(|_| Ok(())).await] {
         browser.take(stale)?;
-        ensure_eq!(browser.user().await?.as_deref(), Some("alice"), "the user after a stale response");
+        browser.assert_user("alice", "the user after a stale response").await?;
     }
     Ok(())
 }
 
 pub(super) async fn late_write_is_an_error(env: Env) -> Outcome {
-    let node = Node::standard(&env).await?;
-    let browser = Browser::logged_in(&node, "alice").await?;
-    let session = browser.get(|session| Ok(session.clone())).await?;
+    let (_, browser) = Browser::of_alice(&env).await?;
+    let session = browser.post(|session| Ok(session.clone())).await?;
     refused(session.insert(NOTE, &Note::Late), Refusal::RESPONSE_SENT, "a write after the response")?;
     refused(session.logout(), Refusal::RESPONSE_SENT, "a logout after the response")
 }
@@ -115,7 +106,6 @@ pub(super) async fn requests_share_no_session_object(env: Env) -> Outcome {
     second.session.insert(NOTE, &Note::Second)?;
     one.take(first.respond().await)?;
     two.take(second.respond().await)?;
-    ensure_eq!(one.note().await?, Some(Note::First), "the value of the first session");
-    ensure_eq!(two.note().await?, Some(Note::Second), "the value of the second session");
-    Ok(())
+    one.assert_note(Note::First, "the value of the first session").await?;
+    two.assert_note(Note::Second, "the value of the second session").await
 }

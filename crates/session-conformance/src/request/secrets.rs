@@ -1,48 +1,33 @@
 //! What must be seen nowhere.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use session_core::SessionId;
 use session_core::adapter::RequestSession;
-use session_core::store::Freshness;
 
 use super::browser::Browser;
 use super::client::Client as _;
-use super::faulty_store::InjectedFault;
-use super::node::Node;
-use super::values::Note;
+use super::node::{InjectedFault, Node};
+use super::support::Note;
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure};
 
 /// A node, and alice's session in it: its id and the text of its token.
 async fn logged_in(env: &Env) -> Result<(Node, SessionId, String), Failure> {
-    let node = Node::standard(env).await?;
-    let browser = Browser::new(&node);
-    let id = browser.log_in("alice").await?;
+    let (node, browser) = Browser::of_alice(env).await?;
     browser.set_note(Note::Mine).await?;
-    Ok((node, id, browser.token()))
+    Ok((node, browser.id()?, browser.token()))
 }
 
 pub(super) async fn store_never_sees_a_token(env: Env) -> Outcome {
     let (node, id, token) = logged_in(&env).await?;
     let stored = node.stored(&id).await?.encode()?;
-    let bytes = decode(&token);
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(&token).map_err(|error| error.to_string())?;
     // `id (16) ‖ family (16) ‖ secret (16)`: the id is stored, the others must not be.
     for part in [token.as_bytes(), &token.as_bytes()[24..], &bytes[16..32], &bytes[32..]] {
         ensure!(!stored.windows(part.len()).any(|window| window == part), "a part of the token is stored");
     }
     Ok(())
-}
-
-/// The bytes of base64url without padding.
-fn decode(text: &str) -> Vec<u8> {
-    let value = |byte: u8| match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'-' => 62,
-        _ => 63,
-    };
-    let bits = |four: &[u8]| four.iter().fold(0_u32, |bits, byte| bits << 6 | u32::from(value(*byte)));
-    text.as_bytes().chunks(4).flat_map(|four| bits(four).to_be_bytes().into_iter().skip(1)).collect()
 }
 
 pub(super) async fn nothing_shows_a_secret(env: Env) -> Outcome {
@@ -61,7 +46,7 @@ pub(super) async fn nothing_shows_a_secret(env: Env) -> Outcome {
     shown.push(("the store", format!("{:?}", node.store())));
     shown.push(("the list", format!("{:?}", manager.list(&alice).await?)));
     shown.push(("an event", format!("{:?}", node.events())));
-    shown.push(("the record", format!("{:?}", node.store().load(&id, Freshness::Latest).await?)));
+    shown.push(("the record", format!("{:?}", node.stored(&id).await?)));
     for fault in [InjectedFault::Unavailable, InjectedFault::Corrupt] {
         node.inject(fault);
         let Err(error) = manager.revoke(&alice, &id).await else {

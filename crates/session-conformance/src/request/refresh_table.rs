@@ -1,7 +1,8 @@
 //! Cases of refresh tokens; and those of whole requests that hold for them as they do for cookies.
 
-use crate::request::app::App;
-use crate::request::{devices, lifetime, limits, refresh, refresh_races, refresh_reuse};
+use super::app::App;
+use super::node::Node;
+use super::{devices, lifetime, limits, refresh, refresh_races, refresh_reuse};
 use crate::table::cases;
 
 cases! {
@@ -40,10 +41,11 @@ cases! {
     /// Restarts between rotations cause neither a false reuse nor a second successor.
     "refresh/restarts-are-no-reuse" [Durable] catches [OpenStartsEmpty] => refresh::restarts_are_no_reuse;
     /// Nodes that take turns cause neither a false reuse nor a second successor.
-    "refresh/nodes-may-take-turns" [] catches [RevokeSparesRefresh] => refresh::nodes_may_take_turns;
+    "refresh/nodes-may-take-turns" [] catches [RevokeSparesRefresh]
+        => |env| async move { refresh::nodes_may_take_turns(&env, Node::standard(&env).await?).await };
     /// The same with a handle of its own on each of two nodes.
     "refresh/handles-may-take-turns" [Shared] catches [RevokeSparesRefresh, HandleCaches, OpenStartsEmpty]
-        => refresh::handles_may_take_turns;
+        => |env| async move { refresh::nodes_may_take_turns(&env, Node::with_own_handle(&env).await?).await };
     /// A store that fails is an error, and the token is as good as before.
     "refresh/store-down-is-an-error" [] => refresh::store_down_is_an_error;
     /// After a rotation that was stored and whose answer got lost, the client gets the successor when it asks again.
@@ -56,13 +58,13 @@ cases! {
     "refresh/revocation-wins" [] catches [
         UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, DeleteKeepsIndex,
         DeleteTakesSiblings, RevokedStayHidden, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
-    ] => refresh_races::revocation_wins;
+    ] => |env| async move { refresh_races::revocation_wins(&env, Node::standard(&env).await?).await };
     /// The same with a handle of its own on each of two nodes.
     "refresh/revocation-wins-on-two-handles" [Shared] catches [
         UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, DeleteKeepsIndex,
         DeleteTakesSiblings, RevokedStayHidden, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
         DeleteStaysInHandle, OpenStartsEmpty,
-    ] => refresh_races::revocation_wins_on_two_handles;
+    ] => |env| async move { refresh_races::revocation_wins(&env, Node::with_own_handle(&env).await?).await };
     /// A refresh that was under way when its session ended gets nothing, and does not bring it back.
     "refresh/late-refresh-revives-nothing" [] catches [
         UpdateInserts, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
