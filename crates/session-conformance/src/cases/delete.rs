@@ -4,8 +4,7 @@ use std::slice;
 
 use session_core::DeleteOutcome;
 
-use super::contention::{Write, among_writes};
-use super::support::HOUR;
+use super::support::{HOUR, Write, among_writes};
 use crate::outcome::{Outcome, ensure_eq};
 use crate::table::cases;
 use crate::test_store::TestStore;

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use session_core::Kind;
 use session_core::store::{Record, UpdateOutcome};
 
-use super::contention::{Write, among_writes};
-use super::support::HOUR;
+use super::support::{HOUR, Write, among_writes};
 use crate::compare::ensure_same_ids;
 use crate::outcome::{Outcome, ensure_eq};
 use crate::table::cases;

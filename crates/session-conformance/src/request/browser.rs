@@ -1,15 +1,17 @@
-//! [`Browser`]: a client that keeps its session in a cookie.
+//! [`Browser`]: a client that keeps its session in a cookie; and its requests, before, while and after their handlers run.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::future::BoxFuture;
 use session_core::{Error, Session};
+use tokio::sync::oneshot;
 
 use super::client::{Client, LoginOptions};
-use super::exchange::{Exchange, Reply, Request};
 use super::jar::CookieJar;
 use super::node::Node;
-use super::support::{NOTE, Note, login, note_of, user_of};
-use crate::outcome::{Outcome, ensure_eq};
+use super::support::{HOST, NOTE, Note, login, note_of, refused, user_of};
+use crate::adapter::{Handler, HttpRequest, HttpResponse, Running};
+use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 use crate::refusal::Refusal;
 
 /// A user agent. Clones share one cookie jar: they are tabs of one browser.
@@ -147,4 +149,154 @@ impl Client for Browser {
     async fn is_still_anonymous(&self) -> Result<bool, Refusal> {
         Ok(self.note().await? == Some(Note::Anonymous))
     }
+}
+
+/// A request that was not sent yet.
+pub(super) struct Request {
+    node: Node,
+    http: HttpRequest,
+}
+
+impl Node {
+    /// A request with these `Cookie` headers, from a page of the site. Its method is unsafe.
+    pub(super) fn request(&self, cookies: &[&str]) -> Request {
+        let mut headers = vec![("host", HOST.to_owned()), ("sec-fetch-site", "same-origin".to_owned())];
+        headers.extend(cookies.iter().map(|&cookie| ("cookie", cookie.to_owned())));
+        Request { node: self.clone(), http: HttpRequest { method: "POST", path: "/", headers } }
+    }
+}
+
+impl Request {
+    /// The same with a safe method.
+    pub(super) fn get(mut self) -> Self {
+        self.http.method = "GET";
+        self
+    }
+
+    /// The same to this path.
+    pub(super) fn path(mut self, path: &'static str) -> Self {
+        self.http.path = path;
+        self
+    }
+
+    /// Sends it to a handler that asks for the session and does `work` with it.
+    pub(super) async fn run<T>(self, work: impl FnOnce(&Session) -> Result<T, Error>) -> Reply<T> {
+        match self.start().await {
+            Ok(exchange) => exchange.run(work).await,
+            Err(reply) => reply.with(None),
+        }
+    }
+
+    /// Sends it to a handler that does not ask for the session.
+    pub(super) async fn run_without_session(self) -> Reply<()> {
+        self.send(None).await
+    }
+
+    /// Sends it to a handler that asks for the session, and then waits until the case goes on.
+    pub(super) async fn begin(self) -> Result<Exchange, Refusal> {
+        self.start().await.map_err(|reply| reply.result.err().unwrap_or_else(not_successful))
+    }
+
+    async fn start(self) -> Result<Exchange, Reply<()>> {
+        let (handler, mut running) = Handler::new();
+        let mut response = self.send(Some(handler));
+        tokio::select! {
+            biased;
+            Some(Running { session, finish }) = running.recv() => Ok(Exchange { session, finish, response }),
+            reply = &mut response => Err(reply),
+        }
+    }
+
+    fn send(self, handler: Option<Handler>) -> BoxFuture<'static, Reply<()>> {
+        let adapter = self.node.env().adapter();
+        let manager = self.node.manager().clone();
+        Box::pin(async move { Reply::read(adapter.send(manager, self.http, handler).await) })
+    }
+}
+
+/// A request whose handler has its session, and waits.
+pub(super) struct Exchange {
+    pub(super) session: Session,
+    finish: oneshot::Sender<Result<(), Error>>,
+    response: BoxFuture<'static, Reply<()>>,
+}
+
+impl Exchange {
+    /// The handler does `work` with the session, and returns.
+    pub(super) async fn run<T>(self, work: impl FnOnce(&Session) -> Result<T, Error>) -> Reply<T> {
+        let Self { session, finish, response } = self;
+        let (value, result) = match work(&session) {
+            Ok(value) => (Some(value), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        // An adapter that waits for the handler no longer shows in its response.
+        let _ = finish.send(result);
+        response.await.with(value)
+    }
+
+    /// The handler returns.
+    pub(super) async fn respond(self) -> Reply<()> {
+        self.run(|_| Ok(())).await
+    }
+}
+
+/// A response, as far as sessions are concerned.
+pub(super) struct Reply<T> {
+    /// What the handler returned, or why the request failed.
+    pub(super) result: Result<T, Refusal>,
+    /// `Set-Cookie`.
+    pub(super) set_cookie: Option<String>,
+    /// Whether there is `Vary: Cookie`.
+    pub(super) vary: bool,
+}
+
+impl Reply<()> {
+    /// Reads a response, and checks what holds for every response.
+    fn read(response: Result<HttpResponse, Failure>) -> Self {
+        let response = match response {
+            Ok(response) => response,
+            Err(failure) => return Self { result: Err(failure.into()), set_cookie: None, vary: false },
+        };
+        let vary = response.header("vary").flat_map(|value| value.split(','));
+        let vary = vary.map(str::trim).any(|name| name.eq_ignore_ascii_case("cookie"));
+        let cookies: Vec<&str> = response.header("set-cookie").collect();
+        let caching: Vec<&str> = response.header("cache-control").collect();
+        let result = match (cookies.len(), response.status) {
+            (2.., _) => Err(Refusal::broken("more than one Set-Cookie")),
+            (1, _) if caching != ["no-store"] => Err(Refusal::broken("Set-Cookie without Cache-Control: no-store")),
+            (_, 200) => Ok(()),
+            (_, status) => Err(Refusal::read(status, &response.body)),
+        };
+        Self { result, set_cookie: cookies.first().map(|&cookie| cookie.to_owned()), vary }
+    }
+
+    /// The same, and what the handler returned if it succeeded.
+    fn with<T>(self, value: Option<T>) -> Reply<T> {
+        let result = self.result.and(value.ok_or_else(not_successful));
+        Reply { result, set_cookie: self.set_cookie, vary: self.vary }
+    }
+}
+
+impl<T> Reply<T> {
+    /// What the handler returned. The response must leave the cookie alone.
+    pub(super) fn without_cookie(self, what: &str) -> Result<T, Failure> {
+        ensure!(self.set_cookie.is_none(), "{what} changed the cookie");
+        Ok(self.result?)
+    }
+
+    /// Ends the case unless the request was refused like this, and the response leaves the cookie alone.
+    pub(super) fn refused(self, expected: Refusal, what: &str) -> Outcome {
+        refused(self.result, expected, what)?;
+        ensure!(self.set_cookie.is_none(), "{what}: the response changed the cookie");
+        Ok(())
+    }
+
+    /// The cookie that the response sets, as a `Cookie` header names it.
+    pub(super) fn cookie(&self) -> Option<&str> {
+        self.set_cookie.as_deref()?.split(';').next()
+    }
+}
+
+fn not_successful() -> Refusal {
+    Refusal::broken("status 200, although the handler did not succeed")
 }

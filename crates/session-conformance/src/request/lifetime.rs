@@ -5,9 +5,8 @@ use std::time::Duration;
 use session_core::{Key, Login, PayloadLimit, Session, Timeouts};
 
 use super::app::App;
-use super::browser::Browser;
+use super::browser::{Browser, Exchange};
 use super::client::Client;
-use super::exchange::Exchange;
 use super::node::Node;
 use super::support::{CART, COUNT, DAY, HOUR, MILLI, MINUTE, NOTE, Note, login, note_of, policy, refused};
 use crate::env::Env;

@@ -6,7 +6,6 @@ mod client;
 mod cookies;
 mod devices;
 mod events;
-mod exchange;
 mod fixation;
 mod jar;
 mod lifetime;
@@ -19,9 +18,6 @@ mod refresh_races;
 mod refresh_reuse;
 mod refresh_table;
 mod renewal;
-mod responses;
-mod secrets;
-mod stepup;
 mod support;
 mod table;
 

@@ -2,9 +2,8 @@
 
 use session_core::{Key, Session, WriteConflict};
 
-use super::browser::Browser;
+use super::browser::{Browser, Reply};
 use super::client::Client as _;
-use super::exchange::Reply;
 use super::node::Node;
 use super::support::{CART, COUNT, NOTE, Note, policy, race};
 use crate::env::Env;

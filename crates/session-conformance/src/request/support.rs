@@ -94,7 +94,7 @@ pub(super) fn refused<T, E: Into<Refusal>>(result: Result<T, E>, expected: Refus
 
 /// Runs both at once. In each round, one of them starts a step later than in the round before.
 pub(super) async fn race<A, B>(round: usize, one: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
-    let (one_waits, other_waits) = if round % 2 == 0 { (round / 2, 0) } else { (0, round / 2) };
+    let (one_waits, other_waits) = if round.is_multiple_of(2) { (round / 2, 0) } else { (0, round / 2) };
     tokio::join!(later(one_waits, one), later(other_waits, other))
 }
 

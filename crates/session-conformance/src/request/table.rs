@@ -2,7 +2,7 @@
 
 use super::browser::Browser;
 use super::node::Node;
-use super::{cookies, devices, events, fixation, lifetime, limits, outage, races, renewal, responses, secrets, stepup};
+use super::{cookies, devices, events, fixation, lifetime, limits, outage, races, renewal};
 use crate::table::cases;
 
 cases! {
@@ -33,21 +33,21 @@ cases! {
         => cookies::other_tenants_token_is_unknown;
 
     /// A request that only reads costs one store call and sets no cookie.
-    "request/reading-sets-no-cookie" [] => responses::reading_sets_no_cookie;
+    "request/reading-sets-no-cookie" [] => cookies::reading_sets_no_cookie;
     /// Every response after the session was consulted has `Vary: Cookie`.
-    "request/consulted-means-vary" [] => responses::consulted_means_vary;
+    "request/consulted-means-vary" [] => cookies::consulted_means_vary;
     /// A session that holds nothing is not stored and gets no cookie.
-    "request/empty-session-is-not-stored" [] => responses::empty_session_is_not_stored;
+    "request/empty-session-is-not-stored" [] => cookies::empty_session_is_not_stored;
     /// The cookie of a login is `__Host-`, `Secure`, `HttpOnly`, `SameSite`, `Path=/`, and ends with the browser.
-    "request/cookie-attributes" [] => responses::attributes;
+    "request/cookie-attributes" [] => cookies::attributes;
     /// A logout removes the cookie from the browser, however the cookie is configured.
-    "request/removal-matches-every-attribute" [] => responses::removal_matches_every_attribute;
+    "request/removal-matches-every-attribute" [] => cookies::removal_matches_every_attribute;
     /// A late response to a stale request leaves the cookie of a login alone.
-    "request/stale-response-keeps-a-newer-cookie" [] => responses::stale_response_keeps_a_newer_cookie;
+    "request/stale-response-keeps-a-newer-cookie" [] => cookies::stale_response_keeps_a_newer_cookie;
     /// Changing a session after the response is an error, not a silent loss.
-    "request/late-write-is-an-error" [] => responses::late_write_is_an_error;
+    "request/late-write-is-an-error" [] => cookies::late_write_is_an_error;
     /// Requests that are under way at the same time never see each other's session.
-    "request/requests-share-no-session-object" [] => responses::requests_share_no_session_object;
+    "request/requests-share-no-session-object" [] => cookies::requests_share_no_session_object;
 
     /// After a login, the cookie from before it never works again.
     "request/fixation" [] catches [ReplaceLeavesOtherShard, HandleCaches] => fixation::cookie_from_before_is_dead;
@@ -148,13 +148,13 @@ cases! {
 
     /// After a regeneration the old token is dead, also for requests under way. The id and the values stay.
     "request/regenerate-kills-the-old-token" [] catches [UpdateIgnoresVersion, UpdateIgnoresNonce]
-        => stepup::regenerate_kills_the_old_token;
+        => fixation::regenerate_kills_the_old_token;
     /// A step-up has a new token, a higher level and a new time of authentication, and keeps the values.
-    "request/step-up-keeps-the-data" [] catches [TouchDropsValues] => stepup::step_up_keeps_the_data;
+    "request/step-up-keeps-the-data" [] catches [TouchDropsValues] => fixation::step_up_keeps_the_data;
     /// A step-up of another user is refused, and neither raises nor ends the session.
-    "request/wrong-user-changes-nothing" [] => stepup::wrong_user_changes_nothing;
+    "request/wrong-user-changes-nothing" [] => fixation::wrong_user_changes_nothing;
     /// A guard that reads the session once more sees a revocation since the request began.
-    "request/guard-reads-the-store" [] => stepup::guard_reads_the_store;
+    "request/guard-reads-the-store" [] => fixation::guard_reads_the_store;
 
     /// A token is renewed when it is due; id, values and beginning of the session stay.
     "request/renewed-when-due" [] catches [TouchDropsValues] => renewal::renewed_when_due;
@@ -260,7 +260,7 @@ cases! {
     "request/broken-audit-sink-blocks-nothing" [] catches [DeleteKeepsIndex] => events::broken_sink_blocks_nothing;
 
     /// No part of a token but the id is stored.
-    "request/store-never-sees-a-token" [] => secrets::store_never_sees_a_token;
+    "request/store-never-sees-a-token" [] => events::store_never_sees_a_token;
     /// Neither `Debug` output nor an error shows a token, an id or a user.
-    "request/nothing-shows-a-secret" [] catches [DebugShowsUsers] => secrets::nothing_shows_a_secret;
+    "request/nothing-shows-a-secret" [] catches [DebugShowsUsers] => events::nothing_shows_a_secret;
 }
