@@ -25,9 +25,9 @@ cases! {
     /// A revocation that is dropped midway happened or did not.
     "cancel/revocation" [] catches [RevokeOneByOne] => revocation;
     /// After calls that were dropped midway, the store works as before.
-    "cancel/store-works-on" []
-        catches [TouchBumpsVersion, DeleteIgnoresOwner, DroppedListLocks, IndexAppends, SweepTakesLive]
-        => store_works_on;
+    "cancel/store-works-on" [] catches [
+        TouchBumpsVersion, DeleteIgnoresOwner, DroppedListLocks, IndexAppends, SweepTakesLive,
+    ] => store_works_on;
 }
 
 /// How often a future is polled before it is dropped: from never to more often than a driver needs.

@@ -22,20 +22,17 @@ cases! {
     /// The same `create` again is `Created` again, and nothing changes.
     "create/repeat-is-created" [] catches [CreateRepeatIsTaken] => repeat_is_created;
     /// A `create` that is repeated late does not take `last_seen` back.
-    "create/repeat-keeps-a-later-touch" []
-        catches [CreateRepeatIsTaken, CreateRepeatRewrites, TouchBumpsVersion]
+    "create/repeat-keeps-a-later-touch" [] catches [CreateRepeatIsTaken, CreateRepeatRewrites, TouchBumpsVersion]
         => repeat_keeps_a_later_touch;
     /// The same login again is `Created` again, although the session it replaces is gone by then.
-    "create/repeat-of-a-login-is-created" []
-        catches [CreateRepeatIsTaken, ReplacesCheckedFirst, ReplaceLeavesOtherShard]
-        => repeat_of_a_login_is_created;
+    "create/repeat-of-a-login-is-created" [] catches [
+        CreateRepeatIsTaken, ReplacesCheckedFirst, ReplaceLeavesOtherShard,
+    ] => repeat_of_a_login_is_created;
     /// The same login again neither counts itself nor evicts itself.
-    "create/repeat-at-the-limit-is-created" []
-        catches [CreateRepeatIsTaken, LimitCountsItself]
+    "create/repeat-at-the-limit-is-created" [] catches [CreateRepeatIsTaken, LimitCountsItself]
         => repeat_at_the_limit_is_created;
     /// Of 64 tasks that create the same id at once, one wins, and its record is the one that is stored.
-    "create/race-has-one-winner" []
-        catches [CreateOverwrites, CreateIgnoresNonce, CreateNotAtomic]
+    "create/race-has-one-winner" [] catches [CreateOverwrites, CreateIgnoresNonce, CreateNotAtomic]
         => race_has_one_winner;
     /// Sessions of one user are separate records.
     "create/sessions-are-independent" [] catches [UpdateHitsAllOfUser] => sessions_are_independent;

@@ -4,8 +4,7 @@ use std::slice;
 
 use session_core::DeleteOutcome;
 
-use super::contention::{Write, among_writes};
-use super::support::HOUR;
+use super::support::{HOUR, Write, among_writes};
 use crate::outcome::{Outcome, ensure_eq};
 use crate::table::cases;
 use crate::test_store::TestStore;
@@ -20,22 +19,19 @@ cases! {
     /// `delete` of what is not there is `Absent`, and no error.
     "delete/repeat-is-absent" [] catches [DeleteAlwaysDeleted, DeleteUnknownFails] => repeat_is_absent;
     /// The session of somebody else is left alone, and answered as `Absent`.
-    "delete/wrong-owner-is-absent" []
-        catches [DeleteIgnoresOwner, DeleteAlwaysDeleted, ListShowsAnonymous]
+    "delete/wrong-owner-is-absent" [] catches [DeleteIgnoresOwner, DeleteAlwaysDeleted, ListShowsAnonymous]
         => wrong_owner_is_absent;
     /// An expired session is deleted too.
     "delete/takes-expired-ones" [] catches [DeleteSparesExpired, ListShowsExpired] => takes_expired_ones;
     /// Of 16 deletions at once, one is told `Deleted`.
-    "delete/race-has-one-winner" []
-        catches [DeleteAlwaysDeleted, DeleteUnknownFails, DeleteNotAtomic]
+    "delete/race-has-one-winner" [] catches [DeleteAlwaysDeleted, DeleteUnknownFails, DeleteNotAtomic]
         => race_has_one_winner;
     /// A logout among updates is a logout.
-    "delete/beats-concurrent-updates" []
-        catches [UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, DeleteKeepsIndex]
-        => |store| beats_concurrent(store, Write::Update);
+    "delete/beats-concurrent-updates" [] catches [
+        UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, DeleteKeepsIndex,
+    ] => |store| beats_concurrent(store, Write::Update);
     /// A logout among touches is a logout.
-    "delete/beats-concurrent-touches" []
-        catches [TouchInserts, TouchWritesBack, DeleteKeepsIndex]
+    "delete/beats-concurrent-touches" [] catches [TouchInserts, TouchWritesBack, DeleteKeepsIndex]
         => |store| beats_concurrent(store, Write::Touch);
     /// Other sessions stay.
     "delete/leaves-others-alone" [] catches [DeleteTakesSiblings] => leaves_others_alone;

@@ -17,19 +17,15 @@ cases! {
     pub(super) const CASES: TestStore;
 
     /// Whatever several tasks ask about one session at once: their answers are those of some order of the calls.
-    "history/of-a-session" []
-        catches at least [
-            CreateNotAtomic, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, TouchNotAtomic,
-            TouchWritesBack, DeleteNotAtomic, HandleCaches
-        ]
-        => |store| histories(store, 4, one_session);
+    "history/of-a-session" [] catches at least [
+        CreateNotAtomic, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, TouchNotAtomic, TouchWritesBack,
+        DeleteNotAtomic, HandleCaches,
+    ] => |store| histories(store, 4, one_session);
     /// Whatever several tasks ask about the sessions of one user at once: their answers are those of some order.
-    "history/of-a-user" []
-        catches at least [
-            ReplaceNotAtomic, LimitNotAtomic, LimitLockedPerHandle, IndexNotAtomic, RevokeOneByOne, HandleIndex
-        ]
-        // Fewer tasks, because logins that evict each other have many explanations.
-        => |store| histories(store, 3, |task, _| one_user(task));
+    // Fewer tasks, because logins that evict each other have many explanations.
+    "history/of-a-user" [] catches at least [
+        ReplaceNotAtomic, LimitNotAtomic, LimitLockedPerHandle, IndexNotAtomic, RevokeOneByOne, HandleIndex,
+    ] => |store| histories(store, 3, |task, _| one_user(task));
 }
 
 /// How many histories a case records, and how many of them at once.

@@ -20,17 +20,15 @@ cases! {
     /// The list shows every field of a summary as it was stored.
     "list/shows-every-field" [] catches [ListDropsDevice] => shows_every_field;
     /// The list shows every field of a summary as it was updated.
-    "list/follows-updates" []
-        catches [UpdateKeepsLastSeen, UpdateKeepsTimeouts, TouchSkipsList, ListDropsDevice, ListIsStale, IndexAppends]
-        => follows_updates;
+    "list/follows-updates" [] catches [
+        UpdateKeepsLastSeen, UpdateKeepsTimeouts, TouchSkipsList, ListDropsDevice, ListIsStale, IndexAppends,
+    ] => follows_updates;
     /// However often a session was written, it is listed once.
     "list/each-session-once" [] catches [TouchBumpsVersion, IndexAppends] => each_session_once;
     /// After 64 logins of a user at once, all 64 are listed.
     "list/concurrent-logins-all-show" [] catches [ListCutAtFifty, IndexNotAtomic] => concurrent_logins_all_show;
     /// 100 sessions of a user are listed, and revoked, without any being forgotten.
-    "list/a-hundred-all-show" []
-        catches [ListCutAtFifty, RevokeCutAtFifty, RevokeReportsOne]
-        => a_hundred_all_show;
+    "list/a-hundred-all-show" [] catches [ListCutAtFifty, RevokeCutAtFifty, RevokeReportsOne] => a_hundred_all_show;
     /// A login after a revocation of all sessions is listed.
     "list/login-after-revocation-shows" [] catches [RevokedStayHidden] => login_after_revocation_shows;
 }

@@ -22,12 +22,10 @@ cases! {
     /// `list_by_user`: alive 1 ms before the deadline, dead at it.
     "boundary/list" [] catches [ListShowsExpired, ExpiresLate, ExpiresEarly] => list;
     /// `create` of an id that is taken: alive 1 ms before the deadline, dead at it.
-    "boundary/duplicate" []
-        catches [CreateOverwrites, CreateIgnoresNonce, ExpiredKeepsId, ExpiresLate, ExpiresEarly]
+    "boundary/duplicate" [] catches [CreateOverwrites, CreateIgnoresNonce, ExpiredKeepsId, ExpiresLate, ExpiresEarly]
         => |store| dies_at_the_deadline(store, Operation::Create, USUAL);
     /// Login in exchange for a session: alive 1 ms before the deadline, dead at it.
-    "boundary/replaced" []
-        catches [ReplaceIgnoresAbsence, ReplaceAcceptsExpired, ExpiresLate, ExpiresEarly]
+    "boundary/replaced" [] catches [ReplaceIgnoresAbsence, ReplaceAcceptsExpired, ExpiresLate, ExpiresEarly]
         => |store| dies_at_the_deadline(store, Operation::Replace, USUAL);
     /// The limit counts a session 1 ms before the deadline, and not at it.
     "boundary/counted" [] catches [LimitCountsExpired, ExpiresLate, ExpiresEarly] => counted;
@@ -37,8 +35,7 @@ cases! {
     "boundary/absolute" [] catches [TouchRevivesExpired, ExpiresLate, ExpiresEarly]
         => |store| dies_at_the_deadline(store, Operation::Touch, (10 * MINUTE + MILLI, 10 * MINUTE));
     /// Timeouts are kept to the millisecond.
-    "boundary/sub-second" []
-        catches [UpdateRevivesExpired, ExpiresLate, ExpiresEarly, WholeSeconds]
+    "boundary/sub-second" [] catches [UpdateRevivesExpired, ExpiresLate, ExpiresEarly, WholeSeconds]
         => |store| dies_at_the_deadline(store, Operation::Update, (250 * MILLI, 750 * MILLI));
     /// Timeouts of up to 400 days are kept.
     "boundary/far-future" [] catches [ListShowsExpired, ThirtyTwoBits] => far_future;

@@ -4,9 +4,8 @@ use futures::future::join_all;
 use session_core::DeleteOutcome;
 use session_core::store::{Record, TouchOutcome, UpdateOutcome};
 
-use super::cluster::{launch, retry};
-use super::support::MINUTE;
-use super::update_race::{count, incremented};
+use super::support::{MINUTE, launch, retry};
+use super::update::{count, incremented};
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 use crate::service::{Disruption, Service};

@@ -1,16 +1,11 @@
 //! The cases of a store, by operation.
 
 mod cancel;
-mod cluster;
-mod contention;
 mod create;
 mod delete;
 mod disruptions;
-mod evict;
 mod history;
-mod isolation;
 mod limit;
-mod limit_race;
 mod list;
 mod liveness;
 mod load;
@@ -24,21 +19,17 @@ mod survival;
 mod sweep;
 mod touch;
 mod update;
-mod update_race;
 mod users;
 
 use crate::case::Case;
 
 /// All of them, in the order of the report.
-pub(crate) const STORE_CASES: [&[Case]; 20] = [
+pub(crate) const STORE_CASES: [&[Case]; 16] = [
     load::CASES,
     create::CASES,
     replace::CASES,
-    evict::CASES,
     limit::CASES,
-    limit_race::CASES,
     update::CASES,
-    update_race::CASES,
     touch::CASES,
     delete::CASES,
     list::CASES,
@@ -49,6 +40,5 @@ pub(crate) const STORE_CASES: [&[Case]; 20] = [
     cancel::CASES,
     history::CASES,
     nodes::CASES,
-    isolation::CASES,
     disruptions::CASES,
 ];

@@ -1,10 +1,11 @@
-//! Two handles on one namespace: two nodes of one service, or one that was restarted.
+//! What two handles share: all of one namespace, and nothing of two; and what no log may show.
 
+use session_core::DeleteOutcome;
 use session_core::store::{CreateOutcome, Record, TouchOutcome, UpdateOutcome};
 
 use super::support::{MINUTE, full_session};
 use crate::compare::ensure_same_ids;
-use crate::outcome::{Outcome, ensure_eq};
+use crate::outcome::{Outcome, ensure, ensure_eq};
 use crate::table::cases;
 use crate::test_store::{TestStore, next};
 
@@ -12,32 +13,34 @@ cases! {
     pub(super) const CASES: TestStore;
 
     /// What one node writes, another reads.
-    "nodes/see-each-others-writes" [Shared]
-        catches [TouchBumpsVersion, TouchDropsValues, HandleCaches, HandleIndex, OpenStartsEmpty]
-        => see_each_others_writes;
+    "nodes/see-each-others-writes" [Shared] catches [
+        TouchBumpsVersion, TouchDropsValues, HandleCaches, HandleIndex, OpenStartsEmpty,
+    ] => see_each_others_writes;
     /// A logout on one node holds on every other, at once.
-    "nodes/logout-holds-everywhere" [Shared]
-        catches [
-            UpdateInserts, UpdateAbsentIsConflict, TouchUnknownApplied, TouchInserts, HandleCaches,
-            DeleteStaysInHandle, OpenStartsEmpty
-        ]
-        => logout_holds_everywhere;
+    "nodes/logout-holds-everywhere" [Shared] catches [
+        UpdateInserts, UpdateAbsentIsConflict, TouchUnknownApplied, TouchInserts, HandleCaches, DeleteStaysInHandle,
+        OpenStartsEmpty,
+    ] => logout_holds_everywhere;
     /// A revocation finds the logins that other nodes took.
-    "nodes/revocation-finds-every-login" [Shared]
-        catches [RevokeReportsOne, HandleIndex, OpenStartsEmpty]
+    "nodes/revocation-finds-every-login" [Shared] catches [RevokeReportsOne, HandleIndex, OpenStartsEmpty]
         => revocation_finds_every_login;
     /// An id that one node gave out is taken on every other.
-    "nodes/an-id-is-taken-everywhere" [Shared]
-        catches [CreateOverwrites, CreateIgnoresNonce, OpenStartsEmpty]
+    "nodes/an-id-is-taken-everywhere" [Shared] catches [CreateOverwrites, CreateIgnoresNonce, OpenStartsEmpty]
         => an_id_is_taken_everywhere;
     /// Sessions outlive the process that wrote them.
-    "durable/sessions-survive-reopening" [Durable]
-        catches [LoadDropsDevice, IndexAppends, HandleIndex, OpenStartsEmpty]
+    "durable/sessions-survive-reopening" [Durable] catches [LoadDropsDevice, IndexAppends, HandleIndex, OpenStartsEmpty]
         => sessions_survive_reopening;
     /// A logout outlives the process that wrote it.
-    "durable/logout-survives-reopening" [Durable]
-        catches [DeleteKeepsIndex, DeleteTakesSiblings, HandleIndex, DeleteStaysInHandle, OpenStartsEmpty]
-        => logout_survives_reopening;
+    "durable/logout-survives-reopening" [Durable] catches [
+        DeleteKeepsIndex, DeleteTakesSiblings, HandleIndex, DeleteStaysInHandle, OpenStartsEmpty,
+    ] => logout_survives_reopening;
+
+    /// Two namespaces share nothing, even for the same id and the same user.
+    "apart/tenants" [] catches [
+        LoadUnknownFails, DeleteAlwaysDeleted, DeleteUnknownFails, ListUnknownFails, RevokeUnknownFails, TenantsShare,
+    ] => tenants;
+    /// The `Debug` output of a store shows no user, no id and no value.
+    "apart/debug-output" [] catches [DebugShowsUsers] => debug_output;
 }
 
 async fn see_each_others_writes(a: TestStore) -> Outcome {
@@ -97,4 +100,31 @@ async fn logout_survives_reopening(store: TestStore) -> Outcome {
     let store = store.reopen().await?;
     store.assert_gone(&gone, "after the store was closed and opened").await?;
     store.assert_lists(&store.alice, [&left], "after the store was closed and opened").await
+}
+
+async fn tenants(ours: TestStore) -> Outcome {
+    let (theirs, alice) = (ours.other_tenant().await?, &ours.alice);
+    let record = ours.insert(ours.session().value("tenant", "ours")).await?;
+    theirs.assert_gone(&record, "a session of another tenant").await?;
+    theirs.assert_lists(alice, [], "a user of another tenant").await?;
+    ensure_eq!(theirs.delete(&record).await?, DeleteOutcome::Absent, "`delete` in another tenant");
+    ensure_eq!(theirs.revoke(alice).await?.len(), 0, "sessions revoked in another tenant");
+    // The same id and the same user, in both.
+    let twin = theirs.insert(theirs.session().id(record.id()).value("tenant", "theirs")).await?;
+    ours.assert_stored(&record, "beside its twin in another tenant").await?;
+    theirs.assert_stored(&twin, "beside its twin in another tenant").await?;
+    theirs.deleted(&twin).await?;
+    ours.assert_stored(&record, "after its twin in another tenant was deleted").await
+}
+
+async fn debug_output(store: TestStore) -> Outcome {
+    let user = store.user("somebody@example.org")?;
+    let record = store.insert(store.session_of(&user).value("note", "what the user wrote")).await?;
+    let shown = format!("{0:?} {0:#?}", store.handle());
+    let id = record.id().to_string();
+    for (secret, what) in [(user.as_str(), "a user"), (&id, "a session id"), ("what the user wrote", "a value")] {
+        ensure!(!shown.contains(secret), "the Debug output of the store shows {what}");
+    }
+    ensure!(!store.handle().name().is_empty(), "the store has no name");
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! `create` in exchange for another session: login.
 
 use session_core::store::{CreateOutcome, Record, UpdateOutcome};
-use session_core::{LimitPolicy, OsEntropy, SessionId, UserId};
+use session_core::{LimitPolicy, OsEntropy, SessionId, SessionLimit, UserId};
 
 use super::support::{HOUR, MINUTE, limit, only_winner};
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
@@ -19,38 +19,32 @@ cases! {
     /// Login of another user takes the session out of the index of the first one.
     "replace/another-user" [] catches [ReplaceLeavesOtherShard, ReplaceKeepsIndex] => another_user;
     /// Login in exchange for a session that was changed meanwhile is `ReplacedChanged`, and nothing changes.
-    "replace/changed-is-refused" []
-        catches [ReplaceIgnoresVersion, ListShowsAnonymous, ListUnknownFails]
+    "replace/changed-is-refused" [] catches [ReplaceIgnoresVersion, ListShowsAnonymous, ListUnknownFails]
         => changed_is_refused;
     /// Login in exchange for a session that is not there is `ReplacedAbsent`, and nothing changes.
     "replace/absent-is-refused" [] catches [ReplaceIgnoresAbsence, ListUnknownFails] => absent_is_refused;
     /// To a login in exchange, an expired session is absent.
     "replace/expired-is-absent" [] catches [ReplaceIgnoresAbsence, ReplaceAcceptsExpired] => expired_is_absent;
     /// A login that the limit refuses leaves the session it would have replaced.
-    "replace/refused-by-the-limit-keeps-the-old" []
-        catches [ReplaceBeforeLimit, RejectStores, ListShowsAnonymous]
+    "replace/refused-by-the-limit-keeps-the-old" [] catches [ReplaceBeforeLimit, RejectStores, ListShowsAnonymous]
         => refused_by_the_limit_keeps_the_old;
     /// A login whose session to replace was changed evicts nobody.
     "replace/refused-evicts-nobody" [] catches [ReplaceIgnoresVersion, EvictsBeforeReplace] => refused_evicts_none;
     /// The session that is replaced does not count towards the limit.
-    "replace/replaced-does-not-count" []
-        catches [ReplaceLeavesOwnShard, ReplaceKeepsIndex, LimitCountsReplaced]
+    "replace/replaced-does-not-count" [] catches [ReplaceLeavesOwnShard, ReplaceKeepsIndex, LimitCountsReplaced]
         => replaced_does_not_count;
     /// Of 16 logins at once in exchange for the same visitor's session, one wins.
-    "replace/race-across-shards" []
-        catches [ReplaceLeavesOtherShard, ReplaceIgnoresAbsence, ReplaceNotAtomic]
+    "replace/race-across-shards" [] catches [ReplaceLeavesOtherShard, ReplaceIgnoresAbsence, ReplaceNotAtomic]
         => |store| race(store, Old::InAnotherShard);
     /// Of 16 logins at once in exchange for the same session of the user, one wins.
-    "replace/race-within-a-shard" []
-        catches [ReplaceLeavesOwnShard, ReplaceKeepsIndex, ReplaceIgnoresAbsence, ReplaceNotAtomic]
-        => |store| race(store, Old::InSameShard);
+    "replace/race-within-a-shard" [] catches [
+        ReplaceLeavesOwnShard, ReplaceKeepsIndex, ReplaceIgnoresAbsence, ReplaceNotAtomic,
+    ] => |store| race(store, Old::InSameShard);
     /// Of a login and an update that expect the same version, exactly one succeeds.
-    "replace/login-and-update-exclude-each-other" []
-        catches [
-            ReplaceLeavesOtherShard, ReplaceIgnoresVersion, ReplaceNotAtomic, UpdateInserts, UpdateNotAtomic,
-            UpdateLockedPerHandle
-        ]
-        => login_and_update_exclude_each_other;
+    "replace/login-and-update-exclude-each-other" [] catches [
+        ReplaceLeavesOtherShard, ReplaceIgnoresVersion, ReplaceNotAtomic, UpdateInserts, UpdateNotAtomic,
+        UpdateLockedPerHandle,
+    ] => login_and_update_exclude_each_other;
 }
 
 /// The session that a login replaces, seen from that of the user who logs in.
@@ -95,48 +89,45 @@ async fn another_user(store: TestStore) -> Outcome {
     store.assert_stored(&new, "after revoking the sessions of the replaced user").await
 }
 
+/// A login of alice in exchange for `old` is refused with this answer, and leaves no session.
+async fn is_refused(store: &TestStore, old: &Record, limit: Option<SessionLimit>, expected: CreateOutcome) -> Outcome {
+    let new = store.session().build()?;
+    let answer = match limit {
+        Some(limit) => store.replace_within(limit, old, &new).await?,
+        None => store.replace(old, &new).await?,
+    };
+    ensure_eq!(answer, expected, "login in exchange for a session");
+    store.assert_gone(&new, "the new session, after the refused login").await
+}
+
 async fn changed_is_refused(store: TestStore) -> Outcome {
     let anonymous = Old::InAnotherShard.insert(&store, &store.alice).await?;
     let of_another = store.insert(store.session_of(&store.user("bob")?)).await?;
     for old in [anonymous, of_another] {
-        let (changed, new) = (store.updated(&old).await?, store.session().build()?);
-        let answer = store.replace(&old, &new).await?;
-        ensure_eq!(answer, CreateOutcome::ReplacedChanged, "login in exchange for a session that has changed");
+        let changed = store.updated(&old).await?;
+        is_refused(&store, &old, None, CreateOutcome::ReplacedChanged).await?;
         store.assert_stored(&changed, "the changed session, after the refused login").await?;
-        assert_no_login(&store, &new).await?;
+        store.assert_lists(&store.alice, [], "after the refused login").await?;
     }
     Ok(())
 }
 
 async fn absent_is_refused(store: TestStore) -> Outcome {
-    let (old, new) = (store.anonymous().build()?, store.session().build()?);
-    let answer = store.replace(&old, &new).await?;
-    ensure_eq!(answer, CreateOutcome::ReplacedAbsent, "login in exchange for a session that does not exist");
-    assert_no_login(&store, &new).await
-}
-
-async fn assert_no_login(store: &TestStore, new: &Record) -> Outcome {
-    store.assert_gone(new, "the new session, after the refused login").await?;
+    is_refused(&store, &store.anonymous().build()?, None, CreateOutcome::ReplacedAbsent).await?;
     store.assert_lists(&store.alice, [], "after the refused login").await
 }
 
 async fn expired_is_absent(store: TestStore) -> Outcome {
     let old = Old::InAnotherShard.insert(&store, &store.alice).await?;
     store.advance(HOUR);
-    let new = store.session().build()?;
-    let answer = store.replace(&old, &new).await?;
-    ensure_eq!(answer, CreateOutcome::ReplacedAbsent, "login in exchange for an expired session");
-    store.assert_gone(&new, "the new session, after the refused login").await
+    is_refused(&store, &old, None, CreateOutcome::ReplacedAbsent).await
 }
 
 async fn refused_by_the_limit_keeps_the_old(store: TestStore) -> Outcome {
     let other = store.insert(store.session()).await?;
     let old = Old::InAnotherShard.insert(&store, &store.alice).await?;
-    let new = store.session().build()?;
-    let answer = store.replace_within(limit(1, LimitPolicy::Reject), &old, &new).await?;
-    ensure_eq!(answer, CreateOutcome::LimitReached, "login at the limit");
+    is_refused(&store, &old, Some(limit(1, LimitPolicy::Reject)), CreateOutcome::LimitReached).await?;
     store.assert_stored(&old, "the session to replace, after the refused login").await?;
-    store.assert_gone(&new, "the new session, after the refused login").await?;
     store.assert_lists(&store.alice, [&other], "after the refused login").await
 }
 
@@ -144,8 +135,8 @@ async fn refused_evicts_none(store: TestStore) -> Outcome {
     let other = store.insert(store.session()).await?;
     let old = Old::InAnotherShard.insert(&store, &store.alice).await?;
     store.updated(&old).await?;
-    let answer = store.replace_within(limit(1, LimitPolicy::EvictOldest), &old, &store.session().build()?).await?;
-    ensure_eq!(answer, CreateOutcome::ReplacedChanged, "login in exchange for a session that has changed");
+    let one = limit(1, LimitPolicy::EvictOldest);
+    is_refused(&store, &old, Some(one), CreateOutcome::ReplacedChanged).await?;
     store.assert_stored(&other, "a session of the user, after the refused login").await
 }
 

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use session_core::Kind;
 use session_core::store::{Record, UpdateOutcome};
 
-use super::contention::{Write, among_writes};
-use super::support::HOUR;
+use super::support::{HOUR, Write, among_writes};
 use crate::compare::ensure_same_ids;
 use crate::outcome::{Outcome, ensure_eq};
 use crate::table::cases;
@@ -28,17 +27,14 @@ cases! {
     /// Expired sessions of the user end too.
     "revoke/ends-expired-ones" [] catches [ListShowsExpired, RevokeSparesExpired] => ends_expired_ones;
     /// A login that was acknowledged before the revocation is gone after it.
-    "revoke/ends-acknowledged-logins" []
-        catches [IndexNotAtomic, RevokedStayHidden]
-        => ends_acknowledged_logins;
+    "revoke/ends-acknowledged-logins" [] catches [IndexNotAtomic, RevokedStayHidden] => ends_acknowledged_logins;
     /// An update that was in flight during a revocation does not bring the session back.
-    "revoke/cannot-be-undone-by-an-update" []
-        catches [UpdateInserts, UpdateAbsentIsConflict]
+    "revoke/cannot-be-undone-by-an-update" [] catches [UpdateInserts, UpdateAbsentIsConflict]
         => cannot_be_undone_by_an_update;
     /// A revocation among updates ends every session.
-    "revoke/beats-concurrent-updates" []
-        catches [UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, RevokeReportsOne]
-        => beats_concurrent_updates;
+    "revoke/beats-concurrent-updates" [] catches [
+        UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, RevokeReportsOne,
+    ] => beats_concurrent_updates;
 }
 
 async fn ends_all(store: TestStore) -> Outcome {

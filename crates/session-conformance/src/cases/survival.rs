@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use session_core::UserId;
-use session_core::store::{Record, TouchOutcome, UpdateOutcome};
+use session_core::store::{Record, TouchOutcome};
 
-use super::cluster::{TIMEOUT, launch, retry};
-use super::support::{MINUTE, full_session};
-use crate::compare::ensure_same_ids;
+use super::support::{MINUTE, TIMEOUT, assert_all_operations_work, full_session, launch, retry};
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 use crate::service::Disruption;
-use crate::test_store::{CREATED, TestStore, next};
+use crate::test_store::{CREATED, TestStore};
 
 /// Enough users for some to be on every shard.
 const USERS: usize = 12;
@@ -51,27 +49,6 @@ impl Fixture {
         node.assert_gone(replaced, "after the disruption: a session that was replaced").await?;
         node.assert_lists(user, [there], "after the disruption").await
     }
-
-    /// Every operation works on one node, and the other one sees its effect.
-    async fn all_operations_work(&self, [a, b]: [&TestStore; 2]) -> Outcome {
-        let Self { user, there, .. } = self;
-        let change = next(there)?;
-        let answer = retry("`update`", || a.update(&change, there.version)).await?;
-        ensure_eq!(answer, UpdateOutcome::Applied, "`update` after the disruption");
-        let seen = a.now() + 4 * MINUTE;
-        let answer = retry("`touch`", || a.touch_at(&change, seen)).await?;
-        ensure_eq!(answer, TouchOutcome::Applied, "`touch` after the disruption");
-        let change = change.touched(seen);
-        b.assert_stored(&change, "after the disruption, on another node").await?;
-        let new = a.session_of(user).build()?;
-        ensure_eq!(retry("`create`", || a.create(&new)).await?, CREATED, "login after the disruption");
-        b.assert_lists(user, [&change, &new], "after the disruption, on another node").await?;
-        let _ = retry("`delete`", || a.delete(&new)).await?;
-        b.assert_gone(&new, "a session that was logged out on another node, after the disruption").await?;
-        let revoked = retry("`delete_by_user`", || a.revoke(user)).await?;
-        ensure_same_ids(revoked, [change.id()], "the sessions that were revoked, after the disruption")?;
-        b.assert_gone(&change, "a session that was revoked on another node, after the disruption").await
-    }
 }
 
 pub(super) async fn survives(env: Env, disruption: Disruption) -> Outcome {
@@ -91,7 +68,7 @@ pub(super) async fn survives(env: Env, disruption: Disruption) -> Outcome {
         fixture.assert_unchanged(&b).await?;
     }
     for (fixture, nodes) in fixtures.iter().zip(orders.into_iter().cycle()) {
-        fixture.all_operations_work(nodes).await?;
+        assert_all_operations_work(nodes, &fixture.user, &fixture.there).await?;
     }
     Ok(())
 }

@@ -13,12 +13,9 @@ cases! {
     /// `delete_expired` takes expired sessions, and no live ones.
     "sweep/takes-expired-ones-only" [] catches [SweepTakesLive, SweepReportsLimit] => takes_expired_ones_only;
     /// `delete_expired` deletes at most as many as it is told, and says how many.
-    "sweep/honours-the-limit" []
-        catches [SweepTakesLive, SweepIgnoresLimit, SweepReportsLimit]
-        => honours_the_limit;
+    "sweep/honours-the-limit" [] catches [SweepTakesLive, SweepIgnoresLimit, SweepReportsLimit] => honours_the_limit;
     /// A touched session is not expired.
-    "sweep/spares-touched-ones" []
-        catches [TouchBumpsVersion, SweepTakesLive, SweepReportsLimit, SweepIgnoresTouch]
+    "sweep/spares-touched-ones" [] catches [TouchBumpsVersion, SweepTakesLive, SweepReportsLimit, SweepIgnoresTouch]
         => spares_touched_ones;
     /// Several sweeps at once count each session once.
     "sweep/counts-once" [] catches [SweepTakesLive, SweepReportsLimit, SweepNotAtomic] => counts_once;

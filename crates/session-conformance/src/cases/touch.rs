@@ -18,8 +18,7 @@ cases! {
     /// The same `touch` again is `Applied` again.
     "touch/repeat-is-applied" [] catches [TouchRepeatAbsent] => repeat_is_applied;
     /// `touch` changes neither the version nor anything else.
-    "touch/changes-nothing-else" []
-        catches [LoadDropsDevice, TouchBumpsVersion, TouchDropsValues]
+    "touch/changes-nothing-else" [] catches [LoadDropsDevice, TouchBumpsVersion, TouchDropsValues]
         => changes_nothing_else;
     /// `touch` of a session that never was is `Absent`.
     "touch/unknown-is-absent" [] catches [TouchUnknownApplied, ListUnknownFails]
@@ -31,18 +30,17 @@ cases! {
     "touch/expired-is-absent" [] catches [TouchRevivesExpired, ListShowsExpired]
         => |store| is_absent(store, Operation::Touch, Absence::Expired);
     /// `touch` moves the idle deadline, again and again.
-    "touch/extends-the-idle-deadline" [] catches [TouchBumpsVersion, TouchKeepsDeadline]
-        => extends_the_idle_deadline;
+    "touch/extends-the-idle-deadline" [] catches [TouchBumpsVersion, TouchKeepsDeadline] => extends_the_idle_deadline;
     /// `touch` does not move the absolute deadline.
-    "touch/stops-at-the-absolute-deadline" []
-        catches [TouchRevivesExpired, TouchKeepsDeadline, TouchIgnoresAbsoluteDeadline, ListShowsExpired]
-        => stops_at_the_absolute_deadline;
+    "touch/stops-at-the-absolute-deadline" [] catches [
+        TouchRevivesExpired, TouchKeepsDeadline, TouchIgnoresAbsoluteDeadline, ListShowsExpired,
+    ] => stops_at_the_absolute_deadline;
     /// The list shows `last_seen` as touched.
     "touch/shows-in-the-list" [] catches [TouchSkipsList] => shows_in_the_list;
     /// After 64 touches at once, in any order, the latest counts.
-    "touch/race-keeps-the-latest" []
-        catches [TouchThrottled, TouchBackwards, TouchRepeatAbsent, TouchNotAtomic, TouchWritesBack]
-        => race_keeps_the_latest;
+    "touch/race-keeps-the-latest" [] catches [
+        TouchThrottled, TouchBackwards, TouchRepeatAbsent, TouchNotAtomic, TouchWritesBack,
+    ] => race_keeps_the_latest;
 }
 
 async fn moves_last_seen(store: TestStore) -> Outcome {

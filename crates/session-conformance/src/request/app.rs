@@ -1,22 +1,19 @@
 //! [`App`]: a client without cookies, which keeps a refresh token; and the endpoints of a [`Node`] for it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use session_core::{
-    DeleteOutcome, Error, IssuedRefreshToken, PresentedToken, SessionId, SessionSummary, VerifiedRefreshToken,
-};
+use session_core::{DeleteOutcome, Error, IssuedRefreshToken, PresentedToken, VerifiedRefreshToken};
 
 use super::client::{Client, LoginOptions};
 use super::node::Node;
 use super::support::login;
-use crate::outcome::Failure;
 use crate::refusal::Refusal;
 
 /// An app that refreshes at each use. Clones share one token.
 #[derive(Clone)]
 pub(super) struct App {
     node: Node,
-    token: Arc<Mutex<Option<String>>>,
+    token: Arc<Mutex<String>>,
 }
 
 impl App {
@@ -24,34 +21,17 @@ impl App {
         &self.node
     }
 
-    /// The refresh token it has. Empty, and so malformed, if it has none.
-    pub(super) fn token(&self) -> String {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
-    }
-
     /// Has this token from now on.
     pub(super) fn set_token(&self, token: String) {
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        *self.lock() = token;
     }
 
-    /// The session that its token names.
-    pub(super) fn id(&self) -> Result<SessionId, Failure> {
-        Ok(presented(&self.token()).ok_or("a malformed token")?.id())
+    fn keep(&self, issued: &IssuedRefreshToken) {
+        self.set_token(text(issued));
     }
 
-    /// Refreshes, and keeps the new token. Whether it got one.
-    pub(super) async fn refresh(&self) -> Result<bool, Refusal> {
-        Ok(self.refreshed().await?.is_some())
-    }
-
-    async fn refreshed(&self) -> Result<Option<SessionSummary>, Refusal> {
-        Ok(self.keep(refresh(&self.node, &self.token()).await?))
-    }
-
-    fn keep(&self, issued: Option<IssuedRefreshToken>) -> Option<SessionSummary> {
-        let issued = issued?;
-        self.set_token(text(&issued));
-        Some(issued.session)
+    fn lock(&self) -> MutexGuard<'_, String> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,17 +46,20 @@ impl Client for App {
         Self { node: node.clone(), token: Arc::clone(&self.token) }
     }
 
-    async fn log_in_with(&self, user: &str, options: LoginOptions) -> Result<SessionId, Refusal> {
+    fn token(&self) -> String {
+        self.lock().clone()
+    }
+
+    async fn log_in_with(&self, user: &str, options: LoginOptions) -> Result<(), Refusal> {
         let replaces = presented(&self.token());
-        let issued = self.node.manager().issue_refresh_token(options(login(user)?), replaces.as_ref()).await?;
-        let id = issued.session.id;
-        self.keep(Some(issued));
-        Ok(id)
+        self.keep(&self.node.manager().issue_refresh_token(options(login(user)?), replaces.as_ref()).await?);
+        Ok(())
     }
 
     async fn user(&self) -> Result<Option<String>, Refusal> {
-        let authentication = self.refreshed().await?.and_then(|session| session.authentication);
-        Ok(authentication.map(|authentication| authentication.user.as_str().to_owned()))
+        let Some(issued) = self.node.issue(&self.token()).await? else { return Ok(None) };
+        self.keep(&issued);
+        Ok(issued.session.authentication.map(|authentication| authentication.user.as_str().to_owned()))
     }
 
     async fn log_out(&self) -> Result<(), Refusal> {
@@ -93,11 +76,9 @@ impl Client for App {
     }
 
     async fn end_change(&self, change: Option<VerifiedRefreshToken>) -> Result<(), Refusal> {
-        let issued = match change {
-            Some(verified) => self.node.manager().rotate(verified).await?,
-            None => None,
-        };
-        self.keep(issued).map(drop).ok_or(Refusal::GONE)
+        let token = self.node.rotate(change.ok_or(Refusal::GONE)?).await?;
+        self.set_token(token.ok_or(Refusal::GONE)?);
+        Ok(())
     }
 
     async fn begin_anonymous(&self) -> Result<(), Refusal> {
@@ -112,7 +93,14 @@ impl Client for App {
 impl Node {
     /// The successor of `token`, if it is good.
     pub(super) async fn refresh(&self, token: &str) -> Result<Option<String>, Error> {
-        Ok(refresh(self, token).await?.as_ref().map(text))
+        Ok(self.issue(token).await?.as_ref().map(text))
+    }
+
+    async fn issue(&self, token: &str) -> Result<Option<IssuedRefreshToken>, Error> {
+        match self.verify_refresh_token(token).await? {
+            Some(verified) => self.manager().rotate(verified).await,
+            None => Ok(None),
+        }
     }
 
     /// The first half of a refresh.
@@ -134,13 +122,6 @@ impl Node {
             Some(token) => self.manager().revoke_refresh_token(&token).await,
             None => Ok(DeleteOutcome::Absent),
         }
-    }
-}
-
-async fn refresh(node: &Node, token: &str) -> Result<Option<IssuedRefreshToken>, Error> {
-    match node.verify_refresh_token(token).await? {
-        Some(verified) => node.manager().rotate(verified).await,
-        None => Ok(None),
     }
 }
 

@@ -1,8 +1,10 @@
 //! [`Client`]: what a browser with a cookie and an app with a refresh token have in common.
 
-use session_core::{Login, SessionId};
+use session_core::{Login, PresentedToken, SessionId};
 
 use super::node::Node;
+use crate::env::Env;
+use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 use crate::refusal::Refusal;
 
 /// What else a login says.
@@ -19,8 +21,11 @@ pub(super) trait Client: Sized {
     /// The same client, talking to another node.
     fn on(&self, node: &Node) -> Self;
 
-    /// Logs in, and so replaces its session. The id of the new one.
-    async fn log_in_with(&self, user: &str, options: LoginOptions) -> Result<SessionId, Refusal>;
+    /// The token it would send now; empty if it has none.
+    fn token(&self) -> String;
+
+    /// Logs in, and so replaces its session.
+    async fn log_in_with(&self, user: &str, options: LoginOptions) -> Result<(), Refusal>;
 
     /// The user as whom it is logged in. Counts as activity.
     async fn user(&self) -> Result<Option<String>, Refusal>;
@@ -42,6 +47,14 @@ pub(super) trait Client: Sized {
     /// Whether it is as [`begin_anonymous`](Self::begin_anonymous) left it.
     async fn is_still_anonymous(&self) -> Result<bool, Refusal>;
 
+    /// A node that did nothing yet, and a client of it in which alice is logged in.
+    async fn of_alice(env: &Env) -> Result<(Node, Self), Failure> {
+        let node = Node::standard(env).await?;
+        let client = Self::logged_in(&node, "alice").await?;
+        node.calls();
+        Ok((node, client))
+    }
+
     /// One that is logged in as `user`.
     async fn logged_in(node: &Node, user: &str) -> Result<Self, Refusal> {
         let client = Self::new(node);
@@ -49,8 +62,13 @@ pub(super) trait Client: Sized {
         Ok(client)
     }
 
-    async fn log_in(&self, user: &str) -> Result<SessionId, Refusal> {
+    async fn log_in(&self, user: &str) -> Result<(), Refusal> {
         self.log_in_with(user, |login| login).await
+    }
+
+    /// The id of its session.
+    fn id(&self) -> Result<SessionId, Failure> {
+        Ok(PresentedToken::parse(self.token().as_bytes()).map_err(|error| error.to_string())?.id())
     }
 
     async fn change(&self) -> Result<(), Refusal> {
@@ -60,5 +78,23 @@ pub(super) trait Client: Sized {
     /// Whether it is logged in. Counts as activity.
     async fn is_alive(&self) -> Result<bool, Refusal> {
         Ok(self.user().await?.is_some())
+    }
+
+    /// It is logged in, or else `failure` says what is wrong.
+    async fn assert_alive(&self, failure: &str) -> Outcome {
+        ensure!(self.is_alive().await?, "{failure}");
+        Ok(())
+    }
+
+    /// It is not logged in, or else `failure` says what is wrong.
+    async fn assert_dead(&self, failure: &str) -> Outcome {
+        ensure!(!self.is_alive().await?, "{failure}");
+        Ok(())
+    }
+
+    /// It is logged in as `user`.
+    async fn assert_user(&self, user: &str, what: &str) -> Outcome {
+        ensure_eq!(self.user().await?.as_deref(), Some(user), "{what}");
+        Ok(())
     }
 }

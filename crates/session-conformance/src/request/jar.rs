@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cookie::Cookie;
 use session_core::{Clock, ManualClock, Timestamp};
 
 use super::support::HOST;
@@ -15,28 +16,10 @@ const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 #[derive(Clone)]
 pub(super) struct CookieJar {
     clock: ManualClock,
-    cookies: Vec<Cookie>,
+    /// Each with its expiry, unless it ends with the browser.
+    cookies: Vec<(Cookie<'static>, Option<Timestamp>)>,
     /// Keeps expired and removed cookies.
     keep_all: bool,
-}
-
-/// One cookie of the jar. The first five fields are its key.
-#[derive(Clone)]
-struct Cookie {
-    name: String,
-    domain: String,
-    host_only: bool,
-    path: String,
-    partitioned: bool,
-    value: String,
-    expires: Option<Timestamp>,
-}
-
-impl Cookie {
-    fn replaces(&self, other: &Self) -> bool {
-        (&self.name, &self.domain, self.host_only, &self.path, self.partitioned)
-            == (&other.name, &other.domain, other.host_only, &other.path, other.partitioned)
-    }
 }
 
 impl CookieJar {
@@ -51,90 +34,67 @@ impl CookieJar {
 
     /// Drops the cookies that end with the browser.
     pub(super) fn drop_transient(&mut self) {
-        self.cookies.retain(|cookie| cookie.expires.is_some());
+        self.cookies.retain(|(_, expires)| expires.is_some());
     }
 
     /// The `Cookie` header of a request to `path`; empty if there is none.
     pub(super) fn header(&self, path: &str) -> String {
-        let mut sent: Vec<&Cookie> = self.cookies.iter().filter(|cookie| self.sends(cookie, path)).collect();
+        let live = self.cookies.iter().filter(|(_, expires)| self.keep_all || self.is_live(*expires));
+        let mut sent: Vec<&Cookie<'_>> = live.map(|(cookie, _)| cookie).filter(|it| is_for(it, path)).collect();
         // Longer paths first; among equal ones, in the order in which they came.
-        sent.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
-        let pairs: Vec<String> = sent.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
+        sent.sort_by_key(|cookie| std::cmp::Reverse(path_of(cookie).len()));
+        let pairs: Vec<String> = sent.iter().map(|cookie| cookie.stripped().to_string()).collect();
         pairs.join("; ")
     }
 
-    fn sends(&self, cookie: &Cookie, path: &str) -> bool {
-        let rest = path.strip_prefix(cookie.path.as_str());
-        self.keeps(cookie)
-            && rest.is_some_and(|rest| rest.is_empty() || cookie.path.ends_with('/') || rest.starts_with('/'))
-    }
-
-    fn keeps(&self, cookie: &Cookie) -> bool {
-        self.keep_all || cookie.expires.is_none_or(|expires| self.clock.now() < expires)
-    }
-
-    /// Does with a `Set-Cookie` header what section 5.7 of RFC 6265bis says, and ignores what it must refuse.
+    /// Does with a `Set-Cookie` header what section 5.7 of RFC 6265bis says, and ignores what it must refuse. `Expires`
+    /// counts without `Max-Age` only, and core never sends it alone.
     pub(super) fn store(&mut self, set_cookie: &str) {
-        let Some(cookie) = self.parse(set_cookie) else { return };
-        let is_removal = cookie.expires.is_some_and(|expires| expires <= self.clock.now());
-        if self.keep_all && is_removal {
-            return;
+        let Some(cookie) = Cookie::parse(set_cookie.to_owned()).ok().filter(is_acceptable) else { return };
+        let age = cookie.max_age().map(|age| Duration::try_from(age).unwrap_or_default().min(MAX_AGE));
+        let expires = age.map(|age| self.clock.now() + age);
+        let is_live = self.is_live(expires);
+        if is_live || !self.keep_all {
+            self.cookies.retain(|(old, _)| key(old) != key(&cookie));
         }
-        match self.cookies.iter().position(|old| cookie.replaces(old)) {
-            Some(at) => self.cookies[at] = cookie,
-            None => self.cookies.push(cookie),
+        if is_live {
+            self.cookies.push((cookie, expires));
         }
-        let now = self.clock.now();
-        self.cookies.retain(|cookie| self.keep_all || cookie.expires.is_none_or(|expires| now < expires));
     }
 
-    fn parse(&self, set_cookie: &str) -> Option<Cookie> {
-        let mut parts = set_cookie.split(';').map(str::trim);
-        let (name, value) = parts.next()?.split_once('=')?;
-        let mut cookie = Cookie {
-            name: name.trim().to_owned(),
-            domain: HOST.to_owned(),
-            host_only: true,
-            path: "/".to_owned(),
-            partitioned: false,
-            value: value.trim().to_owned(),
-            expires: None,
-        };
-        let (mut secure, mut root_path) = (false, false);
-        for part in parts {
-            let (attribute, value) = part.split_once('=').unwrap_or((part, ""));
-            match (attribute.trim().to_ascii_lowercase().as_str(), value.trim()) {
-                // `Expires` counts without `Max-Age` only, and core never sends it alone.
-                ("max-age", seconds) => cookie.expires = Some(self.expiry(seconds.parse().ok()?)),
-                ("domain", domain) if !domain.is_empty() => {
-                    cookie.domain = domain.trim_start_matches('.').to_ascii_lowercase();
-                    cookie.host_only = false;
-                }
-                ("path", path) => {
-                    root_path = path == "/";
-                    cookie.path = if path.starts_with('/') { path.to_owned() } else { "/".to_owned() };
-                }
-                ("secure", _) => secure = true,
-                ("partitioned", _) => cookie.partitioned = true,
-                (_, _) => {}
-            }
-        }
-        let lower = cookie.name.to_ascii_lowercase();
-        let in_host = HOST.strip_suffix(&cookie.domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-        let host_prefix = lower.starts_with("__host-");
-        let acceptable = cookie.name.len() + cookie.value.len() <= MAX_PAIR
-            && in_host
-            && (secure || !(host_prefix || lower.starts_with("__secure-") || cookie.partitioned))
-            && (!host_prefix || (cookie.host_only && root_path));
-        acceptable.then_some(cookie)
+    fn is_live(&self, expires: Option<Timestamp>) -> bool {
+        expires.is_none_or(|expires| self.clock.now() < expires)
     }
+}
 
-    fn expiry(&self, seconds: i64) -> Timestamp {
-        match u64::try_from(seconds) {
-            Ok(seconds) if seconds > 0 => self.clock.now() + Duration::from_secs(seconds).min(MAX_AGE),
-            Ok(_) | Err(_) => Timestamp::EPOCH,
-        }
-    }
+/// What tells a cookie from others.
+fn key<'c>(cookie: &'c Cookie<'_>) -> (&'c str, Option<String>, &'c str, bool) {
+    (cookie.name(), domain_of(cookie), path_of(cookie), cookie.partitioned() == Some(true))
+}
+
+/// None if it is for its host alone.
+fn domain_of(cookie: &Cookie<'_>) -> Option<String> {
+    cookie.domain().map(str::to_ascii_lowercase)
+}
+
+fn path_of<'c>(cookie: &'c Cookie<'_>) -> &'c str {
+    cookie.path().filter(|path| path.starts_with('/')).unwrap_or("/")
+}
+
+fn is_for(cookie: &Cookie<'_>, path: &str) -> bool {
+    let rest = path.strip_prefix(path_of(cookie));
+    rest.is_some_and(|rest| rest.is_empty() || path_of(cookie).ends_with('/') || rest.starts_with('/'))
+}
+
+fn is_acceptable(cookie: &Cookie<'_>) -> bool {
+    let name = cookie.name().to_ascii_lowercase();
+    let (is_host, is_secure) = (name.starts_with("__host-"), name.starts_with("__secure-"));
+    let needs_secure = is_host || is_secure || cookie.partitioned() == Some(true);
+    let rest = domain_of(cookie).map_or(Some(""), |domain| HOST.strip_suffix(domain.as_str()));
+    cookie.name().len() + cookie.value().len() <= MAX_PAIR
+        && rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        && (!needs_secure || cookie.secure() == Some(true))
+        && (!is_host || (cookie.domain().is_none() && cookie.path() == Some("/")))
 }
 
 #[cfg(test)]

@@ -5,25 +5,17 @@ use std::time::Duration;
 use session_core::{Key, Login, PayloadLimit, Session, Timeouts};
 
 use super::app::App;
-use super::browser::Browser;
+use super::browser::{Browser, Exchange};
 use super::client::Client;
-use super::exchange::Exchange;
 use super::node::Node;
-use super::support::{login, policy, refused};
-use super::values::{CART, COUNT, NOTE, Note};
+use super::support::{CART, COUNT, DAY, HOUR, MILLI, MINUTE, NOTE, Note, login, note_of, policy, refused};
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 use crate::refusal::Refusal;
 
-const MILLI: Duration = Duration::from_millis(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(86_400);
-
 pub(super) async fn idle_deadline_is_exact<C: Client>(env: Env) -> Outcome {
-    let node = Node::standard(&env).await?;
     for (wait, lives) in [(30 * MINUTE - MILLI, true), (30 * MINUTE, false), (30 * MINUTE + MILLI, false)] {
-        let client = C::logged_in(&node, "alice").await?;
+        let (_, client) = C::of_alice(&env).await?;
         env.clock().advance(wait);
         ensure_eq!(client.is_alive().await?, lives, "whether a user's session lives after {wait:?}");
     }
@@ -44,21 +36,19 @@ pub(super) async fn idle_deadlines_are_exact(env: Env) -> Outcome {
 }
 
 pub(super) async fn absolute_deadline_stands_still<C: Client>(env: Env) -> Outcome {
-    let node = Node::standard(&env).await?;
-    let end = env.now() + 8 * HOUR;
-    let client = C::logged_in(&node, "alice").await?;
+    let (start, end) = (env.now(), env.now() + 8 * HOUR);
+    let (_, client) = C::of_alice(&env).await?;
     for minutes in (20..480).step_by(20) {
-        env.clock().set(end - 8 * HOUR + minutes * MINUTE);
+        env.clock().set(start + minutes * MINUTE);
         if minutes % 40 == 0 {
             client.change().await?;
         }
         ensure!(client.is_alive().await?, "an active session did not live {minutes} minutes");
     }
     env.clock().set(end - MILLI);
-    ensure!(client.is_alive().await?, "an active session ended before its absolute deadline");
+    client.assert_alive("an active session ended before its absolute deadline").await?;
     env.clock().set(end);
-    ensure!(!client.is_alive().await?, "activity moved the absolute deadline");
-    Ok(())
+    client.assert_dead("activity moved the absolute deadline").await
 }
 
 pub(super) async fn backward_clock_extends_nothing<C: Client>(env: Env) -> Outcome {
@@ -70,27 +60,23 @@ pub(super) async fn backward_clock_extends_nothing<C: Client>(env: Env) -> Outco
     env.clock().advance(30 * MINUTE);
     client.change().await?;
     env.clock().set(start + 8 * HOUR - MILLI);
-    ensure!(client.is_alive().await?, "a clock that jumped back shortened the session");
+    client.assert_alive("a clock that jumped back shortened the session").await?;
     env.clock().set(start + 8 * HOUR);
-    ensure!(!client.is_alive().await?, "a clock that jumped back lengthened the session");
-    Ok(())
+    client.assert_dead("a clock that jumped back lengthened the session").await
 }
 
 pub(super) async fn kept_cookie_expires_all_the_same(env: Env) -> Outcome {
-    let node = Node::standard(&env).await?;
-    let browser = Browser::new(&node);
+    let browser = Browser::new(&Node::standard(&env).await?);
     browser.log_in_with("alice", Login::remember).await?;
     let copy = browser.stolen();
     env.clock().advance(30 * DAY);
     ensure_eq!(browser.header(), "", "what a browser sends after the end of the cookie");
     ensure!(!copy.header().is_empty(), "the browser that keeps cookies did not keep this one");
-    ensure!(!copy.has_session().await?, "a cookie that was kept too long works");
-    Ok(())
+    copy.assert_dead("a cookie that was kept too long works").await
 }
 
 pub(super) async fn remember_me_outlives_writes(env: Env) -> Outcome {
-    let node = Node::standard(&env).await?;
-    let transient = Browser::logged_in(&node, "alice").await?;
+    let (node, transient) = Browser::of_alice(&env).await?;
     transient.restart();
     ensure_eq!(transient.header(), "", "what is left of a normal cookie after the browser was closed");
     let (kept, start) = (Browser::new(&node), env.now());
@@ -106,10 +92,9 @@ pub(super) async fn remember_me_outlives_writes(env: Env) -> Outcome {
     request.session.regenerate()?;
     ensure_eq!(max_age(&kept, request).await?, Some(6 * DAY), "the `Max-Age` of a cookie six days before the end");
     kept.restart();
-    ensure_eq!(kept.user().await?.as_deref(), Some("alice"), "the user who is remembered");
+    kept.assert_user("alice", "the user who is remembered").await?;
     env.clock().set(start + 30 * DAY);
-    ensure!(!kept.stolen().has_session().await?, "later writes made a remembered session last longer");
-    Ok(())
+    kept.stolen().assert_dead("later writes made a remembered session last longer").await
 }
 
 /// Finishes the request and returns the `Max-Age` of the cookie that it sets.
@@ -122,50 +107,42 @@ async fn max_age(browser: &Browser, request: Exchange) -> Result<Option<Duration
 }
 
 pub(super) async fn remembered_lives_longer(env: Env) -> Outcome {
-    let node = Node::standard(&env).await?;
-    let (client, end) = (App::new(&node), env.now() + 30 * DAY);
+    let (client, start) = (App::new(&Node::standard(&env).await?), env.now());
     client.log_in_with("alice", Login::remember).await?;
     for days in (6..30).step_by(6) {
-        env.clock().set(end - 30 * DAY + days * DAY);
-        ensure_eq!(client.user().await?.as_deref(), Some("alice"), "the user who is remembered after {days} days");
+        env.clock().set(start + days * DAY);
+        client.assert_user("alice", "the user who is remembered, every six days").await?;
     }
-    env.clock().set(end - MILLI);
-    ensure!(client.is_alive().await?, "a remembered session ended before its absolute deadline");
-    env.clock().set(end);
-    ensure!(!client.is_alive().await?, "a remembered session lives longer than its absolute timeout");
-    Ok(())
+    env.clock().set(start + 30 * DAY - MILLI);
+    client.assert_alive("a remembered session ended before its absolute deadline").await?;
+    env.clock().set(start + 30 * DAY);
+    client.assert_dead("a remembered session lives longer than its absolute timeout").await
 }
 
 pub(super) async fn tightened_policy_applies<C: Client>(env: Env) -> Outcome {
-    let loose = Node::standard(&env).await?;
-    let idle = C::logged_in(&loose, "alice").await?;
+    let (loose, idle) = C::of_alice(&env).await?;
     let absolute = C::logged_in(&loose, "alice").await?;
     let older = C::logged_in(&loose, "alice").await?;
     env.clock().advance(20 * MINUTE);
     let newer = C::logged_in(&loose, "alice").await?;
     let shorter_idle = Node::start(&env, policy(|it| it.idle_timeout(10 * MINUTE))?).await?;
-    let alive = idle.on(&shorter_idle).is_alive().await?;
-    ensure!(!alive, "a shorter idle timeout does not apply to earlier sessions");
+    idle.on(&shorter_idle).assert_dead("a shorter idle timeout does not apply to earlier sessions").await?;
     let short = policy(|it| it.idle_timeout(10 * MINUTE).absolute_timeout(15 * MINUTE))?;
-    let shorter_absolute = Node::start(&env, short).await?;
-    let alive = absolute.on(&shorter_absolute).is_alive().await?;
-    ensure!(!alive, "a shorter absolute timeout does not apply to earlier sessions");
+    let shorter_absolute = absolute.on(&Node::start(&env, short).await?);
+    shorter_absolute.assert_dead("a shorter absolute timeout does not apply to earlier sessions").await?;
     let cut = Node::start(&env, policy(|it| it.not_before(env.now() - MINUTE))?).await?;
-    ensure!(!older.on(&cut).is_alive().await?, "a session from before the cut lives on");
-    ensure!(newer.on(&cut).is_alive().await?, "a session from after the cut ended");
-    ensure_eq!(cut.sessions("alice").await?.len(), 1, "sessions listed after the cut");
-    Ok(())
+    older.on(&cut).assert_dead("a session from before the cut lives on").await?;
+    newer.on(&cut).assert_alive("a session from after the cut ended").await?;
+    cut.assert_sessions("alice", 1, "listed after the cut").await
 }
 
 pub(super) async fn loosened_policy_is_for_new_sessions<C: Client>(env: Env) -> Outcome {
     let strict = Node::start(&env, policy(|it| it.idle_timeout(10 * MINUTE))?).await?;
-    let client = C::logged_in(&strict, "alice").await?;
-    let client = client.on(&Node::standard(&env).await?);
+    let client = C::logged_in(&strict, "alice").await?.on(&Node::standard(&env).await?);
     env.clock().advance(9 * MINUTE);
     client.change().await?;
     env.clock().advance(15 * MINUTE);
-    ensure!(!client.is_alive().await?, "a longer timeout applies to earlier sessions");
-    Ok(())
+    client.assert_dead("a longer timeout applies to earlier sessions").await
 }
 
 pub(super) async fn touched_when_due(env: Env) -> Outcome {
@@ -175,45 +152,37 @@ pub(super) async fn touched_when_due(env: Env) -> Outcome {
     let steps = [(MINUTE - MILLI, &["load"][..]), (MILLI, &["load", "touch"]), (MINUTE - MILLI, &["load"])];
     for (wait, calls) in steps {
         env.clock().advance(wait);
-        let reply = browser.request().get().run(|session| session.get(NOTE)).await;
-        reply.result?;
-        ensure!(reply.set_cookie.is_none(), "recording activity set a cookie");
+        browser.request().get().run(note_of).await.without_cookie("recording activity")?;
         ensure_eq!(node.calls(), calls, "store calls of a request that reads");
     }
     Ok(())
 }
 
 pub(super) async fn activity_moves_the_idle_deadline<C: Client>(env: Env) -> Outcome {
-    let node = Node::standard(&env).await?;
-    let client = C::logged_in(&node, "alice").await?;
+    let (_, client) = C::of_alice(&env).await?;
     for _ in 0..4 {
         env.clock().advance(20 * MINUTE);
         ensure!(client.read().await?, "a session that is used every 20 minutes ended");
     }
     env.clock().advance(30 * MINUTE);
-    ensure!(!client.is_alive().await?, "a session lives longer than its idle timeout");
-    Ok(())
+    client.assert_dead("a session lives longer than its idle timeout").await
 }
 
 pub(super) async fn passive_is_no_activity(env: Env) -> Outcome {
-    let node = Node::standard(&env).await?;
-    let browser = Browser::logged_in(&node, "alice").await?;
-    let poll = |session: &Session| {
-        session.set_passive();
-        Ok(session.id().is_some())
-    };
-    for _ in 0..29 {
+    let (_, browser) = Browser::of_alice(&env).await?;
+    for minute in 1..=30 {
         env.clock().advance(MINUTE);
-        ensure!(browser.post(poll).await?, "a session ended before its idle deadline");
+        let poll = |session: &Session| {
+            session.set_passive();
+            Ok(session.id().is_some())
+        };
+        ensure_eq!(browser.post(poll).await?, minute < 30, "whether a session lives {minute} minutes of polling");
     }
-    env.clock().advance(MINUTE);
-    ensure!(!browser.post(poll).await?, "polling keeps a session alive");
     Ok(())
 }
 
 pub(super) async fn deadline_during_a_read_is_no_error(env: Env) -> Outcome {
-    let node = Node::standard(&env).await?;
-    let browser = Browser::logged_in(&node, "alice").await?;
+    let (_, browser) = Browser::of_alice(&env).await?;
     env.clock().advance(30 * MINUTE - MILLI);
     let (reader, writer) = (browser.begin().await?, browser.begin().await?);
     env.clock().advance(MILLI);
@@ -221,8 +190,7 @@ pub(super) async fn deadline_during_a_read_is_no_error(env: Env) -> Outcome {
     refused(late.result, Refusal::GONE, "a write after the deadline")?;
     // What it read was true when it read it, as for a session that was revoked meanwhile.
     reader.respond().await.result?;
-    ensure!(!browser.has_session().await?, "a request that was under way at the deadline extended the session");
-    Ok(())
+    browser.assert_dead("a request that was under way at the deadline extended the session").await
 }
 
 pub(super) async fn over_the_cap_loses_nothing(env: Env) -> Outcome {
@@ -236,7 +204,7 @@ pub(super) async fn over_the_cap_loses_nothing(env: Env) -> Outcome {
             session.insert(Key::<String>::new("essay"), &long)
         };
         refused(browser.post(greedy).await, Refusal::TOO_LARGE, "a value over the cap")?;
-        ensure_eq!(browser.note().await?, Some(Note::Kept), "the value from before");
+        browser.assert_note(Note::Kept, "the value from before").await?;
     }
     // Each fits alone; together they are too many.
     let (one, two) = (user.begin().await?, user.begin().await?);
@@ -250,13 +218,11 @@ pub(super) async fn over_the_cap_loses_nothing(env: Env) -> Outcome {
 
 pub(super) async fn undecodable_value_is_left_alone(env: Env) -> Outcome {
     let list = || Key::<Vec<u64>>::new("note");
-    let node = Node::standard(&env).await?;
-    let browser = Browser::logged_in(&node, "alice").await?;
+    let (_, browser) = Browser::of_alice(&env).await?;
     browser.set_note(Note::Kept).await?;
     let read = browser.post(|session| session.get(list())).await;
     refused(read, Refusal::INVALID_VALUE, "a value of another type")?;
     let write = browser.post(|session| session.update(list(), |list| list.push(1))).await;
     refused(write, Refusal::INVALID_VALUE, "an update of a value of another type")?;
-    ensure_eq!(browser.note().await?, Some(Note::Kept), "the value afterwards");
-    Ok(())
+    browser.assert_note(Note::Kept, "the value afterwards").await
 }

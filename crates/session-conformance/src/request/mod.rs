@@ -5,10 +5,7 @@ mod browser;
 mod client;
 mod cookies;
 mod devices;
-mod entropy;
 mod events;
-mod exchange;
-mod faulty_store;
 mod fixation;
 mod jar;
 mod lifetime;
@@ -16,16 +13,15 @@ mod limits;
 mod node;
 mod outage;
 mod races;
-mod recorder;
 mod refresh;
 mod refresh_races;
 mod refresh_reuse;
+mod refresh_table;
 mod renewal;
-mod responses;
-mod secrets;
-mod stepup;
 mod support;
 mod table;
-mod values;
 
-pub(crate) use table::REQUEST_CASES;
+use crate::case::Case;
+
+/// All of them, in the order of the report.
+pub(crate) const REQUEST_CASES: [&[Case]; 2] = [table::CASES, refresh_table::CASES];

@@ -1,23 +1,18 @@
 //! A store that fails: never "no session", never a change of the cookie.
 
-use std::time::Duration;
-
 use session_core::{EventKind, Session, StoreErrorKind};
 
 use super::browser::Browser;
 use super::client::Client as _;
-use super::faulty_store::InjectedFault;
-use super::node::Node;
-use super::support::{login, policy, refused, user_of};
-use super::values::{NOTE, Note};
+use super::node::{InjectedFault, Node};
+use super::support::{MILLI, NOTE, Note, login, note_of, policy, refused, user_of};
 use crate::env::Env;
-use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
+use crate::outcome::{Failure, Outcome, ensure_eq};
 use crate::refusal::Refusal;
 
 /// A node, and a browser in which alice is logged in and has left a note.
 async fn logged_in(env: &Env) -> Result<(Node, Browser), Failure> {
-    let node = Node::standard(env).await?;
-    let browser = Browser::logged_in(&node, "alice").await?;
+    let (node, browser) = Browser::of_alice(env).await?;
     browser.set_note(Note::Kept).await?;
     node.calls();
     Ok((node, browser))
@@ -26,8 +21,7 @@ async fn logged_in(env: &Env) -> Result<(Node, Browser), Failure> {
 /// Heals the store, and checks that all is as [`logged_in`] left it.
 async fn unharmed(node: &Node, browser: &Browser) -> Outcome {
     node.heal();
-    ensure_eq!(browser.note().await?, Some(Note::Kept), "the value after the outage");
-    Ok(())
+    browser.assert_note(Note::Kept, "the value after the outage").await
 }
 
 pub(super) async fn unreadable_is_not_logged_out(env: Env) -> Outcome {
@@ -35,8 +29,7 @@ pub(super) async fn unreadable_is_not_logged_out(env: Env) -> Outcome {
     for fault in [InjectedFault::Unavailable, InjectedFault::LoseReplies, InjectedFault::Corrupt] {
         node.inject(fault);
         let reply = browser.request().run(|session| session.insert(NOTE, &Note::Lost)).await;
-        refused(reply.result, Refusal::STORE, "a request while the store fails")?;
-        ensure!(reply.set_cookie.is_none(), "a store that fails changed the cookie");
+        reply.refused(Refusal::STORE, "a request while the store fails")?;
         ensure_eq!(node.calls(), ["load"], "store calls of a request that cannot load its session");
         unharmed(&node, &browser).await?;
         node.calls();
@@ -46,25 +39,22 @@ pub(super) async fn unreadable_is_not_logged_out(env: Env) -> Outcome {
 
 pub(super) async fn another_record_is_an_error(env: Env) -> Outcome {
     let (node, browser) = logged_in(&env).await?;
-    let theirs = node.stored(&Browser::new(&node).log_in("bob").await?).await?;
+    let theirs = node.stored(&Browser::logged_in(&node, "bob").await?.id()?).await?;
     node.inject(InjectedFault::WrongRecord(Box::new(theirs)));
     let reply = browser.request().run(user_of).await;
-    refused(reply.result, Refusal::STORE, "a request that was given another session")?;
-    ensure!(reply.set_cookie.is_none(), "a wrong record changed the cookie");
+    reply.refused(Refusal::STORE, "a request that was given another session")?;
     unharmed(&node, &browser).await
 }
 
 pub(super) async fn hanging_store_times_out(env: Env) -> Outcome {
     let (node, browser) = logged_in(&env).await?;
-    let hanging = Node::start(&env, policy(|it| it.store_timeout(Duration::from_millis(20)))?).await?;
+    let hanging = Node::start(&env, policy(|it| it.store_timeout(20 * MILLI))?).await?;
     hanging.inject(InjectedFault::Hang);
     let tab = browser.on(&hanging);
-    let request = tab.request().run(|session| session.get(NOTE));
-    let Ok(reply) = tokio::time::timeout(Duration::from_secs(1), request).await else {
+    let Ok(reply) = tokio::time::timeout(1000 * MILLI, tab.request().run(note_of)).await else {
         return Err("a request waited for a store that hangs, longer than the store timeout".into());
     };
-    refused(reply.result, Refusal::STORE, "a request while the store hangs")?;
-    ensure!(reply.set_cookie.is_none(), "a store that hangs changed the cookie");
+    reply.refused(Refusal::STORE, "a request while the store hangs")?;
     let kinds: Vec<EventKind> = hanging.events().into_iter().map(|event| event.kind).collect();
     let timeout = EventKind::StoreFailed { operation: "load", kind: StoreErrorKind::Timeout };
     ensure_eq!(kinds, [timeout], "the events of a store that hangs");
@@ -76,15 +66,12 @@ pub(super) async fn uncommitted_sets_no_cookie(env: Env) -> Outcome {
     for work in [Session::regenerate, Session::logout, |it: &Session| it.insert(NOTE, &Note::Lost)] {
         let request = browser.begin().await?;
         node.inject(InjectedFault::Unavailable);
-        let reply = request.run(work).await;
-        refused(reply.result, Refusal::STORE, "a commit while the store is down")?;
-        ensure!(reply.set_cookie.is_none(), "a commit that failed changed the cookie");
+        request.run(work).await.refused(Refusal::STORE, "a commit while the store is down")?;
         unharmed(&node, &browser).await?;
     }
     node.inject(InjectedFault::Unavailable);
     let first = node.request(&[]).run(|session| session.insert(NOTE, &Note::Lost)).await;
-    refused(first.result, Refusal::STORE, "a first write while the store is down")?;
-    ensure!(first.set_cookie.is_none(), "a session that was not stored set a cookie");
+    first.refused(Refusal::STORE, "a first write while the store is down")?;
     unharmed(&node, &browser).await
 }
 
@@ -98,7 +85,7 @@ pub(super) async fn logout_can_be_repeated(env: Env) -> Outcome {
         node.heal();
         refused(logout, Refusal::STORE, "a logout whose outcome is not known")?;
         browser.log_out().await?;
-        ensure!(!copy.has_session().await?, "a logout that was repeated did not end the session");
+        copy.assert_dead("a logout that was repeated did not end the session").await?;
         browser.log_in("alice").await?;
     }
     Ok(())
@@ -106,20 +93,15 @@ pub(super) async fn logout_can_be_repeated(env: Env) -> Outcome {
 
 pub(super) async fn lost_answer_keeps_the_session(env: Env) -> Outcome {
     let (node, browser) = logged_in(&env).await?;
-    let request = browser.begin().await?;
+    let (nothing, write) = (browser.begin().await?, browser.begin().await?);
     node.inject(InjectedFault::LoseReplies);
     // Nothing changes, so nothing is written.
-    request.run(|session| session.insert(NOTE, &Note::Kept)).await.result?;
+    nothing.run(|session| session.insert(NOTE, &Note::Kept)).await.result?;
+    let reply = write.run(|session| session.insert(NOTE, &Note::First)).await;
     node.heal();
-    let request = browser.begin().await?;
-    node.inject(InjectedFault::LoseReplies);
-    let reply = request.run(|session| session.insert(NOTE, &Note::First)).await;
-    node.heal();
-    refused(reply.result, Refusal::STORE, "a write whose reply got lost")?;
-    ensure!(reply.set_cookie.is_none(), "a write whose reply got lost changed the cookie");
+    reply.refused(Refusal::STORE, "a write whose reply got lost")?;
     browser.set_note(Note::Second).await?;
-    ensure_eq!(browser.note().await?, Some(Note::Second), "the value in the end");
-    Ok(())
+    browser.assert_note(Note::Second, "the value in the end").await
 }
 
 pub(super) async fn committed_login_keeps_its_cookie(env: Env) -> Outcome {
@@ -132,6 +114,5 @@ pub(super) async fn committed_login_keeps_its_cookie(env: Env) -> Outcome {
     let reply = request.respond().await;
     node.heal();
     refused(browser.take(reply), Refusal::STORE, "a later commit while the store is down")?;
-    ensure_eq!(browser.user().await?.as_deref(), Some("alice"), "the user after a login that was committed");
-    Ok(())
+    browser.assert_user("alice", "the user after a login that was committed").await
 }

@@ -2,74 +2,68 @@
 
 use std::time::Duration;
 
-use session_core::{DeleteOutcome, Error, SessionId};
+use session_core::{DeleteOutcome, Error, SessionId, VerifiedRefreshToken};
 
 use super::app::App;
 use super::client::Client as _;
-use super::faulty_store::InjectedFault;
-use super::node::Node;
-use super::support::refused;
+use super::node::{InjectedFault, Node};
+use super::support::{GRACE, MILLI, refused};
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 use crate::refusal::Refusal;
 use crate::service::{Cluster, Disruption};
 
-/// The grace of [`Policy::standard`](session_core::Policy::standard).
-pub(super) const GRACE: Duration = Duration::from_secs(10);
-pub(super) const MILLI: Duration = Duration::from_millis(1);
-
-/// A node, and an app in which alice is logged in; and the id of the session.
-pub(super) async fn logged_in(env: &Env) -> Result<(Node, App, SessionId), Failure> {
-    let node = Node::standard(env).await?;
-    let app = App::new(&node);
-    let id = app.log_in("alice").await?;
-    Ok((node, app, id))
+/// The token of the session `id` was replaced so often.
+pub(super) async fn assert_rotations(node: &Node, id: &SessionId, number: u64, when: &str) -> Outcome {
+    ensure_eq!(node.stored(id).await?.credential.generation(), number, "rotations {when}");
+    Ok(())
 }
 
-/// How often the token of the session `id` was replaced.
-pub(super) async fn rotations(node: &Node, id: &SessionId) -> Result<u64, Failure> {
-    Ok(node.stored(id).await?.credential.generation())
+/// The first half of a refresh, which must succeed.
+pub(super) async fn verify(node: &Node, token: &str) -> Result<VerifiedRefreshToken, Failure> {
+    Ok(node.verify_refresh_token(token).await?.ok_or("the newest token was refused")?)
 }
 
 pub(super) async fn replaced_at_each_use(env: Env) -> Outcome {
-    let (node, app, id) = logged_in(&env).await?;
-    node.calls();
+    let (node, app) = App::of_alice(&env).await?;
     let mut seen = vec![app.token()];
     for _ in 0..3 {
-        ensure!(app.refresh().await?, "the newest token was refused");
+        app.assert_alive("the newest token was refused").await?;
         ensure_eq!(node.calls(), ["load", "update"], "store calls of a refresh");
         ensure!(!seen.contains(&app.token()), "a refresh returned a token that had been there before");
         seen.push(app.token());
     }
-    ensure!(node.sessions("alice").await? == [id], "a refresh changed the list of sessions");
+    ensure!(node.sessions("alice").await? == [app.id()?], "a refresh changed the list of sessions");
     Ok(())
 }
 
 pub(super) async fn replay_gets_the_same_successor(env: Env) -> Outcome {
-    let (node, app, id) = logged_in(&env).await?;
+    let (node, app) = App::of_alice(&env).await?;
     let first = app.token();
-    ensure!(app.refresh().await?, "the first token was refused");
+    app.assert_alive("the first token was refused").await?;
     for wait in [Duration::ZERO, GRACE / 2, GRACE / 2 - MILLI] {
         env.clock().advance(wait);
-        let again = node.refresh(&first).await?;
-        ensure!(again == Some(app.token()), "a replay inside the grace got another token or none");
+        assert_replayed(&node, &first, &app).await?;
     }
-    ensure_eq!(rotations(&node, &id).await?, 1, "rotations after replays");
-    ensure!(app.refresh().await?, "the successor was refused after replays");
+    assert_rotations(&node, &app.id()?, 1, "after replays").await?;
+    app.assert_alive("the successor was refused after replays").await
+}
+
+/// A replay of the `old` token, inside its grace, gets the one that the app has.
+async fn assert_replayed(node: &Node, old: &str, app: &App) -> Outcome {
+    ensure!(node.refresh(old).await? == Some(app.token()), "a replay inside the grace got another token or none");
     Ok(())
 }
 
 pub(super) async fn restarts_are_no_reuse(env: Env) -> Outcome {
-    let (node, mut app, id) = logged_in(&env).await?;
-    drop(node);
+    let (_, mut app) = App::of_alice(&env).await?;
     for turn in 1..=5 {
         let before = app.token();
         app = restarted(&env, app).await?;
-        ensure!(app.refresh().await?, "after {turn} restarts the newest token was refused");
+        app.assert_alive("after a restart the newest token was refused").await?;
         app = restarted(&env, app).await?;
-        let replay = app.node().refresh(&before).await?;
-        ensure!(replay == Some(app.token()), "a replay after a restart got another token or none");
-        ensure_eq!(rotations(app.node(), &id).await?, turn, "rotations, restarts between them");
+        assert_replayed(app.node(), &before, &app).await?;
+        assert_rotations(app.node(), &app.id()?, turn, "with restarts between them").await?;
     }
     Ok(())
 }
@@ -84,38 +78,27 @@ pub(super) async fn restarted(env: &Env, app: App) -> Result<App, Failure> {
     Ok(app)
 }
 
-pub(super) async fn nodes_may_take_turns(env: Env) -> Outcome {
-    let (here, app, id) = logged_in(&env).await?;
-    turns(&here, &Node::standard(&env).await?, &app, &id).await
-}
-
-pub(super) async fn handles_may_take_turns(env: Env) -> Outcome {
-    let (here, app, id) = logged_in(&env).await?;
-    turns(&here, &Node::over(&env, env.open_node().await?), &app, &id).await
-}
-
-/// Each node replaces tokens that the other one issued, replays them, and sees a revocation by the other one.
-async fn turns(here: &Node, there: &Node, app: &App, id: &SessionId) -> Outcome {
+/// `there`, another node, and the one where alice logged in replace tokens that the other one issued, replay them, and
+/// see a revocation by the other one.
+pub(super) async fn nodes_may_take_turns(env: &Env, there: Node) -> Outcome {
+    let (here, app) = App::of_alice(env).await?;
+    let (alice, id) = (env.user("alice")?, app.id()?);
     for turn in 1..=6 {
-        let (node, other) = if turn % 2 == 0 { (here, there) } else { (there, here) };
+        let (node, other) = if turn % 2 == 0 { (&here, &there) } else { (&there, &here) };
         let before = app.token();
-        ensure!(app.on(node).refresh().await?, "a node refused the token of another one, in turn {turn}");
-        let replay = other.refresh(&before).await?;
-        ensure!(replay == Some(app.token()), "a replay on another node got another token or none");
-        ensure_eq!(rotations(node, id).await?, turn, "rotations of nodes that take turns");
+        app.on(node).assert_alive("a node refused the token of another one").await?;
+        assert_replayed(other, &before, &app).await?;
+        assert_rotations(node, &id, turn, "of nodes that take turns").await?;
     }
-    let alice = here.env().user("alice")?;
-    let alive = there.manager().find_live(id, &alice).await?;
-    ensure!(alive.is_some(), "a node does not find the session");
+    ensure!(there.manager().find_live(&id, &alice).await?.is_some(), "a node does not find the session");
     ensure_eq!(here.revoke_all("alice").await?, 1, "how many sessions a revocation ended");
-    let alive = there.manager().find_live(id, &alice).await?;
+    let alive = there.manager().find_live(&id, &alice).await?;
     ensure!(alive.is_none(), "a node finds a session that another one revoked");
-    ensure!(!app.on(there).refresh().await?, "a node refreshes a session that another one revoked");
-    Ok(())
+    app.on(&there).assert_dead("a node refreshes a session that another one revoked").await
 }
 
 pub(super) async fn store_down_is_an_error(env: Env) -> Outcome {
-    let (node, app, id) = logged_in(&env).await?;
+    let (node, app) = App::of_alice(&env).await?;
     let faults = [
         InjectedFault::Unavailable,
         InjectedFault::LoseReplies,
@@ -124,47 +107,45 @@ pub(super) async fn store_down_is_an_error(env: Env) -> Outcome {
     ];
     for (turn, fault) in (1..).zip(faults) {
         node.inject(fault);
-        let refresh = app.refresh().await;
+        let refresh = app.is_alive().await;
         node.heal();
         refused(refresh, Refusal::STORE, "a refresh while the store fails")?;
-        ensure!(app.refresh().await?, "a token is worth nothing after a refresh that failed");
-        ensure_eq!(rotations(&node, &id).await?, turn, "rotations after a refresh that failed");
+        app.assert_alive("a token is worth nothing after a refresh that failed").await?;
+        assert_rotations(&node, &app.id()?, turn, "after a refresh that failed").await?;
     }
     for fault in [InjectedFault::Unavailable, InjectedFault::UnavailableAt("delete")] {
         node.inject(fault);
         let logout = app.log_out().await;
         node.heal();
         refused(logout, Refusal::STORE, "a logout while the store fails")?;
-        ensure!(app.refresh().await?, "a logout that failed ended the session");
+        app.assert_alive("a logout that failed ended the session").await?;
     }
     ensure_eq!(node.revoke_refresh_token(&app.token()).await?, DeleteOutcome::Deleted, "the logout, repeated");
-    ensure!(!app.refresh().await?, "a session outlived its logout");
-    Ok(())
+    app.assert_dead("a session outlived its logout").await
 }
 
 pub(super) async fn lost_answer_is_made_good(env: Env) -> Outcome {
-    let (node, app, id) = logged_in(&env).await?;
+    let (node, app) = App::of_alice(&env).await?;
     for turn in 1..=3 {
-        let verified = node.verify_refresh_token(&app.token()).await?.ok_or("the newest token was refused")?;
+        let verified = verify(&node, &app.token()).await?;
         node.inject(InjectedFault::LoseNextReply);
         refused(node.rotate(verified).await, Refusal::STORE, "a refresh whose reply got lost")?;
         let first = node.refresh(&app.token()).await?;
         ensure!(first.is_some(), "a client that asked again after a lost reply was refused");
-        ensure!(app.refresh().await? && first == Some(app.token()), "two repetitions got different tokens");
-        ensure_eq!(rotations(&node, &id).await?, turn, "rotations, of which the replies got lost");
+        ensure!(app.is_alive().await? && first == Some(app.token()), "two repetitions got different tokens");
+        assert_rotations(&node, &app.id()?, turn, "of which the replies got lost").await?;
     }
-    ensure!(app.refresh().await?, "the session did not survive lost replies");
-    Ok(())
+    app.assert_alive("the session did not survive lost replies").await
 }
 
 pub(super) async fn lost_reply_is_made_good(env: Env) -> Outcome {
     let Cluster { nodes, service } = env.launch(Disruption::LostReply).await?;
     let [here, there] = nodes.map(|node| Node::over(&env, node));
-    let (app, bystander) = (App::new(&here), App::new(&here));
     // Everything once: what a connection or a server learns at the first time is not the reply to lose.
-    bystander.log_in("alice").await?;
-    ensure!(bystander.refresh().await?, "a token was refused before anything happened");
-    let id = app.log_in("alice").await?;
+    let bystander = App::logged_in(&here, "alice").await?;
+    bystander.assert_alive("a token was refused before anything happened").await?;
+    let app = App::logged_in(&here, "alice").await?;
+    let id = app.id()?;
     for turn in 1..=6 {
         let before = app.token();
         // The reply to the load gets lost, or that to the update.
@@ -180,7 +161,7 @@ pub(super) async fn lost_reply_is_made_good(env: Env) -> Outcome {
         ensure!(first.is_err() || first? == again, "an answer and its repetition differ, in turn {turn}");
         let elsewhere = retry(&there, &before).await?;
         ensure!(elsewhere == again, "another node returned another token after a lost reply, in turn {turn}");
-        ensure_eq!(rotations(&there, &id).await?, turn, "rotations, of which the replies got lost");
+        assert_rotations(&there, &id, turn, "of which the replies got lost").await?;
         app.set_token(again.unwrap_or_default());
     }
     let alice = env.user("alice")?;
@@ -191,16 +172,15 @@ pub(super) async fn lost_reply_is_made_good(env: Env) -> Outcome {
     if revoked.is_err() {
         let _ = here.manager().revoke(&alice, &id).await?;
     }
-    ensure_eq!(there.sessions("alice").await?.len(), 1, "sessions after a revocation whose reply got lost");
-    ensure!(!app.on(&there).refresh().await?, "a session refreshes after a revocation whose reply got lost");
-    Ok(())
+    there.assert_sessions("alice", 1, "after a revocation whose reply got lost").await?;
+    app.on(&there).assert_dead("a session refreshes after a revocation whose reply got lost").await
 }
 
 /// The answer to `token`, asked for until there is one: a store may need a moment to find its servers.
 async fn retry(node: &Node, token: &str) -> Result<Option<String>, Failure> {
     for _ in 0..200 {
         match node.refresh(token).await {
-            Err(Error::Store(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(Error::Store(_)) => tokio::time::sleep(50 * MILLI).await,
             answer => return Ok(answer?),
         }
     }

@@ -1,67 +1,60 @@
 //! Refresh tokens, and requests that are under way at the same time.
 
-use session_core::{DeleteOutcome, Error, LimitPolicy, VerifiedRefreshToken};
+use session_core::{DeleteOutcome, LimitPolicy, VerifiedRefreshToken};
 
 use super::app::App;
 use super::browser::Browser;
 use super::client::Client as _;
 use super::node::Node;
-use super::refresh::{logged_in, rotations};
-use super::support::{policy, refused, run_concurrently, yield_times};
+use super::refresh::{assert_rotations, verify};
+use super::support::{policy, race, refused};
 use crate::env::Env;
-use crate::outcome::{Outcome, ensure, ensure_eq};
+use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 use crate::refusal::Refusal;
+use crate::test_store::run_concurrently;
 
 /// How many requests refresh at the same time.
 const AT_ONCE: usize = 64;
 
 pub(super) async fn one_rotates(env: Env) -> Outcome {
-    let (here, app, _) = logged_in(&env).await?;
-    let there = Node::standard(&env).await?;
-    at_once(std::slice::from_ref(&here), &app).await?;
-    at_once(&[here, there], &app).await
+    let (here, app) = App::of_alice(&env).await?;
+    at_once(&[&here], &app, 0).await?;
+    at_once(&[&here, &Node::standard(&env).await?], &app, 3).await
 }
 
 pub(super) async fn one_rotates_on_two_handles(env: Env) -> Outcome {
-    let (here, app, _) = logged_in(&env).await?;
-    let there = Node::over(&env, env.open_node().await?);
-    at_once(&[here, there], &app).await
+    let (here, app) = App::of_alice(&env).await?;
+    at_once(&[&here, &Node::with_own_handle(&env).await?], &app, 0).await
 }
 
 /// All refresh with the same token, and none is logged out. Twice: with all tokens verified before the first one is
-/// replaced, and as it comes.
-async fn at_once(nodes: &[Node], app: &App) -> Outcome {
-    let (here, id) = (app.node(), app.id()?);
-    let alice = here.env().user("alice")?;
-    let start = rotations(here, &id).await?;
+/// replaced, and as it comes. There were `before` rotations.
+async fn at_once(nodes: &[&Node], app: &App, before: u64) -> Outcome {
+    let (here, id, alice) = (app.node(), app.id()?, app.node().env().user("alice")?);
     for (turn, verify_first) in [(1, true), (2, false)] {
         let token = app.token();
         let mut refreshes = Vec::new();
-        for node in nodes.iter().cycle().take(AT_ONCE) {
+        for &node in nodes.iter().cycle().take(AT_ONCE) {
             let verified = if verify_first { node.verify_refresh_token(&token).await? } else { None };
             refreshes.push(refresh(node.clone(), token.clone(), verified));
         }
-        let mut answers = Vec::new();
-        for answer in run_concurrently(refreshes).await? {
-            answers.push(answer?);
-        }
+        let answers = run_concurrently(refreshes).await?;
         let first = answers[0].clone().ok_or("a refresh among many was refused")?;
         ensure!(answers.iter().all(|answer| answer.as_ref() == Some(&first)), "of many refreshes, two differ");
-        ensure_eq!(rotations(here, &id).await?, start + turn, "how often {AT_ONCE} refreshes replaced the token");
-        ensure!(app.refresh().await? && app.token() == first, "a replay gets another token than the others");
+        assert_rotations(here, &id, before + turn, "by many refreshes at once").await?;
+        ensure!(app.is_alive().await? && app.token() == first, "a replay gets another token than the others");
         for node in nodes {
             ensure!(node.manager().find_live(&id, &alice).await?.is_some(), "the session ended");
         }
     }
-    ensure!(app.refresh().await?, "the successor of many refreshes was refused");
-    Ok(())
+    app.assert_alive("the successor of many refreshes was refused").await
 }
 
-async fn refresh(node: Node, token: String, verified: Option<VerifiedRefreshToken>) -> Result<Option<String>, Error> {
-    match verified {
-        Some(verified) => node.rotate(verified).await,
-        None => node.refresh(&token).await,
-    }
+async fn refresh(node: Node, token: String, verified: Option<VerifiedRefreshToken>) -> Result<Option<String>, Failure> {
+    Ok(match verified {
+        Some(verified) => node.rotate(verified).await?,
+        None => node.refresh(&token).await?,
+    })
 }
 
 /// How the session of a refresh token can end.
@@ -90,43 +83,27 @@ impl End {
     }
 }
 
-pub(super) async fn revocation_wins(env: Env) -> Outcome {
-    revoked_while_refreshing(&Node::standard(&env).await?, &Node::standard(&env).await?).await
-}
-
-pub(super) async fn revocation_wins_on_two_handles(env: Env) -> Outcome {
-    revoked_while_refreshing(&Node::standard(&env).await?, &Node::over(&env, env.open_node().await?)).await
-}
-
-async fn revoked_while_refreshing(here: &Node, there: &Node) -> Outcome {
+/// A session is revoked while `there`, another node, refreshes it.
+pub(super) async fn revocation_wins(env: &Env, there: Node) -> Outcome {
+    let here = Node::standard(env).await?;
     for end in End::ALL {
         for round in 0..10 {
             let user = format!("{end:?}-{round}");
-            let (app, kept) = (App::logged_in(here, &user).await?, App::logged_in(here, &user).await?);
+            let (app, kept) = (App::logged_in(&here, &user).await?, App::logged_in(&here, &user).await?);
             let first = app.token();
-            let verified = there.verify_refresh_token(&first).await?.ok_or("the newest token was refused")?;
-            // In each round, one of them comes a step later than in the round before.
-            let (refresh_waits, end_waits) = if round % 2 == 0 { (round / 2, 0) } else { (0, round / 2) };
-            let refresh = async {
-                yield_times(refresh_waits).await;
-                there.rotate(verified).await
-            };
-            let revoke = async {
-                yield_times(end_waits).await;
-                end.bring_about(&user, &app, &kept).await
-            };
-            let (refreshed, revoked) = tokio::join!(refresh, revoke);
+            let verified = verify(&there, &first).await?;
+            let (refreshed, revoked) = race(round, there.rotate(verified), end.bring_about(&user, &app, &kept)).await;
             revoked?;
             // Whether it came in time or not.
             let refreshed = refreshed?;
-            for node in [here, there] {
+            for node in [&here, &there] {
                 for token in refreshed.iter().chain([&first]) {
                     let answer = node.refresh(token).await?;
                     ensure!(answer.is_none(), "{end:?}, {round}: a token works after a revocation");
                 }
             }
             let left = usize::from(!matches!(end, End::All));
-            ensure_eq!(here.sessions(&user).await?.len(), left, "{end:?}, {round}: sessions after the revocation");
+            here.assert_sessions(&user, left, &format!("after the revocation, {end:?}, {round}")).await?;
         }
     }
     Ok(())
@@ -137,10 +114,10 @@ pub(super) async fn late_refresh_revives_nothing(env: Env) -> Outcome {
     for end in End::ALL {
         let user = format!("{end:?}");
         let (app, kept) = (App::logged_in(&node, &user).await?, App::logged_in(&node, &user).await?);
-        let verified = node.verify_refresh_token(&app.token()).await?.ok_or("the newest token was refused")?;
+        let verified = verify(&node, &app.token()).await?;
         end.bring_about(&user, &app, &kept).await?;
         ensure!(node.rotate(verified).await?.is_none(), "{end:?}: a session that was revoked refreshes");
-        ensure!(!app.refresh().await?, "{end:?}: a late refresh revived a session");
+        app.assert_dead(&format!("{end:?}: a late refresh revived a session")).await?;
     }
     Ok(())
 }
@@ -148,20 +125,19 @@ pub(super) async fn late_refresh_revives_nothing(env: Env) -> Outcome {
 pub(super) async fn limit_counts_both_kinds(env: Env) -> Outcome {
     let node = Node::start(&env, policy(|it| it.session_limit(2, LimitPolicy::Reject))?).await?;
     let (browser, app) = (Browser::logged_in(&node, "alice").await?, App::logged_in(&node, "alice").await?);
-    let more = App::new(&node).log_in("alice").await;
-    refused(more, Refusal::LIMIT_REACHED, "a third session, with a refresh token")?;
-    let more = Browser::new(&node).log_in("alice").await;
-    refused(more, Refusal::LIMIT_REACHED, "a third session, with a cookie")?;
-    ensure!(browser.has_session().await? && app.refresh().await?, "one of the two sessions ended");
-    Ok(())
+    let more = [App::new(&node).log_in("alice").await, Browser::new(&node).log_in("alice").await];
+    for login in more {
+        refused(login, Refusal::LIMIT_REACHED, "a third session, of either kind")?;
+    }
+    browser.assert_alive("the session with a cookie ended").await?;
+    app.assert_alive("the session with a refresh token ended").await
 }
 
 pub(super) async fn revocation_ends_both_kinds(env: Env) -> Outcome {
-    let (node, app, _) = logged_in(&env).await?;
+    let (node, app) = App::of_alice(&env).await?;
     let browser = Browser::logged_in(&node, "alice").await?;
-    ensure_eq!(node.sessions("alice").await?.len(), 2, "sessions of both kinds in the list");
+    node.assert_sessions("alice", 2, "of both kinds in the list").await?;
     ensure_eq!(node.revoke_all("alice").await?, 2, "how many sessions a revocation ended");
-    ensure!(!browser.has_session().await?, "a session with a cookie outlived a revocation of all");
-    ensure!(!app.refresh().await?, "a session with a refresh token outlived a revocation of all");
-    Ok(())
+    browser.assert_dead("a session with a cookie outlived a revocation of all").await?;
+    app.assert_dead("a session with a refresh token outlived a revocation of all").await
 }

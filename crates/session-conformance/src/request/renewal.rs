@@ -3,37 +3,33 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use session_core::{Error, Login, Policy, Renewal, Session, SessionId, StepUp, UserId};
+use session_core::{Error, Login, Session, StepUp, UserId};
 
 use super::browser::Browser;
 use super::client::Client as _;
 use super::node::Node;
-use super::support::{policy, refused, user_of};
-use super::values::{NOTE, Note};
+use super::support::{GRACE, MILLI, NOTE, Note, RENEWAL, policy, refused, renewal, user_of};
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 use crate::refusal::Refusal;
 
-const RENEWAL: Duration = Duration::from_secs(600);
-const GRACE: Duration = Duration::from_secs(10);
-const MILLI: Duration = Duration::from_millis(1);
-
-fn renewing() -> Result<Policy, Failure> {
-    policy(|it| it.renewal(Some(Renewal { timeout: RENEWAL, grace: GRACE })))
+/// A node that renews tokens, and a browser in which alice is logged in.
+async fn logged_in(env: &Env) -> Result<(Node, Browser), Failure> {
+    let node = Node::start(env, policy(renewal)?).await?;
+    let browser = Browser::logged_in(&node, "alice").await?;
+    Ok((node, browser))
 }
 
-/// A node, and a browser in which alice is logged in and whose token is due for renewal; and the id of the session.
-async fn due(env: &Env) -> Result<(Node, Browser, SessionId), Failure> {
-    let node = Node::start(env, renewing()?).await?;
-    let browser = Browser::new(&node);
-    let id = browser.log_in("alice").await?;
+/// As [`logged_in`], and the token is due for renewal.
+async fn due(env: &Env) -> Result<(Node, Browser), Failure> {
+    let (node, browser) = logged_in(env).await?;
     env.clock().advance(RENEWAL);
-    Ok((node, browser, id))
+    Ok((node, browser))
 }
 
 /// As [`due`], and then renewed; with a copy of the browser from before.
 async fn renewed(env: &Env) -> Result<(Node, Browser, Browser), Failure> {
-    let (node, browser, _) = due(env).await?;
+    let (node, browser) = due(env).await?;
     let old = browser.stolen();
     renew(&browser).await?;
     Ok((node, browser, old))
@@ -48,13 +44,12 @@ async fn renew(browser: &Browser) -> Outcome {
 }
 
 pub(super) async fn renewed_when_due(env: Env) -> Outcome {
-    let (node, start) = (Node::start(&env, renewing()?).await?, env.now());
-    let browser = Browser::new(&node);
-    let id = browser.log_in("alice").await?;
+    let start = env.now();
+    let (_, browser) = logged_in(&env).await?;
     browser.set_note(Note::Kept).await?;
-    let first = browser.header();
+    let (first, id) = (browser.header(), browser.id()?);
     env.clock().advance(RENEWAL - MILLI);
-    ensure!(browser.has_session().await? && browser.header() == first, "a token was renewed too early");
+    ensure!(browser.is_alive().await? && browser.header() == first, "a token was renewed too early");
     env.clock().advance(MILLI);
     let poll = |session: &Session| {
         session.set_passive();
@@ -84,7 +79,7 @@ pub(super) async fn replay_gets_the_same_successor(env: Env) -> Outcome {
 }
 
 pub(super) async fn tabs_cannot_fork(env: Env) -> Outcome {
-    let (_, browser, _) = due(&env).await?;
+    let (_, browser) = due(&env).await?;
     let mut tabs = Vec::new();
     for _ in 0..8 {
         tabs.push(browser.begin().await?.respond());
@@ -96,42 +91,37 @@ pub(super) async fn tabs_cannot_fork(env: Env) -> Outcome {
         ensure!(reply.cookie() == Some(&*first), "two tabs got different tokens");
         browser.take(reply)?;
     }
-    ensure!(browser.has_session().await?, "no tab has the session any more");
-    Ok(())
+    browser.assert_alive("no tab has the session any more").await
 }
 
 pub(super) async fn responses_may_overtake_each_other(env: Env) -> Outcome {
-    let (_, browser, _) = due(&env).await?;
+    let (_, browser) = due(&env).await?;
     // The first response gets lost, the second one is late, the third one is in time.
     let (lost, late) = (browser.request(), browser.request());
     lost.run(|_| Ok(())).await.result?;
     let late = late.run(|_| Ok(())).await;
     browser.post(|_| Ok(())).await?;
-    ensure!(browser.has_session().await?, "the session did not survive a lost response");
+    browser.assert_alive("the session did not survive a lost response").await?;
     browser.take(late)?;
-    ensure!(browser.has_session().await?, "the session did not survive a late response");
+    browser.assert_alive("the session did not survive a late response").await?;
     env.clock().advance(GRACE);
-    ensure!(browser.has_session().await?, "the session did not survive the end of the grace");
-    Ok(())
+    browser.assert_alive("the session did not survive the end of the grace").await
 }
 
 pub(super) async fn first_use_ends_the_grace(env: Env) -> Outcome {
     let (_, browser, old) = renewed(&env).await?;
-    ensure!(browser.has_session().await?, "the successor does not work");
+    browser.assert_alive("the successor does not work").await?;
     let loser = old.request().run(|_| Ok(())).await;
-    refused(loser.result, Refusal::SUPERSEDED, "the predecessor after its successor was used")?;
-    ensure!(loser.set_cookie.is_none(), "the loser of a race had its cookie changed");
-    ensure!(browser.has_session().await?, "the loser of a race ended the session");
-    Ok(())
+    loser.refused(Refusal::SUPERSEDED, "the predecessor after its successor was used")?;
+    browser.assert_alive("the loser of a race ended the session").await
 }
 
 pub(super) async fn replay_outside_the_grace_ends_the_session(env: Env) -> Outcome {
     let (node, browser, old) = renewed(&env).await?;
     env.clock().advance(GRACE);
-    ensure_eq!(old.user().await?, None, "the user of a token outside its grace");
-    ensure!(!browser.has_session().await?, "the session outlived the reuse of a token");
-    ensure_eq!(node.sessions("alice").await?.len(), 0, "sessions after the reuse of a token");
-    Ok(())
+    old.assert_dead("a token outside its grace works").await?;
+    browser.assert_dead("the session outlived the reuse of a token").await?;
+    node.assert_sessions("alice", 0, "after the reuse of a token").await
 }
 
 pub(super) async fn replay_does_not_extend_the_grace(env: Env) -> Outcome {
@@ -142,26 +132,23 @@ pub(super) async fn replay_does_not_extend_the_grace(env: Env) -> Outcome {
         ensure_eq!(reply.result?.as_deref(), Some("alice"), "the user of a token inside its grace");
     }
     env.clock().advance(2 * MILLI);
-    ensure_eq!(old.user().await?, None, "the user of a token after its grace, in which it was used");
-    ensure!(!browser.has_session().await?, "the session outlived the reuse of a token");
-    Ok(())
+    old.assert_dead("a token after its grace, in which it was used works").await?;
+    browser.assert_dead("the session outlived the reuse of a token").await
 }
 
 pub(super) async fn grace_is_for_one_generation(env: Env) -> Outcome {
     let (_, browser, oldest) = renewed(&env).await?;
-    ensure!(browser.has_session().await?, "the successor does not work");
+    browser.assert_alive("the successor does not work").await?;
     env.clock().advance(RENEWAL);
     renew(&browser).await?;
-    ensure_eq!(oldest.user().await?, None, "the user of the token before the predecessor");
-    ensure!(!browser.has_session().await?, "the session outlived the reuse of a token");
-    Ok(())
+    oldest.assert_dead("the token before the predecessor works").await?;
+    browser.assert_dead("the session outlived the reuse of a token").await
 }
 
 pub(super) async fn predecessor_may_read_and_write(env: Env) -> Outcome {
     let (_, browser, old) = renewed(&env).await?;
     old.request().run(|session| session.insert(NOTE, &Note::Late)).await.result?;
-    ensure_eq!(browser.note().await?, Some(Note::Late), "what the predecessor wrote");
-    Ok(())
+    browser.assert_note(Note::Late, "what the predecessor wrote").await
 }
 
 pub(super) async fn predecessor_may_not_rise(env: Env) -> Outcome {
@@ -178,41 +165,35 @@ pub(super) async fn predecessor_may_not_rise(env: Env) -> Outcome {
         ensure!(reply.cookie() == Some(&*successor), "the predecessor was not given its successor");
         refused(reply.result, Refusal::SUPERSEDED, "a change of privilege with the predecessor")?;
     }
-    ensure_eq!(browser.user().await?.as_deref(), Some("alice"), "the user");
-    ensure_eq!(node.sessions("alice").await?.len(), 1, "the sessions of the user");
-    Ok(())
+    browser.assert_user("alice", "the user").await?;
+    node.assert_sessions("alice", 1, "of the user").await
 }
 
 pub(super) async fn predecessor_may_log_out(env: Env) -> Outcome {
     let (node, browser, old) = renewed(&env).await?;
     old.log_out().await?;
-    ensure!(!browser.has_session().await?, "a logout with the predecessor did not end the session");
-    ensure_eq!(node.sessions("alice").await?.len(), 0, "sessions after the logout");
-    Ok(())
+    browser.assert_dead("a logout with the predecessor did not end the session").await?;
+    node.assert_sessions("alice", 0, "after the logout").await
 }
 
 pub(super) async fn write_survives_a_renewal(env: Env) -> Outcome {
-    let (_, browser, _) = due(&env).await?;
+    let (_, browser) = due(&env).await?;
     let slow = browser.begin().await?;
     slow.session.insert(NOTE, &Note::Late)?;
     renew(&browser).await?;
     let reply = slow.respond().await;
     ensure!(reply.cookie() == Some(&*browser.header()), "a request that met a renewal was not given the successor");
     browser.take(reply)?;
-    ensure_eq!(browser.note().await?, Some(Note::Late), "what it wrote");
-    Ok(())
+    browser.assert_note(Note::Late, "what it wrote").await
 }
 
 pub(super) async fn renewal_revives_nothing(env: Env) -> Outcome {
-    let (node, browser, _) = due(&env).await?;
+    let (node, browser) = due(&env).await?;
     let copy = browser.stolen();
     let slow = browser.begin().await?;
     node.revoke_all("alice").await?;
-    let reply = slow.respond().await;
-    ensure!(reply.set_cookie.is_none(), "a renewal of a session that ended set a cookie");
     // What it read was true when it read it, so this is no error.
-    reply.result?;
-    ensure!(!copy.has_session().await?, "a renewal revived a session");
-    ensure_eq!(node.sessions("alice").await?.len(), 0, "sessions after a revocation");
-    Ok(())
+    slow.respond().await.without_cookie("a renewal of a session that ended")?;
+    copy.assert_dead("a renewal revived a session").await?;
+    node.assert_sessions("alice", 0, "after a revocation").await
 }

@@ -1,7 +1,8 @@
 //! Cases of refresh tokens; and those of whole requests that hold for them as they do for cookies.
 
-use crate::request::app::App;
-use crate::request::{devices, lifetime, limits, refresh, refresh_races, refresh_reuse};
+use super::app::App;
+use super::node::Node;
+use super::{devices, lifetime, limits, refresh, refresh_races, refresh_reuse};
 use crate::table::cases;
 
 cases! {
@@ -23,9 +24,8 @@ cases! {
     /// Replays do not move the grace.
     "refresh/replay-does-not-move-the-grace" [] => refresh_reuse::replay_does_not_move_the_grace;
     /// A refresh token used after its grace ends the session, for everybody, and no other one.
-    "refresh/reuse-ends-the-session" [] catches [
-        DeleteKeepsIndex, DeleteTakesSiblings, IndexAppends,
-    ] => refresh_reuse::ends_the_session;
+    "refresh/reuse-ends-the-session" [] catches [DeleteKeepsIndex, DeleteTakesSiblings, IndexAppends]
+        => refresh_reuse::ends_the_session;
     /// The same with a handle of its own on each of two nodes.
     "refresh/reuse-ends-it-on-every-handle" [Shared] catches [
         DeleteKeepsIndex, DeleteTakesSiblings, HandleIndex, DeleteStaysInHandle, OpenStartsEmpty,
@@ -41,11 +41,11 @@ cases! {
     /// Restarts between rotations cause neither a false reuse nor a second successor.
     "refresh/restarts-are-no-reuse" [Durable] catches [OpenStartsEmpty] => refresh::restarts_are_no_reuse;
     /// Nodes that take turns cause neither a false reuse nor a second successor.
-    "refresh/nodes-may-take-turns" [] catches [RevokeSparesRefresh] => refresh::nodes_may_take_turns;
+    "refresh/nodes-may-take-turns" [] catches [RevokeSparesRefresh]
+        => |env| async move { refresh::nodes_may_take_turns(&env, Node::standard(&env).await?).await };
     /// The same with a handle of its own on each of two nodes.
-    "refresh/handles-may-take-turns" [Shared] catches [
-        RevokeSparesRefresh, HandleCaches, OpenStartsEmpty,
-    ] => refresh::handles_may_take_turns;
+    "refresh/handles-may-take-turns" [Shared] catches [RevokeSparesRefresh, HandleCaches, OpenStartsEmpty]
+        => |env| async move { refresh::nodes_may_take_turns(&env, Node::with_own_handle(&env).await?).await };
     /// A store that fails is an error, and the token is as good as before.
     "refresh/store-down-is-an-error" [] => refresh::store_down_is_an_error;
     /// After a rotation that was stored and whose answer got lost, the client gets the successor when it asks again.
@@ -58,21 +58,20 @@ cases! {
     "refresh/revocation-wins" [] catches [
         UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, DeleteKeepsIndex,
         DeleteTakesSiblings, RevokedStayHidden, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
-    ] => refresh_races::revocation_wins;
+    ] => |env| async move { refresh_races::revocation_wins(&env, Node::standard(&env).await?).await };
     /// The same with a handle of its own on each of two nodes.
     "refresh/revocation-wins-on-two-handles" [Shared] catches [
         UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, DeleteKeepsIndex,
         DeleteTakesSiblings, RevokedStayHidden, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
         DeleteStaysInHandle, OpenStartsEmpty,
-    ] => refresh_races::revocation_wins_on_two_handles;
+    ] => |env| async move { refresh_races::revocation_wins(&env, Node::with_own_handle(&env).await?).await };
     /// A refresh that was under way when its session ended gets nothing, and does not bring it back.
     "refresh/late-refresh-revives-nothing" [] catches [
         UpdateInserts, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
     ] => refresh_races::late_refresh_revives_nothing;
     /// Tokens that are made up, malformed, or of another tenant are refused and change nothing.
-    "refresh/garbage-changes-nothing" [] catches [
-        LoadUnknownFails, TenantsShare,
-    ] => refresh_reuse::garbage_changes_nothing;
+    "refresh/garbage-changes-nothing" [] catches [LoadUnknownFails, TenantsShare]
+        => refresh_reuse::garbage_changes_nothing;
     /// The token of a cookie is no refresh token.
     "refresh/cookie-is-no-refresh-token" [] => refresh_reuse::cookie_is_no_refresh_token;
     /// A refresh token is no cookie.
@@ -82,32 +81,27 @@ cases! {
     /// The session limit counts sessions of both kinds.
     "refresh/limit-counts-both-kinds" [] catches [LimitPerKind] => refresh_races::limit_counts_both_kinds;
     /// A revocation of all ends sessions of both kinds.
-    "refresh/revocation-ends-both-kinds" [] catches [
-        RevokeSparesRefresh, RevokeReportsOne,
-    ] => refresh_races::revocation_ends_both_kinds;
+    "refresh/revocation-ends-both-kinds" [] catches [RevokeSparesRefresh, RevokeReportsOne]
+        => refresh_races::revocation_ends_both_kinds;
 
     /// As `request/idle-deadline-is-exact`.
     "refresh/idle-deadline-is-exact" [] catches [ExpiresEarly] => lifetime::idle_deadline_is_exact::<App>;
     /// As `request/absolute-deadline-stands-still`.
-    "refresh/absolute-deadline-stands-still" [] catches [
-        UpdateKeepsLastSeen, ExpiresEarly,
-    ] => lifetime::absolute_deadline_stands_still::<App>;
+    "refresh/absolute-deadline-stands-still" [] catches [UpdateKeepsLastSeen, ExpiresEarly]
+        => lifetime::absolute_deadline_stands_still::<App>;
     /// As `request/backward-clock-extends-nothing`.
-    "refresh/backward-clock-extends-nothing" [] catches [
-        ExpiresEarly,
-    ] => lifetime::backward_clock_extends_nothing::<App>;
+    "refresh/backward-clock-extends-nothing" [] catches [ExpiresEarly]
+        => lifetime::backward_clock_extends_nothing::<App>;
     /// A session that is to be remembered lives for the timeouts of "remember me".
-    "refresh/remembered-lives-longer" [] catches [
-        UpdateKeepsLastSeen, ExpiresEarly, ThirtyTwoBits,
-    ] => lifetime::remembered_lives_longer;
+    "refresh/remembered-lives-longer" [] catches [UpdateKeepsLastSeen, ExpiresEarly, ThirtyTwoBits]
+        => lifetime::remembered_lives_longer;
     /// As `request/tightened-policy-applies`.
     "refresh/tightened-policy-applies" [] catches [IndexAppends] => lifetime::tightened_policy_applies::<App>;
     /// As `request/loosened-policy-is-for-new-sessions`.
     "refresh/loosened-policy-is-for-new-sessions" [] => lifetime::loosened_policy_is_for_new_sessions::<App>;
     /// As `request/activity-moves-the-idle-deadline`: a refresh is activity.
-    "refresh/activity-moves-the-idle-deadline" [] catches [
-        UpdateKeepsLastSeen,
-    ] => lifetime::activity_moves_the_idle_deadline::<App>;
+    "refresh/activity-moves-the-idle-deadline" [] catches [UpdateKeepsLastSeen]
+        => lifetime::activity_moves_the_idle_deadline::<App>;
 
     /// As `request/login-evicts-the-oldest`.
     "refresh/login-evicts-the-oldest" [] catches [EvictOldestByUse] => limits::evicts_the_oldest::<App>;
@@ -123,9 +117,8 @@ cases! {
     /// As `request/expired-do-not-count`.
     "refresh/expired-do-not-count" [] catches [LimitCountsExpired] => limits::expired_ones_do_not_count::<App>;
     /// As `request/dead-by-policy-do-not-count`.
-    "refresh/dead-by-policy-do-not-count" [] catches [
-        RejectStores, LimitForgetsLogout,
-    ] => limits::dead_by_policy_does_not_count::<App>;
+    "refresh/dead-by-policy-do-not-count" [] catches [RejectStores, LimitForgetsLogout]
+        => limits::dead_by_policy_does_not_count::<App>;
     /// As `request/limit-holds-under-simultaneous-logins`.
     "refresh/limit-holds-under-simultaneous-logins" [] catches [
         EvictLeastRecentOffByOne, RejectStores, LimitNotAtomic, IndexNotAtomic,
@@ -142,13 +135,11 @@ cases! {
         DeleteAlwaysDeleted, DeleteUnknownFails, DeleteTakesSiblings,
     ] => devices::revoked_is_dead_at_the_next_request::<App>;
     /// As `request/only-the-owner-may-revoke`.
-    "refresh/only-the-owner-may-revoke" [] catches [
-        DeleteIgnoresOwner, DeleteAlwaysDeleted,
-    ] => devices::only_the_owner_may_revoke::<App>;
+    "refresh/only-the-owner-may-revoke" [] catches [DeleteIgnoresOwner, DeleteAlwaysDeleted]
+        => devices::only_the_owner_may_revoke::<App>;
     /// As `request/revoking-the-others-keeps-this-one`.
-    "refresh/revoking-the-others-keeps-this-one" [] catches [
-        RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
-    ] => devices::revoking_the_others_keeps_this_one::<App>;
+    "refresh/revoking-the-others-keeps-this-one" [] catches [RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne]
+        => devices::revoking_the_others_keeps_this_one::<App>;
     /// As `request/revoking-all-ends-all`.
     "refresh/revoking-all-ends-all" [] catches [
         UpdateInserts, IndexAppends, RevokedStayHidden, RevokeSparesRefresh, RevokeReportsOne,
