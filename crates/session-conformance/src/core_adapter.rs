@@ -2,11 +2,10 @@
 
 use async_trait::async_trait;
 use session_core::SessionManager;
-use session_core::adapter::RequestSession;
+use session_core::adapter::{HeaderEdit, RejectionKind, RequestSession};
 
 use crate::adapter::{AdapterHarness, Handler, HttpRequest, HttpResponse};
 use crate::outcome::Failure;
-use crate::refusal::Refusal;
 
 /// [`RequestSession`] and the few steps that an adapter adds to it, without a framework: what request cases go through
 /// when a store is tested.
@@ -36,16 +35,15 @@ impl AdapterHarness for CoreAdapter {
             },
         };
         let (committed, wanted) = request.finish().await;
-        let mut headers = Vec::new();
-        if wanted.vary_cookie {
-            headers.push(("vary".to_owned(), "Cookie".to_owned()));
-        }
-        if let Some(cookie) = wanted.set_cookie {
-            headers.push(("set-cookie".to_owned(), cookie.expose().to_owned()));
-            headers.push(("cache-control".to_owned(), "no-store".to_owned()));
-        }
-        let refusal = committed.and(handled).map_err(Refusal::from).err();
-        let (status, body) = refusal.map_or((200, String::new()), |refusal| (refusal.status(), refusal.body()));
+        let headers = wanted.edits([]).filter_map(|edit| match edit {
+            HeaderEdit::Append(name, value) | HeaderEdit::Set(name, value) => Some((name.to_owned(), value.to_owned())),
+            HeaderEdit::AppendCookie(cookie) => Some(("set-cookie".to_owned(), cookie.expose().to_owned())),
+            // There is nothing to remove.
+            HeaderEdit::Remove(_) => None,
+        });
+        let headers = headers.collect();
+        let rejection = committed.and(handled).err().map(RejectionKind::from);
+        let (status, body) = rejection.map_or((200, String::new()), |rejection| (rejection.status(), rejection.body()));
         Ok(HttpResponse { status, headers, body: body.into_bytes() })
     }
 }

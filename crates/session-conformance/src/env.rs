@@ -9,7 +9,7 @@ use session_core::store::SessionStore;
 use session_core::{Clock, Entropy, ManualClock, OsEntropy, Timestamp, UserId};
 
 use crate::adapter::AdapterHarness;
-use crate::faults::{BrokenService, BrokenStore, Fault, Shared, StoreFault};
+use crate::faults::{BrokenService, BrokenStore, Fault, Shared};
 use crate::harness::Harness;
 use crate::outcome::Failure;
 use crate::record::RecordBuilder;
@@ -70,12 +70,6 @@ impl Env {
         self.inner.fault
     }
 
-    /// Whether `fault` is the seeded one.
-    #[must_use]
-    pub fn has(&self, fault: impl Into<Fault>) -> bool {
-        self.inner.fault == Some(fault.into())
-    }
-
     /// The store under test: the same handle each time.
     ///
     /// # Errors
@@ -97,7 +91,7 @@ impl Env {
     /// If it cannot be opened.
     pub async fn open_node(&self) -> Result<Arc<dyn SessionStore>, Failure> {
         let number = self.inner.opened.fetch_add(1, Ordering::SeqCst);
-        if number > 0 && self.has(StoreFault::OpenStartsEmpty) {
+        if number > 0 && self.inner.fault == Some(Fault::OpenStartsEmpty) {
             return self.open(&format!("{}_{number}", self.inner.namespace)).await;
         }
         self.open(&self.inner.namespace).await
@@ -120,22 +114,19 @@ impl Env {
     /// # Errors
     /// If it cannot be opened.
     pub async fn other_tenant(&self) -> Result<Arc<dyn SessionStore>, Failure> {
-        if self.has(StoreFault::TenantsShare) {
+        if self.inner.fault == Some(Fault::TenantsShare) {
             return self.store().await;
         }
         self.open(&format!("{}_x", self.inner.namespace)).await
     }
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
-        let store = self.inner.harness.open(namespace).await?;
-        Ok(match self.inner.fault {
-            Some(Fault::Store(fault)) => {
-                let mut broken = self.inner.broken.lock().unwrap_or_else(PoisonError::into_inner);
-                let shared = broken.entry(namespace.to_owned()).or_default();
-                Arc::new(BrokenStore::new(store, fault, Arc::clone(shared)))
-            }
-            Some(Fault::Service(_)) | None => store,
-        })
+        let Some(fault) = self.inner.fault.filter(|fault| fault.disruption().is_none()) else {
+            return self.inner.harness.open(namespace).await;
+        };
+        let mut broken = self.inner.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = broken.entry(namespace.to_owned()).or_default();
+        Ok(Arc::new(BrokenStore::new(fault, Arc::clone(shared))))
     }
 
     /// Servers of this case alone, and two nodes. The case must [need](crate::Need::Disruption) the disruption.
@@ -143,10 +134,10 @@ impl Env {
     /// # Errors
     /// If they cannot be started.
     pub(crate) async fn launch(&self, disruption: Disruption) -> Result<Cluster, Failure> {
-        let service = self.inner.harness.launch(disruption).await?;
-        let service = match self.inner.fault {
-            Some(Fault::Service(fault)) => Box::new(BrokenService::new(service, fault, disruption)),
-            Some(Fault::Store(_)) | None => service,
+        let fault = self.inner.fault.filter(|fault| fault.disruption() == Some(disruption));
+        let service = match fault {
+            Some(fault) => Box::new(BrokenService::new(fault, disruption)),
+            None => self.inner.harness.launch(disruption).await?,
         };
         let open = || service.open(&self.inner.namespace);
         Ok(Cluster { nodes: [open().await?, open().await?], service })

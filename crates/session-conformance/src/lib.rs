@@ -107,7 +107,7 @@
 //! [`AdapterHarness`], and [`adapter_main`] runs them through yours.
 //!
 //! # The suite is tested, too
-//! Beside each store case stand the [faults](Fault) it catches. This crate's own tests seed each fault in turn above
+//! Beside each store case stand the [faults](Fault) it catches. This crate's own tests seed each fault in turn into
 //! the [`ReferenceStore`], and check that exactly the cases that name it fail. A new store case comes with a fault that
 //! it catches. What request cases catch, mutation testing of session-core shows.
 //!
@@ -144,7 +144,7 @@ pub use case::Case;
 pub use catalog::{cases, matching};
 pub use core_adapter::CoreAdapter;
 pub use env::Env;
-pub use faults::{Fault, ServiceFault, StoreFault};
+pub use faults::Fault;
 pub use harness::{Capabilities, Harness, Need, Waiver};
 pub use intercept::{Intercept, Intercepted, StoreCall};
 pub use mimic::{adapter_main, main};

@@ -2,23 +2,18 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_trait::async_trait;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use session_core::store::SessionStore;
 use tokio::runtime::{Builder, Handle};
 
 use crate::adapter::AdapterHarness;
 use crate::case::Case;
 use crate::catalog::cases;
-use crate::harness::{Capabilities, Harness};
-use crate::outcome::Failure;
+use crate::harness::Harness;
 use crate::reference_harness::ReferenceHarness;
 use crate::report::CaseResult;
 use crate::request::REQUEST_CASES;
 use crate::runner::{Options, run_case, void_waivers};
-use crate::service::{Disruption, Service};
 
 /// The `main` of a test with `harness = false`: runs the suite and understands the arguments of `cargo test`.
 ///
@@ -49,10 +44,10 @@ pub fn adapter_main(adapter: impl AdapterHarness) -> ExitCode {
     let adapter: Arc<dyn AdapterHarness> = Arc::new(adapter);
     run_trials(|runtime| {
         let run = |case: &'static Case| {
-            let harness = Arc::new(ThroughAdapter::new(Arc::clone(&adapter)));
+            let harness = Arc::new(ReferenceHarness::through(Arc::clone(&adapter)));
             trial(format!("{}::{}", adapter.adapter(), case.id), runtime, async move {
                 let report = run_case(Arc::clone(&harness) as Arc<dyn Harness>, case, Options::default()).await;
-                if report.result == CaseResult::Pass && !harness.is_used.load(Ordering::Relaxed) {
+                if report.result == CaseResult::Pass && !harness.adapter_is_used() {
                     return CaseResult::NotApplicable("is about refresh tokens, and sends no HTTP request".to_owned());
                 }
                 report.result
@@ -60,44 +55,6 @@ pub fn adapter_main(adapter: impl AdapterHarness) -> ExitCode {
         };
         REQUEST_CASES.into_iter().flatten().map(run).collect()
     })
-}
-
-/// The reference store, and an adapter in front of it.
-#[derive(Debug)]
-struct ThroughAdapter {
-    store: ReferenceHarness,
-    adapter: Arc<dyn AdapterHarness>,
-    is_used: AtomicBool,
-}
-
-impl ThroughAdapter {
-    fn new(adapter: Arc<dyn AdapterHarness>) -> Self {
-        Self { store: ReferenceHarness::default(), adapter, is_used: AtomicBool::new(false) }
-    }
-}
-
-#[async_trait]
-impl Harness for ThroughAdapter {
-    fn backend(&self) -> &'static str {
-        self.store.backend()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.store.capabilities()
-    }
-
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
-        self.store.open(namespace).await
-    }
-
-    async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
-        self.store.launch(disruption).await
-    }
-
-    fn adapter(&self) -> Arc<dyn AdapterHarness> {
-        self.is_used.store(true, Ordering::Relaxed);
-        Arc::clone(&self.adapter)
-    }
 }
 
 fn run_trials(trials: impl FnOnce(&Handle) -> Vec<Trial>) -> ExitCode {

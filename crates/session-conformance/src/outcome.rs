@@ -26,7 +26,7 @@ impl Failure {
     }
 
     /// An error with all of its sources, because a report shows nothing else.
-    fn from_error(error: &(dyn StdError + 'static)) -> Self {
+    pub(crate) fn from_error(error: &(dyn StdError + 'static)) -> Self {
         let mut text = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use session_core::store::{
     CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
-use session_core::{DeleteOutcome, LimitPolicy, SessionId, SessionSummary, StoreError, Timestamp, UserId};
+use session_core::{
+    DeleteOutcome, LimitPolicy, SessionId, SessionLimit, SessionSummary, StoreError, Timestamp, UserId,
+};
 
 /// The executable contract: one map under one lock. The suite is tested with it, and it answers what the prose of
 /// [`SessionStore`] leaves open. Not for production: most operations visit every session.
@@ -24,7 +26,7 @@ impl ReferenceStore {
         Self::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Sessions> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -33,7 +35,7 @@ impl ReferenceStore {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions {
     /// Shared, because the search for the order of a history copies them at every step.
-    records: HashMap<SessionId, Arc<Record>>,
+    pub(crate) records: HashMap<SessionId, Arc<Record>>,
 }
 
 /// The stored sessions, by id.
@@ -50,6 +52,23 @@ impl Sessions {
 
     pub(crate) fn load(&self, id: &SessionId) -> Option<&Record> {
         self.records.get(id).map(Arc::as_ref)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &SessionId) -> Option<&mut Record> {
+        self.records.get_mut(id).map(Arc::make_mut)
+    }
+
+    /// Stores `record` over anything that is there.
+    pub(crate) fn put(&mut self, record: Record) {
+        self.records.insert(record.id(), Arc::new(record));
+    }
+
+    /// What `after`, which was copied from this, has otherwise: deletions as `None`, then insertions.
+    pub(crate) fn changes(&self, after: &Self) -> Vec<(SessionId, Option<Arc<Record>>)> {
+        let deleted = self.records.keys().filter(|id| !after.records.contains_key(id)).map(|id| (*id, None));
+        let is_same = |id, record| self.records.get(id).is_some_and(|before| Arc::ptr_eq(before, record));
+        let stored = after.records.iter().filter(|(id, record)| !is_same(*id, record));
+        deleted.chain(stored.map(|(id, record)| (*id, Some(Arc::clone(record))))).collect()
     }
 
     pub(crate) fn create(&mut self, request: CreateRequest<'_>, now: Timestamp) -> CreateOutcome {
@@ -69,24 +88,19 @@ impl Sessions {
         }
         let mut evicted = Vec::new();
         if let (Some(limit), Some(user)) = (limit, record.user()) {
-            let mut others: Vec<&Arc<Record>> = self
-                .records
-                .values()
-                .filter(|other| other.user() == Some(user) && !other.is_expired(now) && !removed.contains(&other.id()))
-                .collect();
-            let excess = (others.len() + 1).saturating_sub(limit.max.get() as usize);
-            match limit.at_limit {
-                LimitPolicy::Reject if excess > 0 => return CreateOutcome::LimitReached,
-                LimitPolicy::Reject => {}
-                LimitPolicy::EvictOldest => others.sort_by_key(|other| (other.summary.created_at, other.id())),
-                LimitPolicy::EvictLeastRecent => others.sort_by_key(|other| (other.summary.last_seen, other.id())),
+            let others =
+                self.records.values().map(Arc::as_ref).filter(|other| {
+                    other.user() == Some(user) && !other.is_expired(now) && !removed.contains(&other.id())
+                });
+            match evictions(limit, others.collect()) {
+                Some(oldest) => evicted = oldest,
+                None => return CreateOutcome::LimitReached,
             }
-            evicted.extend(others.iter().take(excess).map(|other| other.id()));
         }
         for id in removed.iter().chain(&evicted) {
             self.records.remove(id);
         }
-        self.records.insert(record.id(), Arc::new(record.clone()));
+        self.put(record.clone());
         CreateOutcome::Created { evicted }
     }
 
@@ -99,14 +113,13 @@ impl Sessions {
             return UpdateOutcome::Conflict;
         }
         let last_seen = stored.summary.last_seen.max(record.summary.last_seen);
-        self.records.insert(record.id(), Arc::new(record.clone().touched(last_seen)));
+        self.put(record.clone().touched(last_seen));
         UpdateOutcome::Applied
     }
 
     pub(crate) fn touch(&mut self, id: &SessionId, now: Timestamp) -> TouchOutcome {
-        match self.records.get_mut(id) {
+        match self.get_mut(id) {
             Some(stored) if !stored.is_expired(now) => {
-                let stored = Arc::make_mut(stored);
                 stored.summary.last_seen = stored.summary.last_seen.max(now);
                 TouchOutcome::Applied
             }
@@ -135,6 +148,18 @@ impl Sessions {
     pub(crate) fn delete_expired(&mut self, now: Timestamp, limit: NonZeroU32) -> u64 {
         self.records.extract_if(|_, record| record.is_expired(now)).take(limit.get() as usize).count() as u64
     }
+}
+
+/// The sessions that a login under `limit` evicts of the `others` of its user, or `None` if it is rejected.
+pub(crate) fn evictions(limit: SessionLimit, mut others: Vec<&Record>) -> Option<Vec<SessionId>> {
+    let excess = (others.len() + 1).saturating_sub(limit.max.get() as usize);
+    match limit.at_limit {
+        LimitPolicy::Reject if excess > 0 => return None,
+        LimitPolicy::Reject => {}
+        LimitPolicy::EvictOldest => others.sort_by_key(|other| (other.summary.created_at, other.id())),
+        LimitPolicy::EvictLeastRecent => others.sort_by_key(|other| (other.summary.last_seen, other.id())),
+    }
+    Some(others.iter().take(excess).map(|other| other.id()).collect())
 }
 
 /// The record of `id`, unless it is expired: to every method that takes the time, an expired record is absent.

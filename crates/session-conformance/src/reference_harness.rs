@@ -1,12 +1,15 @@
 //! [`ReferenceHarness`]: the reference store as a backend of the suite, with servers that can be disrupted.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use session_core::store::SessionStore;
 use session_core::{StoreError, StoreErrorKind};
 
+use crate::adapter::AdapterHarness;
+use crate::core_adapter::CoreAdapter;
 use crate::harness::{Capabilities, Harness};
 use crate::intercept::{Intercept, Intercepted, StoreCall};
 use crate::outcome::Failure;
@@ -19,6 +22,21 @@ use crate::service::{Disruption, Service};
 #[derive(Debug, Default)]
 pub struct ReferenceHarness {
     stores: Mutex<HashMap<String, Arc<ReferenceStore>>>,
+    adapter: Option<Arc<dyn AdapterHarness>>,
+    adapter_is_used: AtomicBool,
+}
+
+impl ReferenceHarness {
+    /// The reference store with `adapter` in front of it, in place of core's own steps.
+    #[must_use]
+    pub fn through(adapter: Arc<dyn AdapterHarness>) -> Self {
+        Self { adapter: Some(adapter), ..Self::default() }
+    }
+
+    /// Whether a case sent a request.
+    pub(crate) fn adapter_is_used(&self) -> bool {
+        self.adapter_is_used.load(Ordering::Relaxed)
+    }
 }
 
 #[async_trait]
@@ -38,22 +56,31 @@ impl Harness for ReferenceHarness {
     }
 
     async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
-        Ok(Box::new(ReferenceService { disruption, store: Arc::default(), nodes: Mutex::default() }))
+        Ok(Box::new(ReferenceService::new(disruption)))
+    }
+
+    fn adapter(&self) -> Arc<dyn AdapterHarness> {
+        self.adapter_is_used.store(true, Ordering::Relaxed);
+        self.adapter.clone().unwrap_or_else(|| Arc::new(CoreAdapter))
     }
 }
 
-/// One store, and a connection of each node to it. Restarts, moves and failovers leave it as it is.
+/// One store, and the connection of each node to it. Restarts, moves and failovers leave it as it is.
 #[derive(Debug)]
-struct ReferenceService {
+pub(crate) struct ReferenceService {
     disruption: Disruption,
-    store: Arc<ReferenceStore>,
-    nodes: Mutex<Vec<Arc<Intercepted<Connection>>>>,
+    pub(crate) store: Arc<ReferenceStore>,
+    connections: Mutex<Vec<Connection>>,
 }
 
 impl ReferenceService {
+    pub(crate) fn new(disruption: Disruption) -> Self {
+        Self { disruption, store: Arc::default(), connections: Mutex::default() }
+    }
+
     fn set(&self, state: ConnectionState) {
-        for node in self.nodes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            node.hook().set(state);
+        for connection in self.connections.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            connection.set(state);
         }
     }
 }
@@ -61,9 +88,9 @@ impl ReferenceService {
 #[async_trait]
 impl Service for ReferenceService {
     async fn open(&self, _namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
-        let node = Arc::new(Intercepted::new(Arc::clone(&self.store), Connection::default()));
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&node));
-        Ok(node)
+        let connection = Connection::default();
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection.clone());
+        Ok(Arc::new(Intercepted::new(Arc::clone(&self.store), connection)))
     }
 
     async fn begin(&self) -> Result<(), Failure> {
@@ -86,9 +113,9 @@ impl Service for ReferenceService {
 }
 
 /// Yields before and after each operation, as a network does.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Connection {
-    state: Mutex<ConnectionState>,
+    state: Arc<Mutex<ConnectionState>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -20,8 +20,8 @@
 /// without a type are functions of an [`Env`](crate::Env).
 ///
 /// In brackets stands what a case needs: `Durable`, `Shared`, or the name of a [`Disruption`](crate::Disruption). In
-/// `catches`, which only request cases may omit, a bare name is a [`StoreFault`](crate::StoreFault), `service Name` a
-/// [`ServiceFault`](crate::ServiceFault). `at least` marks a [random](crate::Case::random) case.
+/// `catches`, which only request cases may omit, stand [faults](crate::Fault); `service` marks those of disrupted
+/// servers. `at least` marks a [random](crate::Case::random) case.
 macro_rules! cases {
     ($visibility:vis const $table:ident: TestStore; $($cases:tt)+) => {
         $crate::table::cases! { @of TestStore; $visibility $table; $($cases)+ }
@@ -43,7 +43,7 @@ macro_rules! cases {
                 summary: concat!($($line),+).trim_ascii(),
                 needs: &[$($crate::table::need!($need)),*],
                 catches: &[$($($crate::table::fault!($kind $($name)?)),*)?],
-                random: $crate::table::is_random!($($($least)?)?),
+                random: !concat!($($(stringify!($least))?)?).is_empty(),
                 run: $crate::table::run!($subject $run),
             }),+
         ];
@@ -63,10 +63,10 @@ macro_rules! run {
 /// A fault, as `cases!` spells it.
 macro_rules! fault {
     (service $name:ident) => {
-        $crate::Fault::Service($crate::ServiceFault::$name)
+        $crate::Fault::$name
     };
     ($name:ident) => {
-        $crate::Fault::Store($crate::StoreFault::$name)
+        $crate::Fault::$name
     };
 }
 
@@ -83,14 +83,4 @@ macro_rules! need {
     };
 }
 
-/// `at least`, as `cases!` spells it.
-macro_rules! is_random {
-    () => {
-        false
-    };
-    (least) => {
-        true
-    };
-}
-
-pub(crate) use {cases, fault, is_random, need, run};
+pub(crate) use {cases, fault, need, run};

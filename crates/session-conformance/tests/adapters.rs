@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_conformance::{
-    AdapterHarness, Capabilities, CoreAdapter, Failure, Handler, Harness, HttpRequest, HttpResponse, Options,
-    ReferenceHarness, matching, run,
+    AdapterHarness, CoreAdapter, Failure, Handler, HttpRequest, HttpResponse, Options, ReferenceHarness, matching, run,
 };
 use session_core::SessionManager;
-use session_core::store::SessionStore;
 
 /// The adapter of core with one broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,34 +52,8 @@ impl AdapterHarness for Broken {
     }
 }
 
-/// The reference store behind a broken adapter.
-#[derive(Debug)]
-struct Behind {
-    adapter: Broken,
-    store: ReferenceHarness,
-}
-
-#[async_trait]
-impl Harness for Behind {
-    fn backend(&self) -> &'static str {
-        self.store.backend()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.store.capabilities()
-    }
-
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
-        self.store.open(namespace).await
-    }
-
-    fn adapter(&self) -> Arc<dyn AdapterHarness> {
-        Arc::new(self.adapter)
-    }
-}
-
 async fn failing(adapter: Broken) -> Vec<&'static str> {
-    let harness = Arc::new(Behind { adapter, store: ReferenceHarness::default() });
+    let harness = Arc::new(ReferenceHarness::through(Arc::new(adapter)));
     let reports = run(harness, &matching("request/*"), Options::default()).await;
     reports.into_iter().filter(|report| report.result.is_failure()).map(|report| report.id).collect()
 }

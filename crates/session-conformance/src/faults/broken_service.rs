@@ -11,17 +11,18 @@ use session_core::store::{
 };
 use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, StoreErrorKind, Timestamp, UserId};
 
-use super::service_fault::ServiceFault as Fault;
+use super::fault::Fault;
 use crate::outcome::Failure;
+use crate::reference::Sessions;
+use crate::reference_harness::ReferenceService;
 use crate::service::{Disruption, Service};
 
-/// `inner` with one fault.
+/// The reference service with one fault.
 #[derive(Debug)]
 pub(crate) struct BrokenService {
-    inner: Box<dyn Service>,
-    /// `None` if the fault shows in another disruption.
-    fault: Option<Fault>,
-    shared: Arc<Mutex<Memory>>,
+    inner: ReferenceService,
+    fault: Fault,
+    memory: Arc<Mutex<Memory>>,
 }
 
 /// What the nodes of a broken service share.
@@ -29,58 +30,23 @@ pub(crate) struct BrokenService {
 struct Memory {
     begun: bool,
     ended: bool,
-    nodes: Vec<Arc<dyn SessionStore>>,
+    nodes: usize,
+    /// The sessions at the beginning of the disruption.
+    before: Sessions,
     created: HashMap<SessionId, Record>,
-    deleted: HashMap<SessionId, Record>,
-    used: Vec<(SessionId, Option<UserId>)>,
+    /// Sessions that were loaded in vain.
+    missed: Vec<SessionId>,
+    /// The reply to the last load.
+    last: Option<Option<Record>>,
 }
 
 impl BrokenService {
-    pub(crate) fn new(inner: Box<dyn Service>, fault: Fault, disruption: Disruption) -> Self {
-        let fault = (shows_in(fault) == disruption).then_some(fault);
-        Self { inner, fault, shared: Arc::default() }
+    pub(crate) fn new(fault: Fault, disruption: Disruption) -> Self {
+        Self { inner: ReferenceService::new(disruption), fault, memory: Arc::default() }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn delete_all(&self, store: &dyn SessionStore, sessions: &[Record]) -> Result<(), Failure> {
-        for record in sessions {
-            let _ = store.delete(&record.summary.id, record.user()).await?;
-        }
-        Ok(())
-    }
-
-    async fn create_all(&self, store: &dyn SessionStore, sessions: &[Record]) -> Result<(), Failure> {
-        for record in sessions {
-            let _ = store.create(CreateRequest::new(record), record.summary.created_at).await?;
-        }
-        Ok(())
-    }
-}
-
-/// The disruption in which a fault shows.
-fn shows_in(fault: Fault) -> Disruption {
-    match fault {
-        Fault::RestartForgetsSessions | Fault::RestartRevivesLogouts | Fault::RestartForgetsChanges => {
-            Disruption::Restart
-        }
-        Fault::OutageLooksAbsent
-        | Fault::OutageLooksDone
-        | Fault::OutageHangs
-        | Fault::OutageNeverEnds
-        | Fault::OutageEndsSessions => Disruption::Outage,
-        Fault::FreezeLooksAbsent | Fault::FreezeNeverEnds => Disruption::Freeze,
-        Fault::LostReplyLooksAbsent
-        | Fault::LostReplyConflicts
-        | Fault::LostReplyAppliedTwice
-        | Fault::LostReplyUndone
-        | Fault::LostReplyShiftsAnswers => Disruption::LostReply,
-        Fault::ForgottenScriptsFail => Disruption::ForgetScripts,
-        Fault::TimeZoneShiftsTimes => Disruption::ForeignTimeZone,
-        Fault::MovedShardsVanish => Disruption::MoveShards,
-        Fault::FailoverRevivesLogouts | Fault::FailoverSplitsNodes => Disruption::Failover,
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,49 +54,35 @@ fn shows_in(fault: Fault) -> Disruption {
 impl Service for BrokenService {
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
         let inner = self.inner.open(namespace).await?;
-        let number = {
-            let mut memory = self.memory();
-            memory.nodes.push(Arc::clone(&inner));
-            memory.nodes.len()
-        };
-        let (fault, shared) = (self.fault, Arc::clone(&self.shared));
-        Ok(Arc::new(BrokenNode { inner, fault, number, shared, last: Mutex::default(), seen: Mutex::default() }))
+        let mut memory = self.memory();
+        memory.nodes += 1;
+        let number = memory.nodes;
+        Ok(Arc::new(BrokenNode { inner, fault: self.fault, number, memory: Arc::clone(&self.memory) }))
     }
 
     async fn begin(&self) -> Result<(), Failure> {
         self.inner.begin().await?;
-        let (store, created, deleted) = {
-            let mut memory = self.memory();
-            memory.begun = true;
-            let store = memory.nodes.first().cloned().ok_or("no node was opened")?;
-            let created: Vec<Record> = memory.created.values().cloned().collect();
-            (store, created, memory.deleted.values().cloned().collect::<Vec<_>>())
-        };
-        match self.fault {
-            Some(Fault::RestartForgetsSessions) => self.delete_all(&*store, &created).await,
-            Some(Fault::RestartRevivesLogouts | Fault::FailoverRevivesLogouts) => {
-                self.create_all(&*store, &deleted).await
+        let mut memory = self.memory();
+        let mut sessions = self.inner.store.lock();
+        memory.begun = true;
+        memory.before = sessions.clone();
+        for record in memory.created.values() {
+            match (self.fault, sessions.load(&record.id())) {
+                (Fault::RestartForgetsSessions, _) => drop(sessions.records.remove(&record.id())),
+                (Fault::RestartRevivesLogouts | Fault::FailoverRevivesLogouts, None)
+                | (Fault::RestartForgetsChanges, Some(_)) => sessions.put(record.clone()),
+                _ => {}
             }
-            Some(Fault::RestartForgetsChanges) => {
-                self.delete_all(&*store, &created).await?;
-                self.create_all(&*store, &created).await
-            }
-            Some(_) | None => Ok(()),
         }
+        Ok(())
     }
 
     async fn end(&self) -> Result<(), Failure> {
         self.inner.end().await?;
-        let used = {
-            let mut memory = self.memory();
-            memory.ended = true;
-            (self.fault == Some(Fault::OutageEndsSessions))
-                .then(|| (memory.nodes.first().cloned(), memory.used.clone()))
-        };
-        if let Some((Some(store), used)) = used {
-            for (id, user) in used {
-                let _ = store.delete(&id, user.as_ref()).await?;
-            }
+        let mut memory = self.memory();
+        memory.ended = true;
+        if self.fault == Fault::OutageEndsSessions {
+            self.inner.store.lock().records.retain(|id, _| !memory.missed.contains(id));
         }
         Ok(())
     }
@@ -140,28 +92,20 @@ impl Service for BrokenService {
 #[derive(Debug)]
 struct BrokenNode {
     inner: Arc<dyn SessionStore>,
-    fault: Option<Fault>,
+    fault: Fault,
     /// 1 for the first node that was opened.
     number: usize,
-    shared: Arc<Mutex<Memory>>,
-    /// The reply to the last load.
-    last: Mutex<Option<Option<Record>>>,
-    /// What the former primary answers to loads.
-    seen: Mutex<HashMap<SessionId, Option<Record>>>,
+    memory: Arc<Mutex<Memory>>,
 }
 
 impl BrokenNode {
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn seen(&self) -> MutexGuard<'_, HashMap<SessionId, Option<Record>>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this is the fault, and the disruption has begun.
     fn is(&self, fault: Fault) -> bool {
-        self.fault == Some(fault) && self.memory().begun
+        self.fault == fault && self.memory().begun
     }
 
     /// Whether this is the fault, and the disruption is in progress.
@@ -188,39 +132,30 @@ impl SessionStore for BrokenNode {
         self.inner.name()
     }
 
-    async fn load(&self, id: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Record>, StoreError> {
         self.fail_if_broken().await?;
         if self.looks_absent() || self.is(Fault::MovedShardsVanish) && id.shard().is_multiple_of(2) {
             return Ok(None);
         }
-        let seen = self.seen().get(id).cloned();
-        if let Some(seen) = seen {
-            return Ok(seen);
-        }
-        let answer = self.inner.load(id, Freshness::Latest).await;
-        if answer.is_err() {
-            let mut memory = self.memory();
-            let user = memory.created.get(id).and_then(|record| record.user().cloned());
-            memory.used.push((*id, user));
-        }
-        let mut answer = match answer {
-            Err(_) if self.is(Fault::LostReplyLooksAbsent) => return Ok(None),
-            other => other?,
-        };
         if self.is(Fault::FailoverSplitsNodes) && self.number == 2 {
-            self.seen().insert(*id, answer.clone());
+            return Ok(self.memory().before.load(id).cloned());
         }
+        let found = match self.inner.load(id, freshness).await {
+            Err(_) if self.is(Fault::LostReplyLooksAbsent) => return Ok(None),
+            Err(error) => {
+                self.memory().missed.push(*id);
+                return Err(error);
+            }
+            Ok(found) => found,
+        };
         if self.is(Fault::LostReplyShiftsAnswers) {
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = last.replace(answer.clone());
-            return Ok(before.unwrap_or(answer));
+            return Ok(self.memory().last.replace(found.clone()).unwrap_or(found));
         }
-        if let Some(record) = &mut answer
-            && self.is(Fault::TimeZoneShiftsTimes)
-        {
-            record.summary.last_seen = record.summary.last_seen + Duration::from_secs(60 * 60);
+        if self.is(Fault::TimeZoneShiftsTimes) {
+            let shifted = |record: &Record| record.summary.last_seen + Duration::from_secs(60 * 60);
+            return Ok(found.map(|record| record.clone().touched(shifted(&record))));
         }
-        Ok(answer)
+        Ok(found)
     }
 
     async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
@@ -229,7 +164,7 @@ impl SessionStore for BrokenNode {
             return Ok(CreateOutcome::Created { evicted: Vec::new() });
         }
         let outcome = self.inner.create(request, now).await?;
-        self.memory().created.insert(request.record.summary.id, request.record.clone());
+        self.memory().created.insert(request.record.id(), request.record.clone());
         Ok(outcome)
     }
 
@@ -244,8 +179,8 @@ impl SessionStore for BrokenNode {
         match self.inner.update(record, expected, now).await {
             Err(_) if self.is(Fault::LostReplyConflicts) => Ok(UpdateOutcome::Conflict),
             Err(_) if self.is(Fault::LostReplyAppliedTwice) => {
-                let nonce = record.version.nonce;
-                let again = Record { version: Version { number: record.version.number + 1, nonce }, ..record.clone() };
+                let mut again = record.clone();
+                again.version.number += 1;
                 self.inner.update(&again, record.version, now).await
             }
             answer => answer,
@@ -265,17 +200,13 @@ impl SessionStore for BrokenNode {
         if self.is_during(Fault::OutageLooksDone) {
             return Ok(DeleteOutcome::Deleted);
         }
-        let stored = self.memory().created.get(id).cloned();
-        match (self.inner.delete(id, user).await, stored) {
-            (Err(_), Some(record)) if self.is(Fault::LostReplyUndone) => {
-                let _ = self.inner.create(CreateRequest::new(&record), record.summary.created_at).await?;
-                Ok(DeleteOutcome::Deleted)
-            }
-            (answer, stored) => {
-                self.memory().deleted.extend(stored.map(|record| (*id, record)));
-                answer
-            }
+        let answer = self.inner.delete(id, user).await;
+        let created = self.memory().created.get(id).cloned();
+        if let (Err(_), Some(record), true) = (&answer, created, self.is(Fault::LostReplyUndone)) {
+            let _ = self.inner.create(CreateRequest::new(&record), record.summary.created_at).await?;
+            return Ok(DeleteOutcome::Deleted);
         }
+        answer
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use session_core::store::{
     CreateOutcome, CreateRequest, Freshness, Record, Replacement, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
-use session_core::{DeleteOutcome, SessionId, SessionLimit, StoreError, Timestamp, UserId};
+use session_core::{DeleteOutcome, SessionId, SessionLimit, SessionSummary, StoreError, Timestamp, UserId};
 
 use crate::reference::Sessions;
 
@@ -64,17 +64,15 @@ impl Call {
         Ok(match self {
             Self::Load(id) => Answer::Loaded(store.load(id, Freshness::Latest).await?.as_ref().map(Seen::of)),
             Self::Create(record, replaces, limit) => {
-                Answer::created(store.create(request(record, *replaces, *limit), now).await?)
+                Answer::Created(store.create(request(record, *replaces, *limit), now).await?)
             }
             Self::Update(record, expected) => Answer::Updated(store.update(record, *expected, now).await?),
             Self::Touch(id, user, seen) => Answer::Touched(store.touch(id, Some(user), *seen).await?),
             Self::Delete(id, user) => Answer::Deleted(store.delete(id, Some(user)).await?),
-            Self::List(user) => {
-                let listed = store.list_by_user(user, now).await?;
-                Answer::listed(listed.iter().map(|session| (session.id, session.last_seen)))
-            }
-            Self::DeleteByUser(user, keep) => Answer::deleted_by_user(store.delete_by_user(user, keep.as_ref()).await?),
-        })
+            Self::List(user) => Answer::listed(&store.list_by_user(user, now).await?),
+            Self::DeleteByUser(user, keep) => Answer::DeletedByUser(store.delete_by_user(user, keep.as_ref()).await?),
+        }
+        .sorted())
     }
 
     /// Executes the call by the contract.
@@ -82,17 +80,15 @@ impl Call {
         match self {
             Self::Load(id) => Answer::Loaded(sessions.load(id).map(Seen::of)),
             Self::Create(record, replaces, limit) => {
-                Answer::created(sessions.create(request(record, *replaces, *limit), now))
+                Answer::Created(sessions.create(request(record, *replaces, *limit), now))
             }
             Self::Update(record, expected) => Answer::Updated(sessions.update(record, *expected, now)),
             Self::Touch(id, _, seen) => Answer::Touched(sessions.touch(id, *seen)),
             Self::Delete(id, user) => Answer::Deleted(sessions.delete(id, Some(user))),
-            Self::List(user) => {
-                let listed = sessions.list_by_user(user, now);
-                Answer::listed(listed.iter().map(|session| (session.id, session.last_seen)))
-            }
-            Self::DeleteByUser(user, keep) => Answer::deleted_by_user(sessions.delete_by_user(user, keep.as_ref())),
+            Self::List(user) => Answer::listed(&sessions.list_by_user(user, now)),
+            Self::DeleteByUser(user, keep) => Answer::DeletedByUser(sessions.delete_by_user(user, keep.as_ref())),
         }
+        .sorted()
     }
 }
 
@@ -104,28 +100,17 @@ pub(super) enum Event {
 }
 
 impl Answer {
-    fn created(outcome: CreateOutcome) -> Self {
-        Self::Created(match outcome {
-            CreateOutcome::Created { mut evicted } => {
-                evicted.sort_unstable();
-                CreateOutcome::Created { evicted }
-            }
-            other @ (CreateOutcome::IdTaken
-            | CreateOutcome::LimitReached
-            | CreateOutcome::ReplacedChanged
-            | CreateOutcome::ReplacedAbsent) => other,
-        })
+    fn listed(sessions: &[SessionSummary]) -> Self {
+        Self::Listed(sessions.iter().map(|session| (session.id, session.last_seen)).collect())
     }
 
-    fn listed(sessions: impl Iterator<Item = (SessionId, Timestamp)>) -> Self {
-        let mut sessions: Vec<_> = sessions.collect();
-        sessions.sort_unstable();
-        Self::Listed(sessions)
-    }
-
-    fn deleted_by_user(mut ids: Vec<SessionId>) -> Self {
-        ids.sort_unstable();
-        Self::DeletedByUser(ids)
+    fn sorted(mut self) -> Self {
+        match &mut self {
+            Self::Created(CreateOutcome::Created { evicted: ids }) | Self::DeletedByUser(ids) => ids.sort_unstable(),
+            Self::Listed(sessions) => sessions.sort_unstable(),
+            Self::Loaded(_) | Self::Created(_) | Self::Updated(_) | Self::Touched(_) | Self::Deleted(_) => {}
+        }
+        self
     }
 }
 

@@ -5,12 +5,11 @@
 
 mod call;
 mod linearize;
-mod log;
 #[cfg(test)]
 mod oracle;
 mod render;
 mod rng;
 
 pub(crate) use call::{Answer, Call};
-pub(crate) use log::Log;
+pub(crate) use linearize::Log;
 pub(crate) use rng::Rng;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use session_core::store::{CreateOutcome, Version};
-use session_core::{LimitPolicy, SessionId, SessionLimit, Timestamp};
+use session_core::{SessionId, Timestamp};
 
 use super::call::{Answer, Call, Event, Seen};
 
@@ -17,23 +17,20 @@ pub(super) struct Names {
 impl Names {
     /// One line per call, in order of beginning: positions of beginning and end, task, call, answer.
     pub(super) fn render(mut self, events: &[Event], now: Timestamp) -> String {
-        let mut lines = Vec::new();
+        let mut text = String::new();
         for (begin, event) in events.iter().enumerate() {
             let Event::Begin(task, call) = event else { continue };
-            let rest = events.iter().enumerate().skip(begin);
-            let end = rest.into_iter().find_map(|(at, event)| match event {
+            let end = events.iter().enumerate().skip(begin).find_map(|(at, event)| match event {
                 Event::End(other, answer) if other == task => Some((at, answer)),
                 Event::End(..) | Event::Begin(..) => None,
             });
             let call = self.call(call, now);
-            lines.push(match end {
-                Some((end, answer)) => {
-                    format!("  {begin:>3}-{end:<3} task {task}: {call} => {}", self.answer(answer, now))
-                }
-                None => format!("  {begin:>3}-    task {task}: {call} => no answer"),
+            let (end, answer) = end.map_or((String::new(), "no answer".to_owned()), |(at, answer)| {
+                (at.to_string(), self.answer(answer, now))
             });
+            text += &format!("  {begin:>3}-{end:<3} task {task}: {call} => {answer}\n");
         }
-        lines.join("\n")
+        text
     }
 
     fn session(&mut self, id: &SessionId) -> String {
@@ -53,20 +50,16 @@ impl Names {
                 let (session, version) = (self.session(&record.summary.id), self.version(record.version));
                 let replaces = replaces
                     .map(|(id, version)| format!(" in exchange for {} {}", self.session(&id), self.version(version)));
-                let times = format!(
-                    "began {}, last seen {}",
-                    ago(record.summary.created_at, now),
-                    ago(record.summary.last_seen, now)
-                );
-                format!("create {session} {version} ({times}){}{}", replaces.unwrap_or_default(), limited(*limit))
+                let (began, seen) = (ago(record.summary.created_at, now), ago(record.summary.last_seen, now));
+                let limit = limit.map(|limit| format!(", at most {} or {:?}", limit.max, limit.at_limit));
+                let rest = replaces.unwrap_or_default() + &limit.unwrap_or_default();
+                format!("create {session} {version} (began {began}, last seen {seen}){rest}")
             }
             Call::Update(record, expected) => {
                 let session = self.session(&record.summary.id);
                 let (expected, version) = (self.version(*expected), self.version(record.version));
-                format!(
-                    "update {session} from {expected} to {version} (last seen {})",
-                    ago(record.summary.last_seen, now)
-                )
+                let seen = ago(record.summary.last_seen, now);
+                format!("update {session} from {expected} to {version} (last seen {seen})")
             }
             Call::Touch(id, _, seen) => format!("touch {} (last seen {})", self.session(id), ago(*seen, now)),
             Call::Delete(id, _) => format!("delete {}", self.session(id)),
@@ -84,24 +77,16 @@ impl Names {
                 let value = value.as_deref().unwrap_or("none");
                 format!("{} (value {value}, last seen {})", self.version(*version), ago(*last_seen, now))
             }
-            Answer::Created(CreateOutcome::Created { evicted }) if !evicted.is_empty() => {
+            Answer::Created(CreateOutcome::Created { evicted }) => {
                 format!("created, evicted {}", self.several(evicted))
             }
-            Answer::Created(CreateOutcome::Created { .. }) => "created".to_owned(),
-            Answer::Created(
-                refused @ (CreateOutcome::IdTaken
-                | CreateOutcome::LimitReached
-                | CreateOutcome::ReplacedChanged
-                | CreateOutcome::ReplacedAbsent),
-            ) => format!("{refused:?}"),
+            Answer::Created(refused) => format!("{refused:?}"),
             Answer::Updated(updated) => format!("{updated:?}"),
             Answer::Touched(touched) => format!("{touched:?}"),
             Answer::Deleted(deleted) => format!("{deleted:?}"),
             Answer::Listed(sessions) => {
-                let sessions = sessions.iter();
-                let sessions =
-                    sessions.map(|(id, last_seen)| format!("{} ({})", self.session(id), ago(*last_seen, now)));
-                format!("[{}]", sessions.collect::<Vec<_>>().join(", "))
+                let shown = |(id, seen): &_| format!("{} ({})", self.session(id), ago(*seen, now));
+                format!("[{}]", sessions.iter().map(shown).collect::<Vec<_>>().join(", "))
             }
             Answer::DeletedByUser(ids) => self.several(ids),
         }
@@ -114,14 +99,4 @@ impl Names {
 
 fn ago(time: Timestamp, now: Timestamp) -> String {
     format!("-{} ms", now.since(time).as_millis())
-}
-
-fn limited(limit: Option<SessionLimit>) -> String {
-    let Some(SessionLimit { max, at_limit }) = limit else { return String::new() };
-    let what = match at_limit {
-        LimitPolicy::EvictOldest => "or the oldest goes",
-        LimitPolicy::EvictLeastRecent => "or the least recent goes",
-        LimitPolicy::Reject => "or it is refused",
-    };
-    format!(", at most {max} {what}")
 }
