@@ -134,11 +134,7 @@ impl Connection {
     /// The state that the next operation meets.
     fn next(&self) -> ConnectionState {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = *state;
-        if let ConnectionState::LosesNextReply = next {
-            *state = ConnectionState::Up;
-        }
-        next
+        if let ConnectionState::LosesNextReply = *state { std::mem::take(&mut *state) } else { *state }
     }
 }
 

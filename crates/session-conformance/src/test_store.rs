@@ -122,11 +122,8 @@ impl TestStore {
     /// Updates `record`, which must be current, and returns it as it is stored then.
     pub(crate) async fn updated(&self, record: &Record) -> Result<Record, Failure> {
         let next = next(record)?;
-        ensure_eq!(
-            self.update(&next, record.version).await?,
-            UpdateOutcome::Applied,
-            "`update` of the current version"
-        );
+        let answer = self.update(&next, record.version).await?;
+        ensure_eq!(answer, UpdateOutcome::Applied, "`update` of the current version");
         Ok(next)
     }
 

@@ -80,19 +80,15 @@ async fn results(harness: Plain, cases: &[&'static Case]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_case_does_not_affect_the_others() {
-    let results = results(Plain::default(), &[&PANICS, &HANGS, &FAILS, &OPENS]).await;
+    let results = results(Plain::default(), &[&PANICS, &HANGS, &FAILS, &NEEDS, &OPENS]).await;
     let expected = [
         "test/panics fail: panicked: on purpose",
         "test/hangs fail: was not finished after 5s",
         "test/fails fail: expected a, got b",
+        "test/needs n/a: needs Shared",
         "test/opens pass",
     ];
     assert_eq!(results, expected);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_missing_capability_is_named() {
-    assert_eq!(results(Plain::default(), &[&NEEDS, &OPENS]).await, ["test/needs n/a: needs Shared", "test/opens pass"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
