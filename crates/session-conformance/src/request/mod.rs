@@ -14,7 +14,6 @@ mod node;
 mod outage;
 mod races;
 mod refresh;
-mod refresh_races;
 mod refresh_reuse;
 mod refresh_table;
 mod renewal;

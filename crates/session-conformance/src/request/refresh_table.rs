@@ -2,7 +2,7 @@
 
 use super::app::App;
 use super::node::Node;
-use super::{devices, lifetime, limits, refresh, refresh_races, refresh_reuse};
+use super::{devices, lifetime, limits, races, refresh, refresh_reuse};
 use crate::table::cases;
 
 cases! {
@@ -13,12 +13,12 @@ cases! {
     /// Of 64 simultaneous uses of a refresh token, on one node and on two, one replaces it, and all get the same one.
     "refresh/many-at-once-one-rotates" [] catches [
         UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateNotAtomic, UpdateDeletesFirst,
-    ] => refresh_races::one_rotates;
+    ] => races::one_rotates;
     /// The same with a handle of its own on each of two nodes.
     "refresh/many-at-once-on-two-handles" [Shared] catches [
         UpdateIgnoresVersion, UpdateIgnoresNonce, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst,
         OpenStartsEmpty,
-    ] => refresh_races::one_rotates_on_two_handles;
+    ] => races::one_rotates_on_two_handles;
     /// Inside the grace, a refresh token gets the identical successor, however often.
     "refresh/replay-gets-the-same-successor" [] => refresh::replay_gets_the_same_successor;
     /// Replays do not move the grace.
@@ -58,17 +58,17 @@ cases! {
     "refresh/revocation-wins" [] catches [
         UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, DeleteKeepsIndex,
         DeleteTakesSiblings, RevokedStayHidden, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
-    ] => |env| async move { refresh_races::revocation_wins(&env, Node::standard(&env).await?).await };
+    ] => |env| async move { races::revocation_wins(&env, Node::standard(&env).await?).await };
     /// The same with a handle of its own on each of two nodes.
     "refresh/revocation-wins-on-two-handles" [Shared] catches [
         UpdateInserts, UpdateNotAtomic, UpdateLockedPerHandle, UpdateDeletesFirst, DeleteKeepsIndex,
         DeleteTakesSiblings, RevokedStayHidden, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
         DeleteStaysInHandle, OpenStartsEmpty,
-    ] => |env| async move { refresh_races::revocation_wins(&env, Node::with_own_handle(&env).await?).await };
+    ] => |env| async move { races::revocation_wins(&env, Node::with_own_handle(&env).await?).await };
     /// A refresh that was under way when its session ended gets nothing, and does not bring it back.
     "refresh/late-refresh-revives-nothing" [] catches [
         UpdateInserts, RevokeSparesRefresh, RevokeIgnoresKeep, RevokeReportsOne,
-    ] => refresh_races::late_refresh_revives_nothing;
+    ] => races::late_refresh_revives_nothing;
     /// Tokens that are made up, malformed, or of another tenant are refused and change nothing.
     "refresh/garbage-changes-nothing" [] catches [LoadUnknownFails, TenantsShare]
         => refresh_reuse::garbage_changes_nothing;
@@ -79,10 +79,10 @@ cases! {
     /// Any token of a session logs out, also one that was used up.
     "refresh/any-token-logs-out" [] catches [DeleteKeepsIndex] => refresh_reuse::any_token_logs_out;
     /// The session limit counts sessions of both kinds.
-    "refresh/limit-counts-both-kinds" [] catches [LimitPerKind] => refresh_races::limit_counts_both_kinds;
+    "refresh/limit-counts-both-kinds" [] catches [LimitPerKind] => races::limit_counts_both_kinds;
     /// A revocation of all ends sessions of both kinds.
     "refresh/revocation-ends-both-kinds" [] catches [RevokeSparesRefresh, RevokeReportsOne]
-        => refresh_races::revocation_ends_both_kinds;
+        => races::revocation_ends_both_kinds;
 
     /// As `request/idle-deadline-is-exact`.
     "refresh/idle-deadline-is-exact" [] catches [ExpiresEarly] => lifetime::idle_deadline_is_exact::<App>;
