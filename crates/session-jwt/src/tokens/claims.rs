@@ -52,7 +52,7 @@ impl Claims {
         if *require(raw.iss, "iss")? != *policy.issuer() {
             return Err(VerifyError::Issuer);
         }
-        if !require(raw.aud, "aud")?.includes(policy.audience())? {
+        if !require(raw.aud, "aud")?.includes(policy.audience()) {
             return Err(VerifyError::Audience);
         }
         let (issued_at, expires_at) = (time(raw.iat, "iat")?, time(raw.exp, "exp")?);

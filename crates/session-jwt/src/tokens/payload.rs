@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use session_core::{Assurance, SessionId, Timestamp};
 
@@ -145,20 +145,50 @@ impl<'de> Visitor<'de> for PayloadVisitor<'_> {
     }
 }
 
-/// `aud`: one string, or an array of strings (RFC 7519, 4.1.3).
-#[derive(Deserialize)]
-#[serde(untagged)]
+/// `aud`: one string, or an array of strings (RFC 7519, 4.1.3). Not `untagged`, which copies what it reads first: that took
+/// as long as everything else here.
 pub(super) enum Audience<'a> {
-    One(#[serde(borrow)] Cow<'a, str>),
-    Several(#[serde(borrow)] Vec<Text<'a>>),
+    One(Cow<'a, str>),
+    Several(Vec<Text<'a>>),
 }
 
 impl Audience<'_> {
-    pub(super) fn includes(&self, audience: &str) -> Result<bool, VerifyError> {
+    pub(super) fn includes(&self, audience: &str) -> bool {
         match self {
-            Self::One(one) => Ok(*one == audience),
-            Self::Several(all) if all.is_empty() => Err(VerifyError::Invalid("aud")),
-            Self::Several(all) => Ok(all.iter().any(|one| **one == *audience)),
+            Self::One(one) => *one == audience,
+            Self::Several(all) => all.iter().any(|one| **one == *audience),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Audience<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AudienceVisitor)
+    }
+}
+
+struct AudienceVisitor;
+
+impl<'de> Visitor<'de> for AudienceVisitor {
+    type Value = Audience<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or an array of strings")
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Audience<'de>, E> {
+        Ok(Audience::One(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Audience<'de>, E> {
+        Ok(Audience::One(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Audience<'de>, A::Error> {
+        let mut all = Vec::new();
+        while let Some(one) = sequence.next_element()? {
+            all.push(one);
+        }
+        if all.is_empty() { Err(A::Error::custom("no audience")) } else { Ok(Audience::Several(all)) }
     }
 }
