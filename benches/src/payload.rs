@@ -53,10 +53,10 @@ impl Payload {
     /// The values, encoded as in a session.
     pub(crate) fn data(&self) -> Result<Data, Failure> {
         let mut data = Data::default();
-        data.insert(Bytes::from_static(b"cart"), rmp_serde::to_vec_named(&self.cart)?.into());
-        data.insert(Bytes::from_static(b"profile"), rmp_serde::to_vec_named(&self.profile)?.into());
-        data.insert(Bytes::from_static(b"visits"), rmp_serde::to_vec_named(&self.visits)?.into());
-        data.insert(Bytes::from_static(b"last_viewed"), rmp_serde::to_vec_named(&self.last_viewed)?.into());
+        data.insert(Bytes::from_static(b"cart"), serde_json::to_vec(&self.cart)?.into());
+        data.insert(Bytes::from_static(b"profile"), serde_json::to_vec(&self.profile)?.into());
+        data.insert(Bytes::from_static(b"visits"), serde_json::to_vec(&self.visits)?.into());
+        data.insert(Bytes::from_static(b"last_viewed"), serde_json::to_vec(&self.last_viewed)?.into());
         Ok(data)
     }
 }

@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    CreateOutcome, CreateRequest, Freshness, Listing, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
-use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, Timestamp, UserId};
+use session_core::{DeleteOutcome, SessionId, StoreError, Timestamp, UserId};
 
 /// A store that costs next to nothing, to show what everything around a store costs: one map of records, without
 /// encoding, index by user, session limit or expiry.
@@ -64,11 +64,16 @@ impl SessionStore for NoopStore {
         Ok(self.lock().remove(id).map_or(DeleteOutcome::Absent, |_| DeleteOutcome::Deleted))
     }
 
-    async fn list_by_user(&self, _: &UserId, _: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        Ok(Vec::new())
+    async fn list_by_user(&self, _: &UserId, _: Timestamp) -> Result<Listing, StoreError> {
+        Ok(Listing::default())
     }
 
-    async fn delete_by_user(&self, _: &UserId, _: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
+    async fn delete_by_user(
+        &self,
+        _: &UserId,
+        _: Option<&SessionId>,
+        _: Timestamp,
+    ) -> Result<Vec<SessionId>, StoreError> {
         Ok(Vec::new())
     }
 

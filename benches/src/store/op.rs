@@ -187,8 +187,8 @@ impl Op for StoreOp {
                 expect("delete", store.delete(&record.id(), record.user()).await? == DeleteOutcome::Deleted)
             }
             StoreOpKind::List => {
-                let sessions = store.list_by_user(&worker.user, now()).await?;
-                expect("list", sessions.len() == 1 + self.others)
+                let listing = store.list_by_user(&worker.user, now()).await?;
+                expect("list", listing.sessions.len() == 1 + self.others)
             }
             StoreOpKind::Refresh => self.refresh(worker).await,
         }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    CreateOutcome, CreateRequest, Freshness, Listing, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
-use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, Timestamp, UserId};
+use session_core::{DeleteOutcome, SessionId, StoreError, Timestamp, UserId};
 
 /// What happens around every operation of an [`Intercepted`] store.
 pub trait Intercept: fmt::Debug + Send + Sync + 'static {
@@ -135,12 +135,17 @@ impl<H: Intercept> SessionStore for Intercepted<H> {
         self.call("delete", self.store.delete(id, user)).await
     }
 
-    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError> {
         self.call("list_by_user", self.store.list_by_user(user, now)).await
     }
 
-    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
-        self.call("delete_by_user", self.store.delete_by_user(user, keep)).await
+    async fn delete_by_user(
+        &self,
+        user: &UserId,
+        keep: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        self.call("delete_by_user", self.store.delete_by_user(user, keep, now)).await
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {

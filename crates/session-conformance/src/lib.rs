@@ -146,6 +146,7 @@ pub use core_adapter::CoreAdapter;
 pub use env::Env;
 pub use faults::Fault;
 pub use harness::{Capabilities, Harness, Need, Waiver};
+pub use history::Rng;
 pub use intercept::{Intercept, Intercepted, StoreCall};
 pub use mimic::{adapter_main, main};
 pub use outcome::{Failure, Outcome};

@@ -130,7 +130,7 @@ impl RecordBuilder {
         let (mut credential, token) = Credential::issue(self.kind, id, self.created_at, &OsEntropy)?;
         if let Some(at) = self.renewed_at {
             let token = PresentedToken::parse(token.encode().expose().as_bytes()).map_err(|error| error.to_string())?;
-            (credential, _) = credential.renew(self.kind, &token, at, &OsEntropy)?;
+            (credential, _) = credential.renew(self.kind, &token, Duration::from_secs(10), at, &OsEntropy)?;
         }
         let mut summary = SessionSummary::new(id, self.kind, self.created_at, self.timeouts);
         summary.last_seen = self.last_seen;

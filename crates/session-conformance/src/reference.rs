@@ -1,16 +1,14 @@
 //! [`ReferenceStore`]: the contract of `SessionStore` as plain code.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    CreateOutcome, CreateRequest, Freshness, Listing, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
-use session_core::{
-    DeleteOutcome, LimitPolicy, SessionId, SessionLimit, SessionSummary, StoreError, Timestamp, UserId,
-};
+use session_core::{DeleteOutcome, LimitPolicy, SessionId, SessionLimit, StoreError, Timestamp, UserId};
 
 /// The executable contract: one map under one lock. The suite is tested with it, and it answers what the prose of
 /// [`SessionStore`] leaves open. Not for production: most operations visit every session.
@@ -36,6 +34,8 @@ impl ReferenceStore {
 pub(crate) struct Sessions {
     /// Shared, because the search for the order of a history copies them at every step.
     pub(crate) records: HashMap<SessionId, Arc<Record>>,
+    /// Ids that were to be deleted, whether or not they were there.
+    pub(crate) ended: HashSet<SessionId>,
 }
 
 /// The stored sessions, by id.
@@ -128,6 +128,7 @@ impl Sessions {
     }
 
     pub(crate) fn delete(&mut self, id: &SessionId, user: Option<&UserId>) -> DeleteOutcome {
+        self.ended.insert(*id);
         if self.records.get(id).is_some_and(|stored| stored.user() == user) {
             self.records.remove(id);
             return DeleteOutcome::Deleted;
@@ -135,14 +136,17 @@ impl Sessions {
         DeleteOutcome::Absent
     }
 
-    pub(crate) fn list_by_user(&self, user: &UserId, now: Timestamp) -> Vec<SessionSummary> {
+    pub(crate) fn list_by_user(&self, user: &UserId, now: Timestamp) -> Listing {
+        let mut listing = Listing::default();
         let mine = self.records.values().filter(|record| record.user() == Some(user) && !record.is_expired(now));
-        mine.map(|record| record.summary.clone()).collect()
+        listing.sessions.extend(mine.map(|record| record.summary.clone()));
+        listing
     }
 
-    pub(crate) fn delete_by_user(&mut self, user: &UserId, keep: Option<&SessionId>) -> Vec<SessionId> {
+    pub(crate) fn delete_by_user(&mut self, user: &UserId, keep: Option<&SessionId>, now: Timestamp) -> Vec<SessionId> {
         let ends = |id: &SessionId, record: &mut Arc<Record>| record.user() == Some(user) && Some(id) != keep;
-        self.records.extract_if(ends).map(|(id, _)| id).collect()
+        let ended = self.records.extract_if(ends).filter(|(_, record)| !record.is_expired(now));
+        ended.map(|(id, _)| id).collect()
     }
 
     pub(crate) fn delete_expired(&mut self, now: Timestamp, limit: NonZeroU32) -> u64 {
@@ -193,12 +197,17 @@ impl SessionStore for ReferenceStore {
         Ok(self.lock().delete(id, user))
     }
 
-    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError> {
         Ok(self.lock().list_by_user(user, now))
     }
 
-    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
-        Ok(self.lock().delete_by_user(user, keep))
+    async fn delete_by_user(
+        &self,
+        user: &UserId,
+        keep: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        Ok(self.lock().delete_by_user(user, keep, now))
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {

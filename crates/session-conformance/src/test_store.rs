@@ -197,17 +197,17 @@ impl TestStore {
     }
 
     pub(crate) async fn list(&self, user: &UserId) -> Result<Vec<SessionSummary>, Failure> {
-        Ok(self.store.list_by_user(user, self.now()).await?)
+        Ok(self.store.list_by_user(user, self.now()).await?.sessions)
     }
 
     /// `delete_by_user`.
     pub(crate) async fn revoke(&self, user: &UserId) -> Result<Vec<SessionId>, Failure> {
-        Ok(self.store.delete_by_user(user, None).await?)
+        Ok(self.store.delete_by_user(user, None, self.now()).await?)
     }
 
     /// `delete_by_user` of all sessions but one.
     pub(crate) async fn revoke_except(&self, keep: &Record, user: &UserId) -> Result<Vec<SessionId>, Failure> {
-        Ok(self.store.delete_by_user(user, Some(&keep.id())).await?)
+        Ok(self.store.delete_by_user(user, Some(&keep.id()), self.now()).await?)
     }
 
     pub(crate) async fn delete_expired(&self, limit: u32) -> Result<u64, Failure> {

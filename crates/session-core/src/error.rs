@@ -58,6 +58,25 @@ impl StoreError {
         self
     }
 
+    /// The error and its causes, outermost first: for a log.
+    pub(crate) fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = StdError::source(self);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
+
+    /// Whether the operation may have been applied although it failed.
+    pub(crate) fn may_be_applied(&self) -> bool {
+        match self.kind {
+            StoreErrorKind::Unavailable | StoreErrorKind::Timeout | StoreErrorKind::Other => true,
+            StoreErrorKind::Corrupt | StoreErrorKind::Full | StoreErrorKind::Unsupported => false,
+        }
+    }
+
     /// What kind of failure it is.
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {

@@ -1,8 +1,10 @@
 //! What happens to sessions, as typed events.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::error::StoreErrorKind;
 use crate::model::id::{SessionId, UserId};
 
@@ -57,6 +59,9 @@ pub enum EventKind {
     AmbiguousCookie,
     /// A request from another site was refused (CSRF).
     CrossOrigin,
+    /// Work that went on in the background was given up: there was too much of it, no runtime, or the store did not answer
+    /// for minutes. A change may be stored without its event, or a session be alive whose token no client has.
+    Abandoned,
     /// A store operation failed.
     StoreFailed {
         /// Which.
@@ -79,6 +84,8 @@ pub enum Termination {
     Evicted,
     /// A consumed token was presented.
     Reuse,
+    /// Its token reached no client: the request of its login went away, or the answer of the store did not come.
+    Unreceived,
 }
 
 /// Which deadline a session passed.
@@ -100,6 +107,25 @@ pub trait SessionObserver: fmt::Debug + Send + Sync + 'static {
     fn on_event(&self, event: &Event);
 }
 
+/// Where events go.
+pub(crate) struct Reporter {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observers: Vec<Arc<dyn SessionObserver>>,
+}
+
+impl Reporter {
+    pub(crate) fn report(&self, kind: EventKind, session: Option<SessionId>, user: Option<UserId>) {
+        if self.observers.is_empty() {
+            return;
+        }
+        let event = Event { at: self.clock.now(), session, user, kind };
+        for observer in &self.observers {
+            // An audit sink that fails must not keep a session alive.
+            let _ = catch_unwind(AssertUnwindSafe(|| observer.on_event(&event)));
+        }
+    }
+}
+
 /// Writes events to [`tracing`], target `session`: refused requests and reuse as warnings, store failures as errors,
 /// the rest at debug level. Neither ids nor users are written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -109,7 +135,9 @@ impl SessionObserver for TracingObserver {
     fn on_event(&self, event: &Event) {
         let kind = &event.kind;
         match kind {
-            EventKind::StoreFailed { .. } => tracing::error!(target: "session", ?kind, "session store failed"),
+            EventKind::Abandoned => tracing::error!(target: "session", ?kind, "session event"),
+            // The manager logs each failure with its cause.
+            EventKind::StoreFailed { .. } => {}
             EventKind::TokenReuse
             | EventKind::AmbiguousCookie
             | EventKind::CrossOrigin

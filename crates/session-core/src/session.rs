@@ -1,18 +1,20 @@
 //! [`Session`]: what a handler works with. Records intents, does no I/O.
 
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, Timestamp};
-use crate::decide::intent::{Intent, Login, StepUp};
-use crate::decide::plan::{Draft, new_record, tightened};
+use crate::decide::intent::{Intent, Login, StepUp, UpdateFn};
+use crate::decide::plan::{Change, Draft, new_record, tightened};
 use crate::decide::verdict::{Activity, LoadedSession, maintenance};
 use crate::entropy::{Entropy, EntropyError};
-use crate::error::Error;
+use crate::error::{Error, StoreError};
 use crate::model::data::{Key, decode, encode};
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
@@ -36,16 +38,16 @@ pub struct Session {
 }
 
 struct Shared {
-    context: Arc<Context>,
+    owner: Arc<dyn Owner>,
     state: Mutex<State>,
     /// Held during a commit: clones of one session commit one after the other.
     committing: tokio::sync::Mutex<()>,
 }
 
 impl Session {
-    pub(crate) fn new(context: Arc<Context>, loaded: Option<LoadedSession>, cookie: Option<SetCookie>) -> Self {
-        let state = Mutex::new(State::new(loaded, cookie));
-        Self { shared: Arc::new(Shared { context, state, committing: tokio::sync::Mutex::new(()) }) }
+    pub(crate) fn new(owner: Arc<dyn Owner>, loaded: Option<LoadedSession>, successor: Option<SetCookie>) -> Self {
+        let state = Mutex::new(State::new(loaded, successor));
+        Self { shared: Arc::new(Shared { owner, state, committing: tokio::sync::Mutex::new(()) }) }
     }
 
     /// The value of `key`, if there is one. Decodes this value only.
@@ -73,9 +75,9 @@ impl Session {
     /// same key the later commit wins, unless the policy says [`WriteConflict::Fail`](crate::WriteConflict::Fail).
     ///
     /// # Errors
-    /// [`Error::Value`] if it cannot be serialized, [`Error::TooLarge`] or [`Error::TooManyValues`] if it exceeds a cap,
+    /// [`Error::Value`] if it cannot be written as JSON and read back, [`Error::TooLarge`] or [`Error::TooManyValues`] if it exceeds a cap,
     /// [`Error::ResponseSent`] if it is too late.
-    pub fn insert<T: Serialize>(&self, key: Key<T>, value: &T) -> Result<(), Error> {
+    pub fn insert<T: Serialize + DeserializeOwned>(&self, key: Key<T>, value: &T) -> Result<(), Error> {
         let value = encode(value)?;
         self.intend(Intent::Set(key.into_name(), value))
     }
@@ -125,7 +127,7 @@ impl Session {
     /// # Errors
     /// [`Error::ResponseSent`] if it is too late.
     pub fn login(&self, login: Login) -> Result<(), Error> {
-        let at = self.shared.context.now();
+        let at = self.context().now();
         self.intend(Intent::Login(Arc::new(login), at))
     }
 
@@ -135,7 +137,7 @@ impl Session {
     /// [`Error::NotAuthenticated`] if no user is logged in, [`Error::WrongUser`] if another one is,
     /// [`Error::ResponseSent`] if it is too late.
     pub fn step_up(&self, step_up: StepUp) -> Result<(), Error> {
-        let at = self.shared.context.now();
+        let at = self.context().now();
         self.intend(Intent::StepUp(Arc::new(step_up), at))
     }
 
@@ -185,7 +187,7 @@ impl Session {
     /// Whether a user is logged in and authenticated within `max_age`. At exactly `max_age` they no longer are.
     #[must_use]
     pub fn is_fresh(&self, max_age: Duration) -> bool {
-        let now = self.shared.context.now();
+        let now = self.context().now();
         self.authentication().is_some_and(|authentication| now < authentication.at + max_age)
     }
 
@@ -194,32 +196,145 @@ impl Session {
     #[must_use]
     pub fn info(&self) -> Option<SessionSummary> {
         let loaded = self.state().loaded.clone()?;
-        Some(tightened(&loaded.record.summary, &self.shared.context.policy))
+        Some(tightened(&loaded.record.summary, &self.context().policy))
     }
 
+    fn context(&self) -> &Context {
+        self.shared.owner.context()
+    }
+
+    /// Records `intent` if it can be applied. A client-side session has to fit into its cookie, too. Code of the application
+    /// does not run under the lock: it may use the session.
     fn intend(&self, intent: Intent) -> Result<(), Error> {
-        self.state().intend(intent, &self.shared.context)
+        let context = self.context();
+        match (&context.seal, intent) {
+            (None, Intent::Update(key, update)) => self.intend_update(key, update),
+            (None, intent) => {
+                let mut state = self.open_state()?;
+                state.check_readable(&intent)?;
+                state.draft.apply(&intent, &context.policy)?;
+                state.record(intent);
+                Ok(())
+            }
+            (Some(seal), intent) => {
+                for _ in 0..MAX_RUNS {
+                    let (loaded, mut draft, revision) = {
+                        let state = self.open_state()?;
+                        (state.loaded.clone(), state.draft.clone(), state.revision)
+                    };
+                    draft.apply(&intent, &context.policy)?;
+                    let sample = sample(loaded.as_deref(), &draft, context)?;
+                    context.policy.cookie().fits(seal.sealed_len(&sample))?;
+                    let mut state = self.open_state()?;
+                    if state.revision == revision {
+                        state.draft = draft;
+                        state.record(intent);
+                        return Ok(());
+                    }
+                }
+                Err(Error::Conflict)
+            }
+        }
+    }
+
+    fn intend_update(&self, key: Bytes, update: UpdateFn) -> Result<(), Error> {
+        for _ in 0..MAX_RUNS {
+            let before = self.open_state()?.draft.data.get(&key).cloned();
+            let after = update(before.as_deref())?;
+            let mut state = self.open_state()?;
+            if state.draft.data.get(&key) == before.as_ref() {
+                let intent = Intent::Update(key.clone(), Arc::clone(&update));
+                state.check_readable(&intent)?;
+                state.draft.write(&key, after, &self.context().policy)?;
+                state.record(intent);
+                return Ok(());
+            }
+        }
+        Err(Error::Conflict)
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        // A panic in a user's closure leaves the state as it was: `Draft::apply` changes it last.
+        // Nothing that is done under the lock panics half way.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, unless it is too late to record anything.
+    fn open_state(&self) -> Result<MutexGuard<'_, State>, Error> {
+        let state = self.state();
+        if state.is_closed { Err(Error::ResponseSent) } else { Ok(state) }
     }
 
     /// Whether a commit would be a no-op. While a clone is being committed it would not be.
     pub(crate) fn is_settled(&self) -> bool {
-        self.state().is_settled(&self.shared.context)
+        let now = self.context().now();
+        self.state().is_settled(&self.context().policy, now)
     }
 
     /// Ends the request if it [is settled](Self::is_settled), in one step: no intent can be recorded between the two.
     /// Returns the cookie of earlier commits.
     pub(crate) fn close_if_settled(&self) -> Option<Option<SetCookie>> {
+        let now = self.context().now();
         let mut state = self.state();
-        state.is_settled(&self.shared.context).then(|| state.close())
+        state.is_settled(&self.context().policy, now).then(|| {
+            state.is_closed = true;
+            state.hand_out()
+        })
     }
 
     pub(crate) async fn commit_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.shared.committing.lock().await
+    }
+
+    /// Goes on from what a commit or a reload found. The first `committed` intents are done; a cookie replaces that of an
+    /// earlier commit.
+    pub(crate) fn rebase(
+        &self,
+        loaded: Option<Arc<LoadedSession>>,
+        committed: usize,
+        cookie: Option<SetCookie>,
+    ) -> Result<(), Error> {
+        let record = loaded.as_ref().map(|loaded| &loaded.record);
+        let mut runs = 0;
+        loop {
+            runs += 1;
+            let (recorded, remaining) = {
+                let state = self.state();
+                (state.intents.len(), state.intents.get(committed..).unwrap_or_default().to_vec())
+            };
+            let replayed = Draft::replay(record, &remaining, &self.context().policy);
+            let mut state = self.state();
+            let is_complete = state.intents.len() == recorded;
+            if !is_complete && runs < MAX_RUNS {
+                continue;
+            }
+            // If intents recorded meanwhile do not fit, they are dropped with the error.
+            let (draft, remaining, outcome) = match replayed {
+                Ok(draft) if is_complete => (draft, remaining, Ok(())),
+                Ok(_) => (Draft::of(record), Vec::new(), Err(Error::Conflict)),
+                Err(error) => (Draft::of(record), Vec::new(), Err(error)),
+            };
+            state.draft = draft;
+            let done = mem::replace(&mut state.intents, remaining);
+            state.loaded = loaded;
+            state.cookie = cookie.or(state.cookie.take());
+            state.revision += 1;
+            drop(state);
+            // They hold closures of the application.
+            drop(done);
+            return outcome;
+        }
+    }
+}
+
+/// How often an `update` is run again because its value changed while it ran.
+const MAX_RUNS: usize = 100;
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some((id, user)) = state.unreceived.take() {
+            Arc::clone(&self.owner).end_unreceived(id, user);
+        }
     }
 }
 
@@ -248,6 +363,14 @@ impl Context {
     }
 }
 
+/// The manager, as its sessions see it.
+pub(crate) trait Owner: Send + Sync {
+    fn context(&self) -> &Context;
+
+    /// Ends a session whose token no client will get.
+    fn end_unreceived(self: Arc<Self>, id: SessionId, user: Option<UserId>);
+}
+
 /// The state behind a session: what was loaded, what is intended, what the response must carry.
 pub(crate) struct State {
     /// The stored session this one is about; `None` if there is none yet.
@@ -258,7 +381,18 @@ pub(crate) struct State {
     pub(crate) activity: Activity,
     /// What the response must carry, of every commit so far.
     cookie: Option<SetCookie>,
-    is_closed: bool,
+    /// The successor of the superseded token that was presented, which the response carries if there is no other cookie and
+    /// the grace window is still open.
+    pub(crate) successor: Option<SetCookie>,
+    /// A session that was created here, until the response carries its token.
+    pub(crate) unreceived: Option<(SessionId, Option<UserId>)>,
+    /// Changes with `draft`.
+    revision: u64,
+    pub(crate) is_closed: bool,
+    /// Why the record cannot be decoded, if there is one. Then it can be logged in and out, and nothing else changed.
+    pub(crate) unreadable: Option<StoreError>,
+    /// Whether an adapter hands out the cookie; if not, whoever commits is taken to have it.
+    pub(crate) has_adapter: bool,
 }
 
 /// What a commit starts from.
@@ -272,42 +406,40 @@ pub(crate) struct CommitInput {
 }
 
 impl State {
-    fn new(loaded: Option<LoadedSession>, cookie: Option<SetCookie>) -> Self {
+    fn new(loaded: Option<LoadedSession>, successor: Option<SetCookie>) -> Self {
         Self {
             draft: Draft::of(loaded.as_ref().map(|loaded| &loaded.record)),
             loaded: loaded.map(Arc::new),
             intents: Vec::new(),
             activity: Activity::Active,
-            cookie,
+            cookie: None,
+            successor,
+            unreceived: None,
+            revision: 0,
             is_closed: false,
+            unreadable: None,
+            has_adapter: false,
         }
     }
 
-    /// Records `intent` if it can be applied. A client-side session has to fit into its cookie, too.
-    fn intend(&mut self, intent: Intent, context: &Context) -> Result<(), Error> {
-        if self.is_closed {
-            return Err(Error::ResponseSent);
+    /// Whether `intent` leaves a record alone that cannot be decoded.
+    fn check_readable(&self, intent: &Intent) -> Result<(), Error> {
+        let begins_anew = matches!(intent, Intent::Login(..) | Intent::Logout) || self.draft.change != Change::None;
+        match &self.unreadable {
+            Some(error) if !begins_anew => Err(Error::Store(error.clone())),
+            Some(_) | None => Ok(()),
         }
-        let policy = &context.policy;
-        match &context.seal {
-            None => self.draft.apply(&intent, policy)?,
-            Some(seal) => {
-                let mut draft = self.draft.clone();
-                draft.apply(&intent, policy)?;
-                let sample = sample(self.loaded.as_deref(), &draft, context)?;
-                policy.cookie().fits(seal.sealed_len(&sample))?;
-                self.draft = draft;
-            }
-        }
+    }
+
+    fn record(&mut self, intent: Intent) {
         self.intents.push(intent);
-        Ok(())
+        self.revision += 1;
     }
 
     /// Whether a commit would be a no-op.
-    fn is_settled(&self, context: &Context) -> bool {
-        let needs_nothing =
-            |loaded: &Arc<LoadedSession>| maintenance(loaded, self.activity, &context.policy, context.now()).is_none();
-        self.intents.is_empty() && self.loaded.as_ref().is_none_or(needs_nothing)
+    fn is_settled(&self, policy: &Policy, now: Timestamp) -> bool {
+        let needs_nothing = |loaded: &Arc<LoadedSession>| maintenance(loaded, self.activity, policy, now).is_none();
+        self.intents.is_empty() && self.successor.is_none() && self.loaded.as_ref().is_none_or(needs_nothing)
     }
 
     pub(crate) fn commit_input(&self) -> CommitInput {
@@ -319,33 +451,10 @@ impl State {
         }
     }
 
-    /// Goes on from what a commit or a reload found. The first `committed` intents are done; a cookie replaces that of an
-    /// earlier commit.
-    pub(crate) fn rebase(
-        &mut self,
-        loaded: Option<Arc<LoadedSession>>,
-        committed: usize,
-        cookie: Option<SetCookie>,
-        policy: &Policy,
-    ) -> Result<(), Error> {
-        let remaining = self.intents.split_off(committed.min(self.intents.len()));
-        let record = loaded.as_ref().map(|loaded| &loaded.record);
-        // If intents recorded meanwhile do not fit, they are dropped with the error.
-        let (draft, intents, outcome) = match Draft::replay(record, &remaining, policy) {
-            Ok(draft) => (draft, remaining, Ok(())),
-            Err(error) => (Draft::of(record), Vec::new(), Err(error)),
-        };
-        self.draft = draft;
-        self.intents = intents;
-        self.loaded = loaded;
-        self.cookie = cookie.or(self.cookie.take());
-        outcome
-    }
-
-    /// Ends the request: nothing can be recorded any more. Returns what the response must carry.
-    pub(crate) fn close(&mut self) -> Option<SetCookie> {
-        self.is_closed = true;
-        self.cookie.take()
+    /// What the response carries.
+    pub(crate) fn hand_out(&mut self) -> Option<SetCookie> {
+        self.unreceived = None;
+        self.cookie.take().or(self.successor.take())
     }
 }
 

@@ -24,7 +24,8 @@ fn credential(id: SessionId, begin: Timestamp, renewals: u8) -> Credential {
     let (mut credential, mut token) = Credential::issue(Kind::Cookie, id, later, &OsEntropy).unwrap();
     for _ in 1..renewals {
         let presented = PresentedToken::parse(token.encode().expose().as_bytes()).unwrap();
-        (credential, token) = credential.renew(Kind::Cookie, &presented, later, &OsEntropy).unwrap();
+        (credential, token) =
+            credential.renew(Kind::Cookie, &presented, Duration::from_secs(7), later, &OsEntropy).unwrap();
     }
     credential
 }
@@ -107,7 +108,25 @@ proptest! {
         prop_assert_eq!(read.summary.device.user_agent(), record.summary.device.user_agent());
         prop_assert_eq!(read.summary.device.ip(), record.summary.device.ip());
         prop_assert!(read.data.same_as(&record.data));
-        prop_assert!(same(&Record::decode_body(header(&record), &record.encode_body()).unwrap(), &record));
+        let (body, values) = (record.encode_body(), record.encode_values());
+        prop_assert!(same(&Record::decode_body(header(&record), &body, &values).unwrap(), &record));
+        // What describes the session ends where the layout says, and needs no value.
+        let [a, b, c] = bytes[layout::VALUES].try_into().unwrap();
+        let end = u32::from_be_bytes([0, a, b, c]) as usize;
+        prop_assert_eq!(&bytes[end..], &values[..]);
+        let mut described = record.clone();
+        described.data = Data::default();
+        for summary in [
+            Record::decode_summary(record.summary.id, &bytes[..end]),
+            Record::decode_summary(record.summary.id, &bytes),
+            Record::decode_body_summary(header(&record), &body),
+        ] {
+            let read = Record { summary: summary.unwrap(), ..described.clone() };
+            prop_assert!(same(&read, &described));
+        }
+        for cut in 0..end {
+            prop_assert!(Record::decode_summary(record.summary.id, &bytes[..cut]).is_err());
+        }
     }
 
     #[test]
@@ -119,7 +138,7 @@ proptest! {
         prop_assert_eq!(&bytes[layout::LAST_SEEN], &layout::time(record.summary.last_seen).unwrap());
         prop_assert_eq!(&bytes[layout::IDLE], &layout::timeout(record.summary.timeouts.idle));
         prop_assert_eq!(&bytes[layout::ABSOLUTE], &layout::timeout(record.summary.timeouts.absolute));
-        prop_assert_eq!(layout::HEADER, layout::ABSOLUTE.end);
+        prop_assert_eq!(layout::HEADER, layout::VALUES.end);
         prop_assert!(bytes[layout::OWNER..].starts_with(&layout::owner(record.user())));
         let stranger = UserId::new("stranger").unwrap();
         prop_assert!(!bytes[layout::OWNER..].starts_with(&layout::owner(Some(&stranger))));
@@ -128,13 +147,16 @@ proptest! {
 
     #[test]
     fn a_truncated_record_is_corrupt_wherever_it_was_cut_and_so_is_a_longer_one(record in records()) {
-        let (bytes, rest) = (record.encode().unwrap(), record.encode_body());
+        let (bytes, body, values) = (record.encode().unwrap(), record.encode_body(), record.encode_values());
         for cut in 0..bytes.len() {
             let error = Record::decode(record.summary.id, &bytes.slice(..cut)).unwrap_err();
             prop_assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         }
-        for cut in 0..rest.len() {
-            let error = Record::decode_body(header(&record), &rest.slice(..cut)).unwrap_err();
+        let cut_body = (0..body.len()).map(|cut| (body.slice(..cut), values.clone()));
+        let cut_values = (0..values.len()).map(|cut| (body.clone(), values.slice(..cut)));
+        let longer = [(Bytes::from([&body[..], b"\0"].concat()), values.clone())];
+        for (body, values) in cut_body.chain(cut_values).chain(longer) {
+            let error = Record::decode_body(header(&record), &body, &values).unwrap_err();
             prop_assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         }
         let longer = Bytes::from([&bytes[..], b"\0"].concat());
@@ -149,10 +171,13 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
         let _ = Record::decode(record.summary.id, &bytes.into());
-        let mut rest = record.encode_body().to_vec();
-        let at = at % rest.len();
-        rest[at] ^= flip;
-        let _ = Record::decode_body(header(&record), &rest.into());
+        let (mut body, mut values) = (record.encode_body().to_vec(), record.encode_values().to_vec());
+        for bytes in [&mut body, &mut values] {
+            let at = at % bytes.len();
+            bytes[at] ^= flip;
+        }
+        let _ = Record::decode_body(header(&record), &body, &record.encode_values());
+        let _ = Record::decode_body(header(&record), &record.encode_body(), &values.into());
     }
 
     #[test]
@@ -161,7 +186,7 @@ proptest! {
         // Behind a good format byte there is more to read.
         let bytes = Bytes::from([&record().encode_body()[..1], &bytes].concat());
         let _ = Record::decode(record().summary.id, &bytes);
-        let _ = Record::decode_body(header(&record()), &bytes);
+        let _ = Record::decode_body(header(&record()), &bytes, &bytes);
     }
 }
 
@@ -169,10 +194,11 @@ proptest! {
 fn a_newer_format_is_an_error_that_says_so() {
     let mut bytes = record().encode().unwrap().to_vec();
     bytes[layout::FORMAT] += 1;
-    let mut rest = record().encode_body().to_vec();
-    rest[0] += 1;
+    let mut body = record().encode_body().to_vec();
+    body[0] += 1;
+    let values = record().encode_values();
     for error in
-        [Record::decode(record().summary.id, &bytes.into()), Record::decode_body(header(&record()), &rest.into())]
+        [Record::decode(record().summary.id, &bytes.into()), Record::decode_body(header(&record()), &body, &values)]
     {
         let error = error.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
@@ -199,7 +225,10 @@ fn a_record_and_another_owner_do_not_fit() {
     record.summary.authentication = Some(Authentication::new(alice, at, Assurance::Aal1));
     let (alices, of_alice) = rest(&record);
     for (head, rest) in [(anonymous, of_alice), (alices, of_anonymous)] {
-        assert_eq!(Record::decode_body(head, &rest).unwrap_err().kind(), StoreErrorKind::Corrupt);
+        assert_eq!(
+            Record::decode_body(head, &rest, &record.encode_values()).unwrap_err().kind(),
+            StoreErrorKind::Corrupt
+        );
     }
 }
 

@@ -139,14 +139,14 @@ async fn a_login_and_a_write_draw_random_bytes_once() {
 
 #[tokio::test]
 async fn a_session_may_be_as_large_as_the_policy_says_and_no_larger() {
-    // A name of one byte; a text below 32 bytes has one more.
-    let limit = PayloadLimit { bytes: 1 + 1 + 10, values: 2 };
+    // A name of one byte, and a text in quotation marks.
+    let limit = PayloadLimit { bytes: 1 + 2 + 10, values: 2 };
     let policy = Policy::standard().to_builder().anonymous_payload(limit).build().unwrap();
     let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).policy(policy).build();
     let session = manager.open(&PresentedCookie::Nothing).await.unwrap();
     const A: Key<String> = Key::new("a");
     let refused = session.insert(A, &"x".repeat(11)).unwrap_err();
-    assert!(matches!(refused, Error::TooLarge { size: 13, max: 12 }), "{refused:?}");
+    assert!(matches!(refused, Error::TooLarge { size: 14, max: 13 }), "{refused:?}");
     session.insert(A, &"x".repeat(10)).unwrap();
     session.insert(A, &String::new()).unwrap();
     session.insert(N, &1).unwrap();

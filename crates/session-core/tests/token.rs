@@ -11,6 +11,7 @@ use session_core::{
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+const WINDOW: Duration = Duration::from_secs(10);
 const LATER: Timestamp = Timestamp::from_millis(1_005_000);
 
 fn id() -> SessionId {
@@ -27,7 +28,7 @@ fn presented(token: &SessionToken) -> PresentedToken {
 }
 
 fn renew(credential: &Credential, token: &SessionToken) -> (Credential, SessionToken) {
-    credential.renew(Kind::Cookie, &presented(token), LATER, &OsEntropy).unwrap()
+    credential.renew(Kind::Cookie, &presented(token), WINDOW, LATER, &OsEntropy).unwrap()
 }
 
 fn check(credential: &Credential, token: &SessionToken) -> TokenCheck {
@@ -192,14 +193,16 @@ fn the_successor_is_byte_identical_for_the_predecessor_and_for_nobody_else() {
 
 #[test]
 fn the_grace_window_is_anchored_at_the_renewal() {
-    let window = Duration::from_secs(10);
+    let (skew, millisecond) = (Duration::from_secs(30), Duration::from_millis(1));
     let (first, token0) = issue(id());
-    assert_eq!(first.grace(window, NOW), Grace::Closed, "nothing was renewed yet");
+    assert_eq!(first.grace(skew, NOW), Grace::Closed, "nothing was renewed yet");
     let (second, _) = renew(&first, &token0);
-    assert_eq!(second.grace(window, LATER), Grace::Open);
-    assert_eq!(second.grace(window, LATER + window - Duration::from_millis(1)), Grace::Open);
-    assert_eq!(second.grace(window, LATER + window), Grace::Closed);
-    assert_eq!(second.grace(Duration::ZERO, LATER), Grace::Closed);
+    assert_eq!(second.grace(skew, LATER), Grace::Open);
+    assert_eq!(second.grace(skew, LATER + WINDOW - millisecond), Grace::Open);
+    assert_eq!(second.grace(skew, LATER + WINDOW), Grace::Raced);
+    assert_eq!(second.grace(skew, LATER + WINDOW + skew - millisecond), Grace::Raced);
+    assert_eq!(second.grace(skew, LATER + WINDOW + skew), Grace::Closed);
+    assert_eq!(second.grace(Duration::ZERO, LATER + WINDOW), Grace::Closed);
     assert!(second.awaits_first_use());
 }
 

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use session_core::store::{Record, Version, layout};
-use session_core::{SessionId, StoreError, Timeouts, Timestamp};
+use session_core::store::{LimitCandidate, Record, Version, layout};
+use session_core::{SessionId, SessionSummary, StoreError, Timeouts, Timestamp, UserId};
 
 /// The encoded record, and what is needed to skip it without decoding.
 pub(crate) struct Entry {
@@ -31,6 +31,27 @@ impl Entry {
     /// As [`Record::decode`].
     pub(crate) fn decode(&self, id: &SessionId) -> Result<Record, StoreError> {
         decode(id, self.copy())
+    }
+
+    /// Decodes the record without its values, which are not copied.
+    ///
+    /// # Errors
+    /// As [`Record::decode`].
+    pub(crate) fn summary(&self, id: &SessionId) -> Result<SessionSummary, StoreError> {
+        let [a, b, c] = self.field(layout::VALUES);
+        let end = u32::from_be_bytes([0, a, b, c]) as usize;
+        Record::decode_summary(*id, self.bytes.get(..end).unwrap_or(&self.bytes))
+    }
+
+    /// What a session limit needs to know of session `id`.
+    pub(crate) fn candidate(&self, id: &SessionId) -> LimitCandidate {
+        let created_at = layout::read_time(self.field(layout::CREATED_AT));
+        LimitCandidate { id: *id, created_at, last_seen: self.last_seen() }
+    }
+
+    /// Whether the session belongs to `user`.
+    pub(crate) fn is_of(&self, user: Option<&UserId>) -> bool {
+        self.bytes[layout::OWNER..].starts_with(&layout::owner(user))
     }
 
     /// The encoded record, to be decoded after the lock is released.

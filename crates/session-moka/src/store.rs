@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, LimitCandidate, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    CreateOutcome, CreateRequest, Freshness, Listing, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
-use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, StoreErrorKind, Timestamp, UserId};
+use session_core::{DeleteOutcome, SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
 
 use crate::entry::decode;
 use crate::table::Table;
@@ -79,11 +79,11 @@ impl MokaStore {
         let mut evicted = Vec::new();
         if let (Some(limit), Some(user)) = (limit, record.user()) {
             let replaced = replaces.as_ref().map(|replaced| &replaced.id);
-            let candidate =
-                |SessionSummary { id, created_at, last_seen, .. }| LimitCandidate { id, created_at, last_seen };
-            let candidates = stripe.of_user(user, table.tag(Some(user)), replaced, |record| {
-                (!record.is_expired(now)).then(|| candidate(record.summary))
-            })?;
+            let candidates = stripe
+                .of_user(user, table.tag(Some(user)))
+                .filter(|(id, entry)| Some(*id) != replaced && !entry.is_expired(now))
+                .map(|(id, entry)| entry.candidate(id))
+                .collect();
             match limit.select_evictions(candidates) {
                 Some(ids) => evicted = ids,
                 None => return Ok(Some(CreateOutcome::LimitReached)),
@@ -205,24 +205,35 @@ impl SessionStore for MokaStore {
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         let mut stripe = self.table.stripe_of(id);
         let tag = self.table.tag(user);
-        let Some(entry) = stripe.get(id).filter(|entry| entry.has_tag(tag)) else { return Ok(DeleteOutcome::Absent) };
-        if entry.decode(id)?.user() != user {
+        if !stripe.get(id).is_some_and(|entry| entry.has_tag(tag) && entry.is_of(user)) {
             return Ok(DeleteOutcome::Absent);
         }
         self.table.remove_all(&mut stripe, &[*id]);
         Ok(DeleteOutcome::Deleted)
     }
 
-    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        let live = |record: Record| (!record.is_expired(now)).then_some(record.summary);
-        self.table.stripe_of_shard(user.shard()).of_user(user, self.table.tag(Some(user)), None, live)
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError> {
+        let mut listing = Listing::default();
+        let stripe = self.table.stripe_of_shard(user.shard());
+        for (id, entry) in stripe.of_user(user, self.table.tag(Some(user))).filter(|(_, entry)| !entry.is_expired(now))
+        {
+            listing.add(*id, entry.summary(id))?;
+        }
+        Ok(listing)
     }
 
-    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
+    async fn delete_by_user(
+        &self,
+        user: &UserId,
+        keep: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, StoreError> {
         let mut stripe = self.table.stripe_of_shard(user.shard());
-        let ids = stripe.of_user(user, self.table.tag(Some(user)), keep, |record| Some(record.id()))?;
+        let all = || stripe.of_user(user, self.table.tag(Some(user))).filter(|(id, _)| Some(*id) != keep);
+        let live = all().filter(|(_, entry)| !entry.is_expired(now)).map(|(id, _)| *id).collect();
+        let ids: Vec<SessionId> = all().map(|(id, _)| *id).collect();
         self.table.remove_all(&mut stripe, &ids);
-        Ok(ids)
+        Ok(live)
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use session_core::store::Record;
-use session_core::{SessionId, StoreError, Timestamp, UserId};
+use session_core::{SessionId, Timestamp, UserId};
 
 use crate::entry::Entry;
 
@@ -48,27 +47,11 @@ impl Stripe {
         self.sessions.remove(id);
     }
 
-    /// What `pick` makes of each session of `user` but `except`, live or expired. `tag` is the user's.
-    ///
-    /// # Errors
-    /// If one of them cannot be decoded.
-    pub(crate) fn of_user<T>(
-        &self,
-        user: &UserId,
-        tag: u16,
-        except: Option<&SessionId>,
-        pick: impl Fn(Record) -> Option<T>,
-    ) -> Result<Vec<T>, StoreError> {
+    /// The sessions of `user`, live or expired. `tag` is the user's.
+    pub(crate) fn of_user(&self, user: &UserId, tag: u16) -> impl Iterator<Item = (&SessionId, &Entry)> {
         let shard = user.shard();
         let of_shard = self.sessions.range(bound(shard, 0)..=bound(shard, u8::MAX));
-        let mut picked = Vec::with_capacity(of_shard.clone().count());
-        for (id, entry) in of_shard.filter(|(id, entry)| entry.has_tag(tag) && except != Some(id)) {
-            let record = entry.decode(id)?;
-            if record.user() == Some(user) {
-                picked.extend(pick(record));
-            }
-        }
-        Ok(picked)
+        of_shard.filter(move |(_, entry)| entry.has_tag(tag) && entry.is_of(Some(user)))
     }
 
     /// Removes up to `limit` expired sessions.

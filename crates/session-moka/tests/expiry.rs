@@ -58,7 +58,7 @@ async fn expired_sessions_are_freed_without_a_call_and_live_ones_are_not() {
     }
     assert!(store.load(&kept.id(), Freshness::Latest).await.unwrap().is_some());
     let listed = store.list_by_user(&alice, now).await.unwrap();
-    assert_eq!(listed.iter().map(|summary| summary.id).collect::<Vec<_>>(), [kept.id()]);
+    assert_eq!(listed.sessions.iter().map(|summary| summary.id).collect::<Vec<_>>(), [kept.id()]);
 }
 
 /// The time to live is what is left until the deadline at the time that the call is given, of any clock.

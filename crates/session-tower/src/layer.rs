@@ -10,10 +10,10 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, InvalidHeader
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use pin_project_lite::pin_project;
+use session_core::SessionManager;
 use session_core::adapter::{
-    HeaderEdit, OriginGuard, RejectionKind, RequestHead, RequestSession, ResponseHeaders, vary,
+    Finish, HeaderEdit, OriginGuard, RejectionKind, RequestHead, RequestSession, ResponseHeaders, vary,
 };
-use session_core::{Error, SessionManager};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -188,8 +188,6 @@ fn preallocated_extensions() -> Extensions {
     extensions
 }
 
-type Commit = Pin<Box<dyn Future<Output = (Result<(), Error>, ResponseHeaders)> + Send>>;
-
 pin_project! {
     /// The response future of [`SessionService`](crate::SessionService).
     pub struct ResponseFuture<F, B> {
@@ -205,7 +203,7 @@ pin_project! {
         /// The application is working on the response.
         Handling { #[pin] inner: F, session: RequestSession },
         /// There is a response; the session is being committed.
-        Committing { commit: Commit, response: Option<Response<B>> },
+        Committing { commit: Finish, response: Option<Response<B>> },
         /// The application never saw the request.
         Rejected { rejection: Rejection },
     }
@@ -238,11 +236,11 @@ where
                     if let Some(headers) = session.finish_unchanged() {
                         return Poll::Ready(Ok(with_headers(rendered(response, config), &headers, config)));
                     }
-                    let commit = finish_changed(session.clone());
+                    let commit = session.finish_changed();
                     state.set(State::Committing { commit, response: Some(response) });
                 }
                 StateProj::Committing { commit, response } => {
-                    let (outcome, headers) = ready!(commit.as_mut().poll(cx));
+                    let (outcome, headers) = ready!(Pin::new(commit).poll(cx));
                     let response = response.take().ok_or(RejectionKind::Internal.into());
                     let response = outcome.map_err(Rejection::from).and(response).unwrap_or_else(rejected);
                     return Poll::Ready(Ok(with_headers(rendered(response, config), &headers, config)));
@@ -253,10 +251,6 @@ where
             }
         }
     }
-}
-
-fn finish_changed(session: RequestSession) -> Commit {
-    Box::pin(async move { session.finish_changed().await })
 }
 
 fn rejected<B: From<Bytes>>(rejection: Rejection) -> Response<B> {

@@ -107,11 +107,12 @@ async fn tenants(ours: TestStore) -> Outcome {
     let record = ours.insert(ours.session().value("tenant", "ours")).await?;
     theirs.assert_gone(&record, "a session of another tenant").await?;
     theirs.assert_lists(alice, [], "a user of another tenant").await?;
-    ensure_eq!(theirs.delete(&record).await?, DeleteOutcome::Absent, "`delete` in another tenant");
+    let other = ours.insert(ours.session().value("tenant", "ours")).await?;
+    ensure_eq!(theirs.delete(&other).await?, DeleteOutcome::Absent, "`delete` in another tenant");
     ensure_eq!(theirs.revoke(alice).await?.len(), 0, "sessions revoked in another tenant");
     // The same id and the same user, in both.
     let twin = theirs.insert(theirs.session().id(record.id()).value("tenant", "theirs")).await?;
-    ours.assert_stored(&record, "beside its twin in another tenant").await?;
+    ours.assert_all_stored(&[record.clone(), other], "beside a twin in another tenant").await?;
     theirs.assert_stored(&twin, "beside its twin in another tenant").await?;
     theirs.deleted(&twin).await?;
     ours.assert_stored(&record, "after its twin in another tenant was deleted").await

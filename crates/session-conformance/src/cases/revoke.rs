@@ -18,6 +18,8 @@ cases! {
     "revoke/ends-all" [] catches [RevokeSparesRefresh] => ends_all;
     /// `delete_by_user` returns the ids it deleted, and none when there was nothing to delete.
     "revoke/returns-what-it-ended" [] catches [RevokeReportsOne] => returns_what_it_ended;
+    /// Sessions that had expired are deleted, and not among the ids.
+    "revoke/returns-live-ones-only" [] catches [RevokeReportsExpired] => returns_live_ones_only;
     /// The session to keep is kept, the others end.
     "revoke/keeps-one" [] catches [RevokedStayHidden, RevokeIgnoresKeep, RevokeReportsOne] => keeps_one;
     /// A user without sessions is no error.
@@ -52,6 +54,15 @@ async fn returns_what_it_ended(store: TestStore) -> Outcome {
     let again = store.revoke(&store.alice).await?;
     ensure_eq!(again.len(), 0, "sessions reported as revoked when there were none left");
     Ok(())
+}
+
+async fn returns_live_ones_only(store: TestStore) -> Outcome {
+    store.insert_many(2, &store.session()).await?;
+    store.advance(HOUR);
+    let live = store.insert(store.session()).await?;
+    let revoked = store.revoke(&store.alice).await?;
+    ensure_same_ids(revoked, [live.id()], "the sessions reported as revoked, of two expired and one live")?;
+    store.assert_lists(&store.alice, [], "after all were revoked").await
 }
 
 async fn keeps_one(store: TestStore) -> Outcome {

@@ -9,9 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Data, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    CreateOutcome, CreateRequest, Data, Freshness, Listing, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
-use session_core::{DeleteOutcome, Device, Kind, SessionId, SessionSummary, StoreError, Timestamp, UserId};
+use session_core::{DeleteOutcome, Device, Kind, SessionId, StoreError, Timestamp, UserId};
 
 use super::broken_store::{BrokenStore, Pace, failure, select};
 use super::fault::Fault;
@@ -158,7 +158,7 @@ impl SessionStore for BrokenStore {
             return Ok(if self.is(Fault::DeleteAlwaysDeleted) { DeleteOutcome::Deleted } else { answer });
         };
         if let (Fault::DeleteTakesSiblings, Some(user)) = (self.fault, user) {
-            after.delete_by_user(user, None);
+            after.delete_by_user(user, None, Timestamp::EPOCH);
         }
         if self.is(Fault::DeleteStaysInHandle) {
             self.handle().deleted.insert(*id);
@@ -175,7 +175,7 @@ impl SessionStore for BrokenStore {
         Ok(answer)
     }
 
-    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError> {
         let now = self.time(now);
         let mut memory = self.turn_at(now).await;
         if self.is(Fault::DroppedListLocks) {
@@ -191,7 +191,7 @@ impl SessionStore for BrokenStore {
             return Err(failure());
         }
         if self.is(Fault::RevokedStayHidden) && memory.revoked.contains(user) {
-            return Ok(Vec::new());
+            return Ok(Listing::default());
         }
         let sessions = self.view(&memory);
         let mut records = self.indexed(user, &sessions, &memory);
@@ -218,10 +218,17 @@ impl SessionStore for BrokenStore {
             }
             summary
         };
-        Ok(records.iter().map(summary).collect())
+        let mut listing = Listing::default();
+        listing.sessions.extend(records.iter().map(summary));
+        Ok(listing)
     }
 
-    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
+    async fn delete_by_user(
+        &self,
+        user: &UserId,
+        keep: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, StoreError> {
         let mut turn = self.turn().await;
         if self.is(Fault::RevokeUnknownFails) && !turn.knows(user) {
             return Err(failure());
@@ -241,6 +248,8 @@ impl SessionStore for BrokenStore {
         }
         // An index may have a session several times.
         let ended: BTreeSet<SessionId> = records.iter().map(Record::id).collect();
+        let counts = |record: &&Record| self.is(Fault::RevokeReportsExpired) || !record.is_expired(now);
+        let reported: BTreeSet<SessionId> = records.iter().filter(counts).map(Record::id).collect();
         let mut after = before.clone();
         after.records.retain(|id, _| !ended.contains(id));
         let pace = if self.is(Fault::RevokeOneByOne) { Pace::OneByOne } else { Pace::AtOnce };
@@ -249,8 +258,8 @@ impl SessionStore for BrokenStore {
         turn.revoked.insert(user.clone());
         turn.gone
             .extend(records.into_iter().filter(|_| self.is(Fault::LimitForgetsLogout)).map(|gone| (gone.id(), gone)));
-        let reported = if self.is(Fault::RevokeReportsOne) { 1 } else { ended.len() };
-        Ok(ended.into_iter().take(reported).collect())
+        let most = if self.is(Fault::RevokeReportsOne) { 1 } else { usize::MAX };
+        Ok(reported.into_iter().take(most).collect())
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {

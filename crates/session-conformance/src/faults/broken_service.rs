@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    CreateOutcome, CreateRequest, Freshness, Listing, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
-use session_core::{DeleteOutcome, SessionId, SessionSummary, StoreError, StoreErrorKind, Timestamp, UserId};
+use session_core::{DeleteOutcome, SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
 
 use super::fault::Fault;
 use crate::outcome::Failure;
@@ -209,17 +209,22 @@ impl SessionStore for BrokenNode {
         answer
     }
 
-    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError> {
         self.fail_if_broken().await?;
         if self.looks_absent() {
-            return Ok(Vec::new());
+            return Ok(Listing::default());
         }
         self.inner.list_by_user(user, now).await
     }
 
-    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
+    async fn delete_by_user(
+        &self,
+        user: &UserId,
+        keep: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, StoreError> {
         self.fail_if_broken().await?;
-        self.inner.delete_by_user(user, keep).await
+        self.inner.delete_by_user(user, keep, now).await
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {

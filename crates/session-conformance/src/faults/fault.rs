@@ -243,6 +243,8 @@ faults! {
     RevokeIgnoresKeep,
     /// Revocation reports one of the sessions it ended.
     RevokeReportsOne,
+    /// Revocation reports sessions that had expired.
+    RevokeReportsExpired,
     /// Revocation ends anonymous sessions.
     RevokeEndsAnonymous,
     /// Revocation for a user without sessions is an error.

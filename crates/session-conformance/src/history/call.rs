@@ -69,10 +69,25 @@ impl Call {
             Self::Update(record, expected) => Answer::Updated(store.update(record, *expected, now).await?),
             Self::Touch(id, user, seen) => Answer::Touched(store.touch(id, Some(user), *seen).await?),
             Self::Delete(id, user) => Answer::Deleted(store.delete(id, Some(user)).await?),
-            Self::List(user) => Answer::listed(&store.list_by_user(user, now).await?),
-            Self::DeleteByUser(user, keep) => Answer::DeletedByUser(store.delete_by_user(user, keep.as_ref()).await?),
+            Self::List(user) => Answer::listed(&store.list_by_user(user, now).await?.sessions),
+            Self::DeleteByUser(user, keep) => {
+                Answer::DeletedByUser(store.delete_by_user(user, keep.as_ref(), now).await?)
+            }
         }
         .sorted())
+    }
+
+    /// Executes the call by the contract, if that allows this answer.
+    pub(crate) fn admits(&self, answer: &Answer, sessions: &mut Sessions, now: Timestamp) -> bool {
+        match (self, answer) {
+            // A store may remember for a while that a session of this id was ended.
+            (Self::Create(record, ..), Answer::Created(CreateOutcome::IdTaken))
+                if sessions.ended.contains(&record.id()) =>
+            {
+                true
+            }
+            _ => self.apply(sessions, now) == *answer,
+        }
     }
 
     /// Executes the call by the contract.
@@ -85,8 +100,8 @@ impl Call {
             Self::Update(record, expected) => Answer::Updated(sessions.update(record, *expected, now)),
             Self::Touch(id, _, seen) => Answer::Touched(sessions.touch(id, *seen)),
             Self::Delete(id, user) => Answer::Deleted(sessions.delete(id, Some(user))),
-            Self::List(user) => Answer::listed(&sessions.list_by_user(user, now)),
-            Self::DeleteByUser(user, keep) => Answer::DeletedByUser(sessions.delete_by_user(user, keep.as_ref())),
+            Self::List(user) => Answer::listed(&sessions.list_by_user(user, now).sessions),
+            Self::DeleteByUser(user, keep) => Answer::DeletedByUser(sessions.delete_by_user(user, keep.as_ref(), now)),
         }
         .sorted()
     }

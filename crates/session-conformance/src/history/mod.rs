@@ -12,4 +12,4 @@ mod rng;
 
 pub(crate) use call::{Answer, Call};
 pub(crate) use linearize::Log;
-pub(crate) use rng::Rng;
+pub use rng::Rng;

@@ -26,6 +26,10 @@ impl SequentialSpec for Sessions {
     fn invoke(&mut self, call: &Call) -> Answer {
         call.apply(self, NOW)
     }
+
+    fn is_valid_step(&mut self, call: &Call, answer: &Answer) -> bool {
+        call.admits(answer, self, NOW)
+    }
 }
 
 /// What a task is doing.

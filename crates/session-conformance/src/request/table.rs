@@ -66,10 +66,8 @@ cases! {
         => fixation::request_in_flight_cannot_write;
     /// A handler that fails after a login leaves a valid session, and the browser has its cookie.
     "request/handler-error-keeps-the-login" [] => fixation::handler_error_keeps_the_login;
-    /// A login that is dropped at any await leaves the session from before it, or the one from after it.
-    "request/login-dropped-anywhere" [] catches [
-        ReplaceLeavesOtherShard, ReplaceNotAtomic, ListShowsAnonymous, ListUnknownFails, IndexNotAtomic, HandleCaches,
-    ] => fixation::dropped_anywhere;
+    /// A login that is dropped at any await takes no place: the session from before it is left, or none.
+    "request/login-dropped-anywhere" [] catches [DeleteKeepsIndex] => fixation::dropped_anywhere;
     /// A login that the store refused leaves the session from before it, and sets no cookie.
     "request/failed-login-keeps-the-session" [] catches [ListShowsAnonymous, ListUnknownFails]
         => fixation::failed_login_keeps_the_session;
@@ -211,7 +209,7 @@ cases! {
     /// Only a login that succeeds ends other sessions.
     "request/failed-login-evicts-nobody" [] => limits::failed_login_evicts_none::<Browser>;
 
-    /// A session that cannot be read is an error: not "logged out", no new session, no change of the cookie.
+    /// A session that cannot be read cannot be written: the request fails, and changes no cookie.
     "request/unreadable-is-not-logged-out" [] => outage::unreadable_is_not_logged_out;
     /// A store that answers with another session is an error.
     "request/another-record-is-an-error" [] => outage::another_record_is_an_error;

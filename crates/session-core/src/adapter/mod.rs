@@ -15,7 +15,7 @@ mod tokens;
 
 pub use guard::{Enforcement, MissingOrigin, OriginError, OriginGuard};
 pub use rejection::{BearerRejectionKind, RejectionKind, error_body};
-pub use request::{HeaderEdit, HeaderEdits, RequestHead, RequestSession, ResponseHeaders, require_fresh, vary};
+pub use request::{Finish, HeaderEdit, HeaderEdits, RequestHead, RequestSession, ResponseHeaders, require_fresh, vary};
 pub use tokens::{TokenTransport, bearer_token, token_edits};
 
 pub use crate::policy::cookie::{PresentedCookie, SetCookie};

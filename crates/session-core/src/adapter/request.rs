@@ -3,8 +3,10 @@
 use std::array;
 use std::fmt;
 use std::iter::Flatten;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
@@ -12,6 +14,7 @@ use tokio::sync::OnceCell;
 use super::rejection::RejectionKind;
 use crate::error::Error;
 use crate::manager::SessionManager;
+use crate::manager::background::Persistent;
 use crate::model::summary::Assurance;
 use crate::policy::cookie::{PresentedCookie, SetCookie};
 use crate::session::Session;
@@ -62,6 +65,7 @@ struct Inner {
     presented: PresentedCookie,
     session: OnceCell<Session>,
     consulted: AtomicBool,
+    finished: AtomicBool,
 }
 
 /// What the response must carry. An adapter sets these headers whatever else the response holds.
@@ -79,7 +83,13 @@ impl RequestSession {
     #[must_use]
     pub fn new(manager: SessionManager, presented: PresentedCookie) -> Self {
         Self {
-            inner: Arc::new(Inner { manager, presented, session: OnceCell::new(), consulted: AtomicBool::new(false) }),
+            inner: Arc::new(Inner {
+                manager,
+                presented,
+                session: OnceCell::new(),
+                consulted: AtomicBool::new(false),
+                finished: AtomicBool::new(false),
+            }),
         }
     }
 
@@ -89,14 +99,26 @@ impl RequestSession {
         &self.inner.manager
     }
 
-    /// The session; loaded at the first call, at most once. Costs what [`SessionManager::open`] costs.
+    /// The session; loaded at the first call, at most once. Costs what [`SessionManager::open`] costs. After the request was
+    /// finished, it can be read and no longer changed.
     ///
     /// # Errors
     /// As [`SessionManager::open`]. Nothing is kept then; asking again tries again.
     pub async fn session(&self) -> Result<&Session, Error> {
         let inner = &self.inner;
         inner.consulted.store(true, Ordering::Relaxed);
-        inner.session.get_or_try_init(|| inner.manager.open(&inner.presented)).await
+        let open = || async {
+            let session = inner.manager.open(&inner.presented).await?;
+            session.state().has_adapter = true;
+            Ok::<_, Error>(session)
+        };
+        let session = inner.session.get_or_try_init(open).await?;
+        // Either this sees that the request is finished, or whoever finishes it sees the session.
+        fence(Ordering::SeqCst);
+        if inner.finished.load(Ordering::Relaxed) {
+            session.state().is_closed = true;
+        }
+        Ok(session)
     }
 
     /// Commits the session if it was asked for, and ends the request: the session cannot be changed any more.
@@ -114,24 +136,62 @@ impl RequestSession {
     /// activity is to be recorded. Else `None`, and nothing is done. For adapters, which need not await anything then.
     #[must_use]
     pub fn finish_unchanged(&self) -> Option<ResponseHeaders> {
-        match self.inner.session.get() {
-            Some(session) => session.close_if_settled().map(|cookie| self.headers(cookie)),
-            None => Some(self.headers(None)),
-        }
+        let session = match self.inner.session.get() {
+            Some(session) => session,
+            None => match self.finished_session() {
+                Some(session) => session,
+                None => return Some(self.headers(None)),
+            },
+        };
+        session.close_if_settled().map(|cookie| self.headers(cookie))
     }
 
-    /// [`finish`](Self::finish), after [`finish_unchanged`](Self::finish_unchanged) has returned `None`.
-    pub async fn finish_changed(&self) -> (Result<(), Error>, ResponseHeaders) {
-        let Some(session) = self.inner.session.get() else { return (Ok(()), self.headers(None)) };
-        let outcome = self.inner.manager.commit_changes(session).await;
-        let cookie = session.state().close();
-        // The cookie of a session that ended could only overwrite that of a login under way.
-        let cookie = if matches!(outcome, Err(Error::Gone)) { None } else { cookie };
-        (outcome, self.headers(cookie))
+    /// [`finish`](Self::finish), after [`finish_unchanged`](Self::finish_unchanged) has returned `None`. Dropped once it has
+    /// begun, it is finished in the background.
+    pub fn finish_changed(&self) -> Finish {
+        let commit = self.finished_session().map(|session| {
+            session.state().is_closed = true;
+            self.inner.manager.commit_changes(session)
+        });
+        Finish { request: self.clone(), commit }
+    }
+
+    fn finished_session(&self) -> Option<&Session> {
+        self.inner.finished.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        self.inner.session.get()
     }
 
     fn headers(&self, set_cookie: Option<SetCookie>) -> ResponseHeaders {
         ResponseHeaders { set_cookie, vary_cookie: self.inner.consulted.load(Ordering::Relaxed) }
+    }
+}
+
+/// The end of a request: returned by [`RequestSession::finish_changed`].
+#[must_use]
+pub struct Finish {
+    request: RequestSession,
+    commit: Option<Persistent<Result<(), Error>>>,
+}
+
+impl Future for Finish {
+    type Output = (Result<(), Error>, ResponseHeaders);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = match &mut self.commit {
+            Some(commit) => ready!(Pin::new(commit).poll(context)),
+            None => Ok(()),
+        };
+        let cookie = self.request.inner.session.get().and_then(|session| session.state().hand_out());
+        // The cookie of a session that ended could only overwrite that of a login under way.
+        let cookie = if matches!(outcome, Err(Error::Gone)) { None } else { cookie };
+        Poll::Ready((outcome, self.request.headers(cookie)))
+    }
+}
+
+impl fmt::Debug for Finish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finish").finish_non_exhaustive()
     }
 }
 

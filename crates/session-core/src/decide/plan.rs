@@ -113,7 +113,7 @@ impl Draft {
         }
     }
 
-    fn write(&mut self, key: &Bytes, value: Bytes, policy: &Policy) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, key: &Bytes, value: Bytes, policy: &Policy) -> Result<(), Error> {
         let mut data = self.data.clone();
         data.insert(key.clone(), value);
         let cap = policy.payload(self.authentication.is_some());
@@ -169,6 +169,8 @@ pub(crate) struct Plan {
 
 pub(crate) enum StoreOp {
     Nothing,
+    /// What was loaded has expired: if that is the latest state, the session is gone.
+    LoadAgain,
     Touch {
         session: Arc<LoadedSession>,
         now: Timestamp,
@@ -266,7 +268,7 @@ pub(crate) fn new_record(
         ..SessionSummary::new(id, kind, now, timeouts)
     };
     let version = Version::first(&entropy)?;
-    Ok((Record { summary, version, credential, data: draft.data.clone() }, token))
+    Ok((Record { data: draft.data.clone(), ..Record::new(summary, version, credential) }, token))
 }
 
 /// The record of a session whose current refresh token is used up now, and the token that follows it.
@@ -277,7 +279,8 @@ pub(crate) fn rotated(
     now: Timestamp,
     entropy: &dyn Entropy,
 ) -> Result<(Record, SessionToken), Error> {
-    let (credential, successor) = record.credential.renew(record.summary.kind, token, now, entropy)?;
+    let grace = policy.refresh_grace();
+    let (credential, successor) = record.credential.renew(record.summary.kind, token, grace, now, entropy)?;
     let mut rotated = Record { version: record.version.next(entropy)?, credential, ..record.clone() }.touched(now);
     rotated.summary.timeouts = policy.effective_timeouts(&record.summary);
     Ok((rotated, successor))
@@ -310,8 +313,8 @@ fn carry_on(
     let wanted = reissue || !stored.data.same_as(&draft.data);
     let needed = maintenance(loaded, activity, policy, now);
     match needed {
-        // What it read was true; what it wants to write is refused.
-        Maintenance::Expired if wanted => return Err(Error::Gone),
+        // What it read was true. It may write if other requests have kept the session alive.
+        Maintenance::Expired if wanted => return Ok(Plan { store: StoreOp::LoadAgain, ..Plan::nothing() }),
         Maintenance::Expired => return Ok(Plan::nothing()),
         Maintenance::None if !wanted => return Ok(Plan::nothing()),
         Maintenance::Touch if !wanted => {
@@ -328,7 +331,8 @@ fn carry_on(
         (credential, issued) = (fresh, Some(token));
         event = Some(if draft.change == Change::StepUp { EventKind::SteppedUp } else { EventKind::Regenerated });
     } else if let (Maintenance::Renewal, Proof::Token(token, _)) = (needed, &loaded.proof) {
-        let (renewed, token) = credential.renew(stored.summary.kind, token, now, entropy)?;
+        let grace = policy.renewal().map_or(Duration::ZERO, |renewal| renewal.grace);
+        let (renewed, token) = credential.renew(stored.summary.kind, token, grace, now, entropy)?;
         (credential, issued) = (renewed, Some(token));
         event = Some(EventKind::Renewed);
     } else if needed == Maintenance::FirstUse {
@@ -344,7 +348,8 @@ fn carry_on(
         device: stored.summary.device.clone(),
         ..stored.summary
     };
-    let record = Record { summary, version: stored.version.next(entropy)?, credential, data: draft.data.clone() };
+    let record = Record::new(summary, stored.version.next(entropy)?, credential);
+    let record = Record { data: draft.data.clone(), replaces: stored.replaces.clone(), ..record };
     let (next, cookie) = match (issued, &loaded.proof) {
         (Some(token), Proof::Token(..)) => {
             let next = LoadedSession::current(record, token.presented());

@@ -54,7 +54,7 @@ pub(crate) enum TokenVerdict {
     /// Nothing: the session is past a deadline.
     Expired(Expiry),
     /// Nothing: it lost a race against its successor. No theft.
-    SuccessorUsed,
+    Raced,
     /// Nothing, and the session ends.
     Reuse,
 }
@@ -78,34 +78,28 @@ pub(crate) fn judge(
     if let Verdict::Expired(expiry) = verdict(&record.summary, policy, now) {
         return TokenVerdict::Expired(expiry);
     }
-    let window = match kind {
-        Kind::Cookie => policy.renewal().map(|renewal| renewal.grace).unwrap_or_default(),
-        Kind::Refresh => policy.refresh_grace(),
-    };
-    match (check, record.credential.grace(window, now), kind) {
-        (TokenCheck::Current, _, _) => TokenVerdict::Accepted(TokenStatus::Current),
-        (TokenCheck::Superseded, Grace::Open, _) => TokenVerdict::Accepted(TokenStatus::Superseded),
-        (TokenCheck::Superseded, Grace::SuccessorUsed, Kind::Cookie) => TokenVerdict::SuccessorUsed,
-        // A refresh token is used by being replaced, which makes its predecessor stale.
-        (TokenCheck::Superseded, Grace::SuccessorUsed, Kind::Refresh)
-        | (TokenCheck::Superseded, Grace::Closed, _)
-        | (TokenCheck::Stale, _, _) => TokenVerdict::Reuse,
-        (TokenCheck::Unknown, _, _) => TokenVerdict::Unknown,
+    match (check, record.credential.grace(policy.max_clock_skew(), now)) {
+        (TokenCheck::Current, _) => TokenVerdict::Accepted(TokenStatus::Current),
+        (TokenCheck::Superseded, Grace::Open) => TokenVerdict::Accepted(TokenStatus::Superseded),
+        (TokenCheck::Superseded, Grace::Raced) => TokenVerdict::Raced,
+        (TokenCheck::Superseded, Grace::Closed) | (TokenCheck::Stale, _) => TokenVerdict::Reuse,
+        (TokenCheck::Unknown, _) => TokenVerdict::Unknown,
     }
 }
 
-/// Whether a token that was accepted when its request began still gives access to what is stored now. Not a matter of
-/// grace, nor of reuse: `None` only means that the session ended for this request.
+/// What a token that was accepted when its request began is to what is stored now, however long ago that was. Not a matter
+/// of reuse: `None` only means that the session ended for this request.
 pub(crate) fn still_accepted(
     record: &Record,
     token: &PresentedToken,
     policy: &Policy,
     now: Timestamp,
 ) -> Option<TokenStatus> {
-    let status = match record.check(token) {
-        TokenCheck::Current => TokenStatus::Current,
-        TokenCheck::Superseded => TokenStatus::Superseded,
-        TokenCheck::Stale | TokenCheck::Unknown => return None,
+    let status = match (record.check(token), record.credential.grace(policy.max_clock_skew(), now)) {
+        (TokenCheck::Current, _) => TokenStatus::Current,
+        (TokenCheck::Superseded, Grace::Open) => TokenStatus::Superseded,
+        (TokenCheck::Superseded, Grace::Raced | Grace::Closed) | (TokenCheck::Stale, _) => TokenStatus::Consumed,
+        (TokenCheck::Unknown, _) => return None,
     };
     (verdict(&record.summary, policy, now) == Verdict::Live).then_some(status)
 }
@@ -128,8 +122,10 @@ pub(crate) enum Proof {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenStatus {
     Current,
-    /// In the grace window after a renewal: may read and write, but not log in or regenerate.
+    /// In the grace window after a renewal: may read and write, but not log in or regenerate. Is given its successor.
     Superseded,
+    /// It was one of the two when its request began, and is no longer: its request may read and write, and is given nothing.
+    Consumed,
 }
 
 /// Whether a request counts as activity.
@@ -159,8 +155,16 @@ impl LoadedSession {
         Self { record, proof: self.proof.copy() }
     }
 
+    /// What the presented token was; `None` for a sealed session.
+    pub(crate) fn status(&self) -> Option<TokenStatus> {
+        match self.proof {
+            Proof::Token(_, status) => Some(status),
+            Proof::Seal => None,
+        }
+    }
+
     pub(crate) fn is_superseded(&self) -> bool {
-        matches!(self.proof, Proof::Token(_, TokenStatus::Superseded))
+        matches!(self.proof, Proof::Token(_, TokenStatus::Superseded | TokenStatus::Consumed))
     }
 
     pub(crate) fn replaced(&self, reason: Termination) -> Replaced {
@@ -220,5 +224,6 @@ pub(crate) fn maintenance(session: &LoadedSession, activity: Activity, policy: &
             return Maintenance::FirstUse;
         }
     }
-    if is_active && now >= summary.last_seen + policy.touch_interval() { Maintenance::Touch } else { Maintenance::None }
+    let is_due = now >= summary.last_seen + policy.touch_interval_of(policy.effective_timeouts(summary));
+    if is_active && is_due { Maintenance::Touch } else { Maintenance::None }
 }

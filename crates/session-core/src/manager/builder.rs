@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Backing, CommitQueue, DenyList, Inner, SessionManager};
+use super::background::Background;
+use super::backing::{Backing, DenyList};
+use super::queue::{CommitQueue, RecentTouches};
+use super::{Inner, SessionManager};
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, OsEntropy};
-use crate::event::SessionObserver;
+use crate::event::{Reporter, SessionObserver};
 use crate::policy::rules::Policy;
 use crate::session::Context;
 use crate::store::contract::SessionStore;
@@ -96,8 +99,10 @@ impl SessionManagerBuilder {
                 (Backing::Client { deny_list }, Some(seal))
             }
         };
-        let context = Arc::new(Context { policy, clock, seal });
-        let queue = CommitQueue::default();
-        SessionManager { inner: Arc::new(Inner { backing, context, entropy, observers, queue }) }
+        let reporter = Arc::new(Reporter { clock: Arc::clone(&clock), observers });
+        let background = Arc::new(Background::new(Arc::clone(&reporter)));
+        let context = Context { policy, clock, seal };
+        let (queue, touches) = (CommitQueue::default(), RecentTouches::default());
+        SessionManager { inner: Arc::new(Inner { backing, context, entropy, reporter, background, queue, touches }) }
     }
 }

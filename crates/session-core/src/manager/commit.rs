@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::SessionManager;
+use super::background::Persistent;
+use super::backing::Backing;
+use super::patience::Patience;
+use super::queue::Turn;
+use super::{Existence, Inner, SessionManager};
 use crate::clock::Timestamp;
 use crate::decide::intent::Intent;
-use crate::decide::plan::{Change, Circumstances, CookieOp, Draft, StoreOp, max_age, plan};
-use crate::decide::verdict::{LoadedSession, Proof, Replaced};
+use crate::decide::plan::{Change, Circumstances, CookieOp, Draft, Plan, StoreOp, max_age, plan};
+use crate::decide::verdict::{LoadedSession, Proof, Replaced, TokenStatus};
 use crate::entropy;
-use crate::error::Error;
+use crate::error::{Error, StoreError, StoreErrorKind};
 use crate::event::{EventKind, Termination};
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
@@ -18,8 +22,8 @@ use crate::policy::rules::WriteConflict;
 use crate::session::{CommitInput, Session};
 use crate::store::contract::{CreateOutcome, DeleteOutcome, TouchOutcome, UpdateOutcome};
 
-/// How often a commit is tried. Inside a process commits of one session queue, so only other nodes cause conflicts.
-pub(super) const MAX_ATTEMPTS: u32 = 32;
+/// How many ids are tried: one that is taken is a defect of the random generator, or of the store.
+const MAX_IDS: u32 = 32;
 /// The longest pause between two tries.
 const MAX_PAUSE: Duration = Duration::from_millis(32);
 
@@ -51,97 +55,158 @@ impl SessionManager {
     /// Adapters call this before the response is sent. A handler may call it to learn the outcome: of a login under a
     /// limit, or the value an [`update`](Session::update) led to. Later changes are committed later.
     ///
-    /// Cancellation-safe: dropped, the commit takes effect entirely or not at all.
+    /// Cancellation-safe: dropped once it has begun, it is finished in the background. A session that it began is ended then,
+    /// unless its token is handed out after all.
     ///
     /// # Errors
     /// Nothing is written in these cases, except that a store that failed may have done it: [`Error::Store`],
     /// [`Error::Gone`] if the session ended, [`Error::LimitReached`], [`Error::Conflict`], [`Error::Superseded`], and what
     /// an intent met when it was applied again. The changes are given up then; the session can be used again.
     pub async fn commit(&self, session: &Session) -> Result<(), Error> {
-        if session.is_settled() { Ok(()) } else { self.commit_changes(session).await }
+        if session.is_settled() {
+            return Ok(());
+        }
+        let outcome = self.commit_changes(session).await;
+        let mut state = session.state();
+        if !state.has_adapter {
+            state.unreceived = None;
+        }
+        outcome
     }
 
-    /// [`commit`](Self::commit), for a session that is not settled.
-    pub(crate) async fn commit_changes(&self, session: &Session) -> Result<(), Error> {
+    /// [`commit`](Self::commit), for a session that is not settled. What is created counts as not received.
+    pub(crate) fn commit_changes(&self, session: &Session) -> Persistent<Result<(), Error>> {
+        let (manager, session) = (self.clone(), session.clone());
+        self.persist(async move { manager.commit_to_the_end(&session).await })
+    }
+
+    async fn commit_to_the_end(&self, session: &Session) -> Result<(), Error> {
         let _one_at_a_time = session.commit_turn().await;
         let input = session.state().commit_input();
-        let wanted = input.intents;
-        let mut successor = None;
-        let outcome = self.try_commit(session, input, &mut successor).await;
-        let mut state = session.state();
-        match outcome {
-            Ok((loaded, cookie)) => state.rebase(loaded, wanted, cookie.or(successor), self.policy()),
+        let (wanted, change) = (input.intents, input.draft.change);
+        let outcome = self.try_commit(session, input).await;
+        let outcome = match outcome {
+            Ok((loaded, mut cookie)) => {
+                if change == Change::Logout && session.state().unreadable.is_some() {
+                    cookie = cookie.or_else(|| self.render(CookieOp::Remove));
+                }
+                session.rebase(loaded, wanted, cookie)
+            }
             Err(error) => {
                 // What was not written is given up: a second commit would fail in the same way, or, after a store error,
                 // might apply twice what was applied already.
-                let loaded = if matches!(error, Error::Gone) { None } else { state.loaded.clone() };
-                let _ = state.rebase(loaded, wanted, successor, self.policy());
+                let loaded = if matches!(error, Error::Gone) { None } else { session.state().loaded.clone() };
+                let _ = session.rebase(loaded, wanted, None);
+                let is_read = wanted == 0 && matches!(error, Error::Gone | Error::Conflict | Error::Store(_));
                 // A request that only read: what it read was true then, and there is nothing to lose.
-                if wanted == 0 && matches!(error, Error::Gone | Error::Conflict) { Ok(()) } else { Err(error) }
+                if is_read { Ok(()) } else { Err(error) }
             }
+        };
+        self.check_successor(session).await;
+        outcome
+    }
+
+    /// Takes back the successor of a superseded token if the grace window has closed while the request ran. One round trip.
+    async fn check_successor(&self, session: &Session) {
+        let loaded = {
+            let state = session.state();
+            state.successor.as_ref().and(state.loaded.clone())
+        };
+        let status = match &loaded {
+            Some(loaded) => self.load_again(loaded).await.ok().flatten().map(|latest| latest.status()),
+            None => None,
+        };
+        if status != Some(Some(TokenStatus::Superseded)) {
+            session.state().successor = None;
         }
     }
 
-    /// `successor` is set if the presented token was superseded meanwhile: the response hands out the current one, even if
-    /// the commit fails.
     async fn try_commit(
         &self,
         session: &Session,
         CommitInput { loaded: first, mut draft, intents: wanted, activity }: CommitInput,
-        successor: &mut Option<SetCookie>,
     ) -> Result<Committed, Error> {
         let mut loaded = first.clone();
         // Needed only if another request was faster.
         let mut intents = None;
-        let mut turn = None;
-        for attempt in 0..MAX_ATTEMPTS {
+        let mut repetition: Option<Repetition<'_>> = None;
+        let mut ids = 0;
+        loop {
             let now = self.now();
             let circumstances = Circumstances { activity, policy: self.policy(), now, entropy: &*self.inner.entropy };
-            let plan = plan(loaded.as_ref(), &draft, circumstances)?;
-            let sealed = self.seal(&plan.store, now)?;
-            let writes = matches!(plan.store, StoreOp::Update { .. } | StoreOp::Create { .. });
+            let Plan { store, cookie, event } = plan(loaded.as_ref(), &draft, circumstances)?;
+            if matches!(store, StoreOp::LoadAgain) && repetition.is_some() {
+                return Err(Error::Gone);
+            }
+            let sealed = self.seal(&store, now)?;
+            let writes = matches!(store, StoreOp::Update { .. } | StoreOp::Create { .. });
             let outcome = match &loaded {
                 // Others are repeating their commit of this session: a try now would only disturb them.
-                Some(loaded) if writes && turn.is_none() && self.inner.queue.is_contended(&loaded.record.id()) => {
+                Some(loaded)
+                    if writes && repetition.is_none() && self.inner.queue.is_contended(&loaded.record.id()) =>
+                {
                     Outcome::Conflict
                 }
-                Some(_) | None => self.execute(plan.store, now).await?,
+                Some(_) | None => self.execute(store, now).await?,
             };
             match outcome {
                 Outcome::Done(next) => {
-                    if let Some(event) = plan.event {
-                        let record = next.as_deref().map(|next| &next.record);
-                        self.report(event, record.map(Record::id), record.and_then(Record::user).cloned());
+                    if let (Some(repetition), Some(next)) = (&mut repetition, &next) {
+                        repetition.turn.leave(&next.record);
                     }
-                    return Ok((next, sealed.or_else(|| self.render(plan.cookie))));
+                    if let Some(event) = event {
+                        let record = next.as_deref().map(|next| &next.record);
+                        let (id, user) = (record.map(Record::id), record.and_then(Record::user).cloned());
+                        if matches!(event, EventKind::LoggedIn | EventKind::Created) {
+                            session.state().unreceived = id.map(|id| (id, user.clone()));
+                        }
+                        self.report(event, id, user);
+                    }
+                    return Ok((next, sealed.or_else(|| self.render(cookie))));
                 }
                 Outcome::Unchanged => return Ok((loaded, None)),
                 // Only the request that ended a session removes its cookie: by now the client may have that of a login.
                 Outcome::EndedBefore => return Ok((None, None)),
                 Outcome::Gone => return Err(Error::Gone),
-                Outcome::Again => continue,
+                Outcome::Again if ids < MAX_IDS => {
+                    ids += 1;
+                    continue;
+                }
+                Outcome::Again => return Err(Error::Conflict),
                 Outcome::ReplacedAbsent => loaded = None,
                 Outcome::Conflict => {
                     let Some(stale) = &loaded else { return Err(Error::Conflict) };
-                    if turn.is_none() {
-                        turn = Some(self.inner.queue.turn(stale.record.id()).await);
-                    } else {
-                        self.pause(attempt).await?;
+                    let mut left = None;
+                    match &mut repetition {
+                        Some(repetition) => self.pause(repetition).await?,
+                        None => left = repetition.insert(self.repeat(stale.record.id()).await?).turn.take_latest(),
                     }
-                    let latest = self.load_again(stale).await?;
+                    let latest = match (left, &stale.proof) {
+                        (Some(record), Proof::Token(token, _)) => self.still_accepted(record, token),
+                        (Some(_), Proof::Seal) | (None, _) => self.load_again(stale).await?,
+                    };
                     let intents = intents.get_or_insert_with(|| session.state().intents[..wanted].to_vec());
                     loaded = self.accept(first.as_deref(), latest, intents, draft.change)?.map(Arc::new);
                     if let Some(LoadedSession { record, proof: Proof::Token(token, status) }) = loaded.as_deref()
                         && let Some(cookie) = self.successor_cookie(record, token, *status)
                     {
-                        *successor = Some(cookie);
+                        session.state().successor = Some(cookie);
                     }
                 }
             }
             let intents = intents.get_or_insert_with(|| session.state().intents[..wanted].to_vec());
             draft = Draft::replay(loaded.as_deref().map(|loaded| &loaded.record), intents, self.policy())?;
         }
-        Err(Error::Conflict)
+    }
+
+    /// Waits for the other commits of `id` in this process that met a conflict.
+    async fn repeat(&self, id: SessionId) -> Result<Repetition<'_>, Error> {
+        let patience = self.policy().store_timeout();
+        let Some(turn) = self.inner.queue.turn(id, patience).await else {
+            let detail = "other commits of this session took all of the store timeout";
+            return Err(self.store_failed("update", StoreError::new(StoreErrorKind::Timeout, detail)));
+        };
+        Ok(Repetition { turn, attempt: 0, patience: Patience::begin(patience) })
     }
 
     /// Whether the intents may be applied to what another request wrote.
@@ -172,14 +237,8 @@ impl SessionManager {
         let backing = &self.inner.backing;
         match op {
             StoreOp::Nothing => Ok(Outcome::Unchanged),
-            StoreOp::Touch { session, now } => {
-                let (id, user) = (session.record.id(), session.record.user());
-                Ok(Outcome::Done(match self.store_call("touch", backing.touch(&id, user, now)).await? {
-                    TouchOutcome::Applied => Some(Arc::new(session.with_record(session.record.clone().touched(now)))),
-                    // The session ended during a request that only read it: what it read was true then.
-                    TouchOutcome::Absent => None,
-                }))
-            }
+            StoreOp::LoadAgain => Ok(Outcome::Conflict),
+            StoreOp::Touch { session, now } => self.touch(session, now).await.map(Outcome::Done),
             StoreOp::Delete { id, user } => {
                 match self.store_call("delete", backing.delete(&id, user.as_ref(), now)).await? {
                     DeleteOutcome::Deleted => {
@@ -198,8 +257,17 @@ impl SessionManager {
             }
             StoreOp::Create { next, replaces, limit } => {
                 let user = next.record.user();
+                if let Some(user) = user {
+                    self.inner.background.settle(user, self.policy().store_timeout()).await;
+                }
                 let create = backing.create(&next.record, replaces.as_ref(), limit, now);
-                match self.store_call("create", create).await? {
+                let outcome = self.store_call("create", create).await;
+                if let (Err(Error::Store(error)), Backing::Store(_)) = (&outcome, backing)
+                    && error.may_be_applied()
+                {
+                    self.end_unreceived(next.record.id(), user.cloned(), Existence::Possible);
+                }
+                match outcome? {
                     CreateOutcome::Created { evicted } => {
                         self.report_ended(replaces, &evicted, user);
                         Ok(Outcome::Done(Some(backing.created(next))))
@@ -215,6 +283,26 @@ impl SessionManager {
                 }
             }
         }
+    }
+
+    /// Records activity, unless another request of this process does. `None` if the session ended meanwhile: what a request
+    /// read was true then.
+    async fn touch(&self, session: Arc<LoadedSession>, now: Timestamp) -> Result<Option<Arc<LoadedSession>>, Error> {
+        let Inner { backing, touches, .. } = &*self.inner;
+        let (id, user) = (session.record.id(), session.record.user());
+        let interval = self.policy().touch_interval_of(self.policy().effective_timeouts(&session.record.summary));
+        let is_stored = matches!(backing, Backing::Store(_));
+        if is_stored && !touches.claim(id, now, interval) {
+            return Ok(Some(session));
+        }
+        let outcome = self.store_call("touch", backing.touch(&id, user, now)).await;
+        if outcome.is_err() {
+            touches.release(&id);
+        }
+        Ok(match outcome? {
+            TouchOutcome::Applied => Some(Arc::new(session.with_record(session.record.clone().touched(now)))),
+            TouchOutcome::Absent => None,
+        })
     }
 
     /// Reports the sessions that a new one brought to an end.
@@ -237,7 +325,7 @@ impl SessionManager {
                 seen = session.record.clone().touched(*now);
                 &seen
             }
-            StoreOp::Nothing | StoreOp::Delete { .. } => return Ok(None),
+            StoreOp::Nothing | StoreOp::LoadAgain | StoreOp::Delete { .. } => return Ok(None),
         };
         let sealed = seal.seal(record, now).map_err(|error| self.store_failed("seal", error))?;
         let cookie = self.policy().cookie();
@@ -253,11 +341,26 @@ impl SessionManager {
         }
     }
 
-    /// Waits a random while, longer with each attempt, so that nodes do not collide in step.
-    pub(super) async fn pause(&self, attempt: u32) -> Result<(), Error> {
+    /// Waits a random while, longer with each attempt, so that nodes do not collide in step. An error if it took too long.
+    async fn pause(&self, repetition: &mut Repetition<'_>) -> Result<(), Error> {
+        if repetition.patience.is_over() {
+            return Err(Error::Conflict);
+        }
+        repetition.attempt += 1;
+        self.pause_before(repetition.attempt).await
+    }
+
+    pub(super) async fn pause_before(&self, attempt: u32) -> Result<(), Error> {
         let [random] = entropy::random::<1>(&*self.inner.entropy)?;
         let ceiling = Duration::from_millis(1 << attempt.min(5)).min(MAX_PAUSE);
         tokio::time::sleep(ceiling * u32::from(random) / 255).await;
         Ok(())
     }
+}
+
+/// A commit that met a conflict: its turn, and how long it may go on.
+struct Repetition<'q> {
+    turn: Turn<'q>,
+    attempt: u32,
+    patience: Patience,
 }

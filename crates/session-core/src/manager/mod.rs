@@ -1,43 +1,40 @@
-//! What is done: sessions are opened, committed, listed and revoked. The only callers of a store. Here: the manager, where
-//! its sessions are kept, and the queue of commits after a conflict.
+//! What is done: sessions are opened, committed, listed and revoked. The only callers of a store.
 
+pub(crate) mod background;
 pub(crate) mod builder;
 pub(crate) mod refresh;
 
+mod backing;
 mod commit;
 mod open;
+mod patience;
+mod queue;
 mod revoke;
 mod sweep;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
-use std::num::NonZeroU32;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
-
+use self::background::{Background, Persistent};
+use self::backing::Backing;
+use self::queue::{CommitQueue, RecentTouches};
 use crate::clock::Timestamp;
-use crate::decide::verdict::{LoadedSession, Proof, Replaced};
 use crate::entropy::Entropy;
 use crate::error::{Error, StoreError, StoreErrorKind};
-use crate::event::{Event, EventKind, SessionObserver};
-use crate::model::credential::Credential;
+use crate::event::{EventKind, Reporter, Termination};
 use crate::model::id::{SessionId, UserId};
-use crate::model::record::{Record, Version};
-use crate::model::summary::{SessionSummary, Timeouts};
-use crate::model::token::Kind;
-use crate::policy::limit::SessionLimit;
 use crate::policy::rules::Policy;
-use crate::session::Context;
-use crate::store::contract::{
-    CreateOutcome, CreateRequest, DeleteOutcome, Freshness, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
-};
+use crate::session::{Context, Owner};
+use crate::store::contract::{DeleteOutcome, SessionStore};
+
+/// How often the end of a session is tried: for some ten minutes.
+const END_ATTEMPTS: u32 = 64;
+/// The longest pause between two tries.
+const END_PAUSE: Duration = Duration::from_secs(10);
 
 /// Opens, commits, lists and revokes sessions. Cheap to clone; one per application.
 ///
@@ -54,10 +51,29 @@ pub struct SessionManager {
 
 struct Inner {
     backing: Backing,
-    context: Arc<Context>,
+    context: Context,
     entropy: Arc<dyn Entropy>,
-    observers: Vec<Arc<dyn SessionObserver>>,
+    reporter: Arc<Reporter>,
+    background: Arc<Background>,
     queue: CommitQueue,
+    touches: RecentTouches,
+}
+
+impl Owner for Inner {
+    fn context(&self) -> &Context {
+        &self.context
+    }
+
+    fn end_unreceived(self: Arc<Self>, id: SessionId, user: Option<UserId>) {
+        SessionManager { inner: self }.end_unreceived(id, user, Existence::Certain);
+    }
+}
+
+/// Whether a session is known to have been stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Existence {
+    Certain,
+    Possible,
 }
 
 impl SessionManager {
@@ -81,14 +97,48 @@ impl SessionManager {
 
     /// Tells the observers. For adapters, which see what core cannot: a request refused as cross-origin.
     pub fn report(&self, kind: EventKind, session: Option<SessionId>, user: Option<UserId>) {
-        if self.inner.observers.is_empty() {
-            return;
-        }
-        let event = Event { at: self.now(), session, user, kind };
-        for observer in &self.inner.observers {
-            // An audit sink that fails must not keep a session alive.
-            let _ = catch_unwind(AssertUnwindSafe(|| observer.on_event(&event)));
-        }
+        self.inner.reporter.report(kind, session, user);
+    }
+
+    /// Waits for what goes on in the background, at most for `patience`: commits whose requests went away, and the end of
+    /// logins that no client received. Call it at shutdown, when no request is left. Returns how many are unfinished; what
+    /// they left undone ends with its session.
+    pub async fn drain(&self, patience: Duration) -> usize {
+        self.inner.background.drain(patience).await
+    }
+
+    /// Work that is finished even if its caller goes away.
+    fn persist<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Persistent<T> {
+        Persistent::new(&self.inner.background, work)
+    }
+
+    /// Ends a session whose token no client has, in the background: repeated until the store confirms it.
+    fn end_unreceived(&self, id: SessionId, user: Option<UserId>, existence: Existence) {
+        let mut unsettled = user.as_ref().map(|user| self.inner.background.unsettled(user));
+        let manager = self.clone();
+        let work = async move {
+            let patience = manager.policy().store_timeout();
+            let mut existence = existence;
+            for attempt in 0..END_ATTEMPTS {
+                let delete = manager.inner.backing.delete(&id, user.as_ref(), manager.now());
+                let pause = match manager.store_call("delete", delete).await {
+                    Ok(DeleteOutcome::Deleted) => {
+                        return manager.report(EventKind::Terminated(Termination::Unreceived), Some(id), user);
+                    }
+                    Ok(DeleteOutcome::Absent) if existence == Existence::Certain => return,
+                    // Its creation may still be under way.
+                    Ok(DeleteOutcome::Absent) => {
+                        existence = Existence::Certain;
+                        patience
+                    }
+                    Err(_) => (patience / 8 * (1 << attempt.min(6))).min(END_PAUSE),
+                };
+                drop(unsettled.take());
+                tokio::time::sleep(pause).await;
+            }
+            manager.report(EventKind::Abandoned, Some(id), user);
+        };
+        self.inner.background.spawn(work, None);
     }
 
     /// The store, for an operation that client-side sessions do not have.
@@ -127,7 +177,9 @@ impl SessionManager {
     /// Names what failed, and reports it.
     fn store_failed(&self, operation: &'static str, error: StoreError) -> Error {
         self.report(EventKind::StoreFailed { operation, kind: error.kind() }, None, None);
-        Error::Store(error.in_context(self.inner.backing.name(), operation))
+        let error = error.in_context(self.inner.backing.name(), operation);
+        tracing::error!(target: "session", error = error.with_causes(), "the session store failed");
+        Error::Store(error)
     }
 }
 
@@ -137,201 +189,5 @@ impl fmt::Debug for SessionManager {
             .field("store", &self.inner.backing.name())
             .field("policy", self.policy())
             .finish_non_exhaustive()
-    }
-}
-
-/// Where sessions are kept. Nothing else tells the two apart when they are written.
-enum Backing {
-    Store(Arc<dyn SessionStore>),
-    /// By their clients. Two requests that change one session at once are not noticed, and a user's sessions can be
-    /// neither listed nor limited. With a deny list, sessions that ended are known.
-    Client {
-        deny_list: Option<DenyList>,
-    },
-}
-
-/// Ids of client-side sessions that ended before their deadline, kept in a store as anonymous sessions without values.
-struct DenyList {
-    store: Arc<dyn SessionStore>,
-    entropy: Arc<dyn Entropy>,
-    /// How long any session may live: after that, the entry is of no use.
-    longest: Duration,
-}
-
-impl Backing {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Store(store) => store.name(),
-            Self::Client { .. } => "client-side",
-        }
-    }
-
-    /// The store, for what only a store can do.
-    fn store(&self) -> Result<&dyn SessionStore, StoreError> {
-        match self {
-            Self::Store(store) => Ok(&**store),
-            Self::Client { .. } => {
-                let detail = "client-side sessions are known to their clients only; \
-                              use a store to list, limit or revoke sessions";
-                Err(StoreError::new(StoreErrorKind::Unsupported, detail))
-            }
-        }
-    }
-
-    async fn create(
-        &self,
-        record: &Record,
-        replaces: Option<&Replaced>,
-        limit: Option<SessionLimit>,
-        now: Timestamp,
-    ) -> Result<CreateOutcome, StoreError> {
-        match self {
-            Self::Store(store) => {
-                let replaces = replaces.map(|Replaced { id, user, version, .. }| Replacement {
-                    id: *id,
-                    user: user.as_ref(),
-                    version: *version,
-                });
-                store.create(CreateRequest { record, replaces, limit }, now).await
-            }
-            Self::Client { deny_list } => match replaces {
-                Some(old) if deny(deny_list.as_ref(), old.id, now).await? == DeleteOutcome::Absent => {
-                    Ok(CreateOutcome::ReplacedAbsent)
-                }
-                Some(_) | None => Ok(CreateOutcome::Created { evicted: Vec::new() }),
-            },
-        }
-    }
-
-    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
-        match self {
-            Self::Store(store) => store.update(record, expected, now).await,
-            Self::Client { .. } if self.is_denied(&record.id(), now).await? => Ok(UpdateOutcome::Absent),
-            Self::Client { .. } => Ok(UpdateOutcome::Applied),
-        }
-    }
-
-    async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
-        match self {
-            Self::Store(store) => store.touch(id, user, now).await,
-            Self::Client { .. } if self.is_denied(id, now).await? => Ok(TouchOutcome::Absent),
-            Self::Client { .. } => Ok(TouchOutcome::Applied),
-        }
-    }
-
-    /// Ends a session, as far as that is possible.
-    async fn delete(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<DeleteOutcome, StoreError> {
-        match self {
-            Self::Store(store) => store.delete(id, user).await,
-            Self::Client { deny_list } => deny(deny_list.as_ref(), *id, now).await,
-        }
-    }
-
-    async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
-        match self {
-            Self::Store(store) | Self::Client { deny_list: Some(DenyList { store, .. }) } => {
-                store.delete_expired(now, limit).await
-            }
-            Self::Client { deny_list: None } => Ok(0),
-        }
-    }
-
-    /// Whether a client-side session was ended. Its record in a store says that of any other.
-    async fn is_denied(&self, id: &SessionId, now: Timestamp) -> Result<bool, StoreError> {
-        let Self::Client { deny_list: Some(list) } = self else { return Ok(false) };
-        let entry = list.store.load(id, Freshness::Latest).await?;
-        Ok(entry.is_some_and(|entry| !entry.is_expired(now)))
-    }
-
-    /// A session that was created, with the proof that its next change rests on.
-    fn created(&self, session: Arc<LoadedSession>) -> Arc<LoadedSession> {
-        match self {
-            Self::Store(_) => session,
-            Self::Client { .. } => Arc::new(LoadedSession { record: session.record.clone(), proof: Proof::Seal }),
-        }
-    }
-}
-
-async fn deny(list: Option<&DenyList>, id: SessionId, now: Timestamp) -> Result<DeleteOutcome, StoreError> {
-    match list {
-        Some(list) => list.add(id, now).await,
-        None => Ok(DeleteOutcome::Deleted),
-    }
-}
-
-impl DenyList {
-    async fn add(&self, id: SessionId, now: Timestamp) -> Result<DeleteOutcome, StoreError> {
-        let no_entropy = |_| StoreError::new(StoreErrorKind::Other, "the random generator failed");
-        let (credential, _) = Credential::issue(Kind::Cookie, id, now, &*self.entropy).map_err(no_entropy)?;
-        let timeouts = Timeouts { idle: self.longest, absolute: self.longest };
-        let summary = SessionSummary::new(id, Kind::Cookie, now, timeouts);
-        let entry = Record::new(summary, Version::first(&*self.entropy).map_err(no_entropy)?, credential);
-        match self.store.create(CreateRequest::new(&entry), now).await? {
-            CreateOutcome::Created { .. } => Ok(DeleteOutcome::Deleted),
-            CreateOutcome::IdTaken => Ok(DeleteOutcome::Absent),
-            CreateOutcome::LimitReached | CreateOutcome::ReplacedChanged | CreateOutcome::ReplacedAbsent => {
-                Err(StoreError::new(StoreErrorKind::Other, "the deny list breaks the store contract"))
-            }
-        }
-    }
-}
-
-type Turns = HashMap<SessionId, Arc<AsyncMutex<()>>>;
-
-/// The sessions for which a commit met a conflict and is being repeated. Empty almost always: an uncontended commit
-/// costs one load of an atomic.
-#[derive(Default)]
-struct CommitQueue {
-    turns: Mutex<Turns>,
-    len: AtomicUsize,
-}
-
-impl CommitQueue {
-    /// Whether a commit of `id` is being repeated right now.
-    fn is_contended(&self, id: &SessionId) -> bool {
-        self.len.load(Ordering::Acquire) != 0 && self.lock().contains_key(id)
-    }
-
-    /// Waits for the other commits of `id` in this process.
-    async fn turn(&self, id: SessionId) -> Turn<'_> {
-        let mutex = {
-            let mut turns = self.lock();
-            let mutex = Arc::clone(turns.entry(id).or_default());
-            self.len.store(turns.len(), Ordering::Release);
-            mutex
-        };
-        // Exists before the wait, so that a request dropped while waiting cleans up too.
-        let mut turn = Turn { queue: self, id, guard: None };
-        turn.guard = Some(mutex.lock_owned().await);
-        turn
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Turns> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for CommitQueue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CommitQueue").field("len", &self.len).finish()
-    }
-}
-
-/// The right to commit one session.
-struct Turn<'q> {
-    queue: &'q CommitQueue,
-    id: SessionId,
-    guard: Option<OwnedMutexGuard<()>>,
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.guard = None;
-        let mut turns = self.queue.lock();
-        // The map's own reference is the last one when the turn is neither held nor waited for.
-        if turns.get(&self.id).is_some_and(|mutex| Arc::strong_count(mutex) == 1) {
-            turns.remove(&self.id);
-        }
-        self.queue.len.store(turns.len(), Ordering::Release);
     }
 }

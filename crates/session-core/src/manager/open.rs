@@ -14,7 +14,7 @@ use crate::model::record::Record;
 use crate::model::summary::SessionSummary;
 use crate::model::token::{Kind, PresentedToken};
 use crate::policy::cookie::{Ambiguous, PresentedCookie, SetCookie};
-use crate::session::Session;
+use crate::session::{Owner, Session};
 use crate::store::contract::Freshness;
 
 impl SessionManager {
@@ -36,6 +36,9 @@ impl SessionManager {
     /// A token that is unknown, expired or forged gives an anonymous session: a client cannot tell which. An authentic
     /// token that was consumed earlier terminates its session (one more round trip).
     ///
+    /// So does one whose record cannot be decoded: its client can log in again, or out, and write nothing. The record stays
+    /// as it is.
+    ///
     /// # Errors
     /// [`Error::Store`] if the store failed: unavailable is not absent. [`Error::Superseded`] for the loser of a race
     /// between a renewed token and its predecessor.
@@ -53,9 +56,19 @@ impl SessionManager {
     }
 
     async fn open_token(&self, token: &PresentedToken) -> Result<Session, Error> {
-        let Some(record) = self.load(token.id(), Freshness::Cached).await? else {
-            self.report(EventKind::UnknownToken, Some(token.id()), None);
-            return Ok(self.anonymous());
+        let record = match self.load(token.id(), Freshness::Cached).await {
+            Ok(Some(record)) => record,
+            Ok(None) => {
+                self.report(EventKind::UnknownToken, Some(token.id()), None);
+                return Ok(self.anonymous());
+            }
+            // Reported. Nothing can be read of it, but its client can log in, and out.
+            Err(Error::Store(error)) if error.kind() == StoreErrorKind::Corrupt => {
+                let session = self.anonymous();
+                session.state().unreadable = Some(error);
+                return Ok(session);
+            }
+            Err(error) => return Err(error),
         };
         match self.admit(&record, Kind::Cookie, token).await? {
             Some(status) => {
@@ -98,7 +111,7 @@ impl SessionManager {
             // Of whom the record is, a token that is not its own tells nothing.
             TokenVerdict::Unknown => self.report(EventKind::UnknownToken, Some(record.id()), None),
             TokenVerdict::Expired(expiry) => self.report(EventKind::Expired(expiry), Some(record.id()), user()),
-            TokenVerdict::SuccessorUsed => {
+            TokenVerdict::Raced => {
                 self.report(EventKind::RenewalRaced, Some(record.id()), user());
                 return Err(Error::Superseded);
             }
@@ -120,9 +133,8 @@ impl SessionManager {
         let Some(loaded) = session.state().loaded.clone() else { return Ok(()) };
         let latest = self.load_again(&loaded).await?;
         let is_gone = latest.is_none();
-        let mut state = session.state();
-        let dropped = if is_gone { state.intents.len() } else { 0 };
-        state.rebase(latest.map(Arc::new), dropped, None, self.policy())?;
+        let dropped = if is_gone { session.state().intents.len() } else { 0 };
+        session.rebase(latest.map(Arc::new), dropped, None)?;
         if is_gone { Err(Error::Gone) } else { Ok(()) }
     }
 
@@ -133,9 +145,14 @@ impl SessionManager {
             let is_denied = self.is_denied(&id).await?;
             return Ok((!is_denied).then(|| loaded.with_record(loaded.record.clone())));
         };
-        let Some(record) = self.load(id, Freshness::Latest).await? else { return Ok(None) };
-        let status = still_accepted(&record, token, self.policy(), self.now());
-        Ok(status.map(|status| LoadedSession { record, proof: Proof::Token(token.copy(), status) }))
+        let record = self.load(id, Freshness::Latest).await?;
+        Ok(record.and_then(|record| self.still_accepted(record, token)))
+    }
+
+    /// The session of `record`, if `token` still gives access to it.
+    pub(super) fn still_accepted(&self, record: Record, token: &PresentedToken) -> Option<LoadedSession> {
+        let status = still_accepted(&record, token, self.policy(), self.now())?;
+        Some(LoadedSession { record, proof: Proof::Token(token.copy(), status) })
     }
 
     /// The session `id` of `user`, if it is alive: for an access token whose bearer must not have been logged out a moment
@@ -157,7 +174,7 @@ impl SessionManager {
         status: TokenStatus,
     ) -> Option<SetCookie> {
         let successor = match status {
-            TokenStatus::Current => return None,
+            TokenStatus::Current | TokenStatus::Consumed => return None,
             TokenStatus::Superseded => record.credential.successor(token)?,
         };
         let max_age = max_age(&record.summary, self.policy(), self.now());
@@ -167,7 +184,7 @@ impl SessionManager {
     pub(super) async fn load(&self, id: SessionId, freshness: Freshness) -> Result<Option<Record>, Error> {
         let record = self.store_call("load", self.store("load")?.load(&id, freshness)).await?;
         if record.as_ref().is_some_and(|record| record.id() != id) {
-            let error = StoreError::new(StoreErrorKind::Corrupt, "the store answered with another session");
+            let error = StoreError::new(StoreErrorKind::Other, "the store answered with another session");
             return Err(self.store_failed("load", error));
         }
         Ok(record)
@@ -181,7 +198,7 @@ impl SessionManager {
         self.session(None, None)
     }
 
-    fn session(&self, loaded: Option<LoadedSession>, cookie: Option<SetCookie>) -> Session {
-        Session::new(Arc::clone(&self.inner.context), loaded, cookie)
+    fn session(&self, loaded: Option<LoadedSession>, successor: Option<SetCookie>) -> Session {
+        Session::new(Arc::clone(&self.inner) as Arc<dyn Owner>, loaded, successor)
     }
 }

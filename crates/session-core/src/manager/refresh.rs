@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::SessionManager;
-use super::commit::{MAX_ATTEMPTS, Outcome};
+use super::commit::Outcome;
+use super::patience::Patience;
+use super::{Existence, SessionManager};
 use crate::decide::intent::Login;
 use crate::decide::plan::{Draft, StoreOp, new_record, rotated, tightened};
-use crate::decide::verdict::{LoadedSession, Proof, TokenStatus};
-use crate::error::Error;
+use crate::decide::verdict::{LoadedSession, Proof, TokenStatus, still_accepted};
+use crate::error::{Error, StoreErrorKind};
 use crate::event::{EventKind, Termination};
-use crate::model::credential::TokenCheck;
+use crate::model::credential::{Grace, TokenCheck};
 use crate::model::record::Record;
 use crate::model::summary::SessionSummary;
 use crate::model::token::{Kind, PresentedToken, SessionToken};
@@ -73,13 +75,22 @@ impl SessionManager {
         login: Login,
         replaces: Option<&PresentedToken>,
     ) -> Result<IssuedRefreshToken, Error> {
-        let mut replaced = self.replaced(replaces).await?;
-        let draft = Draft::logged_in(&login, self.now(), self.policy());
         // Client-side sessions have no refresh tokens.
         let _ = self.store("create")?;
-        for attempt in 0..MAX_ATTEMPTS {
+        let (manager, replaces) = (self.clone(), replaces.map(PresentedToken::copy));
+        let work = async move {
+            let draft = Draft::logged_in(&login, manager.now(), manager.policy());
+            manager.create_for(&draft, replaces.as_ref()).await
+        };
+        self.persist(work).await?.received()
+    }
+
+    async fn create_for(&self, draft: &Draft, replaces: Option<&PresentedToken>) -> Result<Unreceived, Error> {
+        let mut replaced = self.replaced(replaces).await?;
+        let patience = Patience::begin(self.policy().store_timeout());
+        for attempt in 0.. {
             let now = self.now();
-            let (record, token) = new_record(Kind::Refresh, &draft, self.policy(), now, &*self.inner.entropy)?;
+            let (record, token) = new_record(Kind::Refresh, draft, self.policy(), now, &*self.inner.entropy)?;
             let next = Arc::new(LoadedSession::current(record, token.presented()));
             let limit = Some(self.policy().session_limit());
             let replaces_now = replaced.as_ref().map(|old| old.replaced(Termination::Replaced));
@@ -88,14 +99,21 @@ impl SessionManager {
                 Outcome::Done(_) => {
                     let record = &next.record;
                     self.report(EventKind::LoggedIn, Some(record.id()), record.user().cloned());
-                    return Ok(IssuedRefreshToken { token, session: tightened(&record.summary, self.policy()) });
+                    let session = tightened(&record.summary, self.policy());
+                    return Ok(Unreceived {
+                        manager: self.clone(),
+                        issued: Some(IssuedRefreshToken { token, session }),
+                    });
                 }
                 Outcome::Conflict => {
-                    self.pause(attempt).await?;
+                    self.pause_before(attempt).await?;
                     replaced = self.replaced(replaces).await?;
                 }
                 Outcome::ReplacedAbsent => replaced = None,
                 Outcome::Unchanged | Outcome::Again | Outcome::EndedBefore | Outcome::Gone => {}
+            }
+            if patience.is_over() {
+                break;
             }
         }
         Err(Error::Conflict)
@@ -131,30 +149,54 @@ impl SessionManager {
     /// [`Error::Store`]: the token may be used up then, and repeating the call with the same token inside the grace window
     /// tells. [`Error::Entropy`]; [`Error::Conflict`] if there was no end of concurrent writers.
     pub async fn rotate(&self, verified: VerifiedRefreshToken) -> Result<Option<IssuedRefreshToken>, Error> {
-        let mut verified = verified;
-        for attempt in 0..MAX_ATTEMPTS {
+        let manager = self.clone();
+        self.persist(async move { manager.rotate_to_the_end(verified).await }).await
+    }
+
+    async fn rotate_to_the_end(&self, mut verified: VerifiedRefreshToken) -> Result<Option<IssuedRefreshToken>, Error> {
+        let patience = Patience::begin(self.policy().store_timeout());
+        for attempt in 0.. {
             let VerifiedRefreshToken { record, token, status, session } = verified;
-            if status == TokenStatus::Superseded {
-                return Ok(record.credential.successor(&token).map(|token| IssuedRefreshToken { token, session }));
-            }
             let now = self.now();
-            let (next, successor) = rotated(&record, &token, self.policy(), now, &*self.inner.entropy)?;
-            let update = self.store("update")?.update(&next, record.version, now);
-            match self.store_call("update", update).await? {
-                UpdateOutcome::Applied => {
-                    self.report(EventKind::Renewed, Some(next.id()), next.user().cloned());
-                    let session = tightened(&next.summary, self.policy());
-                    return Ok(Some(IssuedRefreshToken { token: successor, session }));
+            match status {
+                TokenStatus::Superseded if record.credential.grace(Duration::ZERO, now) == Grace::Open => {
+                    return Ok(record.credential.successor(&token).map(|token| IssuedRefreshToken { token, session }));
                 }
-                UpdateOutcome::Absent => return Ok(None),
-                UpdateOutcome::Conflict => {}
+                // The window closed since the token was verified.
+                TokenStatus::Superseded | TokenStatus::Consumed => {}
+                TokenStatus::Current => {
+                    let (next, successor) = rotated(&record, &token, self.policy(), now, &*self.inner.entropy)?;
+                    let update = self.store("update")?.update(&next, record.version, now);
+                    match self.store_call("update", update).await? {
+                        UpdateOutcome::Applied => {
+                            self.report(EventKind::Renewed, Some(next.id()), next.user().cloned());
+                            let session = tightened(&next.summary, self.policy());
+                            return Ok(Some(IssuedRefreshToken { token: successor, session }));
+                        }
+                        UpdateOutcome::Absent => return Ok(None),
+                        UpdateOutcome::Conflict => {}
+                    }
+                }
+            }
+            if patience.is_over() {
+                break;
             }
             if attempt > 0 {
-                self.pause(attempt).await?;
+                self.pause_before(attempt).await?;
             }
-            match self.verify_refresh_token(&token).await? {
-                Some(again) => verified = again,
+            // It was accepted when this began. What others did with its successors since then, however late this is, makes no
+            // thief of its client.
+            let Some(record) = self.load(token.id(), Freshness::Latest).await? else { return Ok(None) };
+            match still_accepted(&record, &token, self.policy(), self.now()) {
                 None => return Ok(None),
+                Some(TokenStatus::Consumed) => {
+                    self.report(EventKind::RenewalRaced, Some(record.id()), record.user().cloned());
+                    return Err(Error::Superseded);
+                }
+                Some(status @ (TokenStatus::Current | TokenStatus::Superseded)) => {
+                    let session = tightened(&record.summary, self.policy());
+                    verified = VerifiedRefreshToken { record, token, status, session };
+                }
             }
         }
         Err(Error::Conflict)
@@ -177,11 +219,35 @@ impl SessionManager {
     /// The live session of the token that a client has when it logs in once more.
     async fn replaced(&self, token: Option<&PresentedToken>) -> Result<Option<LoadedSession>, Error> {
         let Some(token) = token else { return Ok(None) };
-        let verified = self.verify_refresh_token(token).await?;
+        let verified = match self.verify_refresh_token(token).await {
+            // Left as it is; reported.
+            Err(Error::Store(error)) if error.kind() == StoreErrorKind::Corrupt => None,
+            verified => verified?,
+        };
         Ok(verified.map(|VerifiedRefreshToken { record, token, status, .. }| LoadedSession {
             record,
             proof: Proof::Token(token, status),
         }))
+    }
+}
+
+/// A session that was begun for a client that may have gone: ended unless it is received.
+struct Unreceived {
+    manager: SessionManager,
+    issued: Option<IssuedRefreshToken>,
+}
+
+impl Unreceived {
+    fn received(mut self) -> Result<IssuedRefreshToken, Error> {
+        self.issued.take().ok_or(Error::Gone)
+    }
+}
+
+impl Drop for Unreceived {
+    fn drop(&mut self) {
+        if let Some(IssuedRefreshToken { session, .. }) = &self.issued {
+            self.manager.end_unreceived(session.id, session.user().cloned(), Existence::Certain);
+        }
     }
 }
 

@@ -5,12 +5,12 @@ use std::num::NonZeroU32;
 
 use super::SessionManager;
 use crate::decide::verdict::{Verdict, verdict};
-use crate::error::Error;
+use crate::error::{Error, StoreErrorKind};
 use crate::event::{EventKind, Termination};
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
 use crate::model::summary::SessionSummary;
-use crate::store::contract::DeleteOutcome;
+use crate::store::contract::{DeleteOutcome, Listing};
 
 impl SessionManager {
     /// The live sessions of `user`, most recently used first. One round trip.
@@ -86,22 +86,39 @@ impl SessionManager {
     }
 
     async fn end(&self, id: &SessionId, user: Option<&UserId>, why: Termination) -> Result<DeleteOutcome, Error> {
-        let deleted = self.store_call("delete", self.store("delete")?.delete(id, user)).await?;
-        if deleted == DeleteOutcome::Deleted {
-            self.report(EventKind::Terminated(why), Some(*id), user.cloned());
-        }
-        Ok(deleted)
+        let (manager, id, user) = (self.clone(), *id, user.cloned());
+        let work = async move {
+            let delete = manager.store("delete")?.delete(&id, user.as_ref());
+            let deleted = manager.store_call("delete", delete).await?;
+            if deleted == DeleteOutcome::Deleted {
+                manager.report(EventKind::Terminated(why), Some(id), user);
+            }
+            Ok(deleted)
+        };
+        self.persist(work).await
     }
 
     async fn list_stored(&self, user: &UserId) -> Result<Vec<SessionSummary>, Error> {
-        self.store_call("list_by_user", self.store("list_by_user")?.list_by_user(user, self.now())).await
+        let listing = self.store("list_by_user")?.list_by_user(user, self.now());
+        let Listing { sessions, unreadable } = self.store_call("list_by_user", listing).await?;
+        for id in unreadable {
+            let kind = EventKind::StoreFailed { operation: "list_by_user", kind: StoreErrorKind::Corrupt };
+            self.report(kind, Some(id), Some(user.clone()));
+        }
+        Ok(sessions)
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<usize, Error> {
-        let ended = self.store_call("delete_by_user", self.store("delete_by_user")?.delete_by_user(user, keep)).await?;
-        for id in &ended {
-            self.report(EventKind::Terminated(Termination::Revoked), Some(*id), Some(user.clone()));
-        }
-        Ok(ended.len())
+        let (manager, user, keep) = (self.clone(), user.clone(), keep.copied());
+        let work = async move {
+            let store = manager.store("delete_by_user")?;
+            let delete = store.delete_by_user(&user, keep.as_ref(), manager.now());
+            let ended = manager.store_call("delete_by_user", delete).await?;
+            for id in &ended {
+                manager.report(EventKind::Terminated(Termination::Revoked), Some(*id), Some(user.clone()));
+            }
+            Ok(ended.len())
+        };
+        self.persist(work).await
     }
 }

@@ -10,7 +10,7 @@ use subtle::{Choice, ConstantTimeEq as _};
 
 use super::id::SessionId;
 use super::token::{Kind, Parts, PresentedToken, SessionToken};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, millis};
 use crate::entropy::{Entropy, EntropyError, random};
 
 /// The first 128 bits of a SHA-256 digest of (a part of) a token: as many as the secret has. The only trace of a token
@@ -99,6 +99,8 @@ pub(crate) struct Lineage {
     /// With the predecessor's secret, this gives the successor's; alone it gives nothing.
     nonce: [u8; 16],
     successor_used: bool,
+    /// How long the predecessor may be used after the renewal, in milliseconds: what the policy of the writer said.
+    grace: i64,
 }
 
 impl fmt::Debug for Lineage {
@@ -116,9 +118,10 @@ impl fmt::Debug for Lineage {
 pub enum Grace {
     /// Inside the window, and the successor was not used yet: answer with the identical successor.
     Open,
-    /// Inside the window, but the successor was used: the loser of a race. Refused, but no theft.
-    SuccessorUsed,
-    /// Outside the window: reuse.
+    /// The successor was used, or the window has passed, but so lately that the clocks of two servers may differ by as
+    /// much: the loser of a race. Refused, but no theft.
+    Raced,
+    /// Later than that: reuse.
     Closed,
 }
 
@@ -166,7 +169,7 @@ impl Credential {
     ///
     /// The successor's secret is HMAC-SHA-256(secret, nonce ‖ id ‖ generation), cut to 16 bytes: a holder of the
     /// predecessor can be given the same successor again ([`successor`](Self::successor)), the store alone cannot
-    /// compute it.
+    /// compute it. For how long is recorded: `grace`.
     ///
     /// # Errors
     /// [`EntropyError`] if the generator failed.
@@ -174,6 +177,7 @@ impl Credential {
         &self,
         kind: Kind,
         token: &PresentedToken,
+        grace: Duration,
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<(Self, SessionToken), EntropyError> {
@@ -186,6 +190,7 @@ impl Credential {
             predecessor: self.current,
             nonce,
             successor_used: false,
+            grace: millis(grace),
         };
         let credential = Self {
             current: TokenDigest::token(kind, successor.parts()),
@@ -203,18 +208,18 @@ impl Credential {
         Some(derive(superseded, &lineage.nonce, lineage.generation))
     }
 
-    /// Whether the predecessor may still be used. The window begins at the renewal, is not moved by replays, and
-    /// closes at the first use of the successor.
-    pub fn grace(&self, window: Duration, now: Timestamp) -> Grace {
-        match &self.lineage {
-            Some(lineage) if now < self.issued_at() + window => {
-                if lineage.successor_used {
-                    Grace::SuccessorUsed
-                } else {
-                    Grace::Open
-                }
-            }
-            Some(_) | None => Grace::Closed,
+    /// Whether the predecessor may still be used. The window begins at the renewal, is as long as was recorded then, is not
+    /// moved by replays, and closes at the first use of the successor. By how much the clocks of two servers may differ,
+    /// `max_clock_skew`, delays the alarm, not the end.
+    pub fn grace(&self, max_clock_skew: Duration, now: Timestamp) -> Grace {
+        let Some(lineage) = &self.lineage else { return Grace::Closed };
+        let end = self.issued_at() + Duration::from_millis(lineage.grace.unsigned_abs());
+        if now >= end + max_clock_skew {
+            Grace::Closed
+        } else if now >= end || lineage.successor_used {
+            Grace::Raced
+        } else {
+            Grace::Open
         }
     }
 

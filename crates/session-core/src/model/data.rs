@@ -170,22 +170,29 @@ impl fmt::Debug for Data {
     }
 }
 
-/// Encodes one value: MessagePack with field names, so that fields may be added and dropped later.
-pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, ValueError> {
-    rmp_serde::to_vec_named(value).map(Bytes::from).map_err(|_| ValueError::Encode)
+/// Encodes one value as JSON, which every type that derives serde's traits survives, with field names, so that fields may
+/// be added and dropped later. What could not be read back is refused.
+pub(crate) fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<Bytes, ValueError> {
+    let bytes = serde_json::to_vec(value).map_err(|_| ValueError::Encode)?;
+    match decode::<T>(&bytes) {
+        Ok(_) => Ok(bytes.into()),
+        Err(_) => Err(ValueError::Encode),
+    }
 }
 
 /// Decodes one value.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ValueError> {
-    rmp_serde::from_slice(bytes).map_err(|_| ValueError::Decode)
+    serde_json::from_slice(bytes).map_err(|_| ValueError::Decode)
 }
 
 /// A value could not be converted. Says nothing of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValueError {
-    /// The type's `Serialize` failed.
-    #[error("the value cannot be serialized; session data must be representable in MessagePack")]
+    /// The type's `Serialize` failed, or its `Deserialize` on what that wrote.
+    #[error(
+        "the value cannot be written as JSON and read back; a number that is not finite? a map whose keys are no text?"
+    )]
     Encode,
     /// What is stored under the key is not of the key's type. It is left as it is.
     #[error(

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use super::credential::{Credential, TokenCheck};
 use super::data::Data;
 use super::id::{SessionId, UserId};
@@ -15,7 +17,7 @@ use crate::entropy::{self, Entropy, EntropyError};
 /// A backend may look at `version` and, of the summary, at `id`, `user`, `created_at`, `last_seen` and `timeouts`. The
 /// rest it stores and returns as it is, through [`encode`](Self::encode) and [`decode`](Self::decode), or, if it keeps those
 /// fields in columns of its own, [`encode_body`](Self::encode_body) and [`decode_body`](Self::decode_body).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Record {
     /// What a list of sessions shows.
     pub summary: SessionSummary,
@@ -25,13 +27,16 @@ pub struct Record {
     pub credential: Credential,
     /// The application's values.
     pub data: Data,
+    /// The bytes that [`decode`](Self::decode) read, of this record or the one that it replaces: for a store whose server
+    /// compares whole values. `None` if they are not known.
+    pub replaces: Option<Bytes>,
 }
 
 impl Record {
     /// The record of a session without values.
     #[must_use]
     pub fn new(summary: SessionSummary, version: Version, credential: Credential) -> Self {
-        Self { summary, version, credential, data: Data::default() }
+        Self { summary, version, credential, data: Data::default(), replaces: None }
     }
 
     /// The primary key.
@@ -50,6 +55,7 @@ impl Record {
     #[must_use]
     pub fn touched(mut self, now: Timestamp) -> Self {
         self.summary.last_seen = self.summary.last_seen.max(now);
+        self.replaces = None;
         self
     }
 
@@ -68,6 +74,15 @@ impl Record {
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.summary.is_expired(now)
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { summary, version, credential, data, replaces: _ } = self;
+        let mut record = f.debug_struct("Record");
+        record.field("summary", summary).field("version", version).field("credential", credential).field("data", data);
+        record.finish_non_exhaustive()
     }
 }
 

@@ -59,10 +59,16 @@ impl PolicyBuilder {
     }
 
     /// How long after its replacement a refresh token still gets its successor, the same one each time, unless that is
-    /// used: for tabs that refresh at once, and answers that got lost. At most 5 minutes; later, or with zero, any second
-    /// use is reuse and ends the session.
+    /// used: for tabs that refresh at once, and answers that got lost. At most 5 minutes; later, any second use
+    /// is reuse and ends the session.
     pub fn refresh_grace(mut self, grace: Duration) -> Self {
         self.policy.refresh_grace = grace;
+        self
+    }
+
+    /// By how much the clocks of two servers may differ; at most 5 minutes. See [`Policy::max_clock_skew`].
+    pub fn max_clock_skew(mut self, skew: Duration) -> Self {
+        self.policy.max_clock_skew = skew;
         self
     }
 
@@ -134,7 +140,10 @@ impl PolicyBuilder {
         if policy.refresh_grace > MAX_GRACE {
             return Err(PolicyError::RefreshGrace);
         }
-        let idle = policy.authenticated.idle.min(policy.anonymous.idle);
+        if policy.max_clock_skew > MAX_GRACE {
+            return Err(PolicyError::ClockSkew);
+        }
+        let idle = policy.shortest_idle();
         policy.touch_interval = touch_interval.unwrap_or_else(|| policy.touch_interval.min(idle / 20));
         if policy.touch_interval > idle / 2 {
             return Err(PolicyError::TouchInterval);
@@ -199,6 +208,9 @@ pub enum PolicyError {
     /// The grace of refresh tokens is too long.
     #[error("the grace of a refresh token must be at most 5 minutes")]
     RefreshGrace,
+    /// The clock skew is too large.
+    #[error("the clocks of servers must not differ by more than 5 minutes; synchronise them")]
+    ClockSkew,
     /// The touch interval would eat up the idle timeout.
     #[error("the touch interval must be at most half of the shortest idle timeout, or active sessions would expire")]
     TouchInterval,

@@ -38,6 +38,7 @@ pub struct Policy {
     pub(super) remember_me: RememberMe,
     pub(super) renewal: Option<Renewal>,
     pub(super) refresh_grace: Duration,
+    pub(super) max_clock_skew: Duration,
     pub(super) touch_interval: Duration,
     pub(super) limit: SessionLimit,
     pub(super) payload: PayloadLimit,
@@ -98,6 +99,7 @@ impl Policy {
             remember_me: RememberMe::OptIn(Timeouts { idle: 7 * DAY, absolute: 30 * DAY }),
             renewal: None,
             refresh_grace: Duration::from_secs(10),
+            max_clock_skew: Duration::from_secs(30),
             touch_interval: MINUTE,
             limit: SessionLimit::capped(10, LimitPolicy::EvictOldest),
             payload: PayloadLimit { bytes: 64 * 1024, values: 64 },
@@ -199,10 +201,37 @@ impl Policy {
         self.refresh_grace
     }
 
+    /// By how much the clocks of two servers may differ. For so long after the grace window, a consumed token is refused
+    /// without being taken for stolen.
+    #[must_use]
+    pub fn max_clock_skew(&self) -> Duration {
+        self.max_clock_skew
+    }
+
     /// How long `last_seen` may lag behind. The idle timeout takes effect up to this much earlier, never later.
     #[must_use]
     pub fn touch_interval(&self) -> Duration {
         self.touch_interval
+    }
+
+    /// The touch interval of a session with these timeouts. If they are shorter than those of the policy, because it was
+    /// loosened after the session began, it is shorter in the same proportion.
+    pub(crate) fn touch_interval_of(&self, timeouts: Timeouts) -> Duration {
+        let shortest = self.shortest_idle();
+        if timeouts.idle >= shortest {
+            self.touch_interval
+        } else {
+            self.touch_interval.mul_f64(timeouts.idle.div_duration_f64(shortest))
+        }
+    }
+
+    /// The shortest idle timeout of any session that begins under this policy.
+    pub(super) fn shortest_idle(&self) -> Duration {
+        let idle = self.authenticated.idle.min(self.anonymous.idle);
+        match self.remember_me {
+            RememberMe::OptIn(timeouts) => idle.min(timeouts.idle),
+            RememberMe::Never | RememberMe::Always => idle,
+        }
     }
 
     /// How many sessions a user may have.

@@ -27,7 +27,7 @@ pub mod layout {
     /// The format byte: [`FORMAT_VERSION`].
     pub const FORMAT: usize = 0;
     /// The format this version writes. Bump it with every change that an older reader would misread.
-    pub const FORMAT_VERSION: u8 = 2;
+    pub const FORMAT_VERSION: u8 = 3;
     /// The version, as [`Version::to_bytes`](super::Version::to_bytes) has it.
     pub const VERSION: Range<usize> = 1..13;
     /// When the session began: [`time`].
@@ -38,8 +38,10 @@ pub mod layout {
     pub const IDLE: Range<usize> = 25..30;
     /// Absolute timeout: [`timeout`].
     pub const ABSOLUTE: Range<usize> = 30..35;
+    /// Where the application's values begin, in 24 bits: what comes before is all that a list of sessions shows.
+    pub const VALUES: Range<usize> = 35..38;
     /// Length of the fields at fixed places.
-    pub const HEADER: usize = 35;
+    pub const HEADER: usize = 38;
     /// Where the [`owner`] begins.
     pub const OWNER: usize = HEADER;
 
@@ -151,8 +153,16 @@ impl Record {
         bytes.extend_from_slice(&layout::time(*last_seen)?);
         bytes.extend_from_slice(&layout::timeout(timeouts.idle));
         bytes.extend_from_slice(&layout::timeout(timeouts.absolute));
+        bytes.extend_from_slice(&[0; 3]);
         layout::put_owner(&mut bytes, self.user());
         self.put_body(&mut bytes);
+        match bytes.len().to_be_bytes() {
+            [0, 0, 0, 0, 0, at @ ..] => bytes[layout::VALUES].copy_from_slice(&at),
+            [..] => {
+                return Err(StoreError::new(StoreErrorKind::Other, "what describes the session is longer than 16 MiB"));
+            }
+        }
+        self.put_values(&mut bytes);
         Ok(bytes.into())
     }
 
@@ -164,43 +174,64 @@ impl Record {
     /// overwrite such a record: another version of the application may still be able to read it.
     pub fn decode(id: SessionId, bytes: &Bytes) -> Result<Self, StoreError> {
         let mut reader = Reader::of_format(bytes)?;
-        let header = RecordHeader {
-            id,
-            version: Version::from_bytes(reader.array()?),
-            created_at: layout::read_time(reader.array()?),
-            last_seen: layout::read_time(reader.array()?),
-            timeouts: Timeouts {
-                idle: layout::read_timeout(reader.array()?),
-                absolute: layout::read_timeout(reader.array()?),
-            },
-            user: match reader.take()? {
-                "" => None,
-                user => Some(UserId::new(user).map_err(|_| corrupt("the record has an invalid user"))?),
-            },
-        };
-        reader.body(header)
+        let record = reader.whole_body(id)?;
+        let values_at = (bytes.len() - reader.left.len()).to_be_bytes();
+        if bytes[layout::VALUES] != values_at[values_at.len() - 3..] {
+            return Err(corrupt("the record does not say where its values begin"));
+        }
+        Ok(Self { data: reader.data(bytes)?, replaces: Some(bytes.clone()), ..record })
     }
 
-    /// The record without what is in its [`RecordHeader`], as bytes that only core can read.
+    /// Reads what describes the session from the beginning of what [`encode`](Self::encode) wrote, up to
+    /// [`layout::VALUES`] at least.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_summary(id: SessionId, bytes: &[u8]) -> Result<SessionSummary, StoreError> {
+        Ok(Reader::of_format(bytes)?.whole_body(id)?.summary)
+    }
+
+    /// The record without its values and what is in its [`RecordHeader`], as bytes that only core can read.
     #[must_use]
     pub fn encode_body(&self) -> Bytes {
-        let mut bytes = Vec::with_capacity(1 + self.body_capacity());
-        bytes.push(FORMAT);
+        let mut bytes = vec![FORMAT];
         self.put_body(&mut bytes);
         bytes.into()
     }
 
-    /// Reads what [`encode_body`](Self::encode_body) wrote. The values of the data share the memory of `body`.
+    /// The application's values, as bytes that only core can read.
+    #[must_use]
+    pub fn encode_values(&self) -> Bytes {
+        let mut bytes = Vec::with_capacity(3 + self.data.entries().len() * 6 + self.data.size());
+        self.put_values(&mut bytes);
+        bytes.into()
+    }
+
+    /// Reads what [`encode_body`](Self::encode_body) and [`encode_values`](Self::encode_values) wrote. The values share the
+    /// memory of `values`.
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
-    pub fn decode_body(header: RecordHeader, body: &Bytes) -> Result<Self, StoreError> {
-        Reader::of_format(body)?.body(header)
+    pub fn decode_body(header: RecordHeader, body: &[u8], values: &Bytes) -> Result<Self, StoreError> {
+        let mut reader = Reader::of_format(body)?;
+        let record = reader.body(header)?;
+        if !reader.left.is_empty() {
+            return Err(corrupt("the record is longer than it says"));
+        }
+        Ok(Self { data: Reader { left: values }.data(values)?, ..record })
     }
 
-    /// About as much as [`put_body`](Self::put_body) needs.
+    /// Reads what [`encode_body`](Self::encode_body) wrote.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_body_summary(header: RecordHeader, body: &[u8]) -> Result<SessionSummary, StoreError> {
+        Ok(Reader::of_format(body)?.body(header)?.summary)
+    }
+
+    /// About as much as [`put_body`](Self::put_body) and [`put_values`](Self::put_values) need.
     fn body_capacity(&self) -> usize {
-        let lineage = if self.credential.lineage.is_some() { 56 } else { 0 };
+        let lineage = if self.credential.lineage.is_some() { 60 } else { 0 };
         let texts = [self.summary.device.label(), self.summary.device.user_agent()];
         let device: usize = texts.into_iter().flatten().map(|text| text.len() + 12).sum();
         let entries = self.data.entries().len() * 3;
@@ -237,6 +268,9 @@ impl Record {
         if has_device {
             put(bytes, &device);
         }
+    }
+
+    fn put_values(&self, bytes: &mut Vec<u8>) {
         // Their number comes first, so that a record that was cut between two entries is not taken for a whole one.
         put_len(bytes, self.data.entries().len());
         for (name, value) in self.data.entries() {
@@ -271,18 +305,39 @@ fn put_len(bytes: &mut Vec<u8>, mut len: usize) {
 
 /// What is still to be read of a record.
 struct Reader<'a> {
-    bytes: &'a Bytes,
     left: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     /// Behind the format byte of `bytes`.
-    fn of_format(bytes: &'a Bytes) -> Result<Self, StoreError> {
+    fn of_format(bytes: &'a [u8]) -> Result<Self, StoreError> {
         match bytes.split_first() {
-            Some((&FORMAT, left)) => Ok(Self { bytes, left }),
+            Some((&FORMAT, left)) => Ok(Self { left }),
             Some(_) => Err(corrupt("the record has a format this version does not know; is a newer version deployed?")),
             None => Err(corrupt("the record is empty")),
         }
+    }
+
+    /// What [`Record::encode`] wrote before the values, behind the format byte.
+    fn whole_body(&mut self, id: SessionId) -> Result<Record, StoreError> {
+        let header = RecordHeader {
+            id,
+            version: Version::from_bytes(self.array()?),
+            created_at: layout::read_time(self.array()?),
+            last_seen: layout::read_time(self.array()?),
+            timeouts: Timeouts {
+                idle: layout::read_timeout(self.array()?),
+                absolute: layout::read_timeout(self.array()?),
+            },
+            user: {
+                let [_, _, _] = self.array()?;
+                match self.take()? {
+                    "" => None,
+                    user => Some(UserId::new(user).map_err(|_| corrupt("the record has an invalid user"))?),
+                }
+            },
+        };
+        self.body(header)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
@@ -299,8 +354,8 @@ impl<'a> Reader<'a> {
         Ok(section)
     }
 
-    /// What [`Record::put_body`] appended, to the end.
-    fn body(mut self, header: RecordHeader) -> Result<Record, StoreError> {
+    /// What [`Record::put_body`] appended: the record without its values.
+    fn body(&mut self, header: RecordHeader) -> Result<Record, StoreError> {
         let RecordHeader { id, version, user, created_at, last_seen, timeouts } = header;
         let [flags] = self.array()?;
         if flags & !flag::ALL != 0 {
@@ -334,16 +389,17 @@ impl<'a> Reader<'a> {
             device,
         };
         let credential = Credential { current, issued_at: issued_at.as_millis(), lineage };
-        Ok(Record { summary, version, credential, data: self.data()? })
+        Ok(Record::new(summary, version, credential))
     }
 
-    fn data(mut self) -> Result<Data, StoreError> {
+    /// What [`Record::put_values`] appended, to the end; the values share the memory of `bytes`.
+    fn data(mut self, bytes: &Bytes) -> Result<Data, StoreError> {
         let count: usize = self.take()?;
         // Each entry takes two bytes at least: a number that was made up reserves no more than that.
         let mut entries = Vec::with_capacity(count.min(self.left.len() / 2));
         for _ in 0..count {
             let (name, value) = self.take::<(&[u8], &[u8])>()?;
-            entries.push((self.bytes.slice_ref(name), self.bytes.slice_ref(value)));
+            entries.push((bytes.slice_ref(name), bytes.slice_ref(value)));
         }
         if !self.left.is_empty() {
             return Err(corrupt("the record is longer than it says"));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::error::StoreError;
+use crate::error::{StoreError, StoreErrorKind};
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::{Record, Version};
 use crate::model::summary::SessionSummary;
@@ -27,10 +27,17 @@ use crate::policy::limit::SessionLimit;
 /// 5. A write may have been applied although its caller got an error, and clients of databases repeat commands:
 ///    **every method is idempotent**: repeated with the same arguments, it has no further effect. A repeated `create` or
 ///    `update` answers as the first time (evictions need not be reported again), a repeated deletion that there is
-///    nothing to delete.
-/// 6. Dropping the future at any await leaves the state before the call or the state after it.
+///    nothing to delete. **What was ended stays ended**: a `create` that is repeated or arrives late does not bring back
+///    a session that was deleted, evicted or replaced meanwhile. A store whose driver repeats commands by itself, or whose
+///    server may execute a command after its caller gave up, remembers the id for as long as that can happen, also that of
+///    a `delete` which found nothing, and answers [`CreateOutcome::IdTaken`].
+/// 6. Dropping the future at any await leaves the state before the call or the state after it. It costs no connection:
+///    a server never has more connections of a store than the store was given.
 /// 7. `last_seen` never moves backwards, whatever overtakes what.
 /// 8. The user of an id never changes: login creates a new id. It lies in the user's [shard](UserId::shard).
+/// 9. A record of a **format** that this version does not know is left exactly as it is, with its time to live, and hides no
+///    other: in lists it is [`unreadable`](Listing::unreadable), it counts towards the session limit, and only a deletion
+///    or an eviction ends it.
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// A short name, for errors and reports: `moka`, `redis`, `postgres`.
@@ -51,7 +58,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// In this order:
     /// 1. A record with the same id that has the same version is this call, repeated: [`CreateOutcome::Created`].
-    ///    With another version and not expired: [`CreateOutcome::IdTaken`].
+    ///    With another version and not expired, or ended a moment ago: [`CreateOutcome::IdTaken`].
     /// 2. `replaces` names a session and a version. Absent (or expired): [`CreateOutcome::ReplacedAbsent`]. Another version:
     ///    [`CreateOutcome::ReplacedChanged`].
     /// 3. `limit`: the user's live sessions are counted, without the replaced one. If there is no room,
@@ -68,7 +75,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Replaces the record of `record.id` by `record`, if the stored version is `expected`. Never inserts. One round trip.
     ///
     /// A stored version equal to `record.version` is this call, repeated: [`UpdateOutcome::Applied`]. The stored `last_seen`
-    /// becomes the later of the stored and the given one.
+    /// becomes the later of the stored and the given one. A server that compares whole values may be asked to compare with
+    /// [`record.replaces`](Record::replaces) first; a record that was only touched since then is no conflict.
     ///
     /// # Errors
     /// If the store failed.
@@ -90,18 +98,26 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// If the store failed. The record may be gone all the same.
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError>;
 
-    /// All live sessions of `user`, in no particular order. One round trip.
+    /// All live sessions of `user`, in no particular order, without their values: those do not leave the server. One round
+    /// trip.
+    ///
+    /// A record that cannot be decoded hides no other: its id is in [`Listing::unreadable`].
     ///
     /// # Errors
     /// If the store failed.
-    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError>;
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError>;
 
     /// Deletes all sessions of `user` but `keep`, live or expired, including any whose login was acknowledged before this
-    /// call. Returns the ids it deleted. One round trip.
+    /// call. Returns the ids of those that were live at `now`. One round trip.
     ///
     /// # Errors
     /// If the store failed. Some or all may be gone.
-    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError>;
+    async fn delete_by_user(
+        &self,
+        user: &UserId,
+        keep: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, StoreError>;
 
     /// Deletes at most `limit` expired records and returns how many. Storage hygiene: correctness never depends on it.
     /// Returns 0 where the store expires records itself.
@@ -109,6 +125,31 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// If the store failed.
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError>;
+}
+
+/// What [`SessionStore::list_by_user`] found.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Listing {
+    /// The live sessions.
+    pub sessions: Vec<SessionSummary>,
+    /// Records that this version cannot decode, because they are of a newer format or damaged. They were left as they are.
+    pub unreadable: Vec<SessionId>,
+}
+
+impl Listing {
+    /// Adds a session: what became of decoding its record.
+    ///
+    /// # Errors
+    /// `decoded`, if it is another error than [`StoreErrorKind::Corrupt`](crate::StoreErrorKind::Corrupt).
+    pub fn add(&mut self, id: SessionId, decoded: Result<SessionSummary, StoreError>) -> Result<(), StoreError> {
+        match decoded {
+            Ok(summary) => self.sessions.push(summary),
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => self.unreadable.push(id),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
 }
 
 /// How fresh the answer of [`SessionStore::load`] must be.
@@ -248,12 +289,17 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         (**self).delete(id, user).await
     }
 
-    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError> {
         (**self).list_by_user(user, now).await
     }
 
-    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
-        (**self).delete_by_user(user, keep).await
+    async fn delete_by_user(
+        &self,
+        user: &UserId,
+        keep: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        (**self).delete_by_user(user, keep, now).await
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {

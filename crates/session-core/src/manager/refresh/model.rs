@@ -146,7 +146,9 @@ enum Action {
 impl Family {
     fn new(bug: Bug) -> Self {
         let timeout = Duration::from_millis(ABSOLUTE.unsigned_abs());
-        let policy = Policy::standard().to_builder().absolute_timeout(timeout).idle_timeout(timeout).build().unwrap();
+        let builder = Policy::standard().to_builder().absolute_timeout(timeout).idle_timeout(timeout);
+        // All requests go by one clock.
+        let policy = builder.max_clock_skew(Duration::ZERO).build().unwrap();
         assert_eq!(policy.refresh_grace(), Duration::from_millis(WINDOW.unsigned_abs()));
         let login = Login::new(UserId::new("alice").unwrap());
         let begin = Timestamp::from_millis(BEGIN);
@@ -204,7 +206,10 @@ impl Family {
                 }
                 Stage::Answered(Some(successor))
             }
-            TokenVerdict::Unknown | TokenVerdict::Expired(_) | TokenVerdict::SuccessorUsed => Stage::Answered(None),
+            TokenVerdict::Accepted(TokenStatus::Consumed)
+            | TokenVerdict::Unknown
+            | TokenVerdict::Expired(_)
+            | TokenVerdict::Raced => Stage::Answered(None),
             TokenVerdict::Reuse => Stage::Ending,
         };
     }

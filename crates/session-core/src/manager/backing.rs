@@ -1,0 +1,170 @@
+//! Where sessions are kept: in a store, or by their clients. Nothing else tells the two apart when they are written.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::decide::verdict::{LoadedSession, Proof, Replaced};
+use crate::entropy::Entropy;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::model::credential::Credential;
+use crate::model::id::{SessionId, UserId};
+use crate::model::record::{Record, Version};
+use crate::model::summary::{SessionSummary, Timeouts};
+use crate::model::token::Kind;
+use crate::policy::limit::SessionLimit;
+use crate::store::contract::{
+    CreateOutcome, CreateRequest, DeleteOutcome, Freshness, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
+};
+
+/// Where sessions are kept.
+pub(super) enum Backing {
+    Store(Arc<dyn SessionStore>),
+    /// By their clients. Two requests that change one session at once are not noticed, and a user's sessions can be
+    /// neither listed nor limited. With a deny list, sessions that ended are known.
+    Client {
+        deny_list: Option<DenyList>,
+    },
+}
+
+/// Ids of client-side sessions that ended before their deadline, kept in a store as anonymous sessions without values.
+pub(super) struct DenyList {
+    pub(super) store: Arc<dyn SessionStore>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    /// How long any session may live: after that, the entry is of no use.
+    pub(super) longest: Duration,
+}
+
+impl Backing {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Store(store) => store.name(),
+            Self::Client { .. } => "client-side",
+        }
+    }
+
+    /// The store, for what only a store can do.
+    pub(super) fn store(&self) -> Result<&dyn SessionStore, StoreError> {
+        match self {
+            Self::Store(store) => Ok(&**store),
+            Self::Client { .. } => {
+                let detail = "client-side sessions are known to their clients only; \
+                              use a store to list, limit or revoke sessions";
+                Err(StoreError::new(StoreErrorKind::Unsupported, detail))
+            }
+        }
+    }
+
+    pub(super) async fn create(
+        &self,
+        record: &Record,
+        replaces: Option<&Replaced>,
+        limit: Option<SessionLimit>,
+        now: Timestamp,
+    ) -> Result<CreateOutcome, StoreError> {
+        match self {
+            Self::Store(store) => {
+                let replaces = replaces.map(|Replaced { id, user, version, .. }| Replacement {
+                    id: *id,
+                    user: user.as_ref(),
+                    version: *version,
+                });
+                store.create(CreateRequest { record, replaces, limit }, now).await
+            }
+            Self::Client { deny_list } => match replaces {
+                Some(old) if deny(deny_list.as_ref(), old.id, now).await? == DeleteOutcome::Absent => {
+                    Ok(CreateOutcome::ReplacedAbsent)
+                }
+                Some(_) | None => Ok(CreateOutcome::Created { evicted: Vec::new() }),
+            },
+        }
+    }
+
+    pub(super) async fn update(
+        &self,
+        record: &Record,
+        expected: Version,
+        now: Timestamp,
+    ) -> Result<UpdateOutcome, StoreError> {
+        match self {
+            Self::Store(store) => store.update(record, expected, now).await,
+            Self::Client { .. } if self.is_denied(&record.id(), now).await? => Ok(UpdateOutcome::Absent),
+            Self::Client { .. } => Ok(UpdateOutcome::Applied),
+        }
+    }
+
+    pub(super) async fn touch(
+        &self,
+        id: &SessionId,
+        user: Option<&UserId>,
+        now: Timestamp,
+    ) -> Result<TouchOutcome, StoreError> {
+        match self {
+            Self::Store(store) => store.touch(id, user, now).await,
+            Self::Client { .. } if self.is_denied(id, now).await? => Ok(TouchOutcome::Absent),
+            Self::Client { .. } => Ok(TouchOutcome::Applied),
+        }
+    }
+
+    /// Ends a session, as far as that is possible.
+    pub(super) async fn delete(
+        &self,
+        id: &SessionId,
+        user: Option<&UserId>,
+        now: Timestamp,
+    ) -> Result<DeleteOutcome, StoreError> {
+        match self {
+            Self::Store(store) => store.delete(id, user).await,
+            Self::Client { deny_list } => deny(deny_list.as_ref(), *id, now).await,
+        }
+    }
+
+    pub(super) async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
+        match self {
+            Self::Store(store) | Self::Client { deny_list: Some(DenyList { store, .. }) } => {
+                store.delete_expired(now, limit).await
+            }
+            Self::Client { deny_list: None } => Ok(0),
+        }
+    }
+
+    /// Whether a client-side session was ended. Its record in a store says that of any other.
+    pub(super) async fn is_denied(&self, id: &SessionId, now: Timestamp) -> Result<bool, StoreError> {
+        let Self::Client { deny_list: Some(list) } = self else { return Ok(false) };
+        let entry = list.store.load(id, Freshness::Latest).await?;
+        Ok(entry.is_some_and(|entry| !entry.is_expired(now)))
+    }
+
+    /// A session that was created, with the proof that its next change rests on.
+    pub(super) fn created(&self, session: Arc<LoadedSession>) -> Arc<LoadedSession> {
+        match self {
+            Self::Store(_) => session,
+            Self::Client { .. } => Arc::new(LoadedSession { record: session.record.clone(), proof: Proof::Seal }),
+        }
+    }
+}
+
+async fn deny(list: Option<&DenyList>, id: SessionId, now: Timestamp) -> Result<DeleteOutcome, StoreError> {
+    match list {
+        Some(list) => list.add(id, now).await,
+        None => Ok(DeleteOutcome::Deleted),
+    }
+}
+
+impl DenyList {
+    async fn add(&self, id: SessionId, now: Timestamp) -> Result<DeleteOutcome, StoreError> {
+        let no_entropy = |_| StoreError::new(StoreErrorKind::Other, "the random generator failed");
+        let (credential, _) = Credential::issue(Kind::Cookie, id, now, &*self.entropy).map_err(no_entropy)?;
+        let timeouts = Timeouts { idle: self.longest, absolute: self.longest };
+        let summary = SessionSummary::new(id, Kind::Cookie, now, timeouts);
+        let entry = Record::new(summary, Version::first(&*self.entropy).map_err(no_entropy)?, credential);
+        match self.store.create(CreateRequest::new(&entry), now).await? {
+            CreateOutcome::Created { .. } => Ok(DeleteOutcome::Deleted),
+            CreateOutcome::IdTaken => Ok(DeleteOutcome::Absent),
+            CreateOutcome::LimitReached | CreateOutcome::ReplacedChanged | CreateOutcome::ReplacedAbsent => {
+                Err(StoreError::new(StoreErrorKind::Other, "the deny list breaks the store contract"))
+            }
+        }
+    }
+}
