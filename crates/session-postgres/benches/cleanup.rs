@@ -85,7 +85,7 @@ async fn fill(pool: &PgPool, store: &PostgresStore, sessions: usize) -> Result<V
     let copy = format!(
         "INSERT INTO session.session
              SELECT created_at, seen.at, idle_ms, absolute_ms, (seen.at + idle_ms) / 10000, md5(n::text)::uuid, version,
-                 convert_to('user-' || n, 'UTF8'), record
+                 convert_to('user-' || n, 'UTF8'), body, data
              FROM session.session, generate_series(1, {sessions} - 1) AS n,
                  LATERAL (SELECT last_seen - CASE n % 2 WHEN 0 THEN 3600000 ELSE n % 1740000 END AS at) AS seen;
          ANALYZE session.session",

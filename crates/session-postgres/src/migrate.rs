@@ -1,8 +1,10 @@
 //! The migrations: what creates the tables and functions, and how that is applied.
 
+use std::sync::Arc;
+
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, raw_sql};
 
-use crate::link::Executor;
+use crate::link::{Executor, Pooler, Purpose, is_farewell, is_reply};
 use crate::schema::SchemaName;
 
 /// One step, for applications that apply migrations with a tool of their own.
@@ -39,24 +41,51 @@ pub fn migrations(schema: &SchemaName) -> Vec<Migration> {
     STEPS.iter().map(|(name, sql)| Migration { name, sql: schema.render(sql) }).collect()
 }
 
+/// Whether the functions contain the name of another schema, because this one was renamed.
+const IS_RENAMED: &str = r#"EXISTS (
+    SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE '"' || n.nspname || '"' = '{schema}' AND strpos(p.prosrc, '{schema}.') = 0 AND p.proname IN (
+        'load_session', 'load_sessions', 'list_sessions_of', 'touch_session', 'delete_session', 'lock_users',
+        'create_session', 'update_session', 'update_sessions', 'delete_sessions_of', 'delete_expired'))"#;
+
 /// Applies the missing steps, in one transaction. Without parameters, so that everything uses the simple query
 /// protocol, which works behind any pooler.
 pub(crate) async fn run(executor: &Executor, schema: &SchemaName) -> Result<(), sqlx::Error> {
-    let mut lease = executor.acquire().await?;
-    apply(lease.connection()?, schema).await?;
-    lease.release();
-    Ok(())
+    let mut lease = executor.acquire(Purpose::Other).await?;
+    let result = async {
+        if is_up_to_date(lease.begin(&check(schema))?, schema).await? {
+            return Ok(());
+        }
+        if executor.pooler == Pooler::Transparent {
+            lease.identify().await?;
+        }
+        let script = script(schema);
+        apply(lease.begin(&script)?, &script).await
+    };
+    let result = result.await;
+    lease.end(&result);
+    result
 }
 
-async fn apply(connection: &mut PgConnection, schema: &SchemaName) -> Result<(), sqlx::Error> {
-    // Up to date: no lock and no CREATE privilege is needed. More steps than we know: a newer release has applied them,
-    // and they are compatible. An error: usually the schema does not exist yet; any other error occurs again below.
-    let count = schema.render("SELECT count(*) FROM {schema}.migration");
-    let row = raw_sql(AssertSqlSafe(count)).fetch_one(&mut *connection).await;
-    let applied = row.and_then(|row| row.try_get::<i64, _>(0)).unwrap_or(0);
-    if usize::try_from(applied).is_ok_and(|applied| applied >= STEPS.len()) {
-        return Ok(());
+fn check(schema: &SchemaName) -> Arc<str> {
+    let names: Vec<String> = STEPS.iter().map(|(name, _)| format!("'{name}'")).collect();
+    let (names, steps) = (names.join(", "), STEPS.len());
+    let applied = format!("(SELECT count(*) FROM {{schema}}.migration WHERE name IN ({names})) = {steps}");
+    schema.render(&format!("SELECT {applied} AND NOT {IS_RENAMED}")).into()
+}
+
+/// If so, no lock and no CREATE privilege is needed. Steps that we do not know are those of a newer release, which are
+/// compatible.
+async fn is_up_to_date(connection: &mut PgConnection, schema: &SchemaName) -> Result<bool, sqlx::Error> {
+    match raw_sql(AssertSqlSafe(check(schema))).fetch_one(connection).await {
+        Ok(row) => row.try_get(0),
+        // Usually the schema does not exist yet; any other error occurs again below.
+        Err(error) if is_reply(&error) && !is_farewell(&error) => Ok(false),
+        Err(error) => Err(error),
     }
+}
+
+fn script(schema: &SchemaName) -> Arc<str> {
     let mut script = schema.render(include_str!("sql/begin.sql"));
     for Migration { name, sql } in migrations(schema) {
         script += &schema.render(&format!(
@@ -64,7 +93,14 @@ async fn apply(connection: &mut PgConnection, schema: &SchemaName) -> Result<(),
              INSERT INTO {{schema}}.migration (name) VALUES ('{name}'); END IF; END $step$;"
         ));
     }
-    let mut transaction = connection.begin().await?;
-    raw_sql(AssertSqlSafe(script)).execute(&mut *transaction).await?;
+    let functions = include_str!("sql/0002_functions.sql").replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION");
+    script += &schema.render(&format!("DO $step$ BEGIN IF {IS_RENAMED} THEN {functions} END IF; END $step$;"));
+    script.into()
+}
+
+async fn apply(connection: &mut PgConnection, script: &Arc<str>) -> Result<(), sqlx::Error> {
+    // At another level, a node that has waited for the lock would not see what the node before it has done.
+    let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
+    raw_sql(AssertSqlSafe(Arc::clone(script))).execute(&mut *transaction).await?;
     transaction.commit().await
 }

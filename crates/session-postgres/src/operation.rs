@@ -1,11 +1,13 @@
 //! The operations that are executed in batches: load and update.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use session_core::store::{Record, UpdateOutcome, Version};
 use session_core::{SessionId, StoreError, Timestamp};
 use sqlx::postgres::PgRow;
 
-use crate::error::unexpected_reply;
-use crate::link::{Operation, Statement};
+use crate::link::{Operation, Purpose, Statement, unexpected_reply};
 use crate::row::{self, EncodedRow, column};
 
 /// [`SessionStore::load`](session_core::store::SessionStore::load).
@@ -13,14 +15,19 @@ pub(crate) struct Load(pub(crate) SessionId);
 
 impl Operation for Load {
     /// Decoded by the caller, so that a corrupt record fails that call alone.
-    type Output = Option<PgRow>;
+    type Output = Option<Arc<PgRow>>;
+    const PURPOSE: Purpose = Purpose::Load;
+
+    fn size(&self) -> usize {
+        size_of::<SessionId>()
+    }
 
     fn bind(&self, statement: Statement) -> Statement {
         statement.bind(row::uuid(&self.0))
     }
 
     fn output(rows: Vec<PgRow>) -> Result<Self::Output, StoreError> {
-        Ok(rows.into_iter().next())
+        Ok(rows.into_iter().next().map(Arc::new))
     }
 
     fn bind_batch(batch: &[&Self], statement: Statement) -> Statement {
@@ -28,13 +35,10 @@ impl Operation for Load {
     }
 
     fn batch_outputs(batch: &[&Self], rows: Vec<PgRow>) -> Vec<Option<Self::Output>> {
-        let mut outputs: Vec<_> = batch.iter().map(|_| Some(None)).collect();
-        for row in rows {
-            let place = column::<i64>(&row, 8).ok().and_then(|place| usize::try_from(place.checked_sub(1)?).ok());
-            let Some(output) = place.and_then(|place| outputs.get_mut(place)) else { return Vec::new() };
-            *output = Some(Some(row));
-        }
-        outputs
+        let found = rows.into_iter().map(|row| Ok((row::row_id(&row)?, Arc::new(row))));
+        let Ok(found) = found.collect::<Result<HashMap<_, _>, StoreError>>() else { return Vec::new() };
+        let output = |row: &Arc<PgRow>| (!row::is_without_data(row)).then(|| Some(Arc::clone(row)));
+        batch.iter().map(|load| found.get(&load.0).map_or(Some(None), output)).collect()
     }
 }
 
@@ -53,9 +57,15 @@ impl Update {
 
 impl Operation for Update {
     type Output = UpdateOutcome;
+    const PURPOSE: Purpose = Purpose::Other;
+
+    fn size(&self) -> usize {
+        self.row.body.len() + self.row.data.len()
+    }
 
     fn bind(&self, statement: Statement) -> Statement {
-        self.row.bind(statement).bind(self.row.body.as_ref()).bind(self.expected).bind(self.now)
+        let statement = self.row.bind(statement).bind(self.row.body.as_ref()).bind(self.row.data.as_ref());
+        statement.bind(self.expected).bind(self.now)
     }
 
     fn output(rows: Vec<PgRow>) -> Result<UpdateOutcome, StoreError> {
@@ -75,6 +85,7 @@ impl Operation for Update {
             .bind(array(batch, |update| update.row.id))
             .bind(array(batch, |update| update.row.version))
             .bind(array(batch, |update| update.row.body.as_ref()))
+            .bind(array(batch, |update| update.row.data.as_ref()))
             .bind(array(batch, |update| update.expected))
             .bind(array(batch, |update| update.now))
     }

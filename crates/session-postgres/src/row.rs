@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use session_core::store::{Record, RecordHeader, Version, layout};
-use session_core::{SessionId, StoreError, StoreErrorKind, Timeouts, Timestamp, UserId};
+use session_core::{SessionId, SessionSummary, StoreError, StoreErrorKind, Timeouts, Timestamp, UserId};
 use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
 use sqlx::{Postgres, Row as _};
 
-use crate::error::unexpected_reply;
-use crate::link::Statement;
+use crate::link::{Statement, unexpected_reply};
 
-/// What [`record`] reads.
-pub(crate) const COLUMNS: &str = "id, version, user_id, created_at, last_seen, idle_ms, absolute_ms, record";
+/// The place of the data in a row.
+const DATA: usize = 8;
 
 /// The unit of `sweep_at`, in milliseconds.
 const SWEEP_UNIT: i64 = 10_000;
@@ -28,6 +27,7 @@ pub(crate) struct EncodedRow {
     pub(crate) id: Uuid,
     pub(crate) version: [u8; 12],
     pub(crate) body: Bytes,
+    pub(crate) data: Bytes,
 }
 
 impl EncodedRow {
@@ -48,10 +48,11 @@ impl EncodedRow {
             id: uuid(&summary.id),
             version: record.version.to_bytes(),
             body: record.encode_body(),
+            data: record.encode_values(),
         })
     }
 
-    /// Binds the parameters that both functions begin with: everything but the body.
+    /// Binds the parameters that both functions begin with: everything but the bytes.
     pub(crate) fn bind(&self, statement: Statement) -> Statement {
         let statement = statement.bind(self.created_at).bind(self.last_seen).bind(self.idle_ms).bind(self.absolute_ms);
         statement.bind(self.sweep_at).bind(self.id).bind(self.version)
@@ -79,8 +80,27 @@ pub(crate) fn user(user: Option<&UserId>) -> Option<&[u8]> {
     user.map(|user| user.as_str().as_bytes())
 }
 
-/// The record in a row of [`COLUMNS`].
+/// The record in a row of `load_session`.
 pub(crate) fn record(row: &PgRow) -> Result<Record, StoreError> {
+    let data: Vec<u8> = column(row, DATA)?;
+    Record::decode_body(header(row)?, column(row, 7)?, &data.into())
+}
+
+/// The session in a row of `list_sessions_of`.
+pub(crate) fn summary(row: &PgRow) -> Result<SessionSummary, StoreError> {
+    Record::decode_body_summary(header(row)?, column(row, 7)?)
+}
+
+/// Whether the data of a row of `load_sessions` stayed on the server.
+pub(crate) fn is_without_data(row: &PgRow) -> bool {
+    column::<Option<&[u8]>>(row, DATA).is_ok_and(|data| data.is_none())
+}
+
+pub(crate) fn row_id(row: &PgRow) -> Result<SessionId, StoreError> {
+    column(row, 0).map(id)
+}
+
+fn header(row: &PgRow) -> Result<RecordHeader, StoreError> {
     let corrupt = |detail| StoreError::new(StoreErrorKind::Corrupt, detail);
     let version = column::<&[u8]>(row, 1)?.try_into().map_err(|_| corrupt("a version is damaged"))?;
     let user = column::<Option<&[u8]>>(row, 2)?.map(|user| {
@@ -90,16 +110,14 @@ pub(crate) fn record(row: &PgRow) -> Result<Record, StoreError> {
     let time = |index| column(row, index).map(Timestamp::from_millis);
     let timeout =
         |index| column(row, index).map(|millis: i64| Duration::from_millis(u64::try_from(millis).unwrap_or(0)));
-    let header = RecordHeader {
-        id: id(column(row, 0)?),
+    Ok(RecordHeader {
+        id: row_id(row)?,
         version: Version::from_bytes(version),
         user: user.transpose()?,
         created_at: time(3)?,
         last_seen: time(4)?,
         timeouts: Timeouts { idle: timeout(5)?, absolute: timeout(6)? },
-    };
-    let body: Vec<u8> = column(row, 7)?;
-    Record::decode_body(header, &Bytes::from(body))
+    })
 }
 
 /// The row of a statement that returns exactly one.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::row::COLUMNS;
 use crate::schema::SchemaName;
 
 /// The text of each statement, for one schema.
@@ -21,35 +20,21 @@ pub(crate) struct Statements {
 
 impl Statements {
     pub(crate) fn new(schema: &SchemaName) -> Self {
-        let render = |sql: &str| schema.render(&sql.replace("{columns}", COLUMNS)).into();
+        let render = |sql: &str| schema.render(sql).into();
         Self {
-            load: render("SELECT {columns} FROM {schema}.session WHERE id = $1"),
-            // OFFSET keeps the planner from flattening the subquery: a plan for the join would scan the whole table, if
-            // the table was empty when it was made.
-            load_batch: render(
-                "SELECT s.*, wanted.place FROM unnest($1::uuid[]) WITH ORDINALITY AS wanted (wanted_id, place), \
-                 LATERAL (SELECT {columns} FROM {schema}.session WHERE id = wanted_id OFFSET 0) AS s",
-            ),
+            load: render("SELECT * FROM {schema}.load_session($1)"),
+            load_batch: render("SELECT * FROM {schema}.load_sessions($1)"),
             create: render(
                 "SELECT outcome, evicted FROM {schema}.create_session(\
-                 $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                 $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             ),
-            update: render("SELECT {schema}.update_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"),
-            update_batch: render("SELECT {schema}.update_sessions($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"),
-            // A crash of the server may lose the last moments of activity, which does no harm; in exchange a touch does
-            // not wait for the disk. The setting ends with the transaction. It stands in FROM because an unreferenced
-            // CTE is not executed.
-            touch: render(
-                "UPDATE {schema}.session s SET last_seen = greatest(s.last_seen, $2) \
-                 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed \
-                 WHERE s.id = $1 AND {live($3)} RETURNING 1",
-            ),
-            delete: render(
-                "DELETE FROM {schema}.session WHERE id = $1 AND user_id IS NOT DISTINCT FROM $2 RETURNING 1",
-            ),
-            list_by_user: render("SELECT {columns} FROM {schema}.session s WHERE s.user_id = $1 AND {live($2)}"),
-            delete_by_user: render("SELECT id FROM {schema}.delete_sessions_of($1, $2) AS id"),
-            delete_expired: render("SELECT {schema}.delete_expired($1, $2)"),
+            update: render("SELECT {schema}.update_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
+            update_batch: render("SELECT {schema}.update_sessions($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
+            touch: render("SELECT {schema}.touch_session($1, $2, $3)"),
+            delete: render("SELECT {schema}.delete_session($1, $2)"),
+            list_by_user: render("SELECT * FROM {schema}.list_sessions_of($1, $2)"),
+            delete_by_user: render("SELECT id FROM {schema}.delete_sessions_of($1, $2, $3) AS id"),
+            delete_expired: render("SELECT deleted, more FROM {schema}.delete_expired($1, $2)"),
         }
     }
 }

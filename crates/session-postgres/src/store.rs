@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    CreateOutcome, CreateRequest, Freshness, Listing, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
 };
-use session_core::{DeleteOutcome, LimitPolicy, SessionId, SessionSummary, StoreError, Timestamp, UserId};
+use session_core::{DeleteOutcome, LimitPolicy, SessionId, StoreError, Timestamp, UserId};
 use sqlx::types::Uuid;
 
-use crate::error::{store_error, unexpected_reply};
-use crate::link::{Batcher, Executor, Statement};
+use crate::link::{Batcher, Executor, Statement, unexpected_reply};
 use crate::migrate;
 use crate::operation::{Load, Update};
 use crate::row::{self, EncodedRow, column};
@@ -47,7 +46,7 @@ impl PostgresStore {
     /// # Errors
     /// If the server cannot be reached, or refuses. The migration is rolled back then.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        migrate::run(&self.executor, &self.schema).await.map_err(store_error)
+        migrate::run(&self.executor, &self.schema).await.map_err(|error| self.executor.store_error(error))
     }
 }
 
@@ -64,7 +63,7 @@ impl SessionStore for PostgresStore {
     }
 
     async fn load(&self, id: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
-        self.loads.run(Load(*id)).await?.as_ref().map(row::record).transpose()
+        self.loads.run(Load(*id)).await?.as_deref().map(row::record).transpose()
     }
 
     async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
@@ -74,6 +73,7 @@ impl SessionStore for PostgresStore {
             row.bind(statement)
                 .bind(row::user(record.user()))
                 .bind(row.body.as_ref())
+                .bind(row.data.as_ref())
                 .bind(replaces.as_ref().map(|replaced| row::uuid(&replaced.id)))
                 .bind(row::user(replaces.and_then(|replaced| replaced.user)))
                 .bind(replaces.map(|replaced| replaced.version.to_bytes()))
@@ -85,7 +85,7 @@ impl SessionStore for PostgresStore {
                 }))
                 .bind(row::time(now))
         };
-        let row = row::only(self.executor.run(&self.sql.create, bind).await?)?;
+        let row = row::only(self.executor.run_settled(row.id, &self.sql.create, bind).await?)?;
         match column(&row, 0)? {
             "created" => {
                 let evicted: Vec<Uuid> = column(&row, 1)?;
@@ -105,32 +105,51 @@ impl SessionStore for PostgresStore {
 
     async fn touch(&self, id: &SessionId, _user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
         let bind = |statement: Statement| statement.bind(row::uuid(id)).bind(now.as_millis()).bind(row::time(now));
-        let rows = self.executor.run(&self.sql.touch, bind).await?;
-        Ok(if rows.is_empty() { TouchOutcome::Absent } else { TouchOutcome::Applied })
+        let found = column(&row::only(self.executor.run(&self.sql.touch, bind).await?)?, 0)?;
+        Ok(if found { TouchOutcome::Applied } else { TouchOutcome::Absent })
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
-        let bind = |statement: Statement| statement.bind(row::uuid(id)).bind(row::user(user));
-        let rows = self.executor.run(&self.sql.delete, bind).await?;
-        Ok(if rows.is_empty() { DeleteOutcome::Absent } else { DeleteOutcome::Deleted })
+        let id = row::uuid(id);
+        let bind = |statement: Statement| statement.bind(id).bind(row::user(user));
+        let found = column(&row::only(self.executor.run_settled(id, &self.sql.delete, bind).await?)?, 0)?;
+        Ok(if found { DeleteOutcome::Deleted } else { DeleteOutcome::Absent })
     }
 
-    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError> {
         let bind = |statement: Statement| statement.bind(row::user(Some(user))).bind(row::time(now));
-        let rows = self.executor.run(&self.sql.list_by_user, bind).await?;
-        rows.iter().map(|row| Ok(row::record(row)?.summary)).collect()
+        let mut listing = Listing::default();
+        for row in self.executor.run(&self.sql.list_by_user, bind).await? {
+            listing.add(row::row_id(&row)?, row::summary(&row))?;
+        }
+        Ok(listing)
     }
 
-    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>, StoreError> {
-        let bind = |statement: Statement| statement.bind(row::user(Some(user))).bind(keep.map(row::uuid));
+    async fn delete_by_user(
+        &self,
+        user: &UserId,
+        keep: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let bind =
+            |statement: Statement| statement.bind(row::user(Some(user))).bind(keep.map(row::uuid)).bind(row::time(now));
         let rows = self.executor.run(&self.sql.delete_by_user, bind).await?;
-        rows.iter().map(|row| column(row, 0).map(row::id)).collect()
+        rows.iter().map(row::row_id).collect()
     }
 
+    /// Statements of about 40 ms each, so that live sessions do not wait, for up to a third of the timeout: a server that
+    /// is slow gets further with the next call.
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
-        let bind = |statement: Statement| statement.bind(row::time(now)).bind(i64::from(limit.get()));
-        let rows = self.executor.run(&self.sql.delete_expired, bind).await?;
-        let deleted: i64 = column(&row::only(rows)?, 0)?;
+        let limit = i64::from(limit.get());
+        let mut deleted = 0;
+        for _ in 0..(self.executor.timeout.as_millis() / 150).max(1) {
+            let bind = |statement: Statement| statement.bind(row::time(now)).bind(limit - deleted);
+            let row = row::only(self.executor.run(&self.sql.delete_expired, bind).await?)?;
+            deleted += column::<i64>(&row, 0)?;
+            if deleted >= limit || !column(&row, 1)? {
+                break;
+            }
+        }
         Ok(u64::try_from(deleted).unwrap_or(0))
     }
 }

@@ -14,13 +14,17 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot::{self, Receiver, Sender};
 use tokio::time::timeout;
 
-use crate::error::{is_rejection, store_error};
-use crate::link::executor::{Executor, Pooler, Statement};
+use crate::link::error::is_rejection;
+use crate::link::executor::{Executor, Pooler};
+use crate::link::lease::Statement;
+use crate::link::places::Purpose;
 
 /// How many statements of one kind are in flight before operations queue.
 const MAX_IN_FLIGHT: usize = 2;
 /// The most operations in one statement.
 const MAX_BATCH: usize = 64;
+/// The most bytes in one statement, unless a single operation has more.
+const MAX_BYTES: usize = 1 << 20;
 /// The statements in flight may be stalled, by a lock or on a dead connection. After so long, the first operation in
 /// the queue starts an extra batch, up to [`MAX_STALLED`] statements.
 const STALL_TIMEOUT: Duration = Duration::from_millis(50);
@@ -29,7 +33,10 @@ const MAX_STALLED: usize = 8;
 /// What can be executed alone or in a batch.
 pub(crate) trait Operation: Send + Sync + 'static {
     type Output: Send + 'static;
+    const PURPOSE: Purpose;
 
+    /// How much there is to send.
+    fn size(&self) -> usize;
     fn bind(&self, statement: Statement) -> Statement;
     fn output(rows: Vec<PgRow>) -> Result<Self::Output, StoreError>;
     fn bind_batch(batch: &[&Self], statement: Statement) -> Statement;
@@ -87,8 +94,12 @@ impl<O: Operation> Batcher<O> {
                 Submitted::Immediate(operation, _permit) => self.run_alone(&operation).await,
                 Submitted::Queued(ticket, reply) => match self.wait(ticket, reply).await? {
                     Reply::Done(output) => Ok(output),
-                    Reply::RunAlone(operation) => self.run_alone(&operation).await,
-                    Reply::Failed(error) => Err(store_error(error)),
+                    Reply::RunAlone(operation) => {
+                        // It may have to wait. If it is not executed at all, it has timed out.
+                        let _turn = self.executor.waiting.acquire().await;
+                        self.run_alone(&operation).await
+                    }
+                    Reply::Failed(error) => Err(self.executor.store_error(error)),
                 },
             }
         };
@@ -96,7 +107,7 @@ impl<O: Operation> Batcher<O> {
     }
 
     async fn run_alone(&self, operation: &O) -> Result<O::Output, StoreError> {
-        O::output(self.executor.execute(&self.single, |statement| operation.bind(statement)).await?)
+        O::output(self.executor.execute(O::PURPOSE, &self.single, None, |statement| operation.bind(statement)).await?)
     }
 
     fn submit(self: &Arc<Self>, operation: O) -> Submitted<O> {
@@ -139,25 +150,28 @@ impl<O: Operation> Batcher<O> {
     /// Executes what is queued. The batch is filled as late as possible, when there is a connection for it: so it is
     /// large, and each operation sees everything that was committed before it was queued.
     async fn execute(&self, batch: &mut Vec<Queued<O>>) -> Result<Vec<PgRow>, sqlx::Error> {
-        let lease = self.executor.acquire().await;
+        let lease = self.executor.acquire(O::PURPOSE).await;
         {
             let waiting = &mut self.lock().waiting;
+            let mut size = 0;
             while batch.len() < MAX_BATCH
-                && let Some(queued) = waiting.pop_front()
+                && let Some(queued) =
+                    waiting.pop_front_if(|next| batch.is_empty() || size + next.operation.size() <= MAX_BYTES)
             {
                 // A closed channel: the call was cancelled.
                 if !queued.reply.is_closed() {
+                    size += queued.operation.size();
                     batch.push(queued);
                 }
             }
         }
         let lease = lease?;
         if batch.is_empty() {
-            lease.release();
             return Ok(Vec::new());
         }
         let operations = operations(batch);
-        self.executor.execute_on(lease, &self.batch, |statement| O::bind_batch(&operations, statement)).await
+        let bind = |statement| O::bind_batch(&operations, statement);
+        self.executor.execute_on(lease, O::PURPOSE, &self.batch, bind).await
     }
 }
 

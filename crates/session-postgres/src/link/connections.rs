@@ -1,4 +1,4 @@
-//! [`Connections`]: the connections that statements are executed on, a few of them kept between two statements.
+//! [`Connections`]: what the store takes from its pool, a few of them kept between two statements.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -7,7 +7,6 @@ use std::time::Duration;
 use sqlx::pool::{CloseEvent, PoolConnection};
 use sqlx::{PgConnection, PgPool, Postgres};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
@@ -26,9 +25,8 @@ pub(crate) struct Connections {
     pool: PgPool,
     /// How long the pool may take to get a connection back, its ping included.
     return_timeout: Duration,
-    /// As many as the pool has connections. An operation that waits here gets the next free connection, kept or not; in
-    /// the pool's own queue it would not get a kept one.
-    permits: Arc<Semaphore>,
+    /// Held by the one that cancels: it has one place.
+    pub(crate) canceller: tokio::sync::Mutex<()>,
     kept: Mutex<IdleSet>,
     /// Connections taken from the pool, in use or idle.
     checked_out: AtomicUsize,
@@ -48,41 +46,54 @@ struct IdleSet {
 
 struct IdleConnection {
     connection: PoolConnection<Postgres>,
+    backend: Option<Backend>,
     /// The tick since which it is kept.
     kept_since: u64,
     /// The tick of its last use.
     last_used: u64,
 }
 
+/// A process of the server: the number, and when it began, because numbers are used again. 0 if that is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Backend {
+    pub(crate) pid: i32,
+    pub(crate) began: i64,
+}
+
 impl Connections {
     pub(crate) fn new(pool: PgPool, return_timeout: Duration) -> Arc<Self> {
-        let permits = Arc::new(Semaphore::new(pool.options().get_max_connections() as usize));
         let (kept, checked_out, tick) = (Mutex::default(), AtomicUsize::new(0), AtomicU64::new(0));
-        Arc::new(Self { pool, return_timeout, permits, kept, checked_out, tick })
+        let canceller = tokio::sync::Mutex::default();
+        Arc::new(Self { pool, return_timeout, canceller, kept, checked_out, tick })
     }
 
-    /// A connection that is closed when it is dropped, because the operation failed, timed out or was cancelled: a
-    /// reply may still arrive on it, and the next operation would read that. Only [`Lease::release`] makes it available
-    /// again.
-    pub(crate) async fn acquire(self: &Arc<Self>) -> Result<Lease, sqlx::Error> {
-        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let permit = Arc::clone(&self.permits).acquire_owned();
-                let permit = timeout(self.pool.options().get_acquire_timeout(), permit).await;
-                permit.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?
-            }
-        };
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// A kept connection, or else one of the pool.
+    pub(crate) async fn take(self: &Arc<Self>) -> Result<Held, sqlx::Error> {
+        if let Some(held) = self.take_kept() {
+            return Ok(held);
+        }
+        let connection = self.pool.acquire().await?;
+        self.checked_out.fetch_add(1, Ordering::Relaxed);
+        Ok(self.held(connection, None, None))
+    }
+
+    pub(crate) fn take_kept(self: &Arc<Self>) -> Option<Held> {
         let idle = if self.pool.is_closed() { None } else { self.lock().idle.pop() };
-        let (connection, kept_since) = match idle {
-            Some(idle) => (idle.connection, Some(idle.kept_since)),
-            None => {
-                let connection = self.pool.acquire().await?;
-                self.checked_out.fetch_add(1, Ordering::Relaxed);
-                (connection, None)
-            }
-        };
-        Ok(Lease { connection: Some(connection), kept_since, connections: Arc::clone(self), _permit: permit })
+        idle.map(|idle| self.held(idle.connection, idle.backend, Some(idle.kept_since)))
+    }
+
+    fn held(
+        self: &Arc<Self>,
+        connection: PoolConnection<Postgres>,
+        backend: Option<Backend>,
+        kept_since: Option<u64>,
+    ) -> Held {
+        let (connections, runtime) = (Arc::clone(self), Handle::current());
+        Held { connection: Some(connection), backend, in_transaction: false, kept_since, connections, runtime }
     }
 
     /// Closes all idle connections, also the pool's. After a restart of the server they are dead, and each would fail
@@ -113,7 +124,9 @@ impl Connections {
     fn keep(
         self: &Arc<Self>,
         connection: PoolConnection<Postgres>,
+        backend: Option<Backend>,
         kept_since: Option<u64>,
+        runtime: &Handle,
     ) -> Result<(), PoolConnection<Postgres>> {
         let in_use = (self.pool.size() as usize).saturating_sub(self.pool.num_idle());
         let by_others = in_use.saturating_sub(self.checked_out.load(Ordering::Relaxed));
@@ -127,10 +140,11 @@ impl Connections {
             return Err(connection);
         }
         kept.total = total;
-        kept.idle.push(IdleConnection { connection, kept_since: kept_since.unwrap_or(tick), last_used: tick });
+        let kept_since = kept_since.unwrap_or(tick);
+        kept.idle.push(IdleConnection { connection, backend, kept_since, last_used: tick });
         if kept.reaper.as_ref().is_none_or(|(_, task)| task.is_finished()) {
-            let task = tokio::spawn(reap_idle(Arc::downgrade(self), self.pool.close_event())).abort_handle();
-            kept.reaper = Some((Handle::current(), task));
+            let task = runtime.spawn(reap_idle(Arc::downgrade(self), self.pool.close_event())).abort_handle();
+            kept.reaper = Some((runtime.clone(), task));
         }
         Ok(())
     }
@@ -139,9 +153,11 @@ impl Connections {
     ///
     /// The pool pings the server first, without a timeout. If the network fails at that moment, the connection's place
     /// in the pool would be lost for good; hence ours.
-    fn return_to_pool(self: &Arc<Self>, mut connection: PoolConnection<Postgres>) {
+    fn return_to_pool(self: &Arc<Self>, mut connection: PoolConnection<Postgres>, runtime: &Handle) {
         let this = Arc::clone(self);
-        tokio::spawn(async move {
+        // A runtime that has ended drops the task at once, and the driver needs one to drop a connection.
+        let _guard = runtime.enter();
+        runtime.spawn(async move {
             let _ = timeout(this.return_timeout, connection.return_to_pool()).await;
             this.checked_out.fetch_sub(1, Ordering::Relaxed);
         });
@@ -167,7 +183,7 @@ async fn reap_idle(connections: Weak<Connections>, mut close: CloseEvent) {
         let Some(connections) = connections.upgrade() else { return };
         let tick = connections.tick.fetch_add(1, Ordering::Relaxed);
         for connection in connections.take_idle(|idle| closed || idle.last_used < tick) {
-            connections.return_to_pool(connection);
+            connections.return_to_pool(connection, &Handle::current());
         }
         let mut kept = connections.lock();
         if kept.total == 0 || closed {
@@ -177,35 +193,54 @@ async fn reap_idle(connections: Weak<Connections>, mut close: CloseEvent) {
     }
 }
 
-/// A connection in use.
-pub(crate) struct Lease {
+/// A connection in use. Closed when it is dropped; only [`release`](Self::release) makes it available again.
+pub(crate) struct Held {
     connection: Option<PoolConnection<Postgres>>,
+    /// What executes its statements, once that is known.
+    pub(crate) backend: Option<Backend>,
+    /// Behind a pooler, a transaction keeps the backend.
+    pub(crate) in_transaction: bool,
     /// The tick since which it is kept, if it is.
     kept_since: Option<u64>,
     connections: Arc<Connections>,
-    _permit: OwnedSemaphorePermit,
+    /// Where it was taken: it may be dropped outside of any runtime.
+    runtime: Handle,
 }
 
-impl Lease {
+impl Held {
     pub(crate) fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         self.connection.as_deref_mut().ok_or(sqlx::Error::WorkerCrashed)
     }
 
+    pub(crate) fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
+    /// The runtime for what is left to do with it: the one that the caller is in, if there is one.
+    pub(crate) fn runtime(&self) -> Handle {
+        Handle::try_current().unwrap_or_else(|_| self.runtime.clone())
+    }
+
     /// Makes the connection available again. No reply may be outstanding on it.
     pub(crate) fn release(mut self) {
+        let runtime = self.runtime();
+        let backend = self.backend.filter(|_| !self.in_transaction);
         if let Some(connection) = self.connection.take()
-            && let Err(connection) = self.connections.keep(connection, self.kept_since)
+            && let Err(connection) = self.connections.keep(connection, backend, self.kept_since, &runtime)
         {
-            self.connections.return_to_pool(connection);
+            self.connections.return_to_pool(connection, &runtime);
         }
     }
 }
 
-impl Drop for Lease {
+impl Drop for Held {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
-        connection.close_on_drop();
         self.connections.lock().total -= usize::from(self.kept_since.is_some());
         self.connections.checked_out.fetch_sub(1, Ordering::Relaxed);
+        connection.close_on_drop();
+        let runtime = self.runtime();
+        let _guard = runtime.enter();
+        drop(connection);
     }
 }

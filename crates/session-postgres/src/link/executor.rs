@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{StoreError, StoreErrorKind};
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres};
+use sqlx::postgres::PgRow;
+use sqlx::types::Uuid;
+use sqlx::{AssertSqlSafe, PgPool};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::error::{had_no_effect, is_connection_lost, store_error};
-use crate::link::connections::{Connections, Lease};
-
-pub(crate) type Statement = Query<'static, Postgres, PgArguments>;
+use crate::link::connections::Connections;
+use crate::link::error::{had_no_effect, is_connection_lost, no_connection, store_error};
+use crate::link::lease::{Lease, Statement};
+use crate::link::places::{Places, Purpose};
+use crate::link::unsettled::UnsettledKeys;
 
 /// What is between this process and the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +33,40 @@ pub(crate) struct Executor {
     pub(crate) timeout: Duration,
     pub(crate) pooler: Pooler,
     connections: Arc<Connections>,
+    places: Arc<Places>,
+    unsettled: Arc<UnsettledKeys>,
+    /// For statements that wait for a row that somebody holds.
+    pub(crate) waiting: Semaphore,
 }
 
 impl Executor {
     pub(crate) fn new(pool: PgPool, timeout: Duration, pooler: Pooler) -> Self {
-        Self { timeout, pooler, connections: Connections::new(pool, timeout) }
+        let places = Places::of(pool.options().get_max_connections() as usize);
+        let (waiting, unsettled) = (Semaphore::new(places.for_waiting()), Arc::default());
+        Self { timeout, pooler, connections: Connections::new(pool, timeout), places, unsettled, waiting }
     }
 
-    pub(crate) async fn acquire(&self) -> Result<Lease, sqlx::Error> {
-        self.connections.acquire().await
+    pub(crate) async fn acquire(&self, purpose: Purpose) -> Result<Lease, sqlx::Error> {
+        let patience = self.connections.pool().options().get_acquire_timeout();
+        let place = self.places.take(purpose, patience).await?;
+        let (unsettled, timeout) = (Arc::clone(&self.unsettled), self.timeout);
+        if let Some(held) = self.connections.take_kept() {
+            return Ok(Lease::new(held, place, unsettled, timeout));
+        }
+        // In a task: a caller that goes away leaves the connection it asked for to the next one.
+        let connections = Arc::clone(&self.connections);
+        let take = async move { Ok(Lease::new(connections.take().await?, place, unsettled, timeout)) };
+        tokio::spawn(take).await.map_err(|_| sqlx::Error::WorkerCrashed)?
+    }
+
+    /// Translates an error of the driver. That there was no connection is told with the size of the pool.
+    pub(crate) fn store_error(&self, error: impl Into<Arc<sqlx::Error>>) -> StoreError {
+        match error.into() {
+            error if matches!(*error, sqlx::Error::PoolTimedOut) => {
+                no_connection(self.connections.pool().options().get_max_connections())
+            }
+            error => store_error(error),
+        }
     }
 
     /// [`execute`](Self::execute), within the timeout.
@@ -48,7 +75,21 @@ impl Executor {
         sql: &Arc<str>,
         bind: impl Fn(Statement) -> Statement,
     ) -> Result<Vec<PgRow>, StoreError> {
-        self.within_timeout(self.execute(sql, bind)).await
+        self.within_timeout(self.execute(Purpose::Other, sql, None, bind)).await
+    }
+
+    /// The same for a statement that concerns the row `key`, once no abandoned statement of that key may still be executed.
+    pub(crate) async fn run_settled(
+        &self,
+        key: Uuid,
+        sql: &Arc<str>,
+        bind: impl Fn(Statement) -> Statement,
+    ) -> Result<Vec<PgRow>, StoreError> {
+        let run = async {
+            self.unsettled.settled(&key).await;
+            self.execute(Purpose::Other, sql, Some(key), bind).await
+        };
+        self.within_timeout(run).await
     }
 
     /// One timeout for everything that an operation does.
@@ -63,11 +104,16 @@ impl Executor {
     /// Executes one statement, as [`execute_on`](Self::execute_on) does.
     pub(crate) async fn execute(
         &self,
+        purpose: Purpose,
         sql: &Arc<str>,
+        key: Option<Uuid>,
         bind: impl Fn(Statement) -> Statement,
     ) -> Result<Vec<PgRow>, StoreError> {
-        let lease = self.acquire().await.map_err(store_error)?;
-        self.execute_on(lease, sql, bind).await.map_err(store_error)
+        let execute = async {
+            let lease = self.acquire(purpose).await?.with_key(key);
+            self.execute_on(lease, purpose, sql, bind).await
+        };
+        execute.await.map_err(|error| self.store_error(error))
     }
 
     /// Executes one statement on this connection. If it had no effect there, as on a connection that was closed while
@@ -75,39 +121,66 @@ impl Executor {
     pub(crate) async fn execute_on(
         &self,
         lease: Lease,
+        purpose: Purpose,
         sql: &Arc<str>,
         bind: impl Fn(Statement) -> Statement,
     ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let key = lease.key();
         let statement = || bind(sqlx::query(AssertSqlSafe(Arc::clone(sql))));
-        match self.attempt(lease, statement()).await {
-            Err(error) if had_no_effect(&error) => self.attempt(self.acquire().await?, statement()).await,
-            result => result,
+        match self.attempt(lease, sql, statement()).await {
+            Err(Attempt::WithoutEffect(_)) => {
+                let lease = self.acquire(purpose).await?.with_key(key);
+                self.attempt(lease, sql, statement()).await.map_err(Attempt::error)
+            }
+            result => result.map_err(Attempt::error),
         }
     }
 
-    async fn attempt(&self, mut lease: Lease, statement: Statement) -> Result<Vec<PgRow>, sqlx::Error> {
-        let result = fetch_all(lease.connection()?, self.pooler, statement).await;
-        match &result {
-            Ok(_) => lease.release(),
-            Err(error) if is_connection_lost(error) => self.connections.discard_idle(),
-            Err(_) => {}
+    async fn attempt(&self, mut lease: Lease, sql: &Arc<str>, statement: Statement) -> Result<Vec<PgRow>, Attempt> {
+        if self.pooler == Pooler::Transparent {
+            let identified = lease.identify().await;
+            if identified.is_err() {
+                return self.end(lease, identified).map(|()| Vec::new()).map_err(Attempt::before);
+            }
+        }
+        let result = match self.pooler {
+            Pooler::Transaction => lease.in_transaction(sql, statement).await,
+            Pooler::Transparent => match lease.begin(sql) {
+                Ok(connection) => statement.fetch_all(connection).await,
+                Err(error) => Err(error),
+            },
+        };
+        self.end(lease, result).map_err(Attempt::after)
+    }
+
+    fn end<T>(&self, lease: Lease, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        lease.end(&result);
+        if result.as_ref().is_err_and(is_connection_lost) {
+            self.connections.discard_idle();
         }
         result
     }
 }
 
-async fn fetch_all(
-    connection: &mut PgConnection,
-    pooler: Pooler,
-    statement: Statement,
-) -> Result<Vec<PgRow>, sqlx::Error> {
-    match pooler {
-        Pooler::Transparent => statement.fetch_all(connection).await,
-        Pooler::Transaction => {
-            let mut transaction = connection.begin().await?;
-            let rows = statement.persistent(false).fetch_all(&mut *transaction).await?;
-            transaction.commit().await?;
-            Ok(rows)
-        }
+/// What became of a statement that failed.
+enum Attempt {
+    /// It certainly had no effect, and may have one on another connection.
+    WithoutEffect(sqlx::Error),
+    Failed(sqlx::Error),
+}
+
+impl Attempt {
+    /// The connection failed before the statement was sent.
+    fn before(error: sqlx::Error) -> Self {
+        if is_connection_lost(&error) { Self::WithoutEffect(error) } else { Self::after(error) }
+    }
+
+    fn after(error: sqlx::Error) -> Self {
+        if had_no_effect(&error) { Self::WithoutEffect(error) } else { Self::Failed(error) }
+    }
+
+    fn error(self) -> sqlx::Error {
+        let (Self::WithoutEffect(error) | Self::Failed(error)) = self;
+        error
     }
 }

@@ -15,8 +15,10 @@ CREATE TABLE {schema}.session (
     version     bytea  NOT NULL,
     -- The user id as UTF-8. Not text: a user id may contain NUL. NULL for an anonymous session.
     user_id     bytea,
-    -- Record::encode_body.
-    record      bytea  NOT NULL
+    -- Record::encode_body: what describes the session.
+    body        bytea  NOT NULL,
+    -- Record::encode_values: the values of the application, which a list of sessions does not read.
+    data        bytea  NOT NULL
 ) WITH (
     -- Free space on each page for the next version of one row, if it is not too large: the update is a HOT update,
     -- which leaves the indexes alone, and the next access to the page prunes the dead version.

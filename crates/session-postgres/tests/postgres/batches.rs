@@ -97,7 +97,7 @@ async fn each_load_has_its_own_outcome() {
     assert_eq!(store.delete(&records[40].id(), records[40].user()).await.unwrap(), DeleteOutcome::Deleted);
     records[41] = records[42].clone();
     let bad = records[33].id().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    execute(&pool, &format!("UPDATE session.session SET record = '\\x' WHERE replace(id::text, '-', '') = '{bad}'"))
+    execute(&pool, &format!("UPDATE session.session SET body = '\\x' WHERE replace(id::text, '-', '') = '{bad}'"))
         .await;
     for (turn, load) in loads(&store, &records).into_iter().enumerate() {
         match load.await.unwrap() {
@@ -225,7 +225,6 @@ async fn an_update_waits_only_for_its_own_row() {
 #[tokio::test]
 async fn a_batch_that_is_cut_off() {
     let (proxy, pool, patient, records) = bed().await;
-    drop(patient);
     let store = store_with_timeout(&pool, Duration::from_millis(400)).await;
     for mode in [Mode::CutReply(0), Mode::CutReply(12), Mode::Truncate(0), Mode::BlackHole, Mode::Cut] {
         let current = reload(&store, &records).await;
@@ -246,7 +245,11 @@ async fn a_batch_that_is_cut_off() {
         }
         assert!(begin.elapsed() < Duration::from_secs(3), "{mode:?}: {:?}", begin.elapsed());
         proxy.set(Mode::Pass);
-        for update in self::updates(&store, &changes) {
+        // Until the connections that were cut off are known to be gone.
+        while patient.touch(&records[0].id(), records[0].user(), NOW).await.is_err() {
+            assert!(begin.elapsed() < Duration::from_secs(5), "{mode:?}: no service");
+        }
+        for update in self::updates(&patient, &changes) {
             assert_eq!(update.await.unwrap().unwrap(), UpdateOutcome::Applied, "{mode:?}");
         }
     }
@@ -283,4 +286,85 @@ async fn a_load_sees_what_was_acknowledged() {
     // No statement is left waiting.
     let pool = pool(1, &database);
     assert_eq!(number(&pool, WAITING).await, 0);
+}
+
+/// A batch that the server cancels, or has no resources for, fails as a whole: 64 statements instead of it would be worse.
+#[tokio::test]
+async fn overload_does_not_take_a_batch_apart() {
+    for state in ["57014", "53200"] {
+        let (proxy, pool, store, records) = bed().await;
+        execute(
+            &pool,
+            &format!(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                     $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$;
+                 CREATE TRIGGER refuse BEFORE UPDATE ON session.session FOR EACH ROW EXECUTE FUNCTION refuse()"
+            ),
+        )
+        .await;
+        let before = proxy.round_trips();
+        for update in updates(&store, &changes(&records)) {
+            assert!(update.await.unwrap().unwrap_err().is_retryable());
+        }
+        let cost = proxy.round_trips() - before;
+        assert!(cost <= FEW, "{state}: {cost} statements");
+    }
+}
+
+/// Small sessions do not wait for large ones that are loaded, or written, with them.
+#[tokio::test]
+async fn large_records_do_not_hold_up_small_ones() {
+    let (proxy, _pool, store, mut records) = bed().await;
+    for record in &mut records[32..40] {
+        let large = changed(record, vec![b'x'; 4 << 20]);
+        assert_eq!(store.update(&large, record.version, NOW).await.unwrap(), UpdateOutcome::Applied);
+        *record = large;
+    }
+    let before = proxy.round_trips();
+    load_all(&store, &records).await;
+    // The large ones are loaded alone.
+    assert!(proxy.round_trips() - before <= FEW + 8, "{}", proxy.round_trips() - before);
+    for (load, record) in loads(&store, &records).into_iter().zip(&records) {
+        let loaded = load.await.unwrap().unwrap().unwrap();
+        assert_eq!(
+            loaded.data.get(b"value").map(|value| value.len()),
+            record.data.get(b"value").map(|value| value.len())
+        );
+    }
+    let records = reload(&store, &records).await;
+    let changes: Vec<_> = records.iter().map(|old| (old.clone(), session_testbed::records::next(old))).collect();
+    for update in updates(&store, &changes) {
+        assert_eq!(update.await.unwrap().unwrap(), UpdateOutcome::Applied);
+    }
+}
+
+/// More rows are held by somebody than the pool has connections: their updates wait, the others are written.
+#[tokio::test]
+async fn many_held_rows_are_the_trouble_of_their_own_callers() {
+    let (_proxy, own, store, records) = bed().await;
+    let outside = pool(2, &own.connect_options());
+    let records = reload(&store, &records).await;
+    let mut lock = outside.begin().await.unwrap();
+    let sql = "SELECT FROM session.session WHERE substr(convert_from(user_id, 'UTF8'), 6)::int < 30 FOR UPDATE";
+    sqlx::query(sql).execute(&mut *lock).await.unwrap();
+    let begin = Instant::now();
+    let mut waiting = Vec::new();
+    let mut updates = updates(&store, &changes(&records));
+    let free = updates.split_off(30);
+    waiting.extend(updates);
+    for update in free {
+        assert_eq!(update.await.unwrap().unwrap(), UpdateOutcome::Applied);
+    }
+    load_all_versions(&store, &records).await;
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    lock.rollback().await.unwrap();
+    for update in waiting {
+        assert_eq!(update.await.unwrap().unwrap(), UpdateOutcome::Applied);
+    }
+}
+
+async fn load_all_versions(store: &PostgresStore, records: &[Record]) {
+    for load in loads(store, records) {
+        assert!(load.await.unwrap().unwrap().is_some());
+    }
 }

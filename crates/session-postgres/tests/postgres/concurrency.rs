@@ -14,7 +14,7 @@ use crate::common::{OTHERS, WAITING, changed, database, nodes, number, pool, wai
 
 /// Which session of `user`, if there are so many.
 async fn nth_session(store: &PostgresStore, user: &UserId, n: usize) -> Option<Record> {
-    let sessions = store.list_by_user(user, NOW).await.unwrap();
+    let sessions = store.list_by_user(user, NOW).await.unwrap().sessions;
     load(store, &sessions.get(n)?.id).await
 }
 
@@ -29,9 +29,9 @@ async fn revocation_catches_successors() {
         insert(&nodes[0], &old).await;
         let new = record(Some(&alice), NOW);
         let (created, revoked) =
-            tokio::join!(nodes[0].create(replacing(&new, &old), NOW), nodes[1].delete_by_user(&alice, None),);
+            tokio::join!(nodes[0].create(replacing(&new, &old), NOW), nodes[1].delete_by_user(&alice, None, NOW),);
         let (created, revoked) = (created.unwrap(), revoked.unwrap());
-        assert_eq!(nodes[0].list_by_user(&alice, NOW).await.unwrap().len(), 0, "{created:?}");
+        assert_eq!(nodes[0].list_by_user(&alice, NOW).await.unwrap().sessions.len(), 0, "{created:?}");
         let expected = if matches!(created, CreateOutcome::Created { .. }) { new.id() } else { old.id() };
         assert_eq!(revoked, [expected]);
     }
@@ -76,7 +76,7 @@ async fn no_call_is_the_victim_of_a_deadlock() {
             let (mut applied, mut created) = (0, 0);
             for turn in 0..25 {
                 let alice = user(&format!("user {}", (task + turn) % USERS));
-                let sessions = store.list_by_user(&alice, NOW).await.unwrap();
+                let sessions = store.list_by_user(&alice, NOW).await.unwrap().sessions;
                 let mut updates = JoinSet::new();
                 for summary in sessions.into_iter().rev() {
                     let store = store.clone();
@@ -87,7 +87,7 @@ async fn no_call_is_the_victim_of_a_deadlock() {
                     });
                 }
                 if (task + turn) % 16 == 0 {
-                    let _ = store.delete_by_user(&alice, None).await.unwrap();
+                    let _ = store.delete_by_user(&alice, None, NOW).await.unwrap();
                     let _ = store.delete_expired(NOW, NonZeroU32::new(50).unwrap()).await.unwrap();
                 } else {
                     let other = user(&format!("user {}", (task * 5 + turn) % USERS));
@@ -115,7 +115,7 @@ async fn no_call_is_the_victim_of_a_deadlock() {
     let created: usize = outcomes.iter().map(|(_, created)| created).sum();
     assert!(applied > 300 && created > 300, "only {applied} updates and {created} logins got through");
     for n in 0..USERS {
-        assert!(nodes[0].list_by_user(&user(&format!("user {n}")), NOW).await.unwrap().len() <= 6);
+        assert!(nodes[0].list_by_user(&user(&format!("user {n}")), NOW).await.unwrap().sessions.len() <= 6);
     }
     // Statistics are published once a second, those of the last statements when their connection is closed.
     drop(nodes);

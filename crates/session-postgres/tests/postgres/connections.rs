@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use session_core::StoreErrorKind;
 use session_core::store::{Freshness, SessionStore};
 use session_postgres::{PostgresStore, recommended_pool_options};
+use session_testbed::proxy::Mode;
 use session_testbed::records::{NOW, record, user};
 use tokio::task::JoinSet;
 
 use crate::common::{
-    WAITING, changed, database, insert_many, number, pool, store, store_with_timeout, wait_until, wait_until_idle,
+    WAITING, changed, database, insert_many, number, pool, store, store_with_timeout, through_proxy, wait_until,
+    wait_until_idle,
 };
 
 const TIMEOUT: Duration = Duration::from_millis(300);
@@ -37,7 +39,7 @@ async fn cancelled_calls() {
                 // How often the call may be polled.
                 let polls = (task + turn) % 9;
                 cancelled += usize::from(poll_at_most(polls, store.touch(&record.id(), record.user(), NOW)).await);
-                cancelled += usize::from(poll_at_most(polls, store.delete_by_user(&user("nobody"), None)).await);
+                cancelled += usize::from(poll_at_most(polls, store.delete_by_user(&user("nobody"), None, NOW)).await);
                 cancelled += usize::from(poll_at_most(polls, store.load(&record.id(), Freshness::Latest)).await);
                 assert_eq!(store.load(&record.id(), Freshness::Latest).await.unwrap().unwrap().id(), record.id());
             }
@@ -63,29 +65,55 @@ async fn poll_at_most(polls: usize, call: impl Future) -> bool {
     .await
 }
 
-/// The connection of a call that was cancelled or timed out is closed, even if the answer arrives later.
+/// The statement of a call that timed out, or went away, is cancelled on the server, and its connection is used again.
 #[tokio::test]
-async fn connections_of_unfinished_calls_are_closed() {
-    const PID: &str = "SELECT pg_backend_pid()::bigint";
+async fn unfinished_statements_are_cancelled() {
     let database = database().await;
-    let (own, outside) = (pool(1, &database), pool(2, &database));
-    let first = store(&own).await;
-    let record = insert_many(&first, 1).await.remove(0);
-    for store in [first, store_with_timeout(&own, TIMEOUT).await] {
-        let before = number(&own, PID).await;
+    let (own, outside) = (pool(2, &database.clone().application_name("own")), pool(2, &database));
+    let store = store_with_timeout(&own, TIMEOUT).await;
+    let record = insert_many(&store, 1).await.remove(0);
+    for leaves in [true, false] {
+        let backend = "SELECT pid::bigint FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'own' ORDER BY backend_start LIMIT 1";
+        let before = number(&outside, backend).await;
         let mut lock = outside.begin().await.unwrap();
         sqlx::query("SELECT FROM session.session FOR UPDATE").execute(&mut *lock).await.unwrap();
-        tokio::select! {
-            touched = store.touch(&record.summary.id, record.user(), NOW) => assert!(touched.is_err()),
-            () = async {
-                wait_until(&outside, WAITING, |waiting| waiting == 1).await;
-                // The second store times out meanwhile.
-                tokio::time::sleep(TIMEOUT * 2).await;
-            } => {}
+        let touch = store.touch(&record.summary.id, record.user(), NOW);
+        if leaves {
+            tokio::time::timeout(TIMEOUT / 2, touch).await.unwrap_err();
+        } else {
+            assert_eq!(touch.await.unwrap_err().kind(), StoreErrorKind::Timeout);
         }
+        wait_until(&outside, WAITING, |waiting| waiting == 0).await;
         lock.rollback().await.unwrap();
-        assert_ne!(number(&own, PID).await, before);
+        assert_eq!(number(&outside, backend).await, before);
+        assert_eq!(store.load(&record.id(), Freshness::Latest).await.unwrap().unwrap().id(), record.id());
     }
+}
+
+/// Calls of clients that go away, on a network that needs a while: no connection is closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_goes_away_costs_no_connection() {
+    let (proxy, options) = through_proxy(database().await).await;
+    let pool = pool(8, &options);
+    let store = store(&pool).await;
+    let records = insert_many(&store, 8).await;
+    proxy.set(Mode::Delay(Duration::from_millis(20)));
+    let (before, mut all) = (proxy.connections(), 0);
+    for turn in 0..100 {
+        let record = &records[turn % 8];
+        let gone = Duration::from_millis(10);
+        let cancelled = match turn % 3 {
+            0 => tokio::time::timeout(gone, store.load(&record.id(), Freshness::Latest)).await.is_err(),
+            1 => tokio::time::timeout(gone, store.touch(&record.id(), record.user(), NOW)).await.is_err(),
+            _ => tokio::time::timeout(gone, store.list_by_user(&user("user 1"), NOW)).await.is_err(),
+        };
+        all += usize::from(cancelled);
+    }
+    assert!(all > 50, "only {all} were cancelled");
+    let opened = proxy.connections() - before;
+    assert!(opened <= 8, "{opened} connections");
+    assert!(store.load(&records[0].id(), Freshness::Latest).await.unwrap().is_some());
 }
 
 /// A statement that is stuck: the call ends, its connection is not used again, and the pool stays whole.
@@ -106,10 +134,9 @@ async fn stuck_statement() {
         assert!(store.load(&records[0].id(), Freshness::Latest).await.unwrap().is_some());
     }
     lock.rollback().await.unwrap();
-    // The first of the abandoned updates has completed by now, and the others were no-ops.
     wait_until(&outside, WAITING, |waiting| waiting == 0).await;
     let stored = store.load(&records[0].id(), Freshness::Latest).await.unwrap().unwrap();
-    assert!(stored.version.number == 2 && stored.data.get(b"value").is_some());
+    assert_eq!(stored.version, records[0].version, "an update that was abandoned is cancelled");
 }
 
 /// An exhausted pool: an error in time, which says that nothing was done.
@@ -188,6 +215,57 @@ async fn the_pool_can_be_closed() {
     pool.close().await;
     assert!(begin.elapsed() < Duration::from_millis(500), "{:?}", begin.elapsed());
     assert!(store.load(&record.id(), Freshness::Latest).await.unwrap_err().to_string().contains("closed"));
+}
+
+/// A call that is dropped outside of any runtime, wherever it is.
+#[test]
+fn a_call_dropped_outside_of_a_runtime() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (store, records) = runtime.block_on(async {
+        let store = store(&pool(4, &database().await)).await;
+        let records = insert_many(&store, 4).await;
+        (store, records)
+    });
+    for polls in 1..8 {
+        let (store, record) = (store.clone(), records[0].clone());
+        let mut calls: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
+        for _ in 0..6 {
+            let (store, record) = (store.clone(), record.clone());
+            calls.push(Box::pin(async move {
+                let _ = store.load(&record.id(), Freshness::Latest).await;
+                let _ = store.touch(&record.id(), record.user(), NOW).await;
+            }));
+        }
+        let calls = runtime.block_on(async move {
+            for call in &mut calls {
+                for _ in 0..polls {
+                    poll_once(call).await;
+                }
+            }
+            calls
+        });
+        drop(calls);
+    }
+    runtime.block_on(async { assert!(store.load(&records[0].id(), Freshness::Latest).await.unwrap().is_some()) });
+    let mut call: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+        let _ = store.load(&records[0].id(), Freshness::Latest).await;
+    });
+    runtime.block_on(poll_once(&mut call));
+    drop(runtime);
+    drop(call);
+}
+
+async fn poll_once(call: &mut std::pin::Pin<Box<dyn Future<Output = ()> + Send>>) {
+    let mut is_over = false;
+    poll_fn(|context| {
+        is_over = is_over || call.as_mut().poll(context).is_ready();
+        Poll::Ready(())
+    })
+    .await;
+    if is_over {
+        *call = Box::pin(std::future::pending());
+    }
+    tokio::time::sleep(Duration::from_micros(200)).await;
 }
 
 /// A store may outlive its runtime.

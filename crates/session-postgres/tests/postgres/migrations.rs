@@ -8,7 +8,7 @@ use session_testbed::records::{NOW, record, user};
 use session_testbed::servers::namespace;
 use tokio::task::JoinSet;
 
-use crate::common::{database, execute, number, pool, store, store_in};
+use crate::common::{database, execute, insert_many, number, pool, store, store_in};
 use crate::settings::through_pgbouncer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -68,6 +68,115 @@ async fn nothing_is_half_applied() {
     Sessions::assert_all_work(&store(&pool).await, &Call::ALL).await;
 }
 
+/// Steps count by their names: rows of somebody else, or of a newer release, are none of ours.
+#[tokio::test]
+async fn steps_have_names() {
+    for (turn, names) in ["('9998_future'), ('9999_future')", "('0002_x'), ('a'), ('b')"].into_iter().enumerate() {
+        let pool = pool(2, &database().await);
+        execute(
+            &pool,
+            &format!(
+                "CREATE SCHEMA session;
+                 CREATE TABLE session.migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());
+                 INSERT INTO session.migration (name) VALUES {names}"
+            ),
+        )
+        .await;
+        Sessions::assert_all_work(&store(&pool).await, &Call::ALL).await;
+        let applied = number(&pool, "SELECT count(*) FROM session.migration WHERE name LIKE '000%'").await;
+        assert_eq!(applied, 2 + i64::try_from(turn).unwrap());
+    }
+}
+
+/// A table of somebody else that has the name of ours is left alone, and the error says so.
+#[tokio::test]
+async fn a_foreign_table_of_that_name() {
+    for table in [
+        "TABLE session.migration (id int)",
+        "TABLE session.migration (version bigint NOT NULL, name text, applied_at timestamptz)",
+        "VIEW session.migration AS SELECT 'x'::text AS name, now() AS applied_at",
+    ] {
+        let pool = pool(2, &database().await);
+        execute(&pool, &format!("CREATE SCHEMA session; CREATE {table}")).await;
+        let error = PostgresStore::new(pool.clone()).migrate().await.unwrap_err();
+        assert!(error.to_string().contains("another schema"), "{error}");
+        assert_eq!(number(&pool, "SELECT count(*) FROM pg_tables WHERE tablename = 'session'").await, 0);
+    }
+    let pool = pool(2, &database().await);
+    execute(&pool, "CREATE SCHEMA session; CREATE TABLE session.session (id int)").await;
+    let error = PostgresStore::new(pool.clone()).migrate().await.unwrap_err();
+    assert!(error.to_string().contains("same names"), "{error}");
+}
+
+/// The functions contain the name of the schema; `migrate` gives them the new one.
+#[tokio::test]
+async fn a_schema_that_was_renamed() {
+    let pool = pool(4, &database().await);
+    let kept = insert_many(&store(&pool).await, 2).await;
+    execute(&pool, "ALTER SCHEMA session RENAME TO web_session").await;
+    let store = store_in("web_session", pool.clone(), Pooler::Transparent);
+    let error = store.load(&kept[0].id(), Freshness::Latest).await.unwrap_err();
+    assert!(error.to_string().contains("run the migrations"), "{error}");
+    // A second schema takes the old name: its sessions are not ours.
+    PostgresStore::new(pool.clone()).migrate().await.unwrap();
+    store.migrate().await.unwrap();
+    Sessions::assert_all_work(&store, &Call::ALL).await;
+    assert!(store.load(&kept[0].id(), Freshness::Latest).await.unwrap().is_some());
+    assert_eq!(number(&pool, "SELECT count(*) FROM session.session").await, 0);
+}
+
+/// Whatever the default isolation, and even if transactions are read-only by default.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_at_once_under_other_defaults() {
+    for (setting, value) in [
+        ("default_transaction_isolation", "repeatable read"),
+        ("default_transaction_isolation", "serializable"),
+        ("default_transaction_read_only", "on"),
+        ("statement_timeout", "100ms"),
+    ] {
+        let options = database().await.options([(setting, value)]);
+        let mut nodes = JoinSet::new();
+        for _ in 0..10 {
+            let store = PostgresStore::new(pool(1, &options));
+            nodes.spawn(async move { store.migrate().await });
+        }
+        for node in nodes.join_all().await {
+            assert!(node.is_ok(), "{setting} {value}: {node:?}");
+        }
+    }
+}
+
+/// The documented grants are enough where functions are not executable by default; what is missing is named.
+#[tokio::test]
+async fn functions_that_are_not_public_by_default() {
+    let (database, role) = (database().await, namespace());
+    let admin = pool(1, &database);
+    execute(&admin, "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC").await;
+    store(&admin).await;
+    execute(&admin, &format!("CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA session TO {role}")).await;
+    let store = store_in("session", pool(2, &database.username(&role)), Pooler::Transparent);
+    let missing = async |what: &str| {
+        let error = store.load(&record(None, NOW).id(), Freshness::Latest).await.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(error.to_string().contains("privilege") && cause.contains(what), "{error}: {cause}");
+    };
+    missing("for table session").await;
+    execute(
+        &admin,
+        &format!(
+            "GRANT SELECT ON session.migration TO {role};
+             GRANT SELECT, INSERT, UPDATE, DELETE ON session.session TO {role}"
+        ),
+    )
+    .await;
+    store.migrate().await.unwrap();
+    Sessions::assert_all_work(&store, &Call::ALL).await;
+    execute(&admin, "REVOKE EXECUTE ON FUNCTION session.load_session FROM PUBLIC").await;
+    missing("for function load_session").await;
+    execute(&admin, &format!("REVOKE USAGE ON SCHEMA session FROM {role}")).await;
+    missing("for schema session").await;
+}
+
 #[tokio::test]
 async fn applied_by_hand() {
     let pool = pool(2, &database().await);
@@ -118,7 +227,7 @@ async fn missing_schema_is_named() {
         store.load(&new.id(), Freshness::Latest).await.unwrap_err(),
         create.unwrap_err(),
         store.list_by_user(&user, NOW).await.unwrap_err(),
-        store.delete_by_user(&user, None).await.unwrap_err(),
+        store.delete_by_user(&user, None, NOW).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), StoreErrorKind::Other);
         assert!(error.to_string().contains("run the migrations"), "{error}");

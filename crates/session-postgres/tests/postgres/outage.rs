@@ -9,8 +9,9 @@ use session_core::store::{Freshness, Record, SessionStore};
 use session_postgres::PostgresStore;
 use session_testbed::calls::{Call, Sessions};
 use session_testbed::proxy::{Mode, Proxy};
-use session_testbed::records::NOW;
+use session_testbed::records::{NOW, record};
 use session_testbed::servers::Postgres;
+use sqlx::Row as _;
 use tokio::task::JoinSet;
 
 use crate::common::{
@@ -208,4 +209,41 @@ async fn outages_under_load() {
         assert_eq!(errors.load(Ordering::SeqCst), before, "errors long after the server is back");
     }
     end(tasks).await;
+}
+
+/// A server that becomes a standby, as after a failover: its sessions are outdated, and it says so instead of answering.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_does_not_answer() {
+    let server = own_server().await;
+    let pool = pool(4, &options(&server));
+    let store = store_with_timeout(&pool, Duration::from_secs(2)).await;
+    let records = insert_many(&store, 8).await;
+    let folder = sqlx::query("SHOW data_directory").fetch_one(&pool).await.unwrap();
+    let signal = std::path::Path::new(&folder.get::<String, _>(0)).join("standby.signal");
+    server.stop().await.unwrap();
+    std::fs::write(&signal, "").unwrap();
+    server.start().await.unwrap();
+    let mut loads = JoinSet::new();
+    for record in &records {
+        let (store, id) = (store.clone(), record.id());
+        loads.spawn(async move { store.load(&id, Freshness::Latest).await });
+    }
+    for load in loads.join_all().await {
+        let error = load.unwrap_err();
+        assert!(error.kind() == StoreErrorKind::Unavailable && error.to_string().contains("standby"), "{error}");
+    }
+    let user = records[0].user().unwrap();
+    for error in [
+        store.load(&record(None, NOW).id(), Freshness::Latest).await.unwrap_err(),
+        store.list_by_user(user, NOW).await.unwrap_err(),
+        store.touch(&records[0].id(), Some(user), NOW).await.unwrap_err(),
+        store.delete(&records[0].id(), Some(user)).await.unwrap_err(),
+    ] {
+        assert!(error.kind() == StoreErrorKind::Unavailable && error.to_string().contains("standby"), "{error}");
+    }
+    sqlx::query("SELECT pg_promote()").execute(&pool).await.unwrap();
+    let begin = Instant::now();
+    while store.load(&records[0].id(), Freshness::Latest).await.is_err() {
+        assert!(begin.elapsed() < RECOVERY + MARGIN);
+    }
 }

@@ -28,15 +28,15 @@ async fn a_kept_connection_is_not_pinged() {
     assert_eq!(proxy.connections(), 1);
 }
 
-/// A pool of one connection, of which the store keeps none: one round trip for each operation, and in the background
-/// one for the ping with which the pool gets it back. With [`Pooler::Transaction`], four: begin, prepare, execute,
-/// commit.
+/// A pool of one connection, of which the store keeps none: a round trip to learn which backend it is, one for each
+/// operation, and in the background one for the ping with which the pool gets it back. With [`Pooler::Transaction`], four:
+/// begin, prepare, execute, commit.
 ///
 /// Single-threaded: background tasks run only while the test waits.
 #[tokio::test]
-async fn each_operation_is_one_round_trip() {
+async fn round_trips_of_a_connection_that_is_not_kept() {
     let (proxy, options) = through_proxy(database().await).await;
-    for (pooler, expected) in [(Pooler::Transparent, 1), (Pooler::Transaction, 4)] {
+    for (pooler, expected) in [(Pooler::Transparent, 2), (Pooler::Transaction, 4)] {
         let pool = pool(1, &options);
         let store = store_behind(&pool, pooler).await;
         // The first time, statements are prepared.

@@ -24,7 +24,7 @@ async fn other_isolation_levels_are_refused() {
         let login = CreateRequest::new(&new).within(limit(1, LimitPolicy::Reject));
         let error = store.create(login, NOW).await.unwrap_err();
         assert!(error.to_string().contains("READ COMMITTED"), "{error}");
-        let error = store.delete_by_user(&alice, None).await.unwrap_err();
+        let error = store.delete_by_user(&alice, None, NOW).await.unwrap_err();
         assert!(error.to_string().contains("READ COMMITTED"), "{error}");
         assert!(store.load(&new.id(), Freshness::Latest).await.unwrap().is_none());
     }

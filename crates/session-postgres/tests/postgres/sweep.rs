@@ -7,7 +7,7 @@ use session_core::StoreErrorKind;
 use session_core::store::{Freshness, SessionStore, TouchOutcome, UpdateOutcome};
 use session_testbed::records::{MINUTE, NOW, insert, record};
 
-use crate::common::{LONG_AGO, changed, database, execute, number, pool, store};
+use crate::common::{LONG_AGO, changed, database, execute, insert_many, number, pool, store, store_with_timeout};
 
 const ALL: NonZeroU32 = NonZeroU32::MAX;
 
@@ -109,4 +109,70 @@ async fn the_sweep_follows_updates_and_touches() {
         assert_eq!(store.delete_expired(end, ALL).await.unwrap(), 1);
         assert!(store.load(&dead.id(), Freshness::Latest).await.unwrap().is_none());
     }
+}
+
+/// A server that needs long for each deletion, and cancels statements: each call gets further.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn progress_on_a_slow_server() {
+    for (limit, per_row, timeout) in [("1500ms", "0.002", 1_500), ("150ms", "0.03", 1_500), ("0", "0.3", 700)] {
+        let database = database().await;
+        let options = database.clone().options([("statement_timeout", limit)]);
+        let admin = pool(2, &database);
+        let store = store_with_timeout(&pool(4, &options), Duration::from_millis(timeout)).await;
+        execute(
+            &admin,
+            &format!(
+                "INSERT INTO session.session
+                     SELECT 0, 0, 1000, 1000, 0, gen_random_uuid(), '\\x000000000000000000000000', NULL, '\\x03', '\\x00'
+                     FROM generate_series(1, 3000);
+                 CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+                     $$ BEGIN PERFORM pg_sleep({per_row}); RETURN OLD; END $$;
+                 CREATE TRIGGER slow BEFORE DELETE ON session.session FOR EACH ROW EXECUTE FUNCTION slow()"
+            ),
+        )
+        .await;
+        // A call may meet the limit of the server, on a machine that is busy.
+        let mut deleted = 0;
+        for _ in 0..4 {
+            deleted += store.delete_expired(NOW, NonZeroU32::new(1_000).unwrap()).await.unwrap_or(0);
+        }
+        let left = number(&admin, ROWS).await;
+        println!("{per_row} s per row, statement_timeout {limit}: {deleted} deleted");
+        assert!(left < 3_000 && left <= 3_000 - i64::try_from(deleted).unwrap());
+    }
+}
+
+/// Sessions that are due but alive, while a slow sweep visits them: a touch waits for a few hundredths of a second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sweep_does_not_hold_up_live_sessions() {
+    let database = database().await;
+    let pool = pool(8, &database);
+    let store = store(&pool).await;
+    let mut records = insert_many(&store, 600).await;
+    let later = NOW + 29 * MINUTE;
+    for record in &mut records {
+        let _ = store.touch(&record.id(), record.user(), later).await.unwrap();
+    }
+    // Among the live ones, some that are expired and take long to delete.
+    execute(
+        &pool,
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN OLD; END $$;
+         CREATE TRIGGER slow BEFORE DELETE ON session.session FOR EACH ROW EXECUTE FUNCTION slow();
+         UPDATE session.session SET last_seen = 0 WHERE ctid IN (SELECT ctid FROM session.session LIMIT 200)",
+    )
+    .await;
+    let sweep = {
+        let store = store.clone();
+        tokio::spawn(async move { store.delete_expired(NOW + 31 * MINUTE, ALL).await.unwrap() })
+    };
+    let (mut slowest, due) = (Duration::ZERO, NOW + 31 * MINUTE);
+    while !sweep.is_finished() {
+        for record in records.iter().step_by(7) {
+            let begin = std::time::Instant::now();
+            let _ = store.touch(&record.id(), record.user(), due).await.unwrap();
+            slowest = slowest.max(begin.elapsed());
+        }
+    }
+    println!("{} deleted; the slowest touch took {slowest:?}", sweep.await.unwrap());
+    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
 }

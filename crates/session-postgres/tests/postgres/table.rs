@@ -61,14 +61,32 @@ async fn plans_of_an_empty_table_read_only_what_they_need() {
             }
         }
     };
-    // Often enough for a generic plan.
+    // Vacuumed while it was empty: for the planner it has no pages. Often enough for a generic plan.
+    call_all(1).await;
+    execute(&own, "DELETE FROM session.session").await;
+    execute(&own, "VACUUM ANALYZE session.session").await;
+    for _ in 0..12 {
+        let (absent, nobody) = (record(None, NOW), user("nobody"));
+        assert!(store.load(&absent.id(), Freshness::Latest).await.unwrap().is_none());
+        assert_eq!(store.touch(&absent.id(), None, NOW).await.unwrap(), TouchOutcome::Absent);
+        assert_eq!(store.delete(&absent.id(), None).await.unwrap(), DeleteOutcome::Absent);
+        assert!(store.list_by_user(&nobody, NOW).await.unwrap().sessions.is_empty());
+        assert!(store.delete_by_user(&nobody, None, NOW).await.unwrap().is_empty());
+        let absent: Vec<_> = (0..8).map(|_| record(None, NOW)).collect();
+        let mut loads = JoinSet::new();
+        for absent in absent {
+            let store = store.clone();
+            loads.spawn(async move { assert!(store.load(&absent.id(), Freshness::Latest).await.unwrap().is_none()) });
+        }
+        loads.join_all().await;
+    }
     call_all(10).await;
     execute(
         &own,
         "DELETE FROM session.session
              WHERE id <> (SELECT id FROM session.session WHERE user_id IS NOT NULL LIMIT 1);
          INSERT INTO session.session SELECT created_at, last_seen, idle_ms, absolute_ms, sweep_at,
-             lpad(to_hex(n), 32, '0')::uuid, version, user_id || int4send(n), record
+             lpad(to_hex(n), 32, '0')::uuid, version, user_id || int4send(n), body, data
          FROM session.session, generate_series(1, 20000) AS n",
     )
     .await;
@@ -95,15 +113,13 @@ async fn corrupt_record() {
     let alice = user("alice");
     let record = record(Some(&alice), NOW);
     insert(&store, &record).await;
-    for corruption in ["'\\x'", "'\\x01'", "set_byte(record, 0, 9)", "substring(record FOR 20)"] {
-        execute(&pool, &format!("UPDATE session.session SET record = {corruption}")).await;
+    for corruption in ["'\\x'", "'\\x01'", "set_byte(body, 0, 9)", "substring(body FOR 20)"] {
+        execute(&pool, &format!("UPDATE session.session SET body = {corruption}")).await;
         let loaded = store.load(&record.id(), Freshness::Latest).await.unwrap_err();
         assert_eq!(loaded.kind(), StoreErrorKind::Corrupt, "{corruption}: {loaded}");
-        assert_eq!(store.list_by_user(&alice, NOW).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
-        assert_eq!(
-            number(&pool, &format!("SELECT count(*) FROM session.session WHERE record = {corruption}")).await,
-            1
-        );
+        let listing = store.list_by_user(&alice, NOW).await.unwrap();
+        assert!(listing.sessions.is_empty() && listing.unreadable == [record.id()], "{corruption}");
+        assert_eq!(number(&pool, &format!("SELECT count(*) FROM session.session WHERE body = {corruption}")).await, 1);
     }
     assert_eq!(store.delete(&record.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
 }
@@ -189,7 +205,7 @@ async fn a_session_takes_at_most_450_bytes() {
         &pool,
         &format!(
             "INSERT INTO session.session SELECT created_at, last_seen + n, idle_ms, absolute_ms, sweep_at + n / 1000,
-                 md5(n::text)::uuid, version, convert_to('user-' || 100000 + n, 'UTF8'), record
+                 md5(n::text)::uuid, version, convert_to('user-' || 100000 + n, 'UTF8'), body, data
              FROM session.session, generate_series(2, {SESSIONS}) AS n"
         ),
     )
