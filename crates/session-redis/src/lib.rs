@@ -20,16 +20,24 @@
 //! * No write depends on the server's clock. Keys expire a minute after the session's deadline.
 //! * A request whose connection is lost is repeated; every request is idempotent. An update that may have been executed
 //!   twice, with another update in between, fails as [`Unavailable`](session_core::StoreErrorKind::Unavailable) and not
-//!   as a conflict, which core would answer by applying the change again.
+//!   as a conflict, which core would answer by applying the change again. A read that gets no reply within half of the
+//!   time limit is repeated on a new connection.
+//! * What was ended stays ended: for two minutes, longer than any operation takes, the key of a session that was deleted,
+//!   evicted or replaced holds a tombstone of one byte, so that a `create` which is repeated or late is refused.
+//! * A record or an index entry of a newer release is left as it is, and hides no other. Only a limit or
+//!   `delete_by_user` may end such a session. One whose entry is newer does not count towards a limit.
 //! * Every operation ends within [`operation_timeout`](RedisStoreBuilder::operation_timeout), connected or not. A lost
 //!   connection is repaired in the background: service is back at most about half a second after the server is, a
 //!   second later if the network had dropped attempts to connect. A connection on which a request got no reply is
-//!   replaced, and used until then.
+//!   replaced: one that is dead costs at most one request.
+//! * A session of any size holds up no other: beyond 64 KiB it is read and written over a second connection, which is
+//!   opened when it is needed, two at a time. Lists do not read values.
+//! * The store may be used from any runtime. The one it was opened in must live.
 //!
 //! # What it costs
 //! | operation | round trips |
 //! |---|---|
-//! | `load` | 1 (`GET`; concurrent loads share an `MGET`, except in a Cluster) |
+//! | `load` | 1 (concurrent loads share an `MGET`, except in a Cluster); 2 if the session is larger than 64 KiB |
 //! | `create`, also a login that replaces a session | 1 |
 //! | `create` at the session limit | 2: the keys of evicted sessions have to be named. More while the same user logs in elsewhere |
 //! | `create` that replaces a session in another slot of a Cluster (login from an anonymous session) | 3; at the limit, 4 |
@@ -57,18 +65,26 @@
 //! * **Failover**: replication is asynchronous, so a failover can undo the latest acknowledged writes, logouts
 //!   included. [`wait_for_replicas`](RedisStoreBuilder::wait_for_replicas) makes writes wait for replicas; if it waits
 //!   for every replica that may be promoted, none is lost. Set `min-replicas-to-write` as well, so that a primary that
-//!   was cut off accepts no logins that will be lost. Service is back as soon as there is a new primary. In a Cluster,
-//!   a node that is frozen rather than dead delays requests to the others, too, for a second or two until it is
-//!   replaced; set `cluster-require-full-coverage no`, or all of the Cluster is down until then.
+//!   was cut off accepts no logins that will be lost. Service is back as soon as there is a new primary.
+//!   The sentinels are asked every second: a primary that was replaced is left, even if it still answers, a second after
+//!   most of the sentinels say so, and at once if it lacks replicas. Until then, and for as long as the application
+//!   reaches only the old primary, what it reads may be out of date, logouts included. In a Cluster such a node stops
+//!   answering after `cluster-node-timeout`; one that is frozen rather than dead delays requests to the others, too, for
+//!   a second or two until it is replaced. Set `cluster-require-full-coverage no`, or all of the Cluster is down until
+//!   then.
 //! * **Time limits**: keep `operation_timeout` below the policy's store timeout.
 //! * **Clocks**: those of the nodes must agree to within less than a minute.
+//! * **Moving slots**: while some keys of a user are on one node of a Cluster and the others on another, Redis executes
+//!   none of the user's logins. They are repeated for three quarters of the time limit: move slots one at a time.
+//! * **Servers**: Redis 7.0 or later, or Valkey; RESP2 will do where a proxy does not know `HELLO`. A replica, a node of
+//!   a Cluster behind `redis://` and the like are refused when the store connects.
 //! * **Keys**: all begin with `{prefix:`. `{prefix:shard}:s:id` is a session, `{prefix:shard}:u:user` a user's index.
 //!   They contain no token. Read access to them shows which users are logged in; write access allows a login as any
 //!   user.
-//! * **ACL**: the commands `GET`, `MGET`, `GETRANGE`, `SET`, `SETRANGE`, `EXISTS`, `UNLINK`, `PEXPIRE`, `HSET`, `HDEL`,
-//!   `HGETALL`, `HKEYS`, `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{prefix:*`; `HELLO`; `WAIT` for
-//!   `wait_for_replicas`; `CONFIG GET` to check the `maxmemory-policy`; `CLUSTER SLOTS` in a Cluster, `ROLE` behind
-//!   Sentinel.
+//! * **ACL**: the commands `GET`, `MGET`, `GETRANGE`, `SET`, `SETRANGE`, `PEXPIRE`, `HGET`, `HSET`, `HDEL`, `HGETALL`,
+//!   `HKEYS`, `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{prefix:*`; `HELLO`; `WAIT` for `wait_for_replicas`;
+//!   `CONFIG GET` to check the `maxmemory-policy`; `INFO` to check the version where there is no `HELLO`; `CLUSTER SLOTS` in a
+//!   Cluster. On the sentinels: `SENTINEL MASTER`.
 
 // `store` has the operations, in terms of `script` and `error`. `link` repairs and shares connections, `config` opens stores.
 mod config;
@@ -78,4 +94,5 @@ mod script;
 mod store;
 
 pub use config::builder::{RedisStore, RedisStoreBuilder};
-pub use config::url::ConnectError;
+pub use config::credentials::{Credentials, CredentialsProvider};
+pub use config::error::ConnectError;

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use redis::Value;
-use session_core::store::{LimitCandidate, Record, layout};
+use session_core::store::{LimitCandidate, Listing, Record, layout};
 use session_core::{SessionId, Timeouts, Timestamp, UserId};
 
 use crate::error::{self, Result};
@@ -20,6 +20,13 @@ pub(crate) struct Script {
     pub(crate) sha1: LazyLock<String>,
 }
 
+impl Script {
+    /// Whether the script writes nothing.
+    pub(crate) fn is_read(&self) -> bool {
+        std::ptr::eq(self, &LIST)
+    }
+}
+
 /// `allow-oom`: sessions can be ended, and activity recorded, when the server has reached its `maxmemory`.
 macro_rules! scripts {
     ($($name:ident = $flags:literal $($file:literal)+;)+) => {$(
@@ -31,18 +38,18 @@ macro_rules! scripts {
 }
 
 scripts! {
-    CREATE = "" "record" "load" "index" "create";
-    UPDATE = "" "record" "index" "entry" "update";
+    CREATE = "" "record" "load" "bury" "index" "create";
+    UPDATE = "" "record" "load" "index" "entry" "update";
     TOUCH = " flags=allow-oom" "record" "load" "index" "entry" "touch";
-    DELETE = " flags=allow-oom" "delete";
-    COMPARE_AND_DELETE = " flags=allow-oom" "record" "load" "compare_and_delete";
+    DELETE = " flags=allow-oom" "record" "bury" "delete";
+    COMPARE_AND_DELETE = " flags=allow-oom" "record" "load" "bury" "compare_and_delete";
     LIST = " flags=no-writes" "members" "list";
-    DELETE_BY_USER = " flags=allow-oom" "members" "delete_by_user";
+    DELETE_BY_USER = " flags=allow-oom" "record" "bury" "members" "delete_by_user";
 }
 
 /// Names keys. All keys of one shard share a hash tag, and with it a slot of a Cluster:
 ///
-/// * `{prefix:shard}:s:id`: a session;
+/// * `{prefix:shard}:s:id`: a session, or its [tombstone](TOMBSTONE);
 /// * `{prefix:shard}:u:user`: a user's index, a hash of ids and what the session limit needs to know of each;
 /// * `{prefix:shard}:w`: written only so that `WAIT` has a write to wait for.
 ///
@@ -56,6 +63,14 @@ impl Keys {
         // Writing to a `String` cannot fail.
         let _ = write!(key, "{id}");
         key.into_bytes()
+    }
+
+    /// The key of the session that the index of a user in `shard` knows by this name: an id, unless another version has
+    /// put something else there.
+    pub(crate) fn member(&self, shard: u16, name: &[u8]) -> Vec<u8> {
+        let mut key = self.begin(shard, "s", name.len()).into_bytes();
+        key.extend_from_slice(name);
+        key
     }
 
     pub(crate) fn index(&self, user: &UserId) -> Vec<u8> {
@@ -93,12 +108,12 @@ pub(crate) fn ttl(record: &Record, now: Timestamp) -> Vec<u8> {
     (stored_deadline(record).since(now) + SLACK).as_millis().to_string().into()
 }
 
-/// The entry of `record` in the index: `created_at`, `last_seen` and deadline, each as in [`layout`]. `encoded` is the
-/// encoding of `record`.
+/// The entry of `record` in the index: the version of this form, then `created_at`, `last_seen` and deadline, each as in
+/// [`layout`]. `encoded` is the encoding of `record`.
 pub(crate) fn index_entry(encoded: &[u8], record: &Record) -> Vec<u8> {
     // The last time that there is a form for, if the deadline is later.
     let deadline = layout::time(stored_deadline(record)).unwrap_or([0x7f, 0xff, 0xff, 0xff, 0xff, 0xff]);
-    [&encoded[layout::CREATED_AT.start..layout::LAST_SEEN.end], &deadline].concat()
+    [&[1], &encoded[layout::CREATED_AT.start..layout::LAST_SEEN.end], &deadline].concat()
 }
 
 /// What a script answers: a word, or a list that begins with one.
@@ -114,17 +129,29 @@ impl Answer {
         self.0.first().and_then(bytes).and_then(|word| std::str::from_utf8(word).ok()).unwrap_or_default()
     }
 
-    /// What follows the word, as ids.
-    pub(crate) fn ids(&self) -> Result<Vec<SessionId>> {
-        self.rest().iter().map(id).collect::<Option<_>>().ok_or_else(error::unexpected_reply)
+    /// What follows the word, as names of members of an index.
+    pub(crate) fn members(&self) -> Vec<Vec<u8>> {
+        self.rest().iter().filter_map(bytes).map(<[u8]>::to_vec).collect()
     }
 
-    /// What follows the word, as ids and stored records.
-    pub(crate) fn into_records(self) -> Result<Vec<Record>> {
-        let mut values = self.0.into_iter().skip(1);
-        let pairs = std::iter::from_fn(|| values.next().zip(values.next()));
-        let record = |(first, value)| decode(&id(&first).ok_or_else(error::unexpected_reply)?, value);
-        pairs.filter_map(|pair| record(pair).transpose()).collect()
+    /// What follows the word, as ids.
+    pub(crate) fn ids(&self) -> Vec<SessionId> {
+        self.rest().iter().filter_map(id).collect()
+    }
+
+    /// What follows the word, as ids and the beginnings of stored records: those that are live, and those that cannot be
+    /// read.
+    pub(crate) fn listing(&self, now: Timestamp) -> Result<Listing> {
+        let mut listing = Listing::default();
+        for pair in self.rest().chunks(2) {
+            let [of, record] = pair else { return Err(error::unexpected_reply()) };
+            let (Some(id), Some(record)) = (id(of), bytes(record).filter(|record| is_record(record))) else { continue };
+            let summary = Record::decode_summary(id, record);
+            if !summary.as_ref().is_ok_and(|summary| summary.is_expired(now)) {
+                listing.add(id, summary)?;
+            }
+        }
+        Ok(listing)
     }
 
     /// What follows the word, as ids and entries of an index.
@@ -145,12 +172,12 @@ impl Answer {
 
 /// The live sessions of a user, as the index had them at one moment: ids and [entries](index_entry).
 #[derive(Default, PartialEq, Eq)]
-pub(crate) struct IndexSnapshot(pub(crate) Vec<(SessionId, [u8; 18])>);
+pub(crate) struct IndexSnapshot(pub(crate) Vec<(SessionId, [u8; 19])>);
 
 impl IndexSnapshot {
     pub(crate) fn candidates(&self) -> Vec<LimitCandidate> {
-        let candidate = |(id, entry): &(SessionId, [u8; 18])| {
-            let (times, _) = entry.as_chunks();
+        let candidate = |(id, entry): &(SessionId, [u8; 19])| {
+            let (times, _) = entry[1..].as_chunks();
             LimitCandidate { id: *id, created_at: layout::read_time(times[0]), last_seen: layout::read_time(times[1]) }
         };
         self.0.iter().map(candidate).collect()
@@ -162,10 +189,18 @@ impl IndexSnapshot {
     }
 }
 
+/// What the key of a session holds for two minutes after it was ended, so that a `create` which is repeated or late does
+/// not bring it back.
+const TOMBSTONE: &[u8] = b"\0";
+
+/// Whether a key holds a record: neither nothing nor a tombstone.
+fn is_record(stored: &[u8]) -> bool {
+    !stored.is_empty() && stored != TOMBSTONE
+}
+
 /// The record in the value of the key of session `id`, if there is one.
-pub(crate) fn decode(id: &SessionId, value: Value) -> Result<Option<Record>> {
-    let value: Option<Vec<u8>> = redis::from_redis_value(value).map_err(|_| error::unexpected_reply())?;
-    value.map(|value| Record::decode(*id, &value.into())).transpose()
+pub(crate) fn decode(id: &SessionId, value: Vec<u8>) -> Result<Option<Record>> {
+    is_record(&value).then(|| Record::decode(*id, &value.into())).transpose()
 }
 
 fn bytes(value: &Value) -> Option<&[u8]> {
@@ -211,7 +246,9 @@ mod tests {
         assert_eq!([layout::LAST_SEEN, layout::IDLE, layout::ABSOLUTE].map(|field| field.start), [19, 25, 30]);
         assert_eq!([layout::CREATED_AT, layout::LAST_SEEN].map(|field| field.len()), [6, 6]);
         assert_eq!([layout::IDLE, layout::ABSOLUTE].map(|field| field.len()), [5, 5]);
-        let sources: [(&Script, String); 14] = [
+        let values = layout::VALUES.start + 1;
+        assert_eq!(layout::VALUES.len(), 3, "'>I3' reads three bytes");
+        let sources: [(&Script, String); 19] = [
             (&TOUCH, format!("#h < {header} or string.byte(h) ~= {} then", layout::FORMAT_VERSION)),
             (&TOUCH, format!("unpack('>i6i6I5I5', h, {})", layout::CREATED_AT.start + 1)),
             (&TOUCH, format!("'GETRANGE', key, 0, {})", header - 1)),
@@ -222,13 +259,18 @@ mod tests {
             (&COMPARE_AND_DELETE, format!("sub(stored, {version}) ~= ARGV[1]")),
             (&TOUCH, format!("'SETRANGE', KEYS[1], {}, ARGV[1])", layout::LAST_SEEN.start)),
             (&TOUCH, format!("sub(stored, {until_last_seen}) .. ARGV[1] .. sub(stored, {after_last_seen})")),
-            (&UPDATE, format!("sub(stored, {version}) == ARGV[3]")),
+            (&UPDATE, format!("sub(stored, {version}) ~= ARGV[3]")),
             (&UPDATE, format!("sub(stored, {version}) == sub(value, {version})")),
             (
                 &UPDATE,
                 format!("sub(value, {until_last_seen}) .. sub(stored, {last_seen}) .. sub(value, {after_last_seen})"),
             ),
-            (&DELETE, format!("'GETRANGE', KEYS[1], {owner}, {} + #ARGV[1])", owner - 1)),
+            (&DELETE, format!("'GETRANGE', KEYS[1], 0, {} + #ARGV[1])", owner - 1)),
+            (&DELETE, format!("sub(stored, {}) ~= ARGV[1]", owner + 1)),
+            (&DELETE_BY_USER, format!("'GETRANGE', KEYS[i], 0, {})", header - 1)),
+            (&LIST, format!("values = {header}\n")),
+            (&LIST, format!("#record > {} and string.byte(record) == {}", header - 1, layout::FORMAT_VERSION)),
+            (&LIST, format!("unpack('>I3', record, {values})")),
         ];
         for (script, expected) in sources {
             assert!(script.text.contains(&expected), "the script lacks {expected}");
@@ -238,7 +280,7 @@ mod tests {
     /// `alive` is the only place that reads the timeouts.
     #[test]
     fn one_rule_says_when_a_session_is_alive() {
-        for script in [&CREATE, &UPDATE, &TOUCH, &COMPARE_AND_DELETE] {
+        for script in [&CREATE, &UPDATE, &TOUCH, &DELETE, &COMPARE_AND_DELETE, &DELETE_BY_USER] {
             assert_eq!(script.text.matches("idle, absolute = ").count(), 1);
         }
     }

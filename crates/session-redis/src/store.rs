@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Record, Replacement, SessionStore, TouchOutcome, UpdateOutcome, Version,
-    layout,
+    CreateOutcome, CreateRequest, Freshness, Listing, Record, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
+    Version, layout,
 };
-use session_core::{DeleteOutcome, SessionId, SessionSummary, Timestamp, UserId};
+use session_core::{DeleteOutcome, SessionId, Timestamp, UserId};
 
 use crate::RedisStore;
 use crate::error::{self, Result};
@@ -30,9 +30,9 @@ impl SessionStore for RedisStore {
         let Some(Replacement { id, user, version }) = replaces.filter(crosses_slots) else {
             return self.link.in_time(self.create_in_slot(request, now)).await;
         };
-        // In a task of its own: a caller that is cancelled must not leave both sessions.
+        // In a task of its own: a caller that is cancelled, or whose runtime ends, must not leave both sessions.
         let (store, record, user) = (self.clone(), record.clone(), user.cloned());
-        let task = tokio::spawn(async move {
+        let task = self.link.runtime().spawn(async move {
             let replaces = Some(Replacement { id, user: user.as_ref(), version });
             let request = CreateRequest { record: &record, replaces, limit };
             store.link.in_time(store.exchange(request, now)).await
@@ -84,14 +84,13 @@ impl SessionStore for RedisStore {
         }
     }
 
-    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<SessionSummary>> {
-        let records = self.link.in_time(self.over_members(user, &script::LIST, None)).await?.into_records()?;
-        Ok(records.into_iter().filter(|record| !record.is_expired(now)).map(|record| record.summary).collect())
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing> {
+        self.link.in_time(self.over_members(user, &script::LIST, &[])).await?.listing(now)
     }
 
-    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<SessionId>> {
-        let keep = Some(keep.map(text).unwrap_or_default());
-        self.link.in_time(self.over_members(user, &script::DELETE_BY_USER, keep)).await?.ids()
+    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>, now: Timestamp) -> Result<Vec<SessionId>> {
+        let args = [text(now.as_millis()), keep.map(text).unwrap_or_default()];
+        Ok(self.link.in_time(self.over_members(user, &script::DELETE_BY_USER, &args)).await?.ids())
     }
 
     /// A no-op: Redis expires keys.
@@ -206,21 +205,22 @@ impl RedisStore {
     ///
     /// If they never are, because the user logs in faster than that, the last attempt acts on those that were there
     /// during this call.
-    async fn over_members(&self, user: &UserId, script: &'static Script, keep: Option<Vec<u8>>) -> Result<Answer> {
+    async fn over_members(&self, user: &UserId, script: &'static Script, args: &[Vec<u8>]) -> Result<Answer> {
         // The first call only asks. But that there is nothing left to delete has to be confirmed, too.
-        let (link, mut members) = (&self.link, Vec::new());
-        let confirm = keep.is_some() && link.waits_for_replicas();
+        let (link, given, mut members) = (&self.link, args, Vec::new());
+        let confirm = !script.is_read() && link.waits_for_replicas();
         for attempt in 0..MAX_ATTEMPTS {
-            let only_if_all = if attempt + 1 < MAX_ATTEMPTS { "1" } else { "0" };
-            let keys = [self.keys.index(user)].into_iter().chain(members.iter().map(|id| self.keys.session(id)));
-            let args = [only_if_all.into()].into_iter().chain(keep.clone()).chain(members.iter().map(text));
+            let only_if_all: Vec<u8> = if attempt + 1 < MAX_ATTEMPTS { "1" } else { "0" }.into();
+            let session = |name: &Vec<u8>| self.keys.member(user.shard(), name);
+            let keys = [self.keys.index(user)].into_iter().chain(members.iter().map(session));
+            let args = [only_if_all].into_iter().chain(given.iter().cloned()).chain(members.iter().cloned());
             let (keys, args, confirms) = (keys.collect(), args.collect(), confirm && attempt > 0);
             let answer =
                 if confirms { link.write(script, keys, args).await? } else { link.run(script, keys, args).await? };
             match answer.word() {
                 "done" if confirms == confirm => return Ok(answer),
                 "done" => {}
-                "changed" => members = answer.ids()?,
+                "changed" => members = answer.members(),
                 _ => return Err(error::unexpected_reply()),
             }
             back_off(attempt).await;

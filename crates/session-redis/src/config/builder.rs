@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::url::{ConnectError, Topology};
+use super::credentials::CredentialsProvider;
+use super::error::ConnectError;
+use super::target::Target;
+use super::tls::Certificates;
+use super::url::Topology;
 use crate::link::Link;
 use crate::script::Keys;
 
@@ -63,6 +67,8 @@ pub struct RedisStoreBuilder {
     key_prefix: String,
     operation_timeout: Duration,
     wait_for_replicas: Option<NonZeroU32>,
+    credentials: Option<Arc<dyn CredentialsProvider>>,
+    certificates: Certificates,
 }
 
 impl fmt::Debug for RedisStoreBuilder {
@@ -89,20 +95,23 @@ impl RedisStore {
     ///
     /// | URL | servers |
     /// |---|---|
-    /// | `redis://[user:password@]host[:port][/db]` | one server |
+    /// | `redis://[user:password@]host[:port][/db]` (or `?db=…`) | one server |
     /// | `unix:///path/to/socket[?db=…&user=…&pass=…]` | one server |
     /// | `redis+sentinel://[user:password@]host[:port],…/service[?db=…&sentinel_user=…&sentinel_password=…]` | the primary of `service`, found through these sentinels (port 26379). The user and password are those of the primary |
     /// | `redis+cluster://[user:password@]host[:port],…` | a Cluster, found through these nodes |
     ///
     /// With `rediss` instead of `redis`, all connections use TLS and trust the certificate authorities that the
     /// operating system trusts (feature `tls-rustls`). `valkey` and `valkeys` are synonyms of `redis` and `rediss`.
-    /// User, password and socket path are percent-encoded.
+    /// User, password and socket path are percent-encoded. `protocol=resp2` keeps the store from trying RESP3 first.
+    /// What a URL cannot mean, such as any other parameter or a user without a password, is an error.
     pub fn builder(url: &str) -> RedisStoreBuilder {
         RedisStoreBuilder {
             url: url.to_owned(),
             key_prefix: "session".to_owned(),
             operation_timeout: Duration::from_secs(1),
             wait_for_replicas: None,
+            credentials: None,
+            certificates: Certificates::default(),
         }
     }
 }
@@ -139,11 +148,35 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// Asks `provider` for the user and password of the servers before each connection, instead of the URL, so that they
+    /// can change while the application runs. Connections that are open stay open. Sentinels have the user and password
+    /// of the URL.
+    pub fn credentials(mut self, provider: impl CredentialsProvider) -> Self {
+        self.credentials = Some(Arc::new(provider));
+        self
+    }
+
+    /// Trusts these certificate authorities (PEM) instead of those of the operating system. For a URL with TLS.
+    #[cfg(feature = "tls-rustls")]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.certificates.roots = Some(pem.into());
+        self
+    }
+
+    /// Shows this certificate (PEM, with those between it and the authority) to the servers, and proves it with this key
+    /// (PEM). For a URL with TLS.
+    #[cfg(feature = "tls-rustls")]
+    pub fn client_certificate(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.certificates.client = Some((certificate.into(), key.into()));
+        self
+    }
+
     /// Opens the store, and waits until it is connected. Warns through `tracing` if the server is configured to evict
     /// live sessions when it reaches `maxmemory`.
     ///
     /// # Errors
-    /// If a setting is not allowed, or the servers cannot be reached within the time limit of an operation.
+    /// If a setting is not allowed, or the servers cannot be reached within the time limit of an operation, do not let
+    /// the application in, are too old, or are not what the URL says. The text names the cause.
     pub async fn connect(self) -> Result<RedisStore, ConnectError> {
         let store = self.connect_lazy()?;
         store.link.ready().await?;
@@ -163,9 +196,10 @@ impl RedisStoreBuilder {
         if self.operation_timeout.is_zero() || self.operation_timeout > MAX_TIMEOUT {
             return Err(ConnectError::OperationTimeout);
         }
-        let topology = Topology::parse(&self.url)?;
-        tokio::runtime::Handle::try_current().map_err(|_| ConnectError::NoRuntime)?;
-        let link = Arc::new(Link::open(topology, self.operation_timeout, self.wait_for_replicas));
+        let topology = Topology::parse(&self.url, &self.certificates)?;
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| ConnectError::NoRuntime)?;
+        let target = Target { topology, credentials: self.credentials };
+        let link = Arc::new(Link::open(target, self.operation_timeout, self.wait_for_replicas, runtime));
         Ok(RedisStore {
             keys: Keys(self.key_prefix.into()),
             link,

@@ -1,20 +1,20 @@
-//! One connection of the client library, to whatever a [`Topology`] names; what is sent over it in one round trip, and what
-//! comes back.
+//! One connection of the client library; what is sent over it in one round trip, and what comes back.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use redis::aio::{AsyncPushSender, ConnectionLike, MultiplexedConnection};
-use redis::cluster::{ClusterClient, ClusterClientBuilder};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
-use redis::sentinel::Sentinel;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value};
 
-use crate::config::url::Topology;
 use crate::script::Script;
 
 /// How long opening one connection to one server may take.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How much of a value is read at first, in bytes. Longer ones have a connection of their own, so that they do not hold
+/// up the others.
+pub(crate) const SMALL: usize = 64 * 1024;
 
 /// A connection of either kind. Cloning is cheap, and clones share it.
 #[derive(Clone)]
@@ -24,35 +24,6 @@ pub(super) enum Connection {
 }
 
 impl Connection {
-    /// Connects. A request without a reply for `response_timeout` fails. `on_push` is told of disconnects.
-    pub(super) async fn open(
-        topology: &Topology,
-        response_timeout: Duration,
-        on_push: impl AsyncPushSender,
-    ) -> RedisResult<Self> {
-        match topology {
-            Topology::Single(info) => Self::node(&Client::open(info.clone())?, response_timeout, on_push).await,
-            Topology::Sentinel { sentinels, service, primary } => {
-                let mut sentinel = Sentinel::build(sentinels.clone())?;
-                let client = sentinel.async_master_for(service, Some(primary)).await?;
-                Self::node(&client, response_timeout, on_push).await
-            }
-            Topology::Cluster(nodes) => {
-                let client: ClusterClient = ClusterClientBuilder::new(nodes.clone())
-                    .connection_timeout(CONNECT_TIMEOUT)
-                    .response_timeout(response_timeout)
-                    .overall_response_timeout(Some(response_timeout))
-                    .retries(8)
-                    .min_retry_wait(10)
-                    .max_retry_wait(200)
-                    .push_sender(on_push)
-                    .tcp_settings(nodes.first().map(|node| node.tcp_settings().clone()).unwrap_or_default())
-                    .build()?;
-                Ok(Self::Cluster(client.get_async_connection().await?))
-            }
-        }
-    }
-
     pub(super) async fn send(&mut self, request: &Request, wait: Option<&Wait>) -> RedisResult<Reply> {
         match self {
             Self::Node(connection) => request.send(connection, wait).await,
@@ -80,15 +51,6 @@ impl Connection {
             Err(error) => tracing::debug!(%error, "Redis does not show its maxmemory-policy; it should be noeviction"),
         }
     }
-
-    async fn node(client: &Client, response_timeout: Duration, on_push: impl AsyncPushSender) -> RedisResult<Self> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(response_timeout))
-            .set_pipeline_buffer_size(1024)
-            .set_push_sender(on_push);
-        Ok(Self::Node(client.get_multiplexed_async_connection_with_config(&config).await?))
-    }
 }
 
 /// Writes one key, so that `WAIT` after it waits for everything before it. Without it, the repetition of a write that
@@ -97,10 +59,14 @@ const FENCE: &str = "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], ''
 
 /// What is sent to the server in one round trip. Every request is idempotent.
 pub(super) enum Request {
-    /// `GET` of a key.
-    Get(Vec<u8>),
-    /// `MGET` of several keys, on one server.
+    /// The first [`SMALL`] bytes of a value.
+    Head(Vec<u8>),
+    /// The same of several keys, on one server.
+    Heads(Vec<Vec<u8>>),
+    /// The whole values of several keys, on one server.
     GetMany(Vec<Vec<u8>>),
+    /// A whole value.
+    Get(Vec<u8>),
     /// A script, with all keys it uses.
     Script { script: &'static Script, keys: Vec<Vec<u8>>, args: Vec<Vec<u8>> },
 }
@@ -137,8 +103,53 @@ impl Request {
         }
     }
 
+    /// Whether it writes nothing.
+    pub(super) fn is_read(&self) -> bool {
+        match self {
+            Self::Head(_) | Self::Heads(_) | Self::GetMany(_) | Self::Get(_) => true,
+            Self::Script { script, .. } => script.is_read(),
+        }
+    }
+
+    /// Whether what is sent is large.
+    pub(super) fn is_large(&self) -> bool {
+        match self {
+            Self::Head(_) | Self::Heads(_) | Self::GetMany(_) | Self::Get(_) => false,
+            Self::Script { args, .. } => args.first().is_some_and(|value| value.len() > SMALL),
+        }
+    }
+
     async fn send_once(&self, conn: &mut impl ConnectionLike, wait: Option<&Wait>, by: By) -> RedisResult<Reply> {
-        let command = self.command(by);
+        let command = match self {
+            Self::Heads(keys) => {
+                let mut pipeline = Pipeline::with_capacity(keys.len());
+                for key in keys {
+                    pipeline.add_command(head(key));
+                }
+                let values: Vec<Value> = pipeline.ignore_errors().query_async(conn).await?;
+                return Ok(Reply { value: Value::Array(values), confirmed: true });
+            }
+            Self::GetMany(keys) => {
+                let mut command = redis::cmd("MGET");
+                command.arg(keys);
+                command
+            }
+            Self::Head(key) => head(key),
+            Self::Get(key) => {
+                let mut command = redis::cmd("GET");
+                command.arg(key);
+                command
+            }
+            Self::Script { script, keys, args } => {
+                let (name, body) = match by {
+                    By::Sha1 => ("EVALSHA", script.sha1.as_str()),
+                    By::Text => ("EVAL", script.text),
+                };
+                let mut command = redis::cmd(name);
+                command.arg(body).arg(keys.len()).arg(keys).arg(args);
+                command
+            }
+        };
         let Some(wait) = wait else {
             return Ok(Reply { value: command.query_async(conn).await?, confirmed: true });
         };
@@ -153,35 +164,18 @@ impl Request {
     /// The key of [`FENCE`], `{prefix:shard}:w`: in the slot of this request.
     fn fence(&self) -> Vec<u8> {
         let key = match self {
-            Self::Get(key) => Some(key),
-            Self::GetMany(keys) | Self::Script { keys, .. } => keys.first(),
+            Self::Head(key) | Self::Get(key) => Some(key),
+            Self::Heads(keys) | Self::GetMany(keys) | Self::Script { keys, .. } => keys.first(),
         };
         let hash_tag = key.into_iter().flatten().copied().take_while(|byte| *byte != b'}');
         hash_tag.chain(*b"}:w").collect()
     }
+}
 
-    fn command(&self, by: By) -> Cmd {
-        let mut command;
-        match self {
-            Self::Get(key) => {
-                command = redis::cmd("GET");
-                command.arg(key);
-            }
-            Self::GetMany(keys) => {
-                command = redis::cmd("MGET");
-                command.arg(keys);
-            }
-            Self::Script { script, keys, args } => {
-                let (name, body) = match by {
-                    By::Sha1 => ("EVALSHA", script.sha1.as_str()),
-                    By::Text => ("EVAL", script.text),
-                };
-                command = redis::cmd(name);
-                command.arg(body).arg(keys.len()).arg(keys).arg(args);
-            }
-        }
-        command
-    }
+fn head(key: &[u8]) -> Cmd {
+    let mut command = redis::cmd("GETRANGE");
+    command.arg(key).arg(0).arg(SMALL - 1);
+    command
 }
 
 #[cfg(test)]
@@ -192,7 +186,7 @@ mod tests {
     fn the_fence_is_in_the_slot_of_the_request() {
         for key in ["{shop:0a0a}:s:CgoKCgoKCgoKCgoKCgoKCg", "{shop:0a0a}:u:}alice{", "{shop:0a0a}:u:"] {
             assert_eq!(Request::Get(key.into()).fence(), b"{shop:0a0a}:w");
-            assert_eq!(Request::GetMany(vec![key.into()]).fence(), b"{shop:0a0a}:w");
+            assert_eq!(Request::Heads(vec![key.into()]).fence(), b"{shop:0a0a}:w");
         }
     }
 }

@@ -3,40 +3,56 @@
 mod coalescer;
 mod connection;
 mod driver;
+mod failure;
+mod open;
+mod sentinel;
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use redis::Value;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use self::coalescer::LoadCoalescer;
+use self::coalescer::{LoadCoalescer, bytes};
 use self::connection::{OnConnect, ReconnectingConnection};
-use self::driver::{Request, Wait};
-use crate::config::url::Topology;
+use self::driver::{Reply, Request, SMALL, Wait};
+use crate::config::target::Target;
 use crate::error::{self, Result};
 use crate::script::{Answer, Script};
+
+/// How many large values are under way at once.
+const LARGE_AT_ONCE: usize = 2;
 
 /// How requests are sent to the servers of a store.
 pub(crate) struct Link {
     time_limit: Duration,
     connection: Arc<ReconnectingConnection>,
     loads: Arc<LoadCoalescer>,
+    /// For large values, which would hold up the others: opened when the first is met.
+    large: OnceLock<ReconnectingConnection>,
+    /// They are sent a few at a time, so that some arrive in time rather than all too late.
+    large_at_once: Semaphore,
+    target: Target,
+    /// The runtime that the store was opened in: that of a caller may end at any time.
+    runtime: Handle,
     /// For writes that wait for replicas. `WAIT` blocks the connection it is sent on, so these have one of their own.
     replicated: Option<(ReconnectingConnection, NonZeroU32)>,
 }
 
 impl Link {
-    /// Starts to connect. Must be called inside a tokio runtime.
-    pub(crate) fn open(topology: Topology, time_limit: Duration, replicas: Option<NonZeroU32>) -> Self {
-        // After `WAIT` gave up, and before the operation ends.
-        let response_timeout = time_limit * 7 / 8;
-        let open = |on_connect| ReconnectingConnection::open(topology.clone(), response_timeout, on_connect);
+    /// Starts to connect, in `runtime`.
+    pub(crate) fn open(target: Target, time_limit: Duration, replicas: Option<NonZeroU32>, runtime: Handle) -> Self {
+        let open = |on_connect| {
+            ReconnectingConnection::open(target.clone(), response_timeout(time_limit), on_connect, &runtime)
+        };
         let replicated = replicas.map(|replicas| (open(OnConnect::Nothing), replicas));
         let connection = Arc::new(open(OnConnect::CheckEviction));
-        Self { time_limit, loads: LoadCoalescer::new(Arc::clone(&connection)), connection, replicated }
+        let loads = LoadCoalescer::new(Arc::clone(&connection), runtime.clone());
+        let (large, large_at_once) = (OnceLock::new(), Semaphore::new(LARGE_AT_ONCE));
+        Self { time_limit, connection, loads, large, large_at_once, target, runtime, replicated }
     }
 
     /// Waits until there is a connection, or the first attempt to connect failed.
@@ -60,15 +76,26 @@ impl Link {
         self.connection.is_cluster()
     }
 
-    /// Reads a key, alone or in one command with others. One round trip.
-    pub(crate) async fn load(&self, key: Vec<u8>) -> Result<Value> {
-        self.loads.load(key).await
+    /// Reads a value, alone or together with others; empty if there is none. One round trip; two if it is large.
+    pub(crate) async fn load(&self, key: Vec<u8>) -> Result<Vec<u8>> {
+        let head = self.loads.load(key.clone()).await?;
+        if head.len() < SMALL { Ok(head) } else { bytes(self.send_large(&Request::Get(key)).await?.value) }
+    }
+
+    /// Where tasks go on that must not end with the runtime of their caller.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Runs a script whose effect a failover may undo. One round trip.
     pub(crate) async fn run(&self, script: &'static Script, keys: Vec<Vec<u8>>, args: Vec<Vec<u8>>) -> Result<Answer> {
         let request = Request::Script { script, keys, args };
-        Ok(Answer::new(self.connection.send(&request, None).await?.value))
+        let reply = if request.is_large() {
+            self.send_large(&request).await
+        } else {
+            self.connection.send(&request, None).await
+        };
+        Ok(Answer::new(reply?.value))
     }
 
     /// Runs a script whose effect replicas must have, if the store waits for replicas. One round trip.
@@ -86,10 +113,12 @@ impl Link {
         let answer = Answer::new(reply.value);
         // A script that asks for another call has written nothing yet.
         if reply.confirmed || matches!(answer.word(), "changed" | "full") {
-            Ok(answer)
-        } else {
-            Err(error::unconfirmed())
+            return Ok(answer);
         }
+        // Others may have replaced it.
+        connection.doubt_current();
+        self.connection.doubt_current();
+        Err(error::unconfirmed())
     }
 
     /// Whether [`write`](Self::write) waits for replicas.
@@ -100,7 +129,17 @@ impl Link {
     /// How often a connection was lost that [`write`](Self::write) uses. A write during which this changes may have
     /// been executed twice.
     pub(crate) fn disconnects(&self) -> u64 {
-        self.replicated.as_ref().map_or(&*self.connection, |(connection, _)| connection).disconnects()
+        let usual = self.replicated.as_ref().map_or(&*self.connection, |(connection, _)| connection);
+        usual.disconnects() + self.large.get().map_or(0, ReconnectingConnection::disconnects)
+    }
+
+    async fn send_large(&self, request: &Request) -> Result<Reply> {
+        let Ok(_place) = self.large_at_once.acquire().await else { return Err(error::runtime_is_gone()) };
+        let open = || {
+            let timeout = response_timeout(self.time_limit);
+            ReconnectingConnection::open(self.target.clone(), timeout, OnConnect::Nothing, &self.runtime)
+        };
+        self.large.get_or_init(open).send(request, None).await
     }
 }
 
@@ -112,4 +151,9 @@ impl fmt::Debug for Link {
             .field("wait_for_replicas", &self.replicated.as_ref().map_or(0, |(_, replicas)| replicas.get()))
             .finish_non_exhaustive()
     }
+}
+
+/// After `WAIT` gave up, and before the operation ends.
+fn response_timeout(time_limit: Duration) -> Duration {
+    time_limit * 7 / 8
 }

@@ -7,11 +7,12 @@
 local now, id, replaced = tonumber(ARGV[2]), ARGV[3], ARGV[6]
 local has_user, replaces = KEYS[2] ~= KEYS[1], KEYS[3] ~= KEYS[1]
 
--- The reply if the id has a live session: this one, if the call is a repetition, or another. It takes precedence over
--- all other replies, but is looked for only when there is a reason to.
+-- The reply if the id has a live session, this one, if the call is a repetition, or another; or had one that was ended.
+-- It takes precedence over all other replies, but is looked for only when there is a reason to.
 local function taken()
-  local stored = load_live(KEYS[1], now)
-  return stored and (sub(stored, 2, 13) == sub(ARGV[1], 2, 13) and 'created' or 'id taken')
+  local stored, buried = load_live(KEYS[1], now)
+  if stored and sub(stored, 2, 13) == sub(ARGV[1], 2, 13) then return 'created' end
+  return (stored or buried) and 'id taken'
 end
 
 if replaces then
@@ -25,7 +26,7 @@ if has_user then
   -- Evictions were selected from the snapshot: they hold only while it is what the index says.
   local limit, snapshot, gone = tonumber(ARGV[8]), {}, 0
   for i = 10, #ARGV, 2 do
-    if call('EXISTS', KEYS[i / 2]) == 1 then
+    if is_record(call('GETRANGE', KEYS[i / 2], 0, 1)) then
       snapshot[ARGV[i]] = ARGV[i + 1]
     else -- evicted by Redis, or deleted by hand
       gone = gone + call('HDEL', KEYS[2], ARGV[i])
@@ -34,8 +35,9 @@ if has_user then
   local full, same = { 'full' }, gone == 0
   local entries = call('HGETALL', KEYS[2])
   for i = 1, #entries, 2 do
-    if entries[i] ~= replaced and entries[i] ~= id then
-      local deadline = unpack('>i6', entries[i + 1], 13)
+    -- An entry of another form is left alone, and counts for the version that knows it.
+    if entries[i] ~= replaced and entries[i] ~= id and is_known(entries[i + 1]) then
+      local deadline = unpack('>i6', entries[i + 1], 14)
       if now >= deadline + SLACK then
         call('HDEL', KEYS[2], entries[i])
       elseif now < deadline then
@@ -51,7 +53,7 @@ if has_user then
     if not same or #full ~= #ARGV - 8 or evictions == 0 then return full end
     outcome = 'evicted'
     for i = 1, evictions do
-      call('UNLINK', KEYS[4 + i])
+      bury(KEYS[4 + i])
       call('HDEL', KEYS[2], ARGV[8 + 2 * i])
     end
   end
@@ -63,7 +65,7 @@ if call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'PX', ARGV[4]) then
   call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4]) -- what was there has expired
 end
 if replaces then
-  call('UNLINK', KEYS[3])
+  bury(KEYS[3])
   if KEYS[4] ~= KEYS[1] then call('HDEL', KEYS[4], replaced) end
 end
 if has_user then enter(KEYS[2], id, ARGV[5], ARGV[4]) end

@@ -1,6 +1,12 @@
 -- KEYS 1 session; with a user: 2 the index   ARGV 1 the owner as in the record, 2 id
 -- One of: deleted, absent
-if redis.call('GETRANGE', KEYS[1], 35, 34 + #ARGV[1]) ~= ARGV[1] then return 'absent' end
-redis.call('UNLINK', KEYS[1])
-if KEYS[2] then redis.call('HDEL', KEYS[2], ARGV[2]) end
-return 'deleted'
+local stored = call('GETRANGE', KEYS[1], 0, 37 + #ARGV[1])
+local found = is_record(stored)
+if found then
+  local _, deadline = alive(stored, 0)
+  if not deadline then corrupt() end
+  if sub(stored, 39) ~= ARGV[1] then return 'absent' end
+end
+bury(KEYS[1])
+if KEYS[2] then call('HDEL', KEYS[2], ARGV[2]) end
+return found and 'deleted' or 'absent'

@@ -10,7 +10,7 @@ use session_redis::RedisStore;
 use session_testbed::records::{NOW, created, insert, load, next, record, replacing, user};
 use session_testbed::servers::RedisCluster;
 
-use crate::support::{cut_clients, run};
+use crate::support::{cut_clients, index_key, run};
 
 /// One Cluster for all these cases: starting one takes seconds. Each case has users and ids of its own.
 #[tokio::test(flavor = "multi_thread")]
@@ -20,6 +20,7 @@ async fn a_cluster_in_use() {
     a_repeated_login_finishes_what_the_first_began(&store).await;
     lost_connections_lose_no_increment(&cluster, &store).await;
     slots_may_move(&cluster, &store).await;
+    a_slot_may_take_its_time_to_move(&cluster, &store).await;
 }
 
 async fn a_repeated_login_finishes_what_the_first_began(store: &RedisStore) {
@@ -116,11 +117,54 @@ async fn slots_may_move(cluster: &RedisCluster, store: &RedisStore) {
     work.await.unwrap();
 }
 
+/// While some keys of a user are on one node and the others on another, no login of the user can be executed: they wait.
+async fn a_slot_may_take_its_time_to_move(cluster: &RedisCluster, store: &RedisStore) {
+    for waits in [None, NonZeroU32::new(1)] {
+        let user = user(&format!("slow-mover-{}", waits.is_some()));
+        let index = index_key(&user);
+        insert(store, &record(Some(&user), NOW)).await;
+        let from = cluster.primary_of(&index).await.unwrap();
+        let mut primaries = Vec::new();
+        for node in cluster.nodes() {
+            if run(node, "ROLE").await.list()[0].text() == "master" {
+                primaries.push(node);
+            }
+        }
+        let to = primaries.iter().find(|node| node.port() != from.port()).unwrap();
+        let slot = run(from, &format!("CLUSTER KEYSLOT {index}")).await.number().unwrap();
+        let (from_id, to_id) = (run(from, "CLUSTER MYID").await, run(to, "CLUSTER MYID").await);
+        run(to, &format!("CLUSTER SETSLOT {slot} IMPORTING {}", from_id.text())).await;
+        run(from, &format!("CLUSTER SETSLOT {slot} MIGRATING {}", to_id.text())).await;
+        let builder = RedisStore::builder(&cluster.url()).operation_timeout(Duration::from_secs(2));
+        let builder = if let Some(replicas) = waits { builder.wait_for_replicas(replicas) } else { builder };
+        let other = builder.connect().await.unwrap();
+        let logins: Vec<_> = (0..4)
+            .map(|_| {
+                let (other, new) = (other.clone(), record(Some(&user), NOW));
+                tokio::spawn(async move { other.create(CreateRequest::new(&new), NOW).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        run(from, &format!("MIGRATE 127.0.0.1 {} {index} 0 2000", to.port())).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        for key in run(from, &format!("CLUSTER GETKEYSINSLOT {slot} 100")).await.list() {
+            run(from, &format!("MIGRATE 127.0.0.1 {} {} 0 2000", to.port(), key.text())).await;
+        }
+        for node in [*to, from].into_iter().chain(primaries.iter().copied()) {
+            run(node, &format!("CLUSTER SETSLOT {slot} NODE {}", to_id.text())).await;
+        }
+        for login in logins {
+            assert_eq!(login.await.unwrap().unwrap(), created());
+        }
+        assert_eq!(store.list_by_user(&user, NOW).await.unwrap().sessions.len(), 5);
+    }
+}
+
 async fn use_sessions(store: RedisStore, waiting: RedisStore, sessions: Vec<(UserId, SessionId)>) {
     for round in 1..=20 {
         for (user, id) in &sessions {
             let _ = store.touch(id, Some(user), NOW + Duration::from_secs(round)).await.unwrap();
-            assert_eq!(store.list_by_user(user, NOW).await.unwrap().len(), 1);
+            assert_eq!(store.list_by_user(user, NOW).await.unwrap().sessions.len(), 1);
             let session = record(Some(user), NOW);
             let _ = waiting.create(CreateRequest::new(&session), NOW).await.unwrap();
             let _ = waiting.delete(&session.id(), Some(user)).await.unwrap();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod cluster;
+mod deposed;
 mod failover;
 mod replicas;
 #[path = "../support/mod.rs"]

@@ -27,23 +27,23 @@ async fn sessions_can_be_ended_at_maxmemory() {
     assert_eq!(full.kind(), StoreErrorKind::Full);
     let full = store.update(&next(&one), one.version, NOW).await.unwrap_err();
     assert_eq!(full.kind(), StoreErrorKind::Full);
-    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().len(), 2);
+    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().sessions.len(), 2);
     assert_eq!(store.touch(&one.id(), Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
     assert_eq!(store.delete(&one.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
-    assert_eq!(store.delete_by_user(&alice, None).await.unwrap(), [two.id()]);
+    assert_eq!(store.delete_by_user(&alice, None, NOW).await.unwrap(), [two.id()]);
 }
 
 #[tokio::test]
 async fn errors_show_no_id_no_user_and_no_password() {
     let server = Redis::launch(&[]).await.unwrap();
-    run(&server, "ACL SETUSER app on >hunter2 ~* +@all -evalsha -eval -get").await;
+    run(&server, "ACL SETUSER app on >hunter2 ~* +@all -evalsha -eval -getrange").await;
     let url = format!("redis://app:hunter2@{}", server.address());
     let store = RedisStore::connect(&url).await.unwrap();
     let session = record(Some(&user("alice")), NOW);
     let errors = [
         store.load(&session.id(), Freshness::Latest).await.unwrap_err(),
         store.create(CreateRequest::new(&session), NOW).await.unwrap_err(),
-        store.delete_by_user(&user("alice"), None).await.unwrap_err(),
+        store.delete_by_user(&user("alice"), None, NOW).await.unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.kind(), StoreErrorKind::Other);
@@ -64,8 +64,8 @@ async fn errors_show_no_id_no_user_and_no_password() {
 async fn the_documented_rights_are_enough() {
     let server = Redis::launch(&[]).await.unwrap();
     let commands = [
-        "get", "mget", "getrange", "set", "setrange", "exists", "unlink", "pexpire", "hset", "hdel", "hgetall",
-        "hkeys", "hlen", "hexists", "eval", "evalsha", "hello", "wait",
+        "get", "mget", "getrange", "set", "setrange", "pexpire", "hget", "hset", "hdel", "hgetall", "hkeys", "hlen",
+        "hexists", "eval", "evalsha", "hello", "wait",
     ];
     let rights = format!("ACL SETUSER app on >hunter2 resetkeys ~{{session:* -@all +{}", commands.join(" +"));
     run(&server, &rights).await;

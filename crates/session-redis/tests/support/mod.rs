@@ -25,10 +25,13 @@ pub fn index_key(user: &UserId) -> String {
     format!("{{session:{:04x}}}:u:{}", user.shard(), user.as_str())
 }
 
-/// Every key, with its time to live in milliseconds (-1: none).
+/// Every key, with its time to live in milliseconds (-1: none). Without tombstones.
 pub async fn keys(server: &Redis) -> Vec<(String, i64)> {
     let mut found = Vec::new();
     for key in run(server, "KEYS *").await.list() {
+        if key.text().contains("}:s:") && server.command(&["STRLEN", key.text()]).await.unwrap().number() == Some(1) {
+            continue;
+        }
         let ttl = server.command(&["PTTL", key.text()]).await.unwrap();
         found.push((key.text().to_owned(), ttl.number().unwrap()));
     }

@@ -1,0 +1,76 @@
+//! What the client library and the servers report: as a [`StoreError`], as a reason, and what is to be done about it.
+
+use std::fmt;
+
+use redis::{ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
+use session_core::StoreError;
+use session_core::StoreErrorKind::{Corrupt, Full, Other, Timeout, Unavailable};
+
+/// What the driver or the server reports. The driver's message quotes keys and arguments, so only its category and the
+/// server's error code are kept.
+pub(super) fn from_driver(error: &RedisError) -> StoreError {
+    let code = code(error);
+    let code = code.as_str();
+    let lost = needs_new_connection(error) || error.is_io_error();
+    let (kind, detail) = match code {
+        _ if error.is_timeout() => (Timeout, "a node did not answer in time"),
+        "READONLY" => (Unavailable, "the server is a replica; sessions are written to the primary"),
+        _ if lost => (Unavailable, "the connection was lost; the operation may have been executed"),
+        "CORRUPT" => (Corrupt, "the record has a format this version does not know; is a newer version deployed?"),
+        "OOM" => (Full, "the server has reached its maxmemory"),
+        "LOADING" => (Unavailable, "the server is still loading its dataset"),
+        "MISCONF" => (Unavailable, "the server refuses writes because it cannot save its dataset"),
+        "NOREPLICAS" => (Unavailable, "the server refuses writes because it has too few replicas"),
+        "BUSY" => (Unavailable, "the server is busy with a script"),
+        "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" => (Unavailable, "the Cluster is reconfiguring"),
+        "NOAUTH" | "NOPERM" => (Other, "the server's ACL does not permit this"),
+        _ => (Other, "the server answered with an error"),
+    };
+    StoreError::new(kind, detail).with_source(format!("{} {code}", error.category()))
+}
+
+/// The first word of the error reply; in a pipeline, of the first command that failed.
+fn code(error: &RedisError) -> String {
+    let errors = error.clone().into_server_errors();
+    errors.iter().flat_map(|errors| errors.iter()).next().map_or_else(String::new, |(_, error)| error.code().to_owned())
+}
+
+/// Whether the server can only be reached over a new connection. The request was not executed, or it is not known.
+pub(super) fn needs_new_connection(error: &RedisError) -> bool {
+    // READONLY: the primary has become a replica.
+    error.is_unrecoverable_error() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+}
+
+/// Whether the slot is being moved to another node of a Cluster: until it is there, a request that names keys which are
+/// not all on one side cannot be executed.
+pub(super) fn is_moving(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::TryAgain | ServerErrorKind::Ask | ServerErrorKind::Moved))
+}
+
+/// Whether the server says what a primary says that was cut off, and perhaps replaced.
+pub(super) fn may_be_deposed(error: &RedisError) -> bool {
+    code(error) == "NOREPLICAS" || error.kind() == ErrorKind::Server(ServerErrorKind::ClusterDown)
+}
+
+/// Why connecting failed. Quotes neither a password nor what a server says: servers quote what they were sent.
+pub(super) fn explain(info: &ConnectionInfo, error: &RedisError) -> String {
+    let code = error.code().unwrap_or_default();
+    let what: &dyn fmt::Display = match code {
+        "WRONGPASS" => &"refuses the user name or password (WRONGPASS)",
+        "NOAUTH" => &"asks for a password (NOAUTH)",
+        "NOPERM" => &"does not permit this user to connect (NOPERM)",
+        "LOADING" => &"is loading its dataset (LOADING)",
+        _ if error.kind() == ErrorKind::AuthenticationFailed => &"refuses the user name or password",
+        _ if is_about_database(error) => &format_args!("has no database {}", info.redis_settings().db()),
+        _ if error.is_timeout() => &"does not answer in time",
+        // What the operating system, the resolver or TLS says.
+        _ if error.is_io_error() => error,
+        _ => &format_args!("answers with an error: {} {code}", error.category()),
+    };
+    format!("{}: {what}", info.addr())
+}
+
+/// Whether the server does not have the database.
+pub(super) fn is_about_database(error: &RedisError) -> bool {
+    error.to_string().starts_with("Redis server refused to switch database")
+}
