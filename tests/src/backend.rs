@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use session_conformance::Harness;
 
+use crate::servers::{POSTGRES_RELEASES, REDIS_RELEASES};
+
 pub use moka::Moka;
 pub use postgres::Postgres;
-pub use redis::Redis;
+pub use redis::{Redis, RedisOn};
 
 /// Every backend of this repository: what the conformance runner and the tests across backends run on.
 #[must_use]
@@ -23,4 +25,19 @@ pub fn backends() -> Vec<Arc<dyn Harness>> {
         Arc::new(Redis::Cluster),
         Arc::new(Postgres::default()),
     ]
+}
+
+/// The backends that have servers, once for each release that README.md names.
+#[must_use]
+pub fn backends_by_release() -> Vec<Arc<dyn Harness>> {
+    let mut backends: Vec<Arc<dyn Harness>> = Vec::new();
+    for release in REDIS_RELEASES {
+        for topology in [Redis::Single, Redis::Sentinel, Redis::Cluster] {
+            backends.push(Arc::new(RedisOn::new(topology, release)));
+        }
+    }
+    for release in POSTGRES_RELEASES {
+        backends.push(Arc::new(Postgres::on(release)));
+    }
+    backends
 }

@@ -95,8 +95,8 @@ impl Sessions {
             Call::Update => format!("{:?}", store.update(&self.changed, keep.version, NOW).await?),
             Call::Touch => format!("{:?}", store.touch(&keep.id(), Some(user), NOW + MINUTE).await?),
             Call::Delete => format!("{:?}", store.delete(&self.other.id(), Some(user)).await?),
-            Call::ListByUser => store.list_by_user(user, NOW).await?.len().to_string(),
-            Call::DeleteByUser => store.delete_by_user(user, Some(&keep.id())).await?.len().to_string(),
+            Call::ListByUser => store.list_by_user(user, NOW).await?.sessions.len().to_string(),
+            Call::DeleteByUser => store.delete_by_user(user, Some(&keep.id()), NOW).await?.len().to_string(),
             Call::DeleteExpired => store.delete_expired(NOW, NonZeroU32::MAX).await?.to_string(),
         })
     }
@@ -120,7 +120,7 @@ impl Sessions {
             expected.push(self.new.id());
         }
         let listed = store.list_by_user(&self.user, NOW).await.unwrap();
-        let mut stored: Vec<_> = listed.into_iter().map(|summary| summary.id).collect();
+        let mut stored: Vec<_> = listed.sessions.into_iter().map(|summary| summary.id).collect();
         expected.sort();
         stored.sort();
         assert!(stored == expected, "after {call:?}: {} sessions instead of {}", stored.len(), expected.len());

@@ -2,6 +2,7 @@
 
 mod backend;
 pub mod calls;
+pub mod chaos;
 mod client;
 pub mod proxy;
 mod recording;
@@ -10,7 +11,7 @@ mod secrets;
 pub mod servers;
 pub mod table;
 
-pub use backend::{Moka, Postgres, Redis, backends};
+pub use backend::{Moka, Postgres, Redis, RedisOn, backends, backends_by_release};
 pub use client::Client;
 pub use recording::{Recorder, RecordingStore};
 pub use secrets::Secrets;

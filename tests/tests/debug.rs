@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use session_conformance::ReferenceStore;
 use session_core::adapter::*;
@@ -50,7 +51,8 @@ async fn every_public_type_hides_what_is_secret() {
     let encoded = token.encode();
     let presented = policy.cookie().read([format!("__Host-id={}", encoded.expose()).as_bytes()]);
     let PresentedCookie::Token(parsed) = &presented else { panic!("a token was presented") };
-    let (renewed, successor) = credential.renew(Kind::Cookie, parsed, now, &OsEntropy).unwrap();
+    let (renewed, successor) =
+        credential.renew(Kind::Cookie, parsed, Duration::from_secs(10), now, &OsEntropy).unwrap();
 
     let mut data = Data::default();
     data.insert("note".into(), VALUE.into());
@@ -125,6 +127,7 @@ async fn every_public_type_hides_what_is_secret() {
         LimitPolicy: LimitPolicy::Reject, PayloadLimit: policy.payload(true), Policy: policy,
         PolicyBuilder: policy.to_builder(), PolicyError: PolicyError::Renewal, RememberMe: RememberMe::Never,
         Renewal: Renewal { timeout: std::time::Duration::from_secs(1), grace: std::time::Duration::ZERO },
+        Finish: client.begin().finish_changed(), Listing: Listing::default(),
         LimitCandidate: LimitCandidate { id, created_at: now, last_seen: now },
         WriteConflict: WriteConflict::Fail, SessionLimit: policy.session_limit(),
         Assurance: Assurance::Aal1, Authentication: authentication, Device: device, Kind: Kind::Cookie,

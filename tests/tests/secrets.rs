@@ -36,7 +36,7 @@ async fn the_scenario_leaves_traces() {
         "Terminated(Replaced)",
         "Terminated(Revoked)",
         "Terminated(Logout)",
-        "StoreFailed",
+        "the session store failed",
         "UnknownToken",
         "MalformedToken",
         "AmbiguousCookie",

@@ -28,6 +28,8 @@ enum Command {
     Test,
     /// Runs the conformance suite on every backend and prints the table case × backend.
     Conformance(Forwarded),
+    /// Lets everything go wrong that can, and checks that what was acknowledged holds.
+    Chaos(Forwarded),
     /// Compares every backend with the least work that could do the same, and draws tables and a chart.
     Bench(Forwarded),
     /// Starts the demo: a site with login, a list of devices, revoke, and logout everywhere.
@@ -53,6 +55,10 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Test => checks::test(),
         Command::Conformance(Forwarded { arguments }) => checks::conformance().args(arguments).run("conformance"),
+        Command::Chaos(Forwarded { arguments }) => {
+            let chaos = ["--package", "session-testbed", "--bin", "chaos", "--"];
+            Cargo::new("run").args(chaos).args(arguments).run("chaos")
+        }
         Command::Bench(Forwarded { arguments }) => {
             let compare = ["--release", "--package", "session-benches", "--bin", "compare", "--"];
             eprintln!("a release build; the first takes some minutes");

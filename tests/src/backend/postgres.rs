@@ -12,19 +12,52 @@ use tokio::sync::OnceCell;
 
 use super::servers::{self, SHORT_TIMEOUT, TIMEOUT, failure, pool};
 use crate::proxy::{Mode, Proxy};
-use crate::servers::{Postgres as Server, postgres_url};
+use crate::servers::{Pinned, Postgres as Server, Release, ServerError, postgres_url};
 
 /// `session-postgres`. Handles alternate between two pools, as of two nodes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Postgres {
+    name: &'static str,
+    release: Release,
+    /// The server of a pinned release, which only this harness uses.
+    server: OnceCell<Server>,
     pools: OnceCell<[PgPool; 2]>,
     next: AtomicUsize,
+}
+
+impl Default for Postgres {
+    /// On any server.
+    fn default() -> Self {
+        Self::named("postgres", Release::Installed)
+    }
+}
+
+impl Postgres {
+    /// On a server of this release.
+    #[must_use]
+    pub fn on(release: &'static Pinned) -> Self {
+        Self::named(release.name().leak(), Release::Pinned(release))
+    }
+
+    fn named(name: &'static str, release: Release) -> Self {
+        Self { name, release, server: OnceCell::new(), pools: OnceCell::new(), next: AtomicUsize::new(0) }
+    }
+
+    async fn url(&self) -> Result<String, ServerError> {
+        match self.release {
+            Release::Installed => postgres_url().await,
+            release @ Release::Pinned(_) => {
+                let launch = || Server::launch_release(release, &[Server::FSYNC_OFF]);
+                Ok(self.server.get_or_try_init(launch).await?.url())
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl Harness for Postgres {
     fn backend(&self) -> &'static str {
-        "postgres"
+        self.name
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -39,7 +72,7 @@ impl Harness for Postgres {
 
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
         let pools = self.pools.get_or_try_init(|| async {
-            let url = postgres_url().await.map_err(failure)?;
+            let url = self.url().await.map_err(failure)?;
             Ok::<_, Failure>([pool(&url, 20, TIMEOUT)?, pool(&url, 20, TIMEOUT)?])
         });
         let pool = &pools.await?[self.next.fetch_add(1, Ordering::Relaxed) % 2];
@@ -47,7 +80,7 @@ impl Harness for Postgres {
     }
 
     async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
-        let server = Server::launch(&[Server::FSYNC_OFF]).await.map_err(failure)?;
+        let server = Server::launch_release(self.release, &[Server::FSYNC_OFF]).await.map_err(failure)?;
         let proxy = Proxy::start(server.address()).await.map_err(failure)?;
         Ok(Box::new(PostgresService { disruption, server, proxy }))
     }
@@ -79,8 +112,8 @@ impl PostgresService {
 impl Service for PostgresService {
     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
         let url = format!("postgres://postgres@{}/postgres", self.proxy.address());
-        // With a single connection, the one that loses a reply is the one that the case uses.
-        let connections = if self.disruption == Disruption::LostReply { 1 } else { 8 };
+        // With one connection, and one to cancel from, the one that loses a reply is the one that the case uses.
+        let connections = if self.disruption == Disruption::LostReply { 2 } else { 8 };
         servers::postgres(&pool(&url, connections, SHORT_TIMEOUT)?, namespace, SHORT_TIMEOUT).await
     }
 

@@ -7,11 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use session_conformance::{Capabilities, Disruption, Failure, Harness, Service};
 use session_core::store::SessionStore;
+use tokio::sync::OnceCell;
 
 use super::servers::{self, SHORT_TIMEOUT, TIMEOUT, failure};
 use crate::proxy::{Mode, Proxy};
 use crate::servers::{
-    Redis as Node, RedisCluster, RedisSentinel, Reply, Server, ServerError, redis_cluster, redis_sentinel, redis_url,
+    Pinned, Redis as Node, RedisCluster, RedisSentinel, Release, Reply, Server, ServerError, redis_cluster,
+    redis_sentinel, redis_url,
 };
 
 /// `session-redis`. Each handle has its own connections, like each node of a service.
@@ -66,19 +68,83 @@ impl Harness for Redis {
     }
 
     async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
+        self.launch_release(Release::Installed, disruption).await.map_err(failure)
+    }
+}
+
+impl Redis {
+    async fn launch_release(self, release: Release, disruption: Disruption) -> Result<Box<dyn Service>, ServerError> {
         Ok(match self {
             Self::Single => {
-                let node = Node::launch(&[]).await.map_err(failure)?;
-                let proxy = Proxy::start(node.address()).await.map_err(failure)?;
+                let node = Node::launch_release(release, &[]).await?;
+                let proxy = Proxy::start(node.address()).await.map_err(|error| ServerError::new(error.to_string()))?;
                 Box::new(RedisService { disruption, node, proxy })
             }
-            Self::Sentinel => Box::new(SentinelService(RedisSentinel::launch(&[]).await.map_err(failure)?)),
+            Self::Sentinel => Box::new(SentinelService(RedisSentinel::launch_release(release, &[]).await?)),
             Self::Cluster => {
                 let replicas = usize::from(disruption == Disruption::Failover);
-                let cluster = RedisCluster::launch(replicas, &[]).await.map_err(failure)?;
+                let cluster = RedisCluster::launch_release(release, replicas, &[]).await?;
                 Box::new(ClusterService { disruption, cluster })
             }
         })
+    }
+}
+
+/// [`Redis`] on a release of the server.
+#[derive(Debug)]
+pub struct RedisOn {
+    name: &'static str,
+    topology: Redis,
+    release: Release,
+    /// Servers that only this harness uses.
+    servers: OnceCell<Servers>,
+}
+
+#[derive(Debug)]
+enum Servers {
+    Single(Node),
+    Sentinel(RedisSentinel),
+    Cluster(RedisCluster),
+}
+
+impl RedisOn {
+    /// `topology` on this release.
+    #[must_use]
+    pub fn new(topology: Redis, release: &'static Pinned) -> Self {
+        let name = topology.backend().replace("redis", release.server) + " " + release.version;
+        Self { name: name.leak(), topology, release: Release::Pinned(release), servers: OnceCell::new() }
+    }
+
+    async fn start(&self) -> Result<Servers, ServerError> {
+        Ok(match self.topology {
+            Redis::Single => Servers::Single(Node::launch_release(self.release, &[]).await?),
+            Redis::Sentinel => Servers::Sentinel(RedisSentinel::launch_release(self.release, &[]).await?),
+            Redis::Cluster => Servers::Cluster(RedisCluster::launch_release(self.release, 0, &[]).await?),
+        })
+    }
+}
+
+#[async_trait]
+impl Harness for RedisOn {
+    fn backend(&self) -> &'static str {
+        self.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.topology.capabilities()
+    }
+
+    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+        let url = match self.servers.get_or_try_init(|| self.start()).await.map_err(failure)? {
+            Servers::Single(node) => node.url(),
+            Servers::Sentinel(set) => set.url(),
+            Servers::Cluster(cluster) => cluster.url(),
+        };
+        servers::redis(&url, namespace, TIMEOUT).await
+    }
+
+    async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
+        self.topology.launch_release(self.release, disruption).await.map_err(failure)
     }
 }
 

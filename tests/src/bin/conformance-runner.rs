@@ -1,14 +1,18 @@
 //! `cargo xtask conformance`: runs the conformance suite on every backend. Prints progress to standard error and the
 //! report to standard output.
+//!
+//! With `--servers all`, it runs on every release of the servers that README.md names, which are downloaded.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use session_conformance::{CaseResult, Harness, Options, Report, Row, Tally, cases, matching, run};
-use session_testbed::backends;
+use session_redis::RedisStore;
+use session_testbed::servers::{REFUSED_RELEASE, Redis, Release};
 use session_testbed::table::{Format, Table};
+use session_testbed::{backends, backends_by_release};
 
 /// Runs the conformance suite on every backend and prints the table case × backend.
 #[derive(Parser)]
@@ -17,12 +21,24 @@ struct Arguments {
     /// Only this backend; may be given several times. Without it, all.
     #[arg(long, value_name = "NAME")]
     backend: Vec<String>,
+    /// The servers that backends run on.
+    #[arg(long, value_enum, default_value_t)]
+    servers: Servers,
     /// Only cases whose id matches, for example `update/*`.
     #[arg(long, value_name = "GLOB")]
     case: Option<String>,
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Servers {
+    /// Those that are installed; backends without servers, too.
+    #[default]
+    Installed,
+    /// Every release that README.md names, and one of Redis that must be refused.
+    All,
 }
 
 #[tokio::main]
@@ -51,7 +67,11 @@ async fn report(arguments: &Arguments) -> Result<Report, String> {
         return Err(format!("no case matches `{}`", arguments.case.as_deref().unwrap_or_default()));
     }
     let mut report = Report::default();
-    for harness in select(&arguments.backend)? {
+    let selected = select(arguments)?;
+    if arguments.servers == Servers::All && arguments.backend.is_empty() {
+        eprintln!("{}: refused at connect: {}", REFUSED_RELEASE.name(), refusal().await?);
+    }
+    for harness in selected {
         let backend = harness.backend();
         let start = Instant::now();
         eprintln!("{backend}: {} cases …", cases.len());
@@ -67,15 +87,45 @@ async fn report(arguments: &Arguments) -> Result<Report, String> {
     Ok(report)
 }
 
-/// The backends with these names, or all if there are no names.
-fn select(names: &[String]) -> Result<Vec<Arc<dyn Harness>>, String> {
-    let mut backends = backends();
+/// What session-redis says of a release that is too old: which it is, and which it needs.
+async fn refusal() -> Result<String, String> {
+    let name = REFUSED_RELEASE.name();
+    let server =
+        Redis::launch_release(Release::Pinned(REFUSED_RELEASE), &[]).await.map_err(|error| error.to_string())?;
+    let Err(error) = RedisStore::connect(&server.url()).await else {
+        return Err(format!("{name} is too old, and was not refused at connect"));
+    };
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    if text.contains(REFUSED_RELEASE.version) && text.contains("7.0") {
+        Ok(text)
+    } else {
+        Err(format!("{name} was refused at connect, but the text names neither it nor Redis 7.0: {text}"))
+    }
+}
+
+/// The backends that are asked for, or all if none is named.
+fn select(arguments: &Arguments) -> Result<Vec<Arc<dyn Harness>>, String> {
+    let names = &arguments.backend;
+    let mut backends = match arguments.servers {
+        Servers::Installed => backends(),
+        Servers::All => backends_by_release(),
+    };
     let known: Vec<&str> = backends.iter().map(|harness| harness.backend()).collect();
-    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+    if let Some(unknown) = names.iter().find(|name| !backends.iter().any(|harness| is_named(harness.as_ref(), name))) {
         return Err(format!("there is no backend `{unknown}`; there are: {}", known.join(", ")));
     }
-    backends.retain(|harness| names.is_empty() || names.iter().any(|name| name == harness.backend()));
+    backends.retain(|harness| names.is_empty() || names.iter().any(|name| is_named(harness.as_ref(), name)));
     Ok(backends)
+}
+
+/// By its whole name, or by that without the version.
+fn is_named(harness: &dyn Harness, name: &str) -> bool {
+    harness.backend() == name || harness.backend().split(' ').next() == Some(name)
 }
 
 fn print(report: &Report, format: Format) -> Result<(), String> {

@@ -1,10 +1,12 @@
 //! [`RedisCluster`]: three primaries, with or without replicas.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use super::base::{Port, ServerError, blocking, wait_for};
 use super::redis::{Redis, ask, lines};
+use super::release::Release;
 use super::resp::Reply;
 
 /// The slots of the three primaries.
@@ -30,13 +32,25 @@ impl RedisCluster {
     /// # Errors
     /// If it cannot be found, installed or started.
     pub async fn launch(replicas: usize, settings: &[(&str, &str)]) -> Result<Self, ServerError> {
+        Self::launch_release(Release::Installed, replicas, settings).await
+    }
+
+    /// [`launch`](Self::launch), with a certain release.
+    ///
+    /// # Errors
+    /// If it cannot be found, installed, downloaded or started.
+    pub async fn launch_release(
+        release: Release,
+        replicas: usize,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, ServerError> {
         let settings = lines(settings);
-        let cluster = blocking(move || Self::spawn(SLOTS.len() * (1 + replicas), &settings)).await?;
+        let cluster = blocking(move || Self::spawn(&release.redis()?, SLOTS.len() * (1 + replicas), &settings)).await?;
         cluster.settled().await?;
         Ok(cluster)
     }
 
-    fn spawn(size: usize, settings: &str) -> Result<Self, ServerError> {
+    fn spawn(program: &Path, size: usize, settings: &str) -> Result<Self, ServerError> {
         let (mut nodes, mut buses) = (Vec::new(), Vec::new());
         for _ in 0..size {
             let bus = Port::claim()?;
@@ -44,7 +58,7 @@ impl RedisCluster {
                 "cluster-enabled yes\ncluster-config-file nodes.conf\ncluster-node-timeout 2000\ncluster-port {}\n",
                 bus.number()
             );
-            nodes.push(Redis::spawn(Port::claim()?, &format!("{cluster}{settings}"))?);
+            nodes.push(Redis::spawn(program, Port::claim()?, &format!("{cluster}{settings}"))?);
             buses.push(bus);
         }
         for node in &nodes {

@@ -82,6 +82,22 @@ impl Program {
         self.find_with(|_| true)
     }
 
+    /// The path of the program if it has this version. Installs it if it is missing.
+    pub(super) fn find_version(&self, server: &str, version: &str) -> Result<PathBuf, ServerError> {
+        let program = self.find()?;
+        let output = Command::new(&program).arg("--version").output().map_err(ServerError::of(program.display()))?;
+        let says = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        if is_version(&says, server, version) {
+            return Ok(program);
+        }
+        Err(ServerError::new(format!(
+            "{} is not {server} {version}: it says `{says}`. Put {server} {version} first on the PATH; Debian 12 and Ubuntu \
+             24.04 have it as {}",
+            program.display(),
+            self.debian
+        )))
+    }
+
     /// The path of the program. Installs it if it is missing or does not `work`.
     fn find_with(&self, works: impl Fn(&Path) -> bool) -> Result<PathBuf, ServerError> {
         let look = || self.look().filter(|path| works(path));
@@ -133,6 +149,13 @@ impl Program {
         eprintln!("{} is installed.", self.names[0]);
         Ok(())
     }
+}
+
+/// Whether the output of `--version` names this server, and a version that begins with these numbers.
+fn is_version(output: &str, server: &str, version: &str) -> bool {
+    let mut words = output.split_whitespace().map(|word| word.trim_start_matches("v="));
+    let begins = |word: &str| word.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    output.to_lowercase().starts_with(server) && words.any(begins)
 }
 
 /// Searches the PATH, then the folders of daemons, which the PATH of a user may lack.
@@ -210,4 +233,20 @@ pub(super) fn with_setpriv(user: Option<&str>) -> Result<Vec<String>, ServerErro
         words.push("--".to_owned());
     }
     Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_version;
+
+    #[test]
+    fn a_version_is_compared_number_by_number() {
+        let redis = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=ae4d7c971a948f0";
+        assert!(is_version(redis, "redis", "7.0"));
+        assert!(is_version(redis, "redis", "7.0.15"));
+        for (server, version) in [("redis", "7.0.1"), ("redis", "7.2"), ("redis", "5.3.0"), ("valkey", "7.0")] {
+            assert!(!is_version(redis, server, version), "{server} {version}");
+        }
+        assert!(is_version("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)", "postgres", "15"));
+    }
 }

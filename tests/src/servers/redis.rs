@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::path::Path;
 
 use super::base::{Port, ServerError, blocking};
-use super::install::REDIS;
 use super::process::{Server, Spec};
+use super::release::Release;
 use super::resp::{self, Reply};
 
 /// One Redis (or Valkey) server: standalone, or a node of a [`RedisSentinel`](super::RedisSentinel) set or a
@@ -24,9 +25,17 @@ impl Redis {
     /// # Errors
     /// If it cannot be found, installed or started.
     pub async fn launch(settings: &[(&str, &str)]) -> Result<Self, ServerError> {
+        Self::launch_release(Release::Installed, settings).await
+    }
+
+    /// [`launch`](Self::launch), with a certain release.
+    ///
+    /// # Errors
+    /// If it cannot be found, installed, downloaded or started.
+    pub async fn launch_release(release: Release, settings: &[(&str, &str)]) -> Result<Self, ServerError> {
         let settings = lines(settings);
         blocking(move || {
-            let node = Self::spawn(Port::claim()?, &settings)?;
+            let node = Self::spawn(&release.redis()?, Port::claim()?, &settings)?;
             node.ready()?;
             Ok(node)
         })
@@ -34,22 +43,28 @@ impl Redis {
     }
 
     /// Starts a node without waiting for an answer.
-    pub(super) fn spawn(port: Port, settings: &str) -> Result<Self, ServerError> {
+    pub(super) fn spawn(program: &Path, port: Port, settings: &str) -> Result<Self, ServerError> {
         let persistence = "save \"\"\nappendonly yes\nappendfsync no\n";
         // A replica gets its first copy at once, not after waiting five seconds for other replicas.
         let replication = "repl-diskless-sync-delay 0\n";
-        Self::run("redis", port, &format!("{persistence}{replication}{settings}"), &[])
+        Self::run(program, "redis", port, &format!("{persistence}{replication}{settings}"), &[])
     }
 
     /// Starts a sentinel without waiting for an answer.
-    pub(super) fn spawn_sentinel(port: Port, settings: &str) -> Result<Self, ServerError> {
-        Self::run("redis sentinel", port, settings, &["--sentinel"])
+    pub(super) fn spawn_sentinel(program: &Path, port: Port, settings: &str) -> Result<Self, ServerError> {
+        Self::run(program, "redis sentinel", port, settings, &["--sentinel"])
     }
 
-    fn run(name: &'static str, port: Port, settings: &str, arguments: &[&str]) -> Result<Self, ServerError> {
+    fn run(
+        program: &Path,
+        name: &'static str,
+        port: Port,
+        settings: &str,
+        arguments: &[&str],
+    ) -> Result<Self, ServerError> {
         let folder = Server::new_folder();
         let file = folder.join("redis.conf");
-        let mut command = vec![REDIS.find()?.display().to_string(), file.display().to_string()];
+        let mut command = vec![program.display().to_string(), file.display().to_string()];
         command.extend(arguments.iter().map(|&argument| argument.to_owned()));
         let content = format!("bind 127.0.0.1\nport {}\ndir \"{}\"\n{settings}", port.number(), folder.display());
         let server = Server::spawn(Spec {

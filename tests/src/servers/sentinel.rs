@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use super::base::{Port, ServerError, blocking, random, wait_for};
 use super::redis::{Redis, ask, lines};
+use super::release::Release;
 use super::resp::Reply;
 
 /// The name under which the sentinels know the primary.
@@ -30,19 +32,27 @@ impl RedisSentinel {
     /// # Errors
     /// If it cannot be found, installed or started.
     pub async fn launch(settings: &[(&str, &str)]) -> Result<Self, ServerError> {
+        Self::launch_release(Release::Installed, settings).await
+    }
+
+    /// [`launch`](Self::launch), with a certain release.
+    ///
+    /// # Errors
+    /// If it cannot be found, installed, downloaded or started.
+    pub async fn launch_release(release: Release, settings: &[(&str, &str)]) -> Result<Self, ServerError> {
         let settings = lines(settings);
-        let set = blocking(move || Self::spawn(&settings)).await?;
+        let set = blocking(move || Self::spawn(&release.redis()?, &settings)).await?;
         set.settled().await?;
         Ok(set)
     }
 
-    fn spawn(settings: &str) -> Result<Self, ServerError> {
-        let primary = Redis::spawn(Port::claim()?, settings)?;
+    fn spawn(program: &Path, settings: &str) -> Result<Self, ServerError> {
+        let primary = Redis::spawn(program, Port::claim()?, settings)?;
         primary.ready()?;
         let replica = format!("replicaof 127.0.0.1 {}\n{settings}", primary.port());
         let mut nodes = vec![primary];
         for _ in 0..2 {
-            nodes.push(Redis::spawn(Port::claim()?, &replica)?);
+            nodes.push(Redis::spawn(program, Port::claim()?, &replica)?);
         }
         // The sentinels are told about each other and the replicas: discovery takes seconds.
         let mut ports = Vec::new();
@@ -67,7 +77,7 @@ impl RedisSentinel {
         let mut sentinels = Vec::new();
         for (turn, (port, id)) in ports.into_iter().enumerate() {
             let others = [&others[..turn], &others[turn + 1..]].concat().concat();
-            sentinels.push(Redis::spawn_sentinel(port, &format!("sentinel myid {id}\n{known}{others}"))?);
+            sentinels.push(Redis::spawn_sentinel(program, port, &format!("sentinel myid {id}\n{known}{others}"))?);
         }
         for sentinel in &sentinels {
             sentinel.ready()?;

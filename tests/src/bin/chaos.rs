@@ -1,0 +1,108 @@
+//! `cargo xtask chaos`: users on three nodes while everything goes wrong that can. See `session_testbed::chaos`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use session_conformance::Rng;
+use session_testbed::chaos::{Broken, Fault, Findings, Options, Target, run};
+use session_testbed::table::Table;
+
+/// Lets everything go wrong that can, and checks that what clients were told holds.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask chaos")]
+struct Arguments {
+    /// Where sessions are kept.
+    #[arg(long, value_enum, default_value_t)]
+    backend: Backend,
+    /// How long it takes for each backend.
+    #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
+    minutes: f64,
+    /// What the faults and the decisions of users are derived from: that of a run which is to be repeated.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// How many users there are, with three devices each.
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    users: usize,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Backend {
+    Moka,
+    Redis,
+    Postgres,
+    #[default]
+    All,
+}
+
+impl Backend {
+    fn targets(self) -> Vec<Target> {
+        match self {
+            Self::Moka => vec![Target::Moka],
+            Self::Redis => vec![Target::Redis],
+            Self::Postgres => vec![Target::Postgres],
+            Self::All => Target::ALL.to_vec(),
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match report(&arguments).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all promises held.
+async fn report(arguments: &Arguments) -> Result<bool, String> {
+    let Arguments { backend, minutes, seed, users } = arguments;
+    let duration = Duration::try_from_secs_f64(minutes * 60.0).map_err(|error| format!("--minutes: {error}"))?;
+    let seed = match seed {
+        Some(seed) => *seed,
+        None => Rng::seed().map_err(|error| error.to_string())?,
+    };
+    println!("seed {seed}; to repeat it: cargo xtask chaos --minutes {minutes} --users {users} --seed {seed}");
+    let mut all = Vec::new();
+    for target in backend.targets() {
+        eprintln!("{}: {:.0} s …", target.name(), duration.as_secs_f64());
+        let findings = run(Options { target, duration, seed, users: *users }).await;
+        let findings = findings.map_err(|failure| format!("{}: {failure}", target.name()))?;
+        for what in &findings.descriptions {
+            eprintln!("{}: {what}", target.name());
+        }
+        all.push((target, findings));
+    }
+    print!("{}", table(&all));
+    Ok(all.iter().all(|(_, findings)| findings.is_clean()))
+}
+
+/// What happened, and what was broken, by backend.
+fn table(all: &[(Target, Findings)]) -> String {
+    let names = all.iter().map(|(target, _)| target.name().to_owned());
+    let mut table = Table::new([String::new()].into_iter().chain(names).collect());
+    let mut row = |name: String, number: &dyn Fn(&Findings) -> usize| {
+        let numbers = all.iter().map(|(_, findings)| number(findings).to_string());
+        table.row([name].into_iter().chain(numbers).collect());
+    };
+    row("requests answered".to_owned(), &|findings| findings.answered);
+    row("requests failed".to_owned(), &|findings| findings.failed);
+    row("requests told to come again".to_owned(), &|findings| findings.raced);
+    row("callers that gave up".to_owned(), &|findings| findings.cancelled);
+    row("sessions".to_owned(), &|findings| findings.sessions);
+    row("renewals".to_owned(), &|findings| findings.renewals);
+    row("logins that nobody received".to_owned(), &|findings| findings.unreceived);
+    row("most connections".to_owned(), &|findings| findings.connections);
+    for fault in Fault::ALL {
+        row(format!("fault: {fault:?}"), &|findings| findings.faults.get(&fault).copied().unwrap_or_default());
+    }
+    for broken in Broken::ALL {
+        row(format!("broken: {broken:?}"), &|findings| findings.broken.get(&broken).copied().unwrap_or_default());
+    }
+    table.text()
+}

@@ -1,0 +1,33 @@
+//! A short chaos run on each backend. `cargo xtask chaos` is the long one.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::time::Duration;
+
+use session_conformance::Rng;
+use session_testbed::chaos::{Options, Target, run};
+
+async fn holds(target: Target) {
+    let seed = Rng::seed().unwrap();
+    let findings = run(Options { target, duration: Duration::from_secs(12), seed, users: 6 }).await.unwrap();
+    let name = target.name();
+    let again = format!("repeat it with: cargo xtask chaos --backend {name} --minutes 1 --users 6 --seed {seed}");
+    assert!(findings.is_clean(), "{name}: {:?}; {again}\n{}", findings.broken, findings.descriptions.join("\n"));
+    // It would hold, too, if nobody had done anything.
+    assert!(findings.sessions > 20 && findings.answered > 500, "{name}: {findings:?}; {again}");
+    assert!(!findings.faults.is_empty() && findings.failed + findings.cancelled > 0, "{name}: {findings:?}; {again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_were_told_holds_on_moka() {
+    holds(Target::Moka).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_were_told_holds_on_redis() {
+    holds(Target::Redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_were_told_holds_on_postgres() {
+    holds(Target::Postgres).await;
+}
