@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use session_conformance::ReferenceStore;
 use session_core::adapter::{PresentedCookie, RequestSession};
+use session_core::store::SessionStore;
 use session_core::{
     CookiePolicy, Entropy, EntropyError, Error, Event, EventKind, IssuedRefreshToken, Key, LimitPolicy, Login,
     ManualClock, OsEntropy, PayloadLimit, Persistence, Policy, PresentedToken, Session, SessionManager,
@@ -153,6 +154,29 @@ async fn a_session_may_be_as_large_as_the_policy_says_and_no_larger() {
     let refused = session.insert(Key::<u8>::new("b"), &1).unwrap_err();
     assert!(matches!(refused, Error::TooManyValues { count: 3, max: 2 }), "{refused:?}");
     assert_eq!(session.keys(), ["a", "n"]);
+}
+
+#[tokio::test]
+async fn a_session_over_a_cap_that_was_lowered_may_change_and_shrink_but_not_grow() {
+    let store = Arc::new(ReferenceStore::new());
+    let manager = |bytes, values| {
+        let cap = PayloadLimit { bytes, values };
+        let policy = Policy::standard().to_builder().anonymous_payload(cap).build().unwrap();
+        SessionManager::builder(Arc::clone(&store) as Arc<dyn SessionStore>).policy(policy).build()
+    };
+    const A: Key<String> = Key::new("a");
+    let fill = |session: &Session| {
+        session.insert(A, &"x".repeat(20)).unwrap();
+        session.insert(N, &1).unwrap();
+    };
+    let cookie = request(&manager(100, 2), None, fill).await.unwrap();
+    for lowered in [manager(10, 2), manager(100, 1)] {
+        let change = |session: &Session| {
+            session.insert(A, &"y".repeat(20)).unwrap();
+            assert!(session.insert(Key::<u8>::new("b"), &1).is_err());
+        };
+        request(&lowered, Some(&cookie), change).await;
+    }
 }
 
 #[tokio::test]

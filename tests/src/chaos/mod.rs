@@ -2,7 +2,7 @@
 //!
 //! The servers are killed and frozen, nodes are cut off, the network is slow and loses replies, callers give up at any
 //! await, and the clocks of the nodes are 30 seconds early and late. Whatever a client was told must hold: the
-//! [`Ledger`](ledger::Ledger) knows what that is, and counts what does not.
+//! `Ledger` knows what that is, and counts what does not.
 //!
 //! The faults and what users do are derived from a seed. The interleaving is not: a seed that found something finds it
 //! again within some runs.
