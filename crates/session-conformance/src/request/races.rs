@@ -1,5 +1,7 @@
 //! Logout, revocation and writes while other requests are under way, with cookies and with refresh tokens.
 
+use std::time::Duration;
+
 use session_core::{DeleteOutcome, Key, LimitPolicy, Session, VerifiedRefreshToken, WriteConflict};
 
 use super::app::App;
@@ -129,8 +131,10 @@ async fn logged_in(env: &Env, write_conflict: WriteConflict) -> Result<Browser, 
 }
 
 pub(super) async fn every_increment_counts(env: Env) -> Outcome {
-    let (here, browser) = Browser::of_alice(&env).await?;
-    let there = Node::standard(&env).await?;
+    // Many wait for their turn, on a machine that does other things as well.
+    let patient = policy(|it| it.store_timeout(Duration::from_secs(30)))?;
+    let (here, there) = (Node::start(&env, patient.clone()).await?, Node::start(&env, patient).await?);
+    let browser = Browser::logged_in(&here, "alice").await?;
     let mut writers = Vec::new();
     for node in [&here, &there].into_iter().cycle().take(AT_ONCE) {
         let writer = browser.on(node).begin().await?;
