@@ -16,6 +16,11 @@ pub struct SchemaNameError;
 /// When the row `s` is alive at the time `{now}`: neither its absolute nor its idle deadline is reached.
 const LIVE: &str = "s.created_at + s.absolute_ms > {now} AND s.last_seen > {now} - s.idle_ms";
 
+/// What every function that reads begins with: a standby may be behind, and would answer with sessions that have ended.
+const PRIMARY: &str = "IF pg_is_in_recovery() THEN
+        RAISE EXCEPTION 'the server is a standby' USING ERRCODE = '25006';
+    END IF;";
+
 impl SchemaName {
     /// Checks and wraps a name.
     ///
@@ -37,8 +42,8 @@ impl SchemaName {
         Ok(Self(name.into()))
     }
 
-    /// `sql` with its placeholders replaced: `{schema}` by the name, quoted because it may be a key word, and
-    /// `{live(NOW)}` by the condition that the row `s` is alive at `NOW`.
+    /// `sql` with its placeholders replaced: `{schema}` by the name, quoted because it may be a key word, `{live(NOW)}` by
+    /// the condition that the row `s` is alive at `NOW`, and `{primary}` by an error on a standby.
     pub(crate) fn render(&self, sql: &str) -> String {
         let mut rendered = String::new();
         for (n, part) in sql.split("{live(").enumerate() {
@@ -47,7 +52,7 @@ impl SchemaName {
                 _ => rendered += part,
             }
         }
-        rendered.replace("{schema}", &format!("\"{}\"", self.0))
+        rendered.replace("{primary}", PRIMARY).replace("{schema}", &format!("\"{}\"", self.0))
     }
 }
 
@@ -68,6 +73,7 @@ mod tests {
     fn every_placeholder_is_replaced() {
         let schema = SchemaName::new("order").unwrap();
         assert_eq!(schema.render("'{}'"), "'{}'");
+        assert!(schema.render("BEGIN {primary} END").starts_with("BEGIN IF pg_is_in_recovery() THEN"));
         assert_eq!(
             schema.render("SELECT {live($2)} FROM {schema}.session s WHERE NOT ({live(w.now)})"),
             "SELECT s.created_at + s.absolute_ms > $2 AND s.last_seen > $2 - s.idle_ms FROM \"order\".session s \

@@ -110,13 +110,16 @@ impl SessionManager {
     async fn check_successor(&self, session: &Session) {
         let loaded = {
             let state = session.state();
-            state.successor.as_ref().and(state.loaded.clone())
+            if state.successor.is_none() {
+                return;
+            }
+            state.loaded.clone()
         };
-        let status = match &loaded {
-            Some(loaded) => self.load_again(loaded).await.ok().flatten().map(|latest| latest.status()),
+        let latest = match &loaded {
+            Some(loaded) => self.load_again(loaded).await.ok().flatten(),
             None => None,
         };
-        if status != Some(Some(TokenStatus::Superseded)) {
+        if !latest.is_some_and(|latest| latest.status() == Some(TokenStatus::Superseded)) {
             session.state().successor = None;
         }
     }

@@ -133,10 +133,7 @@ impl SessionManager {
             return Ok(None);
         };
         let status = self.admit(&record, Kind::Refresh, token).await?;
-        Ok(status.map(|status| {
-            let session = tightened(&record.summary, self.policy());
-            VerifiedRefreshToken { record, token: token.copy(), status, session }
-        }))
+        Ok(status.map(|status| self.verified(record, token.copy(), status)))
     }
 
     /// Uses a refresh token up: hands out its successor. One round trip.
@@ -194,8 +191,7 @@ impl SessionManager {
                     return Err(Error::Superseded);
                 }
                 Some(status @ (TokenStatus::Current | TokenStatus::Superseded)) => {
-                    let session = tightened(&record.summary, self.policy());
-                    verified = VerifiedRefreshToken { record, token, status, session };
+                    verified = self.verified(record, token, status);
                 }
             }
         }
@@ -214,6 +210,11 @@ impl SessionManager {
             return Ok(DeleteOutcome::Absent);
         }
         self.terminate(&record, Termination::Logout).await
+    }
+
+    fn verified(&self, record: Record, token: PresentedToken, status: TokenStatus) -> VerifiedRefreshToken {
+        let session = tightened(&record.summary, self.policy());
+        VerifiedRefreshToken { record, token, status, session }
     }
 
     /// The live session of the token that a client has when it logs in once more.

@@ -16,17 +16,20 @@ async fn an_unsupported_url_is_refused() {
         "localhost:6379",
         "http://:hunter2@localhost",
         "redis://:hunter2@localhost:port",
-        "redis://:hunter2@localhost/db",
         "redis+tls://:hunter2@localhost",
         "redis+sentinel://:hunter2@localhost",
-        "redis+cluster://:hunter2@localhost/1",
         "postgres://app:hunter2@localhost:port/app",
         "postgres://app:hunter2@localhost/app?sslmode=hunter2",
     ] {
-        // What is wrong with a Redis URL, session-redis says.
-        let understood: &[&str] = &["--store is not understood", "memory\n", "redis://", "postgres://"];
-        let messages = if store.starts_with("redis") { &["--store"] } else { understood };
-        assert_refused(&["--store", store], messages).await;
+        let message = ["--store is not understood", "memory\n", "redis://", "postgres://"];
+        assert_refused(&["--store", store], &message).await;
+    }
+    // What session-redis understands, and refuses.
+    for (store, reason) in [
+        ("redis://:hunter2@localhost/db", "a database that is not a number"),
+        ("redis+cluster://:hunter2@localhost/1", "a Cluster has one database"),
+    ] {
+        assert_refused(&["--store", store], &["--store: the URL cannot be obeyed", reason]).await;
     }
 }
 

@@ -18,9 +18,7 @@ CREATE FUNCTION {schema}.load_session(p_id uuid) RETURNS TABLE (
 ) LANGUAGE plpgsql STABLE ROWS 1 SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 BEGIN
-    IF pg_is_in_recovery() THEN
-        RAISE EXCEPTION 'the server is a standby' USING ERRCODE = '25006';
-    END IF;
+    {primary}
     RETURN QUERY
         SELECT s.id, s.version, s.user_id, s.created_at, s.last_seen, s.idle_ms, s.absolute_ms, s.body, s.data
         FROM {schema}.session s WHERE s.id = p_id;
@@ -34,9 +32,7 @@ CREATE FUNCTION {schema}.load_sessions(p_ids uuid[]) RETURNS TABLE (
 ) LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 BEGIN
-    IF pg_is_in_recovery() THEN
-        RAISE EXCEPTION 'the server is a standby' USING ERRCODE = '25006';
-    END IF;
+    {primary}
     RETURN QUERY
         SELECT s.id, s.version, s.user_id, s.created_at, s.last_seen, s.idle_ms, s.absolute_ms, s.body,
             CASE WHEN octet_length(s.data) <= 65536 THEN s.data END
@@ -50,9 +46,7 @@ CREATE FUNCTION {schema}.list_sessions_of(p_user bytea, p_now bigint) RETURNS TA
 ) LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 BEGIN
-    IF pg_is_in_recovery() THEN
-        RAISE EXCEPTION 'the server is a standby' USING ERRCODE = '25006';
-    END IF;
+    {primary}
     RETURN QUERY
         SELECT s.id, s.version, s.user_id, s.created_at, s.last_seen, s.idle_ms, s.absolute_ms, s.body
         FROM {schema}.session s WHERE s.user_id = p_user AND {live(p_now)};

@@ -174,7 +174,7 @@ enum Pace {
     AtOnce,
 }
 
-/// One of the [`SENDERS`]. If its runtime ends, the others go on, and after the last of them nobody is left waiting.
+/// One of the [`SENDERS`]. If its runtime ends, the others go on, and after the last of them no load is left waiting.
 struct Place(Option<Arc<LoadCoalescer>>);
 
 impl Place {

@@ -6,7 +6,7 @@ use session_redis::RedisStore;
 use session_testbed::records::{MINUTE, NOW, created, insert, limit, next, record, user};
 use session_testbed::servers::Redis;
 
-use crate::support::{index_key, run, session_key};
+use crate::support::{index_key, run, session_key, with_session};
 
 /// An entry of the index that this version does not know, of a session that it does.
 #[tokio::test]
@@ -43,11 +43,7 @@ async fn an_index_entry_of_another_form_blocks_nobody_and_stays() {
 /// Something in the index that is not a session.
 #[tokio::test]
 async fn a_field_of_another_kind_blocks_nobody_and_stays() {
-    let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
-    let alice = user("alice");
-    let session = record(Some(&alice), NOW);
-    insert(&store, &session).await;
+    let (server, store, alice, session) = with_session().await;
     let index = index_key(&alice);
     run(&server, &format!("HSET {index} settings x")).await;
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().sessions.len(), 1);
@@ -58,11 +54,7 @@ async fn a_field_of_another_kind_blocks_nobody_and_stays() {
 /// What a logout everywhere cannot read, it ends.
 #[tokio::test]
 async fn a_record_of_another_format_is_ended_with_all_of_its_user() {
-    let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
-    let alice = user("alice");
-    let session = record(Some(&alice), NOW);
-    insert(&store, &session).await;
+    let (server, store, alice, session) = with_session().await;
     let key = session_key(&alice, &session.id());
     for value in ["\u{4}", "x", "a record of some other software, which is longer than a header has to be"] {
         server.command(&["SET", &key, value, "PX", "100000"]).await.unwrap();

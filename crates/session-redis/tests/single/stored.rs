@@ -8,7 +8,7 @@ use session_redis::RedisStore;
 use session_testbed::records::{MINUTE, NOW, created, insert, limit, load, next, record, replacing, user};
 use session_testbed::servers::Redis;
 
-use crate::support::{index_key, keys, run, session_key};
+use crate::support::{index_key, keys, run, session_key, with_session};
 
 const SLACK: Duration = Duration::from_secs(60);
 /// The timeouts of a record.
@@ -117,11 +117,7 @@ async fn sessions_that_redis_evicted_do_not_count() {
 
 #[tokio::test]
 async fn a_lost_index_comes_back_with_the_next_activity() {
-    let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
-    let alice = user("alice");
-    let session = record(Some(&alice), NOW);
-    insert(&store, &session).await;
+    let (server, store, alice, session) = with_session().await;
     run(&server, &format!("DEL {}", index_key(&alice))).await;
     assert_eq!(store.touch(&session.id(), Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().sessions.len(), 1);
@@ -134,11 +130,7 @@ async fn a_lost_index_comes_back_with_the_next_activity() {
 
 #[tokio::test]
 async fn a_record_of_a_newer_format_is_left_as_it_is() {
-    let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
-    let alice = user("alice");
-    let session = record(Some(&alice), NOW);
-    insert(&store, &session).await;
+    let (server, store, alice, session) = with_session().await;
     let key = session_key(&alice, &session.id());
     run(&server, &format!("SETRANGE {key} 0 \u{7f}")).await;
     run(&server, &format!("PEXPIRE {key} 2592000000")).await;
@@ -233,11 +225,7 @@ async fn a_user_may_have_a_thousand_sessions() {
 
 #[tokio::test]
 async fn a_refused_update_leaves_everything_as_it_was() {
-    let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
-    let alice = user("alice");
-    let first = record(Some(&alice), NOW);
-    insert(&store, &first).await;
+    let (server, store, alice, first) = with_session().await;
     let second = next(&first);
     assert_eq!(store.update(&second, first.version, NOW).await.unwrap(), UpdateOutcome::Applied);
     let (key, index) = (session_key(&alice, &first.id()), index_key(&alice));

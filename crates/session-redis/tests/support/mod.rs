@@ -3,12 +3,25 @@
 
 use std::time::{Duration, Instant};
 
+use session_core::store::Record;
 use session_core::{SessionId, UserId};
+use session_redis::RedisStore;
 use session_testbed::calls::Call;
+use session_testbed::records::{NOW, insert, record, user};
 use session_testbed::servers::{Redis, Reply};
 
 /// The operations that ask the server: not `DeleteExpired`.
 pub const CALLS: &[Call] = Call::ALL.split_at(7).0;
+
+/// A server, a store on it, and a session of `alice` that is stored there.
+pub async fn with_session() -> (Redis, RedisStore, UserId, Record) {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let alice = user("alice");
+    let session = record(Some(&alice), NOW);
+    insert(&store, &session).await;
+    (server, store, alice, session)
+}
 
 /// Runs one command, written with spaces.
 pub async fn run(server: &Redis, command: &str) -> Reply {
