@@ -20,12 +20,14 @@ pub enum Call {
     Delete,
     ListByUser,
     DeleteByUser,
+    ListAll,
+    Count,
     DeleteExpired,
 }
 
 impl Call {
     /// Every operation; `DeleteExpired`, which may need no server, is the last one.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Load,
         Self::Create,
         Self::Update,
@@ -33,6 +35,8 @@ impl Call {
         Self::Delete,
         Self::ListByUser,
         Self::DeleteByUser,
+        Self::ListAll,
+        Self::Count,
         Self::DeleteExpired,
     ];
 
@@ -40,7 +44,7 @@ impl Call {
     #[must_use]
     pub fn answers(self) -> [&'static str; 2] {
         match self {
-            Self::Load => ["found"; 2],
+            Self::Load | Self::ListAll | Self::Count => ["found"; 2],
             Self::Create => ["Created { evicted: [] }"; 2],
             Self::Update | Self::Touch => ["Applied"; 2],
             Self::Delete => ["Deleted", "Absent"],
@@ -97,6 +101,16 @@ impl Sessions {
             Call::Delete => format!("{:?}", store.delete(&self.other.id(), Some(user)).await?),
             Call::ListByUser => store.list_by_user(user, NOW).await?.sessions.len().to_string(),
             Call::DeleteByUser => store.delete_by_user(user, Some(&keep.id()), NOW).await?.len().to_string(),
+            Call::ListAll => {
+                let page = store.list_all(None, NonZeroU32::MAX, NOW).await?;
+                let found = page.listing.sessions.iter().any(|session| session.id == keep.id());
+                if found { "found".to_owned() } else { format!("{page:?}") }
+            }
+            Call::Count => {
+                // Those of other tests count, too.
+                let count = store.count(NOW).await?;
+                if count.sessions >= 3 { "found".to_owned() } else { format!("{count:?}") }
+            }
             Call::DeleteExpired => store.delete_expired(NOW, NonZeroU32::MAX).await?.to_string(),
         })
     }

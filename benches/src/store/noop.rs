@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Listing, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
+    UpdateOutcome, Version,
 };
 use session_core::{DeleteOutcome, SessionId, StoreError, Timestamp, UserId};
 
@@ -75,6 +76,14 @@ impl SessionStore for NoopStore {
         _: Timestamp,
     ) -> Result<Vec<SessionId>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn list_all(&self, _: Option<&Cursor>, _: NonZeroU32, _: Timestamp) -> Result<Page, StoreError> {
+        Ok(Page::default())
+    }
+
+    async fn count(&self, _: Timestamp) -> Result<Count, StoreError> {
+        Ok(Count::exact(0))
     }
 
     async fn delete_expired(&self, _: Timestamp, _: NonZeroU32) -> Result<u64, StoreError> {

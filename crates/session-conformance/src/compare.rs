@@ -54,6 +54,7 @@ pub(crate) fn difference(actual: &Record, expected: &Record) -> Result<Option<&'
     let fields = [
         ("version", actual.version == expected.version),
         ("data", actual.data.same_as(&expected.data)),
+        ("binding", actual.binding == expected.binding),
         // Digests cannot be compared, by design; the encoding of a record that is otherwise equal can.
         ("credential", actual.encode()? == expected.encode()?),
     ];

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Listing, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
+    UpdateOutcome, Version,
 };
 use session_core::{DeleteOutcome, SessionId, StoreError, Timestamp, UserId};
 
@@ -146,6 +147,14 @@ impl<H: Intercept> SessionStore for Intercepted<H> {
         now: Timestamp,
     ) -> Result<Vec<SessionId>, StoreError> {
         self.call("delete_by_user", self.store.delete_by_user(user, keep, now)).await
+    }
+
+    async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError> {
+        self.call("list_all", self.store.list_all(after, limit, now)).await
+    }
+
+    async fn count(&self, now: Timestamp) -> Result<Count, StoreError> {
+        self.call("count", self.store.count(now)).await
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {

@@ -27,6 +27,7 @@ pub struct RecordBuilder {
     persistence: Persistence,
     device: Device,
     data: Data,
+    binding: Option<Bytes>,
 }
 
 impl RecordBuilder {
@@ -47,6 +48,7 @@ impl RecordBuilder {
             persistence: Persistence::Transient,
             device: Device::new(),
             data: Data::default(),
+            binding: None,
         }
     }
 
@@ -118,6 +120,12 @@ impl RecordBuilder {
         self
     }
 
+    /// Is bound to a key of the device.
+    #[must_use]
+    pub fn binding(self, binding: impl Into<Bytes>) -> Self {
+        Self { binding: Some(binding.into()), ..self }
+    }
+
     /// The record. Each has its own version and credential, and unless one was [set](Self::id), its own id.
     ///
     /// # Errors
@@ -142,6 +150,7 @@ impl RecordBuilder {
             authentication.methods = self.methods.into();
             authentication
         });
-        Ok(Record { data: self.data, ..Record::new(summary, Version::first(&OsEntropy)?, credential) })
+        let record = Record::new(summary, Version::first(&OsEntropy)?, credential);
+        Ok(Record { data: self.data, binding: self.binding, ..record })
     }
 }

@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Listing, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
+    UpdateOutcome, Version,
 };
-use session_core::{DeleteOutcome, LimitPolicy, SessionId, SessionLimit, StoreError, Timestamp, UserId};
+use session_core::{
+    DeleteOutcome, LimitPolicy, SessionId, SessionLimit, SessionSummary, StoreError, Timestamp, UserId,
+};
 
 /// The executable contract: one map under one lock. The suite is tested with it, and it answers what the prose of
 /// [`SessionStore`] leaves open. Not for production: most operations visit every session.
@@ -143,6 +146,23 @@ impl Sessions {
         listing
     }
 
+    /// The live sessions behind `after`, in the order of their ids.
+    pub(crate) fn list_all(&self, after: Option<SessionId>, limit: NonZeroU32, now: Timestamp) -> Page {
+        let mut live: Vec<&SessionSummary> = self.records.values().map(|record| &record.summary).collect();
+        live.retain(|session| !session.is_expired(now) && after.is_none_or(|after| session.id > after));
+        live.sort_unstable_by_key(|session| session.id);
+        let is_last = live.len() <= limit.get() as usize;
+        live.truncate(limit.get() as usize);
+        let next = live.last().filter(|_| !is_last).map(|last| Cursor::behind(&last.id));
+        let mut listing = Listing::default();
+        listing.sessions.extend(live.into_iter().cloned());
+        Page::new(listing, next)
+    }
+
+    pub(crate) fn count(&self, now: Timestamp) -> Count {
+        Count::exact(self.records.values().filter(|record| !record.is_expired(now)).count() as u64)
+    }
+
     pub(crate) fn delete_by_user(&mut self, user: &UserId, keep: Option<&SessionId>, now: Timestamp) -> Vec<SessionId> {
         let ends = |id: &SessionId, record: &mut Arc<Record>| record.user() == Some(user) && Some(id) != keep;
         let ended = self.records.extract_if(ends).filter(|(_, record)| !record.is_expired(now));
@@ -208,6 +228,15 @@ impl SessionStore for ReferenceStore {
         now: Timestamp,
     ) -> Result<Vec<SessionId>, StoreError> {
         Ok(self.lock().delete_by_user(user, keep, now))
+    }
+
+    async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError> {
+        let after = after.map(Cursor::session_id).transpose()?;
+        Ok(self.lock().list_all(after, limit, now))
+    }
+
+    async fn count(&self, now: Timestamp) -> Result<Count, StoreError> {
+        Ok(self.lock().count(now))
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {

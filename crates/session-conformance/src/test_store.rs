@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Record, Replacement, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    Count, CreateOutcome, CreateRequest, Cursor, Freshness, Page, Record, Replacement, SessionStore, TouchOutcome,
+    UpdateOutcome, Version,
 };
-use session_core::{DeleteOutcome, OsEntropy, SessionId, SessionLimit, SessionSummary, Timestamp, UserId};
+use session_core::{DeleteOutcome, OsEntropy, SessionId, SessionLimit, SessionSummary, StoreError, Timestamp, UserId};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -208,6 +209,16 @@ impl TestStore {
     /// `delete_by_user` of all sessions but one.
     pub(crate) async fn revoke_except(&self, keep: &Record, user: &UserId) -> Result<Vec<SessionId>, Failure> {
         Ok(self.store.delete_by_user(user, Some(&keep.id()), self.now()).await?)
+    }
+
+    /// `list_all`.
+    pub(crate) async fn page(&self, after: Option<&Cursor>, limit: u32) -> Result<Page, StoreError> {
+        let limit = NonZeroU32::new(limit).unwrap_or(NonZeroU32::MIN);
+        self.store.list_all(after, limit, self.now()).await
+    }
+
+    pub(crate) async fn count(&self) -> Result<Count, Failure> {
+        Ok(self.store.count(self.now()).await?)
     }
 
     pub(crate) async fn delete_expired(&self, limit: u32) -> Result<u64, Failure> {

@@ -34,8 +34,8 @@ fn records() -> impl Strategy<Value = Record> {
     let user = proptest::option::of((".{1,60}", proptest::collection::vec("[a-z]{1,5}", 0..3), 0..3usize));
     let device = (proptest::option::of(".{0,300}"), proptest::option::of(".{0,300}"), any::<Option<IpAddr>>());
     let data = proptest::collection::btree_map(".{1,20}", proptest::collection::vec(any::<u8>(), 0..200), 0..6);
-    (user, device, data, [TIMES; 3], [TIMEOUTS; 2], any::<(u32, u64)>(), any::<(bool, u8)>()).prop_map(
-        |(user, (label, agent, ip), data, times, timeouts, version, (flag, renewals))| {
+    (user, device, data, [TIMES; 3], [TIMEOUTS; 2], any::<(u32, u64)>(), any::<(bool, u8, Option<[u8; 5]>)>()).prop_map(
+        |(user, (label, agent, ip), data, times, timeouts, version, (flag, renewals, binding))| {
             let now = Timestamp::from_millis(times[0]);
             let authentication = user.map(|(user, methods, level)| {
                 let level = [Assurance::Aal1, Assurance::Aal2, Assurance::Aal3][level];
@@ -67,7 +67,8 @@ fn records() -> impl Strategy<Value = Record> {
             summary.authentication = authentication;
             summary.device = device;
             let version = Version { number: version.0, nonce: version.1 };
-            Record { data: values, ..Record::new(summary, version, credential(id, now, renewals % 4)) }
+            let binding = binding.map(|binding| Bytes::copy_from_slice(&binding));
+            Record { data: values, binding, ..Record::new(summary, version, credential(id, now, renewals % 4)) }
         },
     )
 }
@@ -107,6 +108,7 @@ proptest! {
         prop_assert_eq!(read.summary.device.label(), record.summary.device.label());
         prop_assert_eq!(read.summary.device.user_agent(), record.summary.device.user_agent());
         prop_assert_eq!(read.summary.device.ip(), record.summary.device.ip());
+        prop_assert_eq!(&read.binding, &record.binding);
         prop_assert!(read.data.same_as(&record.data));
         let (body, values) = (record.encode_body(), record.encode_values());
         prop_assert!(same(&Record::decode_body(header(&record), &body, &values).unwrap(), &record));

@@ -217,6 +217,9 @@ async fn a_login_takes_the_place_of_its_refresh_token_and_each_step_is_an_event(
     };
     let first = manager.issue_refresh_token(login(), None).await.unwrap();
     let verified = manager.verify_refresh_token(&presented(&first)).await.unwrap().unwrap();
+    let shown = format!("{first:?} {verified:?}");
+    assert_eq!(shown.matches("RefreshToken { session: SessionSummary").count(), 2, "{shown}");
+    assert!(!shown.contains(first.token.encode().expose()));
     let second = manager.rotate(verified).await.unwrap().unwrap();
     let third = manager.issue_refresh_token(login(), Some(&presented(&second))).await.unwrap();
     assert!(manager.verify_refresh_token(&presented(&third)).await.unwrap().is_some());
@@ -224,4 +227,19 @@ async fn a_login_takes_the_place_of_its_refresh_token_and_each_step_is_an_event(
     let replaced = EventKind::Terminated(Termination::Replaced);
     let expected = [EventKind::LoggedIn, EventKind::Renewed, replaced, EventKind::LoggedIn, EventKind::UnknownToken];
     assert_eq!(*events.0.lock().unwrap(), expected);
+}
+
+/// What an application is shown of a session are the timeouts that apply.
+#[tokio::test]
+async fn a_refresh_token_that_began_under_a_looser_policy_has_the_timeouts_of_this_one() {
+    let store: Arc<dyn SessionStore> = Arc::new(ReferenceStore::new());
+    let loose = SessionManager::new(Arc::clone(&store), Policy::consumer());
+    let strict = SessionManager::new(store, Policy::high_assurance());
+    let issued = loose.issue_refresh_token(Login::new(UserId::new("alice").unwrap()), None).await.unwrap();
+    let token = PresentedToken::parse(issued.token.encode().expose().as_bytes()).unwrap();
+    let expected = strict.policy().timeouts(true, Persistence::Transient);
+    assert!(issued.session.timeouts.absolute > expected.absolute);
+    let verified = strict.verify_refresh_token(&token).await.unwrap().unwrap();
+    assert_eq!(verified.session().timeouts, expected);
+    assert_eq!(strict.rotate(verified).await.unwrap().unwrap().session.timeouts, expected);
 }

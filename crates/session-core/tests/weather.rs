@@ -533,6 +533,9 @@ async fn a_client_whose_record_is_unreadable_can_log_in_and_out() {
     let issued = bed.manager.issue_refresh_token(Login::new(alice()), None).await.unwrap();
     let token = PresentedToken::parse(issued.token.encode().expose().as_bytes()).unwrap();
     let _ = bed.manager.issue_refresh_token(Login::new(alice()), Some(&token)).await.unwrap();
+    bed.weather().set("load", Fate::Fails);
+    let failed = bed.manager.issue_refresh_token(Login::new(alice()), Some(&token)).await;
+    assert!(matches!(failed, Err(Error::Store(_))), "a store that fails is no session that cannot be read");
     bed.weather().clear();
     assert!(bed.is_logged_in(&other).await);
     assert!(bed.is_logged_in(&cookie).await, "the record was left as it is");

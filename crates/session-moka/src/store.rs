@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Listing, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
+    UpdateOutcome, Version,
 };
 use session_core::{DeleteOutcome, SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
 
@@ -234,6 +235,30 @@ impl SessionStore for MokaStore {
         let ids: Vec<SessionId> = all().map(|(id, _)| *id).collect();
         self.table.remove_all(&mut stripe, &ids);
         Ok(live)
+    }
+
+    async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError> {
+        let mut behind = after.map(Cursor::session_id).transpose()?;
+        let (mut listing, mut last, mut left) = (Listing::default(), behind, limit.get());
+        for stripe in self.table.stripes_from(behind.map_or(0, |id| id.shard())) {
+            // Only in the first stripe is there anything that was on a page before.
+            for (id, entry) in stripe.behind(behind.take().as_ref()).filter(|(_, entry)| !entry.is_expired(now)) {
+                if left == 0 {
+                    return Ok(Page::new(listing, last.as_ref().map(Cursor::behind)));
+                }
+                listing.add(*id, entry.summary(id))?;
+                (last, left) = (Some(*id), left - 1);
+            }
+        }
+        Ok(Page::new(listing, None))
+    }
+
+    async fn count(&self, now: Timestamp) -> Result<Count, StoreError> {
+        let live = self
+            .table
+            .stripes_from(0)
+            .map(|stripe| stripe.behind(None).filter(|(_, entry)| !entry.is_expired(now)).count() as u64);
+        Ok(Count::exact(live.sum()))
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {

@@ -1,6 +1,7 @@
 //! [`Stripe`]: the sessions under one lock.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use session_core::{SessionId, Timestamp, UserId};
 
@@ -52,6 +53,11 @@ impl Stripe {
         let shard = user.shard();
         let of_shard = self.sessions.range(bound(shard, 0)..=bound(shard, u8::MAX));
         of_shard.filter(move |(_, entry)| entry.has_tag(tag) && entry.is_of(Some(user)))
+    }
+
+    /// The sessions whose ids follow `id`, live or expired; without it, all. In ascending order.
+    pub(crate) fn behind(&self, id: Option<&SessionId>) -> impl Iterator<Item = (&SessionId, &Entry)> {
+        self.sessions.range((id.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
     }
 
     /// Removes up to `limit` expired sessions.

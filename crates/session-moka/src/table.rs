@@ -93,6 +93,11 @@ impl Table {
         self.lock(stripe(shard))
     }
 
+    /// Locks one stripe after the other, from that of `shard` on.
+    pub(crate) fn stripes_from(&self, shard: u16) -> impl Iterator<Item = MutexGuard<'_, Stripe>> {
+        (stripe(shard)..STRIPES).map(|stripe| self.lock(stripe))
+    }
+
     /// Locks the stripe of `id` and, if it is another one, that of `other`; always the lower one first.
     pub(crate) fn stripes_of(
         &self,

@@ -19,8 +19,11 @@ pub struct Migration {
 
 /// In the order they apply. A released step never changes. A change is a new step, which must be compatible with the
 /// previous release: nodes of both run side by side during a deployment.
-const STEPS: &[(&str, &str)] =
-    &[("0001_table", include_str!("sql/0001_table.sql")), ("0002_functions", include_str!("sql/0002_functions.sql"))];
+const STEPS: &[(&str, &str)] = &[
+    ("0001_table", include_str!("sql/0001_table.sql")),
+    ("0002_functions", include_str!("sql/0002_functions.sql")),
+    ("0003_administration", include_str!("sql/0003_administration.sql")),
+];
 
 /// The migrations as text, to apply with a tool of your own instead of
 /// [`PostgresStore::migrate`](crate::PostgresStore::migrate). Use one or the other: neither knows what the other has
@@ -46,7 +49,8 @@ const IS_RENAMED: &str = r#"EXISTS (
     SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE '"' || n.nspname || '"' = '{schema}' AND strpos(p.prosrc, '{schema}.') = 0 AND p.proname IN (
         'load_session', 'load_sessions', 'list_sessions_of', 'touch_session', 'delete_session', 'lock_users',
-        'create_session', 'update_session', 'update_sessions', 'delete_sessions_of', 'delete_expired'))"#;
+        'create_session', 'update_session', 'update_sessions', 'delete_sessions_of', 'delete_expired', 'list_sessions',
+        'count_sessions'))"#;
 
 /// Applies the missing steps, in one transaction. Without parameters, so that everything uses the simple query
 /// protocol, which works behind any pooler.
@@ -93,7 +97,8 @@ fn script(schema: &SchemaName) -> Arc<str> {
              INSERT INTO {{schema}}.migration (name) VALUES ('{name}'); END IF; END $step$;"
         ));
     }
-    let functions = include_str!("sql/0002_functions.sql").replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION");
+    let steps_with_functions = STEPS[1..].iter().map(|(_, sql)| *sql);
+    let functions = steps_with_functions.collect::<String>().replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION");
     script += &schema.render(&format!("DO $step$ BEGIN IF {IS_RENAMED} THEN {functions} END IF; END $step$;"));
     script.into()
 }

@@ -15,6 +15,8 @@ pub(crate) struct Statements {
     pub(crate) delete: Arc<str>,
     pub(crate) list_by_user: Arc<str>,
     pub(crate) delete_by_user: Arc<str>,
+    pub(crate) list_all: Arc<str>,
+    pub(crate) count: Arc<str>,
     pub(crate) delete_expired: Arc<str>,
 }
 
@@ -34,6 +36,8 @@ impl Statements {
             delete: render("SELECT {schema}.delete_session($1, $2)"),
             list_by_user: render("SELECT * FROM {schema}.list_sessions_of($1, $2)"),
             delete_by_user: render("SELECT id FROM {schema}.delete_sessions_of($1, $2, $3) AS id"),
+            list_all: render("SELECT * FROM {schema}.list_sessions($1, $2, $3)"),
+            count: render("SELECT sessions, is_exact FROM {schema}.count_sessions($1, $2)"),
             delete_expired: render("SELECT deleted, more FROM {schema}.delete_expired($1, $2)"),
         }
     }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Listing, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
+    UpdateOutcome, Version,
 };
 use session_core::{DeleteOutcome, LimitPolicy, SessionId, StoreError, Timestamp, UserId};
+use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
 
 use crate::link::{Batcher, Executor, Statement, unexpected_reply};
@@ -17,6 +19,12 @@ use crate::operation::{Load, Update};
 use crate::row::{self, EncodedRow, column};
 use crate::schema::SchemaName;
 use crate::statements::Statements;
+
+/// How many sessions a page may have, whatever is asked for: an answer stays within a few megabytes.
+const LONGEST_PAGE: u32 = 10_000;
+
+/// As many sessions are counted one by one, which takes some ten milliseconds. Beyond that, the count is an estimate.
+const FEW: i64 = 100_000;
 
 /// Sessions in a PostgreSQL schema. Cheap to clone: clones share the connections and the batches.
 ///
@@ -118,11 +126,7 @@ impl SessionStore for PostgresStore {
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError> {
         let bind = |statement: Statement| statement.bind(row::user(Some(user))).bind(row::time(now));
-        let mut listing = Listing::default();
-        for row in self.executor.run(&self.sql.list_by_user, bind).await? {
-            listing.add(row::row_id(&row)?, row::summary(&row))?;
-        }
-        Ok(listing)
+        listing(&self.executor.run(&self.sql.list_by_user, bind).await?)
     }
 
     async fn delete_by_user(
@@ -135,6 +139,25 @@ impl SessionStore for PostgresStore {
             |statement: Statement| statement.bind(row::user(Some(user))).bind(keep.map(row::uuid)).bind(row::time(now));
         let rows = self.executor.run(&self.sql.delete_by_user, bind).await?;
         rows.iter().map(row::row_id).collect()
+    }
+
+    async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError> {
+        let after = after.map(Cursor::session_id).transpose()?;
+        let limit = limit.get().min(LONGEST_PAGE);
+        let bind = |statement: Statement| {
+            statement.bind(after.as_ref().map(row::uuid)).bind(i64::from(limit)).bind(row::time(now))
+        };
+        let rows = self.executor.run(&self.sql.list_all, bind).await?;
+        let is_full = rows.len() >= limit as usize;
+        let last = rows.last().filter(|_| is_full).map(row::row_id).transpose()?;
+        Ok(Page::new(listing(&rows)?, last.as_ref().map(Cursor::behind)))
+    }
+
+    async fn count(&self, now: Timestamp) -> Result<Count, StoreError> {
+        let bind = |statement: Statement| statement.bind(FEW).bind(row::time(now));
+        let row = row::only(self.executor.run(&self.sql.count, bind).await?)?;
+        let sessions = u64::try_from(column::<i64>(&row, 0)?).unwrap_or(0);
+        Ok(if column(&row, 1)? { Count::exact(sessions) } else { Count::estimated(sessions) })
     }
 
     /// Statements of about 40 ms each, so that live sessions do not wait, for up to a third of the timeout: a server that
@@ -152,4 +175,12 @@ impl SessionStore for PostgresStore {
         }
         Ok(u64::try_from(deleted).unwrap_or(0))
     }
+}
+
+fn listing(rows: &[PgRow]) -> Result<Listing, StoreError> {
+    let mut listing = Listing::default();
+    for row in rows {
+        listing.add(row::row_id(row)?, row::summary(row))?;
+    }
+    Ok(listing)
 }

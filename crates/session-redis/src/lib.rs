@@ -43,6 +43,8 @@
 //! | `create` that replaces a session in another slot of a Cluster (login from an anonymous session) | 3; at the limit, 4 |
 //! | `update`, `touch`, `delete` | 1 |
 //! | `list_by_user`, `delete_by_user` | 2: the index, then the sessions; 1 if there are none |
+//! | `list_all` | 1; 2 in a Cluster; up to 16 if most keys of the server are not those of sessions |
+//! | `count` | 1; in a Cluster, 1 and one for each primary. Estimated beyond 10 000 keys |
 //! | `delete_expired` | 0 |
 //!
 //! One more when a server does not have the script yet. An anonymous session takes about 220 bytes of the server's
@@ -82,14 +84,17 @@
 //!   They contain no token. Read access to them shows which users are logged in; write access allows a login as any
 //!   user.
 //! * **ACL**: the commands `GET`, `MGET`, `GETRANGE`, `SET`, `SETRANGE`, `PEXPIRE`, `HGET`, `HSET`, `HDEL`, `HGETALL`,
-//!   `HKEYS`, `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{prefix:*`; `HELLO`; `WAIT` for `wait_for_replicas`;
-//!   `CONFIG GET` to check the `maxmemory-policy`; `INFO` to check the version where there is no `HELLO`; `CLUSTER SLOTS` in a
+//!   `HKEYS`, `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{prefix:*`; `HELLO`; `SCAN` for `list_all`; `SCAN`,
+//!   `DBSIZE` and `RANDOMKEY` for `count`; `WAIT` for `wait_for_replicas`;
+//!   `CONFIG GET` to check the `maxmemory-policy`; `INFO` to check the version where there is no `HELLO`, and to
+//!   continue `list_all` only on the server where it began; `CLUSTER SLOTS` in a
 //!   Cluster. On the sentinels: `SENTINEL MASTER`.
 
-// `store` has the operations, in terms of `script` and `error`. `link` repairs and shares connections, `config` opens stores.
+// `store` and `pages` have the operations, in terms of `script` and `error`. `link` repairs and shares connections, `config` opens stores.
 mod config;
 mod error;
 mod link;
+mod pages;
 mod script;
 mod store;
 

@@ -23,7 +23,7 @@ pub(crate) struct Script {
 impl Script {
     /// Whether the script writes nothing.
     pub(crate) fn is_read(&self) -> bool {
-        std::ptr::eq(self, &LIST)
+        self.text.starts_with("#!lua flags=no-writes")
     }
 }
 
@@ -43,7 +43,9 @@ scripts! {
     TOUCH = " flags=allow-oom" "record" "load" "index" "entry" "touch";
     DELETE = " flags=allow-oom" "record" "bury" "delete";
     COMPARE_AND_DELETE = " flags=allow-oom" "record" "load" "bury" "compare_and_delete";
-    LIST = " flags=no-writes" "members" "list";
+    LIST = " flags=no-writes" "members" "beginning" "list";
+    PAGE = " flags=no-writes,allow-cross-slot-keys" "beginning" "server" "page";
+    COUNT = " flags=no-writes,allow-cross-slot-keys" "record" "count";
     DELETE_BY_USER = " flags=allow-oom" "record" "bury" "members" "delete_by_user";
 }
 
@@ -82,6 +84,38 @@ impl Keys {
     /// The key of a session and, if it has a user, that of the index.
     pub(crate) fn session_and_index(&self, id: &SessionId, user: Option<&UserId>) -> Vec<Vec<u8>> {
         [self.session(id)].into_iter().chain(user.map(|user| self.index(user))).collect()
+    }
+
+    /// The keys of all sessions, as a pattern of `SCAN`.
+    pub(crate) fn sessions(&self) -> String {
+        let mut pattern = String::from("{");
+        for symbol in self.0.chars() {
+            if matches!(symbol, '*' | '?' | '[' | ']' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(symbol);
+        }
+        pattern + ":????}:s:*"
+    }
+
+    /// The keys of all sessions, as a pattern of Lua.
+    pub(crate) fn sessions_in_lua(&self) -> String {
+        let mut pattern = String::from("^{");
+        for symbol in self.0.chars() {
+            // What is escaped needlessly stands for itself, unless it is a letter or digit.
+            if symbol.is_ascii_punctuation() {
+                pattern.push('%');
+            }
+            pattern.push(symbol);
+        }
+        pattern + ":....}:s:"
+    }
+
+    /// The session that this is the key of.
+    pub(crate) fn id_in(&self, key: &[u8]) -> Option<SessionId> {
+        let name = key.rsplit(|byte| *byte == b':').next()?;
+        let id = std::str::from_utf8(name).ok()?.parse().ok()?;
+        (self.session(&id) == key).then_some(id)
     }
 
     /// `{prefix:shard}:kind:`, with room for a name. Every request needs one: written by hand, not formatted.
@@ -145,13 +179,15 @@ impl Answer {
         let mut listing = Listing::default();
         for pair in self.rest().chunks(2) {
             let [of, record] = pair else { return Err(error::unexpected_reply()) };
-            let (Some(id), Some(record)) = (id(of), bytes(record).filter(|record| is_record(record))) else { continue };
-            let summary = Record::decode_summary(id, record);
-            if !summary.as_ref().is_ok_and(|summary| summary.is_expired(now)) {
-                listing.add(id, summary)?;
-            }
+            let (Some(id), Some(record)) = (id(of), bytes(record)) else { continue };
+            add_live(&mut listing, id, record, now)?;
         }
         Ok(listing)
+    }
+
+    /// What it is a list of.
+    pub(crate) fn parts(&self) -> &[Value] {
+        &self.0
     }
 
     /// What follows the word, as ids and entries of an index.
@@ -193,6 +229,15 @@ impl IndexSnapshot {
 /// not bring it back.
 const TOMBSTONE: &[u8] = b"\0";
 
+/// Adds session `id`, whose stored record begins like this, unless it has expired.
+pub(crate) fn add_live(listing: &mut Listing, id: SessionId, record: &[u8], now: Timestamp) -> Result<()> {
+    if !is_record(record) {
+        return Ok(());
+    }
+    let summary = Record::decode_summary(id, record);
+    if summary.as_ref().is_ok_and(|summary| summary.is_expired(now)) { Ok(()) } else { listing.add(id, summary) }
+}
+
 /// Whether a key holds a record: neither nothing nor a tombstone.
 fn is_record(stored: &[u8]) -> bool {
     !stored.is_empty() && stored != TOMBSTONE
@@ -203,7 +248,7 @@ pub(crate) fn decode(id: &SessionId, value: Vec<u8>) -> Result<Option<Record>> {
     is_record(&value).then(|| Record::decode(*id, &value.into())).transpose()
 }
 
-fn bytes(value: &Value) -> Option<&[u8]> {
+pub(crate) fn bytes(value: &Value) -> Option<&[u8]> {
     if let Value::BulkString(bytes) = value { Some(bytes) } else { None }
 }
 
@@ -248,7 +293,7 @@ mod tests {
         assert_eq!([layout::IDLE, layout::ABSOLUTE].map(|field| field.len()), [5, 5]);
         let values = layout::VALUES.start + 1;
         assert_eq!(layout::VALUES.len(), 3, "'>I3' reads three bytes");
-        let sources: [(&Script, String); 19] = [
+        let sources: [(&Script, String); 21] = [
             (&TOUCH, format!("#h < {header} or string.byte(h) ~= {} then", layout::FORMAT_VERSION)),
             (&TOUCH, format!("unpack('>i6i6I5I5', h, {})", layout::CREATED_AT.start + 1)),
             (&TOUCH, format!("'GETRANGE', key, 0, {})", header - 1)),
@@ -268,6 +313,8 @@ mod tests {
             (&DELETE, format!("'GETRANGE', KEYS[1], 0, {} + #ARGV[1])", owner - 1)),
             (&DELETE, format!("sub(stored, {}) ~= ARGV[1]", owner + 1)),
             (&DELETE_BY_USER, format!("'GETRANGE', KEYS[i], 0, {})", header - 1)),
+            (&PAGE, format!("'GETRANGE', key, 0, values - 1)")),
+            (&COUNT, format!("'GETRANGE', key, 0, {})", header - 1)),
             (&LIST, format!("values = {header}\n")),
             (&LIST, format!("#record > {} and string.byte(record) == {}", header - 1, layout::FORMAT_VERSION)),
             (&LIST, format!("unpack('>I3', record, {values})")),
@@ -280,7 +327,7 @@ mod tests {
     /// `alive` is the only place that reads the timeouts.
     #[test]
     fn one_rule_says_when_a_session_is_alive() {
-        for script in [&CREATE, &UPDATE, &TOUCH, &DELETE, &COMPARE_AND_DELETE, &DELETE_BY_USER] {
+        for script in [&CREATE, &UPDATE, &TOUCH, &DELETE, &COMPARE_AND_DELETE, &DELETE_BY_USER, &COUNT] {
             assert_eq!(script.text.matches("idle, absolute = ").count(), 1);
         }
     }
@@ -306,6 +353,20 @@ mod tests {
             assert_eq!(hash_tag(&keys.session(&id)), tag);
             assert_eq!(hash_tag(&keys.index(&user)), tag);
         }
+    }
+
+    #[test]
+    fn a_key_leads_to_its_session_and_no_other_key_does() {
+        let keys = Keys("shop".into());
+        let id = SessionId::generate(None, &OsEntropy).unwrap();
+        assert_eq!(keys.id_in(&keys.session(&id)), Some(id));
+        let of_another = Keys("shop:2".into()).session(&id);
+        let cut = &keys.session(&id)[..20];
+        for other in [&of_another[..], cut, b"", b":", &keys.index(&UserId::new(id.to_string()).unwrap())] {
+            assert_eq!(keys.id_in(other), None, "{other:?}");
+        }
+        assert_eq!(Keys("a*b[c]?\\-^".into()).sessions(), "{a\\*b\\[c\\]\\?\\\\-^:????}:s:*");
+        assert_eq!(Keys("a*b.1%-".into()).sessions_in_lua(), "^{a%*b%.1%%%-:....}:s:");
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Listing, Record, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
-    Version, layout,
+    Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, Replacement, SessionStore,
+    TouchOutcome, UpdateOutcome, Version, layout,
 };
 use session_core::{DeleteOutcome, SessionId, Timestamp, UserId};
 
@@ -91,6 +91,14 @@ impl SessionStore for RedisStore {
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>, now: Timestamp) -> Result<Vec<SessionId>> {
         let args = [text(now.as_millis()), keep.map(text).unwrap_or_default()];
         Ok(self.link.in_time(self.over_members(user, &script::DELETE_BY_USER, &args)).await?.ids())
+    }
+
+    async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page> {
+        self.link.in_time(self.page(after, limit, now)).await
+    }
+
+    async fn count(&self, now: Timestamp) -> Result<Count> {
+        self.link.in_time(self.count_live(now)).await
     }
 
     /// A no-op: Redis expires keys.

@@ -1,5 +1,6 @@
 //! The cases of a store, by operation.
 
+mod administration;
 mod cancel;
 mod create;
 mod delete;
@@ -24,7 +25,7 @@ mod users;
 use crate::case::Case;
 
 /// All of them, in the order of the report.
-pub(crate) const STORE_CASES: [&[Case]; 16] = [
+pub(crate) const STORE_CASES: [&[Case]; 17] = [
     load::CASES,
     create::CASES,
     replace::CASES,
@@ -35,6 +36,7 @@ pub(crate) const STORE_CASES: [&[Case]; 16] = [
     list::CASES,
     users::CASES,
     revoke::CASES,
+    administration::CASES,
     sweep::CASES,
     liveness::CASES,
     cancel::CASES,

@@ -49,7 +49,7 @@ impl Fixture {
     /// nothing to ask.
     async fn every_operation_fails(&self) -> Outcome {
         let (node, change) = (&self.node, next(&self.updated)?);
-        let calls: [(&str, BoxFuture<'_, Outcome>); 7] = [
+        let calls: [(&str, BoxFuture<'_, Outcome>); 9] = [
             ("load", Box::pin(async { node.load(self.kept.id()).await.map(drop) })),
             ("create", Box::pin(async { node.create(&self.new).await.map(drop) })),
             ("update", Box::pin(async { node.update(&change, self.updated.version).await.map(drop) })),
@@ -57,6 +57,8 @@ impl Fixture {
             ("delete", Box::pin(async { node.delete(&self.deleted).await.map(drop) })),
             ("list_by_user", Box::pin(async { node.list(&self.user).await.map(drop) })),
             ("delete_by_user", Box::pin(async { node.revoke(&self.other).await.map(drop) })),
+            ("list_all", Box::pin(async { Ok(node.page(None, 100).await.map(drop)?) })),
+            ("count", Box::pin(async { node.count().await.map(drop) })),
         ];
         let answers = calls.map(|(name, call)| async move { (name, tokio::time::timeout(TIMEOUT, call).await) });
         for (name, answer) in join_all(answers).await {

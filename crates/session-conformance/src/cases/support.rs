@@ -45,6 +45,7 @@ pub(super) fn full_session(store: &TestStore) -> RecordBuilder {
         .device(device)
         .value("cart", "3 apples")
         .value("theme", "dark")
+        .binding(&b"\0key\xff"[..])
 }
 
 /// Of competing tasks, exactly one got the answer `wins` and all others got `loses`. Returns what the winner wrote.

@@ -9,12 +9,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Data, Freshness, Listing, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    Count, CreateOutcome, CreateRequest, Cursor, Data, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
+    UpdateOutcome, Version,
 };
 use session_core::{DeleteOutcome, Device, Kind, SessionId, StoreError, Timestamp, UserId};
 
 use super::broken_store::{BrokenStore, Pace, failure, select};
 use super::fault::Fault;
+use crate::reference::Sessions;
 
 #[async_trait]
 impl SessionStore for BrokenStore {
@@ -262,6 +264,45 @@ impl SessionStore for BrokenStore {
         Ok(reported.into_iter().take(most).collect())
     }
 
+    async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError> {
+        let now = self.time(now);
+        let mut sessions = self.view(&*self.turn_at(now).await);
+        match self.fault {
+            Fault::PagesSkipAnonymous => sessions.records.retain(|_, record| record.user().is_some()),
+            Fault::PagesCountOffsets => return Ok(by_offset(&sessions, after, limit, now)),
+            _ => {}
+        }
+        let limit = if self.is(Fault::PagesIgnoreLimit) { NonZeroU32::MAX } else { limit };
+        let now = if self.is(Fault::PagesShowExpired) { Timestamp::EPOCH } else { now };
+        let after = match after.map(Cursor::session_id).transpose() {
+            Err(_) if self.is(Fault::PagesTakeAnyCursor) => None,
+            after => after?,
+        };
+        let mut page = sessions.list_all(after, limit, now);
+        if self.is(Fault::PagesDropDevice) {
+            page.listing.sessions.iter_mut().for_each(|session| session.device = Device::new());
+        }
+        if self.is(Fault::PagesEndEarly) {
+            page.next = None;
+        }
+        if let (Fault::PagesSkipOne, Some(next)) = (self.fault, &page.next) {
+            let skipped = sessions.list_all(Some(next.session_id()?), NonZeroU32::MIN, now);
+            page.next = skipped.next;
+        }
+        Ok(page)
+    }
+
+    async fn count(&self, now: Timestamp) -> Result<Count, StoreError> {
+        let now = self.time(now);
+        let mut sessions = self.view(&*self.turn_at(now).await);
+        match self.fault {
+            Fault::CountsUsersOnly => sessions.records.retain(|_, record| record.user().is_some()),
+            Fault::CountsExpired => return Ok(sessions.count(Timestamp::EPOCH)),
+            _ => {}
+        }
+        Ok(sessions.count(now))
+    }
+
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
         let now = self.time(now);
         let turn = self.turn_at(now).await;
@@ -344,4 +385,16 @@ impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::SeqCst);
     }
+}
+
+/// A page that begins behind as many sessions as the cursor says.
+fn by_offset(sessions: &Sessions, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Page {
+    let offset = after.and_then(|after| after.as_str().parse().ok()).unwrap_or(0);
+    let mut all = sessions.list_all(None, NonZeroU32::MAX, now);
+    let left = all.listing.sessions.split_off(offset.min(all.listing.sessions.len()));
+    let mut page = Page::default();
+    page.listing.sessions.extend(left.iter().take(limit.get() as usize).cloned());
+    let end = offset + page.listing.sessions.len();
+    page.next = (page.listing.sessions.len() < left.len()).then(|| Cursor::new(end.to_string()));
+    page
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::store::{
-    CreateOutcome, CreateRequest, Freshness, Listing, Record, SessionStore, TouchOutcome, UpdateOutcome, Version,
+    Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
+    UpdateOutcome, Version,
 };
 use session_core::{DeleteOutcome, SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
 
@@ -225,6 +226,22 @@ impl SessionStore for BrokenNode {
     ) -> Result<Vec<SessionId>, StoreError> {
         self.fail_if_broken().await?;
         self.inner.delete_by_user(user, keep, now).await
+    }
+
+    async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError> {
+        self.fail_if_broken().await?;
+        if self.looks_absent() {
+            return Ok(Page::default());
+        }
+        self.inner.list_all(after, limit, now).await
+    }
+
+    async fn count(&self, now: Timestamp) -> Result<Count, StoreError> {
+        self.fail_if_broken().await?;
+        if self.looks_absent() {
+            return Ok(Count::exact(0));
+        }
+        self.inner.count(now).await
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {

@@ -254,6 +254,28 @@ faults! {
     /// Revocation ends one session after the other.
     RevokeOneByOne,
 
+    // --- list_all and count
+    /// The pages show no anonymous sessions.
+    PagesSkipAnonymous,
+    /// The pages show expired sessions.
+    PagesShowExpired,
+    /// The pages lack the device.
+    PagesDropDevice,
+    /// The pages end after the first.
+    PagesEndEarly,
+    /// Each page begins one session too late.
+    PagesSkipOne,
+    /// A page begins after as many sessions as there were on the pages before.
+    PagesCountOffsets,
+    /// A page has all sessions that there are.
+    PagesIgnoreLimit,
+    /// A cursor that another store made begins with the first page.
+    PagesTakeAnyCursor,
+    /// The count includes expired sessions.
+    CountsExpired,
+    /// The count includes the sessions of users only.
+    CountsUsersOnly,
+
     // --- delete_expired
     /// The sweep deletes live sessions.
     SweepTakesLive,

@@ -349,7 +349,8 @@ fn carry_on(
         ..stored.summary
     };
     let record = Record::new(summary, stored.version.next(entropy)?, credential);
-    let record = Record { data: draft.data.clone(), replaces: stored.replaces.clone(), ..record };
+    let (binding, replaces) = (stored.binding.clone(), stored.replaces.clone());
+    let record = Record { data: draft.data.clone(), binding, replaces, ..record };
     let (next, cookie) = match (issued, &loaded.proof) {
         (Some(token), Proof::Token(..)) => {
             let next = LoadedSession::current(record, token.presented());

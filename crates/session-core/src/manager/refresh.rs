@@ -178,9 +178,7 @@ impl SessionManager {
             if patience.is_over() {
                 break;
             }
-            if attempt > 0 {
-                self.pause_before(attempt).await?;
-            }
+            self.pause_before(attempt).await?;
             // It was accepted when this began. What others did with its successors since then, however late this is, makes no
             // thief of its client.
             let Some(record) = self.load(token.id(), Freshness::Latest).await? else { return Ok(None) };

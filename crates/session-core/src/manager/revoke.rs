@@ -11,6 +11,7 @@ use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
 use crate::model::summary::SessionSummary;
 use crate::store::contract::{DeleteOutcome, Listing};
+use crate::store::page::{Count, Cursor, Page};
 
 impl SessionManager {
     /// The live sessions of `user`, most recently used first. One round trip.
@@ -18,14 +19,32 @@ impl SessionManager {
     /// # Errors
     /// [`Error::Store`] if the store failed.
     pub async fn list(&self, user: &UserId) -> Result<Vec<SessionSummary>, Error> {
-        let now = self.now();
         let mut sessions = self.list_stored(user).await?;
-        sessions.retain(|session| verdict(session, self.policy(), now) == Verdict::Live);
+        self.show(&mut sessions);
         sessions.sort_by_key(|session| (Reverse(session.last_seen), session.id));
-        for session in &mut sessions {
-            session.timeouts = self.policy().effective_timeouts(session);
-        }
         Ok(sessions)
+    }
+
+    /// A page of all live sessions, of every user and of visitors, in no particular order: for an administrator. `after` is
+    /// [`Page::next`] of the page before, or `None` for the first; about `limit` sessions. Round trips:
+    /// [`SessionStore::list_all`](crate::store::SessionStore::list_all).
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed, or did not make the cursor.
+    pub async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32) -> Result<Page, Error> {
+        let page = self.store("list_all")?.list_all(after, limit, self.now());
+        let mut page = self.store_call("list_all", page).await?;
+        self.report_unreadable("list_all", &page.listing.unreadable, None);
+        self.show(&mut page.listing.sessions);
+        Ok(page)
+    }
+
+    /// How many live sessions the store has: exact or an estimate, as [`Count::is_exact`] says. A few round trips at most.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed.
+    pub async fn count(&self) -> Result<Count, Error> {
+        self.store_call("count", self.store("count")?.count(self.now())).await
     }
 
     /// Ends the session `id` if it belongs to `user`; that of another user is [`DeleteOutcome::Absent`]. One round trip.
@@ -101,11 +120,24 @@ impl SessionManager {
     async fn list_stored(&self, user: &UserId) -> Result<Vec<SessionSummary>, Error> {
         let listing = self.store("list_by_user")?.list_by_user(user, self.now());
         let Listing { sessions, unreadable } = self.store_call("list_by_user", listing).await?;
-        for id in unreadable {
-            let kind = EventKind::StoreFailed { operation: "list_by_user", kind: StoreErrorKind::Corrupt };
-            self.report(kind, Some(id), Some(user.clone()));
-        }
+        self.report_unreadable("list_by_user", &unreadable, Some(user));
         Ok(sessions)
+    }
+
+    fn report_unreadable(&self, operation: &'static str, unreadable: &[SessionId], user: Option<&UserId>) {
+        for id in unreadable {
+            let kind = EventKind::StoreFailed { operation, kind: StoreErrorKind::Corrupt };
+            self.report(kind, Some(*id), user.cloned());
+        }
+    }
+
+    /// Leaves those that are live by the policy too, with the timeouts that apply.
+    fn show(&self, sessions: &mut Vec<SessionSummary>) {
+        let now = self.now();
+        sessions.retain(|session| verdict(session, self.policy(), now) == Verdict::Live);
+        for session in sessions {
+            session.timeouts = self.policy().effective_timeouts(session);
+        }
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>) -> Result<usize, Error> {

@@ -27,6 +27,9 @@ pub struct Record {
     pub credential: Credential,
     /// The application's values.
     pub data: Data,
+    /// What binds the session to a key of the device, in a form that only the protocol of the binding knows. Kept by every
+    /// update; a new id begins without it.
+    pub binding: Option<Bytes>,
     /// The bytes that [`decode`](Self::decode) read, of this record or the one that it replaces: for a store whose server
     /// compares whole values. `None` if they are not known.
     pub replaces: Option<Bytes>,
@@ -36,7 +39,7 @@ impl Record {
     /// The record of a session without values.
     #[must_use]
     pub fn new(summary: SessionSummary, version: Version, credential: Credential) -> Self {
-        Self { summary, version, credential, data: Data::default(), replaces: None }
+        Self { summary, version, credential, data: Data::default(), binding: None, replaces: None }
     }
 
     /// The primary key.
@@ -79,9 +82,10 @@ impl Record {
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { summary, version, credential, data, replaces: _ } = self;
+        let Self { summary, version, credential, data, binding, replaces: _ } = self;
         let mut record = f.debug_struct("Record");
         record.field("summary", summary).field("version", version).field("credential", credential).field("data", data);
+        record.field("is_bound", &binding.is_some());
         record.finish_non_exhaustive()
     }
 }

@@ -96,7 +96,7 @@ pub mod layout {
 
 const FORMAT: u8 = layout::FORMAT_VERSION;
 
-/// The bits of the flag byte: what a record is, and which sections it has. The highest bit is not used.
+/// The bits of the flag byte: what a record is, and which sections it has.
 mod flag {
     pub(super) const REFRESH: u8 = 1;
     pub(super) const PERSISTENT: u8 = 1 << 1;
@@ -108,7 +108,8 @@ mod flag {
     /// The token was renewed.
     pub(super) const RENEWED: u8 = 1 << 5;
     pub(super) const DEVICE: u8 = 1 << 6;
-    pub(super) const ALL: u8 = 0x7f;
+    /// The session is bound to a key of the device.
+    pub(super) const BOUND: u8 = 1 << 7;
 }
 
 /// The device, as it is stored.
@@ -235,7 +236,8 @@ impl Record {
         let texts = [self.summary.device.label(), self.summary.device.user_agent()];
         let device: usize = texts.into_iter().flatten().map(|text| text.len() + 12).sum();
         let entries = self.data.entries().len() * 3;
-        48 + lineage + device + entries + self.data.size()
+        let binding = self.binding.as_ref().map_or(0, |binding| binding.len() + 3);
+        48 + lineage + device + binding + entries + self.data.size()
     }
 
     fn put_body(&self, bytes: &mut Vec<u8>) {
@@ -250,6 +252,7 @@ impl Record {
             (*issued_at != created_at, flag::REISSUED),
             (lineage.is_some(), flag::RENEWED),
             (has_device, flag::DEVICE),
+            (self.binding.is_some(), flag::BOUND),
         ];
         let set = flags.iter().filter(|(is_set, _)| *is_set).fold(0, |flags, (_, flag)| flags | flag);
         bytes.push(set | level << flag::LEVEL_SHIFT);
@@ -267,6 +270,9 @@ impl Record {
         }
         if has_device {
             put(bytes, &device);
+        }
+        if let Some(binding) = &self.binding {
+            put_bytes(bytes, binding);
         }
     }
 
@@ -358,9 +364,6 @@ impl<'a> Reader<'a> {
     fn body(&mut self, header: RecordHeader) -> Result<Record, StoreError> {
         let RecordHeader { id, version, user, created_at, last_seen, timeouts } = header;
         let [flags] = self.array()?;
-        if flags & !flag::ALL != 0 {
-            return Err(corrupt("the record has an unknown flag"));
-        }
         let has = |flag: u8| flags & flag != 0;
         let time = |delta: i64| Timestamp::from_millis(created_at.as_millis().wrapping_add(delta));
 
@@ -378,6 +381,7 @@ impl<'a> Reader<'a> {
             (Some(_), None) | (None, Some(_)) => return Err(corrupt("the record has half an authentication")),
         };
         let device = if has(flag::DEVICE) { device(self.take()?) } else { Device::new() };
+        let binding = if has(flag::BOUND) { Some(Bytes::copy_from_slice(self.take()?)) } else { None };
         let summary = SessionSummary {
             id,
             kind: if has(flag::REFRESH) { Kind::Refresh } else { Kind::Cookie },
@@ -389,7 +393,7 @@ impl<'a> Reader<'a> {
             device,
         };
         let credential = Credential { current, issued_at: issued_at.as_millis(), lineage };
-        Ok(Record::new(summary, version, credential))
+        Ok(Record { binding, ..Record::new(summary, version, credential) })
     }
 
     /// What [`Record::put_values`] appended, to the end; the values share the memory of `bytes`.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::page::{Count, Cursor, Page};
 use crate::clock::Timestamp;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::model::id::{SessionId, UserId};
@@ -119,6 +120,24 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Vec<SessionId>, StoreError>;
 
+    /// A page of all live sessions, of every user and of none, in no particular order, without their values: for
+    /// administration. `after` is [`Page::next`] of the page before; `None` begins. One round
+    /// trip, or a few where the servers have no index of all sessions.
+    ///
+    /// A session that lives from the first page to the last is on at least one of them. One that begins or ends meanwhile may
+    /// be on none, and a store may show a session twice. A page takes time in proportion to `limit`, which is about how many
+    /// sessions it has, and not to how many there are.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Other`](crate::StoreErrorKind::Other) for a cursor that this store did not make. Or the store failed.
+    async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError>;
+
+    /// How many sessions are live: exact, or an estimate where counting would take long. A bounded number of round trips.
+    ///
+    /// # Errors
+    /// If the store failed.
+    async fn count(&self, now: Timestamp) -> Result<Count, StoreError>;
+
     /// Deletes at most `limit` expired records and returns how many. Storage hygiene: correctness never depends on it.
     /// Returns 0 where the store expires records itself.
     ///
@@ -127,7 +146,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError>;
 }
 
-/// What [`SessionStore::list_by_user`] found.
+/// What [`SessionStore::list_by_user`] found, or a [`Page`] of all.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Listing {
@@ -300,6 +319,14 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         now: Timestamp,
     ) -> Result<Vec<SessionId>, StoreError> {
         (**self).delete_by_user(user, keep, now).await
+    }
+
+    async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError> {
+        (**self).list_all(after, limit, now).await
+    }
+
+    async fn count(&self, now: Timestamp) -> Result<Count, StoreError> {
+        (**self).count(now).await
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {

@@ -2,12 +2,14 @@
 
 mod codec;
 pub(crate) mod contract;
+pub(crate) mod page;
 pub(crate) mod seal;
 
 pub use codec::{RecordHeader, layout};
 pub use contract::{
     CreateOutcome, CreateRequest, Freshness, Listing, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
 };
+pub use page::{Count, Cursor, Page};
 pub use seal::Seal;
 
 pub use crate::model::credential::{Credential, Grace, TokenCheck, TokenDigest};

@@ -1,10 +1,11 @@
 //! What the table contains, and what an error shows of it.
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use session_core::store::{CreateRequest, Freshness, SessionStore, TouchOutcome};
+use session_core::store::{Count, CreateRequest, Freshness, SessionStore, TouchOutcome};
 use session_core::{DeleteOutcome, StoreErrorKind, Timeouts, Timestamp};
 use session_testbed::calls::{Call, Sessions};
 use session_testbed::records::{MINUTE, NOW, insert, record, user};
@@ -55,7 +56,9 @@ async fn plans_of_an_empty_table_read_only_what_they_need() {
     execute(&own, "ALTER TABLE session.session SET (autovacuum_enabled = off)").await;
     let call_all = async |times| {
         for _ in 0..times {
-            for call in Call::ALL {
+            // A whole page, and the count, read more.
+            let _ = store.list_all(None, NonZeroU32::MIN, NOW).await.unwrap();
+            for call in Call::ALL.into_iter().filter(|call| !matches!(call, Call::ListAll | Call::Count)) {
                 let sessions = Sessions::store(&store).await;
                 assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers()[0], "{call:?}");
             }
@@ -119,6 +122,8 @@ async fn corrupt_record() {
         assert_eq!(loaded.kind(), StoreErrorKind::Corrupt, "{corruption}: {loaded}");
         let listing = store.list_by_user(&alice, NOW).await.unwrap();
         assert!(listing.sessions.is_empty() && listing.unreadable == [record.id()], "{corruption}");
+        let page = store.list_all(None, NonZeroU32::MAX, NOW).await.unwrap().listing;
+        assert!(page.sessions.is_empty() && page.unreadable == [record.id()], "{corruption}");
         assert_eq!(number(&pool, &format!("SELECT count(*) FROM session.session WHERE body = {corruption}")).await, 1);
     }
     assert_eq!(store.delete(&record.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
@@ -157,6 +162,37 @@ async fn errors_show_no_parameters() {
             assert!(!shown.contains(secret), "{shown}");
         }
     }
+}
+
+/// 120 000 sessions: the count is what the statistics say, and every page is read from its beginning on.
+#[tokio::test]
+async fn of_many_sessions_the_count_is_an_estimate() {
+    const SESSIONS: usize = 120_000;
+    let pool = pool(2, &database().await);
+    let store = store(&pool).await;
+    insert(&store, &record(None, NOW)).await;
+    assert_eq!(store.count(NOW).await.unwrap(), Count::exact(1));
+    execute(
+        &pool,
+        "INSERT INTO session.session SELECT created_at, last_seen, idle_ms, absolute_ms, sweep_at,
+             lpad(to_hex(n), 32, '0')::uuid, version, user_id, body, data
+         FROM session.session, generate_series(1, 119999) AS n; ANALYZE session.session",
+    )
+    .await;
+    let count = store.count(NOW).await.unwrap();
+    assert!(!count.is_exact && (110_000..130_000).contains(&count.sessions), "{count:?}");
+    let (mut pages, mut seen, mut cursor) = (0, BTreeSet::new(), None);
+    loop {
+        let page = store.list_all(cursor.as_ref(), NonZeroU32::MAX, NOW).await.unwrap();
+        seen.extend(page.listing.sessions.iter().map(|session| session.id));
+        pages += 1;
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    // The last one is empty: the one before was full.
+    assert_eq!((seen.len(), pages), (SESSIONS, 13));
 }
 
 /// No time and no timeout is too far away.

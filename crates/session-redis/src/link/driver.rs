@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
-use redis::{Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value};
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, ServerErrorKind, Value};
 
 use crate::script::Script;
 
@@ -27,7 +28,10 @@ impl Connection {
     pub(super) async fn send(&mut self, request: &Request, wait: Option<&Wait>) -> RedisResult<Reply> {
         match self {
             Self::Node(connection) => request.send(connection, wait).await,
-            Self::Cluster(connection) => request.send(connection, wait).await,
+            Self::Cluster(connection) => match request {
+                Request::OnServer { slot, .. } => request.send(&mut ServerOf { slot: *slot, connection }, wait).await,
+                _ => request.send(connection, wait).await,
+            },
         }
     }
 
@@ -69,6 +73,43 @@ pub(super) enum Request {
     Get(Vec<u8>),
     /// A script, with all keys it uses.
     Script { script: &'static Script, keys: Vec<Vec<u8>>, args: Vec<Vec<u8>> },
+    /// A script about the whole primary that has this slot; outside a Cluster, about the server.
+    OnServer { slot: u16, script: &'static Script, args: Vec<Vec<u8>> },
+    /// Which slots the primaries of a Cluster have.
+    Slots,
+}
+
+/// The primary that has a slot of a Cluster.
+struct ServerOf<'a> {
+    slot: u16,
+    connection: &'a mut ClusterConnection,
+}
+
+impl ServerOf<'_> {
+    fn route(&self) -> SingleNodeRoutingInfo {
+        SingleNodeRoutingInfo::SpecificNode(Route::new(self.slot, SlotAddr::Master))
+    }
+}
+
+impl ConnectionLike for ServerOf<'_> {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        let route = RoutingInfo::SingleNode(self.route());
+        Box::pin(self.connection.route_command(cmd.clone(), route))
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        let route = self.route();
+        Box::pin(self.connection.route_pipeline(pipeline.clone(), offset, count, route))
+    }
+
+    fn get_db(&self) -> i64 {
+        0
+    }
 }
 
 /// A write that counts only once replicas have it.
@@ -107,14 +148,17 @@ impl Request {
     pub(super) fn is_read(&self) -> bool {
         match self {
             Self::Head(_) | Self::Heads(_) | Self::GetMany(_) | Self::Get(_) => true,
-            Self::Script { script, .. } => script.is_read(),
+            Self::Slots => true,
+            Self::Script { script, .. } | Self::OnServer { script, .. } => script.is_read(),
         }
     }
 
     /// Whether what is sent is large.
     pub(super) fn is_large(&self) -> bool {
         match self {
-            Self::Head(_) | Self::Heads(_) | Self::GetMany(_) | Self::Get(_) => false,
+            Self::Head(_) | Self::Heads(_) | Self::GetMany(_) | Self::Get(_) | Self::OnServer { .. } | Self::Slots => {
+                false
+            }
             Self::Script { args, .. } => args.first().is_some_and(|value| value.len() > SMALL),
         }
     }
@@ -140,13 +184,11 @@ impl Request {
                 command.arg(key);
                 command
             }
-            Self::Script { script, keys, args } => {
-                let (name, body) = match by {
-                    By::Sha1 => ("EVALSHA", script.sha1.as_str()),
-                    By::Text => ("EVAL", script.text),
-                };
-                let mut command = redis::cmd(name);
-                command.arg(body).arg(keys.len()).arg(keys).arg(args);
+            Self::Script { script, keys, args } => evaluate(script, by, keys, args),
+            Self::OnServer { script, args, .. } => evaluate(script, by, &[], args),
+            Self::Slots => {
+                let mut command = redis::cmd("CLUSTER");
+                command.arg("SLOTS");
                 command
             }
         };
@@ -166,10 +208,21 @@ impl Request {
         let key = match self {
             Self::Head(key) | Self::Get(key) => Some(key),
             Self::Heads(keys) | Self::GetMany(keys) | Self::Script { keys, .. } => keys.first(),
+            Self::OnServer { .. } | Self::Slots => None,
         };
         let hash_tag = key.into_iter().flatten().copied().take_while(|byte| *byte != b'}');
         hash_tag.chain(*b"}:w").collect()
     }
+}
+
+fn evaluate(script: &Script, by: By, keys: &[Vec<u8>], args: &[Vec<u8>]) -> Cmd {
+    let (name, body) = match by {
+        By::Sha1 => ("EVALSHA", script.sha1.as_str()),
+        By::Text => ("EVAL", script.text),
+    };
+    let mut command = redis::cmd(name);
+    command.arg(body).arg(keys.len()).arg(keys).arg(args);
+    command
 }
 
 fn head(key: &[u8]) -> Cmd {

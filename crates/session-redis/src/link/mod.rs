@@ -7,11 +7,13 @@ mod failure;
 mod open;
 mod sentinel;
 
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use redis::Value;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -98,6 +100,20 @@ impl Link {
         Ok(Answer::new(reply?.value))
     }
 
+    /// Runs a script about the server that has this slot. One round trip.
+    pub(crate) async fn run_on(&self, slot: u16, script: &'static Script, args: Vec<Vec<u8>>) -> Result<Answer> {
+        Ok(Answer::new(self.connection.send(&Request::OnServer { slot, script, args }, None).await?.value))
+    }
+
+    /// A slot of each server: the lowest that its primary has in a Cluster, where that takes one round trip; else 0.
+    pub(crate) async fn servers(&self) -> Result<BTreeSet<u16>> {
+        if !self.is_cluster() {
+            return Ok(BTreeSet::from([0]));
+        }
+        let reply = self.connection.send(&Request::Slots, None).await?;
+        lowest_slots(reply.value).ok_or_else(error::unexpected_reply)
+    }
+
     /// Runs a script whose effect replicas must have, if the store waits for replicas. One round trip.
     pub(crate) async fn write(
         &self,
@@ -156,4 +172,20 @@ impl fmt::Debug for Link {
 /// After `WAIT` gave up, and before the operation ends.
 fn response_timeout(time_limit: Duration) -> Duration {
     time_limit * 7 / 8
+}
+
+/// The lowest slot of each primary in a reply to `CLUSTER SLOTS`, which lists ranges: the first slot, the last, the primary,
+/// its replicas; of each server host, port and id.
+fn lowest_slots(reply: Value) -> Option<BTreeSet<u16>> {
+    let Value::Array(ranges) = reply else { return None };
+    let mut lowest: HashMap<String, u16> = HashMap::new();
+    for range in ranges {
+        let Value::Array(range) = range else { return None };
+        let [Value::Int(first), _, Value::Array(primary), ..] = &range[..] else { return None };
+        let [_, _, id, ..] = &primary[..] else { return None };
+        let first = u16::try_from(*first).ok()?;
+        let lowest = lowest.entry(redis::from_redis_value_ref(id).ok()?).or_insert(first);
+        *lowest = first.min(*lowest);
+    }
+    Some(lowest.into_values().collect())
 }

@@ -1,5 +1,7 @@
 //! What another version has stored.
 
+use std::num::NonZeroU32;
+
 use session_core::store::{CreateOutcome, CreateRequest, SessionStore, TouchOutcome, UpdateOutcome};
 use session_core::{DeleteOutcome, LimitPolicy};
 use session_redis::RedisStore;
@@ -60,6 +62,7 @@ async fn a_record_of_another_format_is_ended_with_all_of_its_user() {
         server.command(&["SET", &key, value, "PX", "100000"]).await.unwrap();
         assert!(store.update(&next(&session), session.version, NOW).await.is_err(), "{value:?}");
         assert!(store.delete(&session.id(), Some(&alice)).await.is_err(), "{value:?}");
+        assert_eq!(store.list_all(None, NonZeroU32::MAX, NOW).await.unwrap().listing.unreadable, [session.id()]);
         assert_eq!(run(&server, &format!("GET {key}")).await.text(), value);
     }
     assert_eq!(store.delete_by_user(&alice, None, NOW).await.unwrap(), [session.id()]);

@@ -64,8 +64,26 @@ async fn errors_show_no_id_no_user_and_no_password() {
 async fn the_documented_rights_are_enough() {
     let server = Redis::launch(&[]).await.unwrap();
     let commands = [
-        "get", "mget", "getrange", "set", "setrange", "pexpire", "hget", "hset", "hdel", "hgetall", "hkeys", "hlen",
-        "hexists", "eval", "evalsha", "hello", "wait",
+        "get",
+        "mget",
+        "getrange",
+        "set",
+        "setrange",
+        "pexpire",
+        "hget",
+        "hset",
+        "hdel",
+        "hgetall",
+        "hkeys",
+        "hlen",
+        "hexists",
+        "eval",
+        "evalsha",
+        "hello",
+        "wait",
+        "scan",
+        "dbsize",
+        "randomkey",
     ];
     let rights = format!("ACL SETUSER app on >hunter2 resetkeys ~{{session:* -@all +{}", commands.join(" +"));
     run(&server, &rights).await;

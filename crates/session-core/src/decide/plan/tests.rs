@@ -70,10 +70,13 @@ fn loaded(user: Option<&str>, status: TokenStatus) -> Arc<LoadedSession> {
     let user = user.map(|user| UserId::new(user).unwrap());
     let id = SessionId::generate(user.as_ref(), &OsEntropy).unwrap();
     let (credential, token) = Credential::issue(Kind::Cookie, id, START, &OsEntropy).unwrap();
-    let timeouts = Timeouts { idle: Duration::from_secs(1800), absolute: Duration::from_secs(28_800) };
+    // It began when the policy allowed sessions to be twice as long.
+    let timeouts = Timeouts { idle: Duration::from_secs(1800), absolute: Duration::from_secs(57_600) };
     let mut summary = SessionSummary::new(id, Kind::Cookie, START, timeouts);
     summary.authentication = user.map(|user| Authentication::new(user, START, crate::Assurance::Aal1));
     let mut record = Record::new(summary, Version::first(&OsEntropy).unwrap(), credential);
+    record.binding = Some(Bytes::from_static(b"key of the device"));
+    record.replaces = Some(Bytes::from_static(b"as it was read"));
     for key in KEYS {
         record.data.insert(Bytes::from_static(key), Bytes::from_static(b"before"));
     }
@@ -154,6 +157,8 @@ proptest! {
                 prop_assert!(record.deadline() <= old.summary.absolute_deadline());
                 prop_assert!(now < old.deadline(), "a dead session is never written");
                 prop_assert!(record.data.same_as(&draft.data));
+                prop_assert_eq!((&record.binding, &record.replaces), (&old.binding, &old.replaces));
+                prop_assert_eq!(record.summary.timeouts, policy.effective_timeouts(&old.summary));
                 // The cookie changes exactly if the token does.
                 let check = record.check(held(base).0);
                 prop_assert_eq!(record.check(held(next).0), TokenCheck::Current, "the session goes on with the token that its client has");
@@ -184,6 +189,7 @@ proptest! {
                 prop_assert_eq!(token.id(), record.id());
                 prop_assert_eq!(record.summary.created_at, now);
                 prop_assert_eq!(record.version.number, 1);
+                prop_assert!(record.binding.is_none() && record.replaces.is_none());
                 prop_assert_eq!(limit.is_some(), record.user().is_some());
                 prop_assert_eq!(replaces.is_some(), base.is_some());
                 if let Some(base) = base {

@@ -1,0 +1,94 @@
+//! What an administrator sees of a store: its sessions a page at a time, and how many there are.
+
+use std::fmt;
+
+use super::contract::Listing;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::model::id::SessionId;
+
+/// What [`SessionStore::list_all`](super::SessionStore::list_all) found.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Page {
+    /// The sessions of this page: about as many as were asked for, perhaps none although others follow.
+    pub listing: Listing,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<Cursor>,
+}
+
+impl Page {
+    /// A page, and where the next one begins.
+    #[must_use]
+    pub const fn new(listing: Listing, next: Option<Cursor>) -> Self {
+        Self { listing, next }
+    }
+}
+
+/// Where a page of [`SessionStore::list_all`](super::SessionStore::list_all) begins: text that only its store can read. It
+/// may be shown to an administrator, and taken back from one. It contains no more than ids.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Cursor(Box<str>);
+
+impl Cursor {
+    /// What [`as_str`](Self::as_str) returned, or a store made. A store refuses what it did not make.
+    #[must_use]
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// For a store that pages in the order of ids: what follows `id`.
+    #[must_use]
+    pub fn behind(id: &SessionId) -> Self {
+        Self::new(id.to_string())
+    }
+
+    /// The id that [`behind`](Self::behind) was given.
+    ///
+    /// # Errors
+    /// [`invalid`](Self::invalid).
+    pub fn session_id(&self) -> Result<SessionId, StoreError> {
+        self.0.parse().map_err(|_| Self::invalid())
+    }
+
+    /// The error of a store that did not make the cursor.
+    #[must_use]
+    pub fn invalid() -> StoreError {
+        let detail = "the cursor is not one of this store; begin with the first page, without a cursor";
+        StoreError::new(StoreErrorKind::Other, detail)
+    }
+
+    /// The cursor as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cursor(..)")
+    }
+}
+
+/// How many sessions there are: [`SessionStore::count`](super::SessionStore::count).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// How many.
+    pub sessions: u64,
+    /// Whether all were counted. If not, `sessions` is an estimate, which is within a few percent as a rule.
+    pub is_exact: bool,
+}
+
+impl Count {
+    /// All were counted.
+    #[must_use]
+    pub const fn exact(sessions: u64) -> Self {
+        Self { sessions, is_exact: true }
+    }
+
+    /// A part was counted, or the store's statistics were read.
+    #[must_use]
+    pub const fn estimated(sessions: u64) -> Self {
+        Self { sessions, is_exact: false }
+    }
+}

@@ -1,0 +1,87 @@
+//! All sessions of a server, among other keys, and a server that is replaced between two pages.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+
+use session_core::SessionId;
+use session_core::store::{Cursor, SessionStore};
+use session_redis::RedisStore;
+use session_testbed::records::{NOW, insert, record, user};
+use session_testbed::servers::Redis;
+
+use crate::support::{run, session_key, with_session};
+
+fn about(limit: u32) -> NonZeroU32 {
+    NonZeroU32::new(limit).unwrap()
+}
+
+async fn all_behind(store: &RedisStore, mut cursor: Option<Cursor>, limit: u32) -> BTreeSet<SessionId> {
+    let mut seen = BTreeSet::new();
+    loop {
+        let page = store.list_all(cursor.as_ref(), about(limit), NOW).await.unwrap();
+        seen.extend(page.listing.sessions.iter().map(|session| session.id));
+        cursor = page.next;
+        if cursor.is_none() {
+            return seen;
+        }
+    }
+}
+
+/// The cursor of one server means nothing to the next: its own cursors are other numbers.
+#[tokio::test]
+async fn pages_of_another_server_begin_anew() {
+    let [first, second] = [Redis::launch(&[]).await.unwrap(), Redis::launch(&[]).await.unwrap()];
+    let stores = [RedisStore::connect(&first.url()).await.unwrap(), RedisStore::connect(&second.url()).await.unwrap()];
+    let mut ids = BTreeSet::new();
+    for _ in 0..300 {
+        let session = record(None, NOW);
+        insert(&stores[0], &session).await;
+        insert(&stores[1], &session).await;
+        ids.insert(session.id());
+    }
+    let page = stores[0].list_all(None, about(150), NOW).await.unwrap();
+    let cursor = page.next.unwrap();
+    assert!(all_behind(&stores[0], Some(cursor.clone()), 150).await.len() < 300, "what was seen is not seen again");
+    assert_eq!(all_behind(&stores[1], Some(cursor), 150).await, ids);
+}
+
+#[tokio::test]
+async fn other_keys_are_not_taken_for_sessions() {
+    let (server, store, alice, session) = with_session().await;
+    let id = session.id();
+    let other = RedisStore::builder(&server.url()).key_prefix("session*").connect().await.unwrap();
+    let theirs = record(None, NOW);
+    insert(&other, &theirs).await;
+    for key in ["{session:0000}:s:", "{session:0000}:s:x", "{session:0000}:s:CgoKCgoKCgoKCgoKCgoKCg", "session"] {
+        run(&server, &format!("SET {key} x")).await;
+    }
+    run(&server, &format!("RPUSH {{session:0001}}:s:{id} x")).await;
+    run(&server, &format!("SET {}:copy x", session_key(&alice, &id))).await;
+    assert_eq!(all_behind(&store, None, 1000).await, BTreeSet::from([id]));
+    assert_eq!(all_behind(&other, None, 1000).await, BTreeSet::from([theirs.id()]));
+    assert_eq!(store.count(NOW).await.unwrap().sessions, 1);
+    assert_eq!(other.count(NOW).await.unwrap().sessions, 1);
+}
+
+/// 20 000 sessions among 20 000 other keys: some pages are short, none takes long, and the count is an estimate.
+#[tokio::test]
+async fn of_many_keys_a_sample_is_counted() {
+    let (server, store, alice, session) = with_session().await;
+    assert!(store.count(NOW).await.unwrap().is_exact);
+    let fill = "local value = redis.call('GET', KEYS[1])
+        for i = 1, 20000 do
+            redis.call('SET', 'other:' .. i, i)
+            redis.call('SET', string.format('{session:4141}:s:QUFBQUFBQUFBQ%07dAA', i), value)
+        end";
+    server.command(&["EVAL", fill, "1", &session_key(&alice, &session.id())]).await.unwrap();
+    let count = store.count(NOW).await.unwrap();
+    assert!(!count.is_exact && (15_000..25_000).contains(&count.sessions), "{count:?}");
+    let seen = all_behind(&store, None, 1000).await;
+    assert!(seen.contains(&session.id()) && seen.len() > 19_000, "{} of 20001", seen.len());
+    let page = store.list_all(None, about(u32::MAX), NOW).await.unwrap();
+    assert!(page.next.is_some() && page.listing.sessions.len() < 16_100, "{}", page.listing.sessions.len());
+    let end = NOW + std::time::Duration::from_secs(24 * 60 * 60);
+    assert_eq!(store.count(end).await.unwrap().sessions, 0);
+    let user = user("nobody");
+    assert!(store.list_by_user(&user, NOW).await.unwrap().sessions.is_empty());
+}
