@@ -45,7 +45,7 @@ impl Intercept for Recorder {
     ) -> Result<T, StoreError> {
         lock(&self.calls).push(call.operation);
         if self.failing.load(Ordering::SeqCst) {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, "injected failure"));
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "injected failure").with_source("its cause"));
         }
         if let Some(record) = call.written {
             lock(&self.written).push((record.id(), record.encode()?));

@@ -44,6 +44,7 @@ async fn the_scenario_leaves_traces() {
         assert!(log.contains(event), "the log lacks {event}:\n{log}");
     }
     assert!(traces.errors.contains("injected failure"), "{}", traces.errors);
+    assert!(log.contains("injected failure: its cause"), "{log}");
     assert!(traces.tokens.len() >= 11, "{} tokens", traces.tokens.len());
     // The search finds secrets where they are.
     assert!(!traces.tokens().found_in(&traces.tokens[0]).is_empty());

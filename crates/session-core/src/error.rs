@@ -18,6 +18,7 @@ pub struct StoreError {
     operation: &'static str,
     detail: &'static str,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    is_unsent: bool,
 }
 
 /// What kind of failure a [`StoreError`] is.
@@ -34,6 +35,8 @@ pub enum StoreErrorKind {
     Full,
     /// The operation is not possible with sessions that only their clients know.
     Unsupported,
+    /// A cursor that this store did not make. Nothing failed; begin with the first page.
+    InvalidCursor,
     /// Anything else.
     Other,
 }
@@ -42,7 +45,15 @@ impl StoreError {
     /// A failure; `detail` is fixed text without data of any session. Core adds the backend and the operation.
     #[must_use]
     pub fn new(kind: StoreErrorKind, detail: &'static str) -> Self {
-        Self { kind, backend: "", operation: "", detail, source: None }
+        Self { kind, backend: "", operation: "", detail, source: None, is_unsent: false }
+    }
+
+    /// Nothing was sent to the store, so nothing was applied: there was no connection, or no place. Spares core the repetition
+    /// of a write, and the end of a login that may have been stored.
+    #[must_use]
+    pub fn unsent(mut self) -> Self {
+        self.is_unsent = true;
+        self
     }
 
     /// Names what failed. For core, which knows it at every call.
@@ -72,8 +83,11 @@ impl StoreError {
     /// Whether the operation may have been applied although it failed.
     pub(crate) fn may_be_applied(&self) -> bool {
         match self.kind {
-            StoreErrorKind::Unavailable | StoreErrorKind::Timeout | StoreErrorKind::Other => true,
-            StoreErrorKind::Corrupt | StoreErrorKind::Full | StoreErrorKind::Unsupported => false,
+            StoreErrorKind::Unavailable | StoreErrorKind::Timeout | StoreErrorKind::Other => !self.is_unsent,
+            StoreErrorKind::Corrupt
+            | StoreErrorKind::Full
+            | StoreErrorKind::Unsupported
+            | StoreErrorKind::InvalidCursor => false,
         }
     }
 
@@ -94,9 +108,11 @@ impl StoreError {
     pub fn is_retryable(&self) -> bool {
         match self.kind {
             StoreErrorKind::Unavailable | StoreErrorKind::Timeout => true,
-            StoreErrorKind::Corrupt | StoreErrorKind::Full | StoreErrorKind::Unsupported | StoreErrorKind::Other => {
-                false
-            }
+            StoreErrorKind::Corrupt
+            | StoreErrorKind::Full
+            | StoreErrorKind::Unsupported
+            | StoreErrorKind::InvalidCursor
+            | StoreErrorKind::Other => false,
         }
     }
 }
@@ -109,6 +125,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Corrupt => "corrupt data",
             StoreErrorKind::Full => "full",
             StoreErrorKind::Unsupported => "not supported",
+            StoreErrorKind::InvalidCursor => "invalid cursor",
             StoreErrorKind::Other => "failed",
         };
         for context in [self.backend, self.operation] {
@@ -195,6 +212,9 @@ pub enum Error {
     /// The response has been sent: the session cannot be changed any more.
     #[error("the response has been sent already; change the session before returning the response")]
     ResponseSent,
+    /// The cursor of a page was not made by this store. Answer 400.
+    #[error("the cursor is not one of this store; begin with the first page")]
+    InvalidCursor,
     /// The random generator failed. Nothing was issued. Answer 503.
     #[error(transparent)]
     Entropy(#[from] EntropyError),

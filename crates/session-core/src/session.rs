@@ -74,9 +74,12 @@ impl Session {
     /// Sets a value. Other keys, written by other requests at the same time, are not affected; of two inserts of the
     /// same key the later commit wins, unless the policy says [`WriteConflict::Fail`](crate::WriteConflict::Fail).
     ///
+    /// Values are kept as JSON, which has a single `null`: `Some(None)`, and in an `Option` a number that is not finite, come
+    /// back as `None`.
+    ///
     /// # Errors
-    /// [`Error::Value`] if it cannot be written as JSON and read back, [`Error::TooLarge`] or [`Error::TooManyValues`] if it exceeds a cap,
-    /// [`Error::ResponseSent`] if it is too late.
+    /// [`Error::Value`] if it cannot be written as JSON and read back, [`Error::TooLarge`] or [`Error::TooManyValues`] if it
+    /// exceeds a cap, [`Error::ResponseSent`] if it is too late.
     pub fn insert<T: Serialize + DeserializeOwned>(&self, key: Key<T>, value: &T) -> Result<(), Error> {
         let value = encode(value)?;
         self.intend(Intent::Set(key.into_name(), value))
@@ -281,6 +284,29 @@ impl Session {
         })
     }
 
+    /// The session `id` has a token that no client has yet.
+    pub(crate) fn await_receipt(&self, id: SessionId, user: Option<UserId>) {
+        let mut state = self.state();
+        if state.has_receiver {
+            state.unreceived = Some((id, user));
+        } else {
+            drop(state);
+            Arc::clone(&self.shared.owner).end_unreceived(id, user);
+        }
+    }
+
+    /// The client has gone: a session whose token it has not received ends, whatever clones of this there are.
+    pub(crate) fn lose_receiver(&self) {
+        let unreceived = {
+            let mut state = self.state();
+            state.has_receiver = false;
+            state.unreceived.take()
+        };
+        if let Some((id, user)) = unreceived {
+            Arc::clone(&self.shared.owner).end_unreceived(id, user);
+        }
+    }
+
     pub(crate) async fn commit_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.shared.committing.lock().await
     }
@@ -384,15 +410,17 @@ pub(crate) struct State {
     /// The successor of the superseded token that was presented, which the response carries if there is no other cookie and
     /// the grace window is still open.
     pub(crate) successor: Option<SetCookie>,
-    /// A session that was created here, until the response carries its token.
+    /// A session that was created here, or whose token was replaced, until the response carries its token.
     pub(crate) unreceived: Option<(SessionId, Option<UserId>)>,
     /// Changes with `draft`.
     revision: u64,
     pub(crate) is_closed: bool,
     /// Why the record cannot be decoded, if there is one. Then it can be logged in and out, and nothing else changed.
     pub(crate) unreadable: Option<StoreError>,
-    /// Whether an adapter hands out the cookie; if not, whoever commits is taken to have it.
+    /// Whether an adapter hands out the cookie; if not, the caller of a commit counts as its receiver.
     pub(crate) has_adapter: bool,
+    /// Whether the client may still get the response.
+    has_receiver: bool,
 }
 
 /// What a commit starts from.
@@ -419,6 +447,7 @@ impl State {
             is_closed: false,
             unreadable: None,
             has_adapter: false,
+            has_receiver: true,
         }
     }
 

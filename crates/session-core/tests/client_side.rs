@@ -113,8 +113,13 @@ async fn both_timeouts_are_inside() {
         assert_eq!(browser.user().await, Some(alice()), "activity is recorded in the cookie");
     }
     assert_eq!(idle.user().await, None);
+    let presented = format!("__Host-id={}", browser.cookie.as_ref().unwrap());
+    let presented = manager.read_cookie([presented.as_bytes()]);
+    let session = manager.open(&presented).await.unwrap();
+    manager.reload(&session).await.unwrap();
     clock.advance(Duration::from_secs(16 * 60));
     assert_eq!(browser.user().await, None, "8 hours after the login");
+    assert!(matches!(manager.reload(&session).await, Err(Error::Gone)), "a socket that asks is told");
 }
 
 #[tokio::test]

@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_conformance::ReferenceStore;
 use session_core::adapter::{PresentedCookie, RequestSession};
-use session_core::store::SessionStore;
+use session_core::store::{Count, Cursor, SessionStore};
 use session_core::{
     CookiePolicy, Entropy, EntropyError, Error, Event, EventKind, IssuedRefreshToken, Key, LimitPolicy, Login,
     ManualClock, OsEntropy, PayloadLimit, Persistence, Policy, PresentedToken, Session, SessionManager,
@@ -16,6 +17,15 @@ use session_core::{
 };
 
 const N: Key<u64> = Key::new("n");
+
+#[derive(Clone, Debug, Default)]
+struct Events(Arc<Mutex<Vec<EventKind>>>);
+
+impl SessionObserver for Events {
+    fn on_event(&self, event: &Event) {
+        self.0.lock().unwrap().push(event.kind.clone());
+    }
+}
 
 fn manager() -> SessionManager {
     SessionManager::builder(Arc::new(ReferenceStore::new())).clock(ManualClock::default()).build()
@@ -199,13 +209,6 @@ async fn the_policy_decides_whether_a_login_is_remembered() {
 
 #[tokio::test]
 async fn a_login_takes_the_place_of_its_refresh_token_and_each_step_is_an_event() {
-    #[derive(Clone, Debug, Default)]
-    struct Events(Arc<Mutex<Vec<EventKind>>>);
-    impl SessionObserver for Events {
-        fn on_event(&self, event: &Event) {
-            self.0.lock().unwrap().push(event.kind.clone());
-        }
-    }
     let events = Events::default();
     let policy = Policy::standard().to_builder().session_limit(1, LimitPolicy::Reject).build().unwrap();
     let builder = SessionManager::builder(Arc::new(ReferenceStore::new()));
@@ -227,6 +230,51 @@ async fn a_login_takes_the_place_of_its_refresh_token_and_each_step_is_an_event(
     let replaced = EventKind::Terminated(Termination::Replaced);
     let expected = [EventKind::LoggedIn, EventKind::Renewed, replaced, EventKind::LoggedIn, EventKind::UnknownToken];
     assert_eq!(*events.0.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_store_is_no_failure() {
+    let store = Arc::new(ReferenceStore::new());
+    let events = Events::default();
+    let manager = SessionManager::builder(store).observer(events.clone()).build();
+    request(&manager, None, |session| session.insert(N, &1).unwrap()).await;
+    let page = manager.list_all(None, NonZeroU32::MIN).await.unwrap();
+    assert_eq!((page.listing.sessions.len(), page.next), (1, None));
+    assert_eq!(manager.count().await.unwrap(), Count::exact(1));
+    events.0.lock().unwrap().clear();
+    let refused = manager.list_all(Some(&Cursor::new("x")), NonZeroU32::MIN).await;
+    assert!(matches!(refused, Err(Error::InvalidCursor)), "{refused:?}");
+    assert_eq!(*events.0.lock().unwrap(), []);
+}
+
+/// A client that lost the answer to its last refresh, and asks too late.
+#[tokio::test]
+async fn a_used_refresh_token_does_not_hinder_a_login() {
+    let clock = ManualClock::default();
+    let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).clock(clock.clone()).build();
+    let login = || Login::new(UserId::new("alice").unwrap());
+    let issued = manager.issue_refresh_token(login(), None).await.unwrap();
+    let token = PresentedToken::parse(issued.token.encode().expose().as_bytes()).unwrap();
+    let verified = manager.verify_refresh_token(&token).await.unwrap().unwrap();
+    let _ = manager.rotate(verified).await.unwrap().unwrap();
+    clock.advance(manager.policy().refresh_grace() + Duration::from_secs(1));
+    assert!(matches!(manager.verify_refresh_token(&token).await, Err(Error::Superseded)));
+    let _ = manager.issue_refresh_token(login(), Some(&token)).await.unwrap();
+}
+
+/// It was verified in time, and is rotated too late: the store knows only the looser timeouts.
+#[tokio::test]
+async fn a_refresh_token_is_not_rotated_after_the_deadline_of_the_policy() {
+    let (store, clock): (Arc<dyn SessionStore>, _) = (Arc::new(ReferenceStore::new()), ManualClock::default());
+    let manager = |policy| SessionManager::builder(Arc::clone(&store)).policy(policy).clock(clock.clone()).build();
+    let (loose, strict) = (manager(Policy::consumer()), manager(Policy::high_assurance()));
+    let issued = loose.issue_refresh_token(Login::new(UserId::new("alice").unwrap()), None).await.unwrap();
+    let token = PresentedToken::parse(issued.token.encode().expose().as_bytes()).unwrap();
+    let idle = strict.policy().timeouts(true, Persistence::Transient).idle;
+    clock.advance(idle - Duration::from_secs(1));
+    let verified = strict.verify_refresh_token(&token).await.unwrap().unwrap();
+    clock.advance(Duration::from_secs(2));
+    assert!(strict.rotate(verified).await.unwrap().is_none());
 }
 
 /// What an application is shown of a session are the timeouts that apply.

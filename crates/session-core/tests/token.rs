@@ -210,3 +210,13 @@ fn the_grace_window_is_anchored_at_the_renewal() {
 fn what_must_not_compile() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }
+
+#[test]
+fn a_credential_shows_its_generation_and_no_digest() {
+    let (credential, token) = issue(id());
+    let (credential, _) = renew(&credential, &token);
+    let shown = format!("{credential:?}");
+    assert!(
+        shown.contains("TokenDigest(..)") && shown.contains("Lineage { generation: 1, successor_used: false, .. }")
+    );
+}

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use session_conformance::ReferenceStore;
 use session_core::adapter::PresentedCookie;
@@ -56,4 +57,17 @@ async fn what_could_not_be_read_back_is_refused_and_everything_else_is() {
     let pairs: HashMap<(u8, u8), u8> = [((1, 2), 3)].into();
     assert!(matches!(session.insert(Key::<HashMap<(u8, u8), u8>>::new("pairs"), &pairs), Err(Error::Value(_))));
     assert!(session.keys().is_empty());
+}
+
+proptest! {
+    #[test]
+    fn numbers_come_back_to_the_last_bit(double in any::<f64>(), single in any::<f32>(), long in any::<u128>()) {
+        prop_assume!(double.is_finite() && single.is_finite());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let session = runtime.block_on(session());
+        let key = || Key::<(f64, f32, u128)>::new("numbers");
+        session.insert(key(), &(double, single, long)).unwrap();
+        let (double_back, single_back, long_back) = session.get(key()).unwrap().unwrap();
+        prop_assert_eq!((double_back.to_bits(), single_back.to_bits(), long_back), (double.to_bits(), single.to_bits(), long));
+    }
 }

@@ -1,16 +1,18 @@
 //! What becomes of a commit, a login, a touch when the caller goes away, the store is slow, or its answer is lost.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_conformance::{Intercept, Intercepted, ReferenceStore, StoreCall};
 use session_core::adapter::{RequestSession, ResponseHeaders};
-use session_core::store::SessionStore;
+use session_core::store::{Freshness, Record, SessionStore};
 use session_core::{
-    Error, Event, EventKind, Key, LimitPolicy, Login, ManualClock, Policy, PresentedToken, Session, SessionManager,
-    SessionObserver, StoreError, StoreErrorKind, Termination, UserId,
+    DeleteOutcome, Entropy, EntropyError, Error, Event, EventKind, Key, LimitPolicy, Login, ManualClock, OsEntropy,
+    Policy, PresentedToken, Session, SessionManager, SessionObserver, StepUp, StoreError, StoreErrorKind, Termination,
+    Timestamp, UserId,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -31,6 +33,10 @@ enum Fate {
     Fails,
     /// Executed, and answered with an error.
     FailsAfterwards,
+    /// The same, once.
+    FailsAfterwardsOnce,
+    /// Nothing was sent.
+    IsNotSent,
     /// The record cannot be decoded.
     Unreadable,
 }
@@ -82,8 +88,13 @@ impl Intercept for Weather {
             }
             Some(Fate::Hangs) => std::future::pending().await,
             Some(Fate::Fails) => Err(down()),
+            Some(Fate::IsNotSent) => Err(down().unsent()),
             Some(Fate::Unreadable) => Err(StoreError::new(StoreErrorKind::Corrupt, "a newer format")),
             Some(Fate::FailsAfterwards) => execute.await.and(Err(down())),
+            Some(Fate::FailsAfterwardsOnce) => {
+                self.fates.lock().unwrap().remove(call.operation);
+                execute.await.and(Err(down()))
+            }
         }
     }
 }
@@ -300,6 +311,221 @@ async fn a_login_whose_answer_was_lost_does_not_lock_its_user_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_write_whose_answer_was_lost_is_known_to_have_happened() {
+    let bed = Bed::new(Policy::high_assurance());
+    let lose = |operation| {
+        bed.weather().set(operation, Fate::FailsAfterwardsOnce);
+        bed.log.take();
+    };
+    let events = || {
+        let mut events = bed.log.take();
+        events.retain(|event| !matches!(event, EventKind::StoreFailed { .. }));
+        events
+    };
+    lose("create");
+    let cookie = bed.logged_in().await;
+    assert_eq!(events(), [EventKind::LoggedIn]);
+    lose("update");
+    bed.request(Some(&cookie), |session| session.update(N, |n| *n += 1).unwrap()).await;
+    assert_eq!(bed.number(&cookie).await, Some(1));
+    lose("delete");
+    bed.request(Some(&cookie), |session| session.logout().unwrap()).await;
+    assert_eq!(events(), [EventKind::Terminated(Termination::Logout)]);
+
+    bed.logged_in().await;
+    let id = bed.manager.list(&alice()).await.unwrap()[0].id;
+    lose("delete");
+    assert_eq!(bed.manager.revoke(&alice(), &id).await.unwrap(), DeleteOutcome::Deleted);
+    assert_eq!(events(), [EventKind::Terminated(Termination::Revoked)]);
+    bed.logged_in().await;
+    lose("delete_by_user");
+    assert_eq!(bed.manager.revoke_all(&alice()).await.unwrap(), 0, "the answer that named it was lost");
+    assert_eq!(events(), [EventKind::Terminated(Termination::Revoked)]);
+
+    let issued = bed.manager.issue_refresh_token(Login::new(alice()), None).await.unwrap();
+    let token = PresentedToken::parse(issued.token.encode().expose().as_bytes()).unwrap();
+    let verified = bed.manager.verify_refresh_token(&token).await.unwrap().unwrap();
+    lose("update");
+    assert!(bed.manager.rotate(verified).await.unwrap().is_some());
+    assert_eq!(events(), [EventKind::Renewed]);
+    // Nothing was sent: nothing is repeated.
+    let calls = bed.weather().count("delete");
+    bed.weather().set("delete", Fate::IsNotSent);
+    assert!(bed.manager.revoke(&alice(), &issued.session.id).await.is_err());
+    assert_eq!(bed.weather().count("delete"), calls + 1);
+}
+
+/// The token that the client has is none any more.
+#[tokio::test(start_paused = true)]
+async fn a_new_token_that_no_client_received_ends_its_session() {
+    let acts: [fn(&Session); 2] =
+        [|session| session.step_up(StepUp::new(alice())).unwrap(), |session| session.regenerate().unwrap()];
+    for act in acts {
+        let bed = Bed::new(Policy::high_assurance());
+        let cookie = bed.logged_in().await;
+        bed.log.take();
+        bed.weather().set("update", Fate::Late(50));
+        let request = bed.begin(Some(&cookie));
+        act(request.session().await.unwrap());
+        assert!(timeout(10 * MS, request.finish()).await.is_err());
+        drop(request);
+        assert_eq!(bed.manager.drain(Duration::MAX).await, 0);
+        assert_eq!(bed.log.take().last(), Some(&EventKind::Terminated(Termination::Unreceived)));
+        bed.logged_in().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_still_has_the_session_does_not_keep_it_for_a_client_that_has_gone() {
+    for is_committed in [true, false] {
+        let bed = Bed::new(Policy::high_assurance());
+        let request = bed.begin(None);
+        let session = request.session().await.unwrap().clone();
+        session.login(Login::new(alice())).unwrap();
+        if is_committed {
+            bed.manager.commit(&session).await.unwrap();
+        } else {
+            bed.weather().set("create", Fate::Late(50));
+            assert!(timeout(10 * MS, request.finish()).await.is_err());
+        }
+        drop(request);
+        assert_eq!(bed.manager.drain(Duration::from_secs(60)).await, 0);
+        assert_eq!(bed.count().await, 0, "committed: {is_committed}");
+        drop(session);
+    }
+}
+
+/// The last bytes of a draw are the nonce of the version: everything else is the same each time.
+#[derive(Debug, Default)]
+struct SameId(AtomicU64);
+
+impl Entropy for SameId {
+    fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
+        dest.fill(7);
+        if let Some(nonce) = dest.last_chunk_mut() {
+            *nonce = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_generator_that_repeats_itself_is_not_asked_forever() {
+    let store = Arc::new(Intercepted::new(ReferenceStore::new(), Weather::default()));
+    let builder = SessionManager::builder(Arc::clone(&store) as Arc<dyn SessionStore>);
+    let manager = builder.entropy(SameId::default()).build();
+    let mut outcomes = Vec::new();
+    for _ in 0..2 {
+        let request = RequestSession::new(manager.clone(), manager.read_cookie(None));
+        request.session().await.unwrap().insert(N, &1).unwrap();
+        outcomes.push(request.finish().await.0);
+    }
+    assert!(matches!(outcomes[..], [Ok(()), Err(Error::Conflict)]), "{outcomes:?}");
+    assert_eq!(store.hook().count("create"), 1 + 33);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_does_not_disturb_one_that_is_being_repeated() {
+    let bed = Bed::new(Policy::standard());
+    let cookie = bed.request(None, |session| session.insert(N, &0).unwrap()).await.unwrap();
+    let requests = [bed.begin(Some(&cookie)), bed.begin(Some(&cookie))];
+    for request in &requests {
+        request.session().await.unwrap().update(N, |n| *n += 1).unwrap();
+    }
+    bed.request(Some(&cookie), |session| session.update(N, |n| *n += 10).unwrap()).await;
+    let updates = bed.weather().count("update");
+    bed.weather().set("load", Fate::Slow(500));
+    let finishes = requests.map(|request| tokio::spawn(async move { request.finish().await.0 }));
+    sleep(100 * MS).await;
+    assert_eq!(bed.weather().count("update"), updates + 1, "the second waits for the first");
+    bed.weather().clear();
+    for finish in finishes {
+        finish.await.unwrap().unwrap();
+    }
+    assert_eq!(bed.number(&cookie).await, Some(12));
+}
+
+/// Before each update, another request writes the session.
+#[derive(Debug)]
+struct Rival {
+    store: Arc<ReferenceStore>,
+    conflicts: AtomicU64,
+}
+
+impl Intercept for Rival {
+    async fn intercept<T: Send>(
+        &self,
+        call: StoreCall<'_>,
+        execute: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let fewer = |left: u64| left.checked_sub(1);
+        if let Some(written) = call.written.filter(|_| call.operation == "update")
+            && self.conflicts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok()
+        {
+            let stored = self.store.load(&written.id(), Freshness::Latest).await?.unwrap();
+            let version = stored.version.next(&OsEntropy).unwrap();
+            let _ = self.store.update(&Record { version, ..stored.clone() }, stored.version, Timestamp::EPOCH).await?;
+        }
+        execute.await
+    }
+}
+
+/// The largest number, always.
+#[derive(Debug)]
+struct Largest;
+
+impl Entropy for Largest {
+    fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
+        dest.fill(255);
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pauses_between_tries_grow_up_to_a_limit() {
+    let store = Arc::new(ReferenceStore::new());
+    let rival = Rival { store: Arc::clone(&store), conflicts: AtomicU64::new(0) };
+    let intercepted = Arc::new(Intercepted::new(store, rival));
+    let builder = SessionManager::builder(Arc::clone(&intercepted) as Arc<dyn SessionStore>);
+    let manager = builder.entropy(Largest).clock(ManualClock::default()).build();
+    let request = |cookie: Option<String>| {
+        RequestSession::new(manager.clone(), manager.read_cookie(cookie.as_deref().map(str::as_bytes)))
+    };
+    let first = request(None);
+    first.session().await.unwrap().insert(N, &0).unwrap();
+    let cookie = pair(&first.finish().await.1);
+    // After the first conflict there is a fresh record, but no pause.
+    for (conflicts, pauses) in [(1, 0), (2, 2), (3, 2 + 4), (7, 2 + 4 + 8 + 16 + 32 + 32)] {
+        let request = request(cookie.clone());
+        request.session().await.unwrap().update(N, |n| *n += 1).unwrap();
+        intercepted.hook().conflicts.store(conflicts, Ordering::Relaxed);
+        let begin = Instant::now();
+        request.finish().await.0.unwrap();
+        assert_eq!(begin.elapsed(), pauses * MS, "{conflicts} conflicts");
+    }
+}
+
+/// What is not finished because its runtime ended is an event.
+#[test]
+fn work_that_ends_with_its_runtime_is_reported() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, bed) = (runtime(), Bed::new(Policy::standard()));
+    let cookie = first.block_on(bed.logged_in());
+    bed.weather().set("delete", Fate::Hangs);
+    bed.log.take();
+    let mut commit = Box::pin(async {
+        let request = bed.begin(Some(&cookie));
+        request.session().await.unwrap().logout().unwrap();
+        request.finish().await
+    });
+    assert!(first.block_on(async { timeout(10 * MS, &mut commit).await }).is_err());
+    drop(first);
+    // Outside of any runtime, and its own has ended.
+    drop(commit);
+    assert_eq!(bed.log.take(), [EventKind::Abandoned]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn logins_whose_answers_were_lost_evict_one_session_at_most() {
     let policy = Policy::standard().to_builder().session_limit(3, LimitPolicy::EvictOldest).build().unwrap();
     let bed = Bed::new(policy);
@@ -420,15 +646,15 @@ async fn a_request_that_only_read_succeeds_although_its_activity_cannot_be_recor
         let bed = Bed::new(Policy::high_assurance());
         let cookie = bed.logged_in().await;
         // A touch, then the renewal of the token.
-        for (operation, pause) in [("touch", 60), ("update", 15 * 60)] {
-            bed.clock.advance(Duration::from_secs(pause));
-            bed.request(Some(&cookie), |_| {}).await;
-            bed.clock.advance(Duration::from_secs(pause));
+        for operation in ["touch", "update"] {
+            bed.clock.advance(Duration::from_secs(8 * 60));
             bed.weather().set(operation, fate);
-            if operation == "touch" {
-                assert!(bed.is_logged_in(&cookie).await, "{fate:?}");
-            }
+            let before = bed.weather().count(operation);
+            assert!(bed.is_logged_in(&cookie).await, "{fate:?}");
+            assert!(bed.weather().count(operation) > before, "{operation} was not due");
             bed.weather().clear();
+            bed.clock.advance(Duration::from_secs(1));
+            assert!(bed.is_logged_in(&cookie).await);
         }
     }
 }
@@ -474,9 +700,16 @@ async fn contended_commits_end_within_the_store_timeout() {
     let begin = Instant::now();
     let tasks: Vec<_> =
         requests.into_iter().map(|request| tokio::spawn(async move { request.finish().await.0 })).collect();
+    let mut failed = 0;
     for task in tasks {
-        assert!(matches!(task.await.unwrap(), Err(Error::Store(_))));
+        match task.await.unwrap() {
+            // It waited for the store, or only for others.
+            Err(Error::Store(_)) => failed += 1,
+            Err(Error::Conflict) => {}
+            outcome => panic!("{outcome:?}"),
+        }
     }
+    assert!(failed > 0);
     assert!(begin.elapsed() <= 2 * Policy::standard().store_timeout() + MS, "{:?}", begin.elapsed());
 }
 
@@ -529,7 +762,15 @@ async fn a_client_whose_record_is_unreadable_can_log_in_and_out() {
     assert_eq!(bed.log.take(), [failed], "it is reported");
     let removed = bed.request(Some(&cookie), |session| session.logout().unwrap()).await;
     assert_eq!(removed.as_deref(), Some("__Host-id="));
-    let other = bed.request(Some(&cookie), |session| session.login(Login::new(alice())).unwrap()).await.unwrap();
+    let request = bed.begin(Some(&cookie));
+    let session = request.session().await.unwrap();
+    assert!(matches!(session.insert(N, &1), Err(Error::Store(_))));
+    session.login(Login::new(alice())).unwrap();
+    bed.manager.commit(session).await.unwrap();
+    session.insert(N, &2).expect("a new session is not concerned by the one before");
+    let (outcome, headers) = request.finish().await;
+    outcome.unwrap();
+    let other = pair(&headers).unwrap();
     let issued = bed.manager.issue_refresh_token(Login::new(alice()), None).await.unwrap();
     let token = PresentedToken::parse(issued.token.encode().expose().as_bytes()).unwrap();
     let _ = bed.manager.issue_refresh_token(Login::new(alice()), Some(&token)).await.unwrap();

@@ -136,14 +136,15 @@ impl TokenService {
     }
 
     /// Consumes a refresh token and issues the next pair. A second use inside the policy's
-    /// [grace window](session_core::Policy::refresh_grace) returns the identical refresh token again. Any later use is
-    /// reuse: the call fails and the session ends.
+    /// [grace window](session_core::Policy::refresh_grace) returns the identical refresh token again. A later use fails, and
+    /// once the [clock skew](session_core::Policy::max_clock_skew) has passed it is reuse, which ends the session.
     ///
     /// # Errors
     /// [`TokenServiceError`]. Unless it is [`InvalidGrant`](TokenServiceError::InvalidGrant), retry with the same token.
     pub async fn refresh(&self, token: &str) -> Result<TokenPair, TokenServiceError> {
         let token = PresentedToken::parse(token.as_bytes()).map_err(|_| TokenServiceError::InvalidGrant)?;
-        let refresh = self.manager.verify_refresh_token(&token).await?.ok_or(TokenServiceError::InvalidGrant)?;
+        let verified = valid(self.manager.verify_refresh_token(&token).await)?;
+        let refresh = verified.ok_or(TokenServiceError::InvalidGrant)?;
         let session = refresh.session();
         let user = session.user().ok_or(TokenServiceError::InvalidGrant)?;
         match self.accounts.status(user, session).await? {
@@ -153,7 +154,7 @@ impl TokenService {
                 return Err(TokenServiceError::InvalidGrant);
             }
         }
-        self.pair(self.manager.rotate(refresh).await?.ok_or(TokenServiceError::InvalidGrant)?)
+        self.pair(valid(self.manager.rotate(refresh).await)?.ok_or(TokenServiceError::InvalidGrant)?)
     }
 
     /// Logout: ends the session of a refresh token or of a valid access token. Any other text is a no-op, not an error (RFC
@@ -208,6 +209,14 @@ impl TokenService {
         let access = self.tokens.issue(&subject, self.manager.now())?;
         Ok(TokenPair { access, refresh: token.encode(), session })
     }
+}
+
+/// A token that was used up is invalid, also while that is not taken for reuse: it never yields its successor again.
+fn valid<T>(answer: Result<T, Error>) -> Result<T, TokenServiceError> {
+    answer.map_err(|error| match error {
+        Error::Superseded => TokenServiceError::InvalidGrant,
+        error => error.into(),
+    })
 }
 
 impl fmt::Debug for TokenService {

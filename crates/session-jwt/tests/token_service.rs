@@ -108,6 +108,21 @@ async fn every_refresh_asks_for_the_account() {
     assert!(service.manager().list(&alice()).await.unwrap().is_empty());
 }
 
+/// Too late for its successor, and too early to be called theft: the loser of a race, or a client that lost an answer.
+#[tokio::test]
+async fn a_used_token_is_invalid_also_while_it_is_no_reuse() {
+    let Fixture { service, clock, .. } = fixture();
+    let old = service.login(login(), None).await.unwrap();
+    let new = service.refresh(old.refresh.expose()).await.unwrap();
+    clock.advance(service.manager().policy().refresh_grace() + Duration::from_secs(1));
+    assert!(matches!(service.refresh(old.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)));
+    let new = service.refresh(new.refresh.expose()).await.expect("the session lives");
+    let _ = service.login(login(), Some(old.refresh.expose())).await.expect("it is ignored");
+    clock.advance(service.manager().policy().refresh_grace() + service.manager().policy().max_clock_skew());
+    assert!(matches!(service.refresh(old.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)));
+    assert!(matches!(service.refresh(new.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)), "it ended");
+}
+
 #[tokio::test]
 async fn a_revoked_session_is_noticed_at_once_by_those_who_ask() {
     let Fixture { service, .. } = fixture();

@@ -123,8 +123,6 @@ pub(super) enum InjectedFault {
     Hang,
     /// Every store operation is executed, and its reply lost.
     LoseReplies,
-    /// The next store operation is executed, and its reply lost.
-    LoseNextReply,
     /// No record can be decoded.
     Corrupt,
     /// Replies are mixed up: every load returns this record.
@@ -168,7 +166,7 @@ impl Intercept for Parts {
         let fault = {
             let mut state = self.state();
             state.calls.push(call.operation);
-            state.fault.take_if(|fault| matches!(fault, InjectedFault::LoseNextReply)).or_else(|| state.fault.clone())
+            state.fault.clone()
         };
         tokio::task::yield_now().await;
         let result = match fault {
@@ -176,7 +174,6 @@ impl Intercept for Parts {
             Some(InjectedFault::UnavailableAt(name)) if name == call.operation => failed(StoreErrorKind::Unavailable),
             Some(InjectedFault::Hang) => std::future::pending().await,
             Some(InjectedFault::LoseReplies) => execute.await.and(failed(StoreErrorKind::Timeout)),
-            Some(InjectedFault::LoseNextReply) => execute.await.and(failed(StoreErrorKind::Unavailable)),
             Some(InjectedFault::Corrupt) => failed(StoreErrorKind::Corrupt),
             Some(
                 InjectedFault::UnavailableAt(_)

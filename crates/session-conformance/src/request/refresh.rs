@@ -128,8 +128,9 @@ pub(super) async fn lost_answer_is_made_good(env: Env) -> Outcome {
     let (node, app) = App::of_alice(&env).await?;
     for turn in 1..=3 {
         let verified = verify(&node, &app.token()).await?;
-        node.inject(InjectedFault::LoseNextReply);
-        refused(node.rotate(verified).await, Refusal::STORE, "a refresh whose reply got lost")?;
+        node.inject(InjectedFault::LoseReplies);
+        refused(node.rotate(verified).await, Refusal::STORE, "a refresh whose replies got lost")?;
+        node.heal();
         let first = node.refresh(&app.token()).await?;
         ensure!(first.is_some(), "a client that asked again after a lost reply was refused");
         ensure!(app.is_alive().await? && first == Some(app.token()), "two repetitions got different tokens");

@@ -34,6 +34,8 @@ pub enum RejectionKind {
     CrossOrigin,
     /// The session would exceed a size limit. 413 `session_too_large`.
     TooLarge,
+    /// The cursor of a page is none. 400 `invalid_cursor`.
+    InvalidCursor,
     /// A value could not be converted: a bug in the application. 500 `session_value_invalid`.
     InvalidValue,
     /// The session was changed after the response was sent: a bug in the application. 500 `session_response_sent`.
@@ -87,6 +89,7 @@ impl RejectionKind {
             Self::WrongUser => (403, "wrong_user", "the session belongs to another user"),
             Self::CrossOrigin => (403, "cross_origin", "the request comes from another site"),
             Self::TooLarge => (413, "session_too_large", "the session would exceed a size limit"),
+            Self::InvalidCursor => (400, "invalid_cursor", "the cursor is not one of this store"),
             Self::InvalidValue => {
                 let text = "a value of the session could not be converted; was the type of its key changed?";
                 (500, "session_value_invalid", text)
@@ -119,6 +122,7 @@ impl From<Error> for RejectionKind {
             Error::Conflict => Self::Conflict,
             Error::WrongUser => Self::WrongUser,
             Error::TooLarge { .. } | Error::TooManyValues { .. } | Error::CookieTooLarge { .. } => Self::TooLarge,
+            Error::InvalidCursor => Self::InvalidCursor,
             Error::Value(_) => Self::InvalidValue,
             Error::ResponseSent => Self::ResponseSent,
         }

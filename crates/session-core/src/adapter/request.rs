@@ -68,6 +68,17 @@ struct Inner {
     finished: AtomicBool,
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The request was given up before it was finished.
+        if !*self.finished.get_mut()
+            && let Some(session) = self.session.get()
+        {
+            session.lose_receiver();
+        }
+    }
+}
+
 /// What the response must carry. An adapter sets these headers whatever else the response holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
@@ -113,7 +124,7 @@ impl RequestSession {
             Ok::<_, Error>(session)
         };
         let session = inner.session.get_or_try_init(open).await?;
-        // Either this sees that the request is finished, or whoever finishes it sees the session.
+        // Either this sees that the request is finished, or what finishes it sees the session.
         fence(Ordering::SeqCst);
         if inner.finished.load(Ordering::Relaxed) {
             session.state().is_closed = true;
@@ -153,7 +164,7 @@ impl RequestSession {
             session.state().is_closed = true;
             self.inner.manager.commit_changes(session)
         });
-        Finish { request: self.clone(), commit }
+        Finish { request: self.clone(), commit, is_handed_out: false }
     }
 
     fn finished_session(&self) -> Option<&Session> {
@@ -172,6 +183,17 @@ impl RequestSession {
 pub struct Finish {
     request: RequestSession,
     commit: Option<Persistent<Result<(), Error>>>,
+    is_handed_out: bool,
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        if !self.is_handed_out
+            && let Some(session) = self.request.inner.session.get()
+        {
+            session.lose_receiver();
+        }
+    }
 }
 
 impl Future for Finish {
@@ -182,6 +204,7 @@ impl Future for Finish {
             Some(commit) => ready!(Pin::new(commit).poll(context)),
             None => Ok(()),
         };
+        self.is_handed_out = true;
         let cookie = self.request.inner.session.get().and_then(|session| session.state().hand_out());
         // The cookie of a session that ended could only overwrite that of a login under way.
         let cookie = if matches!(outcome, Err(Error::Gone)) { None } else { cookie };

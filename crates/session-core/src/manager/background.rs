@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,27 +27,38 @@ pub(super) struct Background {
     unsettled: Mutex<HashMap<UserId, usize>>,
     users: AtomicUsize,
     changed: Notify,
+    /// Where the manager worked first: for what is dropped outside of a runtime.
+    runtime: OnceLock<Handle>,
 }
 
 impl Background {
     pub(super) fn new(reporter: Arc<Reporter>) -> Self {
         let (tasks, users) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { reporter, tasks, unsettled: Mutex::default(), users, changed: Notify::new() }
+        Self { reporter, tasks, unsettled: Mutex::default(), users, changed: Notify::new(), runtime: OnceLock::new() }
     }
 
-    /// Runs `work` to its end, on this runtime or else on `other`. Given up, with an event, if there is neither, or no
-    /// room.
-    pub(super) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static, other: Option<&Handle>) {
+    /// Runs `work` to its end, on this runtime, or else on that of earlier work. Given up, with an event, if there is
+    /// neither, if there is no room, or if the runtime ends first.
+    pub(super) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
         let here = Handle::try_current().ok();
-        if let Some(runtime) = here.as_ref().or(other)
+        if let Some(runtime) = here.as_ref().or(self.runtime.get())
             && let Some(task) = Task::begin(self)
         {
             runtime.spawn(async move {
                 work.await;
-                drop(task);
+                task.finish();
             });
         } else {
             self.reporter.report(EventKind::Abandoned, None, None);
+        }
+    }
+
+    /// Remembers the present runtime, if there is one and none is remembered yet.
+    fn remember_runtime(&self) {
+        if self.runtime.get().is_none()
+            && let Ok(here) = Handle::try_current()
+        {
+            let _ = self.runtime.set(here);
         }
     }
 
@@ -95,20 +106,30 @@ impl fmt::Debug for Background {
 }
 
 /// A place among the tasks.
-struct Task(Arc<Background>);
+struct Task {
+    background: Arc<Background>,
+    is_finished: bool,
+}
 
 impl Task {
     fn begin(background: &Arc<Background>) -> Option<Self> {
         let more = |tasks| (tasks < CAPACITY).then_some(tasks + 1);
         background.tasks.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
-        Some(Self(Arc::clone(background)))
+        Some(Self { background: Arc::clone(background), is_finished: false })
+    }
+
+    fn finish(mut self) {
+        self.is_finished = true;
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.tasks.fetch_sub(1, Ordering::SeqCst);
-        self.0.changed.notify_waiters();
+        if !self.is_finished {
+            self.background.reporter.report(EventKind::Abandoned, None, None);
+        }
+        self.background.tasks.fetch_sub(1, Ordering::SeqCst);
+        self.background.changed.notify_waiters();
     }
 }
 
@@ -138,13 +159,12 @@ pub(crate) struct Persistent<T: Send + 'static> {
     /// `None` once it is done.
     work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     background: Arc<Background>,
-    /// Where it was polled last; `None` before it began.
-    runtime: Option<Handle>,
+    has_begun: bool,
 }
 
 impl<T: Send + 'static> Persistent<T> {
     pub(super) fn new(background: &Arc<Background>, work: impl Future<Output = T> + Send + 'static) -> Self {
-        Self { work: Some(Box::pin(work)), background: Arc::clone(background), runtime: None }
+        Self { work: Some(Box::pin(work)), background: Arc::clone(background), has_begun: false }
     }
 }
 
@@ -152,12 +172,15 @@ impl<T: Send + 'static> Future for Persistent<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        let Some(work) = &mut self.work else { return Poll::Pending };
+        // Taken out: a closure of the application that panics must not be run again.
+        let Some(mut work) = self.work.take() else { return Poll::Pending };
         let polled = work.as_mut().poll(context);
-        if polled.is_ready() {
-            self.work = None;
-        } else if self.runtime.is_none() {
-            self.runtime = Handle::try_current().ok();
+        if polled.is_pending() {
+            self.work = Some(work);
+            if !self.has_begun {
+                self.has_begun = true;
+                self.background.remember_runtime();
+            }
         }
         polled
     }
@@ -165,7 +188,8 @@ impl<T: Send + 'static> Future for Persistent<T> {
 
 impl<T: Send + 'static> Drop for Persistent<T> {
     fn drop(&mut self) {
-        let (Some(work), Some(runtime)) = (self.work.take(), &self.runtime) else { return };
-        self.background.spawn(async move { drop(work.await) }, Some(runtime));
+        if let Some(work) = self.work.take().filter(|_| self.has_begun) {
+            self.background.spawn(async move { drop(work.await) });
+        }
     }
 }

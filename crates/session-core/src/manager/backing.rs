@@ -1,4 +1,4 @@
-//! Where sessions are kept: in a store, or by their clients. Nothing else tells the two apart when they are written.
+//! Where sessions are kept: in a store, or by their clients.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

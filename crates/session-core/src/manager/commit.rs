@@ -13,7 +13,7 @@ use crate::decide::intent::Intent;
 use crate::decide::plan::{Change, Circumstances, CookieOp, Draft, Plan, StoreOp, max_age, plan};
 use crate::decide::verdict::{LoadedSession, Proof, Replaced, TokenStatus};
 use crate::entropy;
-use crate::error::{Error, StoreError, StoreErrorKind};
+use crate::error::Error;
 use crate::event::{EventKind, Termination};
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
@@ -50,7 +50,8 @@ type Committed = (Option<Arc<LoadedSession>>, Option<SetCookie>);
 
 impl SessionManager {
     /// Writes the changes of a session: at most one round trip, unless another request changed the same session at the same
-    /// time. Without changes: no round trip, or one if activity is to be recorded.
+    /// time. Without changes: no round trip, or one if activity is to be recorded. With a superseded token one more: whether
+    /// its window is still open is asked again.
     ///
     /// Adapters call this before the response is sent. A handler may call it to learn the outcome: of a login under a
     /// limit, or the value an [`update`](Session::update) led to. Later changes are committed later.
@@ -63,10 +64,7 @@ impl SessionManager {
     /// [`Error::Gone`] if the session ended, [`Error::LimitReached`], [`Error::Conflict`], [`Error::Superseded`], and what
     /// an intent met when it was applied again. The changes are given up then; the session can be used again.
     pub async fn commit(&self, session: &Session) -> Result<(), Error> {
-        if session.is_settled() {
-            return Ok(());
-        }
-        let outcome = self.commit_changes(session).await;
+        let outcome = if session.is_settled() { Ok(()) } else { self.commit_changes(session).await };
         let mut state = session.state();
         if !state.has_adapter {
             state.unreceived = None;
@@ -87,7 +85,10 @@ impl SessionManager {
         let outcome = self.try_commit(session, input).await;
         let outcome = match outcome {
             Ok((loaded, mut cookie)) => {
-                if change == Change::Logout && session.state().unreadable.is_some() {
+                if matches!(change, Change::Login | Change::Logout)
+                    && session.state().unreadable.take().is_some()
+                    && change == Change::Logout
+                {
                     cookie = cookie.or_else(|| self.render(CookieOp::Remove));
                 }
                 session.rebase(loaded, wanted, cookie)
@@ -97,9 +98,8 @@ impl SessionManager {
                 // might apply twice what was applied already.
                 let loaded = if matches!(error, Error::Gone) { None } else { session.state().loaded.clone() };
                 let _ = session.rebase(loaded, wanted, None);
-                let is_read = wanted == 0 && matches!(error, Error::Gone | Error::Conflict | Error::Store(_));
                 // A request that only read: what it read was true then, and there is nothing to lose.
-                if is_read { Ok(()) } else { Err(error) }
+                if wanted == 0 { Ok(()) } else { Err(error) }
             }
         };
         self.check_successor(session).await;
@@ -160,10 +160,15 @@ impl SessionManager {
                     if let Some(event) = event {
                         let record = next.as_deref().map(|next| &next.record);
                         let (id, user) = (record.map(Record::id), record.and_then(Record::user).cloned());
-                        if matches!(event, EventKind::LoggedIn | EventKind::Created) {
-                            session.state().unreceived = id.map(|id| (id, user.clone()));
+                        // The one token that it has now is the one that is about to be handed out.
+                        let is_new = matches!(
+                            event,
+                            EventKind::LoggedIn | EventKind::Created | EventKind::SteppedUp | EventKind::Regenerated
+                        );
+                        self.report(event, id, user.clone());
+                        if let Some(id) = id.filter(|_| is_new) {
+                            session.await_receipt(id, user);
                         }
-                        self.report(event, id, user);
                     }
                     return Ok((next, sealed.or_else(|| self.render(cookie))));
                 }
@@ -205,10 +210,8 @@ impl SessionManager {
     /// Waits for the other commits of `id` in this process that met a conflict.
     async fn repeat(&self, id: SessionId) -> Result<Repetition<'_>, Error> {
         let patience = self.policy().store_timeout();
-        let Some(turn) = self.inner.queue.turn(id, patience).await else {
-            let detail = "other commits of this session took all of the store timeout";
-            return Err(self.store_failed("update", StoreError::new(StoreErrorKind::Timeout, detail)));
-        };
+        // No end of concurrent writers.
+        let turn = self.inner.queue.turn(id, patience).await.ok_or(Error::Conflict)?;
         Ok(Repetition { turn, attempt: 0, patience: Patience::begin(patience) })
     }
 
@@ -243,16 +246,17 @@ impl SessionManager {
             StoreOp::LoadAgain => Ok(Outcome::Conflict),
             StoreOp::Touch { session, now } => self.touch(session, now).await.map(Outcome::Done),
             StoreOp::Delete { id, user } => {
-                match self.store_call("delete", backing.delete(&id, user.as_ref(), now)).await? {
-                    DeleteOutcome::Deleted => {
+                match self.store_write("delete", || backing.delete(&id, user.as_ref(), now)).await? {
+                    // Absent when it was asked again: by then it was deleted.
+                    (DeleteOutcome::Deleted, _) | (DeleteOutcome::Absent, true) => {
                         self.report(EventKind::Terminated(Termination::Logout), Some(id), user);
                         Ok(Outcome::Done(None))
                     }
-                    DeleteOutcome::Absent => Ok(Outcome::EndedBefore),
+                    (DeleteOutcome::Absent, false) => Ok(Outcome::EndedBefore),
                 }
             }
             StoreOp::Update { next, expected } => {
-                match self.store_call("update", backing.update(&next.record, expected, now)).await? {
+                match self.store_write("update", || backing.update(&next.record, expected, now)).await?.0 {
                     UpdateOutcome::Applied => Ok(Outcome::Done(Some(next))),
                     UpdateOutcome::Conflict => Ok(Outcome::Conflict),
                     UpdateOutcome::Absent => Ok(Outcome::Gone),
@@ -263,14 +267,14 @@ impl SessionManager {
                 if let Some(user) = user {
                     self.inner.background.settle(user, self.policy().store_timeout()).await;
                 }
-                let create = backing.create(&next.record, replaces.as_ref(), limit, now);
-                let outcome = self.store_call("create", create).await;
+                let create = || backing.create(&next.record, replaces.as_ref(), limit, now);
+                let outcome = self.store_write("create", create).await;
                 if let (Err(Error::Store(error)), Backing::Store(_)) = (&outcome, backing)
                     && error.may_be_applied()
                 {
                     self.end_unreceived(next.record.id(), user.cloned(), Existence::Possible);
                 }
-                match outcome? {
+                match outcome?.0 {
                     CreateOutcome::Created { evicted } => {
                         self.report_ended(replaces, &evicted, user);
                         Ok(Outcome::Done(Some(backing.created(next))))

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use self::background::{Background, Persistent};
 use self::backing::Backing;
+use self::patience::Patience;
 use self::queue::{CommitQueue, RecentTouches};
 use crate::clock::Timestamp;
 use crate::entropy::Entropy;
@@ -138,7 +139,7 @@ impl SessionManager {
             }
             manager.report(EventKind::Abandoned, Some(id), user);
         };
-        self.inner.background.spawn(work, None);
+        self.inner.background.spawn(work);
     }
 
     /// The store, for an operation that client-side sessions do not have.
@@ -171,6 +172,26 @@ impl SessionManager {
                 let error = StoreError::new(StoreErrorKind::Timeout, "no answer within the store timeout");
                 Err(self.store_failed(operation, error))
             }
+        }
+    }
+
+    /// One store operation that writes, and whether an earlier call may have been applied: if a call failed and may have been,
+    /// it is repeated as it is, once, for every operation is idempotent. Within the store timeout.
+    async fn store_write<T, F>(&self, operation: &'static str, call: impl Fn() -> F) -> Result<(T, bool), Error>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let patience = Patience::begin(self.policy().store_timeout());
+        let error = match self.store_call(operation, call()).await {
+            Ok(answer) => return Ok((answer, false)),
+            Err(error) => error,
+        };
+        if !matches!(&error, Error::Store(error) if error.may_be_applied()) || patience.is_over() {
+            return Err(error);
+        }
+        match patience.limit(self.store_call(operation, call())).await {
+            Some(answer) => Ok((answer?, true)),
+            None => Err(error),
         }
     }
 

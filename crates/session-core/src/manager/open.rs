@@ -108,7 +108,7 @@ impl SessionManager {
         let user = || record.user().cloned();
         match judge(record, kind, token, self.policy(), self.now()) {
             TokenVerdict::Accepted(status) => return Ok(Some(status)),
-            // Of whom the record is, a token that is not its own tells nothing.
+            // A token that is not the record's does not tell whose record it is.
             TokenVerdict::Unknown => self.report(EventKind::UnknownToken, Some(record.id()), None),
             TokenVerdict::Expired(expiry) => self.report(EventKind::Expired(expiry), Some(record.id()), user()),
             TokenVerdict::Raced => {
@@ -142,8 +142,9 @@ impl SessionManager {
     pub(super) async fn load_again(&self, loaded: &LoadedSession) -> Result<Option<LoadedSession>, Error> {
         let id = loaded.record.id();
         let Proof::Token(token, _) = &loaded.proof else {
-            let is_denied = self.is_denied(&id).await?;
-            return Ok((!is_denied).then(|| loaded.with_record(loaded.record.clone())));
+            let is_live = verdict(&loaded.record.summary, self.policy(), self.now()) == Verdict::Live;
+            let is_live = is_live && !self.is_denied(&id).await?;
+            return Ok(is_live.then(|| loaded.with_record(loaded.record.clone())));
         };
         let record = self.load(id, Freshness::Latest).await?;
         Ok(record.and_then(|record| self.still_accepted(record, token)))

@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+/// Longer than a process runs.
+const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
 /// A time limit that has begun.
 #[derive(Clone, Copy)]
 pub(super) struct Patience(Instant);
 
 impl Patience {
     pub(super) fn begin(limit: Duration) -> Self {
-        Self(Instant::now() + limit)
+        let now = Instant::now();
+        Self(now.checked_add(limit).unwrap_or(now + FOREVER))
     }
 
     pub(super) fn is_over(self) -> bool {

@@ -64,7 +64,8 @@ pub(super) struct Turn<'q> {
 }
 
 impl Turn<'_> {
-    /// What the commit before this one wrote; nothing has changed since then, unless another process did it.
+    /// What the commit before this one wrote. It may have changed since (a logout, a touch, another process): the
+    /// compare-and-swap tells.
     pub(super) fn take_latest(&mut self) -> Option<Record> {
         self.guard.as_mut()?.take()
     }

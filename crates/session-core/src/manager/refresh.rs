@@ -9,7 +9,7 @@ use super::patience::Patience;
 use super::{Existence, SessionManager};
 use crate::decide::intent::Login;
 use crate::decide::plan::{Draft, StoreOp, new_record, rotated, tightened};
-use crate::decide::verdict::{LoadedSession, Proof, TokenStatus, still_accepted};
+use crate::decide::verdict::{LoadedSession, Proof, TokenStatus, Verdict, still_accepted, verdict};
 use crate::error::{Error, StoreErrorKind};
 use crate::event::{EventKind, Termination};
 use crate::model::credential::{Grace, TokenCheck};
@@ -69,7 +69,7 @@ impl SessionManager {
     ///
     /// # Errors
     /// [`Error::LimitReached`] if the policy says to reject and the user has as many sessions as the limit allows;
-    /// [`Error::Store`], [`Error::Entropy`].
+    /// [`Error::Store`], [`Error::Entropy`]; [`Error::Conflict`] if there was no end of concurrent writers.
     pub async fn issue_refresh_token(
         &self,
         login: Login,
@@ -122,11 +122,13 @@ impl SessionManager {
     /// Reads the session of a refresh token. One round trip.
     ///
     /// `None` for a token that is unknown, expired, revoked, or of another kind: a client cannot tell which. A token that
-    /// was consumed before, outside the [grace window](crate::PolicyBuilder::refresh_grace), is reuse: there is a
-    /// copy of it. It ends the session, durably (one more round trip), and is `None` too.
+    /// was consumed before, outside the [grace window](crate::PolicyBuilder::refresh_grace) and the
+    /// [clock skew](crate::PolicyBuilder::max_clock_skew), is reuse: there is a copy of it. It ends the session, durably (one
+    /// more round trip), and is `None` too.
     ///
     /// # Errors
-    /// [`Error::Store`] if the store failed: unavailable is not invalid.
+    /// [`Error::Store`] if the store failed: unavailable is not invalid. [`Error::Superseded`] if the token was consumed so
+    /// lately that it may be the loser of a race: it is of no use, and the session lives.
     pub async fn verify_refresh_token(&self, token: &PresentedToken) -> Result<Option<VerifiedRefreshToken>, Error> {
         let Some(record) = self.load(token.id(), Freshness::Latest).await? else {
             self.report(EventKind::UnknownToken, Some(token.id()), None);
@@ -144,7 +146,8 @@ impl SessionManager {
     ///
     /// # Errors
     /// [`Error::Store`]: the token may be used up then, and repeating the call with the same token inside the grace window
-    /// tells. [`Error::Entropy`]; [`Error::Conflict`] if there was no end of concurrent writers.
+    /// tells. [`Error::Superseded`] if the window has closed since the token was verified; [`Error::Entropy`];
+    /// [`Error::Conflict`] if there was no end of concurrent writers.
     pub async fn rotate(&self, verified: VerifiedRefreshToken) -> Result<Option<IssuedRefreshToken>, Error> {
         let manager = self.clone();
         self.persist(async move { manager.rotate_to_the_end(verified).await }).await
@@ -161,10 +164,14 @@ impl SessionManager {
                 }
                 // The window closed since the token was verified.
                 TokenStatus::Superseded | TokenStatus::Consumed => {}
+                // The policy may be stricter than the timeouts that the store knows.
+                TokenStatus::Current if verdict(&record.summary, self.policy(), now) != Verdict::Live => {
+                    return Ok(None);
+                }
                 TokenStatus::Current => {
                     let (next, successor) = rotated(&record, &token, self.policy(), now, &*self.inner.entropy)?;
-                    let update = self.store("update")?.update(&next, record.version, now);
-                    match self.store_call("update", update).await? {
+                    let store = self.store("update")?;
+                    match self.store_write("update", || store.update(&next, record.version, now)).await?.0 {
                         UpdateOutcome::Applied => {
                             self.report(EventKind::Renewed, Some(next.id()), next.user().cloned());
                             let session = tightened(&next.summary, self.policy());
@@ -221,6 +228,8 @@ impl SessionManager {
         let verified = match self.verify_refresh_token(token).await {
             // Left as it is; reported.
             Err(Error::Store(error)) if error.kind() == StoreErrorKind::Corrupt => None,
+            // Used up, but not long enough ago to tell a thief from a client that lost an answer: of no use, and no obstacle.
+            Err(Error::Superseded) => None,
             verified => verified?,
         };
         Ok(verified.map(|VerifiedRefreshToken { record, token, status, .. }| LoadedSession {

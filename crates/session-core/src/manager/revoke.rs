@@ -30,10 +30,16 @@ impl SessionManager {
     /// [`SessionStore::list_all`](crate::store::SessionStore::list_all).
     ///
     /// # Errors
-    /// [`Error::Store`] if the store failed, or did not make the cursor.
+    /// [`Error::Store`] if the store failed, [`Error::InvalidCursor`].
     pub async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32) -> Result<Page, Error> {
-        let page = self.store("list_all")?.list_all(after, limit, self.now());
-        let mut page = self.store_call("list_all", page).await?;
+        let store = self.store("list_all")?;
+        let page = async {
+            match store.list_all(after, limit, self.now()).await {
+                Err(error) if error.kind() == StoreErrorKind::InvalidCursor => Ok(None),
+                page => page.map(Some),
+            }
+        };
+        let mut page = self.store_call("list_all", page).await?.ok_or(Error::InvalidCursor)?;
         self.report_unreadable("list_all", &page.listing.unreadable, None);
         self.show(&mut page.listing.sessions);
         Ok(page)
@@ -107,12 +113,15 @@ impl SessionManager {
     async fn end(&self, id: &SessionId, user: Option<&UserId>, why: Termination) -> Result<DeleteOutcome, Error> {
         let (manager, id, user) = (self.clone(), *id, user.cloned());
         let work = async move {
-            let delete = manager.store("delete")?.delete(&id, user.as_ref());
-            let deleted = manager.store_call("delete", delete).await?;
-            if deleted == DeleteOutcome::Deleted {
-                manager.report(EventKind::Terminated(why), Some(id), user);
+            let store = manager.store("delete")?;
+            match manager.store_write("delete", || store.delete(&id, user.as_ref())).await? {
+                // Absent when it was asked again: by then it was deleted.
+                (DeleteOutcome::Deleted, _) | (DeleteOutcome::Absent, true) => {
+                    manager.report(EventKind::Terminated(why), Some(id), user);
+                    Ok(DeleteOutcome::Deleted)
+                }
+                (DeleteOutcome::Absent, false) => Ok(DeleteOutcome::Absent),
             }
-            Ok(deleted)
         };
         self.persist(work).await
     }
@@ -144,10 +153,14 @@ impl SessionManager {
         let (manager, user, keep) = (self.clone(), user.clone(), keep.copied());
         let work = async move {
             let store = manager.store("delete_by_user")?;
-            let delete = store.delete_by_user(&user, keep.as_ref(), manager.now());
-            let ended = manager.store_call("delete_by_user", delete).await?;
-            for id in &ended {
-                manager.report(EventKind::Terminated(Termination::Revoked), Some(*id), Some(user.clone()));
+            let now = manager.now();
+            let delete = || store.delete_by_user(&user, keep.as_ref(), now);
+            let (ended, is_repeated) = manager.store_write("delete_by_user", delete).await?;
+            let revoked = |id| manager.report(EventKind::Terminated(Termination::Revoked), id, Some(user.clone()));
+            ended.iter().for_each(|id| revoked(Some(*id)));
+            if ended.is_empty() && is_repeated {
+                // The call before this one has ended them, and its answer, which named them, was lost.
+                revoked(None);
             }
             Ok(ended.len())
         };

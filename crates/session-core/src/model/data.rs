@@ -171,7 +171,8 @@ impl fmt::Debug for Data {
 }
 
 /// Encodes one value as JSON, which every type that derives serde's traits survives, with field names, so that fields may
-/// be added and dropped later. What could not be read back is refused.
+/// be added and dropped later. What could not be read back is refused. JSON has a single `null`: `Some(None)`, and in an
+/// `Option` a number that is not finite, come back as `None`.
 pub(crate) fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<Bytes, ValueError> {
     let bytes = serde_json::to_vec(value).map_err(|_| ValueError::Encode)?;
     match decode::<T>(&bytes) {

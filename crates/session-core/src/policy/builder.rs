@@ -59,8 +59,8 @@ impl PolicyBuilder {
     }
 
     /// How long after its replacement a refresh token still gets its successor, the same one each time, unless that is
-    /// used: for tabs that refresh at once, and answers that got lost. At most 5 minutes; later, any second use
-    /// is reuse and ends the session.
+    /// used: for tabs that refresh at once, and answers that got lost. At most 5 minutes. Later it is refused, and once
+    /// [`max_clock_skew`](Self::max_clock_skew) has passed, it is reuse and ends the session.
     pub fn refresh_grace(mut self, grace: Duration) -> Self {
         self.policy.refresh_grace = grace;
         self

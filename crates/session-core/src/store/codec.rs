@@ -157,11 +157,10 @@ impl Record {
         bytes.extend_from_slice(&[0; 3]);
         layout::put_owner(&mut bytes, self.user());
         self.put_body(&mut bytes);
-        match bytes.len().to_be_bytes() {
-            [0, 0, 0, 0, 0, at @ ..] => bytes[layout::VALUES].copy_from_slice(&at),
-            [..] => {
-                return Err(StoreError::new(StoreErrorKind::Other, "what describes the session is longer than 16 MiB"));
-            }
+        let too_long = || StoreError::new(StoreErrorKind::Other, "what describes the session is longer than 16 MiB");
+        match u32::try_from(bytes.len()).map_err(|_| too_long())?.to_be_bytes() {
+            [0, at @ ..] => bytes[layout::VALUES].copy_from_slice(&at),
+            [..] => return Err(too_long()),
         }
         self.put_values(&mut bytes);
         Ok(bytes.into())

@@ -121,15 +121,15 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Vec<SessionId>, StoreError>;
 
     /// A page of all live sessions, of every user and of none, in no particular order, without their values: for
-    /// administration. `after` is [`Page::next`] of the page before; `None` begins. One round
-    /// trip, or a few where the servers have no index of all sessions.
+    /// administration. `after` is [`Page::next`] of the page before; `None` begins. One round trip, or a few where the servers
+    /// have no index of all sessions.
     ///
     /// A session that lives from the first page to the last is on at least one of them. One that begins or ends meanwhile may
-    /// be on none, and a store may show a session twice. A page takes time in proportion to `limit`, which is about how many
+    /// be on none, so may one that moves to another server of a Cluster, and a store may show a session twice. A page takes time in proportion to `limit`, which is about how many
     /// sessions it has, and not to how many there are.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Other`](crate::StoreErrorKind::Other) for a cursor that this store did not make. Or the store failed.
+    /// [`StoreErrorKind::InvalidCursor`](crate::StoreErrorKind::InvalidCursor): [`Cursor::invalid`]. Or the store failed.
     async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError>;
 
     /// How many sessions are live: exact, or an estimate where counting would take long. A bounded number of round trips.

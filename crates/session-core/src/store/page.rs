@@ -25,7 +25,7 @@ impl Page {
 }
 
 /// Where a page of [`SessionStore::list_all`](super::SessionStore::list_all) begins: text that only its store can read. It
-/// may be shown to an administrator, and taken back from one. It contains no more than ids.
+/// may be shown to an administrator, and taken back from one. It contains no secret: an id, or a position in a server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cursor(Box<str>);
 
@@ -54,7 +54,7 @@ impl Cursor {
     #[must_use]
     pub fn invalid() -> StoreError {
         let detail = "the cursor is not one of this store; begin with the first page, without a cursor";
-        StoreError::new(StoreErrorKind::Other, detail)
+        StoreError::new(StoreErrorKind::InvalidCursor, detail)
     }
 
     /// The cursor as text.
@@ -75,7 +75,7 @@ impl fmt::Debug for Cursor {
 pub struct Count {
     /// How many.
     pub sessions: u64,
-    /// Whether all were counted. If not, `sessions` is an estimate, which is within a few percent as a rule.
+    /// Whether all were counted. If not, `sessions` is an estimate; the store documents how far it may be off.
     pub is_exact: bool,
 }
 
