@@ -254,11 +254,9 @@ impl SessionStore for MokaStore {
     }
 
     async fn count(&self, now: Timestamp) -> Result<Count, StoreError> {
-        let live = self
-            .table
-            .stripes_from(0)
-            .map(|stripe| stripe.behind(None).filter(|(_, entry)| !entry.is_expired(now)).count() as u64);
-        Ok(Count::exact(live.sum()))
+        let stripes = self.table.stripes_from(0);
+        let live = stripes.map(|stripe| stripe.behind(None).filter(|(_, entry)| !entry.is_expired(now)).count());
+        Ok(Count::exact(live.sum::<usize>() as u64))
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {

@@ -11,7 +11,7 @@ const LINES: usize = 400;
 
 /// What is not counted: what only connects, repairs, pools, configures, installs or frees; and what stands in for the
 /// server where there is none. Backend, file or folder (with `/`) under its `src`, what it does.
-const APART: [(&str, &str, &str); 9] = [
+const APART: [(&str, &str, &str); 10] = [
     ("session-moka", "entry.rs", "in place of a server: the layout of a row"),
     ("session-moka", "expiry.rs", "frees the memory of expired sessions"),
     ("session-moka", "stripe.rs", "in place of a server: the rows under one lock, and the index by user"),
@@ -20,6 +20,7 @@ const APART: [(&str, &str, &str); 9] = [
     ("session-postgres", "migrate.rs", "installs the schema"),
     ("session-postgres", "schema.rs", "configures the name of the schema"),
     ("session-redis", "config/", "configures the store"),
+    ("session-redis", "pages.rs", "in place of an index of all sessions: searches the servers"),
     ("session-redis", "link/", "repairs connections, and coalesces loads"),
 ];
 

@@ -10,8 +10,8 @@ use crate::event::{EventKind, Termination};
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
 use crate::model::summary::SessionSummary;
-use crate::store::contract::{DeleteOutcome, Listing};
-use crate::store::page::{Count, Cursor, Page};
+use crate::store::contract::DeleteOutcome;
+use crate::store::page::{Count, Cursor, Listing, Page};
 
 impl SessionManager {
     /// The live sessions of `user`, most recently used first. One round trip.

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::page::{Count, Cursor, Page};
+use super::page::{Count, Cursor, Listing, Page};
 use crate::clock::Timestamp;
-use crate::error::{StoreError, StoreErrorKind};
+use crate::error::StoreError;
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::{Record, Version};
-use crate::model::summary::SessionSummary;
 use crate::policy::limit::SessionLimit;
 
 /// Where sessions are kept. Applications use [`SessionManager`](crate::SessionManager); this trait is for backends.
@@ -144,31 +143,6 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// If the store failed.
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError>;
-}
-
-/// What [`SessionStore::list_by_user`] found, or a [`Page`] of all.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Listing {
-    /// The live sessions.
-    pub sessions: Vec<SessionSummary>,
-    /// Records that this version cannot decode, because they are of a newer format or damaged. They were left as they are.
-    pub unreadable: Vec<SessionId>,
-}
-
-impl Listing {
-    /// Adds a session: what became of decoding its record.
-    ///
-    /// # Errors
-    /// `decoded`, if it is another error than [`StoreErrorKind::Corrupt`](crate::StoreErrorKind::Corrupt).
-    pub fn add(&mut self, id: SessionId, decoded: Result<SessionSummary, StoreError>) -> Result<(), StoreError> {
-        match decoded {
-            Ok(summary) => self.sessions.push(summary),
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => self.unreadable.push(id),
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
 }
 
 /// How fresh the answer of [`SessionStore::load`] must be.

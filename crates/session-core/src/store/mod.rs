@@ -6,10 +6,8 @@ pub(crate) mod page;
 pub(crate) mod seal;
 
 pub use codec::{RecordHeader, layout};
-pub use contract::{
-    CreateOutcome, CreateRequest, Freshness, Listing, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
-};
-pub use page::{Count, Cursor, Page};
+pub use contract::{CreateOutcome, CreateRequest, Freshness, Replacement, SessionStore, TouchOutcome, UpdateOutcome};
+pub use page::{Count, Cursor, Listing, Page};
 pub use seal::Seal;
 
 pub use crate::model::credential::{Credential, Grace, TokenCheck, TokenDigest};

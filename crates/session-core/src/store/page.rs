@@ -1,10 +1,35 @@
-//! What an administrator sees of a store: its sessions a page at a time, and how many there are.
+//! What a store shows of its sessions: those of a user, and, for administrators, all of them a page at a time.
 
 use std::fmt;
 
-use super::contract::Listing;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::model::id::SessionId;
+use crate::model::summary::SessionSummary;
+
+/// What [`SessionStore::list_by_user`](super::SessionStore::list_by_user) found, or a [`Page`] of all.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Listing {
+    /// The live sessions.
+    pub sessions: Vec<SessionSummary>,
+    /// Records that this version cannot decode, because they are of a newer format or damaged. They were left as they are.
+    pub unreadable: Vec<SessionId>,
+}
+
+impl Listing {
+    /// Adds a session: what became of decoding its record.
+    ///
+    /// # Errors
+    /// `decoded`, if it is another error than [`StoreErrorKind::Corrupt`](crate::StoreErrorKind::Corrupt).
+    pub fn add(&mut self, id: SessionId, decoded: Result<SessionSummary, StoreError>) -> Result<(), StoreError> {
+        match decoded {
+            Ok(summary) => self.sessions.push(summary),
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => self.unreadable.push(id),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
 
 /// What [`SessionStore::list_all`](super::SessionStore::list_all) found.
 #[derive(Clone, Debug, Default)]
