@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_core::{Error, EventKind, Key, Login, Policy, PresentedToken, Session, StepUp, Termination};
+use session_core::{Error, EventKind, Key, Login, Policy, PresentedToken, Session, StepUp, Termination, UserId};
 use tokio::time::{sleep, timeout};
 
 use crate::bed::*;
@@ -243,4 +243,24 @@ async fn what_is_recorded_during_the_last_commit_or_after_it_is_an_error() {
     let session = request.session().await.unwrap();
     assert_eq!(session.get(N).unwrap(), Some(1));
     assert!(matches!(session.insert(N, &2), Err(Error::ResponseSent)));
+}
+
+/// A store that is down for long must not fill the memory. What there is no room for is an event.
+#[tokio::test(start_paused = true)]
+async fn what_goes_on_in_the_background_is_bounded() {
+    const CAPACITY: usize = 4096;
+    let bed = Bed::new(Policy::standard());
+    bed.weather().set("create", Fate::FailsAfterwards);
+    bed.weather().set("delete", Fate::Hangs);
+    for number in 0..CAPACITY + 3 {
+        let request = bed.begin(None);
+        let user = UserId::new(format!("user {number}")).unwrap();
+        request.session().await.unwrap().login(Login::new(user)).unwrap();
+        assert!(request.finish().await.0.is_err());
+    }
+    let abandoned = || bed.log.take().iter().filter(|event| **event == EventKind::Abandoned).count();
+    assert_eq!(abandoned(), 3);
+    bed.weather().clear();
+    assert_eq!(bed.manager.drain(Duration::from_secs(60)).await, 0);
+    assert_eq!(abandoned(), 0);
 }

@@ -8,7 +8,8 @@ use session_conformance::{Intercept, Intercepted, ReferenceStore, StoreCall};
 use session_core::adapter::RequestSession;
 use session_core::store::{Freshness, Record, SessionStore};
 use session_core::{
-    Entropy, EntropyError, Error, Key, ManualClock, OsEntropy, Policy, SessionManager, StoreError, Timestamp,
+    Entropy, EntropyError, Error, Key, ManualClock, OsEntropy, Policy, Session, SessionManager, StepUp, StoreError,
+    Timestamp,
 };
 use tokio::time::{Instant, sleep};
 
@@ -214,4 +215,30 @@ fn an_update_may_use_its_session() {
         done.send(()).unwrap();
     });
     finished.recv_timeout(Duration::from_secs(20)).expect("a deadlock");
+}
+
+/// What it read was true; other requests have kept the session alive since.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_outlives_the_idle_timeout_may_write_to_a_session_that_lives() {
+    let acts: [fn(&Session); 3] = [
+        |session| session.insert(N, &1).unwrap(),
+        |session| session.regenerate().unwrap(),
+        |session| session.step_up(StepUp::new(alice())).unwrap(),
+    ];
+    for (act, is_alive) in acts.into_iter().flat_map(|act| [(act, true), (act, false)]) {
+        let bed = Bed::new(Policy::standard());
+        let cookie = bed.logged_in().await;
+        let long = bed.begin(Some(&cookie));
+        let session = long.session().await.unwrap();
+        for _ in 0..2 {
+            bed.clock.advance(Duration::from_secs(20 * 60));
+            if is_alive {
+                assert!(bed.is_logged_in(&cookie).await);
+            }
+        }
+        act(session);
+        let outcome = long.finish().await.0;
+        assert_eq!(outcome.is_ok(), is_alive, "{outcome:?}");
+        assert!(is_alive || matches!(outcome, Err(Error::Gone)), "{outcome:?}");
+    }
 }
