@@ -42,8 +42,8 @@ impl SchemaName {
         Ok(Self(name.into()))
     }
 
-    /// `sql` with its placeholders replaced: `{schema}` by the name, quoted because it may be a key word, `{live(NOW)}` by
-    /// the condition that the row `s` is alive at `NOW`, and `{primary}` by an error on a standby.
+    /// `sql` with its placeholders replaced: `{schema}` by the name, quoted because it may be a key word, `{live(NOW)}`
+    /// by the condition that the row `s` is alive at `NOW`, and `{primary}` by an error on a standby.
     pub(crate) fn render(&self, sql: &str) -> String {
         let mut rendered = String::new();
         for (n, part) in sql.split("{live(").enumerate() {

@@ -160,8 +160,8 @@ impl SessionStore for PostgresStore {
         Ok(if column(&row, 1)? { Count::exact(sessions) } else { Count::estimated(sessions) })
     }
 
-    /// Statements of about 40 ms each, so that live sessions do not wait, for up to a third of the timeout: a server that
-    /// is slow gets further with the next call.
+    /// Statements of about 40 ms each, so that live sessions do not wait, for up to a third of the timeout: a server
+    /// that is slow gets further with the next call.
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
         let limit = i64::from(limit.get());
         let mut deleted = 0;

@@ -35,7 +35,7 @@ pub(crate) struct Executor {
     connections: Arc<Connections>,
     places: Arc<Places>,
     unsettled: Arc<UnsettledKeys>,
-    /// For statements that wait for a row that somebody holds.
+    /// For statements that wait for a row that another transaction holds.
     pub(crate) waiting: Semaphore,
 }
 
@@ -78,7 +78,8 @@ impl Executor {
         self.within_timeout(self.execute(Purpose::Other, sql, None, bind)).await
     }
 
-    /// The same for a statement that concerns the row `key`, once no abandoned statement of that key may still be executed.
+    /// The same for a statement that concerns the row `key`, once no abandoned statement of that key may still be
+    /// executed.
     pub(crate) async fn run_settled(
         &self,
         key: Uuid,

@@ -132,8 +132,8 @@ async fn no_free_place() {
     }
 }
 
-/// Behind a pooler in transaction mode: its connections to the server are no more than it may have, and it is not asked for
-/// new ones.
+/// Behind a pooler in transaction mode: its connections to the server are no more than it may have, and it is not asked
+/// for new ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behind_a_pooler() {
     let database = database().await;

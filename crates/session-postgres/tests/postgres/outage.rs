@@ -183,8 +183,8 @@ async fn a_server_that_is_down_is_unavailable() {
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
 }
 
-/// Under load: of the server, and of a network that drops its connections silently, also while the pool pings the server.
-/// None costs a place in the pool.
+/// Under load: of the server, and of a network that drops its connections silently, also while the pool pings the
+/// server. None costs a place in the pool.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn outages_under_load() {
     let server = own_server().await;
@@ -211,7 +211,8 @@ async fn outages_under_load() {
     end(tasks).await;
 }
 
-/// A server that becomes a standby, as after a failover: its sessions are outdated, and it says so instead of answering.
+/// A server that becomes a standby, as after a failover: its sessions are outdated, and it says so instead of
+/// answering.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_does_not_answer() {
     let server = own_server().await;

@@ -58,8 +58,8 @@ impl fmt::Display for Figures {
         let Self { hang, most_backends, others, refused, loads, logins, slowest_load, orphans } = self;
         write!(
             f,
-            "{hang:?}: most backends {most_backends} of {PLACES}; other application: {refused} of {others} refused; loads \
-             {} of {} (slowest {slowest_load:?}); logins {} of {}; orphans {orphans}",
+            "{hang:?}: most backends {most_backends} of {PLACES}; other application: {refused} of {others} refused; \
+             loads {} of {} (slowest {slowest_load:?}); logins {} of {}; orphans {orphans}",
             loads.0, loads.1, logins.0, logins.1
         )
     }

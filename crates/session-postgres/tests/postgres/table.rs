@@ -141,7 +141,8 @@ async fn errors_show_no_parameters() {
     execute(
         &pool,
         "CREATE FUNCTION quote() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-             RAISE EXCEPTION 'user % id %', encode(NEW.user_id, 'escape'), NEW.id USING DETAIL = replace(NEW.id::text, '-', '');
+             RAISE EXCEPTION 'user % id %', encode(NEW.user_id, 'escape'), NEW.id
+             USING DETAIL = replace(NEW.id::text, '-', '');
          END $$;
          CREATE TRIGGER quote BEFORE INSERT OR UPDATE ON session.session FOR EACH ROW EXECUTE FUNCTION quote()",
     )
@@ -214,7 +215,8 @@ async fn extreme_times() {
         let _ = store.delete_expired(Timestamp::MAX, NonZeroU32::MAX).await.unwrap();
         assert!(store.load(&eternal.id(), Freshness::Latest).await.unwrap().is_none());
     }
-    // Last seen at the latest time that a record can hold, and at the latest one that the column can: postponed, no error.
+    // Last seen at the latest time that a record can hold, and at the latest one that the column can: postponed, no
+    // error.
     let mut eternal = record(None, NOW);
     eternal.summary.timeouts.absolute = Duration::MAX;
     eternal.summary.last_seen = Timestamp::from_millis((1 << 47) - 1);
