@@ -3,7 +3,7 @@
 -- function has settings of its own: a connection caches the plan of a statement until the table is next analyzed, and a
 -- plan made while the table was empty would read the whole table later, hence enable_seqscan = off: there is an index
 -- for every access. And a function can refuse to answer on a standby, where a session may live on that has ended on the
--- primary; writes fail there anyway.
+-- primary. Those that write before they answer fail there anyway.
 --
 -- A function is never changed in place: nodes of two releases run side by side during a deployment. The exception is a
 -- schema that was renamed: the functions contain its name, and are created once more, with the new one.
@@ -108,6 +108,8 @@ DECLARE
     limited boolean := p_user IS NOT NULL AND p_max IS NOT NULL;
     is_full boolean := false;
 BEGIN
+    -- At the limit, it answers without having written.
+    {primary}
     PERFORM {schema}.lock_users(p_user, p_replaces_user);
     LOOP
         evicted := '{}';
