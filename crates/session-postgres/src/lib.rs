@@ -43,7 +43,9 @@
 //! few. Leave autovacuum on: a call also passes the index entries of all rows deleted since the last vacuum. A call
 //! executes statements of about 40 ms, so that live sessions do not wait for it, for up to a third of the timeout; a
 //! slow server gets further with the next one. It skips locked rows, so 0 may also mean that only sessions still in use
-//! were due. What a call deleted before it failed stays deleted.
+//! were due. What a call deleted before it failed stays deleted. A page of
+//! [`list_all`](session_core::SessionManager::list_all) and a count walk over expired rows that are not deleted yet,
+//! and an estimated count includes them.
 //!
 //! **Connections.** The store keeps up to half of the pool's connections from one operation to the next, less those
 //! that the application has taken; one that was not used for one or two seconds is returned. An operation occupies a

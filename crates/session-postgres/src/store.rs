@@ -23,7 +23,7 @@ use crate::statements::Statements;
 /// How many sessions a page may have, whatever is asked for: an answer stays within a few megabytes.
 const LONGEST_PAGE: u32 = 10_000;
 
-/// As many sessions are counted one by one, which takes some ten milliseconds. Beyond that, the count is an estimate.
+/// As many sessions are counted one by one, which takes about 30 ms. Beyond that, the count is an estimate.
 const FEW: i64 = 100_000;
 
 /// Sessions in a PostgreSQL schema. Cheap to clone: clones share the connections and the batches.
