@@ -67,6 +67,10 @@
 //! connections in use are left alone. Set `tcp_keepalives_idle` on the server, for connections that a network forgot.
 //! TLS is a feature of sqlx: enable one in your own dependency on it.
 //!
+//! **Runtimes.** The store may be used from any tokio runtime. The one that it is built in must run as long as the
+//! store is used: connections are opened there, and what outlives a call goes on there. If it ends, calls that are
+//! under way in others may fail; the next one succeeds, and the store goes on in its runtime.
+//!
 //! **PgBouncer.** It rejects a startup parameter that sqlx sends: set its `ignore_startup_parameters =
 //! extra_float_digits`, or `PgConnectOptions::extra_float_digits(None)`. In session mode nothing else is special. In
 //! transaction mode, use [`Pooler::Transaction`], which works with every version; it is tested with 1.18. From 1.21 on,

@@ -49,6 +49,7 @@ pub(crate) fn store_error(error: impl Into<Arc<sqlx::Error>>) -> StoreError {
             let detail = "the connection broke, or the server is not PostgreSQL";
             return StoreError::new(StoreErrorKind::Unavailable, detail);
         }
+        sqlx::Error::WorkerCrashed => (StoreErrorKind::Unavailable, "the tokio runtime of the store has ended"),
         // The others concern a value or a reply, and their text may quote it.
         _ => return StoreError::new(StoreErrorKind::Other, "the driver does not understand the server"),
     };

@@ -108,9 +108,9 @@ impl Lease {
         let Some((held, place)) = self.taken.take() else { return };
         let Some((sql, deadline)) = self.running.take() else { return held.release() };
         let unsettled = self.key.map(|key| self.unsettled.add(key));
-        let (patience, runtime) = (self.patience, held.runtime());
+        let (patience, home) = (self.patience, Arc::clone(held.home()));
         let abandoned = Abandoned { held, place, sql, reply, deadline, patience, unsettled };
-        runtime.spawn(abandoned.settle());
+        home.runtime().spawn(abandoned.settle());
     }
 }
 

@@ -8,6 +8,7 @@ mod batch;
 mod connections;
 mod error;
 mod executor;
+mod home;
 mod lease;
 mod places;
 mod unsettled;
