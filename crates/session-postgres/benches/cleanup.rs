@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p session-postgres --bench cleanup -- --sessions 1000000`
 //!
-//! Starts a server of its own, which flushes every commit to disk, and fills it with sessions, each with a user of its own
-//! and 177 bytes of data. Half of them are expired. Then tasks load live sessions: first alone, then while
+//! Starts a server of its own, which flushes every commit to disk, and fills it with sessions, each with a user of its
+//! own and 177 bytes of data. Half of them are expired. Then tasks load live sessions: first alone, then while
 //! `SessionManager::sweep` deletes the expired ones and autovacuum follows, for the same time each.
 
 use std::error::Error;
@@ -26,7 +26,8 @@ const VALUES: [(&str, usize); 4] = [("cart", 50), ("last_viewed", 21), ("profile
 const TASKS: usize = 8;
 /// How long a task waits between two loads.
 const PACE: Duration = Duration::from_millis(4);
-/// How long they load, before and during clean-up, and in how many parts: a disturbance of a single part is not clean-up.
+/// How long they load, before and during clean-up, and in how many parts: a disturbance of a single part is not
+/// clean-up.
 const PHASE: Duration = Duration::from_secs(20);
 const PHASES: u32 = 4;
 
@@ -154,8 +155,8 @@ async fn number(pool: &PgPool, sql: &str) -> Result<i64, sqlx::Error> {
     raw_sql(AssertSqlSafe(format!("SELECT ({sql})::bigint"))).fetch_one(pool).await?.try_get(0)
 }
 
-/// The value of `--sessions`; at least a million, so that clean-up lasts as long as it is measured. `None` if it is `cargo
-/// test` that runs this, not `cargo bench`.
+/// The value of `--sessions`; at least a million, so that clean-up lasts as long as it is measured. `None` if it is
+/// `cargo test` that runs this, not `cargo bench`.
 fn argument() -> Result<Option<usize>, Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (flags, rest): (Vec<_>, Vec<_>) = arguments.iter().map(String::as_str).partition(|text| *text == "--bench");

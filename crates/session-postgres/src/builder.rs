@@ -47,7 +47,8 @@ impl PostgresStoreBuilder {
     }
 
     /// How long an operation may take, waiting for a connection included. By default 1.5 seconds: a little less than
-    /// the policy's store timeout, so that the error says what happened.
+    /// the policy's store timeout, so that the error says what happened. With zero, an operation
+    /// fails unless the server answers at once.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = timeout;
         self

@@ -15,14 +15,15 @@
 //!
 //! # Guarantees
 //! Each operation is one statement, hence one transaction, and one round trip; clean-up may take several. Each is a
-//! function in the schema. A login and a revocation of all sessions take an advisory lock of their user until they commit,
-//! so that the session limit is exact and a revocation misses no session; reads never wait, updates and touches only for
-//! their own row.
+//! function in the schema. A login and a revocation of all sessions take an advisory lock of their user until they
+//! commit, so that the session limit is exact and a revocation misses no session; reads never wait, updates and touches
+//! only for their own row.
 //!
 //! Loads that overlap share a statement, and so do updates: with fewer than two statements in flight, an operation runs
 //! immediately; later ones queue and are sent as one batch when a statement completes. There is no batching delay, and
 //! under load dozens of operations share a round trip and a commit. Each still has its own answer and its own error: a
-//! locked row, or an update that the server rejects, affects its own call only; data of more than 64 KiB is loaded alone.
+//! locked row, or an update that the server rejects, affects its own call only; data of more than 64 KiB is loaded
+//! alone.
 //!
 //! | | |
 //! |---|---|
@@ -40,29 +41,35 @@
 //! `tokio::spawn(sessions.clone().sweep())`. If you call it yourself, use a limit of about 1000, and as long as it
 //! returns the limit, call it again after a pause of 200 ms: a call slows concurrent loads down, so calls should be
 //! few. Leave autovacuum on: a call also passes the index entries of all rows deleted since the last vacuum. A call
-//! executes statements of about 40 ms, so that live sessions do not wait for it, for up to a third of the timeout; a slow
-//! server gets further with the next one. It skips locked rows, so 0 may also mean that only sessions still in use were
-//! due. What a call deleted before it failed stays deleted.
+//! executes statements of about 40 ms, so that live sessions do not wait for it, for up to a third of the timeout; a
+//! slow server gets further with the next one. It skips locked rows, so 0 may also mean that only sessions still in use
+//! were due. What a call deleted before it failed stays deleted. A page of
+//! [`list_all`](session_core::SessionManager::list_all) and a count walk over expired rows that are not deleted yet,
+//! and an estimated count includes them.
 //!
 //! **Connections.** The store keeps up to half of the pool's connections from one operation to the next, less those
 //! that the application has taken; one that was not used for one or two seconds is returned. An operation occupies a
-//! kept connection for one round trip, and any other for three: the store asks which backend it is, and the pool pings the
-//! server whenever it gets a connection back. Ten connections ([`recommended_pool_options`]) serve thousands of requests
-//! per second. An application that shares the pool never waits for an idle connection. From a pool of one connection, none
-//! is kept.
+//! kept connection for one round trip, and any other for three: the store asks which backend it is, and the pool pings
+//! the server whenever it gets a connection back. Ten connections ([`recommended_pool_options`]) serve thousands of
+//! requests per second. An application that shares the pool never waits for an idle connection. From a pool of one
+//! connection, none is kept.
 //!
-//! **Statements that hang**, because of a lock, a standby or the network, occupy a place of the pool each. One place is for
-//! cancelling, and a quarter of the others is for loads, so with a pool of ten, up to seven writes and two more loads are
-//! under way. While no place is free, operations wait for one as long as the `acquire_timeout` of the pool, and not at all
-//! if nothing that hangs can be cancelled; the error names the size of the pool. A statement whose call has timed out or
-//! was dropped goes on in the background, is cancelled at the timeout, and its backend is ended if that does not help; its
-//! place is free, and its connection is used again, when the server confirms it. A repetition of a login, and its
-//! deletion, wait for that. A pool of one connection has no place to cancel from: its connection is replaced, and ended
-//! from the new one, so for a moment there are two.
+//! **Statements that hang**, because of a lock, a standby or the network, occupy a place of the pool each. One place is
+//! for cancelling, and a quarter of the others is for loads, so with a pool of ten, up to seven writes and two more
+//! loads are under way. While no place is free, operations wait for one as long as the `acquire_timeout` of the pool,
+//! and not at all if nothing that hangs can be cancelled; the error names the size of the pool. A statement whose call
+//! has timed out or was dropped goes on in the background, is cancelled at the timeout, and its backend is ended if
+//! that does not help; its place is free, and its connection is used again, when the server confirms it. A repetition
+//! of a login, and its deletion, wait for that. A pool of one connection has no place to cancel from: its connection is
+//! replaced, and ended from the new one, so for a moment there are two.
 //!
 //! When a connection turns out to be lost, the idle ones are closed too, also if the application shares the pool;
-//! connections in use are left alone. Set `tcp_keepalives_idle` on the server, for connections that a network forgot. TLS is
-//! a feature of sqlx: enable one in your own dependency on it.
+//! connections in use are left alone. Set `tcp_keepalives_idle` on the server, for connections that a network forgot.
+//! TLS is a feature of sqlx: enable one in your own dependency on it.
+//!
+//! **Runtimes.** The store may be used from any tokio runtime. The one that it is built in must run as long as the
+//! store is used: connections are opened there, and what outlives a call goes on there. If it ends, calls that are
+//! under way in others may fail; the next one succeeds, and the store goes on in its runtime.
 //!
 //! **PgBouncer.** It rejects a startup parameter that sqlx sends: set its `ignore_startup_parameters =
 //! extra_float_digits`, or `PgConnectOptions::extra_float_digits(None)`. In session mode nothing else is special. In
@@ -75,8 +82,8 @@
 //!
 //! **Privileges.** Only [`migrate`](PostgresStore::migrate) creates anything: the schema, unless it exists, and what it
 //! contains. Afterwards a role needs `USAGE` on the schema, `SELECT, INSERT, UPDATE, DELETE` on `session`, and `SELECT`
-//! on `migration` if it calls `migrate` too. The functions are granted to `PUBLIC`, and run with the privileges of their
-//! caller. To cancel its own statements, a role needs nothing.
+//! on `migration` if it calls `migrate` too. The functions are granted to `PUBLIC`, and run with the privileges of
+//! their caller. To cancel its own statements, a role needs nothing.
 //!
 //! **Renaming the schema.** The functions contain its name. Call `migrate`, as their owner, under the new one.
 //!

@@ -44,14 +44,6 @@ pub fn migrations(schema: &SchemaName) -> Vec<Migration> {
     STEPS.iter().map(|(name, sql)| Migration { name, sql: schema.render(sql) }).collect()
 }
 
-/// Whether the functions contain the name of another schema, because this one was renamed.
-const IS_RENAMED: &str = r#"EXISTS (
-    SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-    WHERE '"' || n.nspname || '"' = '{schema}' AND strpos(p.prosrc, '{schema}.') = 0 AND p.proname IN (
-        'load_session', 'load_sessions', 'list_sessions_of', 'touch_session', 'delete_session', 'lock_users',
-        'create_session', 'update_session', 'update_sessions', 'delete_sessions_of', 'delete_expired', 'list_sessions',
-        'count_sessions'))"#;
-
 /// Applies the missing steps, in one transaction. Without parameters, so that everything uses the simple query
 /// protocol, which works behind any pooler.
 pub(crate) async fn run(executor: &Executor, schema: &SchemaName) -> Result<(), sqlx::Error> {
@@ -72,10 +64,31 @@ pub(crate) async fn run(executor: &Executor, schema: &SchemaName) -> Result<(), 
 }
 
 fn check(schema: &SchemaName) -> Arc<str> {
-    let names: Vec<String> = STEPS.iter().map(|(name, _)| format!("'{name}'")).collect();
-    let (names, steps) = (names.join(", "), STEPS.len());
+    let (names, steps) = (literals(STEPS.iter().map(|(name, _)| *name)), STEPS.len());
     let applied = format!("(SELECT count(*) FROM {{schema}}.migration WHERE name IN ({names})) = {steps}");
-    schema.render(&format!("SELECT {applied} AND NOT {IS_RENAMED}")).into()
+    schema.render(&format!("SELECT {applied} AND NOT {}", is_renamed())).into()
+}
+
+/// Whether the functions contain the name of another schema, because this one was renamed.
+fn is_renamed() -> String {
+    let functions = literals(functions());
+    format!(
+        r#"EXISTS (
+    SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE '"' || n.nspname || '"' = '{{schema}}' AND strpos(p.prosrc, '{{schema}}.') = 0
+        AND p.proname IN ({functions}))"#
+    )
+}
+
+/// The names of all functions that the steps create.
+fn functions() -> impl Iterator<Item = &'static str> {
+    let created = STEPS.iter().flat_map(|(_, sql)| sql.split("CREATE FUNCTION {schema}.").skip(1));
+    created.filter_map(|function| function.split('(').next())
+}
+
+/// A list of SQL string literals. The names are ours, and contain no quotes.
+fn literals(names: impl Iterator<Item = &'static str>) -> String {
+    names.map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
 }
 
 /// If so, no lock and no CREATE privilege is needed. Steps that we do not know are those of a newer release, which are
@@ -99,7 +112,8 @@ fn script(schema: &SchemaName) -> Arc<str> {
     }
     let steps_with_functions = STEPS[1..].iter().map(|(_, sql)| *sql);
     let functions = steps_with_functions.collect::<String>().replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION");
-    script += &schema.render(&format!("DO $step$ BEGIN IF {IS_RENAMED} THEN {functions} END IF; END $step$;"));
+    let is_renamed = is_renamed();
+    script += &schema.render(&format!("DO $step$ BEGIN IF {is_renamed} THEN {functions} END IF; END $step$;"));
     script.into()
 }
 
@@ -108,4 +122,18 @@ async fn apply(connection: &mut PgConnection, script: &Arc<str>) -> Result<(), s
     let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
     raw_sql(AssertSqlSafe(Arc::clone(script))).execute(&mut *transaction).await?;
     transaction.commit().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_is_found() {
+        let names: Vec<_> = functions().collect();
+        assert!(names.iter().all(|name| name.bytes().all(|b| matches!(b, b'_' | b'a'..=b'z'))), "{names:?}");
+        assert!(names.contains(&"load_session") && names.contains(&"count_sessions"), "{names:?}");
+        let created: usize = STEPS.iter().map(|(_, sql)| sql.matches("CREATE FUNCTION").count()).sum();
+        assert_eq!(names.len(), created);
+    }
 }

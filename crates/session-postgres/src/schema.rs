@@ -16,7 +16,8 @@ pub struct SchemaNameError;
 /// When the row `s` is alive at the time `{now}`: neither its absolute nor its idle deadline is reached.
 const LIVE: &str = "s.created_at + s.absolute_ms > {now} AND s.last_seen > {now} - s.idle_ms";
 
-/// What every function that reads begins with: a standby may be behind, and would answer with sessions that have ended.
+/// What every function begins with that may answer without writing: a standby may be behind, and would answer with
+/// sessions that have ended.
 const PRIMARY: &str = "IF pg_is_in_recovery() THEN
         RAISE EXCEPTION 'the server is a standby' USING ERRCODE = '25006';
     END IF;";
@@ -42,8 +43,8 @@ impl SchemaName {
         Ok(Self(name.into()))
     }
 
-    /// `sql` with its placeholders replaced: `{schema}` by the name, quoted because it may be a key word, `{live(NOW)}` by
-    /// the condition that the row `s` is alive at `NOW`, and `{primary}` by an error on a standby.
+    /// `sql` with its placeholders replaced: `{schema}` by the name, quoted because it may be a key word, `{live(NOW)}`
+    /// by the condition that the row `s` is alive at `NOW`, and `{primary}` by an error on a standby.
     pub(crate) fn render(&self, sql: &str) -> String {
         let mut rendered = String::new();
         for (n, part) in sql.split("{live(").enumerate() {

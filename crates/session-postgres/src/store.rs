@@ -23,7 +23,7 @@ use crate::statements::Statements;
 /// How many sessions a page may have, whatever is asked for: an answer stays within a few megabytes.
 const LONGEST_PAGE: u32 = 10_000;
 
-/// As many sessions are counted one by one, which takes some ten milliseconds. Beyond that, the count is an estimate.
+/// As many sessions are counted one by one, which takes about 30 ms. Beyond that, the count is an estimate.
 const FEW: i64 = 100_000;
 
 /// Sessions in a PostgreSQL schema. Cheap to clone: clones share the connections and the batches.
@@ -160,8 +160,8 @@ impl SessionStore for PostgresStore {
         Ok(if column(&row, 1)? { Count::exact(sessions) } else { Count::estimated(sessions) })
     }
 
-    /// Statements of about 40 ms each, so that live sessions do not wait, for up to a third of the timeout: a server that
-    /// is slow gets further with the next call.
+    /// Statements of about 40 ms each, so that live sessions do not wait, for up to a third of the timeout: a server
+    /// that is slow gets further with the next call.
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
         let limit = i64::from(limit.get());
         let mut deleted = 0;

@@ -1,7 +1,7 @@
 //! [`Abandoned`]: a statement whose caller has gone, or whose connection broke.
 //!
-//! Its place is free again once its backend is known to be idle or gone: the reply has come, or another connection says so.
-//! So the server never has more of our connections than the pool has places, whatever hangs.
+//! Its place is free again once its backend is known to be idle or gone: the reply has come, or another connection says
+//! so. So the server never has more of our connections than the pool has places, whatever hangs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const CANCELS: u32 = 4;
 const BACKEND: &str = "SELECT a.pid, coalesce(extract(epoch FROM a.backend_start) * 1000000, 0)::bigint
     FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) AS a";
 
-/// Cancels the statement, or ends its backend. A pooler may have given the backend to somebody else by now: only our
+/// Cancels the statement, or ends its backend. A pooler may have given the backend to another client by now: only our
 /// statement is cancelled, and only if it has been running for long. No row: the backend is gone.
 const CANCEL: &str = "SELECT b.active, CASE WHEN b.active AND b.old THEN pg_catalog.{how}(b.pid) END
     FROM (
@@ -61,8 +61,8 @@ pub(crate) struct Abandoned {
 }
 
 impl Abandoned {
-    /// Waits for the reply until the deadline, then cancels the statement, until it is over. The connection is used again
-    /// if it can be.
+    /// Waits for the reply until the deadline, then cancels the statement, until it is over. The connection is used
+    /// again if it can be.
     pub(crate) async fn settle(mut self) {
         if self.drained_until(self.deadline).await {
             return self.release().await;
@@ -178,7 +178,7 @@ async fn cancel_until_over(connections: &Arc<Connections>, backend: Backend, sql
     }
 }
 
-/// Cancels the statement from another connection. Whether it was over already; `None` if nobody could be asked.
+/// Cancels the statement from another connection. Whether it was over already; `None` if the server could not be asked.
 async fn cancel(
     connections: &Arc<Connections>,
     backend: Backend,

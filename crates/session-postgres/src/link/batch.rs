@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use session_core::{StoreError, StoreErrorKind};
 use sqlx::postgres::PgRow;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot::{self, Receiver, Sender};
 use tokio::time::timeout;
 
@@ -29,6 +28,8 @@ const MAX_BYTES: usize = 1 << 20;
 /// the queue starts an extra batch, up to [`MAX_STALLED`] statements.
 const STALL_TIMEOUT: Duration = Duration::from_millis(50);
 const MAX_STALLED: usize = 8;
+
+const NO_ANSWER: &str = "the batch got no answer in time, or the tokio runtime of the store has ended";
 
 /// What can be executed alone or in a batch.
 pub(crate) trait Operation: Send + Sync + 'static {
@@ -127,7 +128,7 @@ impl<O: Operation> Batcher<O> {
         loop {
             match timeout(STALL_TIMEOUT, &mut reply).await {
                 Ok(Ok(reply)) => return Ok(reply),
-                Ok(Err(_)) => return Err(StoreError::new(StoreErrorKind::Timeout, "the batch got no answer in time")),
+                Ok(Err(_)) => return Err(StoreError::new(StoreErrorKind::Timeout, NO_ANSWER)),
                 Err(_) => self.start_extra(ticket),
             }
         }
@@ -139,7 +140,16 @@ impl<O: Operation> Batcher<O> {
         let first = queue.waiting.iter().find(|queued| !queued.reply.is_closed());
         if queue.in_flight < MAX_STALLED && first.is_some_and(|queued| queued.ticket == ticket) {
             queue.in_flight += 1;
-            tokio::spawn(Permit { batcher: Arc::clone(self), passes_on: false }.run_batch());
+            drop(queue);
+            self.spawn_batch();
+        }
+    }
+
+    /// Starts a batch, which is in flight already. Dropped at once if there is no runtime for it.
+    fn spawn_batch(self: &Arc<Self>) {
+        let permit = Permit { batcher: Arc::clone(self), passes_on: false };
+        if let Some(home) = self.executor.home() {
+            home.runtime().spawn(permit.run_batch());
         }
     }
 
@@ -182,7 +192,8 @@ fn operations<O: Operation>(batch: &[Queued<O>]) -> Vec<&O> {
 /// The right to have a statement in flight. When it is dropped, it passes to the queue, also if its call was cancelled.
 struct Permit<O: Operation> {
     batcher: Arc<Batcher<O>>,
-    /// `false` while a batch runs: its task is dropped in the middle only when the runtime shuts down.
+    /// `false` while a batch runs: its task is dropped in the middle only when the runtime shuts down. Then an operation
+    /// in the queue starts an extra batch, in another runtime.
     passes_on: bool,
 }
 
@@ -215,20 +226,11 @@ impl<O: Operation> Permit<O> {
 impl<O: Operation> Drop for Permit<O> {
     fn drop(&mut self) {
         let mut queue = self.batcher.lock();
-        let runtime = Handle::try_current().ok().filter(|_| self.passes_on);
-        match runtime {
-            Some(runtime) if !queue.waiting.is_empty() && queue.in_flight <= MAX_IN_FLIGHT => {
-                drop(queue);
-                runtime.spawn(Self { batcher: Arc::clone(&self.batcher), passes_on: false }.run_batch());
-            }
-            Some(_) => queue.in_flight -= 1,
-            // The runtime shuts down. The queued calls fail: their senders are dropped.
-            None => {
-                queue.in_flight -= 1;
-                let waiting = std::mem::take(&mut queue.waiting);
-                drop(queue);
-                drop(waiting);
-            }
+        if self.passes_on && !queue.waiting.is_empty() && queue.in_flight <= MAX_IN_FLIGHT {
+            drop(queue);
+            self.batcher.spawn_batch();
+        } else {
+            queue.in_flight -= 1;
         }
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use sqlx::pool::{CloseEvent, PoolConnection};
 use sqlx::{PgConnection, PgPool, Postgres};
-use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
+
+use crate::link::home::Home;
 
 /// The time between two ticks of the reaper. A connection that was not used since the last tick goes back to the pool.
 const TICK: Duration = Duration::from_secs(1);
@@ -40,8 +41,10 @@ struct IdleSet {
     idle: Vec<IdleConnection>,
     /// How many are kept, those in use included.
     total: usize,
-    /// The task that runs [`reap_idle`], and its runtime.
-    reaper: Option<(Handle, AbortHandle)>,
+    /// Where they were opened.
+    home: Option<Arc<Home>>,
+    /// The task that runs [`reap_idle`].
+    reaper: Option<AbortHandle>,
 }
 
 struct IdleConnection {
@@ -62,7 +65,8 @@ pub(crate) struct Backend {
 
 impl Connections {
     pub(crate) fn new(pool: PgPool, return_timeout: Duration) -> Arc<Self> {
-        let (kept, checked_out, tick) = (Mutex::default(), AtomicUsize::new(0), AtomicU64::new(0));
+        let kept = Mutex::new(IdleSet { home: Home::here(), ..IdleSet::default() });
+        let (checked_out, tick) = (AtomicUsize::new(0), AtomicU64::new(0));
         let canceller = tokio::sync::Mutex::default();
         Arc::new(Self { pool, return_timeout, canceller, kept, checked_out, tick })
     }
@@ -71,29 +75,51 @@ impl Connections {
         &self.pool
     }
 
-    /// A kept connection, or else one of the pool.
+    /// The home of the store: the runtime that it was opened in. If that has ended, or there was none, that of the
+    /// caller from now on; `None` if the caller has none either.
+    pub(crate) fn home(&self) -> Option<Arc<Home>> {
+        let mut kept = self.lock();
+        if let Some(home) = &kept.home
+            && !home.has_ended()
+        {
+            return Some(Arc::clone(home));
+        }
+        let home = Home::here()?;
+        let before = kept.home.replace(Arc::clone(&home));
+        drop(kept);
+        if before.is_some() {
+            // What was opened there is dead.
+            self.discard_idle();
+        }
+        Some(home)
+    }
+
+    /// A kept connection, or else one of the pool. To be called at home: the pool may open it.
     pub(crate) async fn take(self: &Arc<Self>) -> Result<Held, sqlx::Error> {
         if let Some(held) = self.take_kept() {
             return Ok(held);
         }
+        let home = self.home().ok_or(sqlx::Error::WorkerCrashed)?;
         let connection = self.pool.acquire().await?;
         self.checked_out.fetch_add(1, Ordering::Relaxed);
-        Ok(self.held(connection, None, None))
+        Ok(self.held(home, connection, None, None))
     }
 
     pub(crate) fn take_kept(self: &Arc<Self>) -> Option<Held> {
-        let idle = if self.pool.is_closed() { None } else { self.lock().idle.pop() };
-        idle.map(|idle| self.held(idle.connection, idle.backend, Some(idle.kept_since)))
+        let home = self.home().filter(|_| !self.pool.is_closed())?;
+        let idle = self.lock().idle.pop()?;
+        Some(self.held(home, idle.connection, idle.backend, Some(idle.kept_since)))
     }
 
     fn held(
         self: &Arc<Self>,
+        home: Arc<Home>,
         connection: PoolConnection<Postgres>,
         backend: Option<Backend>,
         kept_since: Option<u64>,
     ) -> Held {
-        let (connections, runtime) = (Arc::clone(self), Handle::current());
-        Held { connection: Some(connection), backend, in_transaction: false, kept_since, connections, runtime }
+        let connections = Arc::clone(self);
+        Held { connection: Some(connection), backend, in_transaction: false, kept_since, connections, home }
     }
 
     /// Closes all idle connections, also the pool's. After a restart of the server they are dead, and each would fail
@@ -126,7 +152,7 @@ impl Connections {
         connection: PoolConnection<Postgres>,
         backend: Option<Backend>,
         kept_since: Option<u64>,
-        runtime: &Handle,
+        home: &Arc<Home>,
     ) -> Result<(), PoolConnection<Postgres>> {
         let in_use = (self.pool.size() as usize).saturating_sub(self.pool.num_idle());
         let by_others = in_use.saturating_sub(self.checked_out.load(Ordering::Relaxed));
@@ -135,16 +161,16 @@ impl Connections {
         let mut kept = self.lock();
         let total = kept.total + usize::from(kept_since.is_none());
         let is_old = kept_since.is_some_and(|since| tick - since >= MAX_TICKS);
-        if total > max_kept || is_old || self.pool.is_closed() {
+        if total > max_kept || is_old || self.pool.is_closed() || home.has_ended() {
             kept.total -= usize::from(kept_since.is_some());
             return Err(connection);
         }
         kept.total = total;
         let kept_since = kept_since.unwrap_or(tick);
         kept.idle.push(IdleConnection { connection, backend, kept_since, last_used: tick });
-        if kept.reaper.as_ref().is_none_or(|(_, task)| task.is_finished()) {
-            let task = runtime.spawn(reap_idle(Arc::downgrade(self), self.pool.close_event())).abort_handle();
-            kept.reaper = Some((runtime.clone(), task));
+        if kept.reaper.as_ref().is_none_or(AbortHandle::is_finished) {
+            let reap = reap_idle(Arc::downgrade(self), Arc::clone(home), self.pool.close_event());
+            kept.reaper = Some(home.runtime().spawn(reap).abort_handle());
         }
         Ok(())
     }
@@ -153,37 +179,48 @@ impl Connections {
     ///
     /// The pool pings the server first, without a timeout. If the network fails at that moment, the connection's place
     /// in the pool would be lost for good; hence ours.
-    fn return_to_pool(self: &Arc<Self>, mut connection: PoolConnection<Postgres>, runtime: &Handle) {
-        let this = Arc::clone(self);
+    fn return_to_pool(self: &Arc<Self>, mut connection: PoolConnection<Postgres>, home: &Home) {
+        let checked_out = CheckedOut(Arc::clone(self));
         // A runtime that has ended drops the task at once, and the driver needs one to drop a connection.
-        let _guard = runtime.enter();
-        runtime.spawn(async move {
-            let _ = timeout(this.return_timeout, connection.return_to_pool()).await;
-            this.checked_out.fetch_sub(1, Ordering::Relaxed);
+        let _guard = home.runtime().enter();
+        home.runtime().spawn(async move {
+            let return_timeout = checked_out.0.return_timeout;
+            let _ = timeout(return_timeout, connection.return_to_pool()).await;
         });
+    }
+}
+
+/// A connection that goes back to the pool.
+struct CheckedOut(Arc<Connections>);
+
+impl Drop for CheckedOut {
+    fn drop(&mut self) {
+        self.0.checked_out.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Connections {
     fn drop(&mut self) {
         let kept = self.kept.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some((runtime, task)) = &kept.reaper {
-            task.abort();
+        if let Some(reaper) = &kept.reaper {
+            reaper.abort();
+        }
+        if let Some(home) = &kept.home {
             // The driver needs a runtime to return them to the pool, and the store may be dropped outside of one.
-            let _guard = runtime.enter();
+            let _guard = home.runtime().enter();
             kept.idle.clear();
         }
     }
 }
 
 /// Returns unused connections to the pool, until none is kept.
-async fn reap_idle(connections: Weak<Connections>, mut close: CloseEvent) {
+async fn reap_idle(connections: Weak<Connections>, home: Arc<Home>, mut close: CloseEvent) {
     loop {
         let closed = close.do_until(sleep(TICK)).await.is_err();
         let Some(connections) = connections.upgrade() else { return };
         let tick = connections.tick.fetch_add(1, Ordering::Relaxed);
         for connection in connections.take_idle(|idle| closed || idle.last_used < tick) {
-            connections.return_to_pool(connection, &Handle::current());
+            connections.return_to_pool(connection, &home);
         }
         let mut kept = connections.lock();
         if kept.total == 0 || closed {
@@ -203,8 +240,8 @@ pub(crate) struct Held {
     /// The tick since which it is kept, if it is.
     kept_since: Option<u64>,
     connections: Arc<Connections>,
-    /// Where it was taken: it may be dropped outside of any runtime.
-    runtime: Handle,
+    /// For what is left to do with it, wherever it is dropped.
+    home: Arc<Home>,
 }
 
 impl Held {
@@ -216,19 +253,17 @@ impl Held {
         &self.connections
     }
 
-    /// The runtime for what is left to do with it: the one that the caller is in, if there is one.
-    pub(crate) fn runtime(&self) -> Handle {
-        Handle::try_current().unwrap_or_else(|_| self.runtime.clone())
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        &self.home
     }
 
     /// Makes the connection available again. No reply may be outstanding on it.
     pub(crate) fn release(mut self) {
-        let runtime = self.runtime();
         let backend = self.backend.filter(|_| !self.in_transaction);
         if let Some(connection) = self.connection.take()
-            && let Err(connection) = self.connections.keep(connection, backend, self.kept_since, &runtime)
+            && let Err(connection) = self.connections.keep(connection, backend, self.kept_since, &self.home)
         {
-            self.connections.return_to_pool(connection, &runtime);
+            self.connections.return_to_pool(connection, &self.home);
         }
     }
 }
@@ -239,8 +274,7 @@ impl Drop for Held {
         self.connections.lock().total -= usize::from(self.kept_since.is_some());
         self.connections.checked_out.fetch_sub(1, Ordering::Relaxed);
         connection.close_on_drop();
-        let runtime = self.runtime();
-        let _guard = runtime.enter();
+        let _guard = self.home.runtime().enter();
         drop(connection);
     }
 }

@@ -6,10 +6,15 @@ use std::sync::Arc;
 use session_core::{StoreError, StoreErrorKind};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
-/// The server's error code. Its message is dropped, because it may quote parameters, unless it is about a privilege: that
-/// names the object.
+/// The server's error code. Its message is dropped, because it may quote parameters, unless it is about a privilege:
+/// that names the object.
 #[derive(Debug, thiserror::Error)]
-#[error("SQLSTATE {state} ({}){}{}", class(state), if message.is_some() { ": " } else { "" }, message.as_deref().unwrap_or(""))]
+#[error(
+    "SQLSTATE {state} ({}){}{}",
+    class(state),
+    if message.is_some() { ": " } else { "" },
+    message.as_deref().unwrap_or_default()
+)]
 struct SqlState {
     state: String,
     message: Option<String>,
@@ -44,6 +49,7 @@ pub(crate) fn store_error(error: impl Into<Arc<sqlx::Error>>) -> StoreError {
             let detail = "the connection broke, or the server is not PostgreSQL";
             return StoreError::new(StoreErrorKind::Unavailable, detail);
         }
+        sqlx::Error::WorkerCrashed => (StoreErrorKind::Unavailable, "the tokio runtime of the store has ended"),
         // The others concern a value or a reply, and their text may quote it.
         _ => return StoreError::new(StoreErrorKind::Other, "the driver does not understand the server"),
     };
@@ -62,16 +68,16 @@ pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
 }
 
 /// Whether the statement certainly had no effect, so that executing it again is safe even where it is not idempotent:
-/// the server was shutting down or is read-only, the connection was closed before we wrote to it, or the transaction was
-/// rolled back because of a serialization failure or a deadlock.
+/// the server was shutting down or is read-only, the connection was closed before we wrote to it, or the transaction
+/// was rolled back because of a serialization failure or a deadlock.
 pub(crate) fn had_no_effect(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
         || sql_state(error).is_some_and(|state| state.starts_with("57P") || state.starts_with("40") || state == "25006")
 }
 
 /// Whether the server or the driver rejected one operation of a batch: the batch was rolled back, and the others may
-/// succeed without it. Not so if it was cancelled, or the server has no resources: then each would fail, at 64 times the
-/// cost.
+/// succeed without it. Not so if it was cancelled, or the server has no resources: then each would fail, at 64 times
+/// the cost.
 pub(crate) fn is_rejection(error: &sqlx::Error) -> bool {
     match sql_state(error) {
         Some(state) => !["08", "25", "28", "3D", "3F", "53", "57", "58"].iter().any(|class| state.starts_with(class)),
@@ -108,7 +114,7 @@ fn explain(state: &str) -> (StoreErrorKind, &'static str) {
         (_, "57014") => (StoreErrorKind::Timeout, "the server cancelled the statement; see statement_timeout"),
         (_, "25006") => (StoreErrorKind::Unavailable, "the server is a standby, or read-only"),
         (_, "SE002") => {
-            (StoreErrorKind::Other, "the schema has a table `migration` of somebody else; choose another schema")
+            (StoreErrorKind::Other, "the schema has a table `migration` of another application; choose another schema")
         }
         (_, "40001" | "40P01" | "55P03") => (StoreErrorKind::Unavailable, "a conflict between transactions"),
         (_, "SE001") => (StoreErrorKind::Other, "the isolation level must be READ COMMITTED"),
@@ -118,8 +124,8 @@ fn explain(state: &str) -> (StoreErrorKind, &'static str) {
         (_, "3F000" | "42P01" | "42883") => (StoreErrorKind::Other, "the schema does not exist; run the migrations"),
         (_, "42501") => (
             StoreErrorKind::Other,
-            "the role lacks a privilege: USAGE on the schema, SELECT, INSERT, UPDATE, DELETE on session, EXECUTE on the \
-             functions; or to migrate, CREATE on the database and ownership of what is there",
+            "the role lacks a privilege: USAGE on the schema, SELECT, INSERT, UPDATE, DELETE on session, EXECUTE on \
+             the functions; or to migrate, CREATE on the database and ownership of what is there",
         ),
         (_, "08P01") => (StoreErrorKind::Unavailable, "the pooler refused, or lost the server; its log says why"),
         ("08" | "53" | "57", _) => (StoreErrorKind::Unavailable, "the server refuses connections at the moment"),

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::link::connections::Connections;
 use crate::link::error::{had_no_effect, is_connection_lost, no_connection, store_error};
+use crate::link::home::Home;
 use crate::link::lease::{Lease, Statement};
 use crate::link::places::{Places, Purpose};
 use crate::link::unsettled::UnsettledKeys;
@@ -35,7 +36,7 @@ pub(crate) struct Executor {
     connections: Arc<Connections>,
     places: Arc<Places>,
     unsettled: Arc<UnsettledKeys>,
-    /// For statements that wait for a row that somebody holds.
+    /// For statements that wait for a row that another transaction holds.
     pub(crate) waiting: Semaphore,
 }
 
@@ -54,9 +55,15 @@ impl Executor {
             return Ok(Lease::new(held, place, unsettled, timeout));
         }
         // In a task: a caller that goes away leaves the connection it asked for to the next one.
+        let home = self.home().ok_or(sqlx::Error::WorkerCrashed)?;
         let connections = Arc::clone(&self.connections);
         let take = async move { Ok(Lease::new(connections.take().await?, place, unsettled, timeout)) };
-        tokio::spawn(take).await.map_err(|_| sqlx::Error::WorkerCrashed)?
+        home.runtime().spawn(take).await.map_err(|_| sqlx::Error::WorkerCrashed)?
+    }
+
+    /// Where tasks go on that must not end with the runtime of their caller.
+    pub(crate) fn home(&self) -> Option<Arc<Home>> {
+        self.connections.home()
     }
 
     /// Translates an error of the driver. That there was no connection is told with the size of the pool.
@@ -78,7 +85,8 @@ impl Executor {
         self.within_timeout(self.execute(Purpose::Other, sql, None, bind)).await
     }
 
-    /// The same for a statement that concerns the row `key`, once no abandoned statement of that key may still be executed.
+    /// The same for a statement that concerns the row `key`, once no abandoned statement of that key may still be
+    /// executed.
     pub(crate) async fn run_settled(
         &self,
         key: Uuid,

@@ -46,14 +46,10 @@ impl Lease {
 
     /// Learns which backend executes the statements, so that they can be cancelled. Costs a round trip the first time.
     pub(crate) async fn identify(&mut self) -> Result<(), sqlx::Error> {
-        if let Some((held, _)) = &self.taken
-            && held.backend.is_none()
-        {
+        if self.held()?.backend.is_none() {
             let backend = abandoned::backend(self.begin(&Arc::from(""))?).await?;
             self.running = None;
-            if let Some((held, _)) = &mut self.taken {
-                held.backend = Some(backend);
-            }
+            self.held()?.backend = Some(backend);
         }
         Ok(())
     }
@@ -64,13 +60,9 @@ impl Lease {
         sql: &Arc<str>,
         statement: Statement,
     ) -> Result<Vec<PgRow>, sqlx::Error> {
-        if let Some((held, _)) = &mut self.taken {
-            held.in_transaction = true;
-        }
+        self.held()?.in_transaction = true;
         let backend = abandoned::begin(self.begin(&Arc::from("BEGIN"))?).await?;
-        if let Some((held, _)) = &mut self.taken {
-            held.backend = Some(backend);
-        }
+        self.held()?.backend = Some(backend);
         let rows = statement.persistent(false).fetch_all(self.begin(sql)?).await;
         let (end, rows) = match rows {
             Err(error) if !is_reply(&error) || is_farewell(&error) => return Err(error),
@@ -78,9 +70,8 @@ impl Lease {
             Ok(rows) => ("COMMIT", Ok(rows)),
         };
         raw_sql(end).execute(self.begin(&Arc::from(end))?).await?;
-        if let Some((held, _)) = &mut self.taken {
-            (held.backend, held.in_transaction) = (None, false);
-        }
+        let held = self.held()?;
+        (held.backend, held.in_transaction) = (None, false);
         rows
     }
 
@@ -88,8 +79,12 @@ impl Lease {
     pub(crate) fn begin(&mut self, sql: &Arc<str>) -> Result<&mut PgConnection, sqlx::Error> {
         let deadline = self.running.take().map_or_else(|| sleep(self.patience).deadline(), |(_, deadline)| deadline);
         self.running = Some((Arc::clone(sql), deadline));
+        self.held()?.connection()
+    }
+
+    fn held(&mut self) -> Result<&mut Held, sqlx::Error> {
         let (held, _) = self.taken.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
-        held.connection()
+        Ok(held)
     }
 
     /// Makes the connection available again, if it can be used again after this result of its statement.
@@ -113,9 +108,9 @@ impl Lease {
         let Some((held, place)) = self.taken.take() else { return };
         let Some((sql, deadline)) = self.running.take() else { return held.release() };
         let unsettled = self.key.map(|key| self.unsettled.add(key));
-        let (patience, runtime) = (self.patience, held.runtime());
+        let (patience, home) = (self.patience, Arc::clone(held.home()));
         let abandoned = Abandoned { held, place, sql, reply, deadline, patience, unsettled };
-        runtime.spawn(abandoned.settle());
+        home.runtime().spawn(abandoned.settle());
     }
 }
 

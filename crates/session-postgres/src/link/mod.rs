@@ -1,5 +1,5 @@
-//! The way to the server: which connection a statement is executed on, when once more, which ones share a round trip, and
-//! what becomes of those that nobody waits for; what its errors mean.
+//! The way to the server: which connection a statement is executed on, when once more, which ones share a round trip,
+//! and what becomes of those that nobody waits for; what its errors mean.
 //!
 //! Knows nothing of sessions.
 
@@ -8,6 +8,7 @@ mod batch;
 mod connections;
 mod error;
 mod executor;
+mod home;
 mod lease;
 mod places;
 mod unsettled;

@@ -1,12 +1,12 @@
--- Every operation is a function, for three reasons. In a VOLATILE function, each statement has a snapshot of its own; the
--- parts of a single statement with CTEs would share one that was taken before the call waited for its locks. A function
--- has settings of its own: a connection caches the plan of a statement until the table is next analyzed, and a plan made
--- while the table was empty would read the whole table later, hence enable_seqscan = off: there is an index for every
--- access. And a function can refuse to answer on a standby,
--- where a session may live on that has ended on the primary; writes fail there anyway.
+-- Every operation is a function, for three reasons. In a VOLATILE function, each statement has a snapshot of its own;
+-- the parts of a single statement with CTEs would share one that was taken before the call waited for its locks. A
+-- function has settings of its own: a connection caches the plan of a statement until the table is next analyzed, and a
+-- plan made while the table was empty would read the whole table later, hence enable_seqscan = off: there is an index
+-- for every access. And a function can refuse to answer on a standby, where a session may live on that has ended on the
+-- primary. Those that write before they answer fail there anyway.
 --
--- A function is never changed in place: nodes of two releases run side by side during a deployment. The exception is a schema
--- that was renamed: the functions contain its name, and are created once more, with the new one.
+-- A function is never changed in place: nodes of two releases run side by side during a deployment. The exception is a
+-- schema that was renamed: the functions contain its name, and are created once more, with the new one.
 --
 -- delete_expired would get a custom plan for each call: estimating the range of times probes the end of the index, past
 -- the entries of all rows deleted since the last vacuum, which was 40 % of a call. Hence its plan_cache_mode.
@@ -24,8 +24,8 @@ BEGIN
         FROM {schema}.session s WHERE s.id = p_id;
 END $$;
 
--- SessionStore::load, for a batch. Long data stays where it is, and is NULL in the answer: that session is loaded alone, so
--- that the others do not wait for it, and an answer is never larger than a few megabytes.
+-- SessionStore::load, for a batch. Long data stays where it is, and is NULL in the answer: that session is loaded
+-- alone, so that the others do not wait for it, and an answer is never larger than a few megabytes.
 CREATE FUNCTION {schema}.load_sessions(p_ids uuid[]) RETURNS TABLE (
     id uuid, version bytea, user_id bytea, created_at bigint, last_seen bigint, idle_ms bigint, absolute_ms bigint,
     body bytea, data bytea
@@ -52,8 +52,8 @@ BEGIN
         FROM {schema}.session s WHERE s.user_id = p_user AND {live(p_now)};
 END $$;
 
--- SessionStore::touch. A crash of the server may lose the last moments of activity, which does no harm; in exchange a touch
--- does not wait for the disk. The setting ends with the transaction.
+-- SessionStore::touch. A crash of the server may lose the last moments of activity, which does no harm; in exchange a
+-- touch does not wait for the disk. The setting ends with the transaction.
 CREATE FUNCTION {schema}.touch_session(p_id uuid, p_seen bigint, p_now bigint) RETURNS boolean
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 BEGIN
@@ -108,6 +108,8 @@ DECLARE
     limited boolean := p_user IS NOT NULL AND p_max IS NOT NULL;
     is_full boolean := false;
 BEGIN
+    -- At the limit, it answers without having written.
+    {primary}
     PERFORM {schema}.lock_users(p_user, p_replaces_user);
     LOOP
         evicted := '{}';
@@ -270,8 +272,8 @@ END $$;
 -- visited once per idle timeout, an abandoned one when it expires, and last_seen needs no index. Locked rows are left
 -- to a later call. The current unit of time is not over: of its rows, only the expired ones are visited.
 --
--- The transaction holds locks of live rows too, so it is short: row by row, it ends after 40 ms, however slow the server is.
--- The answer says whether to go on at once.
+-- The transaction holds locks of live rows too, so it is short: row by row, it ends after 40 ms, however slow the
+-- server is. The answer says whether to go on at once.
 CREATE FUNCTION {schema}.delete_expired(p_now bigint, p_limit bigint, OUT deleted bigint, OUT more boolean)
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE

@@ -13,8 +13,8 @@ BEGIN
         ORDER BY s.id LIMIT p_limit;
 END $$;
 
--- SessionStore::count: exact up to p_few, which takes a few milliseconds. Beyond that, what vacuum and analyze have found
--- out, expired sessions included.
+-- SessionStore::count: exact up to p_few; 100 000 rows take about 30 ms. Beyond that, what vacuum and analyze have found
+-- out, expired sessions included; until they have, reltuples is -1, or 0 before PostgreSQL 14.
 CREATE FUNCTION {schema}.count_sessions(p_few bigint, p_now bigint, OUT sessions bigint, OUT is_exact boolean)
 LANGUAGE plpgsql STABLE AS $$
 BEGIN

@@ -12,7 +12,7 @@ DO $do$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE '"' || nspname || '"' = '{schema}') THEN
         CREATE SCHEMA {schema};
     END IF;
-    -- A table of somebody else, in which our steps cannot be noted.
+    -- A table of another application, in which our steps cannot be noted.
     IF EXISTS (
         SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE '"' || n.nspname || '"' = '{schema}' AND c.relname = 'migration' AND (c.relkind <> 'r' OR (

@@ -288,7 +288,8 @@ async fn a_load_sees_what_was_acknowledged() {
     assert_eq!(number(&pool, WAITING).await, 0);
 }
 
-/// A batch that the server cancels, or has no resources for, fails as a whole: 64 statements instead of it would be worse.
+/// A batch that the server cancels, or has no resources for, fails as a whole: 64 statements instead of it would be
+/// worse.
 #[tokio::test]
 async fn overload_does_not_take_a_batch_apart() {
     for state in ["57014", "53200"] {
@@ -338,7 +339,7 @@ async fn large_records_do_not_hold_up_small_ones() {
     }
 }
 
-/// More rows are held by somebody than the pool has connections: their updates wait, the others are written.
+/// More rows are locked by other transactions than the pool has connections: their updates wait, the others are written.
 #[tokio::test]
 async fn many_held_rows_are_the_trouble_of_their_own_callers() {
     let (_proxy, own, store, records) = bed().await;

@@ -60,9 +60,9 @@ async fn update_after_deletion_is_absent() {
     assert_eq!(waiting.await.unwrap(), UpdateOutcome::Absent);
 }
 
-/// Batches of updates, logins of users that take turns on the same browsers, which replace a session of another user and
-/// evict, revocations of all sessions, and clean-up, on the same sessions from two nodes: no call fails, no limit is
-/// exceeded, and the server finds no deadlock.
+/// Batches of updates, logins of users that take turns on the same browsers, which replace a session of another user
+/// and evict, revocations of all sessions, and clean-up, on the same sessions from two nodes: no call fails, no limit
+/// is exceeded, and the server finds no deadlock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_call_is_the_victim_of_a_deadlock() {
     const USERS: usize = 6;

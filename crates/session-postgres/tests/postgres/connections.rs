@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use session_core::StoreErrorKind;
 use session_core::store::{Freshness, SessionStore};
 use session_postgres::{PostgresStore, recommended_pool_options};
+use session_testbed::calls::{Call, Sessions};
 use session_testbed::proxy::Mode;
 use session_testbed::records::{NOW, record, user};
 use tokio::task::JoinSet;
@@ -137,6 +138,26 @@ async fn stuck_statement() {
     wait_until(&outside, WAITING, |waiting| waiting == 0).await;
     let stored = store.load(&records[0].id(), Freshness::Latest).await.unwrap().unwrap();
     assert_eq!(stored.version, records[0].version, "an update that was abandoned is cancelled");
+}
+
+/// With a timeout of zero, an operation fails unless the server answers at once, and nothing is left of it.
+#[tokio::test]
+async fn a_timeout_of_zero() {
+    let (proxy, options) = through_proxy(database().await).await;
+    let pool = pool(2, &options);
+    let patient = store(&pool).await;
+    let store = store_with_timeout(&pool, Duration::ZERO).await;
+    for call in Call::ALL {
+        let sessions = Sessions::store(&patient).await;
+        proxy.set(Mode::Delay(Duration::from_millis(20)));
+        let error = sessions.call(&store, call).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Timeout, "{call:?}: {error}");
+        proxy.set(Mode::Pass);
+        let answer = sessions.call(&patient, call).await.unwrap();
+        assert!(call.answers().contains(&answer.as_str()), "{call:?}: {answer}");
+        sessions.assert_done(&patient, call).await;
+    }
+    wait_until_idle(&pool).await;
 }
 
 /// An exhausted pool: an error in time, which says that nothing was done.

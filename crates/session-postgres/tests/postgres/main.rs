@@ -10,6 +10,7 @@ mod hang;
 mod migrations;
 mod outage;
 mod round_trips;
+mod runtimes;
 mod scene;
 mod settings;
 mod sweep;

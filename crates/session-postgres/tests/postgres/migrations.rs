@@ -68,7 +68,7 @@ async fn nothing_is_half_applied() {
     Sessions::assert_all_work(&store(&pool).await, &Call::ALL).await;
 }
 
-/// Steps count by their names: rows of somebody else, or of a newer release, are none of ours.
+/// Steps count by their names: rows of another application, or of a newer release, are none of ours.
 #[tokio::test]
 async fn steps_have_names() {
     for (turn, names) in ["('9998_future'), ('9999_future')", "('0002_x'), ('a'), ('b')"].into_iter().enumerate() {
@@ -88,7 +88,7 @@ async fn steps_have_names() {
     }
 }
 
-/// A table of somebody else that has the name of ours is left alone, and the error says so.
+/// A table of another application that has the name of ours is left alone, and the error says so.
 #[tokio::test]
 async fn a_foreign_table_of_that_name() {
     for table in [

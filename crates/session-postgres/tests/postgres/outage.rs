@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use session_core::StoreErrorKind;
-use session_core::store::{Freshness, Record, SessionStore};
+use session_core::store::{CreateRequest, Freshness, Record, SessionStore};
+use session_core::{LimitPolicy, StoreError, StoreErrorKind};
 use session_postgres::PostgresStore;
 use session_testbed::calls::{Call, Sessions};
 use session_testbed::proxy::{Mode, Proxy};
-use session_testbed::records::{NOW, record};
+use session_testbed::records::{NOW, limit, record};
 use session_testbed::servers::Postgres;
 use sqlx::Row as _;
 use tokio::task::JoinSet;
@@ -183,8 +183,8 @@ async fn a_server_that_is_down_is_unavailable() {
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
 }
 
-/// Under load: of the server, and of a network that drops its connections silently, also while the pool pings the server.
-/// None costs a place in the pool.
+/// Under load: of the server, and of a network that drops its connections silently, also while the pool pings the
+/// server. None costs a place in the pool.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn outages_under_load() {
     let server = own_server().await;
@@ -211,13 +211,23 @@ async fn outages_under_load() {
     end(tasks).await;
 }
 
-/// A server that becomes a standby, as after a failover: its sessions are outdated, and it says so instead of answering.
+fn assert_is_a_standby(error: &StoreError, what: &str) {
+    let says_so = error.kind() == StoreErrorKind::Unavailable && error.to_string().contains("standby");
+    assert!(says_so, "{what}: {error}");
+}
+
+/// A server that becomes a standby, as after a failover: its sessions are outdated, and it says so instead of
+/// answering.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_does_not_answer() {
     let server = own_server().await;
     let pool = pool(4, &options(&server));
     let store = store_with_timeout(&pool, Duration::from_secs(2)).await;
     let records = insert_many(&store, 8).await;
+    let mut calls = Vec::new();
+    for call in Call::ALL {
+        calls.push((call, Sessions::store(&store).await));
+    }
     let folder = sqlx::query("SHOW data_directory").fetch_one(&pool).await.unwrap();
     let signal = std::path::Path::new(&folder.get::<String, _>(0)).join("standby.signal");
     server.stop().await.unwrap();
@@ -229,17 +239,26 @@ async fn a_standby_does_not_answer() {
         loads.spawn(async move { store.load(&id, Freshness::Latest).await });
     }
     for load in loads.join_all().await {
-        let error = load.unwrap_err();
-        assert!(error.kind() == StoreErrorKind::Unavailable && error.to_string().contains("standby"), "{error}");
+        assert_is_a_standby(&load.unwrap_err(), "load");
     }
-    let user = records[0].user().unwrap();
-    for error in [
-        store.load(&record(None, NOW).id(), Freshness::Latest).await.unwrap_err(),
-        store.list_by_user(user, NOW).await.unwrap_err(),
-        store.touch(&records[0].id(), Some(user), NOW).await.unwrap_err(),
-        store.delete(&records[0].id(), Some(user)).await.unwrap_err(),
-    ] {
-        assert!(error.kind() == StoreErrorKind::Unavailable && error.to_string().contains("standby"), "{error}");
+    let mut updates = JoinSet::new();
+    for record in &records {
+        let (store, old, new) = (store.clone(), record.version, changed(record, "x"));
+        updates.spawn(async move { store.update(&new, old, NOW).await });
+    }
+    for update in updates.join_all().await {
+        assert_is_a_standby(&update.unwrap_err(), "update");
+    }
+    for (call, sessions) in &calls {
+        assert_is_a_standby(&sessions.call(&store, *call).await.unwrap_err(), &format!("{call:?}"));
+    }
+    let absent = record(None, NOW).id();
+    assert_is_a_standby(&store.load(&absent, Freshness::Latest).await.unwrap_err(), "a load of nothing");
+    // Nothing to write, as far as the standby knows.
+    let new = record(records[0].user(), NOW);
+    for at_limit in [LimitPolicy::Reject, LimitPolicy::EvictOldest, LimitPolicy::EvictLeastRecent] {
+        let login = CreateRequest::new(&new).within(limit(1, at_limit));
+        assert_is_a_standby(&store.create(login, NOW).await.unwrap_err(), &format!("a login: {at_limit:?}"));
     }
     sqlx::query("SELECT pg_promote()").execute(&pool).await.unwrap();
     let begin = Instant::now();

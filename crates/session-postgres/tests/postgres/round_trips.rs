@@ -29,8 +29,8 @@ async fn a_kept_connection_is_not_pinged() {
 }
 
 /// A pool of one connection, of which the store keeps none: a round trip to learn which backend it is, one for each
-/// operation, and in the background one for the ping with which the pool gets it back. With [`Pooler::Transaction`], four:
-/// begin, prepare, execute, commit.
+/// operation, and in the background one for the ping with which the pool gets it back. With [`Pooler::Transaction`],
+/// four: begin, prepare, execute, commit.
 ///
 /// Single-threaded: background tasks run only while the test waits.
 #[tokio::test]

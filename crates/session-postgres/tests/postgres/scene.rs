@@ -1,4 +1,4 @@
-//! Logins and loads while statements hang, and what that costs.
+//! Logins, updates and loads while statements hang, and what that costs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use session_conformance::RecordBuilder;
 use session_core::adapter::PresentedCookie;
-use session_core::store::{CreateRequest, Freshness, Record, SessionStore};
-use session_core::{Login, ManualClock, Policy, SessionManager, Timestamp, UserId};
+use session_core::store::{CreateRequest, Freshness, Record, SessionStore, UpdateOutcome};
+use session_core::{Login, ManualClock, OsEntropy, Policy, SessionManager, Timestamp, UserId};
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_testbed::proxy::{Mode, Proxy};
 use session_testbed::servers::Postgres;
@@ -17,10 +17,11 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _, raw_s
 use tokio::task::JoinSet;
 
 /// The connections of the pool.
-pub(crate) const PLACES: i64 = 10;
+const PLACES: i64 = 10;
 
 const NOW: Timestamp = Timestamp::from_millis(4_102_444_800_123);
 const LOGINS: usize = 20;
+const UPDATES: usize = 8;
 const LOADS: usize = 4;
 
 /// What hangs.
@@ -41,27 +42,41 @@ pub(crate) enum Hang {
 pub(crate) struct Figures {
     hang: Hang,
     /// The most backends of ours at any moment.
-    pub(crate) most_backends: i64,
+    most_backends: i64,
     /// Connections of another application, and how many of them were refused.
     pub(crate) others: u64,
     pub(crate) refused: u64,
     /// Succeeded, tried.
     pub(crate) loads: (u64, u64),
     pub(crate) logins: (u64, u64),
+    pub(crate) updates: (u64, u64),
     slowest_load: Duration,
     /// Sessions that nobody has the token of, after the drain.
-    pub(crate) orphans: i64,
+    orphans: i64,
+    /// Sessions whose last update that was acknowledged is gone.
+    lost: usize,
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { hang, most_backends, others, refused, loads, logins, slowest_load, orphans } = self;
+        let Self { hang, most_backends, others, refused, loads, logins, updates, slowest_load, orphans, lost } = self;
         write!(
             f,
-            "{hang:?}: most backends {most_backends} of {PLACES}; other application: {refused} of {others} refused; loads \
-             {} of {} (slowest {slowest_load:?}); logins {} of {}; orphans {orphans}",
-            loads.0, loads.1, logins.0, logins.1
+            "{hang:?}: most backends {most_backends} of {PLACES}; other application: {refused} of {others} refused; \
+             loads {} of {} (slowest {slowest_load:?}); logins {} of {}; updates {} of {}; orphans {orphans}; \
+             lost {lost}",
+            loads.0, loads.1, logins.0, logins.1, updates.0, updates.1
         )
+    }
+}
+
+impl Figures {
+    /// No connection too many, no session without a client, no update that was acknowledged in vain.
+    #[track_caller]
+    #[allow(dead_code, reason = "the benchmark only prints")]
+    pub(crate) fn assert_nothing_is_left(&self) {
+        println!("{self}");
+        assert!(self.most_backends <= PLACES && self.orphans == 0 && self.lost == 0, "{self}");
     }
 }
 
@@ -82,22 +97,29 @@ impl Count {
     }
 }
 
-/// Lets statements hang for `time`, under logins and loads.
+/// Lets statements hang for `time`, under logins, updates and loads.
 pub(crate) async fn run(hang: Hang, time: Duration) -> Figures {
+    run_with(hang, time, &[]).await
+}
+
+/// [`run`], with settings of the server for our connections.
+pub(crate) async fn run_with(hang: Hang, time: Duration, settings: &[(&str, &str)]) -> Figures {
     let server = Postgres::launch(&[Postgres::FSYNC_OFF]).await.unwrap();
     let direct: PgConnectOptions = server.url().parse().unwrap();
     let proxy = Proxy::start(server.address()).await.unwrap();
     let admin = recommended_pool_options().max_connections(2).connect_lazy_with(direct.clone());
     let options = direct.clone().port(proxy.address().port()).application_name("ours");
+    let options = options.options(settings.iter().copied());
     let pool = recommended_pool_options().max_connections(10).connect_lazy_with(options);
     let store = PostgresStore::new(pool);
     store.migrate().await.unwrap();
     let mut records = Vec::new();
-    for turn in 0..40 {
+    for turn in 0..40 + UPDATES {
         let record = RecordBuilder::new(NOW).of(&UserId::new(format!("user {turn}")).unwrap()).build().unwrap();
         let _ = store.create(CreateRequest::new(&record), NOW).await.unwrap();
         records.push(record);
     }
+    let changing = records.split_off(40);
     let manager = SessionManager::builder(Arc::new(store.clone())).policy(Policy::standard());
     let manager = manager.clock(ManualClock::new(NOW)).build();
 
@@ -115,9 +137,12 @@ pub(crate) async fn run(hang: Hang, time: Duration) -> Figures {
         Hang::ImpatientClients => proxy.set(Mode::Delay(Duration::from_millis(5))),
     }
     let end = Instant::now() + time;
-    let (logins, loads, slowest) =
-        (Arc::new(Count::default()), Arc::new(Count::default()), Arc::new(AtomicU64::new(0)));
-    let mut tasks = JoinSet::new();
+    let [logins, updates, loads] = [(); 3].map(|()| Arc::new(Count::default()));
+    let slowest = Arc::new(AtomicU64::new(0));
+    let (mut tasks, mut changed) = (JoinSet::new(), JoinSet::new());
+    for record in changing {
+        changed.spawn(update(store.clone(), hang, end, record, Arc::clone(&updates)));
+    }
     for task in 0..LOGINS {
         tasks.spawn(log_in(manager.clone(), hang, end, task, Arc::clone(&logins)));
     }
@@ -155,14 +180,34 @@ pub(crate) async fn run(hang: Hang, time: Duration) -> Figures {
         }
     });
     tasks.join_all().await;
+    let changed = changed.join_all().await;
     assert_eq!(manager.drain(Duration::from_secs(60)).await, 0, "unfinished");
+    let mut lost = 0;
+    for [acknowledged, attempted] in changed {
+        let stored = store.load(&acknowledged.id(), Freshness::Latest).await.unwrap().unwrap();
+        lost += usize::from(stored.version != acknowledged.version && stored.version != attempted.version);
+    }
     most_backends = most_backends.max(watch.await.unwrap());
     let mut connection = admin.acquire().await.unwrap();
     let stored = number(&mut connection, "SELECT count(*) FROM session.session").await;
-    let known = 40 + i64::try_from(logins.get().0).unwrap();
+    let known = i64::try_from(40 + UPDATES).unwrap() + i64::try_from(logins.get().0).unwrap();
     let slowest_load = Duration::from_millis(slowest.load(Ordering::SeqCst));
-    let (loads, logins) = (loads.get(), logins.get());
-    Figures { hang, most_backends, others, refused, loads, logins, slowest_load, orphans: stored - known }
+    let (loads, logins, updates) = (loads.get(), logins.get(), updates.get());
+    let orphans = stored - known;
+    Figures { hang, most_backends, others, refused, loads, logins, updates, slowest_load, orphans, lost }
+}
+
+/// How long a client waits.
+fn patience(hang: Hang, turn: u64) -> Duration {
+    match hang {
+        Hang::ImpatientClients => Duration::from_millis(turn % 16),
+        Hang::LockedTable | Hang::DeadStandby | Hang::Network => Duration::from_secs(60),
+    }
+}
+
+/// How long it is away.
+fn pause(hang: Hang) -> Duration {
+    Duration::from_millis(if hang == Hang::ImpatientClients { 100 } else { 1 })
 }
 
 async fn log_in(manager: SessionManager, hang: Hang, end: Instant, task: usize, count: Arc<Count>) {
@@ -172,15 +217,33 @@ async fn log_in(manager: SessionManager, hang: Hang, end: Instant, task: usize, 
         }
         let session = manager.open(&PresentedCookie::Nothing).await.unwrap();
         session.login(Login::new(UserId::new(format!("login {task} {turn}")).unwrap())).unwrap();
-        let patience = match hang {
-            Hang::ImpatientClients => Duration::from_millis(turn % 16),
-            Hang::LockedTable | Hang::DeadStandby | Hang::Network => Duration::from_secs(60),
-        };
         // A client that goes away drops its request.
-        let outcome = tokio::time::timeout(patience, manager.commit(&session)).await;
+        let outcome = tokio::time::timeout(patience(hang, turn), manager.commit(&session)).await;
         count.add(outcome.is_ok_and(|outcome| outcome.is_ok()));
-        tokio::time::sleep(Duration::from_millis(if hang == Hang::ImpatientClients { 100 } else { 1 })).await;
+        tokio::time::sleep(pause(hang)).await;
     }
+}
+
+/// Updates a session again and again, each time until that is acknowledged. Returns what was acknowledged, and what was
+/// attempted last.
+async fn update(store: PostgresStore, hang: Hang, end: Instant, record: Record, count: Arc<Count>) -> [Record; 2] {
+    let next = |record: &Record| Record { version: record.version.next(&OsEntropy).unwrap(), ..record.clone() };
+    let (mut acknowledged, mut attempted) = (record.clone(), next(&record));
+    for turn in 0_u64.. {
+        if Instant::now() > end {
+            break;
+        }
+        let update = store.update(&attempted, acknowledged.version, NOW);
+        let outcome = tokio::time::timeout(patience(hang, turn), update).await;
+        count.add(matches!(outcome, Ok(Ok(_))));
+        if let Ok(Ok(outcome)) = outcome {
+            assert_eq!(outcome, UpdateOutcome::Applied);
+            acknowledged = attempted;
+            attempted = next(&acknowledged);
+        }
+        tokio::time::sleep(pause(hang)).await;
+    }
+    [acknowledged, attempted]
 }
 
 async fn load(

@@ -123,7 +123,8 @@ async fn progress_on_a_slow_server() {
             &admin,
             &format!(
                 "INSERT INTO session.session
-                     SELECT 0, 0, 1000, 1000, 0, gen_random_uuid(), '\\x000000000000000000000000', NULL, '\\x03', '\\x00'
+                     SELECT 0, 0, 1000, 1000, 0, gen_random_uuid(), '\\x000000000000000000000000', NULL, '\\x03',
+                         '\\x00'
                      FROM generate_series(1, 3000);
                  CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
                      $$ BEGIN PERFORM pg_sleep({per_row}); RETURN OLD; END $$;
