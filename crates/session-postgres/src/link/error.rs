@@ -28,7 +28,7 @@ struct PoolSize(u32);
 /// No connection in time.
 pub(crate) fn no_connection(pool_size: u32) -> StoreError {
     let detail = "no connection in time: the server is down or hangs, or the pool is too small";
-    StoreError::new(StoreErrorKind::Unavailable, detail).with_source(PoolSize(pool_size))
+    StoreError::new(StoreErrorKind::Unavailable, detail).with_source(PoolSize(pool_size)).unsent()
 }
 
 /// Translates an error of the driver. The operations of a batch share one.

@@ -117,11 +117,8 @@ impl Executor {
         key: Option<Uuid>,
         bind: impl Fn(Statement) -> Statement,
     ) -> Result<Vec<PgRow>, StoreError> {
-        let execute = async {
-            let lease = self.acquire(purpose).await?.with_key(key);
-            self.execute_on(lease, purpose, sql, bind).await
-        };
-        execute.await.map_err(|error| self.store_error(error))
+        let lease = self.acquire(purpose).await.map_err(|error| self.store_error(error).unsent())?.with_key(key);
+        self.execute_on(lease, purpose, sql, bind).await.map_err(|error| self.store_error(error))
     }
 
     /// Executes one statement on this connection. If it had no effect there, as on a connection that was closed while
