@@ -37,7 +37,7 @@
 //! # What it costs
 //! | operation | round trips |
 //! |---|---|
-//! | `load` | 1 (concurrent loads share an `MGET`, except in a Cluster); 2 if the session is larger than 64 KiB |
+//! | `load` | 1, which concurrent loads share, except in a Cluster; 2 if the session is larger than 64 KiB |
 //! | `create`, also a login that replaces a session | 1 |
 //! | `create` at the session limit | 2: the keys of evicted sessions have to be named. More while the same user logs in elsewhere |
 //! | `create` that replaces a session in another slot of a Cluster (login from an anonymous session) | 3; at the limit, 4 |
@@ -83,12 +83,11 @@
 //! * **Keys**: all begin with `{prefix:`. `{prefix:shard}:s:id` is a session, `{prefix:shard}:u:user` a user's index.
 //!   They contain no token. Read access to them shows which users are logged in; write access allows a login as any
 //!   user.
-//! * **ACL**: the commands `GET`, `MGET`, `GETRANGE`, `SET`, `SETRANGE`, `PEXPIRE`, `HGET`, `HSET`, `HDEL`, `HGETALL`,
-//!   `HKEYS`, `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{prefix:*`; `HELLO`; `SCAN` for `list_all`; `SCAN`,
-//!   `DBSIZE` and `RANDOMKEY` for `count`; `WAIT` for `wait_for_replicas`;
-//!   `CONFIG GET` to check the `maxmemory-policy`; `INFO` to check the version where there is no `HELLO`, and to
-//!   continue `list_all` only on the server where it began; `CLUSTER SLOTS` in a
-//!   Cluster. On the sentinels: `SENTINEL MASTER`.
+//! * **ACL**: the commands `GET`, `GETRANGE`, `SET`, `SETRANGE`, `PEXPIRE`, `HGET`, `HSET`, `HDEL`, `HGETALL`, `HKEYS`,
+//!   `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{prefix:*`; `HELLO`; `SCAN` for `list_all`; `SCAN`, `DBSIZE` and
+//!   `RANDOMKEY` for `count`; `WAIT` for `wait_for_replicas`; `CONFIG GET` to check the `maxmemory-policy`; `INFO` to
+//!   check the version where there is no `HELLO`, and for `list_all` to notice that a server was replaced between two
+//!   pages, and show all of the new one; `CLUSTER SLOTS` in a Cluster. On the sentinels: `SENTINEL MASTER`.
 
 // `store` and `pages` have the operations, in terms of `script` and `error`. `link` repairs and shares connections, `config` opens stores.
 mod config;

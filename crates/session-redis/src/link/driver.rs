@@ -67,8 +67,6 @@ pub(super) enum Request {
     Head(Vec<u8>),
     /// The same of several keys, on one server.
     Heads(Vec<Vec<u8>>),
-    /// The whole values of several keys, on one server.
-    GetMany(Vec<Vec<u8>>),
     /// A whole value.
     Get(Vec<u8>),
     /// A script, with all keys it uses.
@@ -147,20 +145,14 @@ impl Request {
     /// Whether it writes nothing.
     pub(super) fn is_read(&self) -> bool {
         match self {
-            Self::Head(_) | Self::Heads(_) | Self::GetMany(_) | Self::Get(_) => true,
-            Self::Slots => true,
+            Self::Head(_) | Self::Heads(_) | Self::Get(_) | Self::Slots => true,
             Self::Script { script, .. } | Self::OnServer { script, .. } => script.is_read(),
         }
     }
 
     /// Whether what is sent is large.
     pub(super) fn is_large(&self) -> bool {
-        match self {
-            Self::Head(_) | Self::Heads(_) | Self::GetMany(_) | Self::Get(_) | Self::OnServer { .. } | Self::Slots => {
-                false
-            }
-            Self::Script { args, .. } => args.first().is_some_and(|value| value.len() > SMALL),
-        }
+        matches!(self, Self::Script { args, .. } if args.first().is_some_and(|value| value.len() > SMALL))
     }
 
     async fn send_once(&self, conn: &mut impl ConnectionLike, wait: Option<&Wait>, by: By) -> RedisResult<Reply> {
@@ -172,11 +164,6 @@ impl Request {
                 }
                 let values: Vec<Value> = pipeline.ignore_errors().query_async(conn).await?;
                 return Ok(Reply { value: Value::Array(values), confirmed: true });
-            }
-            Self::GetMany(keys) => {
-                let mut command = redis::cmd("MGET");
-                command.arg(keys);
-                command
             }
             Self::Head(key) => head(key),
             Self::Get(key) => {
@@ -207,7 +194,7 @@ impl Request {
     fn fence(&self) -> Vec<u8> {
         let key = match self {
             Self::Head(key) | Self::Get(key) => Some(key),
-            Self::Heads(keys) | Self::GetMany(keys) | Self::Script { keys, .. } => keys.first(),
+            Self::Heads(keys) | Self::Script { keys, .. } => keys.first(),
             Self::OnServer { .. } | Self::Slots => None,
         };
         let hash_tag = key.into_iter().flatten().copied().take_while(|byte| *byte != b'}');
