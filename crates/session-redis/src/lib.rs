@@ -78,8 +78,11 @@
 //! * **Clocks**: those of the nodes must agree to within less than a minute.
 //! * **Moving slots**: while some keys of a user are on one node of a Cluster and the others on another, Redis executes
 //!   none of the user's logins. They are repeated for three quarters of the time limit: move slots one at a time.
-//! * **Servers**: Redis 7.0 or later, or Valkey; RESP2 will do where a proxy does not know `HELLO`. A replica, a node of
-//!   a Cluster behind `redis://` and the like are refused when the store connects.
+//!   Sessions of a primary whose slots change between two pages of `list_all` may be on none of them: begin again
+//!   afterwards.
+//! * **Servers**: Redis 7.0 or later, or Valkey. RESP2 will do where a proxy does not know `HELLO`, but not in a Cluster,
+//!   whose client repeats requests and says so by RESP3 only. A replica, a node of a Cluster behind `redis://` and the
+//!   like are refused when the store connects.
 //! * **Keys**: all begin with `{prefix:`. `{prefix:shard}:s:id` is a session, `{prefix:shard}:u:user` a user's index.
 //!   They contain no token. Read access to them shows which users are logged in; write access allows a login as any
 //!   user.

@@ -102,7 +102,8 @@ impl RedisStore {
     ///
     /// With `rediss` instead of `redis`, all connections use TLS and trust the certificate authorities that the
     /// operating system trusts (feature `tls-rustls`). `valkey` and `valkeys` are synonyms of `redis` and `rediss`.
-    /// User, password and socket path are percent-encoded. `protocol=resp2` keeps the store from trying RESP3 first.
+    /// User, password and socket path are percent-encoded. `protocol=resp2` keeps the store from trying RESP3 first,
+    /// which a Cluster needs.
     /// What a URL cannot mean, such as any other parameter or a user without a password, is an error.
     pub fn builder(url: &str) -> RedisStoreBuilder {
         RedisStoreBuilder {
