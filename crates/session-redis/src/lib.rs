@@ -43,12 +43,15 @@
 //! | `create` that replaces a session in another slot of a Cluster (login from an anonymous session) | 3; at the limit, 4 |
 //! | `update`, `touch`, `delete` | 1 |
 //! | `list_by_user`, `delete_by_user` | 2: the index, then the sessions; 1 if there are none |
-//! | `list_all` | 1; 2 in a Cluster; up to 16 if most keys of the server are not those of sessions |
+//! | `list_all`, a page of 1000 | 1; up to 16 if less than a quarter of the keys are those of sessions. In a Cluster, 1 more |
 //! | `count` | 1; in a Cluster, 1 and one for each primary. Estimated beyond 10 000 keys |
 //! | `delete_expired` | 0 |
 //!
 //! One more when a server does not have the script yet. An anonymous session takes about 220 bytes of the server's
 //! memory, a user's about 480 with its entry in the index, plus the application's data (Redis 7.0).
+//!
+//! A page scans until it has a quarter of the sessions that were asked for, 1000 keys at a time. In a Cluster it goes on
+//! with the next primary where one ends.
 //!
 //! # Logging in, in a Cluster
 //! An anonymous session has a slot of its own, and a login moves it to the user's. That takes two steps: the new

@@ -28,10 +28,13 @@ impl Connection {
     pub(super) async fn send(&mut self, request: &Request, wait: Option<&Wait>) -> RedisResult<Reply> {
         match self {
             Self::Node(connection) => request.send(connection, wait).await,
-            Self::Cluster(connection) => match request {
-                Request::OnServer { slot, .. } => request.send(&mut ServerOf { slot: *slot, connection }, wait).await,
-                _ => request.send(connection, wait).await,
-            },
+            Self::Cluster(connection) => {
+                if let Request::OnServer { slot, .. } = request {
+                    request.send(&mut ServerOf { slot: *slot, connection }, wait).await
+                } else {
+                    request.send(connection, wait).await
+                }
+            }
         }
     }
 
@@ -83,16 +86,10 @@ struct ServerOf<'a> {
     connection: &'a mut ClusterConnection,
 }
 
-impl ServerOf<'_> {
-    fn route(&self) -> SingleNodeRoutingInfo {
-        SingleNodeRoutingInfo::SpecificNode(Route::new(self.slot, SlotAddr::Master))
-    }
-}
-
 impl ConnectionLike for ServerOf<'_> {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        let route = RoutingInfo::SingleNode(self.route());
-        Box::pin(self.connection.route_command(cmd.clone(), route))
+        let primary = SingleNodeRoutingInfo::SpecificNode(Route::new(self.slot, SlotAddr::Master));
+        Box::pin(self.connection.route_command(cmd.clone(), RoutingInfo::SingleNode(primary)))
     }
 
     fn req_packed_commands<'a>(
@@ -101,8 +98,8 @@ impl ConnectionLike for ServerOf<'_> {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        let route = self.route();
-        Box::pin(self.connection.route_pipeline(pipeline.clone(), offset, count, route))
+        // Only writes that wait for replicas are more than one command, and they are about keys.
+        self.connection.req_packed_commands(pipeline, offset, count)
     }
 
     fn get_db(&self) -> i64 {
