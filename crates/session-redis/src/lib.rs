@@ -31,7 +31,9 @@
 //!   second later if the network had dropped attempts to connect. A connection on which a request got no reply is
 //!   replaced: one that is dead costs at most one request.
 //! * A session of any size holds up no other: beyond 64 KiB it is read and written over a second connection, which is
-//!   opened when it is needed, two at a time. Lists do not read values.
+//!   opened when it is needed, two at a time. Lists do not read values. Only writes that
+//!   [wait for replicas](RedisStoreBuilder::wait_for_replicas) share one connection, whatever their size: replicas get
+//!   them in this order anyway.
 //! * The store may be used from any runtime. The one it was opened in must live.
 //!
 //! # What it costs

@@ -141,8 +141,8 @@ impl RedisStoreBuilder {
     /// [`StoreErrorKind::Timeout`](session_core::StoreErrorKind::Timeout), although the primary has executed it.
     ///
     /// These operations have a connection of their own, on which each waits until the replicas have confirmed the one
-    /// before: a process makes about as many of them per second as a replica has round trips. While replicas are
-    /// missing, they fail, and reads and touches go on. After a failover, one is missing until the old primary has
+    /// before: a process makes about as many of them per second as a replica has round trips, and fewer while replicas
+    /// copy a large session. While replicas are missing, they fail, and reads and touches go on. After a failover, one is missing until the old primary has
     /// become a replica.
     pub fn wait_for_replicas(mut self, replicas: NonZeroU32) -> Self {
         self.wait_for_replicas = Some(replicas);
