@@ -22,10 +22,12 @@
 //!   twice, with another update in between, fails as [`Unavailable`](session_core::StoreErrorKind::Unavailable) and not
 //!   as a conflict, which core would answer by applying the change again. A read that gets no reply within half of the
 //!   time limit is repeated on a new connection.
-//! * What was ended stays ended: for two minutes, longer than any operation takes, the key of a session that was deleted,
-//!   evicted or replaced holds a tombstone of one byte, so that a `create` which is repeated or late is refused.
-//! * A record or an index entry of a newer release is left as it is, and hides no other. Only a limit or
-//!   `delete_by_user` may end such a session. One whose entry is newer does not count towards a limit.
+//! * What was ended stays ended: for two minutes, longer than any operation takes, the key of a session that was
+//!   deleted, evicted or replaced holds a tombstone of one byte, so that a `create` which is repeated or late is refused.
+//! * A record of a newer format is left as it is, and hides no other. It counts towards a session limit, and only an
+//!   eviction or `delete_by_user` ends it. An index entry of a newer form is left as it is until its session ends. A
+//!   session with such an entry is listed and ended like any other, but counts only for releases that know the form:
+//!   to the others the limit is higher by one, and they do not evict it.
 //! * Every operation ends within [`operation_timeout`](RedisStoreBuilder::operation_timeout), connected or not. A lost
 //!   connection is repaired in the background: service is back at most about half a second after the server is, a
 //!   second later if the network had dropped attempts to connect. A connection on which a request got no reply is
