@@ -122,8 +122,8 @@ pub(crate) fn ttl(record: &Record, now: Timestamp) -> Vec<u8> {
     (stored_deadline(record).since(now) + SLACK).as_millis().to_string().into()
 }
 
-/// The entry of `record` in the index: the version of this form, then `created_at`, `last_seen` and deadline, each as in
-/// [`layout`]. `encoded` is the encoding of `record`.
+/// The entry of `record` in the index: the version of this form, then `created_at`, `last_seen` and deadline, each as
+/// in [`layout`]. `encoded` is the encoding of `record`.
 pub(crate) fn index_entry(encoded: &[u8], record: &Record) -> Vec<u8> {
     // The last time that there is a form for, if the deadline is later.
     let deadline = layout::time(stored_deadline(record)).unwrap_or([0x7f, 0xff, 0xff, 0xff, 0xff, 0xff]);
@@ -153,8 +153,8 @@ impl Answer {
         self.rest().iter().filter_map(id).collect()
     }
 
-    /// What follows the word, as ids and the beginnings of stored records: those that are live, and those that cannot be
-    /// read.
+    /// What follows the word, as ids and the beginnings of stored records: those that are live, and those that cannot
+    /// be read.
     pub(crate) fn listing(&self, now: Timestamp) -> Result<Listing> {
         let mut listing = Listing::default();
         for [of, record] in self.rest().as_chunks().0 {
@@ -196,8 +196,8 @@ impl IndexSnapshot {
     }
 }
 
-/// What the key of a session holds for two minutes after it was ended, so that a `create` which is repeated or late does
-/// not bring it back.
+/// What the key of a session holds for two minutes after it was ended, so that a `create` which is repeated or late
+/// does not bring it back.
 const TOMBSTONE: &[u8] = b"\0";
 
 /// Adds session `id`, whose stored record begins like this, unless it has expired.

@@ -157,7 +157,8 @@ async fn slots_may_move(cluster: &RedisCluster, store: &RedisStore) {
     work.await.unwrap();
 }
 
-/// While some keys of a user are on one node and the others on another, no login of the user can be executed: they wait.
+/// While some keys of a user are on one node and the others on another, no login of the user can be executed: they
+/// wait.
 async fn a_slot_may_take_its_time_to_move(cluster: &RedisCluster, store: &RedisStore) {
     for waits in [None, NonZeroU32::new(1)] {
         let user = user(&format!("slow-mover-{}", waits.is_some()));

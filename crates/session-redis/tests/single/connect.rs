@@ -118,8 +118,8 @@ async fn a_server_that_is_too_old_is_refused_with_its_version() {
     }
 }
 
-/// Without RESP3 the client of a Cluster repeats an update on another connection and tells nobody: that it may have been
-/// executed twice would not be known.
+/// Without RESP3 the client of a Cluster repeats an update on another connection and tells nobody: that it may have
+/// been executed twice would not be known.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_without_resp3_is_refused() {
     let node = imitation(|words| match words[0].as_str() {
