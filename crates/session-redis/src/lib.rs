@@ -22,33 +22,41 @@
 //!   twice, with another update in between, fails as [`Unavailable`](session_core::StoreErrorKind::Unavailable) and not
 //!   as a conflict, which core would answer by applying the change again. A read that gets no reply within half of the
 //!   time limit is repeated on a new connection.
-//! * What was ended stays ended: for two minutes, longer than any operation takes, the key of a session that was deleted,
-//!   evicted or replaced holds a tombstone of one byte, so that a `create` which is repeated or late is refused.
-//! * A record or an index entry of a newer release is left as it is, and hides no other. Only a limit or
-//!   `delete_by_user` may end such a session. One whose entry is newer does not count towards a limit.
+//! * What was ended stays ended: for two minutes, longer than any operation takes, the key of a session that was
+//!   deleted, evicted or replaced holds a tombstone of one byte, so that a `create` which is repeated or late is
+//!   refused.
+//! * A record of a newer format is left as it is, and hides no other. It counts towards a session limit, and only an
+//!   eviction or `delete_by_user` ends it. An index entry of a newer form is left as it is until its session ends. A
+//!   session with such an entry is listed and ended like any other, but counts only for releases that know the form:
+//!   to the others the limit is higher by one, and they do not evict it.
 //! * Every operation ends within [`operation_timeout`](RedisStoreBuilder::operation_timeout), connected or not. A lost
 //!   connection is repaired in the background: service is back at most about half a second after the server is, a
 //!   second later if the network had dropped attempts to connect. A connection on which a request got no reply is
 //!   replaced: one that is dead costs at most one request.
 //! * A session of any size holds up no other: beyond 64 KiB it is read and written over a second connection, which is
-//!   opened when it is needed, two at a time. Lists do not read values.
+//!   opened when it is needed, two at a time. Lists do not read values. Only writes that
+//!   [wait for replicas](RedisStoreBuilder::wait_for_replicas) share one connection, whatever their size: replicas get
+//!   them in this order anyway.
 //! * The store may be used from any runtime. The one it was opened in must live.
 //!
 //! # What it costs
 //! | operation | round trips |
 //! |---|---|
-//! | `load` | 1 (concurrent loads share an `MGET`, except in a Cluster); 2 if the session is larger than 64 KiB |
+//! | `load` | 1, which concurrent loads share, except in a Cluster; 2 if the session is larger than 64 KiB |
 //! | `create`, also a login that replaces a session | 1 |
-//! | `create` at the session limit | 2: the keys of evicted sessions have to be named. More while the same user logs in elsewhere |
-//! | `create` that replaces a session in another slot of a Cluster (login from an anonymous session) | 3; at the limit, 4 |
+//! | `create` at the session limit | 2: evicted sessions have to be named. More while the user logs in elsewhere |
+//! | `create` that replaces a session in another slot of a Cluster (an anonymous user logs in) | 3; at the limit, 4 |
 //! | `update`, `touch`, `delete` | 1 |
 //! | `list_by_user`, `delete_by_user` | 2: the index, then the sessions; 1 if there are none |
-//! | `list_all` | 1; 2 in a Cluster; up to 16 if most keys of the server are not those of sessions |
+//! | `list_all`, a page of 1000 | 1; up to 16 if few keys are those of sessions. In a Cluster, 1 more |
 //! | `count` | 1; in a Cluster, 1 and one for each primary. Estimated beyond 10 000 keys |
 //! | `delete_expired` | 0 |
 //!
 //! One more when a server does not have the script yet. An anonymous session takes about 220 bytes of the server's
 //! memory, a user's about 480 with its entry in the index, plus the application's data (Redis 7.0).
+//!
+//! A page of `list_all` looks at 1000 keys at a time until it has a quarter of the sessions that were asked for. In a
+//! Cluster it goes on with the next primary where one ends.
 //!
 //! # Logging in, in a Cluster
 //! An anonymous session has a slot of its own, and a login moves it to the user's. That takes two steps: the new
@@ -68,29 +76,32 @@
 //!   included. [`wait_for_replicas`](RedisStoreBuilder::wait_for_replicas) makes writes wait for replicas; if it waits
 //!   for every replica that may be promoted, none is lost. Set `min-replicas-to-write` as well, so that a primary that
 //!   was cut off accepts no logins that will be lost. Service is back as soon as there is a new primary.
-//!   The sentinels are asked every second: a primary that was replaced is left, even if it still answers, a second after
-//!   most of the sentinels say so, and at once if it lacks replicas. Until then, and for as long as the application
-//!   reaches only the old primary, what it reads may be out of date, logouts included. In a Cluster such a node stops
-//!   answering after `cluster-node-timeout`; one that is frozen rather than dead delays requests to the others, too, for
-//!   a second or two until it is replaced. Set `cluster-require-full-coverage no`, or all of the Cluster is down until
-//!   then.
+//!   The sentinels are asked every second: a primary that was replaced is left, even if it still answers, a second
+//!   after most of the sentinels say so, and at once if it lacks replicas. Until then, and for as long as the
+//!   application reaches only the old primary, what it reads may be out of date, logouts included. In a Cluster such a
+//!   node stops answering after `cluster-node-timeout`; one that is frozen rather than dead delays requests to the
+//!   others, too, for a second or two until it is replaced. Set `cluster-require-full-coverage no`, or all of the
+//!   Cluster is down until then.
 //! * **Time limits**: keep `operation_timeout` below the policy's store timeout.
 //! * **Clocks**: those of the nodes must agree to within less than a minute.
 //! * **Moving slots**: while some keys of a user are on one node of a Cluster and the others on another, Redis executes
 //!   none of the user's logins. They are repeated for three quarters of the time limit: move slots one at a time.
-//! * **Servers**: Redis 7.0 or later, or Valkey; RESP2 will do where a proxy does not know `HELLO`. A replica, a node of
-//!   a Cluster behind `redis://` and the like are refused when the store connects.
+//!   Sessions of a primary whose slots change between two pages of `list_all` may be on none of them: begin again
+//!   afterwards.
+//! * **Servers**: Redis 7.0 or later, or Valkey. RESP2 will do where a proxy does not know `HELLO`, but not in a
+//!   Cluster, whose client repeats requests and says so by RESP3 only. A replica, a node of a Cluster behind `redis://`
+//!   and the like are refused when the store connects.
 //! * **Keys**: all begin with `{prefix:`. `{prefix:shard}:s:id` is a session, `{prefix:shard}:u:user` a user's index.
 //!   They contain no token. Read access to them shows which users are logged in; write access allows a login as any
 //!   user.
-//! * **ACL**: the commands `GET`, `MGET`, `GETRANGE`, `SET`, `SETRANGE`, `PEXPIRE`, `HGET`, `HSET`, `HDEL`, `HGETALL`,
-//!   `HKEYS`, `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{prefix:*`; `HELLO`; `SCAN` for `list_all`; `SCAN`,
-//!   `DBSIZE` and `RANDOMKEY` for `count`; `WAIT` for `wait_for_replicas`;
-//!   `CONFIG GET` to check the `maxmemory-policy`; `INFO` to check the version where there is no `HELLO`, and to
-//!   continue `list_all` only on the server where it began; `CLUSTER SLOTS` in a
-//!   Cluster. On the sentinels: `SENTINEL MASTER`.
+//! * **ACL**: the commands `GET`, `GETRANGE`, `SET`, `SETRANGE`, `PEXPIRE`, `HGET`, `HSET`, `HDEL`, `HGETALL`, `HKEYS`,
+//!   `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{prefix:*`; `HELLO`; `SCAN` for `list_all`; `SCAN`, `DBSIZE` and
+//!   `RANDOMKEY` for `count`; `WAIT` for `wait_for_replicas`; `CONFIG GET` to check the `maxmemory-policy`; `INFO` to
+//!   check the version where there is no `HELLO`, and for `list_all` to notice that a server was replaced between two
+//!   pages, and show all of the new one; `CLUSTER SLOTS` in a Cluster. On the sentinels: `SENTINEL MASTER`.
 
-// `store` and `pages` have the operations, in terms of `script` and `error`. `link` repairs and shares connections, `config` opens stores.
+// `store` and `pages` have the operations, in terms of `script` and `error`. `link` repairs and shares connections,
+// `config` opens stores.
 mod config;
 mod error;
 mod link;

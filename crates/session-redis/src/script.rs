@@ -9,7 +9,7 @@ use redis::Value;
 use session_core::store::{LimitCandidate, Listing, Record, layout};
 use session_core::{SessionId, Timeouts, Timestamp, UserId};
 
-use crate::error::{self, Result};
+use crate::error::Result;
 
 /// How often an operation starts again because the sessions of the user changed meanwhile.
 pub(crate) const MAX_ATTEMPTS: u32 = 32;
@@ -44,8 +44,8 @@ scripts! {
     DELETE = " flags=allow-oom" "record" "bury" "delete";
     COMPARE_AND_DELETE = " flags=allow-oom" "record" "load" "bury" "compare_and_delete";
     LIST = " flags=no-writes" "members" "beginning" "list";
-    PAGE = " flags=no-writes,allow-cross-slot-keys" "beginning" "server" "page";
-    COUNT = " flags=no-writes,allow-cross-slot-keys" "record" "count";
+    PAGE = " flags=no-writes,allow-cross-slot-keys" "beginning" "is_session" "server" "page";
+    COUNT = " flags=no-writes,allow-cross-slot-keys" "record" "is_session" "count";
     DELETE_BY_USER = " flags=allow-oom" "record" "bury" "members" "delete_by_user";
 }
 
@@ -86,29 +86,9 @@ impl Keys {
         [self.session(id)].into_iter().chain(user.map(|user| self.index(user))).collect()
     }
 
-    /// The keys of all sessions, as a pattern of `SCAN`.
-    pub(crate) fn sessions(&self) -> String {
-        let mut pattern = String::from("{");
-        for symbol in self.0.chars() {
-            if matches!(symbol, '*' | '?' | '[' | ']' | '\\') {
-                pattern.push('\\');
-            }
-            pattern.push(symbol);
-        }
-        pattern + ":????}:s:*"
-    }
-
-    /// The keys of all sessions, as a pattern of Lua.
-    pub(crate) fn sessions_in_lua(&self) -> String {
-        let mut pattern = String::from("^{");
-        for symbol in self.0.chars() {
-            // What is escaped needlessly stands for itself, unless it is a letter or digit.
-            if symbol.is_ascii_punctuation() {
-                pattern.push('%');
-            }
-            pattern.push(symbol);
-        }
-        pattern + ":....}:s:"
+    /// What all keys begin with, up to the shard.
+    pub(crate) fn prefix(&self) -> Vec<u8> {
+        format!("{{{}:", self.0).into()
     }
 
     /// The session that this is the key of.
@@ -142,8 +122,8 @@ pub(crate) fn ttl(record: &Record, now: Timestamp) -> Vec<u8> {
     (stored_deadline(record).since(now) + SLACK).as_millis().to_string().into()
 }
 
-/// The entry of `record` in the index: the version of this form, then `created_at`, `last_seen` and deadline, each as in
-/// [`layout`]. `encoded` is the encoding of `record`.
+/// The entry of `record` in the index: the version of this form, then `created_at`, `last_seen` and deadline, each as
+/// in [`layout`]. `encoded` is the encoding of `record`.
 pub(crate) fn index_entry(encoded: &[u8], record: &Record) -> Vec<u8> {
     // The last time that there is a form for, if the deadline is later.
     let deadline = layout::time(stored_deadline(record)).unwrap_or([0x7f, 0xff, 0xff, 0xff, 0xff, 0xff]);
@@ -151,7 +131,7 @@ pub(crate) fn index_entry(encoded: &[u8], record: &Record) -> Vec<u8> {
 }
 
 /// What a script answers: a word, or a list that begins with one.
-pub(crate) struct Answer(Vec<Value>);
+pub(crate) struct Answer(pub(crate) Vec<Value>);
 
 impl Answer {
     pub(crate) fn new(value: Value) -> Self {
@@ -173,30 +153,21 @@ impl Answer {
         self.rest().iter().filter_map(id).collect()
     }
 
-    /// What follows the word, as ids and the beginnings of stored records: those that are live, and those that cannot be
-    /// read.
+    /// What follows the word, as ids and the beginnings of stored records: those that are live, and those that cannot
+    /// be read.
     pub(crate) fn listing(&self, now: Timestamp) -> Result<Listing> {
         let mut listing = Listing::default();
-        for pair in self.rest().chunks(2) {
-            let [of, record] = pair else { return Err(error::unexpected_reply()) };
+        for [of, record] in self.rest().as_chunks().0 {
             let (Some(id), Some(record)) = (id(of), bytes(record)) else { continue };
             add_live(&mut listing, id, record, now)?;
         }
         Ok(listing)
     }
 
-    /// What it is a list of.
-    pub(crate) fn parts(&self) -> &[Value] {
-        &self.0
-    }
-
     /// What follows the word, as ids and entries of an index.
     pub(crate) fn snapshot(&self) -> Option<IndexSnapshot> {
-        let pair = |pair: &[Value]| match pair {
-            [of, entry] => Some((id(of)?, bytes(entry)?.try_into().ok()?)),
-            _ => None,
-        };
-        let mut entries = self.rest().chunks(2).map(pair).collect::<Option<Vec<_>>>()?;
+        let pair = |[of, entry]: &[Value; 2]| Some((id(of)?, bytes(entry)?.try_into().ok()?));
+        let mut entries = self.rest().as_chunks().0.iter().map(pair).collect::<Option<Vec<_>>>()?;
         entries.sort_unstable();
         Some(IndexSnapshot(entries))
     }
@@ -225,17 +196,15 @@ impl IndexSnapshot {
     }
 }
 
-/// What the key of a session holds for two minutes after it was ended, so that a `create` which is repeated or late does
-/// not bring it back.
+/// What the key of a session holds for two minutes after it was ended, so that a `create` which is repeated or late
+/// does not bring it back.
 const TOMBSTONE: &[u8] = b"\0";
 
 /// Adds session `id`, whose stored record begins like this, unless it has expired.
 pub(crate) fn add_live(listing: &mut Listing, id: SessionId, record: &[u8], now: Timestamp) -> Result<()> {
-    if !is_record(record) {
-        return Ok(());
-    }
     let summary = Record::decode_summary(id, record);
-    if summary.as_ref().is_ok_and(|summary| summary.is_expired(now)) { Ok(()) } else { listing.add(id, summary) }
+    let is_over = !is_record(record) || summary.as_ref().is_ok_and(|summary| summary.is_expired(now));
+    if is_over { Ok(()) } else { listing.add(id, summary) }
 }
 
 /// Whether a key holds a record: neither nothing nor a tombstone.
@@ -293,7 +262,7 @@ mod tests {
         assert_eq!([layout::IDLE, layout::ABSOLUTE].map(|field| field.len()), [5, 5]);
         let values = layout::VALUES.start + 1;
         assert_eq!(layout::VALUES.len(), 3, "'>I3' reads three bytes");
-        let sources: [(&Script, String); 21] = [
+        let sources: [(&Script, String); 20] = [
             (&TOUCH, format!("#h < {header} or string.byte(h) ~= {} then", layout::FORMAT_VERSION)),
             (&TOUCH, format!("unpack('>i6i6I5I5', h, {})", layout::CREATED_AT.start + 1)),
             (&TOUCH, format!("'GETRANGE', key, 0, {})", header - 1)),
@@ -313,7 +282,6 @@ mod tests {
             (&DELETE, format!("'GETRANGE', KEYS[1], 0, {} + #ARGV[1])", owner - 1)),
             (&DELETE, format!("sub(stored, {}) ~= ARGV[1]", owner + 1)),
             (&DELETE_BY_USER, format!("'GETRANGE', KEYS[i], 0, {})", header - 1)),
-            (&PAGE, format!("'GETRANGE', key, 0, values - 1)")),
             (&COUNT, format!("'GETRANGE', key, 0, {})", header - 1)),
             (&LIST, format!("values = {header}\n")),
             (&LIST, format!("#record > {} and string.byte(record) == {}", header - 1, layout::FORMAT_VERSION)),
@@ -365,8 +333,6 @@ mod tests {
         for other in [&of_another[..], cut, b"", b":", &keys.index(&UserId::new(id.to_string()).unwrap())] {
             assert_eq!(keys.id_in(other), None, "{other:?}");
         }
-        assert_eq!(Keys("a*b[c]?\\-^".into()).sessions(), "{a\\*b\\[c\\]\\?\\\\-^:????}:s:*");
-        assert_eq!(Keys("a*b.1%-".into()).sessions_in_lua(), "^{a%*b%.1%%%-:....}:s:");
     }
 
     #[test]

@@ -102,7 +102,8 @@ impl RedisStore {
     ///
     /// With `rediss` instead of `redis`, all connections use TLS and trust the certificate authorities that the
     /// operating system trusts (feature `tls-rustls`). `valkey` and `valkeys` are synonyms of `redis` and `rediss`.
-    /// User, password and socket path are percent-encoded. `protocol=resp2` keeps the store from trying RESP3 first.
+    /// User, password and socket path are percent-encoded. `protocol=resp2` keeps the store from trying RESP3 first,
+    /// which a Cluster needs.
     /// What a URL cannot mean, such as any other parameter or a user without a password, is an error.
     pub fn builder(url: &str) -> RedisStoreBuilder {
         RedisStoreBuilder {
@@ -140,17 +141,17 @@ impl RedisStoreBuilder {
     /// [`StoreErrorKind::Timeout`](session_core::StoreErrorKind::Timeout), although the primary has executed it.
     ///
     /// These operations have a connection of their own, on which each waits until the replicas have confirmed the one
-    /// before: a process makes about as many of them per second as a replica has round trips. While replicas are
-    /// missing, they fail, and reads and touches go on. After a failover, one is missing until the old primary has
-    /// become a replica.
+    /// before: a process makes about as many of them per second as a replica has round trips, and fewer while replicas
+    /// copy a large session. While replicas are missing, they fail, and reads and touches go on. After a failover, one
+    /// is missing until the old primary has become a replica.
     pub fn wait_for_replicas(mut self, replicas: NonZeroU32) -> Self {
         self.wait_for_replicas = Some(replicas);
         self
     }
 
-    /// Asks `provider` for the user and password of the servers before each connection, instead of the URL, so that they
-    /// can change while the application runs. Connections that are open stay open. Sentinels have the user and password
-    /// of the URL.
+    /// Asks `provider` for the user and password of the servers before each connection, instead of the URL, so that
+    /// they can change while the application runs. Connections that are open stay open. Sentinels have the user and
+    /// password of the URL.
     pub fn credentials(mut self, provider: impl CredentialsProvider) -> Self {
         self.credentials = Some(Arc::new(provider));
         self
@@ -163,8 +164,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Shows this certificate (PEM, with those between it and the authority) to the servers, and proves it with this key
-    /// (PEM). For a URL with TLS.
+    /// Shows this certificate (PEM, with those between it and the authority) to the servers, and proves it with this
+    /// key (PEM). For a URL with TLS.
     #[cfg(feature = "tls-rustls")]
     pub fn client_certificate(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.certificates.client = Some((certificate.into(), key.into()));

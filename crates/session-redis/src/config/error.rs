@@ -36,7 +36,8 @@ pub enum ConnectError {
     /// There is no tokio runtime to connect in.
     #[error("the store must be opened inside a tokio runtime")]
     NoRuntime,
-    /// The server cannot be reached, does not let the application in, or is not what the URL says. The text names which.
+    /// The server cannot be reached, does not let the application in, or is not what the URL says. The text names
+    /// which.
     #[error("redis: cannot connect: {}", reason(.0))]
     Unavailable(#[from] StoreError),
 }

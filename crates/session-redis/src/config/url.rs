@@ -109,9 +109,14 @@ fn cluster(parts: &Parts<'_>, scheme: &str, certificates: &Certificates) -> Resu
     if !parts.path.is_empty() {
         return Err(ConnectError::Parameter("a Cluster has one database, which has no number"));
     }
+    let protocol = protocol(version)?;
+    // The client of a Cluster repeats what it has sent on a connection that was lost, and reports it by RESP3 only.
+    if protocol != ProtocolVersion::RESP3 {
+        return Err(ConnectError::Parameter("a Cluster needs RESP3"));
+    }
     let node = |host: &&str| {
         let url = format!("{scheme}://{}{}", parts.credentials, at_port(host, 6379)?);
-        certificates.apply(server(&url, protocol(version)?)?)
+        certificates.apply(server(&url, protocol)?)
     };
     let nodes = parts.hosts.iter().map(node).collect::<Result<_, _>>()?;
     Ok(Topology::Cluster { nodes, certificates: certificates.clone() })

@@ -1,4 +1,4 @@
-//! Concurrent loads share a command: [`LoadCoalescer`].
+//! Concurrent loads share a round trip: [`LoadCoalescer`].
 //!
 //! With fewer than [`COALESCE_ABOVE`] in flight, a load is sent at once. Further ones, as many as the runtime has ready
 //! to run, are queued and sent together: the higher the load, the less each costs the client and the server. There is
@@ -14,28 +14,26 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot::{self, Sender};
 
 use super::connection::ReconnectingConnection;
-use super::driver::{Request, SMALL};
+use super::driver::Request;
 use super::failure;
 use crate::error::{self, Result};
 
 /// How many single loads are in flight before others are coalesced.
 const COALESCE_ABOVE: usize = 4;
 
-/// How many loads are sent together at most. With [`SMALL`] it bounds an answer: 4 MiB.
+/// How many loads are sent together at most. With [`SMALL`](super::driver::SMALL) it bounds what comes back: 4 MiB. An
+/// `MGET` would be cheaper, but has whole values in one answer, of any size.
 const BATCH: usize = 64;
 
 /// How many batches are under way at most. Loads that wait longer than their callers do are never sent.
 const SENDERS: usize = 16;
 
-/// How many batches after a large value, or a failure, read only the beginning of each value. Others read whole values
-/// with one `MGET`, which is faster.
-const CAREFUL: usize = 1024;
-
 /// Replies are delivered eight at a time with a yield in between, so that the first callers' next requests reach the
 /// server early.
 const WAKE_BATCH: usize = 8;
 
-/// A yield that takes longer than this is a burden: the runtime has much else to do. Then the next [`BUSY`] are left out.
+/// A yield that takes longer than this is a burden: the runtime has much else to do. Then the next [`BUSY`] are left
+/// out.
 const LONG: Duration = Duration::from_micros(500);
 const BUSY: usize = 1024;
 
@@ -44,7 +42,6 @@ pub(super) struct LoadCoalescer {
     /// Where queued loads are sent from: the runtime of a caller may end before the reply comes.
     runtime: Handle,
     singles: AtomicUsize,
-    careful: AtomicUsize,
     busy: AtomicUsize,
     queue: Mutex<Queue>,
 }
@@ -71,15 +68,15 @@ impl Drop for SingleFlightGuard<'_> {
 
 impl LoadCoalescer {
     pub(super) fn new(connection: Arc<ReconnectingConnection>, runtime: Handle) -> Arc<Self> {
-        let [singles, careful, busy] = [0, BATCH, 0].map(AtomicUsize::new);
-        Arc::new(Self { connection, runtime, singles, careful, busy, queue: Mutex::default() })
+        let [singles, busy] = [0; 2].map(AtomicUsize::new);
+        Arc::new(Self { connection, runtime, singles, busy, queue: Mutex::default() })
     }
 
     /// Reads the beginning of the value of a key, alone or with others. One round trip.
     pub(super) async fn load(self: &Arc<Self>, key: Vec<u8>) -> Result<Vec<u8>> {
         let in_flight = self.singles.fetch_add(1, Ordering::Relaxed);
         let guard = SingleFlightGuard(&self.singles);
-        // One command cannot name keys of two slots of a Cluster.
+        // What is sent together goes to one server.
         if in_flight < COALESCE_ABOVE || self.connection.is_cluster() {
             return bytes(self.connection.send(&Request::Head(key), None).await?.value);
         }
@@ -128,13 +125,8 @@ impl LoadCoalescer {
             return;
         }
         let (keys, callers): (Vec<_>, Vec<_>) = loads.into_iter().unzip();
-        let request = if take_one(&self.careful) { Request::Heads(keys) } else { Request::GetMany(keys) };
-        let reply = self.connection.send(&request, None).await;
+        let reply = self.connection.send(&Request::Heads(keys), None).await;
         let mut values = reply.map(|reply| if let Value::Array(values) = reply.value { values } else { Vec::new() });
-        let is_small = |value: &Value| !matches!(value, Value::BulkString(bytes) if bytes.len() >= SMALL);
-        if !values.as_ref().is_ok_and(|values| values.iter().all(is_small)) {
-            self.careful.store(CAREFUL, Ordering::Relaxed);
-        }
         for (delivered, caller) in (1_usize..).zip(callers) {
             // Fails if the caller was cancelled.
             let _ = caller.send(match &mut values {
@@ -214,7 +206,7 @@ fn take_one(count: &AtomicUsize) -> bool {
 }
 
 /// The value of a key; empty if there is none.
-#[expect(clippy::wildcard_enum_match_arm, reason = "GET, MGET and GETRANGE answer with strings")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "GET and GETRANGE answer with strings")]
 pub(super) fn bytes(value: Value) -> Result<Vec<u8>> {
     match value {
         Value::BulkString(bytes) => Ok(bytes),

@@ -28,10 +28,13 @@ impl Connection {
     pub(super) async fn send(&mut self, request: &Request, wait: Option<&Wait>) -> RedisResult<Reply> {
         match self {
             Self::Node(connection) => request.send(connection, wait).await,
-            Self::Cluster(connection) => match request {
-                Request::OnServer { slot, .. } => request.send(&mut ServerOf { slot: *slot, connection }, wait).await,
-                _ => request.send(connection, wait).await,
-            },
+            Self::Cluster(connection) => {
+                if let Request::OnServer { slot, .. } = request {
+                    request.send(&mut ServerOf { slot: *slot, connection }, wait).await
+                } else {
+                    request.send(connection, wait).await
+                }
+            }
         }
     }
 
@@ -67,8 +70,6 @@ pub(super) enum Request {
     Head(Vec<u8>),
     /// The same of several keys, on one server.
     Heads(Vec<Vec<u8>>),
-    /// The whole values of several keys, on one server.
-    GetMany(Vec<Vec<u8>>),
     /// A whole value.
     Get(Vec<u8>),
     /// A script, with all keys it uses.
@@ -85,16 +86,10 @@ struct ServerOf<'a> {
     connection: &'a mut ClusterConnection,
 }
 
-impl ServerOf<'_> {
-    fn route(&self) -> SingleNodeRoutingInfo {
-        SingleNodeRoutingInfo::SpecificNode(Route::new(self.slot, SlotAddr::Master))
-    }
-}
-
 impl ConnectionLike for ServerOf<'_> {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        let route = RoutingInfo::SingleNode(self.route());
-        Box::pin(self.connection.route_command(cmd.clone(), route))
+        let primary = SingleNodeRoutingInfo::SpecificNode(Route::new(self.slot, SlotAddr::Master));
+        Box::pin(self.connection.route_command(cmd.clone(), RoutingInfo::SingleNode(primary)))
     }
 
     fn req_packed_commands<'a>(
@@ -103,8 +98,8 @@ impl ConnectionLike for ServerOf<'_> {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        let route = self.route();
-        Box::pin(self.connection.route_pipeline(pipeline.clone(), offset, count, route))
+        // Only writes that wait for replicas are more than one command, and they are about keys.
+        self.connection.req_packed_commands(pipeline, offset, count)
     }
 
     fn get_db(&self) -> i64 {
@@ -147,20 +142,14 @@ impl Request {
     /// Whether it writes nothing.
     pub(super) fn is_read(&self) -> bool {
         match self {
-            Self::Head(_) | Self::Heads(_) | Self::GetMany(_) | Self::Get(_) => true,
-            Self::Slots => true,
+            Self::Head(_) | Self::Heads(_) | Self::Get(_) | Self::Slots => true,
             Self::Script { script, .. } | Self::OnServer { script, .. } => script.is_read(),
         }
     }
 
     /// Whether what is sent is large.
     pub(super) fn is_large(&self) -> bool {
-        match self {
-            Self::Head(_) | Self::Heads(_) | Self::GetMany(_) | Self::Get(_) | Self::OnServer { .. } | Self::Slots => {
-                false
-            }
-            Self::Script { args, .. } => args.first().is_some_and(|value| value.len() > SMALL),
-        }
+        matches!(self, Self::Script { args, .. } if args.first().is_some_and(|value| value.len() > SMALL))
     }
 
     async fn send_once(&self, conn: &mut impl ConnectionLike, wait: Option<&Wait>, by: By) -> RedisResult<Reply> {
@@ -172,11 +161,6 @@ impl Request {
                 }
                 let values: Vec<Value> = pipeline.ignore_errors().query_async(conn).await?;
                 return Ok(Reply { value: Value::Array(values), confirmed: true });
-            }
-            Self::GetMany(keys) => {
-                let mut command = redis::cmd("MGET");
-                command.arg(keys);
-                command
             }
             Self::Head(key) => head(key),
             Self::Get(key) => {
@@ -207,7 +191,7 @@ impl Request {
     fn fence(&self) -> Vec<u8> {
         let key = match self {
             Self::Head(key) | Self::Get(key) => Some(key),
-            Self::Heads(keys) | Self::GetMany(keys) | Self::Script { keys, .. } => keys.first(),
+            Self::Heads(keys) | Self::Script { keys, .. } => keys.first(),
             Self::OnServer { .. } | Self::Slots => None,
         };
         let hash_tag = key.into_iter().flatten().copied().take_while(|byte| *byte != b'}');

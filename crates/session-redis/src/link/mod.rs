@@ -25,6 +25,9 @@ use crate::config::target::Target;
 use crate::error::{self, Result};
 use crate::script::{Answer, Script};
 
+/// How many slots a Cluster has.
+pub(crate) const SLOTS: u16 = 16_384;
+
 /// How many large values are under way at once.
 const LARGE_AT_ONCE: usize = 2;
 
@@ -105,7 +108,7 @@ impl Link {
         Ok(Answer::new(self.connection.send(&Request::OnServer { slot, script, args }, None).await?.value))
     }
 
-    /// A slot of each server: the lowest that its primary has in a Cluster, where that takes one round trip; else 0.
+    /// A slot of each server: the lowest of each primary of a Cluster, which takes a round trip; else 0.
     pub(crate) async fn servers(&self) -> Result<BTreeSet<u16>> {
         if !self.is_cluster() {
             return Ok(BTreeSet::from([0]));
@@ -174,8 +177,8 @@ fn response_timeout(time_limit: Duration) -> Duration {
     time_limit * 7 / 8
 }
 
-/// The lowest slot of each primary in a reply to `CLUSTER SLOTS`, which lists ranges: the first slot, the last, the primary,
-/// its replicas; of each server host, port and id.
+/// The lowest slot of each primary in a reply to `CLUSTER SLOTS`, which lists ranges: the first slot, the last, the
+/// primary, its replicas; of each server host, port and id.
 fn lowest_slots(reply: Value) -> Option<BTreeSet<u16>> {
     let Value::Array(ranges) = reply else { return None };
     let mut lowest: HashMap<String, u16> = HashMap::new();
@@ -183,7 +186,7 @@ fn lowest_slots(reply: Value) -> Option<BTreeSet<u16>> {
         let Value::Array(range) = range else { return None };
         let [Value::Int(first), _, Value::Array(primary), ..] = &range[..] else { return None };
         let [_, _, id, ..] = &primary[..] else { return None };
-        let first = u16::try_from(*first).ok()?;
+        let first = u16::try_from(*first).ok().filter(|slot| *slot < SLOTS)?;
         let lowest = lowest.entry(redis::from_redis_value_ref(id).ok()?).or_insert(first);
         *lowest = first.min(*lowest);
     }

@@ -1,5 +1,6 @@
-//! How a connection is opened: who connects where, with which protocol, and whether what answers there will do. A reason
-//! why not says what to change, and quotes neither a password nor what a server says: servers quote what they were sent.
+//! How a connection is opened: who connects where, with which protocol, and whether what answers there will do. A
+//! reason why not says what to change, and quotes neither a password nor what a server says: servers quote what they
+//! were sent.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -42,14 +43,14 @@ pub(super) async fn open(
 ) -> Result<Opened, String> {
     match &target.topology {
         Topology::Single(info) => {
-            let connection = node(&as_user(target, info).await?, Role::Primary, Some(on_push)).await?.0;
+            let connection = node(&as_user(target, info).await?, Role::Primary, Some(on_push)).await?;
             Ok(Opened { connection: Connection::Node(connection), primary: None })
         }
         Topology::Sentinel { sentinels, service, primary } => {
             let verdict = Sentinels::new(sentinels, service).ask().await?;
             let (host, port) = verdict.primary.clone();
             let info = as_user(target, &at(primary, host, port)).await?;
-            let connection = node(&info, Role::Primary, Some(on_push)).await?.0;
+            let connection = node(&info, Role::Primary, Some(on_push)).await?;
             Ok(Opened { connection: Connection::Node(connection), primary: Some(verdict.primary) })
         }
         Topology::Cluster { nodes, certificates } => {
@@ -74,12 +75,12 @@ async fn as_user(target: &Target, info: &ConnectionInfo) -> Result<ConnectionInf
     Ok(info.clone().set_redis_settings(settings))
 }
 
-/// A connection to one server that will do, and its protocol.
+/// A connection to one server that will do.
 async fn node(
     info: &ConnectionInfo,
     role: Role,
     on_push: Option<impl AsyncPushSender>,
-) -> Result<(MultiplexedConnection, ProtocolVersion), String> {
+) -> Result<MultiplexedConnection, String> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         // The time limit is that of the request.
@@ -87,10 +88,10 @@ async fn node(
         .set_pipeline_buffer_size(1024);
     let (mut connection, protocol) = greet(info, config, on_push).await.map_err(|error| explain(info, &error))?;
     match Greeting::ask(&mut connection, protocol).await {
-        Ok(greeting) => greeting.check(role).map_err(|reason| format!("{}: {reason}", info.addr()))?,
+        Ok(greeting) => greeting.check(role, protocol).map_err(|reason| format!("{}: {reason}", info.addr()))?,
         Err(error) => return Err(explain(info, &error)),
     }
-    Ok((connection, protocol))
+    Ok(connection)
 }
 
 /// Connects with RESP3 or, where that is not known, with RESP2.
@@ -134,31 +135,27 @@ async fn cluster(
 ) -> Result<Connection, String> {
     let mut probes = JoinSet::new();
     for info in seeds.clone() {
-        probes.spawn(async move { node(&info, Role::ClusterNode, None::<NoPush>).await.map(|(_, protocol)| protocol) });
+        probes.spawn(async move { node(&info, Role::ClusterNode, None::<NoPush>).await.map(drop) });
     }
-    let (mut protocol, mut reason) = (None, "no node of the Cluster can be reached".to_owned());
-    while protocol.is_none()
+    let mut found = Err("no node of the Cluster can be reached".to_owned());
+    while found.is_err()
         && let Some(probed) = probes.join_next().await
     {
-        match probed {
-            Ok(Ok(known)) => protocol = Some(known),
-            Ok(Err(why)) => reason = why,
-            Err(_) => {}
-        }
+        found = probed.unwrap_or(found);
     }
-    let protocol = protocol.ok_or(reason)?;
+    found?;
     let tcp = seeds.first().map(|node| node.tcp_settings().clone()).unwrap_or_default();
     let builder = ClusterClientBuilder::new(seeds)
-        .use_protocol(protocol)
+        .use_protocol(ProtocolVersion::RESP3)
         .connection_timeout(CONNECT_TIMEOUT)
         .response_timeout(response_timeout)
         .overall_response_timeout(Some(response_timeout))
         .retries(8)
         .min_retry_wait(10)
         .max_retry_wait(200)
-        .tcp_settings(tcp);
+        .tcp_settings(tcp)
+        .push_sender(on_push);
     let builder = certificates.configure(builder);
-    let builder = if protocol == ProtocolVersion::RESP3 { builder.push_sender(on_push) } else { builder };
     let failed = |error: RedisError| format!("the Cluster cannot be used: {}", error.category());
     let connection = builder.build().map_err(failed)?.get_async_connection().await.map_err(failed)?;
     Ok(Connection::Cluster(connection))
@@ -205,7 +202,7 @@ impl Greeting {
         Ok(Self { software: "redis".to_owned(), version: field("redis_version"), mode, role: field("role") })
     }
 
-    fn check(&self, wanted: Role) -> Result<(), String> {
+    fn check(&self, wanted: Role, protocol: ProtocolVersion) -> Result<(), String> {
         let Self { software, version, mode, role } = self;
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         if major.is_some_and(|major| major < OLDEST) {
@@ -221,6 +218,9 @@ impl Greeting {
                 .to_owned()),
             (Role::Primary, _, "slave" | "replica") => {
                 Err("is a replica; sessions are written to the primary".to_owned())
+            }
+            (Role::ClusterNode, ..) if protocol != ProtocolVersion::RESP3 => {
+                Err("does not know RESP3 (HELLO), by which lost connections of a Cluster are reported".to_owned())
             }
             (Role::Primary | Role::ClusterNode, ..) => Ok(()),
         }

@@ -42,8 +42,8 @@ impl Sentinels {
         Self { service: service.to_owned(), all: sentinels.iter().map(|info| (info.clone(), None)).collect() }
     }
 
-    /// Asks all of them at once, until more than half have answered. Of those that disagree, the one who knows of the
-    /// latest failover is right.
+    /// Asks all of them at once, until more than half have answered. Of those that disagree, the one that knows of
+    /// the latest failover is right.
     pub(super) async fn ask(&mut self) -> Result<Verdict, String> {
         let mut asked = JoinSet::new();
         for (number, (info, connection)) in self.all.iter_mut().enumerate() {

@@ -1,5 +1,6 @@
 -- KEYS 1 index, 2.. the sessions the caller knows of   ARGV 1 '1': only if these are all; 2.. their ids
--- done followed by id and record, without its values (empty where there is none), of each, or changed followed by all ids
+-- done followed by id and record, without its values (empty where there is none), of each,
+-- or changed followed by all ids
 if ARGV[1] == '1' and not members_are(KEYS[1], 2) then return changed(KEYS[1]) end
 local reply = { 'done' }
 for i = 2, #KEYS do

@@ -1,14 +1,15 @@
 //! A Cluster of three primaries with a replica each, all of them up.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::process::Command;
 use std::time::Duration;
 
-use session_core::store::{CreateOutcome, CreateRequest, Freshness, Record, SessionStore, UpdateOutcome};
+use session_core::store::{Count, CreateOutcome, CreateRequest, Freshness, Record, SessionStore, UpdateOutcome};
 use session_core::{SessionId, UserId};
 use session_redis::RedisStore;
 use session_testbed::records::{NOW, created, insert, load, next, record, replacing, user};
-use session_testbed::servers::RedisCluster;
+use session_testbed::servers::{Redis, RedisCluster};
 
 use crate::support::{cut_clients, index_key, run};
 
@@ -18,6 +19,7 @@ async fn a_cluster_in_use() {
     let cluster = RedisCluster::launch(1, &[]).await.unwrap();
     let store = RedisStore::connect(&cluster.url()).await.unwrap();
     a_repeated_login_finishes_what_the_first_began(&store).await;
+    a_page_goes_from_primary_to_primary(&cluster, &store).await;
     lost_connections_lose_no_increment(&cluster, &store).await;
     slots_may_move(&cluster, &store).await;
     a_slot_may_take_its_time_to_move(&cluster, &store).await;
@@ -37,6 +39,44 @@ async fn a_repeated_login_finishes_what_the_first_began(store: &RedisStore) {
     }
     let other = next(&new);
     assert_eq!(store.create(replacing(&other, &anonymous), NOW).await.unwrap(), CreateOutcome::IdTaken);
+}
+
+/// Few sessions are on one page: each primary is asked once. Of many, each is on some page.
+async fn a_page_goes_from_primary_to_primary(cluster: &RedisCluster, store: &RedisStore) {
+    let mut ids = BTreeSet::new();
+    for n in 0..60 {
+        let session = record(Some(&user(&format!("paged {n}"))), NOW);
+        insert(store, &session).await;
+        ids.insert(session.id());
+    }
+    let of_primaries = &cluster.nodes()[..3];
+    let before = scans(of_primaries).await;
+    let page = store.list_all(None, NonZeroU32::new(1000).unwrap(), NOW).await.unwrap();
+    assert!(page.next.is_none());
+    let scanned =
+        scans(of_primaries).await.iter().zip(before).map(|(after, before)| after - before).collect::<Vec<_>>();
+    assert_eq!(scanned, [1, 1, 1]);
+    let (mut seen, mut cursor) = (BTreeSet::new(), None);
+    loop {
+        let page = store.list_all(cursor.as_ref(), NonZeroU32::new(8).unwrap(), NOW).await.unwrap();
+        seen.extend(page.listing.sessions.iter().map(|session| session.id));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert!(ids.is_subset(&seen), "{} of {} are missing", ids.difference(&seen).count(), ids.len());
+    assert_eq!(store.count(NOW).await.unwrap(), Count::exact(seen.len() as u64));
+}
+
+async fn scans(nodes: &[Redis]) -> Vec<u64> {
+    let mut scans = Vec::new();
+    for node in nodes {
+        let stats = run(node, "INFO commandstats").await;
+        let calls = stats.text().lines().find_map(|line| line.strip_prefix("cmdstat_scan:calls=")?.split(',').next());
+        scans.push(calls.map_or(0, |calls| calls.parse().unwrap()));
+    }
+    scans
 }
 
 /// Of increments by several tasks, those that were acknowledged count once, and the others at most once.
@@ -117,7 +157,8 @@ async fn slots_may_move(cluster: &RedisCluster, store: &RedisStore) {
     work.await.unwrap();
 }
 
-/// While some keys of a user are on one node and the others on another, no login of the user can be executed: they wait.
+/// While some keys of a user are on one node and the others on another, no login of the user can be executed: they
+/// wait.
 async fn a_slot_may_take_its_time_to_move(cluster: &RedisCluster, store: &RedisStore) {
     for waits in [None, NonZeroU32::new(1)] {
         let user = user(&format!("slow-mover-{}", waits.is_some()));

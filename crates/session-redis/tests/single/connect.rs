@@ -118,6 +118,21 @@ async fn a_server_that_is_too_old_is_refused_with_its_version() {
     }
 }
 
+/// Without RESP3 the client of a Cluster repeats an update on another connection and tells nobody: that it may have
+/// been executed twice would not be known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_without_resp3_is_refused() {
+    let node = imitation(|words| match words[0].as_str() {
+        "HELLO" => Some("-ERR unknown command `HELLO`\r\n".to_owned()),
+        "INFO" => bulk("redis_version:7.2.0\r\nredis_mode:cluster\r\nrole:master\r\n"),
+        _ => Some("+OK\r\n".to_owned()),
+    });
+    let text = refusal(&format!("redis+cluster://:hunter2@{}", node.await)).await;
+    assert!(text.contains("RESP3"), "{text}");
+    let refused = RedisStore::builder("redis+cluster://h?protocol=resp2").connect_lazy();
+    assert!(matches!(&refused, Err(ConnectError::Parameter(reason)) if reason.contains("RESP3")), "{refused:?}");
+}
+
 /// Proxies, and servers of which an administrator has taken `HELLO` or `INFO`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_hello_works() {

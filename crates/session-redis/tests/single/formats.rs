@@ -53,6 +53,20 @@ async fn a_field_of_another_kind_blocks_nobody_and_stays() {
     assert_eq!(run(&server, &format!("HKEYS {index}")).await.list().len(), 1);
 }
 
+/// What cannot be read has a place among the sessions of its user, and an eviction ends it.
+#[tokio::test]
+async fn a_record_of_another_format_counts_towards_the_limit() {
+    let (server, store, alice, session) = with_session().await;
+    server.command(&["SET", &session_key(&alice, &session.id()), "\u{4}", "KEEPTTL"]).await.unwrap();
+    let new = record(Some(&alice), NOW);
+    let login = |at_limit| CreateRequest::new(&new).within(limit(1, at_limit));
+    assert_eq!(store.create(login(LimitPolicy::Reject), NOW).await.unwrap(), CreateOutcome::LimitReached);
+    assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().unreadable, [session.id()]);
+    let evicted = CreateOutcome::Created { evicted: vec![session.id()] };
+    assert_eq!(store.create(login(LimitPolicy::EvictOldest), NOW).await.unwrap(), evicted);
+    assert!(store.list_by_user(&alice, NOW).await.unwrap().unreadable.is_empty());
+}
+
 /// What a logout everywhere cannot read, it ends.
 #[tokio::test]
 async fn a_record_of_another_format_is_ended_with_all_of_its_user() {

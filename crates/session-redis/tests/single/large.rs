@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use session_core::store::{Freshness, SessionStore, UpdateOutcome};
+use session_core::store::{Freshness, Record, SessionStore, UpdateOutcome};
+use session_core::{SessionId, StoreError};
 use session_redis::RedisStore;
 use session_testbed::proxy::{Mode, Proxy};
 use session_testbed::records::{MINUTE, NOW, insert, load, next, record};
 use session_testbed::servers::Redis;
+use tokio::task::JoinHandle;
 
 use crate::faults::{TIMEOUT, open, url};
 use crate::support::{eventually, run};
@@ -57,6 +59,72 @@ async fn large_sessions_do_not_hold_up_small_ones() {
         times[times.len() - 1]
     );
     assert!(times[times.len() * 99 / 100] < Duration::from_millis(250) && times.len() > 20);
+}
+
+/// Thousands of small loads, then 64 sessions of 8 MiB at once, with the default time limit: they are not one answer of
+/// 512 MiB, and small loads beside them succeed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_bounded_whatever_was_loaded_before() {
+    const MANY: usize = 64;
+    const MIB: u64 = 1024 * 1024;
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let small = record(None, NOW);
+    insert(&store, &small).await;
+    for _ in 0..128 {
+        for load in [0; MANY].map(|_| spawn_load(&store, small.id())) {
+            assert!(load.await.unwrap().unwrap().is_some());
+        }
+    }
+    let mut large = record(None, NOW);
+    large.data.insert("v".into(), vec![b'x'; 8 * MIB as usize].into());
+    let setup = RedisStore::builder(&server.url()).operation_timeout(Duration::from_secs(20)).connect().await.unwrap();
+    insert(&setup, &large).await;
+    let mut ids = vec![large.id()];
+    while ids.len() < MANY {
+        let id = record(None, NOW).id();
+        run(&server, &format!("COPY {} {}", key(&large.id()), key(&id))).await;
+        ids.push(id);
+    }
+
+    let sent = server_sent(&server).await;
+    let loads: Vec<_> = ids.into_iter().map(|id| spawn_load(&store, id)).collect();
+    let mut times = Vec::new();
+    while times.len() < 100 || loads.iter().any(|load| !load.is_finished()) {
+        let start = Instant::now();
+        assert!(load(&store, &small.id()).await.is_some());
+        times.push(start.elapsed());
+    }
+    let mut loaded = 0;
+    for load in loads {
+        // Two at a time; those that would be too late fail.
+        loaded += u64::from(load.await.unwrap().is_ok_and(|stored| stored.is_some()));
+    }
+    let sent = server_sent(&server).await - sent;
+    let stats = run(&server, "INFO commandstats").await;
+    let whole = stats.text().lines().find_map(|line| line.strip_prefix("cmdstat_get:calls=")?.split(',').next());
+    let whole: u64 = whole.unwrap().parse().unwrap();
+    let longest = times.iter().max();
+    println!("{loaded} of {MANY} loaded, {whole} asked for; {sent} bytes; longest small load {longest:?}");
+    // The beginning of each, the small ones, and what was asked for one by one over another connection.
+    let small_loads = times.len() as u64 * 1024;
+    assert!(sent < 8 * MIB + small_loads + whole * 9 * MIB, "{sent} bytes, {whole} whole values");
+}
+
+fn spawn_load(store: &RedisStore, id: SessionId) -> JoinHandle<Result<Option<Record>, StoreError>> {
+    let store = store.clone();
+    tokio::spawn(async move { store.load(&id, Freshness::Latest).await })
+}
+
+/// The key of an anonymous session.
+fn key(id: &SessionId) -> String {
+    format!("{{session:{:04x}}}:s:{id}", id.shard())
+}
+
+async fn server_sent(server: &Redis) -> u64 {
+    let stats = run(server, "INFO stats").await;
+    let bytes = stats.text().lines().find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+    bytes.unwrap().trim().parse().unwrap()
 }
 
 /// On both sides of the boundary between small and large.
@@ -115,7 +183,7 @@ async fn a_busy_runtime_holds_up_shared_loads_no_more_than_others() {
     let store = Arc::new(RedisStore::builder(&server.url()).operation_timeout(limit).connect().await.unwrap());
     let session = record(None, NOW);
     insert(&*store, &session).await;
-    let key = format!("{{session:{:04x}}}:s:{}", session.id().shard(), session.id());
+    let key = key(&session.id());
     let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(limit)).set_pipeline_buffer_size(1024);
     let client = redis::Client::open(server.url()).unwrap();
     let connection = client.get_multiplexed_async_connection_with_config(&config).await.unwrap();

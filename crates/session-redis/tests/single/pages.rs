@@ -1,15 +1,17 @@
-//! All sessions of a server, among other keys, and a server that is replaced between two pages.
+//! All sessions of a server, among other keys, and what a page costs; a server that is replaced between two pages.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
-use session_core::SessionId;
 use session_core::store::{Cursor, SessionStore};
+use session_core::{SessionId, StoreErrorKind};
 use session_redis::RedisStore;
+use session_testbed::proxy::Proxy;
 use session_testbed::records::{NOW, insert, record, user};
 use session_testbed::servers::Redis;
 
-use crate::support::{run, session_key, with_session};
+use crate::faults::url;
+use crate::support::{eventually, run, session_key, with_session};
 
 fn about(limit: u32) -> NonZeroU32 {
     NonZeroU32::new(limit).unwrap()
@@ -43,6 +45,63 @@ async fn pages_of_another_server_begin_anew() {
     let cursor = page.next.unwrap();
     assert!(all_behind(&stores[0], Some(cursor.clone()), 150).await.len() < 300, "what was seen is not seen again");
     assert_eq!(all_behind(&stores[1], Some(cursor), 150).await, ids);
+}
+
+/// A connection that may not ask which server it is goes on all the same.
+#[tokio::test]
+async fn pages_need_no_info() {
+    let server = Redis::launch(&[]).await.unwrap();
+    run(&server, "ACL SETUSER app on >hunter2 ~* +@all -info").await;
+    let store = RedisStore::connect(&format!("redis://app:hunter2@{}", server.address())).await.unwrap();
+    for _ in 0..300 {
+        insert(&store, &record(None, NOW)).await;
+    }
+    let page = store.list_all(None, about(150), NOW).await.unwrap();
+    let first: BTreeSet<_> = page.listing.sessions.iter().map(|session| session.id).collect();
+    let rest = all_behind(&store, page.next, 150).await;
+    assert!(first.len() < 300 && rest.len() < 300, "{} and {}", first.len(), rest.len());
+    assert_eq!(first.union(&rest).count(), 300);
+}
+
+/// Each user has one session: half of the keys are indexes.
+#[tokio::test]
+async fn a_page_takes_one_round_trip() {
+    const USERS: usize = 2000;
+    let server = Redis::launch(&[]).await.unwrap();
+    let proxy = Proxy::start(server.address()).await.unwrap();
+    let store = RedisStore::connect(&url(&proxy)).await.unwrap();
+    for n in 0..USERS {
+        insert(&store, &record(Some(&user(&format!("user {n}"))), NOW)).await;
+    }
+    let _ = store.list_all(None, about(1), NOW).await.unwrap();
+    eventually("the maxmemory-policy was asked for", async || {
+        run(&server, "INFO commandstats").await.text().contains("cmdstat_config|get:calls=")
+    })
+    .await;
+    let (mut seen, mut pages, mut cursor) = (BTreeSet::new(), 0, None);
+    loop {
+        let before = proxy.round_trips();
+        let page = store.list_all(cursor.as_ref(), about(1000), NOW).await.unwrap();
+        assert_eq!(proxy.round_trips() - before, 1, "round trips of page {pages}");
+        assert!(page.listing.sessions.len() <= 1100, "{} sessions", page.listing.sessions.len());
+        seen.extend(page.listing.sessions.iter().map(|session| session.id));
+        (pages, cursor) = (pages + 1, page.next);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), USERS);
+    assert!(pages <= 5, "{pages} pages of 4000 keys");
+}
+
+#[tokio::test]
+async fn a_cursor_that_leads_nowhere_is_refused() {
+    let (_server, store, ..) = with_session().await;
+    for text in ["16384..0", "65535..0", "65536..0", "-1..0", "0..", "0..x", "0.a-b.0", "0..0.0", "0.0"] {
+        let error = store.list_all(Some(&Cursor::new(text)), about(10), NOW).await.expect_err(text);
+        assert_eq!(error.kind(), StoreErrorKind::Other, "{text}: {error}");
+    }
+    assert!(store.list_all(Some(&Cursor::new("16383..0")), about(10), NOW).await.unwrap().next.is_none());
 }
 
 #[tokio::test]

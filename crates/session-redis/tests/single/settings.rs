@@ -65,7 +65,6 @@ async fn the_documented_rights_are_enough() {
     let server = Redis::launch(&[]).await.unwrap();
     let commands = [
         "get",
-        "mget",
         "getrange",
         "set",
         "setrange",
