@@ -213,10 +213,9 @@ impl TokenService {
 
 /// A token that was used up is invalid, also while that is not taken for reuse: it never yields its successor again.
 fn valid<T>(answer: Result<T, Error>) -> Result<T, TokenServiceError> {
-    answer.map_err(|error| match error {
-        Error::Superseded => TokenServiceError::InvalidGrant,
-        error => error.into(),
-    })
+    answer.map_err(
+        |error| if matches!(error, Error::Superseded) { TokenServiceError::InvalidGrant } else { error.into() },
+    )
 }
 
 impl fmt::Debug for TokenService {

@@ -22,6 +22,11 @@ pub(crate) fn ambiguous() -> StoreError {
     StoreError::new(Unavailable, "the session has changed; the write may have been executed before a disconnect")
 }
 
+/// What had been done before is not undone.
+pub(crate) fn half_done(error: &StoreError) -> StoreError {
+    StoreError::new(error.kind(), "the new session is stored; whether the one that it replaces has ended is not known")
+}
+
 pub(crate) fn contended() -> StoreError {
     StoreError::new(Unavailable, "the user's sessions kept changing")
 }

@@ -205,7 +205,7 @@ impl RedisStore {
     async fn compare_and_delete(&self, session: Replacement<'_>, now: Timestamp) -> Result<Answer> {
         let keys = self.keys.session_and_index(&session.id, session.user);
         let args = vec![session.version.to_bytes().into(), text(now.as_millis()), text(session.id)];
-        self.link.write(&script::COMPARE_AND_DELETE, keys, args).await
+        self.link.write(&script::COMPARE_AND_DELETE, keys, args).await.map_err(|error| error::half_done(&error))
     }
 
     /// Runs a script over all sessions of a user. A script must be given the keys it uses, so a first call asks for the

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::{PushInfo, PushKind};
+use session_core::StoreError;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -111,7 +112,8 @@ impl ReconnectingConnection {
         let begin = Instant::now();
         let mut repeated = false;
         loop {
-            let (number, mut connection) = self.current().await?;
+            let unsent = |error: StoreError| if repeated { error } else { error.unsent() };
+            let (number, mut connection) = self.current().await.map_err(unsent)?;
             let may_repeat = request.is_read() && !repeated;
             let limit = if may_repeat { self.response_timeout / 2 } else { self.response_timeout };
             let sent = timeout(limit, connection.send(request, wait)).await;
