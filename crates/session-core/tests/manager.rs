@@ -260,6 +260,11 @@ async fn a_used_refresh_token_does_not_hinder_a_login() {
     clock.advance(manager.policy().refresh_grace() + Duration::from_secs(1));
     assert!(matches!(manager.verify_refresh_token(&token).await, Err(Error::Superseded)));
     let _ = manager.issue_refresh_token(login(), Some(&token)).await.unwrap();
+    assert_eq!(
+        manager.list(&UserId::new("alice").unwrap()).await.unwrap().len(),
+        1,
+        "it takes the place of its session"
+    );
 }
 
 /// It was verified in time, and is rotated too late: the store knows only the looser timeouts.

@@ -167,7 +167,7 @@ impl CookieDevice {
         let mut carried = BTreeSet::new();
         if let Some((known, replacing)) = replaced {
             self.judge(&known, &found, "a login");
-            if found.session == Some(known.id()) {
+            if found.session == Some(known.id()) && known.must_live() {
                 carried = known.into_increments();
             }
             self.ledger.revoked(replacing);

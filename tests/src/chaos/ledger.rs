@@ -82,6 +82,11 @@ impl Known {
         self.id
     }
 
+    /// Whether nothing that was asked for may have ended it.
+    pub(super) fn must_live(&self) -> bool {
+        self.end == End::No
+    }
+
     pub(super) fn into_increments(self) -> BTreeSet<u64> {
         self.increments
     }
@@ -131,6 +136,8 @@ impl Ledger {
         // Also one that was over before the answer to the login came.
         let may_end = may_end || of_user.begun != revocations || of_user.may_end();
         let end = if may_end { End::Perhaps } else { End::No };
+        // A revocation may have ended the session before, and with it what would have been carried over.
+        let increments = if may_end { BTreeSet::new() } else { increments };
         let entry = Entry { user, end, increments, reported: BTreeSet::new() };
         if state.sessions.insert(id, entry).is_some() {
             state.broken(Broken::Unexpected, "a session id was used twice");

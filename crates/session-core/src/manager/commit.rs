@@ -248,18 +248,20 @@ impl SessionManager {
             StoreOp::Delete { id, user } => {
                 match self.store_write("delete", || backing.delete(&id, user.as_ref(), now)).await? {
                     // Absent when it was asked again: by then it was deleted.
-                    (DeleteOutcome::Deleted, _) | (DeleteOutcome::Absent, true) => {
+                    (DeleteOutcome::Deleted, _) | (DeleteOutcome::Absent, Some(_)) => {
                         self.report(EventKind::Terminated(Termination::Logout), Some(id), user);
                         Ok(Outcome::Done(None))
                     }
-                    (DeleteOutcome::Absent, false) => Ok(Outcome::EndedBefore),
+                    (DeleteOutcome::Absent, None) => Ok(Outcome::EndedBefore),
                 }
             }
             StoreOp::Update { next, expected } => {
-                match self.store_write("update", || backing.update(&next.record, expected, now)).await?.0 {
-                    UpdateOutcome::Applied => Ok(Outcome::Done(Some(next))),
-                    UpdateOutcome::Conflict => Ok(Outcome::Conflict),
-                    UpdateOutcome::Absent => Ok(Outcome::Gone),
+                match self.store_write("update", || backing.update(&next.record, expected, now)).await? {
+                    (UpdateOutcome::Applied, _) => Ok(Outcome::Done(Some(next))),
+                    (UpdateOutcome::Conflict, None) => Ok(Outcome::Conflict),
+                    // Perhaps it was applied, and another request has changed the session since: it must not be applied again.
+                    (UpdateOutcome::Conflict, Some(error)) => Err(error),
+                    (UpdateOutcome::Absent, _) => Ok(Outcome::Gone),
                 }
             }
             StoreOp::Create { next, replaces, limit } => {

@@ -175,22 +175,26 @@ impl SessionManager {
         }
     }
 
-    /// One store operation that writes, and whether an earlier call may have been applied: if a call failed and may have been,
-    /// it is repeated as it is, once, for every operation is idempotent. Within the store timeout.
-    async fn store_write<T, F>(&self, operation: &'static str, call: impl Fn() -> F) -> Result<(T, bool), Error>
+    /// One store operation that writes. If it failed, and may have been applied all the same, it is repeated as it is, once, for
+    /// every operation is idempotent: then the first error comes with the answer. Within the store timeout.
+    async fn store_write<T, F>(
+        &self,
+        operation: &'static str,
+        call: impl Fn() -> F,
+    ) -> Result<(T, Option<Error>), Error>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
         let patience = Patience::begin(self.policy().store_timeout());
         let error = match self.store_call(operation, call()).await {
-            Ok(answer) => return Ok((answer, false)),
+            Ok(answer) => return Ok((answer, None)),
             Err(error) => error,
         };
         if !matches!(&error, Error::Store(error) if error.may_be_applied()) || patience.is_over() {
             return Err(error);
         }
         match patience.limit(self.store_call(operation, call())).await {
-            Some(answer) => Ok((answer?, true)),
+            Some(answer) => Ok((answer?, Some(error))),
             None => Err(error),
         }
     }

@@ -225,17 +225,21 @@ impl SessionManager {
     /// The live session of the token that a client has when it logs in once more.
     async fn replaced(&self, token: Option<&PresentedToken>) -> Result<Option<LoadedSession>, Error> {
         let Some(token) = token else { return Ok(None) };
-        let verified = match self.verify_refresh_token(token).await {
+        let record = match self.load(token.id(), Freshness::Latest).await {
             // Left as it is; reported.
-            Err(Error::Store(error)) if error.kind() == StoreErrorKind::Corrupt => None,
-            // Used up, but not long enough ago to tell a thief from a client that lost an answer: of no use, and no obstacle.
-            Err(Error::Superseded) => None,
-            verified => verified?,
+            Err(Error::Store(error)) if error.kind() == StoreErrorKind::Corrupt => return Ok(None),
+            record => record?,
         };
-        Ok(verified.map(|VerifiedRefreshToken { record, token, status, .. }| LoadedSession {
-            record,
-            proof: Proof::Token(token, status),
-        }))
+        let Some(record) = record else {
+            self.report(EventKind::UnknownToken, Some(token.id()), None);
+            return Ok(None);
+        };
+        let status = match self.admit(&record, Kind::Refresh, token).await {
+            // Used up so lately that it may be the loser of a race: of no use any more, but its session is that of this client.
+            Err(Error::Superseded) => Some(TokenStatus::Consumed),
+            status => status?,
+        };
+        Ok(status.map(|status| LoadedSession { record, proof: Proof::Token(token.copy(), status) }))
     }
 }
 

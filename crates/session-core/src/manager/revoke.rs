@@ -116,11 +116,11 @@ impl SessionManager {
             let store = manager.store("delete")?;
             match manager.store_write("delete", || store.delete(&id, user.as_ref())).await? {
                 // Absent when it was asked again: by then it was deleted.
-                (DeleteOutcome::Deleted, _) | (DeleteOutcome::Absent, true) => {
+                (DeleteOutcome::Deleted, _) | (DeleteOutcome::Absent, Some(_)) => {
                     manager.report(EventKind::Terminated(why), Some(id), user);
                     Ok(DeleteOutcome::Deleted)
                 }
-                (DeleteOutcome::Absent, false) => Ok(DeleteOutcome::Absent),
+                (DeleteOutcome::Absent, None) => Ok(DeleteOutcome::Absent),
             }
         };
         self.persist(work).await
@@ -155,10 +155,10 @@ impl SessionManager {
             let store = manager.store("delete_by_user")?;
             let now = manager.now();
             let delete = || store.delete_by_user(&user, keep.as_ref(), now);
-            let (ended, is_repeated) = manager.store_write("delete_by_user", delete).await?;
+            let (ended, doubt) = manager.store_write("delete_by_user", delete).await?;
             let revoked = |id| manager.report(EventKind::Terminated(Termination::Revoked), id, Some(user.clone()));
             ended.iter().for_each(|id| revoked(Some(*id)));
-            if ended.is_empty() && is_repeated {
+            if ended.is_empty() && doubt.is_some() {
                 // The call before this one has ended them, and its answer, which named them, was lost.
                 revoked(None);
             }

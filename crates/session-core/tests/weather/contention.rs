@@ -9,7 +9,7 @@ use session_core::adapter::RequestSession;
 use session_core::store::{Freshness, Record, SessionStore};
 use session_core::{
     Entropy, EntropyError, Error, Key, ManualClock, OsEntropy, Policy, Session, SessionManager, StepUp, StoreError,
-    Timestamp,
+    StoreErrorKind, Timestamp,
 };
 use tokio::time::{Instant, sleep};
 
@@ -215,6 +215,43 @@ fn an_update_may_use_its_session() {
         done.send(()).unwrap();
     });
     finished.recv_timeout(Duration::from_secs(20)).expect("a deadlock");
+}
+
+/// It was applied, its answer was lost, and another request changed the session before it was asked again.
+#[tokio::test]
+async fn an_update_of_which_it_is_not_known_whether_it_was_applied_is_not_applied_again() {
+    #[derive(Debug)]
+    struct Loses(Arc<ReferenceStore>);
+    impl Intercept for Loses {
+        async fn intercept<T: Send>(
+            &self,
+            call: StoreCall<'_>,
+            execute: impl Future<Output = Result<T, StoreError>> + Send,
+        ) -> Result<T, StoreError> {
+            let answer = execute.await;
+            let Some(written) = call.written.filter(|_| call.operation == "update") else { return answer };
+            let stored = self.0.load(&written.id(), Freshness::Latest).await?.unwrap();
+            if stored.version != written.version {
+                return answer;
+            }
+            let version = stored.version.next(&OsEntropy).unwrap();
+            let _ = self.0.update(&Record { version, ..stored.clone() }, stored.version, Timestamp::EPOCH).await?;
+            answer.and(Err(StoreError::new(StoreErrorKind::Unavailable, "the answer is lost")))
+        }
+    }
+    let store = Arc::new(ReferenceStore::new());
+    let intercepted: Arc<dyn SessionStore> =
+        Arc::new(Intercepted::new(Arc::clone(&store) as Arc<dyn SessionStore>, Loses(store)));
+    let manager = SessionManager::new(intercepted, Policy::standard());
+    let request =
+        |cookie: Option<&str>| RequestSession::new(manager.clone(), manager.read_cookie(cookie.map(str::as_bytes)));
+    let first = request(None);
+    first.session().await.unwrap().insert(N, &0).unwrap();
+    let cookie = pair(&first.finish().await.1);
+    let second = request(cookie.as_deref());
+    second.session().await.unwrap().update(N, |n| *n += 1).unwrap();
+    assert!(matches!(second.finish().await.0, Err(Error::Store(_))));
+    assert_eq!(request(cookie.as_deref()).session().await.unwrap().get(N).unwrap(), Some(1));
 }
 
 /// What it read was true; other requests have kept the session alive since.
