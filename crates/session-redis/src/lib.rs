@@ -55,8 +55,8 @@
 //! One more when a server does not have the script yet. An anonymous session takes about 220 bytes of the server's
 //! memory, a user's about 480 with its entry in the index, plus the application's data (Redis 7.0).
 //!
-//! A page of `list_all` looks at 1000 keys at a time until it has a quarter of the sessions that were asked for. In a
-//! Cluster it goes on with the next primary where one ends.
+//! A page of `list_all` has about 1000 sessions at most, and looks at as many keys at a time until it has a quarter of the
+//! sessions that were asked for. In a Cluster it goes on with the next primary where one ends.
 //!
 //! # Logging in, in a Cluster
 //! An anonymous session has a slot of its own, and a login moves it to the user's. That takes two steps: the new

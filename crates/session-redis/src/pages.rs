@@ -14,7 +14,8 @@ use crate::error::{self, Result};
 use crate::link::SLOTS;
 use crate::script::{self, add_live, bytes, text};
 
-/// How many keys one `SCAN` looks at: it holds up the others for about as many microseconds.
+/// How many keys one `SCAN` looks at: it holds up the others for about as many microseconds. And how many sessions a page is
+/// to have, if more are asked for: it ends in time.
 const AT_ONCE: u32 = 1000;
 /// How often a page scans at most.
 const SCANS: usize = 16;
@@ -56,13 +57,13 @@ impl RedisStore {
         let place = after.map_or_else(|| Some(Place::default()), Place::read);
         let mut place = place.ok_or_else(Cursor::invalid)?;
         let servers = self.link.servers().await?;
-        let mut listing = Listing::default();
+        let (limit, mut listing) = (limit.get().min(AT_ONCE), Listing::default());
         for _ in 0..SCANS {
             let Some(&slot) = servers.range(place.slot..).next() else { break };
             if slot != place.slot {
                 place = Place { slot, ..Place::default() };
             }
-            let (server, count) = (place.server.into(), text(limit.get().min(AT_ONCE)));
+            let (server, count) = (place.server.into(), text(limit));
             let args = vec![server, text(place.cursor), self.keys.prefix(), count];
             let answer = self.link.run_on(slot, &script::PAGE, args).await?;
             let [_, cursor, found @ ..] = &answer.0[..] else { return Err(error::unexpected_reply()) };
@@ -78,7 +79,7 @@ impl RedisStore {
                 0 => Place { slot: slot + 1, ..Place::default() },
                 cursor => Place { slot, server: answer.word().to_owned(), cursor },
             };
-            if listing.sessions.len() >= limit.get().div_ceil(ENOUGH) as usize {
+            if listing.sessions.len() >= limit.div_ceil(ENOUGH) as usize {
                 break;
             }
         }

@@ -99,7 +99,7 @@ async fn a_cursor_that_leads_nowhere_is_refused() {
     let (_server, store, ..) = with_session().await;
     for text in ["16384..0", "65535..0", "65536..0", "-1..0", "0..", "0..x", "0.a-b.0", "0..0.0", "0.0"] {
         let error = store.list_all(Some(&Cursor::new(text)), about(10), NOW).await.expect_err(text);
-        assert_eq!(error.kind(), StoreErrorKind::Other, "{text}: {error}");
+        assert_eq!(error.kind(), StoreErrorKind::InvalidCursor, "{text}: {error}");
     }
     assert!(store.list_all(Some(&Cursor::new("16383..0")), about(10), NOW).await.unwrap().next.is_none());
 }
@@ -138,7 +138,7 @@ async fn of_many_keys_a_sample_is_counted() {
     let seen = all_behind(&store, None, 1000).await;
     assert!(seen.contains(&session.id()) && seen.len() > 19_000, "{} of 20001", seen.len());
     let page = store.list_all(None, about(u32::MAX), NOW).await.unwrap();
-    assert!(page.next.is_some() && page.listing.sessions.len() < 16_100, "{}", page.listing.sessions.len());
+    assert!(page.next.is_some() && page.listing.sessions.len() < 2_000, "{}", page.listing.sessions.len());
     let end = NOW + std::time::Duration::from_secs(24 * 60 * 60);
     assert_eq!(store.count(end).await.unwrap().sessions, 0);
     let user = user("nobody");
