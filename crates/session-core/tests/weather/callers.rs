@@ -245,6 +245,22 @@ async fn what_is_recorded_during_the_last_commit_or_after_it_is_an_error() {
     assert!(matches!(session.insert(N, &2), Err(Error::ResponseSent)));
 }
 
+#[test]
+fn a_login_that_is_dropped_outside_of_a_runtime_is_ended_on_the_one_of_its_commit() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let bed = Bed::new(Policy::high_assurance());
+    bed.weather().set("create", Fate::Late(1));
+    let request = bed.begin(None);
+    runtime.block_on(async {
+        let session = request.session().await.unwrap();
+        session.login(Login::new(alice())).unwrap();
+        bed.manager.commit(session).await.unwrap();
+    });
+    drop(request);
+    assert_eq!(runtime.block_on(bed.manager.drain(Duration::from_secs(60))), 0);
+    assert_eq!(runtime.block_on(bed.count()), 0);
+}
+
 /// A store that is down for long must not fill the memory. What there is no room for is an event.
 #[tokio::test(start_paused = true)]
 async fn what_goes_on_in_the_background_is_bounded() {
