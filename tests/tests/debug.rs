@@ -128,6 +128,8 @@ async fn every_public_type_hides_what_is_secret() {
         PolicyBuilder: policy.to_builder(), PolicyError: PolicyError::Renewal, RememberMe: RememberMe::Never,
         Renewal: Renewal { timeout: std::time::Duration::from_secs(1), grace: std::time::Duration::ZERO },
         Finish: client.begin().finish_changed(), Listing: Listing::default(),
+        Page: Page::new(Listing::default(), Some(Cursor::behind(&id))), Cursor: Cursor::behind(&id),
+        Count: Count::exact(1),
         LimitCandidate: LimitCandidate { id, created_at: now, last_seen: now },
         WriteConflict: WriteConflict::Fail, SessionLimit: policy.session_limit(),
         Assurance: Assurance::Aal1, Authentication: authentication, Device: device, Kind: Kind::Cookie,
