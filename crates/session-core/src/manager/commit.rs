@@ -245,16 +245,10 @@ impl SessionManager {
             StoreOp::Nothing => Ok(Outcome::Unchanged),
             StoreOp::LoadAgain => Ok(Outcome::Conflict),
             StoreOp::Touch { session, now } => self.touch(session, now).await.map(Outcome::Done),
-            StoreOp::Delete { id, user } => {
-                match self.store_write("delete", || backing.delete(&id, user.as_ref(), now)).await? {
-                    // Absent when it was asked again: by then it was deleted.
-                    (DeleteOutcome::Deleted, _) | (DeleteOutcome::Absent, Some(_)) => {
-                        self.report(EventKind::Terminated(Termination::Logout), Some(id), user);
-                        Ok(Outcome::Done(None))
-                    }
-                    (DeleteOutcome::Absent, None) => Ok(Outcome::EndedBefore),
-                }
-            }
+            StoreOp::Delete { id, user } => match self.delete(id, user, Termination::Logout, now).await? {
+                DeleteOutcome::Deleted => Ok(Outcome::Done(None)),
+                DeleteOutcome::Absent => Ok(Outcome::EndedBefore),
+            },
             StoreOp::Update { next, expected } => {
                 match self.store_write("update", || backing.update(&next.record, expected, now)).await? {
                     (UpdateOutcome::Applied, _) => Ok(Outcome::Done(Some(next))),

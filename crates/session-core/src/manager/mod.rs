@@ -21,7 +21,6 @@ use std::time::Duration;
 
 use self::background::{Background, Persistent};
 use self::backing::Backing;
-use self::patience::Patience;
 use self::queue::{CommitQueue, RecentTouches};
 use crate::clock::Timestamp;
 use crate::entropy::Entropy;
@@ -185,18 +184,17 @@ impl SessionManager {
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        let patience = Patience::begin(self.policy().store_timeout());
-        let error = match self.store_call(operation, call()).await {
-            Ok(answer) => return Ok((answer, None)),
-            Err(error) => error,
+        let mut first = None;
+        let answer = async {
+            match call().await {
+                Err(error) if error.may_be_applied() => {
+                    first = Some(self.store_failed(operation, error));
+                    call().await
+                }
+                answer => answer,
+            }
         };
-        if !matches!(&error, Error::Store(error) if error.may_be_applied()) || patience.is_over() {
-            return Err(error);
-        }
-        match patience.limit(self.store_call(operation, call())).await {
-            Some(answer) => Ok((answer?, Some(error))),
-            None => Err(error),
-        }
+        Ok((self.store_call(operation, answer).await?, first))
     }
 
     /// Names what failed, and reports it.

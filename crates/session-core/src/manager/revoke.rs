@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::num::NonZeroU32;
 
 use super::SessionManager;
+use crate::clock::Timestamp;
 use crate::decide::verdict::{Verdict, verdict};
 use crate::error::{Error, StoreErrorKind};
 use crate::event::{EventKind, Termination};
@@ -113,17 +114,29 @@ impl SessionManager {
     async fn end(&self, id: &SessionId, user: Option<&UserId>, why: Termination) -> Result<DeleteOutcome, Error> {
         let (manager, id, user) = (self.clone(), *id, user.cloned());
         let work = async move {
-            let store = manager.store("delete")?;
-            match manager.store_write("delete", || store.delete(&id, user.as_ref())).await? {
-                // Absent when it was asked again: by then it was deleted.
-                (DeleteOutcome::Deleted, _) | (DeleteOutcome::Absent, Some(_)) => {
-                    manager.report(EventKind::Terminated(why), Some(id), user);
-                    Ok(DeleteOutcome::Deleted)
-                }
-                (DeleteOutcome::Absent, None) => Ok(DeleteOutcome::Absent),
-            }
+            let _ = manager.store("delete")?;
+            manager.delete(id, user, why, manager.now()).await
         };
         self.persist(work).await
+    }
+
+    /// Deletes a session, and reports its end.
+    pub(super) async fn delete(
+        &self,
+        id: SessionId,
+        user: Option<UserId>,
+        why: Termination,
+        now: Timestamp,
+    ) -> Result<DeleteOutcome, Error> {
+        let delete = || self.inner.backing.delete(&id, user.as_ref(), now);
+        Ok(match self.store_write("delete", delete).await? {
+            // Absent when it was asked again: by then it was deleted.
+            (DeleteOutcome::Deleted, _) | (DeleteOutcome::Absent, Some(_)) => {
+                self.report(EventKind::Terminated(why), Some(id), user);
+                DeleteOutcome::Deleted
+            }
+            (DeleteOutcome::Absent, None) => DeleteOutcome::Absent,
+        })
     }
 
     async fn list_stored(&self, user: &UserId) -> Result<Vec<SessionSummary>, Error> {
