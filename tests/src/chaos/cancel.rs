@@ -3,6 +3,8 @@
 use std::pin::pin;
 use std::task::Poll;
 
+use session_conformance::Rng;
+
 /// What `future` returns; `None` if it is dropped before that, when it has waited so many times.
 pub(super) async fn after_polls<F: Future>(future: F, polls: Option<u64>) -> Option<F::Output> {
     let mut future = pin!(future);
@@ -15,4 +17,9 @@ pub(super) async fn after_polls<F: Future>(future: F, polls: Option<u64>) -> Opt
         }
     })
     .await
+}
+
+/// At which await a caller gives up, if it does.
+pub(super) fn patience(rng: &mut Rng) -> Option<u64> {
+    (rng.below(20) == 0).then(|| 1 + rng.below(5))
 }

@@ -9,7 +9,7 @@ use session_core::adapter::RequestSession;
 use session_core::{Error, Key, Login, PresentedToken, Session, SessionId, SessionManager, UserId};
 use tokio::task::JoinSet;
 
-use super::cancel::after_polls;
+use super::cancel::{after_polls, patience};
 use super::ledger::{Known, Ledger, Revoking, Scope};
 use super::temper::{Temper, remember};
 use super::world::World;
@@ -98,7 +98,7 @@ impl CookieDevice {
     async fn increment(&mut self, held: &Held) {
         let mut tabs = JoinSet::new();
         for _ in 0..=self.rng.below(3) {
-            let (manager, polls) = (self.node(), self.patience());
+            let (manager, polls) = (self.world.any_node(&mut self.rng), patience(&mut self.rng));
             let (ledger, held) = (Arc::clone(&self.ledger), held.clone());
             tabs.spawn(async move {
                 let (number, known) = (ledger.increment(), ledger.known(held.id));
@@ -124,8 +124,11 @@ impl CookieDevice {
 
     async fn read(&mut self, held: &Held) {
         let known = self.ledger.known(held.id);
-        let response =
-            after_polls(request(self.node(), Some(held.cookie.clone()), |_: &Session| Ok(())), self.patience()).await;
+        let response = after_polls(
+            request(self.world.any_node(&mut self.rng), Some(held.cookie.clone()), |_: &Session| Ok(())),
+            patience(&mut self.rng),
+        )
+        .await;
         let _ = self.received(&known, response, "a read");
     }
 
@@ -134,7 +137,8 @@ impl CookieDevice {
         let at = self.rng.below(self.ended.len().max(1) as u64) as usize;
         let Some(held) = self.ended.get(at).cloned() else { return };
         let known = self.ledger.known(held.id);
-        let response = request(self.node(), Some(held.cookie.clone()), |_: &Session| Ok(())).await;
+        let response =
+            request(self.world.any_node(&mut self.rng), Some(held.cookie.clone()), |_: &Session| Ok(())).await;
         match &response.outcome {
             Ok(found) => self.judge(&known, found, "an old tab"),
             Err(error) => self.ledger.failed(error),
@@ -148,7 +152,8 @@ impl CookieDevice {
         let login = Login::new(self.user.clone()).method("pwd").carry_over(INCREMENTS);
         let log_in = move |session: &Session| session.login(login.clone());
         let cookie = present.map(|held| held.cookie);
-        let response = after_polls(request(self.node(), cookie, log_in), self.patience()).await;
+        let response =
+            after_polls(request(self.world.any_node(&mut self.rng), cookie, log_in), patience(&mut self.rng)).await;
         let Some(Response { outcome, cookie }) = response else {
             self.ledger.cancelled();
             return self.perhaps_replaced(replaced);
@@ -191,8 +196,8 @@ impl CookieDevice {
         self.is_leaving = true;
         let known = self.ledger.known(held.id);
         let revoking = self.ledger.revoking(&self.user, Scope::One(held.id));
-        let log_out = request(self.node(), Some(held.cookie.clone()), Session::logout);
-        match after_polls(log_out, self.patience()).await {
+        let log_out = request(self.world.any_node(&mut self.rng), Some(held.cookie.clone()), Session::logout);
+        match after_polls(log_out, patience(&mut self.rng)).await {
             Some(Response { outcome: Ok(found), .. }) => {
                 self.ledger.answered();
                 self.judge(&known, &found, "a logout");
@@ -213,7 +218,7 @@ impl CookieDevice {
     }
 
     async fn list(&mut self) {
-        let (manager, polls) = (self.node(), self.patience());
+        let (manager, polls) = (self.world.any_node(&mut self.rng), patience(&mut self.rng));
         let known = self.ledger.of_user(&self.user);
         match after_polls(manager.list(&self.user), polls).await {
             Some(Ok(list)) => {
@@ -235,7 +240,7 @@ impl CookieDevice {
     }
 
     async fn revoke(&mut self, scope: Scope) {
-        let (manager, user) = (self.node(), self.user.clone());
+        let (manager, user) = (self.world.any_node(&mut self.rng), self.user.clone());
         let revoking = self.ledger.revoking(&user, scope);
         let revoke = async {
             match scope {
@@ -244,7 +249,7 @@ impl CookieDevice {
                 Scope::All => manager.revoke_all(&user).await.map(drop),
             }
         };
-        match after_polls(revoke, self.patience()).await {
+        match after_polls(revoke, patience(&mut self.rng)).await {
             Some(Ok(())) => {
                 self.ledger.answered();
                 self.ledger.revoked(revoking);
@@ -314,16 +319,6 @@ impl CookieDevice {
             remember(&mut self.ended, Some(held));
             self.is_leaving = false;
         }
-    }
-
-    /// Any node.
-    fn node(&mut self) -> SessionManager {
-        self.world.node(self.rng.below(3)).clone()
-    }
-
-    /// At which await a caller gives up, if it does.
-    fn patience(&mut self) -> Option<u64> {
-        (self.rng.below(20) == 0).then(|| 1 + self.rng.below(5))
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_conformance::{Failure, Rng};
-use session_core::{Error, IssuedRefreshToken, Login, PresentedToken, SessionId, SessionManager, UserId};
+use session_core::{IssuedRefreshToken, Login, PresentedToken, SessionId, SessionManager, UserId};
 
-use super::cancel::after_polls;
+use super::cancel::{after_polls, patience};
 use super::ledger::{Ledger, Scope};
 use super::temper::{Temper, remember};
 use super::world::World;
@@ -72,7 +72,7 @@ impl TokenDevice {
 
     async fn refresh(&mut self, held: &Held) {
         let known = self.ledger.known(held.id);
-        let manager = self.node();
+        let manager = self.world.any_node(&mut self.rng);
         let refresh = async {
             let Some(token) = held.presented() else { return Ok(None) };
             match manager.verify_refresh_token(&token).await? {
@@ -80,7 +80,7 @@ impl TokenDevice {
                 None => Ok(None),
             }
         };
-        match after_polls(refresh, self.patience()).await {
+        match after_polls(refresh, patience(&mut self.rng)).await {
             Some(Ok(Some(issued))) => {
                 self.ledger.answered();
                 self.ledger.seen(&known, &[]);
@@ -90,14 +90,15 @@ impl TokenDevice {
                 self.ledger.gone(&known, "a refresh");
                 self.forget();
             }
-            Some(Err(error)) => self.failed(&error),
+            Some(Err(error)) => self.ledger.failed(&error),
             None => self.ledger.cancelled(),
         }
     }
 
     /// As for an access token of the session.
     async fn find_live(&mut self, held: &Held) {
-        let (manager, polls, known) = (self.node(), self.patience(), self.ledger.known(held.id));
+        let (manager, polls, known) =
+            (self.world.any_node(&mut self.rng), patience(&mut self.rng), self.ledger.known(held.id));
         match after_polls(manager.find_live(&held.id, &self.user), polls).await {
             Some(Ok(Some(_))) => {
                 self.ledger.answered();
@@ -107,7 +108,7 @@ impl TokenDevice {
                 self.ledger.gone(&known, "a look at the session");
                 self.forget();
             }
-            Some(Err(error)) => self.failed(&error),
+            Some(Err(error)) => self.ledger.failed(&error),
             None => self.ledger.cancelled(),
         }
     }
@@ -117,10 +118,10 @@ impl TokenDevice {
         let Some(held) = self.ended.get(at).cloned() else { return };
         let Some(token) = held.presented() else { return };
         let known = self.ledger.known(held.id);
-        match self.node().verify_refresh_token(&token).await {
+        match self.world.any_node(&mut self.rng).verify_refresh_token(&token).await {
             Ok(Some(_)) => self.ledger.seen(&known, &[]),
             Ok(None) => {}
-            Err(error) => self.failed(&error),
+            Err(error) => self.ledger.failed(&error),
         }
     }
 
@@ -128,10 +129,10 @@ impl TokenDevice {
     async fn log_in(&mut self, present: Option<Held>) {
         let replacing = present.as_ref().map(|held| self.ledger.revoking(&self.user, Scope::One(held.id)));
         let replaced = present.as_ref().and_then(Held::presented);
-        let manager = self.node();
+        let manager = self.world.any_node(&mut self.rng);
         let beginning = self.ledger.beginning(&self.user);
         let issue = manager.issue_refresh_token(Login::new(self.user.clone()).method("pwd"), replaced.as_ref());
-        match after_polls(issue, self.patience()).await {
+        match after_polls(issue, patience(&mut self.rng)).await {
             Some(Ok(issued)) => {
                 self.ledger.answered();
                 if let Some(replacing) = replacing {
@@ -143,7 +144,7 @@ impl TokenDevice {
                 remember(&mut self.ended, replaced);
                 return;
             }
-            Some(Err(error)) => self.failed(&error),
+            Some(Err(error)) => self.ledger.failed(&error),
             None => self.ledger.cancelled(),
         }
         if let Some(replacing) = replacing {
@@ -154,39 +155,25 @@ impl TokenDevice {
     async fn log_out(&mut self, held: &Held) {
         self.is_leaving = true;
         let Some(token) = held.presented() else { return };
-        let manager = self.node();
+        let manager = self.world.any_node(&mut self.rng);
         let revoking = self.ledger.revoking(&self.user, Scope::One(held.id));
-        match after_polls(manager.revoke_refresh_token(&token), self.patience()).await {
+        match after_polls(manager.revoke_refresh_token(&token), patience(&mut self.rng)).await {
             Some(Ok(_)) => {
                 self.ledger.answered();
                 self.ledger.revoked(revoking);
                 self.forget();
                 return;
             }
-            Some(Err(error)) => self.failed(&error),
+            Some(Err(error)) => self.ledger.failed(&error),
             None => self.ledger.cancelled(),
         }
         self.ledger.perhaps_revoked(revoking);
-    }
-
-    fn failed(&self, error: &Error) {
-        self.ledger.failed(error);
     }
 
     /// The session ended.
     fn forget(&mut self) {
         remember(&mut self.ended, self.held.take());
         self.is_leaving = false;
-    }
-
-    /// Any node.
-    fn node(&mut self) -> SessionManager {
-        self.world.node(self.rng.below(3)).clone()
-    }
-
-    /// At which await a caller gives up, if it does.
-    fn patience(&mut self) -> Option<u64> {
-        (self.rng.below(20) == 0).then(|| 1 + self.rng.below(5))
     }
 }
 

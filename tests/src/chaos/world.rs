@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_conformance::{Failure, Intercepted};
+use session_conformance::{Failure, Intercepted, Rng};
 use session_core::store::SessionStore;
 use session_core::{
     Clock, Error, Event, LimitPolicy, Policy, Renewal, SessionManager, SessionObserver, SystemClock, Timestamp,
@@ -115,8 +115,13 @@ impl World {
     }
 
     /// The manager of a node.
-    pub(super) fn node(&self, number: u64) -> &SessionManager {
+    fn node(&self, number: u64) -> &SessionManager {
         &self.nodes[number as usize % NODES].manager
+    }
+
+    /// The manager of any node.
+    pub(super) fn any_node(&self, rng: &mut Rng) -> SessionManager {
+        self.node(rng.below(NODES as u64)).clone()
     }
 
     /// Some nodes have this weather for a while.
