@@ -13,7 +13,7 @@ use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use ed25519_dalek::Signer as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use p256::ecdsa::signature::Verifier as _;
-use session_core::{Assurance, Authentication, OsEntropy, SessionId, Timestamp, UserId};
+use session_core::{Assurance, Authentication, OsEntropy, Proof, SessionId, Timestamp, UserId};
 use session_jwt::{AccessTokens, Algorithm, KeyRing, Rotation, Subject, TokenPolicy, Verifier, VerifyingKeys};
 use sha2::Sha256;
 
@@ -22,8 +22,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 fn access_tokens(criterion: &mut Criterion) {
     let user = UserId::new("0190b3a2-7c1e-7d2f-9a3b-5c4d6e7f8a9b").unwrap();
     let session = SessionId::generate(Some(&user), &OsEntropy).unwrap();
-    let mut authentication = Authentication::new(user, NOW, Assurance::Aal1);
-    authentication.methods = ["pwd".to_owned()].into();
+    let authentication = Authentication::new(user, Proof::new(Assurance::Aal1, NOW).method("pwd"));
     let subject = Subject::new(session, &authentication, NOW + Duration::from_secs(3600));
     let policy = TokenPolicy::new("https://login.example", "https://api.example").unwrap();
     for algorithm in [Algorithm::Hs256, Algorithm::EdDsa, Algorithm::Es256] {

@@ -33,14 +33,16 @@ impl Client {
     ///
     /// # Errors
     /// What the handler or the commit returned.
-    pub async fn request(&mut self, handler: impl AsyncFnOnce(&Session) -> Result<(), Error>) -> Result<(), Error> {
+    pub async fn request<T>(&mut self, handler: impl AsyncFnOnce(&Session) -> Result<T, Error>) -> Result<T, Error> {
         let request = self.begin();
         let handled = match request.session().await {
             Ok(session) => handler(session).await,
             Err(error) => Err(error),
         };
         let finished = self.end(&request).await;
-        handled.and(finished)
+        let value = handled?;
+        finished?;
+        Ok(value)
     }
 
     /// A request whose handler does not ask for its session.

@@ -57,8 +57,7 @@ async fn every_public_type_hides_what_is_secret() {
     let mut data = Data::default();
     data.insert("note".into(), VALUE.into());
     let device = Device::new().with_label(AGENT).with_user_agent(AGENT);
-    let mut authentication = Authentication::new(user.clone(), now, Assurance::Aal1);
-    authentication.methods = ["pwd".to_owned()].into();
+    let authentication = Authentication::new(user.clone(), Proof::new(Assurance::Aal1, now).method("pwd"));
     let timeouts = policy.timeouts(true, Persistence::Transient);
     let mut summary = SessionSummary::new(id, Kind::Cookie, now, timeouts);
     summary.authentication = Some(authentication.clone());
@@ -133,6 +132,7 @@ async fn every_public_type_hides_what_is_secret() {
         LimitCandidate: LimitCandidate { id, created_at: now, last_seen: now },
         WriteConflict: WriteConflict::Fail, SessionLimit: policy.session_limit(),
         Assurance: Assurance::Aal1, Authentication: authentication, Device: device, Kind: Kind::Cookie,
+        Proof: Proof::new(Assurance::Aal1, now).method("pwd"), RecordFormat: RecordFormat::LATEST,
         RecordHeader: header, Timeouts: timeouts, Persistence: Persistence::Transient, Record: record,
         SessionSummary: summary, Version: version, Freshness: Freshness::Cached,
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,

@@ -19,7 +19,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use session_core::{Assurance, Authentication, Clock as _, OsEntropy, SessionId, SystemClock, UserId};
+use session_core::{Assurance, Authentication, Clock as _, OsEntropy, Proof, SessionId, SystemClock, UserId};
 use session_jwt::{
     AccessTokens, Algorithm, KeyRing, PublicKey, Rotation, SigningKey, Subject, TokenPolicy, Verifier, VerifyError,
     VerifyingKeys,
@@ -109,8 +109,7 @@ fn exchange(mut peer: Command) {
 
     let user = UserId::new("zoë \"<&\u{1f511}>\\").unwrap();
     let session = SessionId::generate(Some(&user), &OsEntropy).unwrap();
-    let mut authentication = Authentication::new(user, now, Assurance::Aal2);
-    authentication.methods = ["pwd".to_owned()].into();
+    let authentication = Authentication::new(user, Proof::new(Assurance::Aal2, now).method("pwd"));
     let subject = Subject::new(session, &authentication, now + Duration::from_secs(3600));
     let tokens = issuers.each_ref().map(|issuer| issuer.issue(&subject, now).unwrap().expose().to_owned());
     let by_name = |values: [Value; 3]| Value::Object(names.map(str::to_owned).into_iter().zip(values).collect());

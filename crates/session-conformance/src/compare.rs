@@ -30,7 +30,7 @@ pub(crate) fn ensure_same_ids(
 /// The first field in which two summaries differ.
 pub(crate) fn summary_difference(actual: &SessionSummary, expected: &SessionSummary) -> Option<&'static str> {
     let authentication = |session: &SessionSummary| {
-        session.authentication.clone().map(|parts| (parts.user, parts.at, parts.methods, parts.level))
+        session.authentication.as_ref().map(|it| (it.user.clone(), it.proofs().cloned().collect::<Vec<_>>()))
     };
     let device = |session: &SessionSummary| {
         let device = &session.device;

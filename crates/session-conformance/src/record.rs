@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use session_core::store::{Credential, Data, Record, Version};
 use session_core::{
-    Assurance, Authentication, Device, Kind, OsEntropy, Persistence, PresentedToken, SessionId, SessionSummary,
-    Timeouts, Timestamp, UserId,
+    Assurance, Authentication, Device, Kind, OsEntropy, Persistence, PresentedToken, Proof, RecordFormat, SessionId,
+    SessionSummary, Timeouts, Timestamp, UserId,
 };
 
 use crate::outcome::Failure;
@@ -16,9 +16,7 @@ use crate::outcome::Failure;
 pub struct RecordBuilder {
     id: Option<SessionId>,
     user: Option<UserId>,
-    authenticated_at: Option<Timestamp>,
-    methods: Vec<String>,
-    level: Assurance,
+    proofs: Vec<Proof>,
     kind: Kind,
     created_at: Timestamp,
     last_seen: Timestamp,
@@ -28,6 +26,7 @@ pub struct RecordBuilder {
     device: Device,
     data: Data,
     binding: Option<Bytes>,
+    format: RecordFormat,
 }
 
 impl RecordBuilder {
@@ -37,9 +36,7 @@ impl RecordBuilder {
         Self {
             id: None,
             user: None,
-            authenticated_at: None,
-            methods: vec!["pwd".to_owned()],
-            level: Assurance::Aal1,
+            proofs: Vec::new(),
             kind: Kind::Cookie,
             created_at: now,
             last_seen: now,
@@ -49,6 +46,7 @@ impl RecordBuilder {
             device: Device::new(),
             data: Data::default(),
             binding: None,
+            format: RecordFormat::LATEST,
         }
     }
 
@@ -58,11 +56,12 @@ impl RecordBuilder {
         Self { user: Some(user.clone()), ..self }
     }
 
-    /// The user authenticated at this moment, with these methods, at this level.
+    /// The user authenticated at this moment, with these methods, at this level. Called again: once more.
     #[must_use]
-    pub fn authenticated(self, at: Timestamp, methods: &[&str], level: Assurance) -> Self {
-        let methods = methods.iter().map(|method| (*method).to_owned()).collect();
-        Self { authenticated_at: Some(at), methods, level, ..self }
+    pub fn authenticated(mut self, at: Timestamp, methods: &[&str], level: Assurance) -> Self {
+        let proof = Proof::new(level, at);
+        self.proofs.push(methods.iter().fold(proof, |proof, method| proof.method(*method)));
+        self
     }
 
     /// Has this id instead of a generated one.
@@ -126,6 +125,12 @@ impl RecordBuilder {
         Self { binding: Some(binding.into()), ..self }
     }
 
+    /// Is stored in this format.
+    #[must_use]
+    pub fn format(self, format: RecordFormat) -> Self {
+        Self { format, ..self }
+    }
+
     /// The record. Each has its own version and credential, and unless one was [set](Self::id), its own id.
     ///
     /// # Errors
@@ -145,12 +150,13 @@ impl RecordBuilder {
         summary.persistence = self.persistence;
         summary.device = self.device;
         summary.authentication = self.user.map(|user| {
-            let at = self.authenticated_at.unwrap_or(self.created_at);
-            let mut authentication = Authentication::new(user, at, self.level);
-            authentication.methods = self.methods.into();
+            let mut proofs = self.proofs.into_iter();
+            let password = || Proof::new(Assurance::Aal1, self.created_at).method("pwd");
+            let mut authentication = Authentication::new(user, proofs.next().unwrap_or_else(password));
+            proofs.for_each(|proof| authentication.prove(proof));
             authentication
         });
         let record = Record::new(summary, Version::first(&OsEntropy)?, credential);
-        Ok(Record { data: self.data, binding: self.binding, ..record })
+        Ok(Record { data: self.data, binding: self.binding, format: self.format, ..record })
     }
 }

@@ -18,7 +18,7 @@ use crate::error::{Error, StoreError};
 use crate::model::data::{Key, decode, encode};
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
-use crate::model::summary::{Authentication, SessionSummary};
+use crate::model::summary::{Assurance, Authentication, SessionSummary};
 use crate::model::token::Kind;
 use crate::policy::cookie::SetCookie;
 use crate::policy::rules::Policy;
@@ -134,7 +134,8 @@ impl Session {
         self.intend(Intent::Login(Arc::new(login), at))
     }
 
-    /// Records that the user proved who they are once more, and regenerates the token. Keeps the data.
+    /// Records that the user proved who they are once more, and regenerates the token. Keeps the data. It renews the level
+    /// that was reached and those below, never one above: see [`Authentication::prove`].
     ///
     /// # Errors
     /// [`Error::NotAuthenticated`] if no user is logged in, [`Error::WrongUser`] if another one is,
@@ -187,11 +188,13 @@ impl Session {
         self.state().draft.authentication.clone()
     }
 
-    /// Whether a user is logged in and authenticated within `max_age`. At exactly `max_age` they no longer are.
+    /// Whether a user is logged in and has proved within `max_age` who they are, at `level` or above. At exactly `max_age`
+    /// it is too long ago.
     #[must_use]
-    pub fn is_fresh(&self, max_age: Duration) -> bool {
+    pub fn is_fresh(&self, max_age: Duration, level: Assurance) -> bool {
         let now = self.context().now();
-        self.authentication().is_some_and(|authentication| now < authentication.at + max_age)
+        let authentication = self.authentication();
+        authentication.as_ref().and_then(|it| it.proof(level)).is_some_and(|proof| now < proof.at + max_age)
     }
 
     /// The stored session's times and circumstances, with the timeouts that hold under the policy; `None` if nothing is

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use session_core::store::{Credential, Data, Record, RecordHeader, Version, layout};
 use session_core::{
-    Assurance, Authentication, Device, Kind, OsEntropy, Persistence, PresentedToken, SessionId, SessionSummary,
-    StoreErrorKind, Timeouts, Timestamp, UserId,
+    Assurance, Authentication, Device, Kind, OsEntropy, Persistence, PresentedToken, Proof, RecordFormat, SessionId,
+    SessionSummary, StoreErrorKind, Timeouts, Timestamp, UserId,
 };
 
 /// What there is a form for.
@@ -31,17 +31,21 @@ fn credential(id: SessionId, begin: Timestamp, renewals: u8) -> Credential {
 }
 
 fn records() -> impl Strategy<Value = Record> {
-    let user = proptest::option::of((".{1,60}", proptest::collection::vec("[a-z]{1,5}", 0..3), 0..3usize));
+    let user = proptest::option::of((".{1,60}", proptest::collection::vec("[a-z]{1,5}", 0..3), 0..3usize, 0..3usize));
     let device = (proptest::option::of(".{0,300}"), proptest::option::of(".{0,300}"), any::<Option<IpAddr>>());
     let data = proptest::collection::btree_map(".{1,20}", proptest::collection::vec(any::<u8>(), 0..200), 0..6);
-    (user, device, data, [TIMES; 3], [TIMEOUTS; 2], any::<(u32, u64)>(), any::<(bool, u8, Option<[u8; 5]>)>()).prop_map(
-        |(user, (label, agent, ip), data, times, timeouts, version, (flag, renewals, binding))| {
+    (user, device, data, [TIMES; 3], [TIMEOUTS; 2], any::<(u32, u64)>(), any::<(bool, u8, Option<[u8; 5]>, bool)>())
+        .prop_map(|(user, (label, agent, ip), data, times, timeouts, version, (flag, renewals, binding, is_old))| {
             let now = Timestamp::from_millis(times[0]);
-            let authentication = user.map(|(user, methods, level)| {
+            let authentication = user.map(|(user, methods, level, weaker)| {
                 let level = [Assurance::Aal1, Assurance::Aal2, Assurance::Aal3][level];
                 let at = Timestamp::from_millis(times[2]);
-                let mut authentication = Authentication::new(UserId::new(user).unwrap(), at, level);
-                authentication.methods = methods.into();
+                let methods = |proof| methods.iter().cloned().fold(proof, Proof::method);
+                let mut authentication =
+                    Authentication::new(UserId::new(user).unwrap(), methods(Proof::new(level, at)));
+                for (weaker, later) in [(Assurance::Aal2, 1), (Assurance::Aal1, 2)].into_iter().take(weaker) {
+                    authentication.prove(methods(Proof::new(weaker, at + Duration::from_millis(later))));
+                }
                 authentication
             });
             let id = SessionId::generate(authentication.as_ref().map(|a| &a.user), &OsEntropy).unwrap();
@@ -68,14 +72,14 @@ fn records() -> impl Strategy<Value = Record> {
             summary.device = device;
             let version = Version { number: version.0, nonce: version.1 };
             let binding = binding.map(|binding| Bytes::copy_from_slice(&binding));
-            Record { data: values, binding, ..Record::new(summary, version, credential(id, now, renewals % 4)) }
-        },
-    )
+            let format = if is_old { RecordFormat::V3 } else { RecordFormat::V4 };
+            Record { data: values, binding, format, ..Record::new(summary, version, credential(id, now, renewals % 4)) }
+        })
 }
 
 fn record() -> Record {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    records().new_tree(&mut runner).unwrap().current()
+    Record { format: RecordFormat::LATEST, ..records().new_tree(&mut runner).unwrap().current() }
 }
 
 fn header(record: &Record) -> RecordHeader {
@@ -99,8 +103,8 @@ proptest! {
         prop_assert_eq!((read.summary.timeouts, read.summary.persistence), (record.summary.timeouts, record.summary.persistence));
         prop_assert_eq!(read.user(), record.user());
         if let (Some(read), Some(written)) = (&read.summary.authentication, &record.summary.authentication) {
-            prop_assert_eq!((read.at, read.level), (written.at, written.level));
-            prop_assert_eq!(&read.methods, &written.methods);
+            let kept = if record.format == RecordFormat::V3 { 1 } else { 3 };
+            prop_assert!(read.proofs().eq(written.proofs().take(kept)));
         }
         prop_assert_eq!(read.credential.issued_at(), record.credential.issued_at());
         prop_assert_eq!(read.credential.generation(), record.credential.generation());
@@ -129,6 +133,16 @@ proptest! {
         for cut in 0..end {
             prop_assert!(Record::decode_summary(record.summary.id, &bytes[..cut]).is_err());
         }
+    }
+
+    #[test]
+    fn a_record_can_be_written_in_any_format_and_begins_alike(record in records()) {
+        prop_assert_eq!(RecordFormat::ALL.map(RecordFormat::byte).to_vec(), layout::FORMATS.collect::<Vec<_>>());
+        let [old, new] = RecordFormat::ALL.map(|format| Record { format, ..record.clone() }.encode().unwrap());
+        prop_assert_eq!((old[layout::FORMAT], new[layout::FORMAT]), (3, 4));
+        prop_assert_eq!(&old[1..layout::VALUES.start], &new[1..layout::VALUES.start]);
+        let owner = layout::OWNER..layout::OWNER + layout::owner(record.user()).len();
+        prop_assert_eq!(&old[owner.clone()], &new[owner]);
     }
 
     #[test]
@@ -224,7 +238,7 @@ fn a_record_and_another_owner_do_not_fit() {
     record.summary.authentication = None;
     let (anonymous, of_anonymous) = rest(&record);
     let (alice, at) = (UserId::new("alice").unwrap(), record.summary.created_at);
-    record.summary.authentication = Some(Authentication::new(alice, at, Assurance::Aal1));
+    record.summary.authentication = Some(Authentication::new(alice, Proof::new(Assurance::Aal1, at)));
     let (alices, of_alice) = rest(&record);
     for (head, rest) in [(anonymous, of_alice), (alices, of_anonymous)] {
         assert_eq!(

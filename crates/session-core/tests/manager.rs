@@ -84,11 +84,11 @@ async fn freshness_ends_at_its_age() {
     let session = manager.open(&PresentedCookie::Nothing).await.unwrap();
     session.login(Login::new(UserId::new("alice").unwrap())).unwrap();
     let age = Duration::from_secs(300);
-    assert!(session.is_fresh(age));
+    assert!(session.is_fresh(age, session_core::Assurance::Aal1));
     clock.advance(age - Duration::from_millis(1));
-    assert!(session.is_fresh(age));
+    assert!(session.is_fresh(age, session_core::Assurance::Aal1));
     clock.advance(Duration::from_millis(1));
-    assert!(!session.is_fresh(age));
+    assert!(!session.is_fresh(age, session_core::Assurance::Aal1));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use session_core::{
     Assurance, Authentication, Expiry, Kind, LimitPolicy, OsEntropy, PayloadLimit, Persistence, Policy, PolicyBuilder,
-    PolicyError, RememberMe, Renewal, SessionId, SessionSummary, Timeouts, Timestamp, UserId, Verdict, verdict,
+    PolicyError, Proof, RememberMe, Renewal, SessionId, SessionSummary, Timeouts, Timestamp, UserId, Verdict, verdict,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -21,7 +21,7 @@ fn session(policy: &Policy, user: Option<&str>, persistence: Persistence) -> Ses
     let id = SessionId::generate(user.as_ref(), &OsEntropy).unwrap();
     let mut session = SessionSummary::new(id, Kind::Cookie, START, policy.timeouts(user.is_some(), persistence));
     session.persistence = persistence;
-    session.authentication = user.map(|user| Authentication::new(user, START, Assurance::Aal1));
+    session.authentication = user.map(|user| Authentication::new(user, Proof::new(Assurance::Aal1, START)));
     session
 }
 

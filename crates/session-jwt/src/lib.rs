@@ -9,7 +9,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use session_core::{Assurance, Authentication, OsEntropy, SessionId, Timestamp, UserId};
+//! use session_core::{Assurance, Authentication, OsEntropy, Proof, SessionId, Timestamp, UserId};
 //! use session_jwt::{AccessTokens, Algorithm, KeyRing, Rotation, Subject, TokenPolicy, Verifier, VerifyingKeys};
 //!
 //! let now = Timestamp::from_millis(1_767_225_600_000);
@@ -17,7 +17,7 @@
 //! let ring = KeyRing::generate(Algorithm::EdDsa, Rotation::default(), now, &OsEntropy)?;
 //! let tokens = AccessTokens::new(policy.clone(), ring)?;
 //!
-//! let authentication = Authentication::new(UserId::new("alice")?, now, Assurance::Aal1);
+//! let authentication = Authentication::new(UserId::new("alice")?, Proof::new(Assurance::Aal1, now).method("pwd"));
 //! let session = SessionId::generate(Some(&authentication.user), &OsEntropy)?;
 //! let deadline = now + Duration::from_secs(8 * 3600);
 //! let token = tokens.issue(&Subject::new(session, &authentication, deadline), now)?;

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{ALGORITHMS, AUDIENCE, Broken, Claims, Forge, ISSUER, NOW, SESSION, alice, at, exact, issue, now, policy};
-use session_core::{Assurance, EntropyError, Timestamp, UserId};
+use session_core::{Assurance, Authentication, EntropyError, Proof, Timestamp, UserId};
 use session_jwt::{
     AccessTokens, Algorithm, IssueError, KeyError, KeyRing, MAX_TOKEN_LEN, Rotation, Subject, TokenPolicy,
     TokenPolicyError, Verifier, VerifyError, VerifyingKeys,
@@ -27,7 +27,7 @@ fn what_is_issued_is_what_is_read() {
         assert_eq!((claims.session, claims.user.as_str()), (SESSION, "alice"));
         assert_eq!((claims.issued_at, claims.expires_at), (now(), at(NOW + 300)));
         assert_eq!((claims.authenticated_at, claims.level), (now(), Some(Assurance::Aal2)));
-        assert_eq!((&*claims.methods, claims.client.as_deref()), (&*alice().methods, Some(ISSUER)));
+        assert_eq!((&*claims.methods, claims.client.as_deref()), (&*alice().strongest().methods, Some(ISSUER)));
         assert_eq!(claims.token_id.len(), 22);
         let again = tokens.verify(issue(&tokens, now()), now()).unwrap();
         assert_ne!(again.token_id, claims.token_id);
@@ -103,9 +103,8 @@ fn no_token_outlives_the_session() {
 #[test]
 fn what_cannot_be_verified_is_not_issued() {
     let issue = |tokens: &AccessTokens, methods: Vec<String>| {
-        let mut authentication = alice();
-        authentication.methods = methods.into();
-        authentication.user = UserId::new("\u{1}".repeat(256)).unwrap();
+        let proof = methods.into_iter().fold(Proof::new(Assurance::Aal2, now()), Proof::method);
+        let authentication = Authentication::new(UserId::new("\u{1}".repeat(256)).unwrap(), proof);
         tokens.issue(&Subject::new(SESSION, &authentication, Timestamp::MAX), now())
     };
     let tokens = tokens(Algorithm::Hs256);

@@ -255,6 +255,7 @@ mod tests {
         let after_last_seen = layout::LAST_SEEN.end + 1;
         let times = format!("{}, {}", layout::CREATED_AT.start + 1, layout::LAST_SEEN.end);
         let (header, owner) = (layout::HEADER, layout::OWNER);
+        let (oldest, newest) = (layout::FORMATS.start(), layout::FORMATS.end());
         assert_eq!(layout::FORMAT, 0, "string.byte without an offset reads the first byte");
         // '>i6i6I5I5' reads the four of them at once.
         assert_eq!([layout::LAST_SEEN, layout::IDLE, layout::ABSOLUTE].map(|field| field.start), [19, 25, 30]);
@@ -263,7 +264,7 @@ mod tests {
         let values = layout::VALUES.start + 1;
         assert_eq!(layout::VALUES.len(), 3, "'>I3' reads three bytes");
         let sources: [(&Script, String); 20] = [
-            (&TOUCH, format!("#h < {header} or string.byte(h) ~= {} then", layout::FORMAT_VERSION)),
+            (&TOUCH, format!("#h < {header} or string.byte(h) < {oldest} or string.byte(h) > {newest} then")),
             (&TOUCH, format!("unpack('>i6i6I5I5', h, {})", layout::CREATED_AT.start + 1)),
             (&TOUCH, format!("'GETRANGE', key, 0, {})", header - 1)),
             (&TOUCH, format!("SLACK = {} ", SLACK.as_millis())),
@@ -284,7 +285,15 @@ mod tests {
             (&DELETE_BY_USER, format!("'GETRANGE', KEYS[i], 0, {})", header - 1)),
             (&COUNT, format!("'GETRANGE', key, 0, {})", header - 1)),
             (&LIST, format!("values = {header}\n")),
-            (&LIST, format!("#record > {} and string.byte(record) == {}", header - 1, layout::FORMAT_VERSION)),
+            (
+                &LIST,
+                format!(
+                    "#record > {} and string.byte(record) > {} and string.byte(record) < {} then",
+                    header - 1,
+                    oldest - 1,
+                    newest + 1
+                ),
+            ),
             (&LIST, format!("unpack('>I3', record, {values})")),
         ];
         for (script, expected) in sources {

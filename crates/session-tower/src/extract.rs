@@ -86,7 +86,7 @@ impl Authenticated {
         &self.user
     }
 
-    /// Checks that the user authenticated less than `max_age` ago, at least at `level`: for a sensitive action whose
+    /// Checks that the user authenticated at `level` or above less than `max_age` ago: for a sensitive action whose
     /// limits are known at run time only. See [`Fresh`].
     ///
     /// Reloads the session from the store, so that neither an earlier load nor a cached copy lets a revoked session

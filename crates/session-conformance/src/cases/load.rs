@@ -1,12 +1,13 @@
 //! `load`: what was stored comes back, to the bit.
 
 use bytes::Bytes;
-use session_core::SessionId;
+use session_core::store::{Record, UpdateOutcome};
+use session_core::{RecordFormat, SessionId};
 
-use super::support::full_session;
+use super::support::{MINUTE, full_session};
 use crate::outcome::{Outcome, ensure, ensure_eq};
 use crate::table::cases;
-use crate::test_store::TestStore;
+use crate::test_store::{TestStore, next};
 
 cases! {
     pub(super) const CASES: TestStore;
@@ -25,6 +26,8 @@ cases! {
     "load/large-values" [] catches [LargeValuesCut] => large_values;
     /// Names of values are exact: case, spaces, NUL, any length up to 128 bytes.
     "load/names-are-exact" [] catches [NamesFoldCase] => names_are_exact;
+    /// A store does not care in which format core writes a record.
+    "load/every-format" [] catches [ListSkipsOldFormats, IndexAppends, TouchBumpsVersion] => every_format;
 }
 
 async fn returns_every_field(store: TestStore) -> Outcome {
@@ -75,6 +78,25 @@ async fn large_values(store: TestStore) -> Outcome {
     let large: Vec<u8> = (0..1024 * 1024).map(letter).collect();
     let record = store.insert(store.anonymous().value("large", large)).await?;
     store.assert_stored(&record, "a record with a value of 1 MiB").await
+}
+
+async fn every_format(store: TestStore) -> Outcome {
+    let mut stored = Vec::new();
+    for format in RecordFormat::ALL {
+        let mut record = store.insert(store.session().value("n", "1").format(format)).await?;
+        for other in RecordFormat::ALL.into_iter().filter(|other| *other != format).chain([format]) {
+            store.assert_stored(&record, "a record in some format").await?;
+            store.advance(MINUTE);
+            record = store.touched(&record).await?;
+            let next = Record { format: other, ..next(&record)? };
+            let answer = store.update(&next, record.version).await?;
+            ensure_eq!(answer, UpdateOutcome::Applied, "`update` to another format");
+            record = next;
+        }
+        store.assert_stored(&record, "after updates to other formats").await?;
+        stored.push(record);
+    }
+    store.assert_lists(&store.alice, &stored, "sessions of several formats").await
 }
 
 async fn names_are_exact(store: TestStore) -> Outcome {

@@ -38,6 +38,7 @@ pub(super) fn full_session(store: &TestStore) -> RecordBuilder {
         .session()
         .kind(Kind::Refresh)
         .authenticated(now + MINUTE, &["pwd", "hwk"], Assurance::Aal3)
+        .authenticated(now + 2 * MINUTE, &["pwd"], Assurance::Aal1)
         .renewed_at(now + MINUTE)
         .last_seen(now + 2 * MINUTE)
         .timeouts(2 * HOUR, 9 * HOUR)

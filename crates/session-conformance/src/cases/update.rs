@@ -1,7 +1,7 @@
 //! `update`: compare-and-swap that never inserts.
 
 use session_core::store::{Credential, Record, TouchOutcome, UpdateOutcome};
-use session_core::{Assurance, Device, Kind, OsEntropy, Timeouts};
+use session_core::{Assurance, Device, Kind, OsEntropy, Proof, Timeouts};
 
 use super::liveness::{Absence, Operation, is_absent};
 use super::support::{DAY, HOUR, MILLI, MINUTE, only_winner};
@@ -76,9 +76,7 @@ async fn stores_every_field(store: TestStore) -> Outcome {
     changed.summary.last_seen = store.now();
     changed.credential = Credential::issue(Kind::Cookie, record.id(), store.now(), &OsEntropy)?.0;
     if let Some(authentication) = &mut changed.summary.authentication {
-        authentication.at = store.now();
-        authentication.level = Assurance::Aal2;
-        authentication.methods = ["pwd".to_owned(), "otp".to_owned()].into();
+        authentication.prove(Proof::new(Assurance::Aal2, store.now()).method("pwd").method("otp"));
     }
     assert_applies(&store, &changed, &record).await?;
     store.assert_stored(&changed, "after `update`").await

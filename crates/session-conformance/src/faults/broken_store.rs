@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use session_core::store::Record;
-use session_core::{SessionId, StoreError, StoreErrorKind, Timeouts, Timestamp, UserId};
+use session_core::{RecordFormat, SessionId, StoreError, StoreErrorKind, Timeouts, Timestamp, UserId};
 
 use super::fault::Fault;
 use crate::reference::Sessions;
@@ -174,6 +174,7 @@ impl BrokenStore {
         let mut records = select(sessions, |owner| owner.is_some_and(|owner| self.confuses(user, owner)));
         let index = memory.index.get(user).map(Vec::as_slice).unwrap_or_default();
         match self.fault {
+            Fault::ListSkipsOldFormats => records.retain(|record| record.format == RecordFormat::LATEST),
             Fault::IndexNotAtomic => records.retain(|record| index.contains(&record.id())),
             Fault::HandleIndex => records.retain(|record| self.handle().created.contains(&record.id())),
             Fault::IndexAppends => records = index.iter().filter_map(|id| sessions.load(id).cloned()).collect(),

@@ -209,6 +209,8 @@ faults! {
     ListShowsExpired,
     /// The list lacks the device.
     ListDropsDevice,
+    /// The list lacks sessions that are not stored in the newest format.
+    ListSkipsOldFormats,
     /// The list shows sessions as they were created.
     ListIsStale,
     /// The list of a user without sessions is an error.

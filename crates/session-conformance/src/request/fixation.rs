@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use session_core::{Assurance, Error, Session, StepUp};
+use session_core::{Assurance, Clock as _, Error, Proof, Session, StepUp};
 
 use super::browser::Browser;
 use super::client::Client as _;
@@ -182,19 +182,27 @@ pub(super) async fn step_up_keeps_the_data(env: Env) -> Outcome {
     browser.set_note(Note::Kept).await?;
     let id = browser.id()?;
     env.clock().advance(FRESH);
-    ensure!(!browser.post(|it| Ok(it.is_fresh(FRESH))).await?, "a login is fresh after its time");
+    ensure!(!browser.post(|it| Ok(it.is_fresh(FRESH, Assurance::Aal1))).await?, "a login is fresh after its time");
     let old = browser.stolen();
     let step_up = StepUp::new(env.user("alice")?).method("otp").level(Assurance::Aal2);
+    let stepped_up = env.clock().now();
     browser.post(|session| session.step_up(step_up)).await?;
     old.assert_dead("the token from before a step-up works").await?;
     env.clock().advance(FRESH - MILLI);
     let session = browser.post(|session| Ok(session.clone())).await?;
-    ensure!(session.is_fresh(FRESH), "a step-up is not fresh for its time");
-    let reached = session.authentication().map(|it| (it.level, it.methods));
-    let expected = Some((Assurance::Aal2, ["pwd".to_owned(), "otp".to_owned()].into()));
-    ensure_eq!(reached, expected, "the level and the methods");
+    ensure!(session.is_fresh(FRESH, Assurance::Aal2), "a step-up is not fresh for its time");
+    let strong = Proof::new(Assurance::Aal2, stepped_up).method("pwd").method("otp");
+    ensure_eq!(session.authentication().map(|it| it.strongest().clone()), Some(strong.clone()), "the proof");
     ensure!(session.id() == Some(id), "a step-up changed the id");
     ensure_eq!(session.get(NOTE)?, Some(Note::Kept), "the value");
+
+    env.clock().advance(MILLI);
+    let weak_step_up = StepUp::new(env.user("alice")?).method("pwd");
+    browser.post(|session| session.step_up(weak_step_up)).await?;
+    let session = browser.post(|session| Ok(session.clone())).await?;
+    ensure!(session.is_fresh(FRESH, Assurance::Aal1), "a weak step-up is not fresh");
+    ensure!(!session.is_fresh(FRESH, Assurance::Aal2), "a weak step-up renewed a strong one");
+    ensure_eq!(session.authentication().map(|it| it.strongest().clone()), Some(strong), "the strong proof");
     Ok(())
 }
 
@@ -205,7 +213,7 @@ pub(super) async fn wrong_user_changes_nothing(env: Env) -> Outcome {
     let step_up = |session: &Session| session.step_up(bob.clone());
     refused(browser.post(step_up).await, Refusal::WRONG_USER, "a step-up of another user")?;
     browser.assert_user("alice", "the user").await?;
-    let level = browser.post(|it| Ok(it.authentication().map(|it| it.level))).await?;
+    let level = browser.post(|it| Ok(it.authentication().map(|it| it.strongest().level))).await?;
     ensure_eq!(level, Some(Assurance::Aal1), "the level");
     ensure!(browser.header() == before, "a step-up that was refused changed the cookie");
     let anonymous = Browser::new(&node).post(step_up).await;

@@ -269,7 +269,7 @@ pub fn vary<'v>(present: impl IntoIterator<Item = &'v [u8]>, name: &'static str)
     (!is_present).then_some(HeaderEdit::Append("vary", name))
 }
 
-/// Checks that the user authenticated less than `max_age` ago, at least at `level`.
+/// Checks that the user authenticated at `level` or above less than `max_age` ago.
 ///
 /// Reloads the session first, so that neither an earlier load nor a cached copy lets a revoked session pass. One round
 /// trip.
@@ -285,10 +285,9 @@ pub async fn require_fresh(
     level: Assurance,
 ) -> Result<(), RejectionKind> {
     manager.reload(session).await?;
-    let authentication = session.authentication().ok_or(RejectionKind::Unauthenticated)?;
-    if authentication.level >= level && session.is_fresh(max_age) {
-        Ok(())
-    } else {
-        Err(RejectionKind::ReauthenticationRequired)
+    match session.user() {
+        None => Err(RejectionKind::Unauthenticated),
+        Some(_) if session.is_fresh(max_age, level) => Ok(()),
+        Some(_) => Err(RejectionKind::ReauthenticationRequired),
     }
 }

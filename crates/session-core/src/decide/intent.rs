@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -9,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::model::data::{Key, ValueError};
 use crate::model::device::Device;
 use crate::model::id::UserId;
-use crate::model::summary::Assurance;
+use crate::model::summary::{Assurance, Proof, Timeouts, with_method};
 
 /// A successful authentication, on its way into a session: the argument of [`Session::login`](crate::Session::login).
 ///
@@ -33,6 +34,7 @@ pub struct Login {
     pub(crate) device: Device,
     pub(crate) remember: bool,
     pub(crate) carry_over: Vec<Bytes>,
+    pub(crate) timeouts: Timeouts,
 }
 
 impl Login {
@@ -45,6 +47,7 @@ impl Login {
             device: Device::new(),
             remember: false,
             carry_over: Vec::new(),
+            timeouts: Timeouts::UNLIMITED,
         }
     }
 
@@ -66,6 +69,19 @@ impl Login {
         self
     }
 
+    /// Ends this session after so long without activity, if that is sooner than the policy says: a kiosk, a shared
+    /// computer.
+    pub fn idle_timeout(mut self, idle: Duration) -> Self {
+        self.timeouts.idle = idle;
+        self
+    }
+
+    /// Ends this session after so long, if that is sooner than the policy says: impersonation, access for support.
+    pub fn absolute_timeout(mut self, absolute: Duration) -> Self {
+        self.timeouts.absolute = absolute;
+        self
+    }
+
     /// Asks for a cookie that outlives the browser. The policy decides.
     pub fn remember(mut self) -> Self {
         self.remember = true;
@@ -77,6 +93,12 @@ impl Login {
     pub fn carry_over<T>(mut self, key: Key<T>) -> Self {
         self.carry_over.push(key.into_name());
         self
+    }
+}
+
+impl Login {
+    pub(super) fn proof(&self, at: Timestamp) -> Proof {
+        Proof { methods: Arc::clone(&self.methods), ..Proof::new(self.level, at) }
     }
 }
 
@@ -101,16 +123,26 @@ impl StepUp {
         Self { user, methods: Arc::default(), level: Assurance::Aal1 }
     }
 
-    /// A method that was used. Added to those of the login.
+    /// A method that was used. Added to those of the session, unless the level is below that of the session.
     pub fn method(mut self, method: impl Into<String>) -> Self {
         self.methods = with_method(&self.methods, method.into());
         self
     }
 
-    /// The assurance level reached. A step-up never lowers the session's level.
+    /// The assurance level reached, together with what the session had proved already. Without it, [`Assurance::Aal1`]. A
+    /// step-up renews this level and those below: it never lowers the session's level, nor renews one that is above.
     pub fn level(mut self, level: Assurance) -> Self {
         self.level = level;
         self
+    }
+}
+
+impl StepUp {
+    /// The proof of a session that has proved `before`.
+    pub(super) fn proof(&self, before: &Proof, at: Timestamp) -> Proof {
+        let basis = if self.level >= before.level { Arc::clone(&before.methods) } else { Arc::default() };
+        let methods = self.methods.iter().cloned().fold(basis, |methods, method| with_method(&methods, method));
+        Proof { methods, ..Proof::new(self.level, at) }
     }
 }
 
@@ -146,9 +178,4 @@ impl Intent {
             }
         }
     }
-}
-
-/// `methods` and one more. Shared, because a session is copied more often than it is logged in to.
-pub(super) fn with_method(methods: &[String], method: String) -> Arc<[String]> {
-    methods.iter().cloned().chain([method]).collect()
 }

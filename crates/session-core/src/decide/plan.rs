@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::intent::{Intent, Login, StepUp, with_method};
-use super::verdict::{Activity, LoadedSession, Maintenance, Proof, Replaced, maintenance};
+use super::intent::{Intent, Login, StepUp};
+use super::verdict::{Access, Activity, LoadedSession, Maintenance, Replaced, maintenance};
 use crate::clock::Timestamp;
 use crate::entropy::{Batch, Entropy};
 use crate::error::Error;
@@ -17,7 +17,7 @@ use crate::model::data::Data;
 use crate::model::device::Device;
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::{Record, Version};
-use crate::model::summary::{Authentication, Persistence, SessionSummary};
+use crate::model::summary::{Authentication, Persistence, SessionSummary, Timeouts};
 use crate::model::token::{Kind, PresentedToken, SessionToken};
 use crate::policy::limit::SessionLimit;
 use crate::policy::rules::Policy;
@@ -39,6 +39,8 @@ pub(crate) struct Draft {
     pub(crate) authentication: Option<Authentication>,
     pub(crate) persistence: Persistence,
     pub(crate) device: Device,
+    /// The longest that a session may live that begins with this.
+    pub(crate) timeouts: Timeouts,
     pub(crate) change: Change,
 }
 
@@ -51,6 +53,7 @@ impl Draft {
                 authentication: record.summary.authentication.clone(),
                 persistence: record.summary.persistence,
                 device: record.summary.device.clone(),
+                timeouts: Timeouts::UNLIMITED,
                 change: Change::None,
             },
             None => Self {
@@ -58,6 +61,7 @@ impl Draft {
                 authentication: None,
                 persistence: Persistence::Transient,
                 device: Device::new(),
+                timeouts: Timeouts::UNLIMITED,
                 change: Change::None,
             },
         }
@@ -133,9 +137,9 @@ impl Draft {
             Some(previous) if previous.user != login.user => self.data = Data::default(),
             Some(_) | None => self.data.restrict(&login.carry_over),
         }
-        let authentication = Authentication::new(login.user.clone(), at, login.level);
-        self.authentication = Some(Authentication { methods: login.methods.clone(), ..authentication });
+        self.authentication = Some(Authentication::new(login.user.clone(), login.proof(at)));
         self.persistence = policy.persistence(login.remember);
+        self.timeouts = login.timeouts;
         self.device = login.device.clone();
         self.change = Change::Login;
     }
@@ -145,13 +149,7 @@ impl Draft {
         if authentication.user != step_up.user {
             return Err(Error::WrongUser);
         }
-        authentication.at = authentication.at.max(at);
-        authentication.level = authentication.level.max(step_up.level);
-        for method in step_up.methods.iter() {
-            if !authentication.methods.contains(method) {
-                authentication.methods = with_method(&authentication.methods, method.clone());
-            }
-        }
+        authentication.prove(step_up.proof(authentication.strongest(), at));
         if self.change != Change::Login {
             self.change = Change::StepUp;
         }
@@ -260,7 +258,7 @@ pub(crate) fn new_record(
     let entropy = Batch::<56>::draw(entropy)?;
     let id = SessionId::generate(user, &entropy)?;
     let (credential, token) = Credential::issue(kind, id, now, &entropy)?;
-    let timeouts = policy.timeouts(user.is_some(), draft.persistence);
+    let timeouts = policy.timeouts(user.is_some(), draft.persistence).min(draft.timeouts);
     let summary = SessionSummary {
         persistence: draft.persistence,
         authentication: draft.authentication.clone(),
@@ -268,7 +266,8 @@ pub(crate) fn new_record(
         ..SessionSummary::new(id, kind, now, timeouts)
     };
     let version = Version::first(&entropy)?;
-    Ok((Record { data: draft.data.clone(), ..Record::new(summary, version, credential) }, token))
+    let (data, format) = (draft.data.clone(), policy.record_format());
+    Ok((Record { data, format, ..Record::new(summary, version, credential) }, token))
 }
 
 /// The record of a session whose current refresh token is used up now, and the token that follows it.
@@ -281,7 +280,8 @@ pub(crate) fn rotated(
 ) -> Result<(Record, SessionToken), Error> {
     let grace = policy.refresh_grace();
     let (credential, successor) = record.credential.renew(record.summary.kind, token, grace, now, entropy)?;
-    let mut rotated = Record { version: record.version.next(entropy)?, credential, ..record.clone() }.touched(now);
+    let (version, format) = (record.version.next(entropy)?, policy.record_format());
+    let mut rotated = Record { version, credential, format, ..record.clone() }.touched(now);
     rotated.summary.timeouts = policy.effective_timeouts(&record.summary);
     Ok((rotated, successor))
 }
@@ -330,7 +330,7 @@ fn carry_on(
         let (fresh, token) = Credential::issue(stored.summary.kind, stored.id(), now, &batch)?;
         (credential, issued) = (fresh, Some(token));
         event = Some(if draft.change == Change::StepUp { EventKind::SteppedUp } else { EventKind::Regenerated });
-    } else if let (Maintenance::Renewal, Proof::Token(token, _)) = (needed, &loaded.proof) {
+    } else if let (Maintenance::Renewal, Access::Token(token, _)) = (needed, &loaded.access) {
         let grace = policy.renewal().map_or(Duration::ZERO, |renewal| renewal.grace);
         let (renewed, token) = credential.renew(stored.summary.kind, token, grace, now, entropy)?;
         (credential, issued) = (renewed, Some(token));
@@ -350,15 +350,15 @@ fn carry_on(
     };
     let record = Record::new(summary, stored.version.next(entropy)?, credential);
     let (binding, replaces) = (stored.binding.clone(), stored.replaces.clone());
-    let record = Record { data: draft.data.clone(), binding, replaces, ..record };
-    let (next, cookie) = match (issued, &loaded.proof) {
-        (Some(token), Proof::Token(..)) => {
+    let record = Record { data: draft.data.clone(), binding, replaces, format: policy.record_format(), ..record };
+    let (next, cookie) = match (issued, &loaded.access) {
+        (Some(token), Access::Token(..)) => {
             let next = LoadedSession::current(record, token.presented());
             let cookie = set_cookie(token, &next.record.summary, policy, now);
             (next, cookie)
         }
         // Around a sealed session there is a new seal in any case.
-        (Some(_), Proof::Seal) | (None, _) => (loaded.with_record(record), CookieOp::Keep),
+        (Some(_), Access::Seal) | (None, _) => (loaded.with_record(record), CookieOp::Keep),
     };
     Ok(Plan { store: StoreOp::Update { next: Arc::new(next), expected: stored.version }, cookie, event })
 }

@@ -107,11 +107,11 @@ pub(crate) fn still_accepted(
 /// A stored session as it was when it was read, and what gave access to it.
 pub(crate) struct LoadedSession {
     pub(crate) record: Record,
-    pub(crate) proof: Proof,
+    pub(crate) access: Access,
 }
 
 /// What gave access to a session.
-pub(crate) enum Proof {
+pub(crate) enum Access {
     /// A token that the record knows.
     Token(PresentedToken, TokenStatus),
     /// The seal around the session itself, which its client keeps.
@@ -147,24 +147,24 @@ pub(crate) struct Replaced {
 impl LoadedSession {
     /// `record`, whose current token is `token`.
     pub(crate) fn current(record: Record, token: PresentedToken) -> Self {
-        Self { record, proof: Proof::Token(token, TokenStatus::Current) }
+        Self { record, access: Access::Token(token, TokenStatus::Current) }
     }
 
-    /// Another state of the same session, with the same proof.
+    /// Another state of the same session, with the same access.
     pub(crate) fn with_record(&self, record: Record) -> Self {
-        Self { record, proof: self.proof.copy() }
+        Self { record, access: self.access.copy() }
     }
 
     /// What the presented token was; `None` for a sealed session.
     pub(crate) fn status(&self) -> Option<TokenStatus> {
-        match self.proof {
-            Proof::Token(_, status) => Some(status),
-            Proof::Seal => None,
+        match self.access {
+            Access::Token(_, status) => Some(status),
+            Access::Seal => None,
         }
     }
 
     pub(crate) fn is_superseded(&self) -> bool {
-        matches!(self.proof, Proof::Token(_, TokenStatus::Superseded | TokenStatus::Consumed))
+        matches!(self.access, Access::Token(_, TokenStatus::Superseded | TokenStatus::Consumed))
     }
 
     pub(crate) fn replaced(&self, reason: Termination) -> Replaced {
@@ -173,7 +173,7 @@ impl LoadedSession {
     }
 }
 
-impl Proof {
+impl Access {
     /// Not `Clone`: copies of a secret are made on purpose only.
     fn copy(&self) -> Self {
         match self {
@@ -212,7 +212,7 @@ pub(crate) fn maintenance(session: &LoadedSession, activity: Activity, policy: &
         return Maintenance::Expired;
     }
     let is_active = activity == Activity::Active;
-    if let Proof::Token(_, TokenStatus::Current) = session.proof {
+    if let Access::Token(_, TokenStatus::Current) = session.access {
         // An anonymous session gets a new token at its login; renewed earlier, a late `Set-Cookie` could overwrite that of
         // the login.
         let due = |timeout| now >= record.credential.issued_at() + timeout;

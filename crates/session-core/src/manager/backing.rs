@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::decide::verdict::{LoadedSession, Proof, Replaced};
+use crate::decide::verdict::{Access, LoadedSession, Replaced};
 use crate::entropy::Entropy;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::model::credential::Credential;
@@ -140,7 +140,7 @@ impl Backing {
     pub(super) fn created(&self, session: Arc<LoadedSession>) -> Arc<LoadedSession> {
         match self {
             Self::Store(_) => session,
-            Self::Client { .. } => Arc::new(LoadedSession { record: session.record.clone(), proof: Proof::Seal }),
+            Self::Client { .. } => Arc::new(LoadedSession { record: session.record.clone(), access: Access::Seal }),
         }
     }
 }

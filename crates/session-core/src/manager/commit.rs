@@ -11,7 +11,7 @@ use super::{Existence, Inner, SessionManager};
 use crate::clock::Timestamp;
 use crate::decide::intent::Intent;
 use crate::decide::plan::{Change, Circumstances, CookieOp, Draft, Plan, StoreOp, max_age, plan};
-use crate::decide::verdict::{LoadedSession, Proof, Replaced, TokenStatus};
+use crate::decide::verdict::{Access, LoadedSession, Replaced, TokenStatus};
 use crate::entropy;
 use crate::error::Error;
 use crate::event::{EventKind, Termination};
@@ -189,13 +189,13 @@ impl SessionManager {
                         Some(repetition) => self.pause(repetition).await?,
                         None => left = repetition.insert(self.repeat(stale.record.id()).await?).turn.take_latest(),
                     }
-                    let latest = match (left, &stale.proof) {
-                        (Some(record), Proof::Token(token, _)) => self.still_accepted(record, token),
-                        (Some(_), Proof::Seal) | (None, _) => self.load_again(stale).await?,
+                    let latest = match (left, &stale.access) {
+                        (Some(record), Access::Token(token, _)) => self.still_accepted(record, token),
+                        (Some(_), Access::Seal) | (None, _) => self.load_again(stale).await?,
                     };
                     let intents = intents.get_or_insert_with(|| session.state().intents[..wanted].to_vec());
                     loaded = self.accept(first.as_deref(), latest, intents, draft.change)?.map(Arc::new);
-                    if let Some(LoadedSession { record, proof: Proof::Token(token, status) }) = loaded.as_deref()
+                    if let Some(LoadedSession { record, access: Access::Token(token, status) }) = loaded.as_deref()
                         && let Some(cookie) = self.successor_cookie(record, token, *status)
                     {
                         session.state().successor = Some(cookie);

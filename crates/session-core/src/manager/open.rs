@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::SessionManager;
 use crate::decide::plan::{max_age, tightened};
 use crate::decide::verdict::{
-    LoadedSession, Proof, TokenStatus, TokenVerdict, Verdict, judge, still_accepted, verdict,
+    Access, LoadedSession, TokenStatus, TokenVerdict, Verdict, judge, still_accepted, verdict,
 };
 use crate::error::{Error, StoreError, StoreErrorKind};
 use crate::event::{EventKind, Termination};
@@ -73,7 +73,7 @@ impl SessionManager {
         match self.admit(&record, Kind::Cookie, token).await? {
             Some(status) => {
                 let cookie = self.successor_cookie(&record, token, status);
-                Ok(self.session(Some(LoadedSession { record, proof: Proof::Token(token.copy(), status) }), cookie))
+                Ok(self.session(Some(LoadedSession { record, access: Access::Token(token.copy(), status) }), cookie))
             }
             None => Ok(self.anonymous()),
         }
@@ -95,7 +95,7 @@ impl SessionManager {
             self.report(EventKind::UnknownToken, Some(record.id()), None);
             return Ok(self.anonymous());
         }
-        Ok(self.session(Some(LoadedSession { record, proof: Proof::Seal }), None))
+        Ok(self.session(Some(LoadedSession { record, access: Access::Seal }), None))
     }
 
     /// Does what [`judge`] says of `token`. `None` if it gives access to nothing.
@@ -141,7 +141,7 @@ impl SessionManager {
     /// The latest state of `loaded`, if its proof still gives access to it.
     pub(super) async fn load_again(&self, loaded: &LoadedSession) -> Result<Option<LoadedSession>, Error> {
         let id = loaded.record.id();
-        let Proof::Token(token, _) = &loaded.proof else {
+        let Access::Token(token, _) = &loaded.access else {
             let is_live = verdict(&loaded.record.summary, self.policy(), self.now()) == Verdict::Live;
             let is_live = is_live && !self.is_denied(&id).await?;
             return Ok(is_live.then(|| loaded.with_record(loaded.record.clone())));
@@ -153,7 +153,7 @@ impl SessionManager {
     /// The session of `record`, if `token` still gives access to it.
     pub(super) fn still_accepted(&self, record: Record, token: &PresentedToken) -> Option<LoadedSession> {
         let status = still_accepted(&record, token, self.policy(), self.now())?;
-        Some(LoadedSession { record, proof: Proof::Token(token.copy(), status) })
+        Some(LoadedSession { record, access: Access::Token(token.copy(), status) })
     }
 
     /// The session `id` of `user`, if it is alive: for an access token whose bearer must not have been logged out a moment

@@ -9,7 +9,7 @@ use super::patience::Patience;
 use super::{Existence, SessionManager};
 use crate::decide::intent::Login;
 use crate::decide::plan::{Draft, StoreOp, new_record, rotated, tightened};
-use crate::decide::verdict::{LoadedSession, Proof, TokenStatus, Verdict, still_accepted, verdict};
+use crate::decide::verdict::{Access, LoadedSession, TokenStatus, Verdict, still_accepted, verdict};
 use crate::error::{Error, StoreErrorKind};
 use crate::event::{EventKind, Termination};
 use crate::model::credential::{Grace, TokenCheck};
@@ -239,7 +239,7 @@ impl SessionManager {
             Err(Error::Superseded) => Some(TokenStatus::Consumed),
             status => status?,
         };
-        Ok(status.map(|status| LoadedSession { record, proof: Proof::Token(token.copy(), status) }))
+        Ok(status.map(|status| LoadedSession { record, access: Access::Token(token.copy(), status) }))
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod credential;
 pub(crate) mod data;
 pub(crate) mod device;
+pub(crate) mod format;
 pub(crate) mod id;
 pub(crate) mod record;
 pub(crate) mod summary;

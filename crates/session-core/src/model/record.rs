@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::credential::{Credential, TokenCheck};
 use super::data::Data;
+use super::format::RecordFormat;
 use super::id::{SessionId, UserId};
 use super::summary::SessionSummary;
 use super::token::PresentedToken;
@@ -30,16 +31,19 @@ pub struct Record {
     /// What binds the session to a key of the device, in a form that only the protocol of the binding knows. Kept by every
     /// update; a new id begins without it.
     pub binding: Option<Bytes>,
+    /// How [`encode`](Self::encode) writes it. In what was read, how it was stored.
+    pub format: RecordFormat,
     /// The bytes that [`decode`](Self::decode) read, of this record or the one that it replaces: for a store whose server
     /// compares whole values. `None` if they are not known.
     pub replaces: Option<Bytes>,
 }
 
 impl Record {
-    /// The record of a session without values.
+    /// The record of a session without values, in the newest format.
     #[must_use]
     pub fn new(summary: SessionSummary, version: Version, credential: Credential) -> Self {
-        Self { summary, version, credential, data: Data::default(), binding: None, replaces: None }
+        let format = RecordFormat::LATEST;
+        Self { summary, version, credential, data: Data::default(), binding: None, format, replaces: None }
     }
 
     /// The primary key.
@@ -82,10 +86,10 @@ impl Record {
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { summary, version, credential, data, binding, replaces: _ } = self;
+        let Self { summary, version, credential, data, binding, format, replaces: _ } = self;
         let mut record = f.debug_struct("Record");
         record.field("summary", summary).field("version", version).field("credential", credential).field("data", data);
-        record.field("is_bound", &binding.is_some());
+        record.field("is_bound", &binding.is_some()).field("format", format);
         record.finish_non_exhaustive()
     }
 }

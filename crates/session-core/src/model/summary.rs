@@ -1,5 +1,6 @@
 //! What a session is, beside its credential and its data: [`SessionSummary`], and the parts it is made of.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,6 +88,9 @@ impl Timeouts {
     /// The longest timeout, almost 35 years: stores keep a longer one as this.
     pub const MAX: Duration = Duration::from_millis((1 << 40) - 1);
 
+    /// No session reaches them.
+    pub(crate) const UNLIMITED: Self = Self { idle: Self::MAX, absolute: Self::MAX };
+
     /// The shorter of each timeout.
     #[must_use]
     pub fn min(self, other: Self) -> Self {
@@ -109,26 +113,112 @@ pub enum Persistence {
     Persistent,
 }
 
-/// A successful authentication: who, when, how, how strongly.
+/// Who is logged in, and what has proved it: for each assurance level, the last time that it was reached.
+///
+/// ```
+/// use session_core::{Assurance, Authentication, Proof, Timestamp, UserId};
+///
+/// let (login, later) = (Timestamp::from_millis(0), Timestamp::from_millis(3_600_000));
+/// let mut alice = Authentication::new(UserId::new("alice")?, Proof::new(Assurance::Aal2, login).method("pwd").method("otp"));
+/// alice.prove(Proof::new(Assurance::Aal1, later).method("pwd"));
+///
+/// assert_eq!(alice.strongest().at, login);
+/// assert_eq!(alice.proof(Assurance::Aal1).map(|proof| proof.at), Some(later));
+/// # Ok::<_, session_core::UserIdError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Authentication {
     /// Who logged in.
     pub user: UserId,
-    /// When the user last proved who they are; a step-up moves it.
-    pub at: Timestamp,
-    /// Methods used, as in the `amr` claim of RFC 8176: `pwd`, `otp`, `hwk`, …
-    pub methods: Arc<[String]>,
-    /// The authenticator assurance level reached.
-    pub level: Assurance,
+    strongest: Proof,
+    /// Each at a lower level than the one before it, and later: what a stronger proof covers is not kept.
+    weaker: Vec<Proof>,
 }
 
 impl Authentication {
-    /// `user` proved who they are at `at`, reaching `level`.
+    /// `user`, as `proof` has shown.
     #[must_use]
-    pub fn new(user: UserId, at: Timestamp, level: Assurance) -> Self {
-        Self { user, at, methods: Arc::default(), level }
+    pub fn new(user: UserId, proof: Proof) -> Self {
+        Self { user, strongest: proof, weaker: Vec::new() }
     }
+
+    /// Adds a proof. It renews its own level and those below, and none above.
+    pub fn prove(&mut self, proof: Proof) {
+        let covers = |other: &Proof| other.at > proof.at || other.at == proof.at && other.level > proof.level;
+        if self.proof(proof.level).is_some_and(covers) {
+            return;
+        }
+        self.weaker.retain(|weaker| weaker.level > proof.level || weaker.at > proof.at);
+        if proof.level >= self.strongest.level {
+            let before = mem::replace(&mut self.strongest, proof);
+            // A stronger proof that arrives late: what came after it still counts, below it.
+            if before.level < self.strongest.level && before.at > self.strongest.at {
+                self.weaker.insert(0, before);
+            }
+        } else {
+            let place = self.weaker.partition_point(|weaker| weaker.level > proof.level);
+            self.weaker.insert(place, proof);
+        }
+    }
+
+    /// The last proof of the highest level that was reached: what `acr`, `amr` and `auth_time` of a token come from.
+    #[must_use]
+    pub fn strongest(&self) -> &Proof {
+        &self.strongest
+    }
+
+    /// The last proof, of whatever level.
+    #[must_use]
+    pub fn latest(&self) -> &Proof {
+        self.weaker.last().unwrap_or(&self.strongest)
+    }
+
+    /// The last proof that reached `level`, or more.
+    #[must_use]
+    pub fn proof(&self, level: Assurance) -> Option<&Proof> {
+        self.proofs().filter(|proof| proof.level >= level).last()
+    }
+
+    /// Every proof that counts for some level, from the strongest, which is the earliest, to the latest: at most one per
+    /// level.
+    pub fn proofs(&self) -> impl Iterator<Item = &Proof> {
+        std::iter::once(&self.strongest).chain(&self.weaker)
+    }
+}
+
+/// The user proved who they are: when, how, how strongly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Proof {
+    /// The authenticator assurance level reached.
+    pub level: Assurance,
+    /// When.
+    pub at: Timestamp,
+    /// Methods used, as in the `amr` claim of RFC 8176: `pwd`, `otp`, `hwk`, …
+    pub methods: Arc<[String]>,
+}
+
+impl Proof {
+    /// A proof that reached `level` at this moment, by no named method.
+    #[must_use]
+    pub fn new(level: Assurance, at: Timestamp) -> Self {
+        Self { level, at, methods: Arc::default() }
+    }
+
+    /// Names one more method that was used, unless it is named already.
+    #[must_use]
+    pub fn method(self, method: impl Into<String>) -> Self {
+        Self { methods: with_method(&self.methods, method.into()), ..self }
+    }
+}
+
+/// `methods` and one more. Shared, because a session is copied more often than it is logged in to.
+pub(crate) fn with_method(methods: &Arc<[String]>, method: String) -> Arc<[String]> {
+    if methods.contains(&method) {
+        return Arc::clone(methods);
+    }
+    methods.iter().cloned().chain([method]).collect()
 }
 
 /// Authenticator assurance level, as in NIST SP 800-63B.
@@ -140,4 +230,32 @@ pub enum Assurance {
     Aal2,
     /// Two factors, one of them a hardware authenticator that resists phishing.
     Aal3,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LEVELS: [Assurance; 3] = [Assurance::Aal1, Assurance::Aal2, Assurance::Aal3];
+
+    proptest! {
+        #[test]
+        fn each_level_has_the_time_at_which_it_was_last_reached(proofs in prop::collection::vec((0..3_usize, 0..6_i64), 1..8)) {
+            let proofs = proofs.into_iter().map(|(level, at)| Proof::new(LEVELS[level], Timestamp::from_millis(at)));
+            let proofs: Vec<Proof> = proofs.collect();
+            let mut authentication = Authentication::new(UserId::new("alice").unwrap(), proofs[0].clone());
+            proofs[1..].iter().cloned().for_each(|proof| authentication.prove(proof));
+            for level in LEVELS {
+                let last = proofs.iter().filter(|proof| proof.level >= level).map(|proof| proof.at).max();
+                prop_assert_eq!(authentication.proof(level).map(|proof| proof.at), last);
+            }
+            let kept: Vec<&Proof> = authentication.proofs().collect();
+            prop_assert!(kept.is_sorted_by(|a, b| a.level > b.level && a.at < b.at), "{:?}", kept);
+            prop_assert_eq!(authentication.latest().at, proofs.iter().map(|proof| proof.at).max().unwrap());
+        }
+    }
 }

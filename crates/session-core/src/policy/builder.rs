@@ -7,6 +7,7 @@ use super::cookie::CookiePolicy;
 use super::limit::{LimitPolicy, SessionLimit};
 use super::rules::{DAY, MINUTE, PayloadLimit, Policy, RememberMe, Renewal, WriteConflict};
 use crate::clock::Timestamp;
+use crate::model::format::RecordFormat;
 use crate::model::summary::Timeouts;
 
 /// Changes a [`Policy`]; made by [`Policy::to_builder`].
@@ -112,6 +113,13 @@ impl PolicyBuilder {
     /// Ends all sessions that began before `moment`: "log everybody out", after an incident. Deploy it on every server.
     pub fn not_before(mut self, moment: Timestamp) -> Self {
         self.policy.not_before = moment;
+        self
+    }
+
+    /// The format in which records are written; [all](RecordFormat::ALL) are read. Without it, the newest. While servers of the
+    /// version before are still running, the one that they read.
+    pub fn record_format(mut self, format: RecordFormat) -> Self {
+        self.policy.record_format = format;
         self
     }
 

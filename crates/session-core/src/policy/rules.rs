@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::cookie::CookiePolicy;
 use super::limit::{LimitPolicy, SessionLimit};
 use crate::clock::Timestamp;
+use crate::model::format::RecordFormat;
 use crate::model::summary::{Persistence, SessionSummary, Timeouts};
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
@@ -46,6 +47,7 @@ pub struct Policy {
     pub(super) write_conflict: WriteConflict,
     pub(super) store_timeout: Duration,
     pub(super) not_before: Timestamp,
+    pub(super) record_format: RecordFormat,
     pub(super) cookie: CookiePolicy,
 }
 
@@ -107,6 +109,7 @@ impl Policy {
             write_conflict: WriteConflict::LastWriterWins,
             store_timeout: Duration::from_secs(2),
             not_before: Timestamp::EPOCH,
+            record_format: RecordFormat::LATEST,
             cookie: CookiePolicy::standard(),
         }
     }
@@ -256,6 +259,12 @@ impl Policy {
     #[must_use]
     pub fn not_before(&self) -> Timestamp {
         self.not_before
+    }
+
+    /// The format in which records are written.
+    #[must_use]
+    pub fn record_format(&self) -> RecordFormat {
+        self.record_format
     }
 
     /// The cookie.

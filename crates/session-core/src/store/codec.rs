@@ -11,23 +11,24 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::model::credential::{Credential, Lineage, TokenDigest};
 use crate::model::data::Data;
 use crate::model::device::Device;
+use crate::model::format::RecordFormat;
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::{Record, Version};
-use crate::model::summary::{Assurance, Authentication, Persistence, SessionSummary, Timeouts};
+use crate::model::summary::{Assurance, Authentication, Persistence, Proof, SessionSummary, Timeouts};
 use crate::model::token::Kind;
 
 /// Where the fields of [`Record::encode`] are, for backends whose server compares and patches a record in place.
 ///
 /// All numbers are big-endian. Times are milliseconds since the epoch.
 pub mod layout {
-    use std::ops::Range;
+    use std::ops::{Range, RangeInclusive};
 
     use super::{Duration, StoreError, StoreErrorKind, Timestamp, UserId, millis, put_bytes};
 
-    /// The format byte: [`FORMAT_VERSION`].
+    /// The format byte: one of [`FORMATS`].
     pub const FORMAT: usize = 0;
-    /// The format this version writes. Bump it with every change that an older reader would misread.
-    pub const FORMAT_VERSION: u8 = 3;
+    /// The formats whose records begin as this module says, [`RecordFormat`](crate::RecordFormat) by number.
+    pub const FORMATS: RangeInclusive<u8> = 3..=4;
     /// The version, as [`Version::to_bytes`](super::Version::to_bytes) has it.
     pub const VERSION: Range<usize> = 1..13;
     /// When the session began: [`time`].
@@ -94,22 +95,21 @@ pub mod layout {
     }
 }
 
-const FORMAT: u8 = layout::FORMAT_VERSION;
-
-/// The bits of the flag byte: what a record is, and which sections it has.
+/// What a record is, and which sections it has, as bits of a number: one byte in format 3, LEB128 in format 4.
 mod flag {
-    pub(super) const REFRESH: u8 = 1;
-    pub(super) const PERSISTENT: u8 = 1 << 1;
-    /// Two bits: the assurance level, 0 for an anonymous session.
-    pub(super) const LEVEL: u8 = 0b11 << 2;
-    pub(super) const LEVEL_SHIFT: u32 = 2;
+    pub(super) const REFRESH: u16 = 1;
+    pub(super) const PERSISTENT: u16 = 1 << 1;
+    /// Two bits, 0 for an anonymous session. In format 3, the assurance level of its proof; in format 4, the number of its
+    /// proofs, each of which begins with its level.
+    pub(super) const PROOFS: u16 = 0b11 << 2;
+    pub(super) const PROOFS_SHIFT: u32 = 2;
     /// The token was issued at another time than the session was created.
-    pub(super) const REISSUED: u8 = 1 << 4;
+    pub(super) const REISSUED: u16 = 1 << 4;
     /// The token was renewed.
-    pub(super) const RENEWED: u8 = 1 << 5;
-    pub(super) const DEVICE: u8 = 1 << 6;
+    pub(super) const RENEWED: u16 = 1 << 5;
+    pub(super) const DEVICE: u16 = 1 << 6;
     /// The session is bound to a key of the device.
-    pub(super) const BOUND: u8 = 1 << 7;
+    pub(super) const BOUND: u16 = 1 << 7;
 }
 
 /// The device, as it is stored.
@@ -148,7 +148,7 @@ impl Record {
         let user = self.user().map_or(0, |user| user.as_str().len());
         let SessionSummary { created_at, last_seen, timeouts, .. } = &self.summary;
         let mut bytes = Vec::with_capacity(layout::HEADER + 2 + user + self.body_capacity());
-        bytes.push(FORMAT);
+        bytes.push(self.format.byte());
         bytes.extend_from_slice(&self.version.to_bytes());
         bytes.extend_from_slice(&layout::time(*created_at)?);
         bytes.extend_from_slice(&layout::time(*last_seen)?);
@@ -173,7 +173,7 @@ impl Record {
     /// [`StoreErrorKind::Corrupt`] if the bytes are not a record, or one of a newer format. The caller must not
     /// overwrite such a record: another version of the application may still be able to read it.
     pub fn decode(id: SessionId, bytes: &Bytes) -> Result<Self, StoreError> {
-        let mut reader = Reader::of_format(bytes)?;
+        let mut reader = Reader::new(bytes)?;
         let record = reader.whole_body(id)?;
         let values_at = (bytes.len() - reader.left.len()).to_be_bytes();
         if bytes[layout::VALUES] != values_at[values_at.len() - 3..] {
@@ -188,13 +188,13 @@ impl Record {
     /// # Errors
     /// As [`decode`](Self::decode).
     pub fn decode_summary(id: SessionId, bytes: &[u8]) -> Result<SessionSummary, StoreError> {
-        Ok(Reader::of_format(bytes)?.whole_body(id)?.summary)
+        Ok(Reader::new(bytes)?.whole_body(id)?.summary)
     }
 
     /// The record without its values and what is in its [`RecordHeader`], as bytes that only core can read.
     #[must_use]
     pub fn encode_body(&self) -> Bytes {
-        let mut bytes = vec![FORMAT];
+        let mut bytes = vec![self.format.byte()];
         self.put_body(&mut bytes);
         bytes.into()
     }
@@ -213,12 +213,12 @@ impl Record {
     /// # Errors
     /// As [`decode`](Self::decode).
     pub fn decode_body(header: RecordHeader, body: &[u8], values: &Bytes) -> Result<Self, StoreError> {
-        let mut reader = Reader::of_format(body)?;
+        let mut reader = Reader::new(body)?;
         let record = reader.body(header)?;
         if !reader.left.is_empty() {
             return Err(corrupt("the record is longer than it says"));
         }
-        Ok(Self { data: Reader { left: values }.data(values)?, ..record })
+        Ok(Self { data: Reader { left: values, ..reader }.data(values)?, ..record })
     }
 
     /// Reads what [`encode_body`](Self::encode_body) wrote.
@@ -226,7 +226,7 @@ impl Record {
     /// # Errors
     /// As [`decode`](Self::decode).
     pub fn decode_body_summary(header: RecordHeader, body: &[u8]) -> Result<SessionSummary, StoreError> {
-        Ok(Reader::of_format(body)?.body(header)?.summary)
+        Ok(Reader::new(body)?.body(header)?.summary)
     }
 
     /// About as much as [`put_body`](Self::put_body) and [`put_values`](Self::put_values) need.
@@ -244,7 +244,11 @@ impl Record {
         let (Credential { current, issued_at, lineage }, created_at) = (&self.credential, created_at.as_millis());
         let device = Parts { label: device.label(), user_agent: device.user_agent(), ip: device.ip() };
         let has_device = device.label.is_some() || device.user_agent.is_some() || device.ip.is_some();
-        let level = authentication.as_ref().map_or(0, |authentication| level_tag(authentication.level));
+        let proofs = || authentication.iter().flat_map(Authentication::proofs);
+        let (proofs_kept, proofs_bits) = match self.format {
+            RecordFormat::V3 => (1, proofs().next().map_or(0, |proof| level_tag(proof.level))),
+            RecordFormat::V4 => (proofs().count(), proofs().count() as u8),
+        };
         let flags = [
             (*kind == Kind::Refresh, flag::REFRESH),
             (*persistence == Persistence::Persistent, flag::PERSISTENT),
@@ -254,7 +258,11 @@ impl Record {
             (self.binding.is_some(), flag::BOUND),
         ];
         let set = flags.iter().filter(|(is_set, _)| *is_set).fold(0, |flags, (_, flag)| flags | flag);
-        bytes.push(set | level << flag::LEVEL_SHIFT);
+        let set = set | u16::from(proofs_bits) << flag::PROOFS_SHIFT;
+        match self.format {
+            RecordFormat::V3 => bytes.push(set as u8),
+            RecordFormat::V4 => put(bytes, &set),
+        }
 
         bytes.extend_from_slice(current.as_bytes());
         if *issued_at != created_at {
@@ -263,9 +271,12 @@ impl Record {
         if let Some(lineage) = lineage {
             put(bytes, lineage);
         }
-        if let Some(authentication) = authentication {
-            put(bytes, &authentication.at.as_millis().wrapping_sub(created_at));
-            put(bytes, &*authentication.methods);
+        for proof in proofs().take(proofs_kept) {
+            if self.format == RecordFormat::V4 {
+                bytes.push(level_tag(proof.level));
+            }
+            put(bytes, &proof.at.as_millis().wrapping_sub(created_at));
+            put(bytes, &*proof.methods);
         }
         if has_device {
             put(bytes, &device);
@@ -310,16 +321,17 @@ fn put_len(bytes: &mut Vec<u8>, mut len: usize) {
 
 /// What is still to be read of a record.
 struct Reader<'a> {
+    format: RecordFormat,
     left: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     /// Behind the format byte of `bytes`.
-    fn of_format(bytes: &'a [u8]) -> Result<Self, StoreError> {
-        match bytes.split_first() {
-            Some((&FORMAT, left)) => Ok(Self { left }),
-            Some(_) => Err(corrupt("the record has a format this version does not know; is a newer version deployed?")),
-            None => Err(corrupt("the record is empty")),
+    fn new(bytes: &'a [u8]) -> Result<Self, StoreError> {
+        let (format, left) = bytes.split_first().ok_or_else(|| corrupt("the record is empty"))?;
+        match RecordFormat::from_byte(*format) {
+            Some(format) => Ok(Self { format, left }),
+            None => Err(corrupt("the record has a format this version does not know; is a newer version deployed?")),
         }
     }
 
@@ -362,22 +374,38 @@ impl<'a> Reader<'a> {
     /// What [`Record::put_body`] appended: the record without its values.
     fn body(&mut self, header: RecordHeader) -> Result<Record, StoreError> {
         let RecordHeader { id, version, user, created_at, last_seen, timeouts } = header;
-        let [flags] = self.array()?;
-        let has = |flag: u8| flags & flag != 0;
+        let flags = match self.format {
+            RecordFormat::V3 => u16::from(u8::from_be_bytes(self.array()?)),
+            RecordFormat::V4 => self.take()?,
+        };
+        if flags > 0xff {
+            return Err(corrupt("the record has sections this version does not know"));
+        }
+        let has = |flag: u16| flags & flag != 0;
         let time = |delta: i64| Timestamp::from_millis(created_at.as_millis().wrapping_add(delta));
 
         let current = TokenDigest::from_bytes(self.array()?);
         let issued_at = if has(flag::REISSUED) { time(self.take()?) } else { created_at };
         let lineage: Option<Lineage> = if has(flag::RENEWED) { Some(self.take()?) } else { None };
-        let authentication = match (user, level((flags & flag::LEVEL) >> flag::LEVEL_SHIFT)) {
-            (Some(user), Some(level)) => Some(Authentication {
-                user,
-                at: time(self.take()?),
-                methods: self.take::<Vec<String>>()?.into(),
-                level,
-            }),
-            (None, None) => None,
-            (Some(_), None) | (None, Some(_)) => return Err(corrupt("the record has half an authentication")),
+        let proof = |reader: &mut Self, level: u8| {
+            let level = self::level(level).ok_or_else(|| corrupt("the record has an unknown assurance level"))?;
+            let proof = Proof::new(level, time(reader.take()?));
+            Ok(Proof { methods: reader.take::<Vec<String>>()?.into(), ..proof })
+        };
+        let proofs = ((flags & flag::PROOFS) >> flag::PROOFS_SHIFT) as u8;
+        let authentication = match (user, proofs, self.format) {
+            (None, 0, _) => None,
+            (Some(user), 1.., RecordFormat::V3) => Some(Authentication::new(user, proof(self, proofs)?)),
+            (Some(user), 1.., RecordFormat::V4) => {
+                let [level] = self.array()?;
+                let mut authentication = Authentication::new(user, proof(self, level)?);
+                for _ in 1..proofs {
+                    let [level] = self.array()?;
+                    authentication.prove(proof(self, level)?);
+                }
+                Some(authentication)
+            }
+            (Some(_), 0, _) | (None, 1.., _) => return Err(corrupt("the record has half an authentication")),
         };
         let device = if has(flag::DEVICE) { device(self.take()?) } else { Device::new() };
         let binding = if has(flag::BOUND) { Some(Bytes::copy_from_slice(self.take()?)) } else { None };
@@ -392,7 +420,7 @@ impl<'a> Reader<'a> {
             device,
         };
         let credential = Credential { current, issued_at: issued_at.as_millis(), lineage };
-        Ok(Record { binding, ..Record::new(summary, version, credential) })
+        Ok(Record { binding, format: self.format, ..Record::new(summary, version, credential) })
     }
 
     /// What [`Record::put_values`] appended, to the end; the values share the memory of `bytes`.
@@ -433,7 +461,6 @@ const fn level_tag(level: Assurance) -> u8 {
     }
 }
 
-/// The level of two bits: any but zero is one.
 const fn level(tag: u8) -> Option<Assurance> {
     match tag {
         1 => Some(Assurance::Aal1),

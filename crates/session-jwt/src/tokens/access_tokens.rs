@@ -139,6 +139,8 @@ impl AccessTokens {
         }
         let mut id = [0; 16];
         self.entropy.fill(&mut id)?;
+        // One proof for the three: a weaker one that came later does not make the stronger one look fresh.
+        let proof = subject.authentication.strongest();
         let payload = WrittenPayload {
             iss: self.policy.issuer(),
             sub: subject.authentication.user.as_str(),
@@ -148,9 +150,9 @@ impl AccessTokens {
             jti: &encoding::encode(id),
             client_id: self.policy.client(),
             sid: subject.session,
-            auth_time: numeric_date(subject.authentication.at),
-            acr: acr(subject.authentication.level),
-            amr: &subject.authentication.methods,
+            auth_time: numeric_date(proof.at),
+            acr: acr(proof.level),
+            amr: &proof.methods,
         };
         let Ok(payload) = serde_json::to_vec(&payload) else { unreachable!("strings and numbers are JSON") };
         let text = Zeroizing::new(self.signer.sign(&payload, now).ok_or(IssueError::Signing)?);

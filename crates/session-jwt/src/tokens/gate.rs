@@ -2,6 +2,7 @@
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::{DecodeSliceError, Engine as _};
+use memchr::memchr;
 use session_core::Timestamp;
 
 use super::error::VerifyError;
@@ -56,12 +57,18 @@ struct Segments<'t> {
 impl<'t> Segments<'t> {
     /// Exactly three, none of them empty.
     fn split(token: &'t [u8]) -> Option<Self> {
-        let mut segments = token.split(|byte| *byte == b'.');
-        let [header, payload, signature] = [segments.next()?, segments.next()?, segments.next()?];
+        let (header, rest) = split_at_dot(token)?;
+        let (payload, signature) = split_at_dot(rest)?;
         let signed = &token[..header.len() + 1 + payload.len()];
         let complete = ![header, payload, signature].iter().any(|segment| segment.is_empty());
-        (complete && segments.next().is_none()).then_some(Self { header, payload, signature, signed })
+        (complete && split_at_dot(signature).is_none()).then_some(Self { header, payload, signature, signed })
     }
+}
+
+/// What is before and after the first dot.
+fn split_at_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let dot = memchr(b'.', text)?;
+    Some((&text[..dot], &text[dot + 1..]))
 }
 
 /// The key that the header of another issuer names.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::Signer as _;
 use ed25519_dalek::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, spki::der::pem::LineEnding};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use session_core::{Assurance, Authentication, Entropy, EntropyError, SessionId, Timestamp, UserId};
+use session_core::{Assurance, Authentication, Entropy, EntropyError, Proof, SessionId, Timestamp, UserId};
 use session_jwt::{
     AccessTokens, Algorithm, KeyRing, Rotation, SigningKey, Subject, TokenPolicy, Verifier, VerifyingKeys,
 };
@@ -42,9 +42,8 @@ pub(crate) fn policy() -> TokenPolicy {
 }
 
 pub(crate) fn alice() -> Authentication {
-    let mut authentication = Authentication::new(UserId::new("alice").unwrap(), now(), Assurance::Aal2);
-    authentication.methods = ["pwd".to_owned(), "otp".to_owned()].into();
-    authentication
+    let proof = Proof::new(Assurance::Aal2, now()).method("pwd").method("otp");
+    Authentication::new(UserId::new("alice").unwrap(), proof)
 }
 
 pub(crate) const SESSION: SessionId = SessionId::from_bytes([9; 16]);

@@ -17,8 +17,10 @@ use crate::link::unsettled::Unsettled;
 
 /// How long a statement that was cancelled may take to end, and how long to wait for the next attempt.
 const GRACE: Duration = Duration::from_millis(250);
-/// How long one attempt to cancel may take.
+/// How long to wait for one attempt to cancel.
 const ATTEMPT: Duration = Duration::from_millis(500);
+/// How long it keeps the only place for attempts, unless it is over before.
+const ATTEMPT_ENDS: Duration = Duration::from_secs(2);
 /// After so many attempts, the backend is ended.
 const CANCELS: u32 = 4;
 
@@ -45,6 +47,30 @@ pub(crate) enum Reply {
     Outstanding,
     /// The connection broke: it will not come.
     Lost,
+    /// The server says that it ends the connection. Its backend is gone once it has closed it.
+    Ending,
+}
+
+/// What a backend does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Activity {
+    /// It executes our statement.
+    Active,
+    /// It does not, and is ours no longer if there is a pooler.
+    Idle,
+    Gone,
+}
+
+impl Activity {
+    /// Whether the place is free again. A backend whose connection broke ends as soon as it notices, unless it is that
+    /// of a pooler.
+    fn is_over(self, reply: Reply, attempt: u32) -> bool {
+        match self {
+            Self::Active => false,
+            Self::Idle => reply != Reply::Lost || attempt > 0,
+            Self::Gone => true,
+        }
+    }
 }
 
 /// A statement that nobody waits for.
@@ -86,16 +112,17 @@ impl Abandoned {
         for attempt in 0.. {
             let sql = Arc::clone(&self.sql);
             let cancel = cancel(&connections, backend, &sql, self.patience, attempt);
-            let is_over = if self.reply == Reply::Lost {
-                cancel.await == Some(true)
+            let activity = if self.reply == Reply::Lost {
+                cancel.await
             } else {
                 tokio::select! {
                     // Before its turn has come, or before it had an effect.
                     true = self.drained(ATTEMPT) => return self.release().await,
-                    is_over = cancel => is_over == Some(true),
-                    else => false,
+                    activity = cancel => activity,
+                    else => None,
                 }
             };
+            let is_over = activity.is_some_and(|activity| activity.is_over(self.reply, attempt));
             if self.drained(GRACE).await {
                 return self.release().await;
             }
@@ -109,26 +136,28 @@ impl Abandoned {
         }
     }
 
-    /// Whether every reply comes within this time. Notes if none will.
+    /// Whether every reply comes within this time, or the backend ends. Notes if none will come.
     async fn drained(&mut self, limit: Duration) -> bool {
         self.drained_until(sleep(limit).deadline()).await
     }
 
-    /// Whether every reply has come by then.
+    /// Whether every reply has come by then, or the backend has ended.
     async fn drained_until(&mut self, limit: Instant) -> bool {
         if self.reply == Reply::Lost {
             return false;
         }
         let Ok(connection) = self.held.connection() else { return false };
-        match timeout_at(limit, drain(connection)).await {
-            Ok(Ok(())) => return true,
-            Ok(Err(_)) => self.reply = Reply::Lost,
-            Err(_) => {}
+        if let Ok(reply) = timeout_at(limit, drain(connection, self.reply)).await {
+            self.reply = reply;
+            return reply != Reply::Lost;
         }
         false
     }
 
     async fn release(mut self) {
+        if self.reply == Reply::Ending {
+            return;
+        }
         if self.held.in_transaction {
             let Ok(connection) = self.held.connection() else { return };
             let rolled_back = timeout(GRACE, raw_sql("ROLLBACK").execute(connection)).await;
@@ -140,13 +169,15 @@ impl Abandoned {
     }
 }
 
-/// Reads what is outstanding on a connection.
-async fn drain(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Reads what is outstanding on a connection, until nothing is.
+async fn drain(connection: &mut PgConnection, mut reply: Reply) -> Reply {
     loop {
         match connection.ping().await {
+            Ok(()) => return Reply::Outstanding,
+            Err(error) if is_farewell(&error) => reply = Reply::Ending,
             // That of the statement, which has failed.
-            Err(error) if is_reply(&error) && !is_farewell(&error) => {}
-            result => return result,
+            Err(error) if is_reply(&error) => {}
+            Err(_) => return if reply == Reply::Ending { reply } else { Reply::Lost },
         }
     }
 }
@@ -170,7 +201,8 @@ fn identity(row: &PgRow) -> Result<Backend, sqlx::Error> {
 /// Cancels the statement, until it is over.
 async fn cancel_until_over(connections: &Arc<Connections>, backend: Backend, sql: &str, patience: Duration) {
     for attempt in 0.. {
-        let is_over = cancel(connections, backend, sql, patience, attempt).await == Some(true);
+        let activity = cancel(connections, backend, sql, patience, attempt).await;
+        let is_over = activity.is_some_and(|activity| activity.is_over(Reply::Lost, attempt));
         if is_over || connections.pool().is_closed() {
             return;
         }
@@ -178,15 +210,15 @@ async fn cancel_until_over(connections: &Arc<Connections>, backend: Backend, sql
     }
 }
 
-/// Cancels the statement from another connection. Whether it was over already; `None` if the server could not be asked.
+/// Cancels the statement from another connection. What its backend did before; `None` if the server did not answer.
 async fn cancel(
     connections: &Arc<Connections>,
     backend: Backend,
     sql: &str,
     patience: Duration,
     attempt: u32,
-) -> Option<bool> {
-    let _turn = connections.canceller.lock().await;
+) -> Option<Activity> {
+    let turn = Arc::clone(&connections.canceller).lock_owned().await;
     let how = if attempt < CANCELS { "pg_cancel_backend" } else { "pg_terminate_backend" };
     let values = [
         ("{how}", how.to_owned()),
@@ -196,13 +228,19 @@ async fn cancel(
         ("{sql}", sql.to_owned()),
     ];
     let statement = values.iter().fold(CANCEL.to_owned(), |text, (name, value)| text.replace(name, value));
-    let ask = async {
+    let home = connections.home()?;
+    let connections = Arc::clone(connections);
+    let ask = async move {
         let mut held = connections.take().await?;
         // Not prepared: a pooler may be in between.
         let row = raw_sql(AssertSqlSafe(statement)).fetch_optional(held.connection()?).await?;
         held.release();
-        let active: Option<bool> = row.map(|row| row.try_get(0)).transpose()?.flatten();
-        Ok::<_, sqlx::Error>(active != Some(true))
+        drop(turn);
+        let Some(row) = row else { return Ok(Activity::Gone) };
+        let active: Option<bool> = row.try_get(0)?;
+        Ok::<_, sqlx::Error>(if active == Some(true) { Activity::Active } else { Activity::Idle })
     };
-    timeout(ATTEMPT, ask).await.ok()?.ok()
+    // In a task: where the answer is late, its backend is not left to itself, while the next attempt has another.
+    let ask = home.runtime().spawn(timeout(ATTEMPT_ENDS, ask));
+    timeout(ATTEMPT, ask).await.ok()?.ok()?.ok()?.ok()
 }

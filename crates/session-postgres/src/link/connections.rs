@@ -27,7 +27,7 @@ pub(crate) struct Connections {
     /// How long the pool may take to get a connection back, its ping included.
     return_timeout: Duration,
     /// Held by the one that cancels: it has one place.
-    pub(crate) canceller: tokio::sync::Mutex<()>,
+    pub(crate) canceller: Arc<tokio::sync::Mutex<()>>,
     kept: Mutex<IdleSet>,
     /// Connections taken from the pool, in use or idle.
     checked_out: AtomicUsize,
@@ -67,7 +67,7 @@ impl Connections {
     pub(crate) fn new(pool: PgPool, return_timeout: Duration) -> Arc<Self> {
         let kept = Mutex::new(IdleSet { home: Home::here(), ..IdleSet::default() });
         let (checked_out, tick) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let canceller = tokio::sync::Mutex::default();
+        let canceller = Arc::default();
         Arc::new(Self { pool, return_timeout, canceller, kept, checked_out, tick })
     }
 

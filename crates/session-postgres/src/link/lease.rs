@@ -91,8 +91,7 @@ impl Lease {
     pub(crate) fn end<T>(mut self, result: &Result<T, sqlx::Error>) {
         match result {
             Ok(_) => self.running = None,
-            // The backend says that it ends.
-            Err(error) if is_farewell(error) => self.taken = None,
+            Err(error) if is_farewell(error) => self.abandon(Reply::Ending),
             // To be rolled back.
             Err(error) if is_reply(error) && self.is_in_transaction() => self.abandon(Reply::Outstanding),
             Err(error) if is_reply(error) => self.running = None,

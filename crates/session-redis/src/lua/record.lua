@@ -5,7 +5,7 @@ local call, sub, unpack = redis.call, string.sub, struct.unpack
 -- The one rule of when a session is alive. Returns last_seen (false if the session has expired) and the deadline of the
 -- record that begins with this header; nothing if the format is unknown.
 local function alive(h, now)
-  if #h < 38 or string.byte(h) ~= 3 then return end
+  if #h < 38 or string.byte(h) < 3 or string.byte(h) > 4 then return end
   local created, seen, idle, absolute = unpack('>i6i6I5I5', h, 14)
   local deadline = seen + idle
   if created + absolute < deadline then deadline = created + absolute end

@@ -73,18 +73,19 @@ fn loaded(user: Option<&str>, status: TokenStatus) -> Arc<LoadedSession> {
     // It began when the policy allowed sessions to be twice as long.
     let timeouts = Timeouts { idle: Duration::from_secs(1800), absolute: Duration::from_secs(57_600) };
     let mut summary = SessionSummary::new(id, Kind::Cookie, START, timeouts);
-    summary.authentication = user.map(|user| Authentication::new(user, START, crate::Assurance::Aal1));
+    summary.authentication =
+        user.map(|user| Authentication::new(user, crate::Proof::new(crate::Assurance::Aal1, START)));
     let mut record = Record::new(summary, Version::first(&OsEntropy).unwrap(), credential);
     record.binding = Some(Bytes::from_static(b"key of the device"));
     record.replaces = Some(Bytes::from_static(b"as it was read"));
     for key in KEYS {
         record.data.insert(Bytes::from_static(key), Bytes::from_static(b"before"));
     }
-    Arc::new(LoadedSession { record, proof: Proof::Token(token.presented(), status) })
+    Arc::new(LoadedSession { record, access: Access::Token(token.presented(), status) })
 }
 
 fn held(session: &LoadedSession) -> (&PresentedToken, TokenStatus) {
-    let Proof::Token(token, status) = &session.proof else { panic!("a session of a store has a token") };
+    let Access::Token(token, status) = &session.access else { panic!("a session of a store has a token") };
     (token, *status)
 }
 
@@ -246,7 +247,7 @@ proptest! {
             let (token, status) = held(&base);
             let (credential, token) = base.record.credential.renew(Kind::Cookie, token, Duration::from_secs(10), START, &OsEntropy).unwrap();
             let record = Record { credential, ..base.record.clone() };
-            base = Arc::new(LoadedSession { record, proof: Proof::Token(token.presented(), status) });
+            base = Arc::new(LoadedSession { record, access: Access::Token(token.presented(), status) });
         }
         let (plan, _) = planned(Some(&base), &[], activity, now).unwrap();
         let nothing = matches!((&plan.store, &plan.cookie, &plan.event), (StoreOp::Nothing, CookieOp::Keep, None));
