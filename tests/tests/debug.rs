@@ -102,7 +102,8 @@ async fn every_public_type_hides_what_is_secret() {
         secrets.add_text(what, text);
     }
 
-    let event = Event { at: now, session: Some(id), user: Some(user.clone()), kind: EventKind::LoggedIn };
+    let event =
+        Event { at: now, session: Some(id), user: Some(user.clone()), kind: EventKind::LoggedIn, request: None };
     let store_error = StoreError::new(StoreErrorKind::Other, "detail");
     let header = RecordHeader { id, version, user: Some(user.clone()), created_at: now, last_seen: now, timeouts };
     let replaces = Replacement { id, user: Some(&user), version };
@@ -137,7 +138,8 @@ async fn every_public_type_hides_what_is_secret() {
         SessionSummary: summary, Version: version, Freshness: Freshness::Cached,
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
         HeaderEdit: HeaderEdit::AppendCookie(&set_cookie), HeaderEdits: token_edits(Some(&set_cookie)),
-        OriginGuard: OriginGuard::new(), OriginError: OriginError, MissingOrigin: MissingOrigin::Refuse,
+        OriginGuard: OriginGuard::new(), OriginError: OriginError::Form, OriginRefusal: OriginRefusal::Missing,
+        RequestContext: RequestContext::default(), MissingOrigin: MissingOrigin::Refuse,
         Enforcement: Enforcement::Off, TokenTransport: TokenTransport::Body, RejectionKind: RejectionKind::Gone,
         BearerRejectionKind: BearerRejectionKind::Invalid,
         IssuedRefreshToken: issued, VerifiedRefreshToken: verified, Session: session,

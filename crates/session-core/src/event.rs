@@ -1,6 +1,7 @@
 //! What happens to sessions, as typed events.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -19,6 +20,62 @@ pub struct Event {
     pub user: Option<UserId>,
     /// What.
     pub kind: EventKind,
+    /// In which request: for a refused one, and for any event that happens in a request if an observer
+    /// [wants it](SessionObserver::wants_request).
+    pub request: Option<Arc<RequestContext>>,
+}
+
+/// What a request says of itself, for audit logs.
+///
+/// The texts come from the client: they are cut after 256 characters, and control characters are replaced. The query is left
+/// out, because it may hold secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestContext {
+    /// The method.
+    pub method: String,
+    /// The path of the target, without the query.
+    pub path: String,
+    /// The host that the request was sent to.
+    pub host: Option<String>,
+    /// `Origin`.
+    pub origin: Option<String>,
+    /// `User-Agent`.
+    pub user_agent: Option<String>,
+    /// The address of the client, if the application knows it: behind a proxy, the peer of the connection is not the client.
+    pub client: Option<IpAddr>,
+    /// The id by which other logs know the request.
+    pub request_id: Option<String>,
+}
+
+/// Why a request was refused by the [guard](crate::adapter::OriginGuard).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum OriginRefusal {
+    /// `Sec-Fetch-Site` says so, and `Origin` is not trusted.
+    #[error("another site or origin made the browser send it (Sec-Fetch-Site); if that is intended, trust its Origin")]
+    OtherSite,
+    /// `Origin` is neither that of the host nor trusted.
+    #[error(
+        "Origin is neither trusted nor that of Host; a proxy in front must pass on the Host that the browser sent \
+         (nginx: proxy_set_header Host $http_host;), or the site's own origin be trusted"
+    )]
+    OtherHost,
+    /// `Origin: null`.
+    #[error(
+        "Origin is null: a sandboxed frame, a redirect across origins, a file, or a page with Referrer-Policy: no-referrer \
+         (use same-origin instead)"
+    )]
+    Opaque,
+    /// Neither `Origin` nor `Sec-Fetch-Site`.
+    #[error("neither Origin nor Sec-Fetch-Site, one of which the policy demands")]
+    Missing,
+    /// `Origin` or `Sec-Fetch-Site` is repeated, or has a value that no browser sends.
+    #[error("Origin or Sec-Fetch-Site is repeated, or has a value that no browser sends; does a proxy change them?")]
+    Unreadable,
+    /// The host is not an allowed one.
+    #[error("Host is not one of the allowed hosts; allow it, or exempt the path of a health check")]
+    HostNotAllowed,
 }
 
 impl fmt::Debug for Event {
@@ -57,8 +114,8 @@ pub enum EventKind {
     MalformedToken,
     /// Several cookies of the session's name were presented, with different values.
     AmbiguousCookie,
-    /// A request from another site was refused (CSRF).
-    CrossOrigin,
+    /// A request from another origin was refused (CSRF), or one to a host that is not allowed.
+    CrossOrigin(OriginRefusal),
     /// Work that went on in the background was given up: there was too much of it, no runtime, or the store did not answer
     /// for minutes. A change may be stored without its event, or a session be alive whose token no client has.
     Abandoned,
@@ -105,20 +162,33 @@ pub enum Expiry {
 pub trait SessionObserver: fmt::Debug + Send + Sync + 'static {
     /// Called for each event.
     fn on_event(&self, event: &Event);
+
+    /// Whether each event that happens in a request is to say in [which](Event::request). Asked once. It costs each request
+    /// a few allocations: `false` unless an implementation says otherwise.
+    fn wants_request(&self) -> bool {
+        false
+    }
 }
 
 /// Where events go.
 pub(crate) struct Reporter {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn SessionObserver>>,
+    pub(crate) wants_request: bool,
 }
 
 impl Reporter {
-    pub(crate) fn report(&self, kind: EventKind, session: Option<SessionId>, user: Option<UserId>) {
+    pub(crate) fn report(
+        &self,
+        kind: EventKind,
+        session: Option<SessionId>,
+        user: Option<UserId>,
+        request: Option<Arc<RequestContext>>,
+    ) {
         if self.observers.is_empty() {
             return;
         }
-        let event = Event { at: self.clock.now(), session, user, kind };
+        let event = Event { at: self.clock.now(), session, user, kind, request };
         for observer in &self.observers {
             // An audit sink that fails must not keep a session alive.
             let _ = catch_unwind(AssertUnwindSafe(|| observer.on_event(&event)));
@@ -136,11 +206,10 @@ impl SessionObserver for TracingObserver {
         let kind = &event.kind;
         match kind {
             EventKind::Abandoned => tracing::error!(target: "session", ?kind, "session event"),
-            // The manager logs each failure with its cause.
-            EventKind::StoreFailed { .. } => {}
+            // The manager logs each failure with its cause, the guard each refusal with its request.
+            EventKind::StoreFailed { .. } | EventKind::CrossOrigin(_) => {}
             EventKind::TokenReuse
             | EventKind::AmbiguousCookie
-            | EventKind::CrossOrigin
             | EventKind::LimitReached
             | EventKind::Terminated(Termination::Reuse) => tracing::warn!(target: "session", ?kind, "session event"),
             EventKind::Created

@@ -19,7 +19,9 @@ pub use decide::intent::{Login, StepUp};
 pub use decide::verdict::{Verdict, verdict};
 pub use entropy::{Entropy, EntropyError, OsEntropy};
 pub use error::{Error, StoreError, StoreErrorKind};
-pub use event::{Event, EventKind, Expiry, SessionObserver, Termination, TracingObserver};
+pub use event::{
+    Event, EventKind, Expiry, OriginRefusal, RequestContext, SessionObserver, Termination, TracingObserver,
+};
 pub use manager::SessionManager;
 pub use manager::builder::SessionManagerBuilder;
 pub use manager::refresh::{IssuedRefreshToken, VerifiedRefreshToken};

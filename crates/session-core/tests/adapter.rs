@@ -10,7 +10,8 @@ use session_core::adapter::{
     RejectionKind, RequestHead, ResponseHeaders, TokenTransport, bearer_token, token_edits, vary,
 };
 use session_core::{
-    CookiePolicy, EntropyError, Error, Event, EventKind, SessionManager, SessionObserver, StoreError, StoreErrorKind,
+    CookiePolicy, EntropyError, Error, Event, EventKind, OriginRefusal, RequestContext, SessionManager,
+    SessionObserver, StoreError, StoreErrorKind,
 };
 
 const OWN: &str = "https://shop.example";
@@ -18,6 +19,7 @@ const TRUSTED: &str = "https://pay.example:8443";
 
 struct Head<'r> {
     method: &'r str,
+    path: &'r str,
     authority: Option<&'r str>,
     headers: Vec<(&'r str, &'r [u8])>,
 }
@@ -25,7 +27,7 @@ struct Head<'r> {
 impl<'r> Head<'r> {
     fn new(method: &'r str, headers: &[(&'r str, &'r str)]) -> Self {
         let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-        Self { method, authority: None, headers: headers.collect() }
+        Self { method, path: "/", authority: None, headers: headers.collect() }
     }
 
     /// A request with these values of one header.
@@ -44,6 +46,10 @@ impl RequestHead for Head<'_> {
         self.method
     }
 
+    fn path(&self) -> &str {
+        self.path
+    }
+
     fn authority(&self) -> Option<&[u8]> {
         self.authority.map(str::as_bytes)
     }
@@ -51,10 +57,14 @@ impl RequestHead for Head<'_> {
     fn values(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
         self.headers.iter().filter(move |(header, _)| *header == name).map(|(_, value)| *value)
     }
+
+    fn describe(&self, context: &mut RequestContext) {
+        context.request_id = Some("request 1".to_owned());
+    }
 }
 
 fn allows(guard: &OriginGuard, head: &Head<'_>) -> bool {
-    guard.allows(head, &PresentedCookie::Nothing)
+    guard.refusal(head, &PresentedCookie::Nothing).is_none()
 }
 
 #[test]
@@ -100,11 +110,26 @@ fn the_own_origin_is_the_host_the_request_was_sent_to() {
         (&["shop.example"], "http://shop.example"),
         (&["shop.example:8443"], "https://shop.example:8443"),
         (&["[::1]:3000"], "http://[::1]:3000"),
+        (&["shop.example:80"], "http://shop.example"),
+        (&["shop.example:443"], "https://shop.example"),
+        (&["shop.example"], "https://shop.example:443"),
+        (&["Shop.Example"], "https://shop.example"),
+        (&["SHOP.example:443"], "https://shop.Example"),
+        (&["[0:0::1]"], "http://[::1]"),
+        (&["shop.example:"], "https://shop.example"),
     ] {
         assert!(passes(None, hosts, origin), "{hosts:?} {origin}");
     }
     for (hosts, origin) in [
         (&["shop.example:8443"][..], "https://shop.example"),
+        (&["shop.example:443"], "http://shop.example"),
+        (&["shop.example:80"], "https://shop.example"),
+        (&["shop.example"], "https://shop.example:8443"),
+        (&["shop.example:x"], "https://shop.example"),
+        (&["shop.example:99999"], "https://shop.example"),
+        (&["shop.example"], "wss://shop.example"),
+        (&["null"], "null"),
+        (&["[::1"], "http://[::1]"),
         (&["shop.example"], "https://www.shop.example"),
         (&["shop.example"], "https://shop.example.evil.example"),
         (&["shop.example"], "https://evil.example/shop.example"),
@@ -126,7 +151,7 @@ fn the_own_origin_is_the_host_the_request_was_sent_to() {
 fn websocket_handshakes_with_a_session_cookie_are_guarded() {
     let passes = |upgrade: &str, presented: &PresentedCookie| {
         let head = Head::new("GET", &[("upgrade", upgrade), ("origin", "https://evil.example")]);
-        OriginGuard::new().allows(&head.host(&["shop.example"]), presented)
+        OriginGuard::new().refusal(&head.host(&["shop.example"]), presented).is_none()
     };
     for presented in [PresentedCookie::Malformed, PresentedCookie::Ambiguous, PresentedCookie::Sealed(Vec::new())] {
         for upgrade in ["websocket", "WebSocket", "h2c, websocket", "h2c ,websocket"] {
@@ -151,8 +176,8 @@ fn enforcement_decides_what_is_refused_and_what_is_reported() {
     let cross_site = Head::new("POST", &[("sec-fetch-site", "cross-site"), ("cookie", "__Host-id=x")]);
     let refused = Some(RejectionKind::CrossOrigin);
     for (enforcement, outcome, events) in [
-        (Enforcement::Refuse, refused, &[EventKind::CrossOrigin][..]),
-        (Enforcement::ReportOnly, None, &[EventKind::CrossOrigin]),
+        (Enforcement::Refuse, refused, &[EventKind::CrossOrigin(OriginRefusal::OtherSite)][..]),
+        (Enforcement::ReportOnly, None, &[EventKind::CrossOrigin(OriginRefusal::OtherSite)]),
         (Enforcement::Off, None, &[]),
     ] {
         let seen = Events::default();
@@ -163,74 +188,228 @@ fn enforcement_decides_what_is_refused_and_what_is_reported() {
     }
 }
 
+fn trusting(origin: &str) -> Result<OriginGuard, OriginError> {
+    OriginGuard::new().trusted_origin(origin)
+}
+
+fn is_trusted(trusted: &str, origin: &str) -> bool {
+    let head = Head::new("POST", &[("sec-fetch-site", "cross-site"), ("origin", origin)]).host(&["shop.example"]);
+    allows(&trusting(trusted).unwrap(), &head)
+}
+
 #[test]
-fn origins_are_taken_only_as_browsers_send_them() {
-    for good in [
-        "https://example.org",
-        "http://example.org",
-        "https://example.org:8443",
-        "http://example.org:443",
-        "https://xn--exmple-cua.com",
-        "http://127.0.0.1:3000",
-        "http://[::1]:3000",
-        "https://[2001:db8::1]",
-        "http://localhost",
+fn an_origin_is_trusted_however_it_is_written() {
+    for (trusted, origins) in [
+        ("https://example.org", &["https://example.org", "https://example.org:443", "https://EXAMPLE.org"][..]),
+        ("HTTPS://Example.org:443", &["https://example.org"]),
+        ("http://example.org:443", &["http://example.org:443"]),
+        (" https://xn--exmple-cua.com ", &["https://xn--exmple-cua.com"]),
+        ("http://127.0.0.1:3000", &["http://127.0.0.1:3000"]),
+        ("https://[2001:DB8:0::1]", &["https://[2001:db8::1]"]),
+        ("http://localhost", &["http://localhost"]),
+        ("capacitor://localhost", &["capacitor://localhost"]),
+        ("tauri://localhost", &["tauri://localhost"]),
+        ("ionic://localhost:8100", &["ionic://localhost:8100"]),
+        (
+            "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+            &["chrome-extension://abcdefghijklmnopabcdefghijklmnop"],
+        ),
+        (
+            "moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc",
+            &["moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc"],
+        ),
+        ("safari-web-extension://9B0A1C", &["safari-web-extension://9b0a1c"]),
+        ("capacitor-electron://-", &["capacitor-electron://-"]),
+        ("app://.", &["app://."]),
     ] {
-        assert!(OriginGuard::new().trusted_origin(good).is_ok(), "{good}");
+        for origin in origins {
+            assert!(is_trusted(trusted, origin), "{trusted} {origin}");
+        }
+        for other in ["https://example.org:8443", "http://example.org", "capacitor://evil", "null", "", "https://"] {
+            assert!(!is_trusted(trusted, other), "{trusted} {other}");
+        }
     }
-    for bad in [
-        "",
-        "null",
-        "*",
-        "example.org",
-        "//example.org",
-        "https://",
-        "https:///",
-        "https://:443",
-        "https://:8443",
-        "https://example.org/",
-        "https://example.org/path",
-        "https://example.org?query",
-        "https://example.org#fragment",
-        "https://example.org:443",
-        "http://example.org:80",
-        "https://example.org:",
-        "https://example.org:0443",
-        "https://example.org:+8443",
-        "https://example.org:65536",
-        "https://example.org:8443:8443",
-        "https://Example.org",
-        "HTTPS://example.org",
-        "https://user@example.org",
-        "https://user:password@example.org",
-        "https://*.example.org",
-        "https://exämple.org",
-        "https://example.org ",
-        " https://example.org",
-        "https://example.org,https://example.com",
-        "ftp://example.org",
-        "file://",
-        "https://[::1",
-        "https://::1",
-        "https://[]",
-        "https://[::1]:443",
-        "https://[::1]]",
-        "https://[::1]x",
-        "https://[::A]",
-        "https://[::1%eth0]",
-        "https://[example.org]",
+}
+
+#[test]
+fn a_pattern_fits_one_label_of_a_registered_domain() {
+    for (pattern, fits, fits_not) in [
+        (
+            "https://*.example.org",
+            &["https://a.example.org", "https://A-1.example.org:443"][..],
+            &[
+                "https://example.org",
+                "https://.example.org",
+                "https://a.b.example.org",
+                "https://aexample.org",
+                "https://a.example.org.evil.com",
+                "https://a.example.org:8443",
+                "http://a.example.org",
+                "https://evil.com/.example.org",
+                "https://a@b.example.org",
+            ][..],
+        ),
+        (
+            "https://pr-*-shop.team.vercel.app",
+            &["https://pr-17-shop.team.vercel.app"],
+            &[
+                "https://pr--shop.team.vercel.app.evil.com",
+                "https://pr-shop.team.vercel.app",
+                "https://pr-1.team.vercel.app",
+            ],
+        ),
+        (
+            "https://preview-*.shop.co.uk:8443",
+            &["https://preview-x.shop.co.uk:8443"],
+            &["https://preview-x.shop.co.uk"],
+        ),
+        ("https://*.intern.lan", &["https://a.intern.lan"], &["https://intern.lan"]),
+        ("http://*.user.github.io", &["http://a.user.github.io"], &["http://a.other.github.io"]),
     ] {
-        assert_eq!(OriginGuard::new().trusted_origin(bad).err(), Some(OriginError), "{bad}");
+        fits.iter().for_each(|origin| assert!(is_trusted(pattern, origin), "{pattern} {origin}"));
+        fits_not.iter().for_each(|origin| assert!(!is_trusted(pattern, origin), "{pattern} {origin}"));
     }
-    assert!(OriginError.to_string().contains("https://host"));
+}
+
+#[test]
+fn what_could_never_match_or_anybody_can_fit_is_refused() {
+    use OriginError::{Excess, Form, NotAscii, Opaque, TooWide, Wildcard};
+    for (bad, error) in [
+        ("", Form),
+        ("null", Opaque),
+        ("*", Form),
+        ("example.org", Form),
+        ("//example.org", Form),
+        ("://example.org", Form),
+        ("1x://example.org", Form),
+        ("https://", Form),
+        ("https:///", Excess),
+        ("https://:443", Form),
+        ("https://example.org/", Excess),
+        ("https://example.org/path", Excess),
+        ("https://example.org?query", Excess),
+        ("https://example.org#fragment", Excess),
+        ("https://user@example.org", Excess),
+        ("https://example.org:+8443", Form),
+        ("https://example.org:65536", Form),
+        ("https://example.org:8443:8443", Form),
+        ("https://example..org", Form),
+        ("https://example.org.", Form),
+        ("https://exämple.org", NotAscii),
+        ("https://example.org,https://example.com", Excess),
+        ("file://", Opaque),
+        ("data://x", Opaque),
+        ("https://[::1", Form),
+        ("https://::1", Form),
+        ("https://[]", Form),
+        ("https://[::1]x", Form),
+        ("https://[example.org]", Form),
+        ("https://*", TooWide),
+        ("https://*.com", TooWide),
+        ("https://*.co.uk", TooWide),
+        ("https://*.vercel.app", TooWide),
+        ("https://shop-*.vercel.app", TooWide),
+        ("https://*.github.io", TooWide),
+        ("https://*.s3.amazonaws.com", TooWide),
+        ("https://*.localhost", TooWide),
+        ("https://shop*", TooWide),
+        ("chrome-extension://*", TooWide),
+        ("https://a.*.example.org", Wildcard),
+        ("https://*.*.example.org", Wildcard),
+        ("https://**.example.org", Wildcard),
+        ("https://*.168.1.1", TooWide),
+    ] {
+        assert_eq!(trusting(bad).err(), Some(error), "{bad}");
+    }
+    assert!(OriginError::Form.to_string().contains("scheme://host"));
+}
+
+#[test]
+fn only_allowed_hosts_are_answered() {
+    let guard = OriginGuard::new().allowed_host("shop.example").unwrap().allowed_host("[::1]").unwrap();
+    let guard = guard.exempt("/healthz");
+    for method in ["GET", "POST"] {
+        for host in ["shop.example", "SHOP.example", "shop.example:8443", "[0::1]:3000"] {
+            assert!(allows(&guard, &Head::new(method, &[]).host(&[host])), "{method} {host}");
+        }
+        for hosts in
+            [&["evil.example"][..], &["shop.example.evil"], &["10.0.0.1"], &[], &["shop.example", "shop.example"]]
+        {
+            let head = Head::new(method, &[("sec-fetch-site", "same-origin")]).host(hosts);
+            let refusal = guard.refusal(&head, &PresentedCookie::Nothing);
+            assert_eq!(refusal, Some(OriginRefusal::HostNotAllowed), "{method} {hosts:?}");
+            assert!(allows(&guard, &Head { path: "/healthz", ..head }), "{method} {hosts:?}");
+        }
+        let over_http2 = Head { authority: Some("evil.example"), ..Head::new(method, &[]).host(&["shop.example"]) };
+        assert!(!allows(&guard, &over_http2));
+    }
+    for (bad, error) in [
+        ("", OriginError::Host),
+        ("shop.example:443", OriginError::Host),
+        ("*.example", OriginError::Host),
+        ("https://shop.example", OriginError::Excess),
+        ("shop.example/", OriginError::Excess),
+        ("läden.example", OriginError::NotAscii),
+    ] {
+        assert_eq!(OriginGuard::new().allowed_host(bad).err(), Some(error), "{bad}");
+    }
+}
+
+#[test]
+fn an_exempt_path_ends_at_a_segment() {
+    let guard = OriginGuard::new().exempt("/webhooks").exempt("/pay/return/");
+    let passes = |path| allows(&guard, &Head { path, ..Head::new("POST", &[("sec-fetch-site", "cross-site")]) });
+    for path in ["/webhooks", "/webhooks/", "/webhooks/stripe", "/pay/return", "/pay/return/1"] {
+        assert!(passes(path), "{path}");
+    }
+    for path in ["/", "/webhooks-2", "/Webhooks", "/api/webhooks", "/web%68ooks", "/pay", "/pay/returned", ""] {
+        assert!(!passes(path), "{path}");
+    }
+}
+
+/// Each refusal says which request it was, and why.
+#[test]
+fn a_refusal_names_its_request() {
+    #[derive(Clone, Debug, Default)]
+    struct Requests(Arc<Mutex<Vec<(EventKind, RequestContext)>>>);
+    impl SessionObserver for Requests {
+        fn on_event(&self, event: &Event) {
+            let context = event.request.as_deref().cloned().unwrap_or_default();
+            self.0.lock().unwrap().push((event.kind.clone(), context));
+        }
+    }
+    let (seen, strict) = (Requests::default(), OriginGuard::new().missing_origin(MissingOrigin::Refuse));
+    let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).observer(seen.clone()).build();
+    let strict = strict.allowed_host("shop.example").unwrap();
+    let long = "x".repeat(10_000);
+    for (headers, refusal) in [
+        (&[("sec-fetch-site", "same-site"), ("host", "shop.example")][..], OriginRefusal::OtherSite),
+        (&[("origin", "https://evil.example"), ("host", "shop.example")], OriginRefusal::OtherHost),
+        (&[("origin", "null"), ("host", "shop.example")], OriginRefusal::Opaque),
+        (&[("host", "shop.example")], OriginRefusal::Missing),
+        (&[("sec-fetch-site", "odd"), ("host", "shop.example")], OriginRefusal::Unreadable),
+        (&[("origin", "a\nb"), ("host", "evil.example"), ("user-agent", &long)], OriginRefusal::HostNotAllowed),
+    ] {
+        let head = Head { path: "/transfer", ..Head::new("POST", headers) };
+        assert!(strict.begin_request(&manager, &head).is_err());
+        let (kind, context) = seen.0.lock().unwrap().pop().unwrap();
+        assert_eq!(kind, EventKind::CrossOrigin(refusal));
+        assert_eq!((&*context.method, &*context.path), ("POST", "/transfer"));
+        let sent =
+            |name| headers.iter().find(|(header, _)| *header == name).map(|(_, value)| value.replace('\n', "\u{fffd}"));
+        assert_eq!((context.host, context.origin), (sent("host"), sent("origin")));
+        assert!(context.user_agent.is_none_or(|agent| agent.len() == 256));
+        assert_eq!(context.request_id.as_deref(), Some("request 1"));
+        assert!(refusal.to_string().len() > 20, "{refusal}");
+    }
 }
 
 #[test]
 fn every_rejection_has_its_own_code_and_an_error_status() {
     use RejectionKind::{
-        Conflict, CrossOrigin, EntropyUnavailable, Gone, Internal, InvalidValue, LayerMissing, LayerNested,
-        LimitReached, ReauthenticationRequired, ResponseSent, StoreUnavailable, Superseded, TooLarge, Unauthenticated,
-        Unsupported, WrongUser,
+        Conflict, CrossOrigin, EntropyUnavailable, Gone, HostNotAllowed, Internal, InvalidValue, LayerMissing,
+        LayerNested, LimitReached, ReauthenticationRequired, ResponseSent, StoreUnavailable, Superseded, TooLarge,
+        Unauthenticated, Unsupported, WrongUser,
     };
     for (rejection, status, code) in [
         (StoreUnavailable, 503, "session_store_unavailable"),
@@ -243,6 +422,7 @@ fn every_rejection_has_its_own_code_and_an_error_status() {
         (ReauthenticationRequired, 403, "reauthentication_required"),
         (WrongUser, 403, "wrong_user"),
         (CrossOrigin, 403, "cross_origin"),
+        (HostNotAllowed, 421, "host_not_allowed"),
         (TooLarge, 413, "session_too_large"),
         (InvalidValue, 500, "session_value_invalid"),
         (ResponseSent, 500, "session_response_sent"),

@@ -39,7 +39,12 @@ fn the_default_cookie_is_the_one_asvs_asks_for() {
 
 #[test]
 fn the_removal_repeats_every_attribute() {
-    let policy = CookiePolicy::builder("__Secure-id").domain("example.org").path("/app").partitioned().build().unwrap();
+    let policy = CookiePolicy::builder("__Secure-id")
+        .domain("example.org")
+        .path("/app")
+        .same_site(SameSite::Embedded)
+        .build()
+        .unwrap();
     let set = policy.set(&token().encode(), None).expose().to_owned();
     let removal = policy.remove().expose().to_owned();
     let attributes = |header: &str| -> Vec<String> {
@@ -50,7 +55,7 @@ fn the_removal_repeats_every_attribute() {
     assert_eq!(attributes(&set), attributes(&removal));
     assert_eq!(
         attributes(&set),
-        ["HttpOnly", "SameSite=Lax", "Partitioned", "Secure", "Path=/app", "Domain=example.org"]
+        ["HttpOnly", "SameSite=None", "Partitioned", "Secure", "Path=/app", "Domain=example.org"]
     );
     assert!(removal.starts_with("__Secure-id=; "), "{removal}");
     assert!(removal.contains("Max-Age=0") && removal.contains("Expires=Thu, 01 Jan 1970 00:00:00 GMT"), "{removal}");
@@ -61,7 +66,7 @@ fn prefixes_bind_whatever_their_case() {
     for name in ["__Host-id", "__HOST-id", "__host-Http-id", "__Host-Http-id"] {
         let cookie = || CookiePolicy::builder(name);
         assert!(cookie().build().is_ok(), "{name}");
-        assert!(cookie().same_site(SameSite::Strict).partitioned().build().is_ok(), "{name}");
+        assert!(cookie().same_site(SameSite::Embedded).build().is_ok(), "{name}");
         assert_eq!(cookie().domain("example.org").build().unwrap_err(), CookiePolicyError::HostPrefix, "{name}");
         assert_eq!(cookie().path("/app").build().unwrap_err(), CookiePolicyError::HostPrefix, "{name}");
         let http = cookie().insecure_for_local_development().build();
@@ -75,8 +80,8 @@ fn prefixes_bind_whatever_their_case() {
     }
     let plain = || CookiePolicy::builder("id");
     assert!(plain().insecure_for_local_development().domain("example.org").path("/app").build().is_ok());
-    let partitioned = plain().partitioned().insecure_for_local_development().build();
-    assert_eq!(partitioned.unwrap_err(), CookiePolicyError::Partitioned);
+    let partitioned = plain().same_site(SameSite::Embedded).insecure_for_local_development().build();
+    assert_eq!(partitioned.unwrap_err(), CookiePolicyError::Embedded);
 }
 
 #[test]
@@ -87,8 +92,45 @@ fn nonsense_is_refused() {
     for path in ["", "app", "/a;b", "/a\r\nSet-Cookie: x"] {
         assert_eq!(CookiePolicy::builder("id").path(path).build().unwrap_err(), CookiePolicyError::Path);
     }
-    for domain in ["", "a;b", "a\nb"] {
-        assert_eq!(CookiePolicy::builder("id").domain(domain).build().unwrap_err(), CookiePolicyError::Domain);
+    let domain = |domain: &str| CookiePolicy::builder("id").domain(domain).build();
+    for bad in [
+        "",
+        ".",
+        "..",
+        "a..b",
+        "example.org.",
+        "a;b",
+        "a\nb",
+        "a b",
+        "https://example.org",
+        "example.org:3000",
+        "example.org/",
+        "*.example.org",
+        "user@example.org",
+        "-a.example.org",
+        "exämple.org",
+        "127.0.0.1",
+        "[::1]",
+        "..example.org",
+        &format!("{}.org", "x".repeat(64)),
+        &"a.".repeat(130),
+    ] {
+        assert_eq!(domain(bad).unwrap_err(), CookiePolicyError::Domain, "{bad}");
+    }
+    for bad in ["com", "co.uk", "github.io", "vercel.app", "s3.amazonaws.com", "localhost", ".com", "COM", "intranet"] {
+        assert_eq!(domain(bad).unwrap_err(), CookiePolicyError::PublicSuffix, "{bad}");
+    }
+    for (good, sent) in [
+        ("example.org", "example.org"),
+        (".Example.ORG", "example.org"),
+        ("shop.example.co.uk", "shop.example.co.uk"),
+        ("user.github.io", "user.github.io"),
+        ("xn--exmple-cua.com", "xn--exmple-cua.com"),
+        ("a.lan", "a.lan"),
+        ("my_host.example.org", "my_host.example.org"),
+    ] {
+        let cookie = domain(good).unwrap().remove();
+        assert!(cookie.expose().contains(&format!("Domain={sent};")), "{good}: {}", cookie.expose());
     }
 }
 

@@ -10,10 +10,10 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, InvalidHeader
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use pin_project_lite::pin_project;
-use session_core::SessionManager;
 use session_core::adapter::{
     Finish, HeaderEdit, OriginGuard, RejectionKind, RequestHead, RequestSession, ResponseHeaders, vary,
 };
+use session_core::{RequestContext, SessionManager};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -321,6 +321,10 @@ impl RequestHead for Head<'_> {
         self.method.as_str()
     }
 
+    fn path(&self) -> &str {
+        self.uri.path()
+    }
+
     fn authority(&self) -> Option<&[u8]> {
         self.uri.authority().map(|authority| authority.as_str().as_bytes())
     }
@@ -328,6 +332,8 @@ impl RequestHead for Head<'_> {
     fn values(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
         self.headers.get_all(name).iter().map(HeaderValue::as_bytes)
     }
+
+    fn describe(&self, _context: &mut RequestContext) {}
 }
 
 /// The values of `Vary`.

@@ -1,6 +1,6 @@
 //! What is read from the `Cookie` headers of a request, and what is sent back to the browser.
 
-use session_core::{CookiePolicy, CookiePolicyError, OsEntropy, Session, SessionId, SessionToken};
+use session_core::{CookiePolicy, CookiePolicyError, OsEntropy, SameSite, Session, SessionId, SessionToken};
 
 use super::browser::Browser;
 use super::client::Client as _;
@@ -201,7 +201,7 @@ pub(super) async fn removal_matches_every_attribute(env: Env) -> Outcome {
         CookiePolicy::local_development(),
         of(CookiePolicy::builder("__Secure-id").domain("shop.example").path("/app").build())?,
         of(CookiePolicy::builder("id").domain("shop.example").build())?,
-        of(CookiePolicy::builder("__Host-id").partitioned().build())?,
+        of(CookiePolicy::builder("__Host-id").same_site(SameSite::Embedded).build())?,
     ];
     for cookie in cookies {
         let node = Node::start(&env, policy(|it| it.cookie(cookie))?).await?;

@@ -1,10 +1,10 @@
 //! The guard against cross-site request forgery: a decision on the headers that browsers add to a request.
 
-use std::net::Ipv6Addr;
-
+use super::context::request_context;
+use super::origin::{OriginError, TrustedOrigin, host_name, is_same_host, names};
 use super::rejection::RejectionKind;
 use super::request::{Field, RequestHead, RequestSession};
-use crate::event::EventKind;
+use crate::event::{EventKind, OriginRefusal};
 use crate::manager::SessionManager;
 use crate::policy::cookie::PresentedCookie;
 
@@ -13,24 +13,36 @@ use crate::policy::cookie::PresentedCookie;
 /// Guarded are all methods but `GET`, `HEAD` and `OPTIONS`, and websocket handshakes that carry a session cookie.
 /// Anonymous sessions and logins are covered too. A guarded request passes if
 /// - `Sec-Fetch-Site`, which all current browsers send to https and loopback addresses, is `same-origin` or `none`;
-/// - or that is absent, and `Origin` names the host the request was sent to;
+/// - or that is absent, as in the handshake of a websocket, and `Origin` is that of the host the request was sent to;
 /// - or `Origin` is [trusted](Self::trusted_origin);
 /// - or both are absent, unless [`MissingOrigin::Refuse`] is set: current browsers send at least one of them.
 ///
-/// A header that occurs twice is never believed. `SameSite` cookies alone do not protect: other subdomains are the same
-/// site. A proxy in front must pass on `Host`, `Origin` and `Sec-Fetch-Site` unchanged; if it rewrites `Host`, make the
-/// site's own origin a trusted one.
+/// Origins are compared as browsers compare them: host without regard to case, ports with their default. A header that
+/// occurs twice is never believed. `SameSite` cookies alone do not protect: other subdomains are the same site.
+///
+/// A proxy in front must pass on `Origin`, `Sec-Fetch-Site`, and the `Host` that the browser sent (nginx: `proxy_set_header
+/// Host $http_host;`; Caddy and Traefik do it on their own). If it does not, make the site's own origin a trusted one. Each
+/// refusal is logged with the reason, and what to set.
 ///
 /// ```
 /// use session_core::adapter::{MissingOrigin, OriginGuard};
 ///
-/// let guard = OriginGuard::new().trusted_origin("https://accounts.example.org")?.missing_origin(MissingOrigin::Refuse);
+/// let guard = OriginGuard::new()
+///     .trusted_origin("https://accounts.example.org")?
+///     .trusted_origin("https://preview-*.example.org")?
+///     .trusted_origin("capacitor://localhost")?
+///     .allowed_host("shop.example.org")?
+///     .exempt("/webhooks")
+///     .missing_origin(MissingOrigin::Refuse);
 /// # Ok::<_, session_core::adapter::OriginError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct OriginGuard {
-    trusted: Vec<String>,
+    trusted: Vec<TrustedOrigin>,
+    /// Empty: any.
+    allowed_hosts: Vec<String>,
+    exempt: Vec<String>,
     missing_origin: MissingOrigin,
     enforcement: Enforcement,
 }
@@ -51,7 +63,7 @@ pub enum Enforcement {
     /// It is refused and reported.
     #[default]
     Refuse,
-    /// It is reported as [`EventKind::CrossOrigin`] and passes: to see what the guard would refuse before it is enforced.
+    /// It is reported as [`EventKind::CrossOrigin`], and passes: to see what the guard would refuse before it is enforced.
     ReportOnly,
     /// It passes: for an application that has a guard of its own.
     Off,
@@ -63,17 +75,37 @@ impl OriginGuard {
         Self::default()
     }
 
-    /// Lets requests from this origin pass: `https://host` or `https://host:port`.
+    /// Lets requests from this origin pass: `https://host`, `https://host:port`, or that of an application or a browser
+    /// extension, such as `capacitor://localhost` or `moz-extension://…`.
+    ///
+    /// In the first label of the host, one `*` stands for any characters of that label: `https://*.example.org`,
+    /// `https://preview-*.team.vercel.app`. What follows must be a domain that somebody registered, not a public suffix.
     ///
     /// # Errors
-    /// [`OriginError`] if it is not written as browsers send it, and so would never match.
-    pub fn trusted_origin(mut self, origin: impl Into<String>) -> Result<Self, OriginError> {
-        let origin = origin.into();
-        if !is_origin(&origin) {
-            return Err(OriginError);
-        }
-        self.trusted.push(origin);
+    /// [`OriginError`] if it is not an origin, or a pattern that anybody can fit.
+    pub fn trusted_origin(mut self, origin: impl AsRef<str>) -> Result<Self, OriginError> {
+        self.trusted.push(TrustedOrigin::parse(origin.as_ref())?);
         Ok(self)
+    }
+
+    /// Answers only requests to this host, at any port, and to others that are named like this. Without one, to every host:
+    /// then a page whose name was made to point to this server is of its origin (DNS rebinding).
+    ///
+    /// # Errors
+    /// [`OriginError`] if it is not the name or the address of a host.
+    pub fn allowed_host(mut self, host: impl AsRef<str>) -> Result<Self, OriginError> {
+        self.allowed_hosts.push(host_name(host.as_ref())?);
+        Ok(self)
+    }
+
+    /// Leaves requests to this path, and to those below it, to the application: a webhook, which authenticates its sender
+    /// by a signature, or a health check. The session works there all the same: it must not be used to change anything.
+    ///
+    /// Compared with the path as it was sent, segment by segment: `/webhooks` is for `/webhooks/pay`, not `/webhooks-2`. Where a
+    /// router strips a prefix before the guard, the path is what is left.
+    pub fn exempt(mut self, path: impl Into<String>) -> Self {
+        self.exempt.push(path.into());
+        self
     }
 
     /// Decides about requests that do not say where they come from.
@@ -92,7 +124,7 @@ impl OriginGuard {
     /// trip: the session is loaded when it is first asked for.
     ///
     /// # Errors
-    /// [`RejectionKind::CrossOrigin`]; the application must not see the request then.
+    /// [`RejectionKind::CrossOrigin`], [`RejectionKind::HostNotAllowed`]; the application must not see the request then.
     pub fn begin_request(
         &self,
         manager: &SessionManager,
@@ -100,54 +132,93 @@ impl OriginGuard {
     ) -> Result<RequestSession, RejectionKind> {
         let presented = manager.read_cookie(request.values("cookie"));
         self.check(manager, request, &presented)?;
-        Ok(RequestSession::new(manager.clone(), presented))
+        let manager = match manager.wants_request() {
+            true => manager.with_request(request_context(request)),
+            false => manager.clone(),
+        };
+        Ok(RequestSession::new(manager, presented))
     }
 
-    /// Enforces what [`allows`](Self::allows) says, and reports cross-origin requests to the observers of `manager`.
+    /// Enforces what [`refusal`](Self::refusal) says, and reports refusals to the log and the observers of `manager`.
     ///
     /// # Errors
-    /// [`RejectionKind::CrossOrigin`]
+    /// [`RejectionKind::CrossOrigin`], [`RejectionKind::HostNotAllowed`]
     pub fn check(
         &self,
         manager: &SessionManager,
         request: &impl RequestHead,
         presented: &PresentedCookie,
     ) -> Result<(), RejectionKind> {
-        if self.enforcement == Enforcement::Off || self.allows(request, presented) {
+        if self.enforcement == Enforcement::Off {
             return Ok(());
         }
-        manager.report(EventKind::CrossOrigin, None, None);
-        match self.enforcement {
-            Enforcement::Refuse => Err(RejectionKind::CrossOrigin),
-            Enforcement::ReportOnly | Enforcement::Off => Ok(()),
+        let Some(refusal) = self.refusal(request, presented) else { return Ok(()) };
+        let context = request_context(request);
+        tracing::warn!(
+            target: "session",
+            method = context.method, path = context.path, origin = context.origin, host = context.host,
+            enforced = self.enforcement == Enforcement::Refuse,
+            "cross-origin request: {refusal}"
+        );
+        manager.with_request(context).report(EventKind::CrossOrigin(refusal), None, None);
+        match (self.enforcement, refusal) {
+            (Enforcement::ReportOnly | Enforcement::Off, _) => Ok(()),
+            (Enforcement::Refuse, OriginRefusal::HostNotAllowed) => Err(RejectionKind::HostNotAllowed),
+            (Enforcement::Refuse, _) => Err(RejectionKind::CrossOrigin),
         }
     }
 
-    /// Whether the request may pass, whatever the [enforcement](Self::enforcement). `presented` is its session cookie.
-    /// Pure.
+    /// Why the request is to be refused, if it is, whatever the [enforcement](Self::enforcement). `presented` is its session
+    /// cookie. Pure.
     #[must_use]
-    pub fn allows(&self, request: &impl RequestHead, presented: &PresentedCookie) -> bool {
+    pub fn refusal(&self, request: &impl RequestHead, presented: &PresentedCookie) -> Option<OriginRefusal> {
+        if self.is_exempt(request.path()) {
+            return None;
+        }
+        let host = addressed_host(request);
+        if !self.allowed_hosts.is_empty()
+            && !host.is_some_and(|host| self.allowed_hosts.iter().any(|allowed| names(host, allowed)))
+        {
+            return Some(OriginRefusal::HostNotAllowed);
+        }
         if !is_guarded(request, presented) {
-            return true;
+            return None;
         }
         let origin = Field::of(request, "origin");
-        match Field::of(request, "sec-fetch-site") {
-            Field::One(b"same-origin" | b"none") => true,
-            Field::One(b"same-site" | b"cross-site") => self.trusts(origin),
-            Field::One(_) | Field::Repeated => false,
-            Field::Absent => match origin {
-                Field::Absent => self.missing_origin == MissingOrigin::Allow,
-                Field::One(value) => is_own(value, request) || self.trusts(origin),
-                Field::Repeated => false,
+        let site = Field::of(request, "sec-fetch-site");
+        match (site, origin) {
+            (Field::Repeated, _) => Some(OriginRefusal::Unreadable),
+            (Field::One(b"same-origin" | b"none"), _) => None,
+            (Field::One(site), _) if site != b"same-site" && site != b"cross-site" => Some(OriginRefusal::Unreadable),
+            (_, Field::Repeated) => Some(OriginRefusal::Unreadable),
+            (_, Field::One(origin)) if self.trusted.iter().any(|trusted| trusted.is(origin)) => None,
+            (Field::One(_), _) => Some(OriginRefusal::OtherSite),
+            (Field::Absent, Field::Absent) => match self.missing_origin {
+                MissingOrigin::Allow => None,
+                MissingOrigin::Refuse => Some(OriginRefusal::Missing),
+            },
+            (Field::Absent, Field::One(b"null")) => Some(OriginRefusal::Opaque),
+            (Field::Absent, Field::One(origin)) => match host {
+                Some(host) if is_same_host(origin, host) => None,
+                Some(_) | None => Some(OriginRefusal::OtherHost),
             },
         }
     }
 
-    fn trusts(&self, origin: Field<'_>) -> bool {
-        match origin {
-            Field::One(value) => self.trusted.iter().any(|trusted| trusted.as_bytes() == value),
-            Field::Absent | Field::Repeated => false,
-        }
+    fn is_exempt(&self, path: &str) -> bool {
+        self.exempt.iter().any(|exempt| {
+            let rest = path.strip_prefix(exempt.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+}
+
+/// The host that the request was sent to.
+fn addressed_host(request: &impl RequestHead) -> Option<&[u8]> {
+    match (request.authority(), Field::of(request, "host")) {
+        (Some(authority), _) => Some(authority),
+        (None, Field::One(value)) => Some(value),
+        (None, Field::Absent | Field::Repeated) => None,
     }
 }
 
@@ -166,51 +237,3 @@ fn is_websocket(request: &impl RequestHead) -> bool {
     let mut protocols = request.values("upgrade").flat_map(|value| value.split(|byte| *byte == b','));
     protocols.any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
-
-/// Whether `origin` is the one the request was sent to. Its scheme is not compared: behind a proxy the real one is
-/// unknown (a `Secure` cookie and HSTS keep http out).
-fn is_own(origin: &[u8], request: &impl RequestHead) -> bool {
-    let Some(host) = origin.strip_prefix(b"https://").or_else(|| origin.strip_prefix(b"http://")) else {
-        return false;
-    };
-    let target = match (request.authority(), Field::of(request, "host")) {
-        (Some(authority), _) => authority,
-        (None, Field::One(value)) => value,
-        (None, Field::Absent | Field::Repeated) => return false,
-    };
-    !host.is_empty() && host == target
-}
-
-/// Whether `text` is an origin as browsers send it; anything else could never match.
-fn is_origin(text: &str) -> bool {
-    let (authority, default_port) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
-        (Some(rest), _) => (rest, "443"),
-        (None, Some(rest)) => (rest, "80"),
-        (None, None) => return false,
-    };
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !authority.ends_with(']') => is_host(host) && is_port(port) && port != default_port,
-        Some(_) | None => is_host(authority),
-    }
-}
-
-fn is_host(host: &str) -> bool {
-    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let is_canonical = address.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b':'));
-        return is_canonical && address.parse::<Ipv6Addr>().is_ok();
-    }
-    !host.is_empty() && host.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_'))
-}
-
-/// Whether browsers write a port like this: without sign and leading zeros.
-fn is_port(text: &str) -> bool {
-    text.parse::<u16>().is_ok_and(|port| port.to_string() == text)
-}
-
-/// The text is not an origin as browsers send it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a trusted origin must be written as browsers send it: https://host or https://host:port, in lower case, without the \
-     default port, without anything after it, not even a slash"
-)]
-pub struct OriginError;

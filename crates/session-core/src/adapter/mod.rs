@@ -8,12 +8,15 @@
 //!
 //! For access tokens it verifies the [`bearer_token`], and answers a [`BearerRejectionKind`] if there is no valid one.
 
+mod context;
 mod guard;
+mod origin;
 mod rejection;
 mod request;
 mod tokens;
 
-pub use guard::{Enforcement, MissingOrigin, OriginError, OriginGuard};
+pub use guard::{Enforcement, MissingOrigin, OriginGuard};
+pub use origin::OriginError;
 pub use rejection::{BearerRejectionKind, RejectionKind, error_body};
 pub use request::{Finish, HeaderEdit, HeaderEdits, RequestHead, RequestSession, ResponseHeaders, require_fresh, vary};
 pub use tokens::{TokenTransport, bearer_token, token_edits};

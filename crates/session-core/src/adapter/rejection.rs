@@ -32,6 +32,8 @@ pub enum RejectionKind {
     WrongUser,
     /// The request comes from another site (CSRF). 403 `cross_origin`.
     CrossOrigin,
+    /// The request was sent to a host that the application does not answer for. 421 `host_not_allowed`.
+    HostNotAllowed,
     /// The session would exceed a size limit. 413 `session_too_large`.
     TooLarge,
     /// The cursor of a page is none. 400 `invalid_cursor`.
@@ -88,6 +90,7 @@ impl RejectionKind {
             Self::ReauthenticationRequired => (403, "reauthentication_required", "the user must authenticate again"),
             Self::WrongUser => (403, "wrong_user", "the session belongs to another user"),
             Self::CrossOrigin => (403, "cross_origin", "the request comes from another site"),
+            Self::HostNotAllowed => (421, "host_not_allowed", "the application does not answer for this host"),
             Self::TooLarge => (413, "session_too_large", "the session would exceed a size limit"),
             Self::InvalidCursor => (400, "invalid_cursor", "the cursor is not one of this store"),
             Self::InvalidValue => {

@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 
 use super::rejection::RejectionKind;
 use crate::error::Error;
+use crate::event::RequestContext;
 use crate::manager::SessionManager;
 use crate::manager::background::Persistent;
 use crate::model::summary::Assurance;
@@ -25,11 +26,17 @@ pub trait RequestHead {
     /// The method as it was sent: `GET`, not `get`.
     fn method(&self) -> &str;
 
+    /// The path of the request target, without the query, as it was sent.
+    fn path(&self) -> &str;
+
     /// Host and port of the request target, where it has them: over HTTP/2 and in requests to a proxy.
     fn authority(&self) -> Option<&[u8]>;
 
     /// All values of a header in the order they were sent. `name` is in lower case.
     fn values(&self, name: &'static str) -> impl Iterator<Item = &[u8]>;
+
+    /// Adds to the context of an event what only the adapter knows: the address of the client, the id of the request.
+    fn describe(&self, context: &mut RequestContext);
 }
 
 /// A header that may occur once at most.

@@ -49,7 +49,7 @@ impl Background {
                 task.finish();
             });
         } else {
-            self.reporter.report(EventKind::Abandoned, None, None);
+            self.reporter.report(EventKind::Abandoned, None, None, None);
         }
     }
 
@@ -126,7 +126,7 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         if !self.is_finished {
-            self.background.reporter.report(EventKind::Abandoned, None, None);
+            self.background.reporter.report(EventKind::Abandoned, None, None, None);
         }
         self.background.tasks.fetch_sub(1, Ordering::SeqCst);
         self.background.changed.notify_waiters();

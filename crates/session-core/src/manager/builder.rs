@@ -99,10 +99,12 @@ impl SessionManagerBuilder {
                 (Backing::Client { deny_list }, Some(seal))
             }
         };
-        let reporter = Arc::new(Reporter { clock: Arc::clone(&clock), observers });
+        let wants_request = observers.iter().any(|observer| observer.wants_request());
+        let reporter = Arc::new(Reporter { clock: Arc::clone(&clock), observers, wants_request });
         let background = Arc::new(Background::new(Arc::clone(&reporter)));
         let context = Context { policy, clock, seal };
         let (queue, touches) = (CommitQueue::default(), RecentTouches::default());
-        SessionManager { inner: Arc::new(Inner { backing, context, entropy, reporter, background, queue, touches }) }
+        let inner = Inner { backing, context, entropy, reporter, background, queue, touches };
+        SessionManager { inner: Arc::new(inner), request: None }
     }
 }

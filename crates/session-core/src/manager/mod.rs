@@ -25,7 +25,7 @@ use self::queue::{CommitQueue, RecentTouches};
 use crate::clock::Timestamp;
 use crate::entropy::Entropy;
 use crate::error::{Error, StoreError, StoreErrorKind};
-use crate::event::{EventKind, Reporter, Termination};
+use crate::event::{EventKind, Reporter, RequestContext, Termination};
 use crate::model::id::{SessionId, UserId};
 use crate::policy::rules::Policy;
 use crate::session::{Context, Owner};
@@ -47,6 +47,8 @@ const END_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct SessionManager {
     inner: Arc<Inner>,
+    /// The request that it works for, if its events are to say so.
+    request: Option<Arc<RequestContext>>,
 }
 
 struct Inner {
@@ -65,7 +67,7 @@ impl Owner for Inner {
     }
 
     fn end_unreceived(self: Arc<Self>, id: SessionId, user: Option<UserId>) {
-        SessionManager { inner: self }.end_unreceived(id, user, Existence::Certain);
+        SessionManager { inner: self, request: None }.end_unreceived(id, user, Existence::Certain);
     }
 }
 
@@ -97,7 +99,17 @@ impl SessionManager {
 
     /// Tells the observers. For adapters, which see what core cannot: a request refused as cross-origin.
     pub fn report(&self, kind: EventKind, session: Option<SessionId>, user: Option<UserId>) {
-        self.inner.reporter.report(kind, session, user);
+        self.inner.reporter.report(kind, session, user, self.request.clone());
+    }
+
+    /// Whether events that happen in a request are to say in which.
+    pub(crate) fn wants_request(&self) -> bool {
+        self.inner.reporter.wants_request
+    }
+
+    /// The same manager; its events happen in this request.
+    pub(crate) fn with_request(&self, request: RequestContext) -> Self {
+        Self { inner: Arc::clone(&self.inner), request: Some(Arc::new(request)) }
     }
 
     /// Waits for what goes on in the background, at most for `patience`: commits whose requests went away, and the end of

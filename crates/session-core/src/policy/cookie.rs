@@ -9,13 +9,20 @@ use cookie::{Cookie, CookieBuilder, Expiration, time::OffsetDateTime};
 use crate::error::Error;
 use crate::model::token::{EncodedToken, PresentedToken};
 
-/// `SameSite` of a cookie. `None` is not offered for sessions: it would leave the cookie to every site.
+/// `SameSite` of a cookie: with which requests of other sites it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SameSite {
     /// Sent with top-level navigation from other sites: links to the site work when logged in.
     Lax,
     /// Sent with requests from the same site only.
     Strict,
+    /// For an application that other sites embed in a frame: `SameSite=None; Partitioned` (CHIPS).
+    ///
+    /// Sent with every request of a frame in another site, and a session of its own for each site that embeds it: a user who is
+    /// logged in at the application's own pages is not in a frame. The browser no longer keeps forged requests away, only
+    /// the [guard](crate::adapter::OriginGuard) does. Say in `Content-Security-Policy: frame-ancestors` who may embed it.
+    Embedded,
 }
 
 /// Attributes of the session cookie. Always `HttpOnly`.
@@ -39,7 +46,6 @@ pub struct CookiePolicy {
     path: String,
     same_site: SameSite,
     secure: bool,
-    partitioned: bool,
 }
 
 /// Longest name and value together, in bytes; longer ones are dropped by browsers (RFC 6265bis).
@@ -55,7 +61,6 @@ impl CookiePolicy {
             path: "/".to_owned(),
             same_site: SameSite::Lax,
             secure: true,
-            partitioned: false,
         }
     }
 
@@ -160,11 +165,12 @@ impl CookiePolicy {
             .same_site(match self.same_site {
                 SameSite::Lax => cookie::SameSite::Lax,
                 SameSite::Strict => cookie::SameSite::Strict,
+                SameSite::Embedded => cookie::SameSite::None,
             });
         if let Some(domain) = &self.domain {
             cookie = cookie.domain(domain.as_str());
         }
-        if self.partitioned {
+        if self.same_site == SameSite::Embedded {
             cookie = cookie.partitioned(true);
         }
         cookie
@@ -243,7 +249,8 @@ impl CookiePolicyBuilder {
         self
     }
 
-    /// Sends the cookie to all subdomains of `domain` as well. Each of them can then read and set it.
+    /// Sends the cookie to all subdomains of `domain` as well: a host name, such as `example.org`. Each of them can then read
+    /// and set it.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.cookie.domain = Some(domain.into());
         self
@@ -252,12 +259,6 @@ impl CookiePolicyBuilder {
     /// Restricts the cookie to a path. No protection: pages on other paths of the site can still use it.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.cookie.path = path.into();
-        self
-    }
-
-    /// Keeps the cookie apart for each site that embeds this one (CHIPS).
-    pub fn partitioned(mut self) -> Self {
-        self.cookie.partitioned = true;
         self
     }
 
@@ -272,7 +273,7 @@ impl CookiePolicyBuilder {
     /// # Errors
     /// [`CookiePolicyError`] for a combination that browsers refuse.
     pub fn build(self) -> Result<CookiePolicy, CookiePolicyError> {
-        let cookie = self.cookie;
+        let mut cookie = self.cookie;
         let is_token = |name: &str| !name.is_empty() && name.bytes().all(is_token_byte);
         let is_attribute = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b';');
         if !is_token(&cookie.name) || cookie.name.len() + crate::SessionToken::TEXT_LEN > MAX_PAIR {
@@ -281,8 +282,8 @@ impl CookiePolicyBuilder {
         if !cookie.path.starts_with('/') || !is_attribute(&cookie.path) {
             return Err(CookiePolicyError::Path);
         }
-        if cookie.domain.as_deref().is_some_and(|domain| domain.is_empty() || !is_attribute(domain)) {
-            return Err(CookiePolicyError::Domain);
+        if let Some(domain) = &cookie.domain {
+            cookie.domain = Some(checked_domain(domain)?);
         }
         let name = cookie.name.to_ascii_lowercase();
         // Browsers match prefixes without regard to case.
@@ -294,10 +295,31 @@ impl CookiePolicyBuilder {
         if host && (cookie.domain.is_some() || cookie.path != "/") {
             return Err(CookiePolicyError::HostPrefix);
         }
-        if cookie.partitioned && !cookie.secure {
-            return Err(CookiePolicyError::Partitioned);
+        if cookie.same_site == SameSite::Embedded && !cookie.secure {
+            return Err(CookiePolicyError::Embedded);
         }
         Ok(cookie)
+    }
+}
+
+/// The domain in the form that browsers compare, without the dot that they ignore.
+fn checked_domain(domain: &str) -> Result<String, CookiePolicyError> {
+    let domain = domain.strip_prefix('.').unwrap_or(domain).to_ascii_lowercase();
+    let is_label = |label: &str| {
+        let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        (1..=63).contains(&label.len())
+            && label.bytes().all(is_inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // The last label of a name is no number; that of an IPv4 address is.
+    let is_address = domain.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    if domain.len() > 253 || !domain.split('.').all(is_label) || is_address {
+        Err(CookiePolicyError::Domain)
+    } else if psl::domain_str(&domain).is_none() {
+        Err(CookiePolicyError::PublicSuffix)
+    } else {
+        Ok(domain)
     }
 }
 
@@ -317,8 +339,16 @@ pub enum CookiePolicyError {
     #[error("the path of a cookie must begin with / and have no control characters and no semicolon")]
     Path,
     /// The domain is not one.
-    #[error("the domain of a cookie must not be empty and have no control characters and no semicolon")]
+    #[error(
+        "the domain of a cookie must be a host name such as example.org: no scheme, port, path, address or `*`, and an \
+         internationalized name in its ASCII form, xn--…"
+    )]
     Domain,
+    /// Browsers refuse a cookie for everybody's domain.
+    #[error(
+        "the domain of a cookie must not be a public suffix (com, co.uk, github.io), nor a single label (localhost)"
+    )]
+    PublicSuffix,
     /// A prefix that demands `Secure`.
     #[error(
         "a cookie named __Secure-, __Host-, __Http- or __Host-Http- must be Secure; use a name without prefix for http"
@@ -327,7 +357,7 @@ pub enum CookiePolicyError {
     /// A prefix that demands `Path=/` and no `Domain`.
     #[error("a cookie named __Host- or __Host-Http- must have the path / and no domain")]
     HostPrefix,
-    /// `Partitioned` demands `Secure`.
-    #[error("a partitioned cookie must be Secure")]
-    Partitioned,
+    /// `SameSite=None` and `Partitioned` demand `Secure`.
+    #[error("the cookie of an embedded application must be Secure; browsers drop it otherwise")]
+    Embedded,
 }

@@ -82,6 +82,7 @@ fn words(rejection: Rejection) -> Markup {
             "Not from here",
             html! { p { "Another site made your browser send this. Nothing was changed. " (back()) } },
         ),
+        RejectionKind::HostNotAllowed => ("Not here", html! { p { "This site does not answer for that address. " } }),
         RejectionKind::TooLarge => ("Too much", html! { p { "That is more than a session can hold. " (back()) } }),
         RejectionKind::StoreUnavailable | RejectionKind::EntropyUnavailable => (
             "Just a moment",

@@ -109,7 +109,8 @@ struct Shared<A> {
 impl<A: Authenticator> TokenRoutes<A> {
     /// Refresh tokens travel in bodies.
     pub fn new(tokens: Arc<TokenService>, authenticator: A) -> Self {
-        Self::with(tokens, Arc::new(authenticator), TokenTransport::Body)
+        let (authenticator, transport, guard) = (Arc::new(authenticator), TokenTransport::Body, OriginGuard::new());
+        Self { shared: Arc::new(Shared { tokens, authenticator, transport, guard }) }
     }
 
     /// Refresh tokens travel in this cookie. Give it the path that the routes are mounted at and `SameSite=Strict`, so that
@@ -121,8 +122,24 @@ impl<A: Authenticator> TokenRoutes<A> {
     /// # Ok::<_, session_core::CookiePolicyError>(())
     /// ```
     pub fn refresh_in_cookie(self, cookie: CookiePolicy) -> Self {
-        let Shared { tokens, authenticator, .. } = &*self.shared;
-        Self::with(Arc::clone(tokens), Arc::clone(authenticator), TokenTransport::Cookie(cookie))
+        self.with(TokenTransport::Cookie(cookie), self.shared.guard.clone())
+    }
+
+    /// Replaces the guard against cross-site request forgery, which watches the routes if refresh tokens travel in a cookie.
+    /// Give it the guard of the [`SessionLayer`](crate::SessionLayer), so that both trust the same origins:
+    ///
+    /// ```
+    /// # fn demo<A: session_tower::Authenticator>(routes: session_tower::TokenRoutes<A>, sessions: session_tower::SessionLayer)
+    /// # -> Result<(), session_tower::OriginError> {
+    /// use session_tower::OriginGuard;
+    ///
+    /// let guard = OriginGuard::new().trusted_origin("https://app.example.org")?;
+    /// let (sessions, routes) = (sessions.origin_guard(guard.clone()), routes.origin_guard(guard));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn origin_guard(self, guard: OriginGuard) -> Self {
+        self.with(self.shared.transport.clone(), guard)
     }
 
     /// `/token`, `/token/refresh` and `/token/revoke`.
@@ -141,8 +158,10 @@ impl<A: Authenticator> TokenRoutes<A> {
         Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(Arc::clone(&self.shared.tokens))
     }
 
-    fn with(tokens: Arc<TokenService>, authenticator: Arc<A>, transport: TokenTransport) -> Self {
-        Self { shared: Arc::new(Shared { tokens, authenticator, transport, guard: OriginGuard::new() }) }
+    fn with(&self, transport: TokenTransport, guard: OriginGuard) -> Self {
+        let Shared { tokens, authenticator, .. } = &*self.shared;
+        let (tokens, authenticator) = (Arc::clone(tokens), Arc::clone(authenticator));
+        Self { shared: Arc::new(Shared { tokens, authenticator, transport, guard }) }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::common::{Answer, Site, call, request, routes, send};
 use axum::Router;
 use http::Request;
 use http::request::Builder;
-use session_core::{EventKind, Policy};
+use session_core::{EventKind, OriginRefusal, Policy};
 use session_tower::{Enforcement, MissingOrigin, OriginGuard};
 
 #[track_caller]
@@ -22,7 +22,7 @@ async fn logins_and_anonymous_sessions_are_covered_and_nothing_is_stored() {
         let mut request = request("POST", path, "");
         request.headers_mut().insert("sec-fetch-site", "cross-site".parse().unwrap());
         assert_refused(&send(&app, request).await);
-        assert_eq!(site.events.take(), [EventKind::CrossOrigin]);
+        assert_eq!(site.events.take(), [EventKind::CrossOrigin(OriginRefusal::OtherSite)]);
     }
     assert_eq!(site.store.calls(), (0, 0));
 }
@@ -76,11 +76,11 @@ async fn a_guard_of_the_application_takes_the_place_of_the_default() {
     let report_only = OriginGuard::new().enforcement(Enforcement::ReportOnly);
     let from_trusted = [("origin", "https://pay.example:8443")];
     for (guard, headers, expected, events) in [
-        (OriginGuard::new(), &from_trusted[..], 403, &[EventKind::CrossOrigin][..]),
+        (OriginGuard::new(), &from_trusted[..], 403, &[EventKind::CrossOrigin(OriginRefusal::OtherHost)][..]),
         (trusted, &from_trusted, 200, &[]),
         (OriginGuard::new(), &[], 200, &[]),
-        (strict, &[], 403, &[EventKind::CrossOrigin]),
-        (report_only, &from_trusted, 200, &[EventKind::CrossOrigin]),
+        (strict, &[], 403, &[EventKind::CrossOrigin(OriginRefusal::Missing)]),
+        (report_only, &from_trusted, 200, &[EventKind::CrossOrigin(OriginRefusal::OtherHost)]),
     ] {
         let site = Site::standard();
         let app = routes().layer(site.layer().origin_guard(guard.clone()));

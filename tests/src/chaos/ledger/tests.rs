@@ -74,7 +74,13 @@ fn a_session_that_nobody_ended_must_be_there() {
 
     let (ledger, _) = begun();
     ledger.stored(&alice(), &[]);
-    ledger.event(&Event { at: Timestamp::EPOCH, session: None, user: None, kind: EventKind::TokenReuse });
+    ledger.event(&Event {
+        at: Timestamp::EPOCH,
+        session: None,
+        user: None,
+        kind: EventKind::TokenReuse,
+        request: None,
+    });
     found(&ledger, &[(Broken::FalseAlarm, 2)]);
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use session_core::{EventKind, UserId};
+use session_core::{CookiePolicy, EventKind, Policy, SameSite, UserId};
+use session_tower::OriginGuard;
 
 use super::{Service, assert_refused, assert_uncached, credentials};
 use crate::common::{Answer, Behaviour, masked};
@@ -126,13 +127,36 @@ async fn other_sites_are_refused() {
             let headers = [("cookie", &*cookie), header];
             let answer = service.post_with(path, &headers, credentials("mallory").to_string()).await;
             assert_refused(&answer, 403, "cross_origin");
-            assert_eq!(service.site.events.take(), [EventKind::CrossOrigin]);
+            assert!(matches!(&service.site.events.take()[..], [EventKind::CrossOrigin(_)]), "{header:?}");
         }
     }
     assert_eq!(service.site.store.calls(), before);
     for header in [("sec-fetch-site", "same-origin"), ("origin", "https://api.example")] {
         let answer = service.post_with("/api/token/refresh", &[("cookie", &cookie), header], "").await;
         assert_eq!(answer.status, 200, "{header:?}");
+    }
+}
+
+/// A single-page application on another origin: one guard for the layer and these routes.
+#[tokio::test]
+async fn a_trusted_origin_may_use_the_routes() {
+    let guard = || OriginGuard::new().trusted_origin("https://app.example:8443").unwrap().exempt("/token/revoke");
+    for swapped in [false, true] {
+        let cookie = CookiePolicy::builder("__Host-refresh").same_site(SameSite::Strict).build().unwrap();
+        let service = Service::with(Policy::standard(), |routes| match swapped {
+            false => routes.refresh_in_cookie(cookie).origin_guard(guard()),
+            true => routes.origin_guard(guard()).refresh_in_cookie(cookie),
+        });
+        let cookie = login(&service, "").await.cookie();
+        for (origin, status) in [("https://app.example:8443", 200), ("https://app.example", 403)] {
+            let headers = [("cookie", &*cookie), ("sec-fetch-site", "same-site"), ("origin", origin)];
+            assert_eq!(
+                service.post_with("/api/token", &headers, credentials("alice").to_string()).await.status,
+                status
+            );
+        }
+        let headers = [("cookie", &*cookie), ("sec-fetch-site", "cross-site")];
+        assert_eq!(service.post_with("/api/token/revoke", &headers, "").await.status, 200, "exempt");
     }
 }
 

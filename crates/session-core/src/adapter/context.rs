@@ -1,0 +1,32 @@
+//! What an event says of its request.
+
+use super::request::{Field, RequestHead};
+use crate::event::RequestContext;
+
+/// The longest text that is kept, in characters.
+const MAX_LEN: usize = 256;
+
+/// What `request` says of itself, and what its adapter adds.
+pub(super) fn request_context(request: &impl RequestHead) -> RequestContext {
+    let field = |name| match Field::of(request, name) {
+        Field::One(value) => Some(readable(value)),
+        Field::Absent => None,
+        Field::Repeated => Some("(repeated)".to_owned()),
+    };
+    let mut context = RequestContext {
+        method: readable(request.method().as_bytes()),
+        path: readable(request.path().as_bytes()),
+        host: request.authority().map(readable).or_else(|| field("host")),
+        origin: field("origin"),
+        user_agent: field("user-agent"),
+        ..RequestContext::default()
+    };
+    request.describe(&mut context);
+    context
+}
+
+/// Shortened, and without characters that would break a log line.
+fn readable(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&text[..text.len().min(4 * MAX_LEN)]);
+    text.chars().take(MAX_LEN).map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+}
