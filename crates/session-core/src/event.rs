@@ -112,8 +112,12 @@ pub enum EventKind {
     UnknownToken,
     /// Something was presented that is not a token.
     MalformedToken,
-    /// Several cookies of the session's name were presented, with different values.
+    /// Several cookies of the session's name were presented, with different values. See
+    /// [`PresentedCookie::Several`](crate::adapter::PresentedCookie::Several).
     AmbiguousCookie,
+    /// A visitor's values were not stored, because the browser may have the cookie of a session that it did not send, or whose
+    /// request named several: a new one would replace it.
+    NotStored,
     /// A request from another origin was refused (CSRF), or one to a host that is not allowed.
     CrossOrigin(OriginRefusal),
     /// Work that went on in the background was given up: there was too much of it, no runtime, or the store did not answer
@@ -211,6 +215,7 @@ impl SessionObserver for TracingObserver {
             EventKind::TokenReuse
             | EventKind::AmbiguousCookie
             | EventKind::LimitReached
+            | EventKind::NotStored
             | EventKind::Terminated(Termination::Reuse) => tracing::warn!(target: "session", ?kind, "session event"),
             EventKind::Created
             | EventKind::LoggedIn

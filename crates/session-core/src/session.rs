@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::clock::{Clock, Timestamp};
 use crate::decide::intent::{Intent, Login, StepUp, UpdateFn};
 use crate::decide::plan::{Change, Draft, new_record, tightened};
-use crate::decide::verdict::{Activity, LoadedSession, maintenance};
+use crate::decide::verdict::{Activity, LoadedSession, Replaced, maintenance};
 use crate::entropy::{Entropy, EntropyError};
 use crate::error::{Error, StoreError};
 use crate::model::data::{Key, decode, encode};
@@ -420,6 +420,12 @@ pub(crate) struct State {
     pub(crate) is_closed: bool,
     /// Why the record cannot be decoded, if there is one. Then it can be logged in and out, and nothing else changed.
     pub(crate) unreadable: Option<StoreError>,
+    /// The other live sessions that came with the request: a login or a logout ends them.
+    pub(crate) others: Vec<Replaced>,
+    /// Several cookies came with the request.
+    pub(crate) has_several: bool,
+    /// There is no session, and the browser may have a cookie of one all the same: no other is begun without a login.
+    pub(crate) is_cookie_unknown: bool,
     /// Whether an adapter hands out the cookie; if not, the caller of a commit counts as its receiver.
     pub(crate) has_adapter: bool,
     /// Whether the client may still get the response.
@@ -449,6 +455,9 @@ impl State {
             revision: 0,
             is_closed: false,
             unreadable: None,
+            others: Vec::new(),
+            has_several: false,
+            is_cookie_unknown: false,
             has_adapter: false,
             has_receiver: true,
         }

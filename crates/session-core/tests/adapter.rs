@@ -153,13 +153,17 @@ fn websocket_handshakes_with_a_session_cookie_are_guarded() {
         let head = Head::new("GET", &[("upgrade", upgrade), ("origin", "https://evil.example")]);
         OriginGuard::new().refusal(&head.host(&["shop.example"]), presented).is_none()
     };
-    for presented in [PresentedCookie::Malformed, PresentedCookie::Ambiguous, PresentedCookie::Sealed(Vec::new())] {
+    for presented in
+        [PresentedCookie::Malformed, PresentedCookie::Several(Vec::new()), PresentedCookie::Sealed(Vec::new())]
+    {
         for upgrade in ["websocket", "WebSocket", "h2c, websocket", "h2c ,websocket"] {
             assert!(!passes(upgrade, &presented), "{upgrade} {presented:?}");
         }
         assert!(passes("h2c", &presented), "an ordinary GET");
     }
-    assert!(passes("websocket", &PresentedCookie::Nothing), "no session to abuse");
+    for nothing in [PresentedCookie::Nothing, PresentedCookie::Withheld] {
+        assert!(passes("websocket", &nothing), "no session to abuse");
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -485,7 +489,7 @@ fn an_untouched_response_is_not_edited() {
 #[test]
 fn a_cookie_comes_with_no_store_and_without_what_overrules_it() {
     let cookie = CookiePolicy::standard().remove();
-    let headers = ResponseHeaders { set_cookie: Some(cookie.clone()), vary_cookie: true };
+    let headers = ResponseHeaders { set_cookie: Some(cookie.clone()), vary_cookie: true, ..ResponseHeaders::default() };
     assert_eq!(
         headers.edits([]).collect::<Vec<_>>(),
         [

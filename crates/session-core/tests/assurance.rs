@@ -114,7 +114,7 @@ async fn a_weak_step_up_renews_nothing_strong() {
     browser.step_up(StepUp::new(alice()).method("hwk").level(Assurance::Aal3)).await;
     assert_eq!(browser.passes().await, [true; 3]);
     let strongest = Proof::new(Assurance::Aal3, browser.manager.now()).method("pwd").method("otp").method("hwk");
-    assert_eq!(browser.proofs().await, [strongest.clone()]);
+    assert_eq!(browser.proofs().await, std::slice::from_ref(&strongest));
 
     browser.clock.advance(HOUR);
     browser.step_up(StepUp::new(alice()).method("otp").level(Assurance::Aal2)).await;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use session_conformance::ReferenceStore;
 use session_core::adapter::RequestSession;
-use session_core::store::{Record, Seal, SessionStore};
+use session_core::store::{Freshness, Record, Seal, SessionStore};
 use session_core::{
-    Error, Key, Login, ManualClock, Policy, Session, SessionId, SessionManager, StoreError, StoreErrorKind, Timestamp,
-    UserId,
+    Error, Key, Login, ManualClock, Persistence, Policy, Session, SessionId, SessionManager, StepUp, StoreError,
+    StoreErrorKind, Timestamp, UserId,
 };
 
 const N: Key<u64> = Key::new("n");
@@ -208,4 +208,79 @@ async fn what_needs_a_store_says_so() {
         assert_eq!(error.kind(), StoreErrorKind::Unsupported);
     }
     assert_eq!(browser.user().await, Some(alice()));
+}
+
+/// A copy of the cookie from before is worth nothing after a new token was issued.
+#[tokio::test]
+async fn with_a_deny_list_a_regeneration_ends_the_old_cookie() {
+    for has_deny_list in [true, false] {
+        for step_up in [true, false] {
+            let clock = ManualClock::default();
+            let store: Arc<dyn SessionStore> = Arc::new(ReferenceStore::new());
+            let manager = manager(&clock, has_deny_list.then_some(store));
+            let mut browser = Browser::new(&manager);
+            browser.request(|it| it.login(Login::new(alice()))).await.unwrap().unwrap();
+            browser.request(|it| it.insert(N, &7)).await.unwrap().unwrap();
+            let (mut old, began) = (browser.copy(), browser.request(|it| it.info().unwrap()).await.unwrap());
+            clock.advance(Duration::from_secs(60));
+            let renew = |it: &Session| if step_up { it.step_up(StepUp::new(alice())) } else { it.regenerate() };
+            browser.request(renew).await.unwrap().unwrap();
+            let now = browser.request(|it| (it.info().unwrap(), it.get(N).unwrap(), it.user())).await.unwrap();
+            assert_eq!((now.1, now.2), (Some(7), Some(alice())), "it goes on");
+            assert_eq!(now.0.created_at, began.created_at, "and ends when it would have ended");
+            assert_ne!(now.0.id, began.id);
+            assert_eq!(old.user().await.is_none(), has_deny_list);
+            if has_deny_list {
+                // A request that was under way with the old one.
+                let mut raced = old.copy();
+                assert!(raced.request(renew).await.unwrap().is_err() || raced.user().await.is_none());
+            }
+        }
+    }
+}
+
+/// An entry is kept for as long as a copy could be alive, and no longer: visitors cannot fill the list for a month.
+#[tokio::test]
+async fn a_deny_list_entry_lives_as_long_as_the_session_that_it_denies() {
+    let clock = ManualClock::default();
+    let store: Arc<dyn SessionStore> = Arc::new(ReferenceStore::new());
+    let manager = manager(&clock, Some(Arc::clone(&store)));
+    let policy = manager.policy().clone();
+    for (login, lives) in [
+        (None, policy.timeouts(false, Persistence::Transient).absolute),
+        (Some(Login::new(alice())), policy.timeouts(true, Persistence::Transient).absolute),
+        (Some(Login::new(alice()).remember()), policy.timeouts(true, Persistence::Persistent).absolute),
+        (Some(Login::new(alice()).absolute_timeout(Duration::from_secs(600))), Duration::from_secs(600)),
+    ] {
+        let mut browser = Browser::new(&manager);
+        browser.request(|it| login.map_or_else(|| it.insert(N, &1), |login| it.login(login))).await.unwrap().unwrap();
+        let id = browser.request(Session::id).await.unwrap().unwrap();
+        clock.advance(Duration::from_secs(60));
+        browser.request(Session::logout).await.unwrap().unwrap();
+        let entry = store.load(&id, Freshness::Latest).await.unwrap().unwrap();
+        assert_eq!(entry.deadline(), manager.now() + lives - Duration::from_secs(60));
+    }
+}
+
+/// A logout under a tightened policy does not come back when the policy is loosened.
+#[tokio::test]
+async fn what_was_denied_under_a_tightened_policy_stays_denied() {
+    let clock = ManualClock::default();
+    let store: Arc<dyn SessionStore> = Arc::new(ReferenceStore::new());
+    let with = |policy: Policy| {
+        SessionManager::client_side(Plain, Some(Arc::clone(&store))).policy(policy).clock(clock.clone()).build()
+    };
+    let loose = with(Policy::consumer());
+    let minute = Duration::from_secs(60);
+    let tight =
+        Policy::consumer().to_builder().idle_timeout(10 * minute).absolute_timeout(20 * minute).build().unwrap();
+    let tight = with(tight);
+    let mut browser = Browser::new(&loose);
+    browser.request(|it| it.login(Login::new(alice()))).await.unwrap().unwrap();
+    let mut copy = browser.copy();
+    browser.manager = tight;
+    browser.request(|it| it.insert(N, &1)).await.unwrap().unwrap();
+    browser.request(Session::logout).await.unwrap().unwrap();
+    clock.advance(60 * minute);
+    assert_eq!(copy.user().await, None);
 }

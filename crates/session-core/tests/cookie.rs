@@ -18,7 +18,8 @@ fn read(policy: &CookiePolicy, headers: &[&[u8]]) -> &'static str {
     match policy.read(headers.iter().copied()) {
         PresentedCookie::Nothing => "nothing",
         PresentedCookie::Malformed => "malformed",
-        PresentedCookie::Ambiguous => "ambiguous",
+        PresentedCookie::Withheld => "withheld",
+        PresentedCookie::Several(several) => ["0", "1", "2", "3", "4"][several.len()],
         PresentedCookie::Token(_) => "token",
         PresentedCookie::Sealed(_) => "sealed",
     }
@@ -181,15 +182,38 @@ fn what_is_not_our_cookie_is_not_found() {
 }
 
 #[test]
-fn two_values_are_nobodys_session_in_either_order() {
+fn of_several_values_each_is_looked_at_once_and_garbage_counts_for_nothing() {
     let policy = CookiePolicy::standard();
-    let (a, b) = (token().encode(), token().encode());
-    for (first, second) in [(a.expose(), b.expose()), (b.expose(), a.expose()), (a.expose(), "garbage")] {
-        let one = format!("__Host-id={first}; x=1; __Host-id={second}");
-        assert_eq!(read(&policy, &[one.as_bytes()]), "ambiguous");
-        let (one, two) = (format!("__Host-id={first}"), format!("__Host-id={second}"));
-        assert_eq!(read(&policy, &[one.as_bytes(), two.as_bytes()]), "ambiguous");
+    let [a, b, c, d, e] = [(); 5].map(|()| token().encode().expose().to_owned());
+    let garbage = (0..1000).map(|number| format!("garbage{number}"));
+    let much_garbage: Vec<String> = garbage.chain([a.clone()]).collect();
+    for (values, expected) in [
+        (vec![&*a, &b], "2"),
+        (vec![&a, &b, &a, &b], "2"),
+        (vec![&a, "garbage"], "1"),
+        (vec!["", &a], "1"),
+        (vec!["garbage", "", &a, &b], "2"),
+        (vec!["garbage", ""], "malformed"),
+        (vec![&a, &b, &c, &d, &e], "4"),
+        (much_garbage.iter().map(String::as_str).collect(), "1"),
+    ] {
+        let pairs: Vec<String> = values.iter().map(|value| format!("__Host-id={value}")).collect();
+        let headers: Vec<&[u8]> = pairs.iter().map(String::as_bytes).collect();
+        assert_eq!(read(&policy, &headers), expected);
+        assert_eq!(read(&policy, &[pairs.join("; x=1; ").as_bytes()]), expected);
     }
+}
+
+#[test]
+fn a_former_cookie_is_removed_beside_the_present_one() {
+    let former = CookiePolicy::builder("__Secure-id").domain("example.org").path("/app").build().unwrap();
+    let cookie = || CookiePolicy::builder("__Secure-id");
+    assert!(cookie().formerly(former.clone()).build().is_ok());
+    assert_eq!(cookie().formerly(cookie().build().unwrap()).build().unwrap_err(), CookiePolicyError::Former);
+    let strict = cookie().same_site(SameSite::Strict).build().unwrap();
+    assert_eq!(cookie().formerly(strict).build().unwrap_err(), CookiePolicyError::Former, "one cookie to a browser");
+    let partitioned = cookie().same_site(SameSite::Embedded).build().unwrap();
+    assert!(cookie().formerly(former).formerly(partitioned).build().is_ok());
 }
 
 proptest! {

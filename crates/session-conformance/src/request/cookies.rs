@@ -5,7 +5,7 @@ use session_core::{CookiePolicy, CookiePolicyError, OsEntropy, SameSite, Session
 use super::browser::Browser;
 use super::client::Client as _;
 use super::node::Node;
-use super::support::{COOKIE, HOUR, NO_CALLS, NOTE, Note, login, note_of, policy, refused, user_of};
+use super::support::{COOKIE, HOUR, MILLI, NO_CALLS, NOTE, Note, login, note_of, policy, refused, user_of};
 use crate::env::Env;
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 use crate::refusal::Refusal;
@@ -51,15 +51,41 @@ pub(super) async fn malformed_costs_nothing(env: Env) -> Outcome {
 }
 
 pub(super) async fn two_different_cookies_are_ambiguous(env: Env) -> Outcome {
-    let (node, alice) = Browser::of_alice(&env).await?;
-    let (mine, planted) = (alice.header(), Browser::logged_in(&node, "mallory").await?.header());
-    for headers in [[&*mine, &*planted], [&*planted, &*mine]] {
-        for headers in [&headers[..], &[&*headers.join("; ")]] {
-            let user = node.request(headers).run(user_of).await.without_cookie("a planted cookie")?;
-            ensure_eq!(user, None, "the user of two different cookies");
-        }
+    let cookie = CookiePolicy::builder("__Secure-id").build().map_err(|error| Failure::new(error.to_string()))?;
+    let node = Node::start(&env, policy(|it| it.cookie(cookie))?).await?;
+    let alice = Browser::logged_in(&node, "alice").await?;
+    let planted = Browser::logged_in(&node, "mallory").await?;
+    for user in users_of_both(&node, &alice, &planted).await? {
+        ensure_eq!(user, None, "the user of two different cookies");
     }
     alice.assert_alive("a planted cookie ended the session").await
+}
+
+pub(super) async fn of_two_cookies_the_later_login_counts(env: Env) -> Outcome {
+    let (node, before) = Browser::of_alice(&env).await?;
+    env.clock().advance(MILLI);
+    let later = Browser::logged_in(&node, "bob").await?;
+    for user in users_of_both(&node, &before, &later).await? {
+        ensure_eq!(user.as_deref(), Some("bob"), "the user of two cookies of a host");
+    }
+    before.assert_alive("reading ended a session").await?;
+    let both = format!("{}; {}", before.header(), later.header());
+    node.request(&[&both]).run(|session: &Session| session.logout()).await.result?;
+    before.assert_dead("a logout left one of two sessions").await?;
+    later.assert_dead("a logout left one of two sessions").await?;
+    Ok(())
+}
+
+/// Who a request with both cookies is of, in each order, in one header and in two.
+async fn users_of_both(node: &Node, one: &Browser, other: &Browser) -> Result<Vec<Option<String>>, Failure> {
+    let (one, other) = (one.header(), other.header());
+    let mut users = Vec::new();
+    for headers in [[&*one, &*other], [&*other, &*one]] {
+        for headers in [&headers[..], &[&*headers.join("; ")]] {
+            users.push(node.request(headers).run(user_of).await.without_cookie("two cookies")?);
+        }
+    }
+    Ok(users)
 }
 
 pub(super) async fn found_in_any_header(env: Env) -> Outcome {

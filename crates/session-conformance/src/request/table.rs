@@ -14,8 +14,10 @@ cases! {
     "request/nobody-asks-nothing-is-loaded" [] => cookies::not_loaded_unless_asked_for;
     /// A token has one spelling. Anything else is refused before the store is asked, and the cookie left alone.
     "request/malformed-token-costs-nothing" [] => cookies::malformed_costs_nothing;
-    /// Two cookies of the session's name with different values are nobody's session, in whatever order they come.
+    /// Two cookies of different users, of a name that a subdomain can set, are nobody's session, in whatever order they come.
     "request/two-different-cookies-are-nobodys" [] => cookies::two_different_cookies_are_ambiguous;
+    /// Of two live sessions whose cookies only their host can have set, the later login counts, and a logout ends both.
+    "request/of-two-cookies-the-later-login-counts" [] => cookies::of_two_cookies_the_later_login_counts;
     /// The cookie is found in any `Cookie` header, among others, and twice with the same value.
     "request/cookie-is-found-in-any-header" [] => cookies::found_in_any_header;
     /// A cookie whose name differs in case is another cookie.

@@ -6,7 +6,7 @@ use super::rejection::RejectionKind;
 use super::request::{Field, RequestHead, RequestSession};
 use crate::event::{EventKind, OriginRefusal};
 use crate::manager::SessionManager;
-use crate::policy::cookie::PresentedCookie;
+use crate::policy::cookie::{PresentedCookie, SameSite};
 
 /// Refuses requests that another site made a browser send (CSRF).
 ///
@@ -130,8 +130,12 @@ impl OriginGuard {
         manager: &SessionManager,
         request: &impl RequestHead,
     ) -> Result<RequestSession, RejectionKind> {
-        let presented = manager.read_cookie(request.values("cookie"));
+        let mut presented = manager.read_cookie(request.values("cookie"));
         self.check(manager, request, &presented)?;
+        if matches!(presented, PresentedCookie::Nothing) && is_withheld(request, manager.policy().cookie().same_site())
+        {
+            presented = PresentedCookie::Withheld;
+        }
         let manager = match manager.wants_request() {
             true => manager.with_request(request_context(request)),
             false => manager.clone(),
@@ -226,9 +230,33 @@ fn addressed_host(request: &impl RequestHead) -> Option<&[u8]> {
 /// An `EventSource` needs no guard: without CORS, other origins cannot read its answer.
 fn is_guarded(request: &impl RequestHead, presented: &PresentedCookie) -> bool {
     match request.method() {
-        "GET" => !matches!(presented, PresentedCookie::Nothing) && is_websocket(request),
+        "GET" => !matches!(presented, PresentedCookie::Nothing | PresentedCookie::Withheld) && is_websocket(request),
         "HEAD" | "OPTIONS" => false,
         _ => true,
+    }
+}
+
+/// Whether the browser has sent the request without a cookie that it may have (RFC 6265bis, section 5.6.7.1).
+fn is_withheld(request: &impl RequestHead, same_site: SameSite) -> bool {
+    let is = |name, expected: &[u8]| matches!(Field::of(request, name), Field::One(value) if value == expected);
+    let is_cross_site = match Field::of(request, "sec-fetch-site") {
+        Field::One(site) => site == b"cross-site",
+        // Over plain http nothing else says so.
+        Field::Absent => match (Field::of(request, "origin"), addressed_host(request)) {
+            (Field::One(origin), Some(host)) => !is_same_host(origin, host),
+            (Field::One(_), None) | (Field::Absent | Field::Repeated, _) => false,
+        },
+        Field::Repeated => false,
+    };
+    let is_link = || {
+        matches!(request.method(), "GET" | "HEAD")
+            && is("sec-fetch-mode", b"navigate")
+            && is("sec-fetch-dest", b"document")
+    };
+    match same_site {
+        SameSite::Strict => is_cross_site,
+        SameSite::Lax => is_cross_site && !is_link(),
+        SameSite::Embedded => false,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::array;
 use std::fmt;
-use std::iter::Flatten;
+use std::iter::{Chain, Flatten};
 use std::pin::Pin;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::task::{Context, Poll, ready};
@@ -92,6 +93,8 @@ impl Drop for Inner {
 pub struct ResponseHeaders {
     /// `Set-Cookie`. With it goes `Cache-Control: no-store`, replacing any other; the one never without the other.
     pub set_cookie: Option<SetCookie>,
+    /// Removals of cookies that were used before: see [`CookiePolicyBuilder::formerly`](crate::CookiePolicyBuilder::formerly).
+    pub removed_cookies: Vec<SetCookie>,
     /// Whether the response depends on the cookie: `Vary: Cookie`.
     pub vary_cookie: bool,
 }
@@ -181,7 +184,9 @@ impl RequestSession {
     }
 
     fn headers(&self, set_cookie: Option<SetCookie>) -> ResponseHeaders {
-        ResponseHeaders { set_cookie, vary_cookie: self.inner.consulted.load(Ordering::Relaxed) }
+        let cookie = self.manager().policy().cookie();
+        let removed_cookies = if set_cookie.is_some() { cookie.remove_former() } else { Vec::new() };
+        ResponseHeaders { set_cookie, removed_cookies, vary_cookie: self.inner.consulted.load(Ordering::Relaxed) }
     }
 }
 
@@ -245,7 +250,19 @@ pub enum HeaderEdit<'h> {
 }
 
 /// Edits in the order they are to be applied. Allocates nothing.
-pub type HeaderEdits<'h> = Flatten<array::IntoIter<Option<HeaderEdit<'h>>, 5>>;
+pub type HeaderEdits<'h> = Chain<Flatten<array::IntoIter<Option<HeaderEdit<'h>>, 5>>, Removals<'h>>;
+
+/// Edits that append the removals of cookies.
+#[derive(Clone, Debug)]
+pub struct Removals<'h>(pub(super) slice::Iter<'h, SetCookie>);
+
+impl<'h> Iterator for Removals<'h> {
+    type Item = HeaderEdit<'h>;
+
+    fn next(&mut self) -> Option<HeaderEdit<'h>> {
+        self.0.next().map(HeaderEdit::AppendCookie)
+    }
+}
 
 impl ResponseHeaders {
     /// What to change in a response whose `Vary` headers have the values `present`.
@@ -265,6 +282,7 @@ impl ResponseHeaders {
         ]
         .into_iter()
         .flatten()
+        .chain(Removals(self.removed_cookies.iter()))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::event::{EventKind, Termination};
 use crate::model::credential::Credential;
 use crate::model::data::Data;
 use crate::model::device::Device;
-use crate::model::id::{SessionId, UserId};
+use crate::model::id::SessionId;
 use crate::model::record::{Record, Version};
 use crate::model::summary::{Authentication, Persistence, SessionSummary, Timeouts};
 use crate::model::token::{Kind, PresentedToken, SessionToken};
@@ -183,10 +183,7 @@ pub(crate) enum StoreOp {
         next: Arc<LoadedSession>,
         expected: Version,
     },
-    Delete {
-        id: SessionId,
-        user: Option<UserId>,
-    },
+    Delete(Replaced),
 }
 
 pub(crate) enum CookieOp {
@@ -292,11 +289,9 @@ fn end(loaded: Option<&Arc<LoadedSession>>, draft: &Draft, circumstances: Circum
         return create(loaded, draft, EventKind::Created, circumstances);
     }
     Ok(match loaded {
-        Some(loaded) => Plan {
-            store: StoreOp::Delete { id: loaded.record.id(), user: loaded.record.user().cloned() },
-            cookie: CookieOp::Remove,
-            event: None,
-        },
+        Some(loaded) => {
+            Plan { store: StoreOp::Delete(loaded.replaced(Termination::Logout)), cookie: CookieOp::Remove, event: None }
+        }
         // A cookie that belongs to no session is left alone: its removal could hit the cookie of a login under way.
         None => Plan::nothing(),
     })
@@ -343,7 +338,11 @@ fn carry_on(
             Activity::Active => stored.summary.last_seen.max(now),
             Activity::Passive => stored.summary.last_seen,
         },
-        timeouts: policy.effective_timeouts(&stored.summary),
+        timeouts: match loaded.access {
+            Access::Token(..) => policy.effective_timeouts(&stored.summary),
+            // Of a sealed session there may be older copies: its end must outlive them all.
+            Access::Seal => stored.summary.timeouts,
+        },
         authentication: if reissue { &draft.authentication } else { &stored.summary.authentication }.clone(),
         device: stored.summary.device.clone(),
         ..stored.summary
@@ -351,6 +350,14 @@ fn carry_on(
     let record = Record::new(summary, stored.version.next(entropy)?, credential);
     let (binding, replaces) = (stored.binding.clone(), stored.replaces.clone());
     let record = Record { data: draft.data.clone(), binding, replaces, format: policy.record_format(), ..record };
+    if reissue && matches!(loaded.access, Access::Seal) {
+        // A copy of the old seal can only be denied by its id: the session goes on under another.
+        let mut record = record;
+        record.summary.id = SessionId::generate(record.user(), entropy)?;
+        let replaces = Some(loaded.replaced(Termination::Replaced));
+        let store = StoreOp::Create { next: Arc::new(loaded.with_record(record)), replaces, limit: None };
+        return Ok(Plan { store, cookie: CookieOp::Keep, event });
+    }
     let (next, cookie) = match (issued, &loaded.access) {
         (Some(token), Access::Token(..)) => {
             let next = LoadedSession::current(record, token.presented());

@@ -104,6 +104,20 @@ pub(crate) fn still_accepted(
     (verdict(&record.summary, policy, now) == Verdict::Live).then_some(status)
 }
 
+/// Which of several live sessions counts, whose cookies came with one request: the later login, if they are all of one user,
+/// or nobody but their host could have set them. Otherwise none: one of them may have been planted.
+pub(crate) fn later_login<'s>(
+    sessions: impl ExactSizeIterator<Item = &'s SessionSummary>,
+    is_of_host: bool,
+) -> Option<usize> {
+    let sessions: Vec<&SessionSummary> = sessions.collect();
+    let user = sessions.first()?.user();
+    let is_of_one_user = user.is_some() && sessions.iter().all(|session| session.user() == user);
+    let login = |session: &SessionSummary| (session.user().is_some(), session.created_at, session.id);
+    let latest = sessions.iter().enumerate().max_by_key(|(_, session)| login(session)).map(|(at, _)| at);
+    latest.filter(|_| sessions.len() == 1 || is_of_host || is_of_one_user)
+}
+
 /// A stored session as it was when it was read, and what gave access to it.
 pub(crate) struct LoadedSession {
     pub(crate) record: Record,
@@ -140,6 +154,8 @@ pub(crate) struct Replaced {
     pub(crate) id: SessionId,
     pub(crate) user: Option<UserId>,
     pub(crate) version: Version,
+    /// When no copy of it can be alive any more, whatever the policy.
+    pub(crate) dead_from: Timestamp,
     /// Why it ends.
     pub(crate) reason: Termination,
 }
@@ -169,7 +185,8 @@ impl LoadedSession {
 
     pub(crate) fn replaced(&self, reason: Termination) -> Replaced {
         let record = &self.record;
-        Replaced { id: record.id(), user: record.user().cloned(), version: record.version, reason }
+        let dead_from = record.summary.absolute_deadline();
+        Replaced { id: record.id(), user: record.user().cloned(), version: record.version, dead_from, reason }
     }
 }
 

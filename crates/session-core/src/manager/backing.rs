@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::decide::verdict::{Access, LoadedSession, Replaced};
@@ -32,8 +31,6 @@ pub(super) enum Backing {
 pub(super) struct DenyList {
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) entropy: Arc<dyn Entropy>,
-    /// How long any session may live: after that, the entry is of no use.
-    pub(super) longest: Duration,
 }
 
 impl Backing {
@@ -73,7 +70,7 @@ impl Backing {
                 store.create(CreateRequest { record, replaces, limit }, now).await
             }
             Self::Client { deny_list } => match replaces {
-                Some(old) if deny(deny_list.as_ref(), old.id, now).await? == DeleteOutcome::Absent => {
+                Some(old) if deny(deny_list.as_ref(), old.id, old.dead_from, now).await? == DeleteOutcome::Absent => {
                     Ok(CreateOutcome::ReplacedAbsent)
                 }
                 Some(_) | None => Ok(CreateOutcome::Created { evicted: Vec::new() }),
@@ -112,11 +109,12 @@ impl Backing {
         &self,
         id: &SessionId,
         user: Option<&UserId>,
+        dead_from: Timestamp,
         now: Timestamp,
     ) -> Result<DeleteOutcome, StoreError> {
         match self {
             Self::Store(store) => store.delete(id, user).await,
-            Self::Client { deny_list } => deny(deny_list.as_ref(), *id, now).await,
+            Self::Client { deny_list } => deny(deny_list.as_ref(), *id, dead_from, now).await,
         }
     }
 
@@ -145,18 +143,25 @@ impl Backing {
     }
 }
 
-async fn deny(list: Option<&DenyList>, id: SessionId, now: Timestamp) -> Result<DeleteOutcome, StoreError> {
+async fn deny(
+    list: Option<&DenyList>,
+    id: SessionId,
+    dead_from: Timestamp,
+    now: Timestamp,
+) -> Result<DeleteOutcome, StoreError> {
     match list {
-        Some(list) => list.add(id, now).await,
+        Some(list) => list.add(id, dead_from, now).await,
         None => Ok(DeleteOutcome::Deleted),
     }
 }
 
 impl DenyList {
-    async fn add(&self, id: SessionId, now: Timestamp) -> Result<DeleteOutcome, StoreError> {
+    /// Denies `id` until no copy of the session can be alive.
+    async fn add(&self, id: SessionId, dead_from: Timestamp, now: Timestamp) -> Result<DeleteOutcome, StoreError> {
         let no_entropy = |_| StoreError::new(StoreErrorKind::Other, "the random generator failed");
         let (credential, _) = Credential::issue(Kind::Cookie, id, now, &*self.entropy).map_err(no_entropy)?;
-        let timeouts = Timeouts { idle: self.longest, absolute: self.longest };
+        let left = dead_from.since(now);
+        let timeouts = Timeouts { idle: left, absolute: left };
         let summary = SessionSummary::new(id, Kind::Cookie, now, timeouts);
         let entry = Record::new(summary, Version::first(&*self.entropy).map_err(no_entropy)?, credential);
         match self.store.create(CreateRequest::new(&entry), now).await? {

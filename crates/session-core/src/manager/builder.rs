@@ -94,8 +94,7 @@ impl SessionManagerBuilder {
         let (backing, seal) = match kept {
             Kept::InStore(store) => (Backing::Store(store), None),
             Kept::ByClient { seal, deny_list } => {
-                let longest = policy.longest_timeout();
-                let deny_list = deny_list.map(|store| DenyList { store, entropy: Arc::clone(&entropy), longest });
+                let deny_list = deny_list.map(|store| DenyList { store, entropy: Arc::clone(&entropy) });
                 (Backing::Client { deny_list }, Some(seal))
             }
         };

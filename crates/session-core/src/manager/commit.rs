@@ -1,5 +1,6 @@
 //! The commit: one compare-and-swap, repeated on what another request wrote.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,13 +83,19 @@ impl SessionManager {
         let _one_at_a_time = session.commit_turn().await;
         let input = session.state().commit_input();
         let (wanted, change) = (input.intents, input.draft.change);
-        let outcome = self.try_commit(session, input).await;
+        let outcome = match self.end_others(session, change).await {
+            Ok(()) => self.try_commit(session, input).await,
+            Err(error) => Err(error),
+        };
         let outcome = match outcome {
             Ok((loaded, mut cookie)) => {
-                if matches!(change, Change::Login | Change::Logout)
-                    && session.state().unreadable.take().is_some()
-                    && change == Change::Logout
-                {
+                let begins_anew = matches!(change, Change::Login | Change::Logout);
+                let was_odd = begins_anew && {
+                    let mut state = session.state();
+                    state.is_cookie_unknown = false;
+                    state.unreadable.take().is_some() | mem::take(&mut state.has_several)
+                };
+                if was_odd && change == Change::Logout {
                     cookie = cookie.or_else(|| self.render(CookieOp::Remove));
                 }
                 session.rebase(loaded, wanted, cookie)
@@ -104,6 +111,19 @@ impl SessionManager {
         };
         self.check_successor(session).await;
         outcome
+    }
+
+    /// Ends the other sessions that came with the request, before a login or a logout: they must not count towards a limit.
+    async fn end_others(&self, session: &Session, change: Change) -> Result<(), Error> {
+        let reason = match change {
+            Change::Login => Termination::Replaced,
+            Change::Logout => Termination::Logout,
+            Change::None | Change::Regenerate | Change::StepUp => return Ok(()),
+        };
+        loop {
+            let Some(other) = session.state().others.pop() else { return Ok(()) };
+            let _ = self.delete(other.id, other.user, other.dead_from, reason, self.now()).await?;
+        }
     }
 
     /// Takes back the successor of a superseded token if the grace window has closed while the request ran. One round trip.
@@ -138,6 +158,10 @@ impl SessionManager {
             let now = self.now();
             let circumstances = Circumstances { activity, policy: self.policy(), now, entropy: &*self.inner.entropy };
             let Plan { store, cookie, event } = plan(loaded.as_ref(), &draft, circumstances)?;
+            if event == Some(EventKind::Created) && session.state().is_cookie_unknown {
+                self.report(EventKind::NotStored, None, None);
+                return Ok((None, None));
+            }
             if matches!(store, StoreOp::LoadAgain) && repetition.is_some() {
                 return Err(Error::Gone);
             }
@@ -181,6 +205,9 @@ impl SessionManager {
                     continue;
                 }
                 Outcome::Again => return Err(Error::Conflict),
+                Outcome::ReplacedAbsent if draft.change != Change::Login && draft.change != Change::Logout => {
+                    return Err(Error::Gone);
+                }
                 Outcome::ReplacedAbsent => loaded = None,
                 Outcome::Conflict => {
                     let Some(stale) = &loaded else { return Err(Error::Conflict) };
@@ -245,10 +272,12 @@ impl SessionManager {
             StoreOp::Nothing => Ok(Outcome::Unchanged),
             StoreOp::LoadAgain => Ok(Outcome::Conflict),
             StoreOp::Touch { session, now } => self.touch(session, now).await.map(Outcome::Done),
-            StoreOp::Delete { id, user } => match self.delete(id, user, Termination::Logout, now).await? {
-                DeleteOutcome::Deleted => Ok(Outcome::Done(None)),
-                DeleteOutcome::Absent => Ok(Outcome::EndedBefore),
-            },
+            StoreOp::Delete(Replaced { id, user, dead_from, reason, .. }) => {
+                match self.delete(id, user, dead_from, reason, now).await? {
+                    DeleteOutcome::Deleted => Ok(Outcome::Done(None)),
+                    DeleteOutcome::Absent => Ok(Outcome::EndedBefore),
+                }
+            }
             StoreOp::Update { next, expected } => {
                 match self.store_write("update", || backing.update(&next.record, expected, now)).await? {
                     (UpdateOutcome::Applied, _) => Ok(Outcome::Done(Some(next))),
@@ -328,7 +357,7 @@ impl SessionManager {
                 seen = session.record.clone().touched(*now);
                 &seen
             }
-            StoreOp::Nothing | StoreOp::LoadAgain | StoreOp::Delete { .. } => return Ok(None),
+            StoreOp::Nothing | StoreOp::LoadAgain | StoreOp::Delete(_) => return Ok(None),
         };
         let sealed = seal.seal(record, now).map_err(|error| self.store_failed("seal", error))?;
         let cookie = self.policy().cookie();

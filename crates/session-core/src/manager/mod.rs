@@ -10,6 +10,7 @@ mod open;
 mod patience;
 mod queue;
 mod revoke;
+mod several;
 mod sweep;
 
 use std::fmt;
@@ -132,7 +133,8 @@ impl SessionManager {
             let patience = manager.policy().store_timeout();
             let mut existence = existence;
             for attempt in 0..END_ATTEMPTS {
-                let delete = manager.inner.backing.delete(&id, user.as_ref(), manager.now());
+                let (now, longest) = (manager.now(), manager.policy().longest_timeout());
+                let delete = manager.inner.backing.delete(&id, user.as_ref(), now + longest, now);
                 let pause = match manager.store_call("delete", delete).await {
                     Ok(DeleteOutcome::Deleted) => {
                         return manager.report(EventKind::Terminated(Termination::Unreceived), Some(id), user);

@@ -13,7 +13,7 @@ use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
 use crate::model::summary::SessionSummary;
 use crate::model::token::{Kind, PresentedToken};
-use crate::policy::cookie::{Ambiguous, PresentedCookie, SetCookie};
+use crate::policy::cookie::{PresentedCookie, SetCookie};
 use crate::session::{Owner, Session};
 use crate::store::contract::Freshness;
 
@@ -24,14 +24,11 @@ impl SessionManager {
         if self.inner.context.seal.is_none() {
             return cookie.read(headers);
         }
-        match cookie.find(headers) {
-            Err(Ambiguous) => PresentedCookie::Ambiguous,
-            Ok(None) => PresentedCookie::Nothing,
-            Ok(Some(value)) => PresentedCookie::Sealed(value.to_vec()),
-        }
+        cookie.collect(headers, |value| PresentedCookie::Sealed(value.to_vec()))
     }
 
-    /// Opens the session of a request. No round trip without a token, else one.
+    /// Opens the session of a request. No round trip without a token, else one; one more for each other session that
+    /// [several cookies](PresentedCookie::Several) name.
     ///
     /// A token that is unknown, expired or forged gives an anonymous session: a client cannot tell which. An authentic
     /// token that was consumed earlier terminates its session (one more round trip).
@@ -43,16 +40,25 @@ impl SessionManager {
     /// [`Error::Store`] if the store failed: unavailable is not absent. [`Error::Superseded`] for the loser of a race
     /// between a renewed token and its predecessor.
     pub async fn open(&self, presented: &PresentedCookie) -> Result<Session, Error> {
-        let refused = match presented {
-            PresentedCookie::Nothing => return Ok(self.anonymous()),
-            PresentedCookie::Sealed(text) => return self.open_sealed(text).await,
-            PresentedCookie::Token(_) if self.inner.context.seal.is_some() => return Ok(self.anonymous()),
-            PresentedCookie::Token(token) => return self.open_token(token).await,
-            PresentedCookie::Malformed => EventKind::MalformedToken,
-            PresentedCookie::Ambiguous => EventKind::AmbiguousCookie,
-        };
-        self.report(refused, None, None);
-        Ok(self.anonymous())
+        match presented {
+            PresentedCookie::Nothing => Ok(self.anonymous()),
+            PresentedCookie::Withheld => {
+                let session = self.anonymous();
+                session.state().is_cookie_unknown = true;
+                Ok(session)
+            }
+            PresentedCookie::Sealed(text) => {
+                let loaded = self.unseal(text).await?;
+                Ok(self.session(loaded, None))
+            }
+            PresentedCookie::Token(_) if self.inner.context.seal.is_some() => Ok(self.anonymous()),
+            PresentedCookie::Token(token) => self.open_token(token).await,
+            PresentedCookie::Several(cookies) => self.open_several(cookies).await,
+            PresentedCookie::Malformed => {
+                self.report(EventKind::MalformedToken, None, None);
+                Ok(self.anonymous())
+            }
+        }
     }
 
     async fn open_token(&self, token: &PresentedToken) -> Result<Session, Error> {
@@ -79,23 +85,23 @@ impl SessionManager {
         }
     }
 
-    /// Opens a client-side session. No round trip; one if there is a deny list.
-    async fn open_sealed(&self, text: &[u8]) -> Result<Session, Error> {
+    /// A client-side session, if it is alive. No round trip; one if there is a deny list.
+    pub(super) async fn unseal(&self, text: &[u8]) -> Result<Option<LoadedSession>, Error> {
         let now = self.now();
         let opened = self.inner.context.seal.as_ref().and_then(|seal| seal.open(text, now));
         let Some(record) = opened else {
             self.report(EventKind::MalformedToken, None, None);
-            return Ok(self.anonymous());
+            return Ok(None);
         };
         if let Verdict::Expired(expiry) = verdict(&record.summary, self.policy(), now) {
             self.report(EventKind::Expired(expiry), Some(record.id()), record.user().cloned());
-            return Ok(self.anonymous());
+            return Ok(None);
         }
         if self.is_denied(&record.id()).await? {
             self.report(EventKind::UnknownToken, Some(record.id()), None);
-            return Ok(self.anonymous());
+            return Ok(None);
         }
-        Ok(self.session(Some(LoadedSession { record, access: Access::Seal }), None))
+        Ok(Some(LoadedSession { record, access: Access::Seal }))
     }
 
     /// Does what [`judge`] says of `token`. `None` if it gives access to nothing.
@@ -195,11 +201,11 @@ impl SessionManager {
         self.store_call("load", self.inner.backing.is_denied(id, self.now())).await
     }
 
-    fn anonymous(&self) -> Session {
+    pub(super) fn anonymous(&self) -> Session {
         self.session(None, None)
     }
 
-    fn session(&self, loaded: Option<LoadedSession>, successor: Option<SetCookie>) -> Session {
+    pub(super) fn session(&self, loaded: Option<LoadedSession>, successor: Option<SetCookie>) -> Session {
         Session::new(Arc::clone(&self.inner) as Arc<dyn Owner>, loaded, successor)
     }
 }

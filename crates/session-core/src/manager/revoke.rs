@@ -115,20 +115,22 @@ impl SessionManager {
         let (manager, id, user) = (self.clone(), *id, user.cloned());
         let work = async move {
             let _ = manager.store("delete")?;
-            manager.delete(id, user, why, manager.now()).await
+            let now = manager.now();
+            manager.delete(id, user, now + manager.policy().longest_timeout(), why, now).await
         };
         self.persist(work).await
     }
 
-    /// Deletes a session, and reports its end.
+    /// Deletes a session of which no copy can be alive from `dead_from` on, and reports its end.
     pub(super) async fn delete(
         &self,
         id: SessionId,
         user: Option<UserId>,
+        dead_from: Timestamp,
         why: Termination,
         now: Timestamp,
     ) -> Result<DeleteOutcome, Error> {
-        let delete = || self.inner.backing.delete(&id, user.as_ref(), now);
+        let delete = || self.inner.backing.delete(&id, user.as_ref(), dead_from, now);
         Ok(match self.store_write("delete", delete).await? {
             // Absent when it was asked again: by then it was deleted.
             (DeleteOutcome::Deleted, _) | (DeleteOutcome::Absent, Some(_)) => {

@@ -46,7 +46,14 @@ pub struct CookiePolicy {
     path: String,
     same_site: SameSite,
     secure: bool,
+    /// What was used before, by attributes that make another cookie of it.
+    former: Vec<Self>,
 }
+
+/// How many cookies of one name are looked at.
+const MAX_PRESENTED: usize = 4;
+/// Browsers match prefixes without regard to case.
+const HOST_PREFIX: &str = "__Host-";
 
 /// Longest name and value together, in bytes; longer ones are dropped by browsers (RFC 6265bis).
 const MAX_PAIR: usize = 4096;
@@ -61,6 +68,7 @@ impl CookiePolicy {
             path: "/".to_owned(),
             same_site: SameSite::Lax,
             secure: true,
+            former: Vec::new(),
         }
     }
 
@@ -98,36 +106,66 @@ impl CookiePolicy {
     /// Finds the session cookie in the `Cookie` headers of a request, without allocating. Adapters call
     /// [`SessionManager::read_cookie`](crate::SessionManager::read_cookie), which knows client-side sessions too.
     ///
-    /// Names are matched case-sensitively. Of two cookies of the name with different values neither is used: one of
-    /// them was planted.
+    /// Names are matched case-sensitively.
     pub fn read<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> PresentedCookie {
-        match self.find(headers) {
-            Err(Ambiguous) => PresentedCookie::Ambiguous,
-            Ok(None) => PresentedCookie::Nothing,
-            Ok(Some(value)) => PresentedToken::parse(value).map_or(PresentedCookie::Malformed, PresentedCookie::Token),
+        self.collect(headers, |value| {
+            PresentedToken::parse(value).map_or(PresentedCookie::Malformed, PresentedCookie::Token)
+        })
+    }
+
+    /// What the cookies of the name are, each value once.
+    pub(crate) fn collect<'h>(
+        &self,
+        headers: impl IntoIterator<Item = &'h [u8]>,
+        presented: impl Fn(&'h [u8]) -> PresentedCookie,
+    ) -> PresentedCookie {
+        let mut values = self.values(headers);
+        let Some(first) = values.next() else { return PresentedCookie::Nothing };
+        let mut others = values.filter(|value| *value != first).peekable();
+        if others.peek().is_none() {
+            return presented(first);
         }
+        // Not the usual case: from here on it may allocate.
+        let (mut seen, mut several) = (Vec::new(), Vec::new());
+        for value in [first].into_iter().chain(others) {
+            if several.len() < MAX_PRESENTED && !seen.contains(&value) {
+                let one = presented(value);
+                if !matches!(one, PresentedCookie::Malformed) {
+                    seen.push(value);
+                    several.push(one);
+                }
+            }
+        }
+        if several.is_empty() { PresentedCookie::Malformed } else { PresentedCookie::Several(several) }
     }
 
     /// The value of the cookie in the `Cookie` headers of a request, for a cookie that holds no session token. `None` also
     /// for several cookies of the name with different values: one of them was planted.
     pub fn find_value<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Option<&'h [u8]> {
-        self.find(headers).ok().flatten()
+        let mut values = self.values(headers);
+        let first = values.next()?;
+        values.all(|value| value == first).then_some(first)
     }
 
-    /// The value of the cookie, if there is one.
-    pub(crate) fn find<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Result<Option<&'h [u8]>, Ambiguous> {
-        let mut found: Option<&[u8]> = None;
-        for pair in headers.into_iter().flat_map(|header| header.split(|byte| *byte == b';')) {
-            let pair = pair.trim_ascii();
-            let Some(value) = pair.strip_prefix(self.name.as_bytes()).and_then(|rest| rest.strip_prefix(b"=")) else {
-                continue;
-            };
-            match found {
-                Some(other) if other != value => return Err(Ambiguous),
-                Some(_) | None => found = Some(value),
-            }
-        }
-        Ok(found)
+    fn values<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> impl Iterator<Item = &'h [u8]> {
+        let pairs = headers.into_iter().flat_map(|header| header.split(|byte| *byte == b';'));
+        pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(self.name.as_bytes())?.strip_prefix(b"="))
+    }
+
+    /// Whether nobody but the host itself can set such a cookie: its subdomains cannot plant one.
+    pub(crate) fn is_host_only(&self) -> bool {
+        let prefix = self.name.get(..HOST_PREFIX.len());
+        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(HOST_PREFIX))
+    }
+
+    /// With which requests of other sites the browser sends it.
+    pub(crate) fn same_site(&self) -> SameSite {
+        self.same_site
+    }
+
+    /// The headers that remove the cookies that were [used before](CookiePolicyBuilder::formerly).
+    pub(crate) fn remove_former(&self) -> Vec<SetCookie> {
+        self.former.iter().map(Self::remove).collect()
     }
 
     /// The value of a `Set-Cookie` header that hands out `token`. `max_age` makes it persistent; whole seconds count.
@@ -184,23 +222,28 @@ pub enum PresentedCookie {
     Nothing,
     /// Something that is not a token. Costs no store call.
     Malformed,
-    /// Several cookies of the name, with different values. Costs no store call.
-    Ambiguous,
+    /// Nothing, in a cross-site request with which the browser does not send the cookie it may have (`SameSite`). What a
+    /// visitor writes then lives in this request only, because a new cookie would replace the one that was withheld. A login
+    /// is stored.
+    Withheld,
+    /// Several cookies of the name with different values, four of them at most: after an attribute of the cookie was changed,
+    /// or because a subdomain planted one. What names no live session counts for nothing. Of several live sessions the later
+    /// login counts, if they are of one user or the name begins with `__Host-`, which no other host can plant; otherwise none.
+    /// The next login or logout ends them all.
+    Several(Vec<Self>),
     /// A token.
     Token(PresentedToken),
     /// What may be a [client-side session](crate::store::Seal), not looked at yet.
     Sealed(Vec<u8>),
 }
 
-/// Several cookies of the name, with different values.
-pub(crate) struct Ambiguous;
-
 impl fmt::Debug for PresentedCookie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nothing => "Nothing",
             Self::Malformed => "Malformed",
-            Self::Ambiguous => "Ambiguous",
+            Self::Withheld => "Withheld",
+            Self::Several(_) => "Several(..)",
             Self::Token(_) => "Token(..)",
             Self::Sealed(_) => "Sealed(..)",
         })
@@ -262,6 +305,21 @@ impl CookiePolicyBuilder {
         self
     }
 
+    /// Removes the cookie that was used before, whenever a new one is set or removed: one of another name, domain, path or
+    /// partition is another cookie to a browser, and would stay beside this one.
+    ///
+    /// ```
+    /// use session_core::CookiePolicy;
+    ///
+    /// let former = CookiePolicy::builder("__Secure-app").domain("example.org").build()?;
+    /// let cookie = CookiePolicy::builder("__Secure-app").formerly(former).build()?;
+    /// # Ok::<_, session_core::CookiePolicyError>(())
+    /// ```
+    pub fn formerly(mut self, former: CookiePolicy) -> Self {
+        self.cookie.former.push(former);
+        self
+    }
+
     /// Allows the cookie over plain http. For local development; the name must have no prefix then.
     pub fn insecure_for_local_development(mut self) -> Self {
         self.cookie.secure = false;
@@ -297,6 +355,13 @@ impl CookiePolicyBuilder {
         }
         if cookie.same_site == SameSite::Embedded && !cookie.secure {
             return Err(CookiePolicyError::Embedded);
+        }
+        let identity = |cookie: &CookiePolicy| {
+            let is_partitioned = cookie.same_site == SameSite::Embedded;
+            (cookie.name.clone(), cookie.domain.clone(), cookie.path.clone(), is_partitioned)
+        };
+        if cookie.former.iter().any(|former| identity(former) == identity(&cookie)) {
+            return Err(CookiePolicyError::Former);
         }
         Ok(cookie)
     }
@@ -357,6 +422,11 @@ pub enum CookiePolicyError {
     /// A prefix that demands `Path=/` and no `Domain`.
     #[error("a cookie named __Host- or __Host-Http- must have the path / and no domain")]
     HostPrefix,
+    /// A former cookie is the present one.
+    #[error(
+        "a cookie that was used before must differ in name, domain, path or partition, or it would remove the present one"
+    )]
+    Former,
     /// `SameSite=None` and `Partitioned` demand `Secure`.
     #[error("the cookie of an embedded application must be Secure; browsers drop it otherwise")]
     Embedded,

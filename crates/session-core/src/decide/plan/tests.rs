@@ -13,6 +13,7 @@ use crate::decide::intent::{Intent, Login, StepUp};
 use crate::decide::verdict::TokenStatus;
 use crate::entropy::OsEntropy;
 use crate::model::credential::TokenCheck;
+use crate::model::id::UserId;
 use crate::model::summary::{Authentication, Timeouts};
 use crate::policy::limit::LimitPolicy;
 use crate::policy::rules::Renewal;
@@ -205,7 +206,7 @@ proptest! {
                 }
                 prop_assert_eq!(record.summary.timeouts, policy.timeouts(record.user().is_some(), record.summary.persistence));
             }
-            (StoreOp::Delete { id, .. }, Some(base)) => {
+            (StoreOp::Delete(Replaced { id, .. }), Some(base)) => {
                 prop_assert_eq!(*id, base.record.id());
                 prop_assert_eq!(draft.change, Change::Logout);
                 prop_assert!(matches!(plan.cookie, CookieOp::Remove));

@@ -1,0 +1,92 @@
+//! Several cookies of the session's name: which one counts.
+
+use super::SessionManager;
+use crate::decide::verdict::{Access, LoadedSession, TokenStatus, TokenVerdict, judge, later_login};
+use crate::error::{Error, StoreErrorKind};
+use crate::event::{EventKind, Termination};
+use crate::model::id::SessionId;
+use crate::model::token::{Kind, PresentedToken};
+use crate::policy::cookie::{PresentedCookie, SetCookie};
+use crate::session::Session;
+use crate::store::contract::Freshness;
+
+/// A session that a cookie gives access to, and the cookie that its response carries.
+type Candidate = (LoadedSession, Option<SetCookie>);
+
+impl SessionManager {
+    /// Opens the session that counts: see [`PresentedCookie::Several`]. One round trip for each session that is named.
+    pub(super) async fn open_several(&self, cookies: &[PresentedCookie]) -> Result<Session, Error> {
+        self.report(EventKind::AmbiguousCookie, None, None);
+        let mut live = Vec::new();
+        let mut unreadable = None;
+        let mut raced = false;
+        for sealed in cookies {
+            if let PresentedCookie::Sealed(text) = sealed {
+                live.extend(self.unseal(text).await?.map(|session| (session, None)));
+            }
+        }
+        for (id, tokens) in by_session(cookies) {
+            match self.open_one_of(id, &tokens).await {
+                Ok(session) => live.extend(session),
+                Err(Error::Superseded) => raced = true,
+                Err(Error::Store(error)) if error.kind() == StoreErrorKind::Corrupt => unreadable = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        let is_of_host = self.policy().cookie().is_host_only();
+        let counts = later_login(live.iter().map(|(session, _)| &session.record.summary), is_of_host);
+        let chosen = counts.map(|at| live.remove(at));
+        if chosen.is_none() && live.is_empty() && raced {
+            return Err(Error::Superseded);
+        }
+        let is_open = chosen.is_some();
+        let session = match chosen {
+            Some((loaded, cookie)) => self.session(Some(loaded), cookie),
+            None => self.anonymous(),
+        };
+        {
+            let mut state = session.state();
+            state.is_cookie_unknown = !is_open && !live.is_empty();
+            state.has_several = true;
+            state.unreadable = if is_open { None } else { unreadable };
+            state.others = live.iter().map(|(other, _)| other.replaced(Termination::Replaced)).collect();
+        }
+        Ok(session)
+    }
+
+    /// The session `id`, if one of `tokens` gives access to it: the others are then older copies in the same browser, and no
+    /// theft.
+    async fn open_one_of(&self, id: SessionId, tokens: &[&PresentedToken]) -> Result<Option<Candidate>, Error> {
+        let Some(record) = self.load(id, Freshness::Cached).await? else {
+            self.report(EventKind::UnknownToken, Some(id), None);
+            return Ok(None);
+        };
+        let now = self.now();
+        let status = |token: &PresentedToken| match judge(&record, Kind::Cookie, token, self.policy(), now) {
+            TokenVerdict::Accepted(status) => Some(status),
+            TokenVerdict::Unknown | TokenVerdict::Expired(_) | TokenVerdict::Raced | TokenVerdict::Reuse => None,
+        };
+        let accepted = tokens.iter().filter_map(|token| Some((*token, status(token)?)));
+        if let Some((token, status)) = accepted.max_by_key(|(_, status)| *status == TokenStatus::Current) {
+            let cookie = self.successor_cookie(&record, token, status);
+            return Ok(Some((LoadedSession { record, access: Access::Token(token.copy(), status) }, cookie)));
+        }
+        for token in tokens {
+            let _ = self.admit(&record, Kind::Cookie, token).await?;
+        }
+        Ok(None)
+    }
+}
+
+/// The tokens among `cookies`, those of one session together.
+fn by_session(cookies: &[PresentedCookie]) -> Vec<(SessionId, Vec<&PresentedToken>)> {
+    let mut sessions: Vec<(SessionId, Vec<&PresentedToken>)> = Vec::new();
+    for cookie in cookies {
+        let PresentedCookie::Token(token) = cookie else { continue };
+        match sessions.iter_mut().find(|(id, _)| *id == token.id()) {
+            Some((_, tokens)) => tokens.push(token),
+            None => sessions.push((token.id(), vec![token])),
+        }
+    }
+    sessions
+}
