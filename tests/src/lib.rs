@@ -1,6 +1,7 @@
-//! The one list of backends, the servers they run on, and what tests across crates need.
+//! The one list of backends, the servers they run on, a browser, and what tests across crates need.
 
 mod backend;
+pub mod browser;
 pub mod calls;
 pub mod chaos;
 mod client;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use session_testbed::browser::Chromium;
 use session_testbed::servers::{PgBouncer, Postgres, Redis, RedisCluster, RedisSentinel, Server, namespace};
 
 /// The processes whose working directory or command line is in a folder.
@@ -87,11 +88,11 @@ impl Drop for Other {
 
 #[test]
 fn killing_the_test_process_leaves_nothing() {
-    let servers = ["redis", "redis-sentinel", "redis-cluster", "postgres", "pgbouncer"];
+    let servers = ["redis", "redis-sentinel", "redis-cluster", "postgres", "pgbouncer", "chromium"];
     let mut other = Other::start(&servers);
     other.wait_for(servers.len());
-    // 1 + 6 + 3 + 2 + 1 servers, each with a supervisor, and the processes of PostgreSQL.
-    assert!(processes_in(&other.folder).len() > 2 * 13);
+    // 1 + 6 + 3 + 2 + 1 servers, Chromium and nginx, each with a supervisor, and the processes of PostgreSQL and Chromium.
+    assert!(processes_in(&other.folder).len() > 2 * 15);
     other.kill9();
     other.assert_nothing_left();
 }
@@ -121,8 +122,8 @@ fn killing_the_test_process_during_a_start_leaves_nothing() {
 
 #[test]
 fn killing_the_supervisors_leaves_no_server() {
-    let mut other = Other::start(&["redis", "postgres"]);
-    other.wait_for(2);
+    let mut other = Other::start(&["redis", "postgres", "chromium"]);
+    other.wait_for(3);
     // `None` if it is gone: a process that served a single connection may be.
     let parent = |pid: u32| -> Option<u32> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -130,7 +131,8 @@ fn killing_the_supervisors_leaves_no_server() {
     };
     let processes = processes_in(&other.folder).into_iter();
     let supervisors: Vec<u32> = processes.filter(|&pid| parent(pid) == Some(other.process.id())).collect();
-    assert_eq!(supervisors.len(), 2);
+    // That of Chromium comes with nginx.
+    assert_eq!(supervisors.len(), 4);
     for supervisor in supervisors {
         assert!(signal("KILL", supervisor));
     }
@@ -149,6 +151,8 @@ async fn dropping_the_handles_leaves_nothing() {
     let cluster = RedisCluster::launch(0, &[]).await.unwrap();
     let postgres = Postgres::launch(&[]).await.unwrap();
     let pool = PgBouncer::launch(&postgres, &[]).await.unwrap();
+    let chromium = Chromium::launch(&[]).await.unwrap();
+    chromium.profile().page().await.unwrap();
     let (stopped, paused) = (Redis::launch(&[]).await.unwrap(), Postgres::launch(&[]).await.unwrap());
     stopped.stop().await.unwrap();
     paused.pause().await.unwrap();
@@ -156,12 +160,13 @@ async fn dropping_the_handles_leaves_nothing() {
     let nodes = sentinel.nodes().iter().chain(sentinel.sentinels()).chain(cluster.nodes());
     let nodes = nodes.map(|node| node as &Server);
     let others: [&Server; 5] = [&redis, &postgres, &pool, &stopped, &paused];
-    let folders: Vec<PathBuf> = nodes.chain(others).map(|server| server.folder().to_owned()).collect();
-    assert_eq!(folders.len(), 14);
+    let mut folders: Vec<PathBuf> = nodes.chain(others).map(|server| server.folder().to_owned()).collect();
+    folders.push(chromium.folder().to_owned());
+    assert_eq!(folders.len(), 15);
     for folder in &folders {
         assert!(!processes_in(folder).is_empty(), "{}", folder.display());
     }
-    drop((pool, redis, sentinel, cluster, postgres, stopped, paused));
+    drop((pool, redis, sentinel, cluster, postgres, chromium, stopped, paused));
     // Immediately: dropping waits.
     for folder in &folders {
         assert!(!folder.exists(), "{}", folder.display());

@@ -34,6 +34,8 @@ enum Command {
     Bench(Forwarded),
     /// Starts the demo: a site with login, a list of devices, revoke, and logout everywhere.
     Demo(Forwarded),
+    /// Drives the demo with a real browser, as `test` does too; the pictures are in target/browser.
+    Browser(Forwarded),
     /// Shows the import cycles among the files of each package.
     Imports(imports::Options),
     /// Changes session-core in hundreds of small ways, and checks that a test fails for each.
@@ -66,6 +68,11 @@ fn main() -> ExitCode {
         }
         Command::Demo(Forwarded { arguments }) => {
             Cargo::new("run").args(["--package", "session-demo", "--"]).args(arguments).run("demo")
+        }
+        Command::Browser(Forwarded { arguments }) => {
+            // Of the workspace, so that what `test` has built is used.
+            let browser = ["--workspace", "--test", "browser", "--"];
+            Cargo::new("test").args(browser).args(arguments).run("the browser")
         }
         Command::Imports(options) => imports::run(&options),
         Command::Mutants(options) => mutants::run(options),

@@ -5,7 +5,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
-/// A server could not be found, installed, started or queried. The message says which and why, with the end of its log.
+/// A server, or the browser, could not be found, installed, started or queried. The message says which and why, with the
+/// end of its log.
 #[derive(Debug)]
 pub struct ServerError(String);
 

@@ -37,6 +37,14 @@ pub(super) const POSTGRES: Program = Program {
 pub(super) const PGBOUNCER: Program =
     Program { names: &["pgbouncer"], debian: "pgbouncer", packages: ["pgbouncer"; 5] };
 
+pub(super) const NGINX: Program = Program { names: &["nginx"], debian: "nginx", packages: ["nginx"; 5] };
+
+const CHROMIUM: Program = Program {
+    names: &["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"],
+    debian: "chromium",
+    packages: ["chromium", "chromium", "chromium", "chromium", "--cask chromium"],
+};
+
 const PYTHON: Program = Program {
     names: &["python3"],
     debian: "python3-venv",
@@ -50,6 +58,11 @@ const NODE: Program = Program {
 };
 
 const NPM: Program = Program { names: &["npm"], debian: "npm", packages: ["nodejs-npm", "npm", "npm", "npm", "node"] };
+
+/// Chromium: that of the environment variable `CHROMIUM`, or an installed one.
+pub(crate) fn chromium() -> Result<PathBuf, ServerError> {
+    CHROMIUM.find_unless("CHROMIUM")
+}
 
 /// Python, with the modules that make virtual environments.
 ///
@@ -80,6 +93,15 @@ impl Program {
     /// The path of the program. Installs it if it is missing.
     pub(super) fn find(&self) -> Result<PathBuf, ServerError> {
         self.find_with(|_| true)
+    }
+
+    /// The path of the program: what the environment variable says, if it is set. Else as [`find`](Self::find).
+    pub(super) fn find_unless(&self, variable: &str) -> Result<PathBuf, ServerError> {
+        match std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from) {
+            Some(path) if path.is_file() => Ok(path),
+            Some(path) => Err(ServerError::new(format!("{variable} names no file: {}", path.display()))),
+            None => self.find(),
+        }
     }
 
     /// The path of the program if it has this version. Installs it if it is missing.
@@ -190,7 +212,7 @@ fn succeeds(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-fn is_root() -> Result<bool, ServerError> {
+pub(crate) fn is_root() -> Result<bool, ServerError> {
     Ok(id(&["-u"])? == "0")
 }
 
@@ -212,7 +234,7 @@ pub(super) fn unprivileged_user() -> Result<Option<&'static str>, ServerError> {
 }
 
 /// A prefix for a command: the kernel kills it when its parent ends, and it runs as `user`.
-pub(super) fn with_setpriv(user: Option<&str>) -> Result<Vec<String>, ServerError> {
+pub(crate) fn with_setpriv(user: Option<&str>) -> Result<Vec<String>, ServerError> {
     static WORKS: OnceLock<bool> = OnceLock::new();
     let works = *WORKS.get_or_init(|| succeeds(Command::new("setpriv").args(["--pdeathsig", "KILL", "true"])));
     let mut words = Vec::new();

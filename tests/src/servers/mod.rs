@@ -3,7 +3,8 @@
 //!
 //! [`redis_url`] and [`postgres_url`] are for tests that need any server: that of `REDIS_URL` or `DATABASE_URL`, or one
 //! shared by the whole process. Tests that stop or kill a server start their own: [`Redis`], [`RedisSentinel`],
-//! [`RedisCluster`], [`Postgres`], [`PgBouncer`]. All of them listen on free ports of 127.0.0.1.
+//! [`RedisCluster`], [`Postgres`], [`PgBouncer`]. [`Nginx`] stands before sites, and [`Server::launch`] starts a program of
+//! the test itself. All of them listen on free ports of 127.0.0.1.
 //!
 //! ```no_run
 //! # use session_testbed::proxy::{Mode, Proxy};
@@ -33,6 +34,7 @@ mod base;
 mod cluster;
 mod download;
 mod install;
+mod nginx;
 mod pgbouncer;
 mod postgres;
 mod process;
@@ -44,7 +46,9 @@ mod shared;
 
 pub use base::{ServerError, namespace};
 pub use cluster::RedisCluster;
+pub(crate) use install::{chromium, is_root, with_setpriv};
 pub use install::{node, npm, python};
+pub use nginx::Nginx;
 pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use process::Server;

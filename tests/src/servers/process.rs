@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -51,8 +51,36 @@ struct Inner {
 }
 
 impl Server {
+    /// Starts a program of the caller's: `command` tells it, with its arguments, the address to listen on. Waits until it
+    /// accepts connections.
+    ///
+    /// # Errors
+    /// If it does not start, or ends, or accepts no connection within a minute.
+    pub async fn launch(
+        name: &'static str,
+        command: impl FnOnce(SocketAddr) -> Vec<String> + Send + 'static,
+    ) -> Result<Self, ServerError> {
+        blocking(move || {
+            let port = Port::claim()?;
+            let server = Self::spawn(Spec {
+                name,
+                command: command(port.address()),
+                files: Vec::new(),
+                folder: Self::new_folder(),
+                port,
+                user: None,
+                stop: "TERM",
+                end: "KILL",
+                ping: accepts,
+            })?;
+            server.ready()?;
+            Ok(server)
+        })
+        .await
+    }
+
     /// A unique path for the folder of a server.
-    pub(super) fn new_folder() -> PathBuf {
+    pub(crate) fn new_folder() -> PathBuf {
         std::env::temp_dir().join(format!("session-testbed-{:016x}", random()))
     }
 
@@ -160,6 +188,11 @@ impl Server {
         let inner = Arc::clone(&self.inner);
         blocking(move || work(&inner)).await
     }
+}
+
+/// Whether a server accepts connections.
+pub(super) fn accepts(address: SocketAddr) -> Result<(), String> {
+    TcpStream::connect(address).map(drop).map_err(|error| error.to_string())
 }
 
 impl fmt::Debug for Server {

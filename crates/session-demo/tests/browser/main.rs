@@ -1,0 +1,9 @@
+//! The demo in a real browser: Chromium, with nginx and TLS in between. What it showed is in `target/browser`.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+mod bed;
+mod cookies;
+mod looks;
+mod other_sites;
+mod proxy;
+mod signing_in;
