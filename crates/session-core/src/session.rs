@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::clock::{Clock, Timestamp};
 use crate::decide::intent::{Intent, Login, StepUp, UpdateFn};
 use crate::decide::plan::{Change, Draft, new_record, tightened};
-use crate::decide::verdict::{Activity, LoadedSession, Replaced, maintenance};
+use crate::decide::verdict::{Access, Activity, LoadedSession, Replaced, maintenance};
 use crate::entropy::{Entropy, EntropyError};
 use crate::error::{Error, StoreError};
 use crate::model::data::{Key, decode, encode};
@@ -217,7 +217,7 @@ impl Session {
             (None, Intent::Update(key, update)) => self.intend_update(key, update),
             (None, intent) => {
                 let mut state = self.open_state()?;
-                state.check_readable(&intent)?;
+                state.check(&intent)?;
                 state.draft.apply(&intent, &context.policy)?;
                 state.record(intent);
                 Ok(())
@@ -250,7 +250,7 @@ impl Session {
             let mut state = self.open_state()?;
             if state.draft.data.get(&key) == before.as_ref() {
                 let intent = Intent::Update(key.clone(), Arc::clone(&update));
-                state.check_readable(&intent)?;
+                state.check(&intent)?;
                 state.draft.write(&key, after, &self.context().policy)?;
                 state.record(intent);
                 return Ok(());
@@ -463,8 +463,14 @@ impl State {
         }
     }
 
-    /// Whether `intent` leaves a record alone that cannot be decoded.
-    fn check_readable(&self, intent: &Intent) -> Result<(), Error> {
+    /// Whether `intent` can be met: it leaves a record alone that cannot be decoded, and needs no response that was sent
+    /// already.
+    fn check(&self, intent: &Intent) -> Result<(), Error> {
+        let needs_response = matches!(intent, Intent::Login(..) | Intent::StepUp(..) | Intent::Regenerate);
+        let is_handle = self.loaded.as_ref().is_some_and(|loaded| matches!(loaded.access, Access::Handle));
+        if needs_response && is_handle {
+            return Err(Error::ResponseSent);
+        }
         let begins_anew = matches!(intent, Intent::Login(..) | Intent::Logout) || self.draft.change != Change::None;
         match &self.unreadable {
             Some(error) if !begins_anew => Err(Error::Store(error.clone())),

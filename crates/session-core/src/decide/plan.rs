@@ -339,7 +339,7 @@ fn carry_on(
             Activity::Passive => stored.summary.last_seen,
         },
         timeouts: match loaded.access {
-            Access::Token(..) => policy.effective_timeouts(&stored.summary),
+            Access::Token(..) | Access::Handle => policy.effective_timeouts(&stored.summary),
             // Of a sealed session there may be older copies: its end must outlive them all.
             Access::Seal => stored.summary.timeouts,
         },
@@ -365,7 +365,7 @@ fn carry_on(
             (next, cookie)
         }
         // Around a sealed session there is a new seal in any case.
-        (Some(_), Access::Seal) | (None, _) => (loaded.with_record(record), CookieOp::Keep),
+        (Some(_), Access::Seal | Access::Handle) | (None, _) => (loaded.with_record(record), CookieOp::Keep),
     };
     Ok(Plan { store: StoreOp::Update { next: Arc::new(next), expected: stored.version }, cookie, event })
 }

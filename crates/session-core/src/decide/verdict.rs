@@ -130,6 +130,8 @@ pub(crate) enum Access {
     Token(PresentedToken, TokenStatus),
     /// The seal around the session itself, which its client keeps.
     Seal,
+    /// A token, when the request began whose response was sent since. There is no way to give the client another.
+    Handle,
 }
 
 /// What the presented token is to the record.
@@ -175,7 +177,7 @@ impl LoadedSession {
     pub(crate) fn status(&self) -> Option<TokenStatus> {
         match self.access {
             Access::Token(_, status) => Some(status),
-            Access::Seal => None,
+            Access::Seal | Access::Handle => None,
         }
     }
 
@@ -196,6 +198,7 @@ impl Access {
         match self {
             Self::Token(token, status) => Self::Token(token.copy(), *status),
             Self::Seal => Self::Seal,
+            Self::Handle => Self::Handle,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::background::Background;
 use super::backing::{Backing, DenyList};
 use super::queue::{CommitQueue, RecentTouches};
+use super::watches::Watches;
 use super::{Inner, SessionManager};
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, OsEntropy};
@@ -103,7 +104,8 @@ impl SessionManagerBuilder {
         let background = Arc::new(Background::new(Arc::clone(&reporter)));
         let context = Context { policy, clock, seal };
         let (queue, touches) = (CommitQueue::default(), RecentTouches::default());
-        let inner = Inner { backing, context, entropy, reporter, background, queue, touches };
+        let watches = Watches::default();
+        let inner = Inner { backing, context, entropy, reporter, background, queue, touches, watches };
         SessionManager { inner: Arc::new(inner), request: None }
     }
 }

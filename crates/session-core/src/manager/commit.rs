@@ -218,7 +218,7 @@ impl SessionManager {
                     }
                     let latest = match (left, &stale.access) {
                         (Some(record), Access::Token(token, _)) => self.still_accepted(record, token),
-                        (Some(_), Access::Seal) | (None, _) => self.load_again(stale).await?,
+                        (Some(_), Access::Seal | Access::Handle) | (None, _) => self.load_again(stale).await?,
                     };
                     let intents = intents.get_or_insert_with(|| session.state().intents[..wanted].to_vec());
                     loaded = self.accept(first.as_deref(), latest, intents, draft.change)?.map(Arc::new);

@@ -2,6 +2,7 @@
 
 pub(crate) mod background;
 pub(crate) mod builder;
+pub(crate) mod handle;
 pub(crate) mod refresh;
 
 mod backing;
@@ -12,6 +13,7 @@ mod queue;
 mod revoke;
 mod several;
 mod sweep;
+mod watches;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -23,6 +25,7 @@ use std::time::Duration;
 use self::background::{Background, Persistent};
 use self::backing::Backing;
 use self::queue::{CommitQueue, RecentTouches};
+use self::watches::Watches;
 use crate::clock::Timestamp;
 use crate::entropy::Entropy;
 use crate::error::{Error, StoreError, StoreErrorKind};
@@ -60,6 +63,7 @@ struct Inner {
     background: Arc<Background>,
     queue: CommitQueue,
     touches: RecentTouches,
+    watches: Watches,
 }
 
 impl Owner for Inner {
@@ -100,6 +104,9 @@ impl SessionManager {
 
     /// Tells the observers. For adapters, which see what core cannot: a request refused as cross-origin.
     pub fn report(&self, kind: EventKind, session: Option<SessionId>, user: Option<UserId>) {
+        if let (EventKind::Terminated(_), Some(id)) = (&kind, &session) {
+            self.inner.watches.end(id);
+        }
         self.inner.reporter.report(kind, session, user, self.request.clone());
     }
 

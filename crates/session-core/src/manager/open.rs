@@ -146,14 +146,23 @@ impl SessionManager {
 
     /// The latest state of `loaded`, if its proof still gives access to it.
     pub(super) async fn load_again(&self, loaded: &LoadedSession) -> Result<Option<LoadedSession>, Error> {
-        let id = loaded.record.id();
-        let Access::Token(token, _) = &loaded.access else {
-            let is_live = verdict(&loaded.record.summary, self.policy(), self.now()) == Verdict::Live;
-            let is_live = is_live && !self.is_denied(&id).await?;
-            return Ok(is_live.then(|| loaded.with_record(loaded.record.clone())));
+        let token = match &loaded.access {
+            Access::Token(token, _) => token,
+            Access::Seal => return self.unseal_again(loaded).await,
+            Access::Handle => {
+                let record = self.load_handled(&loaded.record).await?;
+                return Ok(record.map(|record| loaded.with_record(record)));
+            }
         };
-        let record = self.load(id, Freshness::Latest).await?;
+        let record = self.load(loaded.record.id(), Freshness::Latest).await?;
         Ok(record.and_then(|record| self.still_accepted(record, token)))
+    }
+
+    /// A client-side session, unless it has ended since.
+    async fn unseal_again(&self, loaded: &LoadedSession) -> Result<Option<LoadedSession>, Error> {
+        let is_live = verdict(&loaded.record.summary, self.policy(), self.now()) == Verdict::Live;
+        let is_live = is_live && !self.is_denied(&loaded.record.id()).await?;
+        Ok(is_live.then(|| loaded.with_record(loaded.record.clone())))
     }
 
     /// The session of `record`, if `token` still gives access to it.

@@ -36,7 +36,7 @@ async fn forms_and_scripts_work_whatever_host_it_sends() {
 /// `Origin` must name the host then.
 #[tokio::test]
 async fn forms_and_scripts_of_older_browsers_work_if_it_sends_the_host_of_the_address() {
-    for name in ["shop", "as-sent"] {
+    for name in ["shop", "port", "as-sent"] {
         assert_works(&format!("https://{name}-old.example.test")).await;
     }
 }
