@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use session_core::Namespace;
 use session_core::store::SessionStore;
 use session_moka::MokaStore;
-use session_postgres::{PostgresStore, SchemaName};
+use session_postgres::PostgresStore;
 use session_redis::RedisStore;
 use session_testbed::servers::namespace;
 
@@ -46,10 +47,9 @@ impl Backend {
         Ok(match self {
             Self::Noop => Arc::new(NoopStore::default()),
             Self::Moka => Arc::new(MokaStore::new()),
-            Self::Redis => Arc::new(RedisStore::connect(&addresses.redis_url()).await?),
+            Self::Redis => Arc::new(RedisStore::connect(&addresses.redis_url(), Namespace::new("session")?).await?),
             Self::Postgres => {
-                let store = PostgresStore::builder(addresses.postgres_pool(10)?)
-                    .schema(SchemaName::new(&namespace())?)
+                let store = PostgresStore::builder(addresses.postgres_pool(10)?, namespace())
                     .operation_timeout(STORE_TIMEOUT)
                     .build();
                 store.migrate().await?;

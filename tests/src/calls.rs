@@ -71,7 +71,7 @@ pub struct Sessions {
 impl Sessions {
     /// Two sessions of a new user, an anonymous one, and the only one that is expired.
     pub async fn store(store: &dyn SessionStore) -> Self {
-        let user = user(&namespace());
+        let user = user(namespace().as_str());
         let [keep, other, new] = [(); 3].map(|()| record(Some(&user), NOW));
         let _ = store.delete_expired(NOW, NonZeroU32::MAX).await.unwrap();
         let (anonymous, expired) = (record(None, NOW), record(None, NOW - 60 * MINUTE));

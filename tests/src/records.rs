@@ -6,12 +6,24 @@ use std::time::Duration;
 
 use session_conformance::RecordBuilder;
 use session_core::store::{CreateOutcome, CreateRequest, Freshness, Record, Replacement, SessionStore};
-use session_core::{LimitPolicy, OsEntropy, SessionId, SessionLimit, Timestamp, UserId};
+use session_core::{LimitPolicy, Namespace, OsEntropy, SessionId, SessionLimit, Timestamp, UserId};
 
 /// The clock of the tests stands here, far from that of the servers.
 pub const NOW: Timestamp = Timestamp::from_millis(4_102_444_800_123);
 /// One minute.
 pub const MINUTE: Duration = Duration::from_secs(60);
+
+/// The application of tests that have their server, or a database of it, to themselves.
+#[must_use]
+pub fn shop() -> Namespace {
+    application("shop")
+}
+
+/// An application of this name.
+#[must_use]
+pub fn application(name: &str) -> Namespace {
+    Namespace::new(name).unwrap()
+}
 
 /// A user of this name.
 #[must_use]

@@ -9,6 +9,7 @@ use session_conformance::ReferenceStore;
 use session_core::adapter::*;
 use session_core::store::*;
 use session_core::*;
+use session_testbed::records::shop;
 use session_testbed::{Client, Secrets};
 
 const NOTE: Key<String> = Key::new("note");
@@ -121,6 +122,7 @@ async fn every_public_type_hides_what_is_secret() {
         StoreError: store_error, StoreErrorKind: StoreErrorKind::Other,
         Event: event, EventKind: EventKind::StoreFailed { operation: "load", kind: StoreErrorKind::Full },
         Termination: Termination::Evicted, TracingObserver: TracingObserver,
+        Namespace: shop(), NamespaceError: Namespace::new("").unwrap_err(),
         ParseSessionIdError: ParseSessionIdError, SessionId: id, UserId: user, UserIdError: UserIdError,
         Login: login, StepUp: StepUp::new(user.clone()).method("otp"),
         SessionManager: manager, SessionManagerBuilder: builder(),

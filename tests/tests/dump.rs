@@ -14,6 +14,7 @@ use session_core::store::{Record, SessionStore};
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_redis::RedisStore;
 use session_testbed::Secrets;
+use session_testbed::records::shop;
 use session_testbed::servers::{Postgres, Redis, RedisCluster};
 
 use life::{Traces, USER, VALUE, life};
@@ -122,7 +123,7 @@ fn files(folder: &Path) -> Vec<u8> {
 #[tokio::test]
 async fn redis_holds_no_token() {
     let nodes = [Redis::launch(&[]).await.unwrap()];
-    let store = RedisStore::connect(&nodes[0].url()).await.unwrap();
+    let store = RedisStore::connect(&nodes[0].url(), shop()).await.unwrap();
     let traces = assert_no_token(store, || Dump::of_redis(&nodes)).await;
     // The append-only file has every value that was ever written.
     let files = files(nodes[0].folder());
@@ -133,7 +134,7 @@ async fn redis_holds_no_token() {
 #[tokio::test]
 async fn redis_cluster_holds_no_token() {
     let cluster = RedisCluster::launch(0, &[]).await.unwrap();
-    let store = RedisStore::connect(&cluster.url()).await.unwrap();
+    let store = RedisStore::connect(&cluster.url(), shop()).await.unwrap();
     assert_no_token(store, || Dump::of_redis(cluster.nodes())).await;
 }
 
@@ -141,7 +142,7 @@ async fn redis_cluster_holds_no_token() {
 async fn postgres_holds_no_token() {
     let postgres = Postgres::launch(&[Postgres::FSYNC_OFF, ("log_statement", "all")]).await.unwrap();
     let pool = recommended_pool_options().connect(&postgres.url()).await.unwrap();
-    let store = PostgresStore::new(pool);
+    let store = PostgresStore::new(pool, shop());
     store.migrate().await.unwrap();
     let traces = assert_no_token(store, || Dump::of_postgres(&postgres)).await;
     // The log has every statement with its parameters.

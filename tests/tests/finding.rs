@@ -46,7 +46,7 @@ struct Path(PathBuf);
 
 impl Path {
     fn with(programs: &[(&str, &str)]) -> Self {
-        let folder = std::env::temp_dir().join(namespace());
+        let folder = std::env::temp_dir().join(namespace().as_str());
         fs::create_dir(&folder).unwrap();
         for (name, prints) in programs {
             let file = folder.join(name);

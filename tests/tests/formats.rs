@@ -8,7 +8,7 @@ use session_core::{
     Assurance, DeleteOutcome, Key, Login, Policy, RecordFormat, SessionId, SessionManager, StepUp, UserId,
 };
 use session_moka::MokaStore;
-use session_postgres::{PostgresStore, SchemaName, recommended_pool_options};
+use session_postgres::{PostgresStore, recommended_pool_options};
 use session_redis::RedisStore;
 use session_testbed::Client;
 use session_testbed::servers::{namespace, postgres_url, redis_url};
@@ -67,17 +67,17 @@ async fn two_formats_are_written_side_by_side(stores: [impl SessionStore + 'stat
 
 #[tokio::test]
 async fn two_formats_are_written_side_by_side_on_redis() {
-    let (url, prefix) = (redis_url().await.unwrap(), namespace());
-    let open = async || RedisStore::builder(&url).key_prefix(&prefix).connect().await.unwrap();
+    let (url, namespace) = (redis_url().await.unwrap(), namespace());
+    let open = async || RedisStore::connect(&url, namespace.clone()).await.unwrap();
     two_formats_are_written_side_by_side([open().await, open().await]).await;
 }
 
 #[tokio::test]
 async fn two_formats_are_written_side_by_side_on_postgres() {
-    let (url, schema) = (postgres_url().await.unwrap(), SchemaName::new(&namespace()).unwrap());
+    let (url, namespace) = (postgres_url().await.unwrap(), namespace());
     let open = async || {
         let pool = recommended_pool_options().max_connections(2).connect(&url).await.unwrap();
-        let store = PostgresStore::builder(pool).schema(schema.clone()).build();
+        let store = PostgresStore::new(pool, namespace.clone());
         store.migrate().await.unwrap();
         store
     };

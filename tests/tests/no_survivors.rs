@@ -49,7 +49,7 @@ struct Other {
 
 impl Other {
     fn start(servers: &[&str]) -> Self {
-        let folder = std::env::temp_dir().join(namespace());
+        let folder = std::env::temp_dir().join(namespace().as_str());
         fs::create_dir(&folder).unwrap();
         // Accessible to the user that runs PostgreSQL.
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use session_core::store::SessionStore;
 use session_core::{Key, Login, Policy, SessionManager, UserId};
-use session_postgres::{PostgresStore, SchemaName, recommended_pool_options};
+use session_postgres::{PostgresStore, recommended_pool_options};
 use session_redis::RedisStore;
 use session_testbed::Client;
 use session_testbed::servers::{namespace, postgres_url, redis_url};
@@ -54,21 +54,21 @@ async fn every_increment_of_every_node_succeeds(stores: Vec<Arc<dyn SessionStore
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sixteen_nodes_increment_one_session_on_redis() {
-    let (url, prefix) = (redis_url().await.unwrap(), namespace());
+    let (url, application) = (redis_url().await.unwrap(), namespace());
     let mut stores: Vec<Arc<dyn SessionStore>> = Vec::new();
     for _ in 0..NODES {
-        stores.push(Arc::new(RedisStore::builder(&url).key_prefix(&prefix).connect().await.unwrap()));
+        stores.push(Arc::new(RedisStore::connect(&url, application.clone()).await.unwrap()));
     }
     every_increment_of_every_node_succeeds(stores).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sixteen_nodes_increment_one_session_on_postgres() {
-    let (url, schema) = (postgres_url().await.unwrap(), SchemaName::new(&namespace()).unwrap());
+    let (url, application) = (postgres_url().await.unwrap(), namespace());
     let mut stores: Vec<Arc<dyn SessionStore>> = Vec::new();
     for _ in 0..NODES {
         let pool = recommended_pool_options().max_connections(4).connect(&url).await.unwrap();
-        let store = PostgresStore::builder(pool).schema(schema.clone()).build();
+        let store = PostgresStore::new(pool, application.clone());
         store.migrate().await.unwrap();
         stores.push(Arc::new(store));
     }

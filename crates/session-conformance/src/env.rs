@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use session_core::store::SessionStore;
-use session_core::{Clock, Entropy, ManualClock, OsEntropy, Timestamp, UserId};
+use session_core::{Clock, Entropy, ManualClock, Namespace, OsEntropy, Timestamp, UserId};
 
 use crate::adapter::AdapterHarness;
 use crate::faults::{BrokenService, BrokenStore, Fault, Shared};
@@ -29,13 +29,13 @@ pub struct Env {
 
 struct Inner {
     harness: Arc<dyn Harness>,
-    namespace: String,
+    namespace: Namespace,
     clock: ManualClock,
     fault: Option<Fault>,
     store: tokio::sync::Mutex<Option<Arc<dyn SessionStore>>>,
     opened: AtomicU32,
     /// What the handles on a broken store share, by namespace.
-    broken: Mutex<HashMap<String, Arc<Shared>>>,
+    broken: Mutex<HashMap<Namespace, Arc<Shared>>>,
 }
 
 impl Env {
@@ -92,7 +92,7 @@ impl Env {
     pub async fn open_node(&self) -> Result<Arc<dyn SessionStore>, Failure> {
         let number = self.inner.opened.fetch_add(1, Ordering::SeqCst);
         if number > 0 && self.inner.fault == Some(Fault::OpenStartsEmpty) {
-            return self.open(&format!("{}_{number}", self.inner.namespace)).await;
+            return self.open(&self.beside(&number.to_string())?).await;
         }
         self.open(&self.inner.namespace).await
     }
@@ -117,15 +117,20 @@ impl Env {
         if self.inner.fault == Some(Fault::TenantsShare) {
             return self.store().await;
         }
-        self.open(&format!("{}_x", self.inner.namespace)).await
+        self.open(&self.beside("x")?).await
     }
 
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+    /// Another namespace of this case.
+    fn beside(&self, name: &str) -> Result<Namespace, Failure> {
+        Ok(Namespace::new(&format!("{}_{name}", self.inner.namespace))?)
+    }
+
+    async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
         let Some(fault) = self.inner.fault.filter(|fault| fault.disruption().is_none()) else {
             return self.inner.harness.open(namespace).await;
         };
         let mut broken = self.inner.broken.lock().unwrap_or_else(PoisonError::into_inner);
-        let shared = broken.entry(namespace.to_owned()).or_default();
+        let shared = broken.entry(namespace.clone()).or_default();
         Ok(Arc::new(BrokenStore::new(fault, Arc::clone(shared))))
     }
 
@@ -174,9 +179,9 @@ impl fmt::Debug for Env {
 }
 
 /// A unique name of `[a-z0-9_]` and at most 36 characters. It starts with that of the case, for a look into the store.
-fn namespace(case: &str) -> Result<String, Failure> {
+fn namespace(case: &str) -> Result<Namespace, Failure> {
     let mut random = [0; 8];
     OsEntropy.fill(&mut random)?;
     let slug: String = case.chars().take(16).map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    Ok(format!("c_{slug}_{:016x}", u64::from_be_bytes(random)))
+    Ok(Namespace::new(&format!("c_{slug}_{:016x}", u64::from_be_bytes(random)))?)
 }

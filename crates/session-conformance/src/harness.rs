@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Serialize, Serializer};
+use session_core::Namespace;
 use session_core::store::SessionStore;
 
 use crate::adapter::AdapterHarness;
@@ -26,17 +27,18 @@ pub trait Harness: fmt::Debug + Send + Sync + 'static {
         &[]
     }
 
-    /// Opens the store in `namespace`: a key prefix, a schema, a new cache. Namespaces share no sessions.
+    /// Opens the store of the application `namespace`. A store that is of one process has no name, and is a new one.
+    /// Namespaces share no sessions.
     ///
     /// A [`shared`](Capabilities::shared) backend may have to open a namespace several times: the handles are nodes of
     /// one service, and see the same sessions. A [`durable`](Capabilities::durable) one may have to open it after all
     /// handles were dropped, and still has the sessions. Any other backend opens each namespace once.
     ///
-    /// `namespace` matches `[a-z][a-z0-9_]{0,39}`, and belongs to one case of one run. The suite cleans nothing up.
+    /// `namespace` has at most 40 bytes, and belongs to one case of one run. The suite cleans nothing up.
     ///
     /// # Errors
     /// If the backend cannot be reached: the case then fails.
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure>;
+    async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure>;
 
     /// Starts servers for one case, which disrupts them. Called only with disruptions that
     /// [`capabilities`](Self::capabilities) names.

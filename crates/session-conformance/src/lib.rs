@@ -22,6 +22,7 @@
 //!
 //! use async_trait::async_trait;
 //! use session_conformance::{Capabilities, Failure, Harness};
+//! use session_core::Namespace;
 //! use session_core::store::SessionStore;
 //! # use session_conformance::ReferenceStore as MyStore;
 //!
@@ -38,7 +39,7 @@
 //!         Capabilities { durable: false, shared: false, disruptions: &[] }
 //!     }
 //!
-//!     async fn open(&self, _namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+//!     async fn open(&self, _namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
 //!         Ok(Arc::new(MyStore::new()))
 //!     }
 //! }
@@ -68,6 +69,7 @@
 //!
 //! use async_trait::async_trait;
 //! use session_conformance::{Failure, Service};
+//! use session_core::Namespace;
 //! use session_core::store::SessionStore;
 //! # use session_conformance::ReferenceStore as MyStore;
 //! # #[derive(Debug, Default)]
@@ -75,7 +77,7 @@
 //! # impl MyServer {
 //! #     async fn stop(&self) -> Result<(), Failure> { Ok(()) }
 //! #     async fn start(&self) -> Result<(), Failure> { Ok(()) }
-//! #     fn connect(&self, _: &str) -> MyStore { MyStore::new() }
+//! #     fn connect(&self, _: &Namespace) -> MyStore { MyStore::new() }
 //! # }
 //!
 //! // What `launch` returns: servers that no other case uses.
@@ -86,7 +88,7 @@
 //!
 //! #[async_trait]
 //! impl Service for MyService {
-//!     async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+//!     async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
 //!         Ok(Arc::new(self.server.connect(namespace)))
 //!     }
 //!

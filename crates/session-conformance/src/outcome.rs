@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use session_core::{EntropyError, KeyError, StoreError, UserIdError};
+use session_core::{EntropyError, KeyError, NamespaceError, StoreError, UserIdError};
 
 /// What a case returns.
 pub type Outcome = Result<(), Failure>;
@@ -66,7 +66,15 @@ macro_rules! unexpected {
         }
     )+};
 }
-unexpected!(StoreError, session_core::Error, EntropyError, UserIdError, KeyError, tokio::task::JoinError);
+unexpected!(
+    StoreError,
+    session_core::Error,
+    EntropyError,
+    UserIdError,
+    KeyError,
+    NamespaceError,
+    tokio::task::JoinError
+);
 
 /// Ends the case with the given text unless the condition holds.
 macro_rules! ensure {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use session_core::store::SessionStore;
-use session_core::{StoreError, StoreErrorKind};
+use session_core::{Namespace, StoreError, StoreErrorKind};
 
 use crate::adapter::AdapterHarness;
 use crate::core_adapter::CoreAdapter;
@@ -21,7 +21,7 @@ use crate::service::{Disruption, Service};
 /// It keeps the store of each namespace, so it is shared, and durable as long as the harness lives.
 #[derive(Debug, Default)]
 pub struct ReferenceHarness {
-    stores: Mutex<HashMap<String, Arc<ReferenceStore>>>,
+    stores: Mutex<HashMap<Namespace, Arc<ReferenceStore>>>,
     adapter: Option<Arc<dyn AdapterHarness>>,
     adapter_is_used: AtomicBool,
 }
@@ -49,9 +49,9 @@ impl Harness for ReferenceHarness {
         Capabilities { durable: true, shared: true, disruptions: Disruption::ALL }
     }
 
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+    async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        let store: Arc<ReferenceStore> = Arc::clone(stores.entry(namespace.to_owned()).or_default());
+        let store: Arc<ReferenceStore> = Arc::clone(stores.entry(namespace.clone()).or_default());
         Ok(store)
     }
 
@@ -87,7 +87,7 @@ impl ReferenceService {
 
 #[async_trait]
 impl Service for ReferenceService {
-    async fn open(&self, _namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+    async fn open(&self, _namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
         let connection = Connection::default();
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection.clone());
         Ok(Arc::new(Intercepted::new(Arc::clone(&self.store), connection)))

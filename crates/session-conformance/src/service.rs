@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use session_core::Namespace;
 use session_core::store::SessionStore;
 
 use crate::outcome::Failure;
@@ -52,7 +53,7 @@ pub trait Service: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// If the servers cannot be reached.
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure>;
+    async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure>;
 
     /// Begins the disruption. Returns when it is over if it ends by itself.
     ///

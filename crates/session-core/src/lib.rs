@@ -38,3 +38,4 @@ pub use policy::limit::{LimitPolicy, SessionLimit};
 pub use policy::rules::{PayloadLimit, Policy, RememberMe, Renewal, WriteConflict};
 pub use session::Session;
 pub use store::contract::DeleteOutcome;
+pub use store::namespace::{Namespace, NamespaceError};

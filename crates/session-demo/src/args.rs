@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use session_core::{CookiePolicy, LimitPolicy, PayloadLimit, Persistence, Policy, PolicyError, Timeouts};
+use session_core::{CookiePolicy, LimitPolicy, Namespace, PayloadLimit, Persistence, Policy, PolicyError, Timeouts};
 
 use crate::store::StoreUrl;
 
@@ -28,6 +28,9 @@ pub struct Args {
     /// were ended [default: memory; with --mode client, nowhere]
     #[arg(long, value_name = "URL")]
     pub store: Option<StoreUrl>,
+    /// The name of this application, which keeps its sessions apart from those of others in the same store
+    #[arg(long, value_name = "NAME", default_value = "session-demo")]
+    pub namespace: Namespace,
     /// The preset to start from
     #[arg(long, value_enum, default_value_t = Preset::Standard)]
     pub policy: Preset,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Clock as _, Persistence, Policy, SessionManager, SessionManagerBuilder, SystemClock, TracingObserver,
+    Clock as _, Namespace, Persistence, Policy, SessionManager, SessionManagerBuilder, SystemClock, TracingObserver,
 };
 use session_jwt::{AccessTokens, JwtSeal, KeyRing, TokenPolicy, TokenService};
 
@@ -13,9 +13,6 @@ use crate::accounts::Accounts;
 use crate::args::{Args, Mode};
 use crate::keys::{self, KeyFile};
 use crate::store::StoreUrl;
-
-/// The `iss` claim of everything that is signed. A real site uses its own address.
-const ISSUER: &str = "https://session-demo.example";
 
 /// How often the key file is read again. Keys are published a day before they sign.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
@@ -45,17 +42,17 @@ impl Sessions {
             None => Ok(keys::generate(SystemClock.now())?),
         };
         let memory = StoreUrl::from("memory");
-        let store = async || args.store.as_ref().unwrap_or(&memory).open(&policy).await;
+        let store = async || args.store.as_ref().unwrap_or(&memory).open(&policy, args.namespace.clone()).await;
         let manager = |builder: SessionManagerBuilder| builder.policy(policy.clone()).observer(TracingObserver).build();
         Ok(match args.mode {
             Mode::Cookie => Self::Cookie(manager(SessionManager::builder(store().await?))),
             Mode::Hybrid => {
-                let tokens = Arc::new(AccessTokens::new(token_policy(&policy)?, ring()?)?);
+                let tokens = Arc::new(AccessTokens::new(token_policy(&policy, &args.namespace)?, ring()?)?);
                 let manager = manager(SessionManager::builder(store().await?));
                 Self::Hybrid(Arc::new(TokenService::new(manager, tokens, Accounts)?))
             }
             Mode::Client => {
-                let seal = Arc::new(JwtSeal::new(ISSUER, ring()?, &policy)?);
+                let seal = Arc::new(JwtSeal::new(issuer(&args.namespace), ring()?, &policy)?);
                 let deny_list = if args.store.is_some() { Some(store().await?) } else { None };
                 Self::Client(manager(SessionManager::client_side(Arc::clone(&seal), deny_list)), seal)
             }
@@ -107,9 +104,17 @@ impl Sessions {
     }
 }
 
+/// The `iss` claim of everything that is signed, which tells applications apart even if they share keys. A real site uses
+/// its own address.
+fn issuer(namespace: &Namespace) -> String {
+    format!("https://{namespace}.example")
+}
+
 /// Access tokens live for 5 minutes, or less if sessions do.
-fn token_policy(policy: &Policy) -> Result<TokenPolicy, session_jwt::TokenPolicyError> {
+fn token_policy(policy: &Policy, namespace: &Namespace) -> Result<TokenPolicy, session_jwt::TokenPolicyError> {
     let idle = policy.timeouts(true, Persistence::Transient).idle;
     let lifetime = Duration::from_secs(300).min(idle / 2).max(policy.refresh_grace());
-    TokenPolicy::builder(ISSUER, ISSUER).lifetime(Duration::from_secs(lifetime.as_secs().max(1))).build()
+    TokenPolicy::builder(issuer(namespace), issuer(namespace))
+        .lifetime(Duration::from_secs(lifetime.as_secs().max(1)))
+        .build()
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::Policy;
 use session_core::store::SessionStore;
+use session_core::{Namespace, Policy};
 use session_moka::MokaStore;
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_redis::{ConnectError, RedisStore};
@@ -31,12 +31,12 @@ pub enum OpenError {
 }
 
 impl StoreUrl {
-    /// Opens the store, and waits until its server answers. One in PostgreSQL is brought up to date. Must be called
-    /// inside a tokio runtime.
+    /// Opens the store of the application `namespace`, and waits until its server answers. One in PostgreSQL is brought up
+    /// to date. One in memory is of this process alone, and needs no name. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// If the URL is not understood, or the server cannot be used.
-    pub async fn open(&self, policy: &Policy) -> Result<Arc<dyn SessionStore>, OpenError> {
+    pub async fn open(&self, policy: &Policy, namespace: Namespace) -> Result<Arc<dyn SessionStore>, OpenError> {
         // Shorter than the timeout of core, so that the error names the cause.
         let timeout = policy.store_timeout() * 3 / 4;
         if self.0 == "memory" {
@@ -44,9 +44,9 @@ impl StoreUrl {
         }
         let (scheme, _) = self.0.split_once("://").unwrap_or_default();
         if matches!(scheme, "postgres" | "postgresql") {
-            return postgres(&self.0, timeout).await;
+            return postgres(&self.0, namespace, timeout).await;
         }
-        match RedisStore::builder(&self.0).operation_timeout(timeout).connect().await {
+        match RedisStore::builder(&self.0, namespace).operation_timeout(timeout).connect().await {
             Ok(store) => Ok(Arc::new(store)),
             Err(ConnectError::Unavailable(error)) => Err(OpenError::unavailable("redis: connect", &error)),
             Err(ConnectError::Url) => Err(OpenError::NotUnderstood),
@@ -55,11 +55,11 @@ impl StoreUrl {
     }
 }
 
-async fn postgres(url: &str, timeout: Duration) -> Result<Arc<dyn SessionStore>, OpenError> {
+async fn postgres(url: &str, namespace: Namespace, timeout: Duration) -> Result<Arc<dyn SessionStore>, OpenError> {
     // Dropped, because the error may quote the URL.
     let options: PgConnectOptions = url.parse().map_err(|_| OpenError::NotUnderstood)?;
     let pool = recommended_pool_options().acquire_timeout(timeout).connect_lazy_with(options);
-    let store = PostgresStore::builder(pool).operation_timeout(timeout).build();
+    let store = PostgresStore::builder(pool, namespace).operation_timeout(timeout).build();
     match tokio::time::timeout(MIGRATIONS, store.migrate()).await {
         Ok(Ok(())) => Ok(Arc::new(store)),
         Ok(Err(error)) => Err(OpenError::unavailable("postgres: migrate", &error)),

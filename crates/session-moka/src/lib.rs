@@ -16,6 +16,8 @@
 //! - **Authoritative.** A session stays until it is deleted or its deadline has passed. Nothing is evicted to save
 //!   memory: without [`max_sessions`](MokaStoreBuilder::max_sessions) the store grows, with it a session that exceeds the
 //!   quota is refused.
+//! - **Of one application.** It has no [`Namespace`](session_core::Namespace), because nobody else can reach it: managers
+//!   share sessions if they were given clones of one store. Two applications in one process have a store each.
 //! - **Atomic.** Every operation, including a login that ends another session and evicts a third, is one step under
 //!   locks that are held for microseconds. Every future is ready at its first poll.
 //! - **Small.** Sessions are kept encoded, each in about 100 bytes more than its encoding. The busiest ones are also

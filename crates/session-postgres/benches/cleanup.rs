@@ -14,6 +14,7 @@ use session_conformance::RecordBuilder;
 use session_core::store::{CreateRequest, Freshness, SessionStore};
 use session_core::{ManualClock, SessionId, SessionManager, Timestamp, UserId};
 use session_postgres::{PostgresStore, recommended_pool_options};
+use session_testbed::records::shop;
 use session_testbed::servers::Postgres;
 use sqlx::types::Uuid;
 use sqlx::{AssertSqlSafe, PgPool, Row as _, raw_sql};
@@ -38,19 +39,19 @@ async fn main() -> Result<(), Failure> {
     let Some(sessions) = argument()? else { return Ok(()) };
     let server = Postgres::launch(&[("shared_buffers", "512MB"), ("max_wal_size", "4GB")]).await?;
     let pool = recommended_pool_options().connect(&server.url()).await?;
-    let store = PostgresStore::new(pool.clone());
+    let store = PostgresStore::new(pool.clone(), shop());
     store.migrate().await?;
     let start = Instant::now();
     let live = fill(&pool, &store, sessions).await?;
     println!("filled in                 {:>10.1} s", start.elapsed().as_secs_f64());
-    println!("sessions                  {:>10}", number(&pool, "SELECT count(*) FROM session.session").await?);
+    println!("sessions                  {:>10}", number(&pool, "SELECT count(*) FROM shop.session").await?);
     for (what, size) in [("table", "pg_table_size"), ("indexes", "pg_indexes_size")] {
-        let bytes = number(&pool, &format!("SELECT {size}('session.session')")).await?;
+        let bytes = number(&pool, &format!("SELECT {size}('shop.session')")).await?;
         println!("{what:<25} {:>10} bytes per session", bytes / i64::try_from(sessions)?);
     }
 
     let manager = SessionManager::builder(Arc::new(store.clone())).clock(ManualClock::new(NOW)).build();
-    let expired = format!("SELECT count(*) FROM session.session WHERE last_seen <= {} - idle_ms", NOW.as_millis());
+    let expired = format!("SELECT count(*) FROM shop.session WHERE last_seen <= {} - idle_ms", NOW.as_millis());
     let deletions = "SELECT n_tup_del FROM pg_stat_user_tables WHERE relname = 'session'";
     println!("before clean-up");
     let before = loads(&store, &live).await?;
@@ -71,7 +72,7 @@ async fn main() -> Result<(), Failure> {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     sweep.abort();
-    println!("sessions left             {:>10}", number(&pool, "SELECT count(*) FROM session.session").await?);
+    println!("sessions left             {:>10}", number(&pool, "SELECT count(*) FROM shop.session").await?);
     Ok(())
 }
 
@@ -84,16 +85,16 @@ async fn fill(pool: &PgPool, store: &PostgresStore, sessions: usize) -> Result<V
     let _ = store.create(CreateRequest::new(&template), NOW).await?;
     // Every second one was last seen an hour ago, the others within the last 29 minutes.
     let copy = format!(
-        "INSERT INTO session.session
+        "INSERT INTO shop.session
              SELECT created_at, seen.at, idle_ms, absolute_ms, (seen.at + idle_ms) / 10000, md5(n::text)::uuid, version,
                  convert_to('user-' || n, 'UTF8'), body, data
-             FROM session.session, generate_series(1, {sessions} - 1) AS n,
+             FROM shop.session, generate_series(1, {sessions} - 1) AS n,
                  LATERAL (SELECT last_seen - CASE n % 2 WHEN 0 THEN 3600000 ELSE n % 1740000 END AS at) AS seen;
-         ANALYZE session.session",
+         ANALYZE shop.session",
     );
     raw_sql(AssertSqlSafe(copy)).execute(pool).await?;
     // As on a server that has been running for a while.
-    raw_sql("VACUUM session.session").execute(pool).await?;
+    raw_sql("VACUUM shop.session").execute(pool).await?;
     raw_sql("CHECKPOINT").execute(pool).await?;
     let live = "SELECT md5(n::text)::uuid FROM generate_series(1, $1, 2) AS n ORDER BY random() LIMIT 100000";
     let rows = sqlx::query(live).bind(i64::try_from(sessions)? - 1).fetch_all(pool).await?;

@@ -5,13 +5,14 @@
 use std::error::Error;
 
 use session_core::adapter::PresentedCookie;
-use session_core::{Login, Policy, SessionManager, UserId};
+use session_core::{Login, Namespace, Policy, SessionManager, UserId};
 use session_postgres::{PostgresStore, recommended_pool_options};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: quickstart postgres://user@host/database")?;
-    let store = PostgresStore::new(recommended_pool_options().connect(&url).await?);
+    let pool = recommended_pool_options().connect(&url).await?;
+    let store = PostgresStore::new(pool, Namespace::new("quickstart")?);
     store.migrate().await?;
     let sessions = SessionManager::new(store, Policy::standard());
     // Deletes expired rows every few seconds; every node may run it.

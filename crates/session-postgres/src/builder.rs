@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use session_core::Namespace;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection as _, PgPool};
 
 use crate::link::{Executor, Pooler};
-use crate::schema::SchemaName;
 use crate::store::PostgresStore;
 
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -16,36 +16,27 @@ const OPERATION_TIMEOUT: Duration = Duration::from_millis(1_500);
 #[must_use]
 pub struct PostgresStoreBuilder {
     pool: PgPool,
-    schema: SchemaName,
+    namespace: Namespace,
     operation_timeout: Duration,
     pooler: Pooler,
 }
 
 impl PostgresStore {
-    /// A store in the schema `session`, with the defaults of the [`builder`](Self::builder). Connects to nothing yet.
+    /// The store of the application `namespace`, with the defaults of the [`builder`](Self::builder). Connects to nothing
+    /// yet.
     #[must_use]
-    pub fn new(pool: PgPool) -> Self {
-        Self::builder(pool).build()
+    pub fn new(pool: PgPool, namespace: Namespace) -> Self {
+        Self::builder(pool, namespace).build()
     }
 
-    /// A builder of a store that takes its connections from `pool`.
-    pub fn builder(pool: PgPool) -> PostgresStoreBuilder {
-        PostgresStoreBuilder {
-            pool,
-            schema: SchemaName::default(),
-            operation_timeout: OPERATION_TIMEOUT,
-            pooler: Pooler::Transparent,
-        }
+    /// A builder of the store of the application `namespace`, in the schema of that name, which takes its connections from
+    /// `pool`. Stores of several applications should have a pool each: what hangs in one takes places from the others.
+    pub fn builder(pool: PgPool, namespace: Namespace) -> PostgresStoreBuilder {
+        PostgresStoreBuilder { pool, namespace, operation_timeout: OPERATION_TIMEOUT, pooler: Pooler::Transparent }
     }
 }
 
 impl PostgresStoreBuilder {
-    /// The schema that holds the sessions. By default `session`.
-    pub fn schema(mut self, schema: SchemaName) -> Self {
-        self.schema = schema;
-        self
-    }
-
     /// How long an operation may take, waiting for a connection included. By default 1.5 seconds: a little less than
     /// the policy's store timeout, so that the error says what happened. With zero, an operation
     /// fails unless the server answers at once.
@@ -63,7 +54,7 @@ impl PostgresStoreBuilder {
     /// The store. Connects to nothing yet.
     #[must_use]
     pub fn build(self) -> PostgresStore {
-        PostgresStore::open(self.schema, Executor::new(self.pool, self.operation_timeout, self.pooler))
+        PostgresStore::open(self.namespace, Executor::new(self.pool, self.operation_timeout, self.pooler))
     }
 }
 
@@ -84,10 +75,11 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use session_core::Namespace;
 /// use session_postgres::{PostgresStore, recommended_pool_options};
 ///
 /// let pool = recommended_pool_options().max_connections(20).connect("postgres://app@localhost/app").await?;
-/// let store = PostgresStore::new(pool);
+/// let store = PostgresStore::new(pool, Namespace::new("shop")?);
 /// store.migrate().await?;
 /// # Ok(())
 /// # }

@@ -1,12 +1,12 @@
 //! PostgreSQL session store for `session-core`, through [sqlx](https://docs.rs/sqlx). PostgreSQL 12 or later.
 //!
 //! ```no_run
-//! use session_core::{Policy, SessionManager};
+//! use session_core::{Namespace, Policy, SessionManager};
 //! use session_postgres::{PostgresStore, recommended_pool_options};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let pool = recommended_pool_options().connect("postgres://app@localhost/app").await?;
-//! let store = PostgresStore::new(pool);
+//! let store = PostgresStore::new(pool, Namespace::new("shop")?);
 //! store.migrate().await?;
 //! let sessions = SessionManager::new(store, Policy::standard());
 //! # Ok(())
@@ -15,7 +15,8 @@
 //!
 //! # Guarantees
 //! Each operation is one statement, hence one transaction, and one round trip; clean-up may take several. Each is a
-//! function in the schema. A login and a revocation of all sessions take an advisory lock of their user until they
+//! function in the schema of the application, which is named after its [`Namespace`](session_core::Namespace): no
+//! operation reads, writes or locks what is another application's. A login and a revocation of all sessions take an advisory lock of their user until they
 //! commit, so that the session limit is exact and a revocation misses no session; reads never wait, updates and touches
 //! only for their own row.
 //!
@@ -85,7 +86,15 @@
 //! on `migration` if it calls `migrate` too. The functions are granted to `PUBLIC`, and run with the privileges of
 //! their caller. To cancel its own statements, a role needs nothing.
 //!
-//! **Renaming the schema.** The functions contain its name. Call `migrate`, as their owner, under the new one.
+//! **Several applications** in one database have a schema each. In it are the tables `session` and `migration` and the
+//! functions, so choose a name under which the application has no schema with tables of these names. A role without
+//! privileges on another's schema cannot use it, so applications that do not trust each other have a role each. A role
+//! must not have the name of its namespace: by default, `search_path` begins with `"$user"`, so that names without a
+//! schema would mean the new one, also in the application's own statements and migrations. `migrate` refuses to create
+//! such a schema; one that exists already is used.
+//!
+//! **Renaming an application.** Rename the schema, and call `migrate` under the new name as the owner of the functions,
+//! which contain it.
 //!
 //! **Isolation.** `default_transaction_isolation` must be `read committed`, the default; otherwise a login, and a
 //! revocation of all sessions, fails. `migrate` works under any.
@@ -105,5 +114,4 @@ pub use sqlx;
 pub use self::builder::{PostgresStoreBuilder, recommended_pool_options};
 pub use self::link::Pooler;
 pub use self::migrate::{Migration, migrations};
-pub use self::schema::{SchemaName, SchemaNameError};
 pub use self::store::PostgresStore;

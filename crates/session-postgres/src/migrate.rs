@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use session_core::Namespace;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, raw_sql};
 
 use crate::link::{Executor, Pooler, Purpose, is_farewell, is_reply};
-use crate::schema::SchemaName;
+use crate::schema::render;
 
 /// One step, for applications that apply migrations with a tool of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,33 +30,35 @@ const STEPS: &[(&str, &str)] = &[
 /// [`PostgresStore::migrate`](crate::PostgresStore::migrate). Use one or the other: neither knows what the other has
 /// applied.
 ///
-/// They do not create the schema itself: `CREATE SCHEMA` comes first, and usually needs other privileges.
+/// They do not create the schema itself: `CREATE SCHEMA` comes first, with the namespace as the name, in quotes, and usually
+/// needs other privileges.
 ///
 /// ```
-/// use session_postgres::{SchemaName, migrations};
+/// use session_core::Namespace;
+/// use session_postgres::migrations;
 ///
-/// for migration in migrations(&SchemaName::new("app_sessions")?) {
+/// for migration in migrations(&Namespace::new("shop")?) {
 ///     println!("-- {}.sql\n{}", migration.name, migration.sql);
 /// }
-/// # Ok::<_, session_postgres::SchemaNameError>(())
+/// # Ok::<_, session_core::NamespaceError>(())
 /// ```
 #[must_use]
-pub fn migrations(schema: &SchemaName) -> Vec<Migration> {
-    STEPS.iter().map(|(name, sql)| Migration { name, sql: schema.render(sql) }).collect()
+pub fn migrations(namespace: &Namespace) -> Vec<Migration> {
+    STEPS.iter().map(|(name, sql)| Migration { name, sql: render(namespace, sql) }).collect()
 }
 
 /// Applies the missing steps, in one transaction. Without parameters, so that everything uses the simple query
 /// protocol, which works behind any pooler.
-pub(crate) async fn run(executor: &Executor, schema: &SchemaName) -> Result<(), sqlx::Error> {
+pub(crate) async fn run(executor: &Executor, namespace: &Namespace) -> Result<(), sqlx::Error> {
     let mut lease = executor.acquire(Purpose::Other).await?;
     let result = async {
-        if is_up_to_date(lease.begin(&check(schema))?, schema).await? {
+        if is_up_to_date(lease.begin(&check(namespace))?, namespace).await? {
             return Ok(());
         }
         if executor.pooler == Pooler::Transparent {
             lease.identify().await?;
         }
-        let script = script(schema);
+        let script = script(namespace);
         apply(lease.begin(&script)?, &script).await
     };
     let result = result.await;
@@ -63,10 +66,10 @@ pub(crate) async fn run(executor: &Executor, schema: &SchemaName) -> Result<(), 
     result
 }
 
-fn check(schema: &SchemaName) -> Arc<str> {
+fn check(namespace: &Namespace) -> Arc<str> {
     let (names, steps) = (literals(STEPS.iter().map(|(name, _)| *name)), STEPS.len());
     let applied = format!("(SELECT count(*) FROM {{schema}}.migration WHERE name IN ({names})) = {steps}");
-    schema.render(&format!("SELECT {applied} AND NOT {}", is_renamed())).into()
+    render(namespace, &format!("SELECT {applied} AND NOT {}", is_renamed())).into()
 }
 
 /// Whether the functions contain the name of another schema, because this one was renamed.
@@ -93,8 +96,8 @@ fn literals(names: impl Iterator<Item = &'static str>) -> String {
 
 /// If so, no lock and no CREATE privilege is needed. Steps that we do not know are those of a newer release, which are
 /// compatible.
-async fn is_up_to_date(connection: &mut PgConnection, schema: &SchemaName) -> Result<bool, sqlx::Error> {
-    match raw_sql(AssertSqlSafe(check(schema))).fetch_one(connection).await {
+async fn is_up_to_date(connection: &mut PgConnection, namespace: &Namespace) -> Result<bool, sqlx::Error> {
+    match raw_sql(AssertSqlSafe(check(namespace))).fetch_one(connection).await {
         Ok(row) => row.try_get(0),
         // Usually the schema does not exist yet; any other error occurs again below.
         Err(error) if is_reply(&error) && !is_farewell(&error) => Ok(false),
@@ -102,18 +105,19 @@ async fn is_up_to_date(connection: &mut PgConnection, schema: &SchemaName) -> Re
     }
 }
 
-fn script(schema: &SchemaName) -> Arc<str> {
-    let mut script = schema.render(include_str!("sql/begin.sql"));
-    for Migration { name, sql } in migrations(schema) {
-        script += &schema.render(&format!(
+fn script(namespace: &Namespace) -> Arc<str> {
+    let mut script = render(namespace, include_str!("sql/begin.sql"));
+    for Migration { name, sql } in migrations(namespace) {
+        let step = format!(
             "DO $step$ BEGIN IF NOT EXISTS (SELECT FROM {{schema}}.migration WHERE name = '{name}') THEN {sql}
              INSERT INTO {{schema}}.migration (name) VALUES ('{name}'); END IF; END $step$;"
-        ));
+        );
+        script += &render(namespace, &step);
     }
     let steps_with_functions = STEPS[1..].iter().map(|(_, sql)| *sql);
     let functions = steps_with_functions.collect::<String>().replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION");
     let is_renamed = is_renamed();
-    script += &schema.render(&format!("DO $step$ BEGIN IF {is_renamed} THEN {functions} END IF; END $step$;"));
+    script += &render(namespace, &format!("DO $step$ BEGIN IF {is_renamed} THEN {functions} END IF; END $step$;"));
     script.into()
 }
 

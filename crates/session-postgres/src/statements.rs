@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::schema::SchemaName;
+use session_core::Namespace;
 
-/// The text of each statement, for one schema.
+use crate::schema::render;
+
+/// The text of each statement, for one application.
 pub(crate) struct Statements {
     pub(crate) load: Arc<str>,
     pub(crate) load_batch: Arc<str>,
@@ -21,8 +23,8 @@ pub(crate) struct Statements {
 }
 
 impl Statements {
-    pub(crate) fn new(schema: &SchemaName) -> Self {
-        let render = |sql: &str| schema.render(sql).into();
+    pub(crate) fn new(namespace: &Namespace) -> Self {
+        let render = |sql: &str| render(namespace, sql).into();
         Self {
             load: render("SELECT * FROM {schema}.load_session($1)"),
             load_batch: render("SELECT * FROM {schema}.load_sessions($1)"),

@@ -9,7 +9,7 @@ use session_core::store::{
     Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
     UpdateOutcome, Version,
 };
-use session_core::{DeleteOutcome, LimitPolicy, SessionId, StoreError, Timestamp, UserId};
+use session_core::{DeleteOutcome, LimitPolicy, Namespace, SessionId, StoreError, Timestamp, UserId};
 use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
 
@@ -17,7 +17,6 @@ use crate::link::{Batcher, Executor, Statement, unexpected_reply};
 use crate::migrate;
 use crate::operation::{Load, Update};
 use crate::row::{self, EncodedRow, column};
-use crate::schema::SchemaName;
 use crate::statements::Statements;
 
 /// How many sessions a page may have, whatever is asked for: an answer stays within a few megabytes.
@@ -26,12 +25,12 @@ const LONGEST_PAGE: u32 = 10_000;
 /// As many sessions are counted one by one, which takes about 30 ms. Beyond that, the count is an estimate.
 const FEW: i64 = 100_000;
 
-/// Sessions in a PostgreSQL schema. Cheap to clone: clones share the connections and the batches.
+/// The sessions of an application in PostgreSQL, in a schema named after its [`Namespace`]. Cheap to clone: clones share the connections and the batches.
 ///
 /// Every operation is one statement and one round trip; loads that overlap share one, and so do updates.
 #[derive(Clone)]
 pub struct PostgresStore {
-    schema: SchemaName,
+    namespace: Namespace,
     sql: Arc<Statements>,
     executor: Arc<Executor>,
     loads: Arc<Batcher<Load>>,
@@ -39,11 +38,11 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    pub(crate) fn open(schema: SchemaName, executor: Executor) -> Self {
-        let (sql, executor) = (Arc::new(Statements::new(&schema)), Arc::new(executor));
+    pub(crate) fn open(namespace: Namespace, executor: Executor) -> Self {
+        let (sql, executor) = (Arc::new(Statements::new(&namespace)), Arc::new(executor));
         let loads = Batcher::new(&executor, &sql.load, &sql.load_batch);
         let updates = Batcher::new(&executor, &sql.update, &sql.update_batch);
-        Self { schema, sql, executor, loads, updates }
+        Self { namespace, sql, executor, loads, updates }
     }
 
     /// Creates the schema, or brings it up to date. Call it when the application starts: any number of nodes may do so
@@ -52,15 +51,17 @@ impl PostgresStore {
     /// The operation timeout does not apply, because a migration may have much to do.
     ///
     /// # Errors
-    /// If the server cannot be reached, or refuses. The migration is rolled back then.
+    /// If the server cannot be reached, or refuses; or if the `search_path` would lead to the new schema, which it does by
+    /// default if the role has the same name: names without a schema would then mean what is in it, those of the
+    /// application's tables too. The migration is rolled back then.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        migrate::run(&self.executor, &self.schema).await.map_err(|error| self.executor.store_error(error))
+        migrate::run(&self.executor, &self.namespace).await.map_err(|error| self.executor.store_error(error))
     }
 }
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresStore").field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("PostgresStore").field("namespace", &self.namespace).finish_non_exhaustive()
     }
 }
 
@@ -142,7 +143,7 @@ impl SessionStore for PostgresStore {
     }
 
     async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError> {
-        let after = after.map(Cursor::session_id).transpose()?;
+        let after = after.map(|after| self.read(after)).transpose()?;
         let limit = limit.get().min(LONGEST_PAGE);
         let bind = |statement: Statement| {
             statement.bind(after.as_ref().map(row::uuid)).bind(i64::from(limit)).bind(row::time(now))
@@ -150,7 +151,7 @@ impl SessionStore for PostgresStore {
         let rows = self.executor.run(&self.sql.list_all, bind).await?;
         let is_full = rows.len() >= limit as usize;
         let last = rows.last().filter(|_| is_full).map(row::row_id).transpose()?;
-        Ok(Page::new(listing(&rows)?, last.as_ref().map(Cursor::behind)))
+        Ok(Page::new(listing(&rows)?, last.map(|last| self.behind(&last))))
     }
 
     async fn count(&self, now: Timestamp) -> Result<Count, StoreError> {
@@ -174,6 +175,20 @@ impl SessionStore for PostgresStore {
             }
         }
         Ok(u64::try_from(deleted).unwrap_or(0))
+    }
+}
+
+impl PostgresStore {
+    /// What follows `id`, in this application.
+    fn behind(&self, id: &SessionId) -> Cursor {
+        Cursor::new(format!("{}.{id}", self.namespace))
+    }
+
+    fn read(&self, cursor: &Cursor) -> Result<SessionId, StoreError> {
+        match cursor.as_str().split_once('.') {
+            Some((namespace, id)) if namespace == self.namespace.as_str() => Cursor::new(id).session_id(),
+            Some(_) | None => Err(Cursor::invalid()),
+        }
     }
 }
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_conformance::{Capabilities, Failure, Harness};
+use session_core::Namespace;
 use session_core::store::SessionStore;
-use session_postgres::{Pooler, PostgresStore, SchemaName, recommended_pool_options};
+use session_postgres::{Pooler, PostgresStore, recommended_pool_options};
 use session_testbed::servers::{PgBouncer, Postgres};
 use sqlx::{PgPool, Row as _, raw_sql};
 
@@ -65,10 +66,9 @@ impl Harness for Pooled {
         Capabilities { durable: true, shared: true, disruptions: &[] }
     }
 
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+    async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
         let pool = &self.pools[self.turn.fetch_add(1, Ordering::Relaxed) % 2];
-        let schema = SchemaName::new(namespace).map_err(|error| Failure::new(error.to_string()))?;
-        let store = PostgresStore::builder(pool.clone()).schema(schema).operation_timeout(PATIENCE);
+        let store = PostgresStore::builder(pool.clone(), namespace.clone()).operation_timeout(PATIENCE);
         let store = store.pooler(Pooler::Transaction).build();
         store.migrate().await?;
         Ok(Arc::new(store))

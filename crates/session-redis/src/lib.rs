@@ -3,10 +3,11 @@
 //!
 //! ```no_run
 //! # async fn open() -> Result<(), Box<dyn std::error::Error>> {
-//! use session_core::{Policy, SessionManager};
+//! use session_core::{Namespace, Policy, SessionManager};
 //! use session_redis::RedisStore;
 //!
-//! let store = RedisStore::connect("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster").await?;
+//! let url = "redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster";
+//! let store = RedisStore::connect(url, Namespace::new("shop")?).await?;
 //! let sessions = SessionManager::new(store, Policy::standard());
 //! # Ok(())
 //! # }
@@ -22,6 +23,8 @@
 //!   twice, with another update in between, fails as [`Unavailable`](session_core::StoreErrorKind::Unavailable) and not
 //!   as a conflict, which core would answer by applying the change again. A read that gets no reply within half of the
 //!   time limit is repeated on a new connection.
+//! * Applications are apart: each has its [`Namespace`](session_core::Namespace), and no operation reads or writes a key
+//!   of another. Nodes that open the store under the same name share its sessions.
 //! * What was ended stays ended: for two minutes, longer than any operation takes, the key of a session that was
 //!   deleted, evicted or replaced holds a tombstone of one byte, so that a `create` which is repeated or late is
 //!   refused.
@@ -91,11 +94,12 @@
 //! * **Servers**: Redis 7.0 or later, or Valkey. RESP2 will do where a proxy does not know `HELLO`, but not in a
 //!   Cluster, whose client repeats requests and says so by RESP3 only. A replica, a node of a Cluster behind `redis://`
 //!   and the like are refused when the store connects.
-//! * **Keys**: all begin with `{prefix:`. `{prefix:shard}:s:id` is a session, `{prefix:shard}:u:user` a user's index.
-//!   They contain no token. Read access to them shows which users are logged in; write access allows a login as any
-//!   user.
+//! * **Keys**: all begin with `{namespace:`. `{namespace:shard}:s:id` is a session, `{namespace:shard}:u:user` a user's
+//!   index. They contain no token. Read access to them shows which users are logged in; write access allows a login as any
+//!   user. Applications that do not trust each other need users of their own, with the rights below: a namespace keeps
+//!   them apart, but locks nobody out. `list_all` and `count` walk over the keys of all.
 //! * **ACL**: the commands `GET`, `GETRANGE`, `SET`, `SETRANGE`, `PEXPIRE`, `HGET`, `HSET`, `HDEL`, `HGETALL`, `HKEYS`,
-//!   `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{prefix:*`; `HELLO`; `SCAN` for `list_all`; `SCAN`, `DBSIZE` and
+//!   `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{namespace:*`; `HELLO`; `SCAN` for `list_all`; `SCAN`, `DBSIZE` and
 //!   `RANDOMKEY` for `count`; `WAIT` for `wait_for_replicas`; `CONFIG GET` to check the `maxmemory-policy`; `INFO` to
 //!   check the version where there is no `HELLO`, and for `list_all` to notice that a server was replaced between two
 //!   pages, and show all of the new one; `CLUSTER SLOTS` in a Cluster. On the sentinels: `SENTINEL MASTER`.

@@ -6,8 +6,8 @@
 use std::num::NonZeroU32;
 
 use redis::{FromRedisValue as _, Value};
-use session_core::Timestamp;
 use session_core::store::{Count, Cursor, Listing, Page};
+use session_core::{Namespace, Timestamp};
 
 use crate::RedisStore;
 use crate::error::{self, Result};
@@ -28,7 +28,7 @@ const FEW: u32 = 10_000;
 /// Of more, as many are looked at. The estimate of `n` sessions among `k` keys is off by about √(k / n) · 3 %.
 const SAMPLE: u32 = 1000;
 
-/// Where a page begins, as text `slot.server.cursor`.
+/// Where a page begins, as text `namespace.slot.server.cursor`.
 #[derive(Default)]
 struct Place {
     /// The lowest slot of the server.
@@ -39,22 +39,26 @@ struct Place {
 }
 
 impl Place {
-    fn read(cursor: &Cursor) -> Option<Self> {
-        let [slot, server, cursor] = cursor.as_str().split('.').collect::<Vec<_>>()[..] else { return None };
+    /// Nothing if the cursor is one of another application: it would skip some of our sessions.
+    fn read(cursor: &Cursor, of: &Namespace) -> Option<Self> {
+        let [namespace, slot, server, cursor] = cursor.as_str().split('.').collect::<Vec<_>>()[..] else { return None };
+        if namespace != of.as_str() {
+            return None;
+        }
         let slot = slot.parse().ok().filter(|slot| *slot < SLOTS)?;
         let is_id = server.len() <= 64 && server.bytes().all(|byte| byte.is_ascii_alphanumeric());
         is_id.then_some(Self { slot, server: server.to_owned(), cursor: cursor.parse().ok()? })
     }
 
-    fn write(&self) -> Cursor {
-        Cursor::new(format!("{}.{}.{}", self.slot, self.server, self.cursor))
+    fn write(&self, of: &Namespace) -> Cursor {
+        Cursor::new(format!("{of}.{}.{}.{}", self.slot, self.server, self.cursor))
     }
 }
 
 impl RedisStore {
     /// `list_all`. One round trip, and one more in a Cluster; up to 16 where few keys are those of sessions.
     pub(crate) async fn page(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page> {
-        let place = after.map_or_else(|| Some(Place::default()), Place::read);
+        let place = after.map_or_else(|| Some(Place::default()), |after| Place::read(after, &self.keys.0));
         let mut place = place.ok_or_else(Cursor::invalid)?;
         let servers = self.link.servers().await?;
         let (limit, mut listing) = (limit.get().min(AT_ONCE), Listing::default());
@@ -84,7 +88,7 @@ impl RedisStore {
             }
         }
         let follows = servers.range(place.slot..).next().is_some();
-        Ok(Page::new(listing, follows.then(|| place.write())))
+        Ok(Page::new(listing, follows.then(|| place.write(&self.keys.0))))
     }
 
     /// `count`. One round trip for each server, and one more in a Cluster.

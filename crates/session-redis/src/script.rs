@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use redis::Value;
 use session_core::store::{LimitCandidate, Listing, Record, layout};
-use session_core::{SessionId, Timeouts, Timestamp, UserId};
+use session_core::{Namespace, SessionId, Timeouts, Timestamp, UserId};
 
 use crate::error::Result;
 
@@ -51,13 +51,14 @@ scripts! {
 
 /// Names keys. All keys of one shard share a hash tag, and with it a slot of a Cluster:
 ///
-/// * `{prefix:shard}:s:id`: a session, or its [tombstone](TOMBSTONE);
-/// * `{prefix:shard}:u:user`: a user's index, a hash of ids and what the session limit needs to know of each;
-/// * `{prefix:shard}:w`: written only so that `WAIT` has a write to wait for.
+/// * `{namespace:shard}:s:id`: a session, or its [tombstone](TOMBSTONE);
+/// * `{namespace:shard}:u:user`: a user's index, a hash of ids and what the session limit needs to know of each;
+/// * `{namespace:shard}:w`: written only so that `WAIT` has a write to wait for.
 ///
-/// Made of the prefix, without braces: they would move the hash tag.
+/// A namespace has neither braces, which would move the hash tag, nor colons: no key begins like one of another
+/// application.
 #[derive(Clone, Debug)]
-pub(crate) struct Keys(pub(crate) Arc<str>);
+pub(crate) struct Keys(pub(crate) Namespace);
 
 impl Keys {
     pub(crate) fn session(&self, id: &SessionId) -> Vec<u8> {
@@ -98,10 +99,10 @@ impl Keys {
         (self.session(&id) == key).then_some(id)
     }
 
-    /// `{prefix:shard}:kind:`, with room for a name. Every request needs one: written by hand, not formatted.
+    /// `{namespace:shard}:kind:`, with room for a name. Every request needs one: written by hand, not formatted.
     fn begin(&self, shard: u16, kind: &str, name: usize) -> String {
-        let mut key = String::with_capacity(self.0.len() + 11 + name);
-        key.extend(["{", &self.0, ":"]);
+        let mut key = String::with_capacity(self.0.as_str().len() + 11 + name);
+        key.extend(["{", self.0.as_str(), ":"]);
         key.extend([12, 8, 4, 0].map(|bits| char::from(b"0123456789abcdef"[usize::from(shard >> bits & 15)])));
         key.extend(["}:", kind, ":"]);
         key
@@ -245,6 +246,10 @@ mod tests {
 
     use super::*;
 
+    fn keys(namespace: &str) -> Keys {
+        Keys(Namespace::new(namespace).unwrap())
+    }
+
     /// A script cannot import core's constants; this fails when core moves a field or changes the format.
     #[test]
     fn the_scripts_and_core_agree_on_the_layout() {
@@ -322,7 +327,7 @@ mod tests {
 
     #[test]
     fn all_keys_of_a_user_are_in_one_slot_whatever_the_name() {
-        let keys = Keys("shop".into());
+        let keys = keys("shop");
         for name in ["alice", "{}", "}{", "a}b{c", "\0", ":s:", "ü%7d"] {
             let user = UserId::new(name).unwrap();
             let id = SessionId::generate(Some(&user), &OsEntropy).unwrap();
@@ -334,10 +339,10 @@ mod tests {
 
     #[test]
     fn a_key_leads_to_its_session_and_no_other_key_does() {
-        let keys = Keys("shop".into());
+        let keys = keys("shop");
         let id = SessionId::generate(None, &OsEntropy).unwrap();
         assert_eq!(keys.id_in(&keys.session(&id)), Some(id));
-        let of_another = Keys("shop:2".into()).session(&id);
+        let of_another = self::keys("shop-2").session(&id);
         let cut = &keys.session(&id)[..20];
         for other in [&of_another[..], cut, b"", b":", &keys.index(&UserId::new(id.to_string()).unwrap())] {
             assert_eq!(keys.id_in(other), None, "{other:?}");
@@ -346,7 +351,7 @@ mod tests {
 
     #[test]
     fn keys_read_as_documented() {
-        let keys = Keys("shop".into());
+        let keys = keys("shop");
         let id = SessionId::from_bytes([0x0a; 16]);
         assert_eq!(text(&keys.session(&id)), "{shop:0a0a}:s:CgoKCgoKCgoKCgoKCgoKCg");
         let user = UserId::new("alice").unwrap();

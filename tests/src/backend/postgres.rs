@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_conformance::{Capabilities, Disruption, Failure, Harness, Service};
+use session_core::Namespace;
 use session_core::store::SessionStore;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::OnceCell;
@@ -70,7 +71,7 @@ impl Harness for Postgres {
         ])
     }
 
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+    async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
         let pools = self.pools.get_or_try_init(|| async {
             let url = self.url().await.map_err(failure)?;
             Ok::<_, Failure>([pool(&url, 20, TIMEOUT)?, pool(&url, 20, TIMEOUT)?])
@@ -110,7 +111,7 @@ impl PostgresService {
 
 #[async_trait]
 impl Service for PostgresService {
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+    async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
         let url = format!("postgres://postgres@{}/postgres", self.proxy.address());
         // With one connection, and one to cancel from, the one that loses a reply is the one that the case uses.
         let connections = if self.disruption == Disruption::LostReply { 2 } else { 8 };

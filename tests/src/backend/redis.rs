@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_conformance::{Capabilities, Disruption, Failure, Harness, Service};
+use session_core::Namespace;
 use session_core::store::SessionStore;
 use tokio::sync::OnceCell;
 
@@ -58,7 +59,7 @@ impl Harness for Redis {
         })
     }
 
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+    async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
         let url = match self {
             Self::Single => redis_url().await,
             Self::Sentinel => redis_sentinel().await.map(RedisSentinel::url),
@@ -134,7 +135,7 @@ impl Harness for RedisOn {
         self.topology.capabilities()
     }
 
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+    async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
         let url = match self.servers.get_or_try_init(|| self.start()).await.map_err(failure)? {
             Servers::Single(node) => node.url(),
             Servers::Sentinel(set) => set.url(),
@@ -158,7 +159,7 @@ struct RedisService {
 
 #[async_trait]
 impl Service for RedisService {
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+    async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
         servers::redis(&format!("redis://{}", self.proxy.address()), namespace, SHORT_TIMEOUT).await
     }
 
@@ -209,7 +210,7 @@ impl SentinelService {
 
 #[async_trait]
 impl Service for SentinelService {
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+    async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
         servers::redis(&self.0.url(), namespace, SHORT_TIMEOUT).await
     }
 
@@ -274,7 +275,7 @@ impl ClusterService {
 
 #[async_trait]
 impl Service for ClusterService {
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+    async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
         servers::redis(&self.cluster.url(), namespace, SHORT_TIMEOUT).await
     }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_conformance::{Capabilities, Disruption, Failure};
+use session_core::Namespace;
 use session_core::store::SessionStore;
-use session_postgres::{PostgresStore, SchemaName, recommended_pool_options};
+use session_postgres::{PostgresStore, recommended_pool_options};
 use session_redis::RedisStore;
 use sqlx::PgPool;
 
@@ -21,8 +22,12 @@ pub(super) fn capabilities(disruptions: &'static [Disruption]) -> Capabilities {
     Capabilities { durable: true, shared: true, disruptions }
 }
 
-pub(super) async fn redis(url: &str, namespace: &str, timeout: Duration) -> Result<Arc<dyn SessionStore>, Failure> {
-    let store = RedisStore::builder(url).key_prefix(namespace).operation_timeout(timeout).connect().await;
+pub(super) async fn redis(
+    url: &str,
+    namespace: &Namespace,
+    timeout: Duration,
+) -> Result<Arc<dyn SessionStore>, Failure> {
+    let store = RedisStore::builder(url, namespace.clone()).operation_timeout(timeout).connect().await;
     Ok(Arc::new(store.map_err(failure)?))
 }
 
@@ -33,11 +38,10 @@ pub(super) fn pool(url: &str, connections: u32, timeout: Duration) -> Result<PgP
 
 pub(super) async fn postgres(
     pool: &PgPool,
-    namespace: &str,
+    namespace: &Namespace,
     timeout: Duration,
 ) -> Result<Arc<dyn SessionStore>, Failure> {
-    let schema = SchemaName::new(namespace).map_err(failure)?;
-    let store = PostgresStore::builder(pool.clone()).schema(schema).operation_timeout(timeout).build();
+    let store = PostgresStore::builder(pool.clone(), namespace.clone()).operation_timeout(timeout).build();
     store.migrate().await?;
     Ok(Arc::new(store))
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use clap::{Parser, ValueEnum};
 use session_conformance::{CaseResult, Harness, Options, Report, Row, Tally, cases, matching, run};
 use session_redis::RedisStore;
-use session_testbed::servers::{REFUSED_RELEASE, Redis, Release};
+use session_testbed::servers::{REFUSED_RELEASE, Redis, Release, namespace};
 use session_testbed::table::{Format, Table};
 use session_testbed::{backends, backends_by_release};
 
@@ -92,7 +92,7 @@ async fn refusal() -> Result<String, String> {
     let name = REFUSED_RELEASE.name();
     let server =
         Redis::launch_release(Release::Pinned(REFUSED_RELEASE), &[]).await.map_err(|error| error.to_string())?;
-    let Err(error) = RedisStore::connect(&server.url()).await else {
+    let Err(error) = RedisStore::connect(&server.url(), namespace()).await else {
         return Err(format!("{name} is too old, and was not refused at connect"));
     };
     let mut text = error.to_string();

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::ledger::Ledger;
 use super::link::{Disturbance, Link, Weather};
 use crate::proxy::Proxy;
+use crate::records::shop;
 use crate::servers::{Postgres, Redis, Server};
 
 /// How many nodes there are.
@@ -92,14 +93,15 @@ impl World {
                 }
                 Servers::Redis(server) => {
                     let proxy = Proxy::start(server.address()).await.map_err(failure)?;
-                    let store = RedisStore::connect(&format!("redis://{}", proxy.address())).await.map_err(failure)?;
+                    let store =
+                        RedisStore::connect(&format!("redis://{}", proxy.address()), shop()).await.map_err(failure)?;
                     (Arc::new(store), Link::Network(proxy))
                 }
                 Servers::Postgres(server) => {
                     let proxy = Proxy::start(server.address()).await.map_err(failure)?;
                     let url = format!("postgres://postgres@{}/postgres", proxy.address());
                     let pool = recommended_pool_options().max_connections(POOL).connect_lazy(&url).map_err(failure)?;
-                    let store = PostgresStore::new(pool);
+                    let store = PostgresStore::new(pool, shop());
                     store.migrate().await?;
                     (Arc::new(store), Link::Network(proxy))
                 }

@@ -5,6 +5,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
+use session_core::Namespace;
+
 /// A server, or the browser, could not be found, installed, started or queried. The message says which and why, with the
 /// end of its log.
 #[derive(Debug)]
@@ -29,10 +31,11 @@ impl fmt::Display for ServerError {
 
 impl std::error::Error for ServerError {}
 
-/// A unique name for a key prefix or a schema: `t_` and 16 hexadecimal digits.
+/// A unique name: `t_` and 16 hexadecimal digits.
 #[must_use]
-pub fn namespace() -> String {
-    format!("t_{:016x}", random())
+#[allow(clippy::unwrap_used, reason = "the name is of the accepted form")]
+pub fn namespace() -> Namespace {
+    Namespace::new(&format!("t_{:016x}", random())).unwrap()
 }
 
 /// Different in every call, in every process.

@@ -206,7 +206,7 @@ mod tests {
 
     impl Folder {
         fn new() -> Self {
-            let path = std::env::temp_dir().join(namespace());
+            let path = std::env::temp_dir().join(namespace().as_str());
             fs::create_dir_all(&path).unwrap();
             Self(path)
         }

@@ -12,7 +12,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let redis = Redis::launch(&[("maxmemory", "100mb")]).await?;
 //! let proxy = Proxy::start(redis.address()).await?;
-//! let (url, prefix) = (format!("redis://{}", proxy.address()), namespace());
+//! let (url, application) = (format!("redis://{}", proxy.address()), namespace());
 //! // … open a store there, then:
 //! proxy.set(Mode::CutReply(0));
 //! redis.kill9().await?;

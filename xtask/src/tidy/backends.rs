@@ -18,7 +18,7 @@ const APART: [(&str, &str, &str); 10] = [
     ("session-postgres", "builder.rs", "configures the store"),
     ("session-postgres", "link/", "repairs and pools connections, and sends operations in batches"),
     ("session-postgres", "migrate.rs", "installs the schema"),
-    ("session-postgres", "schema.rs", "configures the name of the schema"),
+    ("session-postgres", "schema.rs", "fills the name of the schema into the SQL"),
     ("session-redis", "config/", "configures the store"),
     ("session-redis", "pages.rs", "in place of an index of all sessions: searches the servers"),
     ("session-redis", "link/", "repairs connections, and coalesces loads"),

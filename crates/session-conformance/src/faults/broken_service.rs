@@ -10,7 +10,7 @@ use session_core::store::{
     Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
     UpdateOutcome, Version,
 };
-use session_core::{DeleteOutcome, SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
+use session_core::{DeleteOutcome, Namespace, SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
 
 use super::fault::Fault;
 use crate::outcome::Failure;
@@ -53,7 +53,7 @@ impl BrokenService {
 
 #[async_trait]
 impl Service for BrokenService {
-    async fn open(&self, namespace: &str) -> Result<Arc<dyn SessionStore>, Failure> {
+    async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
         let inner = self.inner.open(namespace).await?;
         let mut memory = self.memory();
         memory.nodes += 1;

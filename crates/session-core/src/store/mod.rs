@@ -2,6 +2,7 @@
 
 mod codec;
 pub(crate) mod contract;
+pub(crate) mod namespace;
 pub(crate) mod page;
 pub(crate) mod seal;
 

@@ -22,7 +22,7 @@ pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(namespace());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(namespace().as_str());
         fs::create_dir(&path).unwrap();
         Self(path)
     }

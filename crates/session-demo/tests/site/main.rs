@@ -7,6 +7,7 @@ mod data;
 mod devices;
 mod hybrid;
 mod keys;
+mod namespaces;
 mod nodes;
 mod pages;
 mod process;

@@ -68,7 +68,9 @@ impl Server {
                              if redis.call('STRLEN', key) > 1 then n = n + 1 end end; return n";
                 usize::try_from(redis.command(&["EVAL", count, "0"]).await.unwrap().number().unwrap()).unwrap()
             }
-            Self::Postgres(postgres) => psql(postgres, "SELECT count(*) FROM session.session").parse().unwrap(),
+            Self::Postgres(postgres) => {
+                psql(postgres, "SELECT count(*) FROM \"session-demo\".session").parse().unwrap()
+            }
         }
     }
 }

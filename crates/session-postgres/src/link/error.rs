@@ -113,9 +113,15 @@ fn explain(state: &str) -> (StoreErrorKind, &'static str) {
         (_, "53100") => (StoreErrorKind::Full, "the disk of the server is full"),
         (_, "57014") => (StoreErrorKind::Timeout, "the server cancelled the statement; see statement_timeout"),
         (_, "25006") => (StoreErrorKind::Unavailable, "the server is a standby, or read-only"),
-        (_, "SE002") => {
-            (StoreErrorKind::Other, "the schema has a table `migration` of another application; choose another schema")
-        }
+        (_, "SE002") => (
+            StoreErrorKind::Other,
+            "the schema has a table `migration` of another application; choose another namespace",
+        ),
+        (_, "SE003") => (
+            StoreErrorKind::Other,
+            "the search_path leads to a schema of this name, so that it would hide tables of the application: choose \
+             another namespace than the name of the role, or create the schema yourself",
+        ),
         (_, "40001" | "40P01" | "55P03") => (StoreErrorKind::Unavailable, "a conflict between transactions"),
         (_, "SE001") => (StoreErrorKind::Other, "the isolation level must be READ COMMITTED"),
         (_, "42P07" | "42723") => {

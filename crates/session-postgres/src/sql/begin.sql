@@ -11,6 +11,10 @@ SELECT pg_advisory_xact_lock(hashtextextended('{schema}.migration', 0));
 DO $do$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE '"' || nspname || '"' = '{schema}') THEN
         CREATE SCHEMA {schema};
+        -- Names without a schema, in statements of the application, would mean what is in this one: "$user" comes first.
+        IF EXISTS (SELECT FROM unnest(current_schemas(false)) AS s(name) WHERE '"' || s.name || '"' = '{schema}') THEN
+            RAISE EXCEPTION 'the schema is in the search_path' USING ERRCODE = 'SE003';
+        END IF;
     END IF;
     -- A table of another application, in which our steps cannot be noted.
     IF EXISTS (

@@ -97,8 +97,7 @@ async fn each_load_has_its_own_outcome() {
     assert_eq!(store.delete(&records[40].id(), records[40].user()).await.unwrap(), DeleteOutcome::Deleted);
     records[41] = records[42].clone();
     let bad = records[33].id().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    execute(&pool, &format!("UPDATE session.session SET body = '\\x' WHERE replace(id::text, '-', '') = '{bad}'"))
-        .await;
+    execute(&pool, &format!("UPDATE shop.session SET body = '\\x' WHERE replace(id::text, '-', '') = '{bad}'")).await;
     for (turn, load) in loads(&store, &records).into_iter().enumerate() {
         match load.await.unwrap() {
             Ok(stored) => {
@@ -153,7 +152,7 @@ async fn a_rejected_update_among_others() {
              IF convert_from(NEW.user_id, 'UTF8') = 'user 33' THEN RAISE EXCEPTION 'no'; END IF;
              RETURN NEW;
          END $$;
-         CREATE TRIGGER refuse BEFORE UPDATE ON session.session FOR EACH ROW EXECUTE FUNCTION refuse()",
+         CREATE TRIGGER refuse BEFORE UPDATE ON shop.session FOR EACH ROW EXECUTE FUNCTION refuse()",
     )
     .await;
     for (turn, update) in updates(&store, &changes).into_iter().enumerate() {
@@ -199,7 +198,7 @@ async fn an_update_waits_only_for_its_own_row() {
         let users: Vec<String> = held.iter().map(|n| format!("'user {n}'")).collect();
         let mut lock = outside.begin().await.unwrap();
         let sql = format!(
-            "SELECT FROM session.session WHERE convert_from(user_id, 'UTF8') IN ({}) FOR UPDATE",
+            "SELECT FROM shop.session WHERE convert_from(user_id, 'UTF8') IN ({}) FOR UPDATE",
             users.join(", ")
         );
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *lock).await.unwrap();
@@ -299,7 +298,7 @@ async fn overload_does_not_take_a_batch_apart() {
             &format!(
                 "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
                      $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$;
-                 CREATE TRIGGER refuse BEFORE UPDATE ON session.session FOR EACH ROW EXECUTE FUNCTION refuse()"
+                 CREATE TRIGGER refuse BEFORE UPDATE ON shop.session FOR EACH ROW EXECUTE FUNCTION refuse()"
             ),
         )
         .await;
@@ -346,7 +345,7 @@ async fn many_held_rows_are_the_trouble_of_their_own_callers() {
     let outside = pool(2, &own.connect_options());
     let records = reload(&store, &records).await;
     let mut lock = outside.begin().await.unwrap();
-    let sql = "SELECT FROM session.session WHERE substr(convert_from(user_id, 'UTF8'), 6)::int < 30 FOR UPDATE";
+    let sql = "SELECT FROM shop.session WHERE substr(convert_from(user_id, 'UTF8'), 6)::int < 30 FOR UPDATE";
     sqlx::query(sql).execute(&mut *lock).await.unwrap();
     let begin = Instant::now();
     let mut waiting = Vec::new();

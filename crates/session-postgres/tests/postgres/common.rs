@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use session_core::Timestamp;
 use session_core::store::Record;
-use session_postgres::{Pooler, PostgresStore, SchemaName, recommended_pool_options};
+use session_postgres::{Pooler, PostgresStore, recommended_pool_options};
 use session_testbed::proxy::Proxy;
-use session_testbed::records::{NOW, insert, next, record, user};
+use session_testbed::records::{NOW, application, insert, next, record, shop, user};
 use session_testbed::servers::{Postgres, namespace};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgPool, Row as _, raw_sql};
@@ -35,7 +35,7 @@ pub(crate) fn options(server: &Postgres) -> PgConnectOptions {
 pub(crate) async fn database() -> PgConnectOptions {
     let (options, name) = (options(server().await), namespace());
     execute(&pool(1, &options), &format!("CREATE DATABASE {name}")).await;
-    options.database(&name)
+    options.database(name.as_str())
 }
 
 /// A faulty network before a database of the shared server.
@@ -56,25 +56,25 @@ pub(crate) async fn store(pool: &PgPool) -> PostgresStore {
 
 /// A store with this timeout, migrated.
 pub(crate) async fn store_with_timeout(pool: &PgPool, timeout: Duration) -> PostgresStore {
-    let store = PostgresStore::builder(pool.clone()).operation_timeout(timeout).build();
+    let store = PostgresStore::builder(pool.clone(), shop()).operation_timeout(timeout).build();
     store.migrate().await.unwrap();
     store
 }
 
 /// A store behind this kind of pooler, with a long timeout, migrated.
 pub(crate) async fn store_behind(pool: &PgPool, pooler: Pooler) -> PostgresStore {
-    let builder = PostgresStore::builder(pool.clone()).operation_timeout(Duration::from_secs(20));
+    let builder = PostgresStore::builder(pool.clone(), shop()).operation_timeout(Duration::from_secs(20));
     let store = builder.pooler(pooler).build();
     store.migrate().await.unwrap();
     store
 }
 
-/// A store in this schema.
-pub(crate) fn store_in(schema: &str, pool: PgPool, pooler: Pooler) -> PostgresStore {
-    PostgresStore::builder(pool).schema(SchemaName::new(schema).unwrap()).pooler(pooler).build()
+/// The store of this application.
+pub(crate) fn store_of(name: &str, pool: PgPool, pooler: Pooler) -> PostgresStore {
+    PostgresStore::builder(pool, application(name)).pooler(pooler).build()
 }
 
-/// `n` nodes on one schema.
+/// `n` nodes of one application.
 pub(crate) async fn nodes(options: &PgConnectOptions, n: usize) -> Vec<PostgresStore> {
     let mut nodes = Vec::new();
     for _ in 0..n {

@@ -48,7 +48,7 @@ async fn update_after_deletion_is_absent() {
     insert(&nodes[0], &base).await;
     // A transaction has deleted the row and not committed yet; the update waits for it.
     let mut other = pool.begin().await.unwrap();
-    sqlx::query("DELETE FROM session.session WHERE id = $1")
+    sqlx::query("DELETE FROM shop.session WHERE id = $1")
         .bind(sqlx::types::Uuid::from_bytes(*base.id().as_bytes()))
         .execute(&mut *other)
         .await

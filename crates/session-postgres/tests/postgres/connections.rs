@@ -11,7 +11,7 @@ use session_core::store::{Freshness, SessionStore};
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_testbed::calls::{Call, Sessions};
 use session_testbed::proxy::Mode;
-use session_testbed::records::{NOW, record, user};
+use session_testbed::records::{NOW, record, shop, user};
 use tokio::task::JoinSet;
 
 use crate::common::{
@@ -78,7 +78,7 @@ async fn unfinished_statements_are_cancelled() {
             WHERE datname = current_database() AND application_name = 'own' ORDER BY backend_start LIMIT 1";
         let before = number(&outside, backend).await;
         let mut lock = outside.begin().await.unwrap();
-        sqlx::query("SELECT FROM session.session FOR UPDATE").execute(&mut *lock).await.unwrap();
+        sqlx::query("SELECT FROM shop.session FOR UPDATE").execute(&mut *lock).await.unwrap();
         let touch = store.touch(&record.summary.id, record.user(), NOW);
         if leaves {
             tokio::time::timeout(TIMEOUT / 2, touch).await.unwrap_err();
@@ -126,7 +126,7 @@ async fn stuck_statement() {
     let records = insert_many(&store, 1).await;
     let outside = crate::common::pool(2, &database);
     let mut lock = outside.begin().await.unwrap();
-    sqlx::query("SELECT FROM session.session FOR UPDATE").execute(&mut *lock).await.unwrap();
+    sqlx::query("SELECT FROM shop.session FOR UPDATE").execute(&mut *lock).await.unwrap();
     for _ in 0..6 {
         let begin = Instant::now();
         let error = store.update(&changed(&records[0], "x"), records[0].version, NOW).await.unwrap_err();
@@ -164,7 +164,7 @@ async fn a_timeout_of_zero() {
 #[tokio::test]
 async fn exhausted_pool() {
     let pool = pool(1, &database().await);
-    let store = PostgresStore::new(pool.clone());
+    let store = PostgresStore::new(pool.clone(), shop());
     store.migrate().await.unwrap();
     let taken = pool.acquire().await.unwrap();
     let error = store.load(&record(None, NOW).id(), Freshness::Latest).await.unwrap_err();

@@ -9,7 +9,7 @@ use session_core::store::{CreateRequest, Freshness, SessionStore};
 use session_core::{DeleteOutcome, StoreErrorKind};
 use session_postgres::{Pooler, PostgresStore};
 use session_testbed::proxy::Mode;
-use session_testbed::records::{NOW, insert, record, user};
+use session_testbed::records::{NOW, insert, record, shop, user};
 use sqlx::Row as _;
 
 use crate::common::{WAITING, database, execute, pool, store_behind, store_with_timeout, through_proxy, wait_until};
@@ -60,7 +60,7 @@ async fn connections_that_break_while_their_statements_hang() {
     let (own, outside) = (pool(4, &options.application_name("own")), pool(2, &database));
     let store = store_with_timeout(&own, Duration::from_secs(2)).await;
     let mut lock = outside.begin().await.unwrap();
-    sqlx::query("LOCK TABLE session.session IN EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    sqlx::query("LOCK TABLE shop.session IN EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
     let mut new = Vec::new();
     for turn in 0..8 {
         new.push(record(Some(&user(&format!("user {turn}"))), NOW));
@@ -84,7 +84,7 @@ async fn connections_that_break_while_their_statements_hang() {
             assert!(begin.elapsed() < Duration::from_secs(8));
         }
     }
-    let stored: i64 = sqlx::query("SELECT count(*) FROM session.session").fetch_one(&outside).await.unwrap().get(0);
+    let stored: i64 = sqlx::query("SELECT count(*) FROM shop.session").fetch_one(&outside).await.unwrap().get(0);
     assert_eq!(stored, 0);
 }
 
@@ -96,7 +96,7 @@ async fn a_deletion_waits_for_the_login_that_was_abandoned() {
     let store = store_with_timeout(&pool(4, &database), Duration::from_secs(2)).await;
     let new = record(Some(&user("alice")), NOW);
     let mut lock = outside.begin().await.unwrap();
-    sqlx::query("LOCK TABLE session.session IN EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    sqlx::query("LOCK TABLE shop.session IN EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
     let login = store.create(CreateRequest::new(&new), NOW);
     tokio::time::timeout(Duration::from_millis(200), login).await.unwrap_err();
     let id = new.id();
@@ -117,7 +117,7 @@ async fn no_free_place() {
     let outside = pool(2, &database);
     let store = store_with_timeout(&pool(4, &database), Duration::from_secs(8)).await;
     let mut lock = outside.begin().await.unwrap();
-    sqlx::query("LOCK TABLE session.session IN EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    sqlx::query("LOCK TABLE shop.session IN EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
     let mut logins = tokio::task::JoinSet::new();
     for _ in 0..2 {
         let store = store.clone();
@@ -179,12 +179,12 @@ async fn behind_a_pooler() {
     let outside = pool(2, &database);
     let own = pool(8, &bounced.application_name("own"));
     let store = store_behind(&own, Pooler::Transaction).await;
-    let quick = PostgresStore::builder(own.clone()).operation_timeout(Duration::from_millis(300));
+    let quick = PostgresStore::builder(own.clone(), shop()).operation_timeout(Duration::from_millis(300));
     let quick = quick.pooler(Pooler::Transaction).build();
     let known = record(None, NOW);
     insert(&store, &known).await;
     let mut lock = outside.begin().await.unwrap();
-    sqlx::query("LOCK TABLE session.session IN EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    sqlx::query("LOCK TABLE shop.session IN EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
     let mut new = Vec::new();
     for turn in 0..12 {
         new.push(record(Some(&user(&format!("user {turn}"))), NOW));
@@ -203,7 +203,7 @@ async fn behind_a_pooler() {
         }
     }
     assert!(store.load(&known.id(), Freshness::Latest).await.unwrap().is_some());
-    let stored: i64 = sqlx::query("SELECT count(*) FROM session.session").fetch_one(&outside).await.unwrap().get(0);
+    let stored: i64 = sqlx::query("SELECT count(*) FROM shop.session").fetch_one(&outside).await.unwrap().get(0);
     assert_eq!(stored, 1);
 }
 
@@ -214,7 +214,7 @@ async fn a_pool_of_one_connection() {
     let (own, outside) = (pool(1, &database.clone().application_name("own")), pool(2, &database));
     let store = store_with_timeout(&own, Duration::from_millis(300)).await;
     let mut lock = outside.begin().await.unwrap();
-    sqlx::query("LOCK TABLE session.session IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    sqlx::query("LOCK TABLE shop.session IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
     for _ in 0..8 {
         assert!(store.load(&record(None, NOW).id(), Freshness::Latest).await.is_err());
         let backends = sqlx::query(

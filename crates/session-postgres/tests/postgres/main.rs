@@ -8,6 +8,7 @@ mod connections;
 mod faults;
 mod hang;
 mod migrations;
+mod namespaces;
 mod outage;
 mod round_trips;
 mod runtimes;

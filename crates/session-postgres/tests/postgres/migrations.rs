@@ -2,13 +2,13 @@
 
 use session_core::StoreErrorKind;
 use session_core::store::{CreateRequest, Freshness, SessionStore};
-use session_postgres::{Pooler, PostgresStore, SchemaName, migrations};
+use session_postgres::{Pooler, PostgresStore, migrations};
 use session_testbed::calls::{Call, Sessions};
-use session_testbed::records::{NOW, record, user};
+use session_testbed::records::{NOW, application, record, shop, user};
 use session_testbed::servers::namespace;
 use tokio::task::JoinSet;
 
-use crate::common::{database, execute, insert_many, number, pool, store, store_in};
+use crate::common::{database, execute, insert_many, number, pool, store, store_of};
 use crate::settings::through_pgbouncer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -18,7 +18,7 @@ async fn twenty_nodes_at_once() {
     for (schema, options) in [("direct", &database), ("bounced", &bounced)] {
         let mut nodes = JoinSet::new();
         for _ in 0..20 {
-            let store = store_in(schema, pool(2, options), Pooler::Transaction);
+            let store = store_of(schema, pool(2, options), Pooler::Transaction);
             nodes.spawn(async move { store.migrate().await.map(|()| store) });
         }
         for node in nodes.join_all().await {
@@ -28,8 +28,8 @@ async fn twenty_nodes_at_once() {
                 .unwrap();
         }
         let applied = number(&pool(1, &database), &format!("SELECT count(*) FROM {schema}.migration")).await;
-        assert_eq!(applied, i64::try_from(migrations(&SchemaName::default()).len()).unwrap());
-        Sessions::assert_all_work(&store_in(schema, pool(2, &database), Pooler::Transparent), &Call::ALL).await;
+        assert_eq!(applied, i64::try_from(migrations(&shop()).len()).unwrap());
+        Sessions::assert_all_work(&store_of(schema, pool(2, &database), Pooler::Transparent), &Call::ALL).await;
     }
 }
 
@@ -37,14 +37,11 @@ async fn twenty_nodes_at_once() {
 #[tokio::test]
 async fn only_what_is_missing_is_applied() {
     let pool = pool(2, &database().await);
-    execute(
-        &pool,
-        "CREATE SCHEMA session; CREATE TABLE session.migration (name text PRIMARY KEY, applied_at timestamptz)",
-    )
-    .await;
-    let first = &migrations(&SchemaName::default())[0];
+    execute(&pool, "CREATE SCHEMA shop; CREATE TABLE shop.migration (name text PRIMARY KEY, applied_at timestamptz)")
+        .await;
+    let first = &migrations(&shop())[0];
     execute(&pool, &first.sql).await;
-    execute(&pool, &format!("INSERT INTO session.migration VALUES ('{}', now())", first.name)).await;
+    execute(&pool, &format!("INSERT INTO shop.migration VALUES ('{}', now())", first.name)).await;
     Sessions::assert_all_work(&store(&pool).await, &Call::ALL).await;
     store(&pool).await;
 }
@@ -56,15 +53,15 @@ async fn nothing_is_half_applied() {
     // Makes the second step fail.
     execute(
         &pool,
-        "CREATE SCHEMA session;
-         CREATE FUNCTION session.lock_users(bytea, bytea) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE SCHEMA shop;
+         CREATE FUNCTION shop.lock_users(bytea, bytea) RETURNS int LANGUAGE sql AS 'SELECT 1'",
     )
     .await;
-    let error = PostgresStore::new(pool.clone()).migrate().await.unwrap_err();
+    let error = PostgresStore::new(pool.clone(), shop()).migrate().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Other, "{error}");
-    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'session'";
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'shop'";
     assert_eq!(number(&pool, tables).await, 0);
-    execute(&pool, "DROP FUNCTION session.lock_users(bytea, bytea)").await;
+    execute(&pool, "DROP FUNCTION shop.lock_users(bytea, bytea)").await;
     Sessions::assert_all_work(&store(&pool).await, &Call::ALL).await;
 }
 
@@ -76,14 +73,14 @@ async fn steps_have_names() {
         execute(
             &pool,
             &format!(
-                "CREATE SCHEMA session;
-                 CREATE TABLE session.migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());
-                 INSERT INTO session.migration (name) VALUES {names}"
+                "CREATE SCHEMA shop;
+                 CREATE TABLE shop.migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());
+                 INSERT INTO shop.migration (name) VALUES {names}"
             ),
         )
         .await;
         Sessions::assert_all_work(&store(&pool).await, &Call::ALL).await;
-        let applied = number(&pool, "SELECT count(*) FROM session.migration WHERE name LIKE '000%'").await;
+        let applied = number(&pool, "SELECT count(*) FROM shop.migration WHERE name LIKE '000%'").await;
         assert_eq!(applied, 3 + i64::try_from(turn).unwrap());
     }
 }
@@ -92,19 +89,19 @@ async fn steps_have_names() {
 #[tokio::test]
 async fn a_foreign_table_of_that_name() {
     for table in [
-        "TABLE session.migration (id int)",
-        "TABLE session.migration (version bigint NOT NULL, name text, applied_at timestamptz)",
-        "VIEW session.migration AS SELECT 'x'::text AS name, now() AS applied_at",
+        "TABLE shop.migration (id int)",
+        "TABLE shop.migration (version bigint NOT NULL, name text, applied_at timestamptz)",
+        "VIEW shop.migration AS SELECT 'x'::text AS name, now() AS applied_at",
     ] {
         let pool = pool(2, &database().await);
-        execute(&pool, &format!("CREATE SCHEMA session; CREATE {table}")).await;
-        let error = PostgresStore::new(pool.clone()).migrate().await.unwrap_err();
-        assert!(error.to_string().contains("another schema"), "{error}");
+        execute(&pool, &format!("CREATE SCHEMA shop; CREATE {table}")).await;
+        let error = PostgresStore::new(pool.clone(), shop()).migrate().await.unwrap_err();
+        assert!(error.to_string().contains("another namespace"), "{error}");
         assert_eq!(number(&pool, "SELECT count(*) FROM pg_tables WHERE tablename = 'session'").await, 0);
     }
     let pool = pool(2, &database().await);
-    execute(&pool, "CREATE SCHEMA session; CREATE TABLE session.session (id int)").await;
-    let error = PostgresStore::new(pool.clone()).migrate().await.unwrap_err();
+    execute(&pool, "CREATE SCHEMA shop; CREATE TABLE shop.session (id int)").await;
+    let error = PostgresStore::new(pool.clone(), shop()).migrate().await.unwrap_err();
     assert!(error.to_string().contains("same names"), "{error}");
 }
 
@@ -113,16 +110,16 @@ async fn a_foreign_table_of_that_name() {
 async fn a_schema_that_was_renamed() {
     let pool = pool(4, &database().await);
     let kept = insert_many(&store(&pool).await, 2).await;
-    execute(&pool, "ALTER SCHEMA session RENAME TO web_session").await;
-    let store = store_in("web_session", pool.clone(), Pooler::Transparent);
+    execute(&pool, "ALTER SCHEMA shop RENAME TO web_session").await;
+    let store = store_of("web_session", pool.clone(), Pooler::Transparent);
     let error = store.load(&kept[0].id(), Freshness::Latest).await.unwrap_err();
     assert!(error.to_string().contains("run the migrations"), "{error}");
     // A second schema takes the old name: its sessions are not ours.
-    PostgresStore::new(pool.clone()).migrate().await.unwrap();
+    PostgresStore::new(pool.clone(), shop()).migrate().await.unwrap();
     store.migrate().await.unwrap();
     Sessions::assert_all_work(&store, &Call::ALL).await;
     assert!(store.load(&kept[0].id(), Freshness::Latest).await.unwrap().is_some());
-    assert_eq!(number(&pool, "SELECT count(*) FROM session.session").await, 0);
+    assert_eq!(number(&pool, "SELECT count(*) FROM shop.session").await, 0);
 }
 
 /// Whatever the default isolation, and even if transactions are read-only by default.
@@ -137,7 +134,7 @@ async fn nodes_at_once_under_other_defaults() {
         let options = database().await.options([(setting, value)]);
         let mut nodes = JoinSet::new();
         for _ in 0..10 {
-            let store = PostgresStore::new(pool(1, &options));
+            let store = PostgresStore::new(pool(1, &options), shop());
             nodes.spawn(async move { store.migrate().await });
         }
         for node in nodes.join_all().await {
@@ -153,8 +150,8 @@ async fn functions_that_are_not_public_by_default() {
     let admin = pool(1, &database);
     execute(&admin, "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC").await;
     store(&admin).await;
-    execute(&admin, &format!("CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA session TO {role}")).await;
-    let store = store_in("session", pool(2, &database.username(&role)), Pooler::Transparent);
+    execute(&admin, &format!("CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA shop TO {role}")).await;
+    let store = store_of("shop", pool(2, &database.username(role.as_str())), Pooler::Transparent);
     let missing = async |what: &str| {
         let error = store.load(&record(None, NOW).id(), Freshness::Latest).await.unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
@@ -164,29 +161,29 @@ async fn functions_that_are_not_public_by_default() {
     execute(
         &admin,
         &format!(
-            "GRANT SELECT ON session.migration TO {role};
-             GRANT SELECT, INSERT, UPDATE, DELETE ON session.session TO {role}"
+            "GRANT SELECT ON shop.migration TO {role};
+             GRANT SELECT, INSERT, UPDATE, DELETE ON shop.session TO {role}"
         ),
     )
     .await;
     store.migrate().await.unwrap();
     Sessions::assert_all_work(&store, &Call::ALL).await;
-    execute(&admin, "REVOKE EXECUTE ON FUNCTION session.load_session FROM PUBLIC").await;
+    execute(&admin, "REVOKE EXECUTE ON FUNCTION shop.load_session FROM PUBLIC").await;
     missing("for function load_session").await;
-    execute(&admin, &format!("REVOKE USAGE ON SCHEMA session FROM {role}")).await;
-    missing("for schema session").await;
+    execute(&admin, &format!("REVOKE USAGE ON SCHEMA shop FROM {role}")).await;
+    missing("for schema shop").await;
 }
 
 #[tokio::test]
 async fn applied_by_hand() {
     let pool = pool(2, &database().await);
     // A name that is a key word.
-    let schema = SchemaName::new("order").unwrap();
+    let schema = application("order");
     execute(&pool, "CREATE SCHEMA \"order\"").await;
     for migration in migrations(&schema) {
         execute(&pool, &migration.sql).await;
     }
-    Sessions::assert_all_work(&store_in("order", pool, Pooler::Transparent), &Call::ALL).await;
+    Sessions::assert_all_work(&store_of("order", pool, Pooler::Transparent), &Call::ALL).await;
 }
 
 #[tokio::test]
@@ -196,15 +193,15 @@ async fn role_without_create_privilege() {
     execute(
         &pool(1, &database),
         &format!(
-            "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA session TO {role};
-             GRANT SELECT ON session.migration TO {role};
-             GRANT SELECT, INSERT, UPDATE, DELETE ON session.session TO {role}"
+            "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA shop TO {role};
+             GRANT SELECT ON shop.migration TO {role};
+             GRANT SELECT, INSERT, UPDATE, DELETE ON shop.session TO {role}"
         ),
     )
     .await;
-    let pool = pool(1, &database.username(&role));
+    let pool = pool(1, &database.username(role.as_str()));
     Sessions::assert_all_work(&store(&pool).await, &Call::ALL).await;
-    let refused = store_in("elsewhere", pool, Pooler::Transparent).migrate().await.unwrap_err();
+    let refused = store_of("elsewhere", pool, Pooler::Transparent).migrate().await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Other, "{refused}");
     assert!(refused.to_string().contains("role"), "{refused}");
 }
@@ -213,14 +210,13 @@ async fn role_without_create_privilege() {
 #[tokio::test]
 async fn role_that_owns_the_schema() {
     let (database, role) = (database().await, namespace());
-    execute(&pool(1, &database), &format!("CREATE ROLE {role} LOGIN; CREATE SCHEMA session AUTHORIZATION {role}"))
-        .await;
-    Sessions::assert_all_work(&store(&pool(1, &database.username(&role))).await, &Call::ALL).await;
+    execute(&pool(1, &database), &format!("CREATE ROLE {role} LOGIN; CREATE SCHEMA shop AUTHORIZATION {role}")).await;
+    Sessions::assert_all_work(&store(&pool(1, &database.username(role.as_str()))).await, &Call::ALL).await;
 }
 
 #[tokio::test]
 async fn missing_schema_is_named() {
-    let store = PostgresStore::new(pool(1, &database().await));
+    let store = PostgresStore::new(pool(1, &database().await), shop());
     let (new, user) = (record(None, NOW), user("alice"));
     let create = store.create(CreateRequest::new(&new), NOW).await;
     for error in [
@@ -231,15 +227,5 @@ async fn missing_schema_is_named() {
     ] {
         assert_eq!(error.kind(), StoreErrorKind::Other);
         assert!(error.to_string().contains("run the migrations"), "{error}");
-    }
-}
-
-#[test]
-fn schema_names() {
-    for accepted in ["session", "_s", "s1", "order", &"s".repeat(63)] {
-        assert!(SchemaName::new(accepted).is_ok(), "{accepted}");
-    }
-    for refused in ["", "1s", "S", "s-t", "s\"", "s.t", "s t", "ß", "pg_sessions", &"s".repeat(64)] {
-        assert!(SchemaName::new(refused).is_err(), "{refused}");
     }
 }

@@ -9,7 +9,7 @@ use session_core::{LimitPolicy, StoreError, StoreErrorKind};
 use session_postgres::PostgresStore;
 use session_testbed::calls::{Call, Sessions};
 use session_testbed::proxy::{Mode, Proxy};
-use session_testbed::records::{NOW, limit, record};
+use session_testbed::records::{NOW, limit, record, shop};
 use session_testbed::servers::Postgres;
 use sqlx::Row as _;
 use tokio::task::JoinSet;
@@ -82,12 +82,12 @@ async fn every_call_in_every_outage() {
         }
         println!("{outage:?}: all operations after {:?}", begin.elapsed());
         // Nothing else, and no place in the pool is lost. Three sessions for each call, less those of two deletions.
-        let stored = number(&pool, "SELECT count(*) FROM session.session").await;
+        let stored = number(&pool, "SELECT count(*) FROM shop.session").await;
         assert_eq!(stored, 3 * i64::try_from(Call::ALL.len()).unwrap() - 2);
         wait_until_idle(&pool).await;
         let both = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
         drop(both);
-        sqlx::query("DELETE FROM session.session").execute(&pool).await.unwrap();
+        sqlx::query("DELETE FROM shop.session").execute(&pool).await.unwrap();
     }
 }
 
@@ -175,7 +175,7 @@ async fn restart_between_requests() {
 #[tokio::test]
 async fn a_server_that_is_down_is_unavailable() {
     let server = own_server().await;
-    let store = PostgresStore::new(pool(2, &options(&server)));
+    let store = PostgresStore::new(pool(2, &options(&server)), shop());
     store.migrate().await.unwrap();
     let records = insert_many(&store, 1).await;
     server.stop().await.unwrap();

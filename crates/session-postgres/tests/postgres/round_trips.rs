@@ -2,6 +2,7 @@
 
 use session_postgres::{Pooler, PostgresStore};
 use session_testbed::calls::{Call, Sessions};
+use session_testbed::records::shop;
 
 use crate::common::{database, pool, store, store_behind, through_proxy, wait_until_idle};
 
@@ -66,6 +67,6 @@ async fn nothing_to_migrate_is_one_round_trip() {
     drop(pool.acquire().await.unwrap());
     wait_until_idle(&pool).await;
     let before = proxy.round_trips();
-    PostgresStore::new(pool.clone()).migrate().await.unwrap();
+    PostgresStore::new(pool.clone(), shop()).migrate().await.unwrap();
     assert_eq!(proxy.round_trips() - before, 1);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use session_core::store::{Freshness, Record, SessionStore, TouchOutcome};
 use session_core::{SessionId, StoreError};
 use session_postgres::{PostgresStore, recommended_pool_options};
-use session_testbed::records::NOW;
+use session_testbed::records::{NOW, shop};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -114,7 +114,7 @@ fn statements_of_a_runtime_that_has_ended_are_cancelled() {
         (store, records, pool(2, &options))
     });
     let mut lock = main.block_on(async { outside.begin().await.unwrap() });
-    main.block_on(async { sqlx::query("SELECT FROM session.session FOR UPDATE").execute(&mut *lock).await.unwrap() });
+    main.block_on(async { sqlx::query("SELECT FROM shop.session FOR UPDATE").execute(&mut *lock).await.unwrap() });
     let other = runtime();
     let (touching, record) = (store.clone(), records[0].clone());
     other.spawn(async move { touching.touch(&record.id(), record.user(), NOW).await });
@@ -164,7 +164,7 @@ fn a_runtime_after_another() {
         let _guard = setup.enter();
         recommended_pool_options().max_connections(4).connect_lazy_with(options)
     };
-    let store = PostgresStore::builder(pool).operation_timeout(TIMEOUT).build();
+    let store = PostgresStore::builder(pool, shop()).operation_timeout(TIMEOUT).build();
     let mut ids: Vec<SessionId> = Vec::new();
     for turn in 0..6 {
         let begin = Instant::now();

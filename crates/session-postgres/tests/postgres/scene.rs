@@ -11,6 +11,7 @@ use session_core::store::{CreateRequest, Freshness, Record, SessionStore, Update
 use session_core::{Login, ManualClock, OsEntropy, Policy, SessionManager, Timestamp, UserId};
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_testbed::proxy::{Mode, Proxy};
+use session_testbed::records::shop;
 use session_testbed::servers::Postgres;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _, raw_sql};
@@ -111,7 +112,7 @@ pub(crate) async fn run_with(hang: Hang, time: Duration, settings: &[(&str, &str
     let options = direct.clone().port(proxy.address().port()).application_name("ours");
     let options = options.options(settings.iter().copied());
     let pool = recommended_pool_options().max_connections(10).connect_lazy_with(options);
-    let store = PostgresStore::new(pool);
+    let store = PostgresStore::new(pool, shop());
     store.migrate().await.unwrap();
     let mut records = Vec::new();
     for turn in 0..40 + UPDATES {
@@ -126,7 +127,7 @@ pub(crate) async fn run_with(hang: Hang, time: Duration, settings: &[(&str, &str
     let mut lock = admin.begin().await.unwrap();
     match hang {
         Hang::LockedTable => {
-            raw_sql("LOCK TABLE session.session IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.map(drop).unwrap();
+            raw_sql("LOCK TABLE shop.session IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.map(drop).unwrap();
         }
         Hang::DeadStandby => {
             execute(&admin, "ALTER SYSTEM SET synchronous_standby_names = 'gone'").await;
@@ -189,7 +190,7 @@ pub(crate) async fn run_with(hang: Hang, time: Duration, settings: &[(&str, &str
     }
     most_backends = most_backends.max(watch.await.unwrap());
     let mut connection = admin.acquire().await.unwrap();
-    let stored = number(&mut connection, "SELECT count(*) FROM session.session").await;
+    let stored = number(&mut connection, "SELECT count(*) FROM shop.session").await;
     let known = i64::try_from(40 + UPDATES).unwrap() + i64::try_from(logins.get().0).unwrap();
     let slowest_load = Duration::from_millis(slowest.load(Ordering::SeqCst));
     let (loads, logins, updates) = (loads.get(), logins.get(), updates.get());

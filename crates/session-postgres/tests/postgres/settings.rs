@@ -6,7 +6,7 @@ use session_core::LimitPolicy;
 use session_core::store::{CreateRequest, Freshness, SessionStore};
 use session_postgres::{Pooler, PostgresStore};
 use session_testbed::calls::{Call, Sessions};
-use session_testbed::records::{NOW, insert, limit, record, user};
+use session_testbed::records::{NOW, insert, limit, record, shop, user};
 use session_testbed::servers::PgBouncer;
 use sqlx::postgres::PgConnectOptions;
 
@@ -18,7 +18,8 @@ async fn other_isolation_levels_are_refused() {
     let database = database().await;
     store(&pool(1, &database)).await;
     for level in ["repeatable read", "serializable"] {
-        let store = PostgresStore::new(pool(1, &database.clone().options([("default_transaction_isolation", level)])));
+        let store =
+            PostgresStore::new(pool(1, &database.clone().options([("default_transaction_isolation", level)])), shop());
         let alice = user("alice");
         let new = record(Some(&alice), NOW);
         let login = CreateRequest::new(&new).within(limit(1, LimitPolicy::Reject));
@@ -61,7 +62,7 @@ async fn pgbouncer_without_extra_float_digits() {
     let database = database().await;
     let bouncer = PgBouncer::launch(server().await, &[]).await.unwrap();
     let options = database.port(bouncer.port());
-    let refused = PostgresStore::new(pool(1, &options)).migrate().await.unwrap_err();
+    let refused = PostgresStore::new(pool(1, &options), shop()).migrate().await.unwrap_err();
     assert!(refused.to_string().contains("the pooler refused"), "{refused}");
     let store = store_behind(&pool(1, &options.extra_float_digits(None)), Pooler::Transaction).await;
     Sessions::assert_all_work(&store, &Call::ALL).await;

@@ -28,13 +28,13 @@ async fn live_sessions_are_postponed() {
     let now = NOW + 40 * MINUTE;
     let one = NonZeroU32::MIN;
     assert_eq!(store.delete_expired(now, one).await.unwrap(), 1);
-    let due = format!("SELECT count(*) FROM session.session WHERE sweep_at < {}", now.as_millis() / 10_000);
+    let due = format!("SELECT count(*) FROM shop.session WHERE sweep_at < {}", now.as_millis() / 10_000);
     assert_eq!(number(&pool, &due).await, 0);
     assert_eq!(store.delete_expired(NOW + 50 * MINUTE - Duration::from_millis(1), one).await.unwrap(), 0);
     assert_eq!(store.delete_expired(NOW + 50 * MINUTE, NonZeroU32::MAX).await.unwrap(), 50);
 }
 
-const ROWS: &str = "SELECT count(*) FROM session.session";
+const ROWS: &str = "SELECT count(*) FROM shop.session";
 
 /// A locked row is left to a later call, without waiting, and is not counted.
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn a_locked_row_is_skipped() {
         insert(&store, &record(None, LONG_AGO)).await;
     }
     let mut other = pool.begin().await.unwrap();
-    sqlx::query("SELECT FROM session.session ORDER BY sweep_at, id LIMIT 1 FOR UPDATE")
+    sqlx::query("SELECT FROM shop.session ORDER BY sweep_at, id LIMIT 1 FOR UPDATE")
         .execute(&mut *other)
         .await
         .unwrap();
@@ -73,7 +73,7 @@ async fn a_failed_call_deletes_nothing() {
              IF nextval('deletions') = 30 THEN RAISE EXCEPTION 'no'; END IF;
              RETURN OLD;
          END $$;
-         CREATE TRIGGER fail BEFORE DELETE ON session.session FOR EACH ROW EXECUTE FUNCTION fail()",
+         CREATE TRIGGER fail BEFORE DELETE ON shop.session FOR EACH ROW EXECUTE FUNCTION fail()",
     )
     .await;
     let error = store.delete_expired(NOW, ALL).await.unwrap_err();
@@ -122,13 +122,13 @@ async fn progress_on_a_slow_server() {
         execute(
             &admin,
             &format!(
-                "INSERT INTO session.session
+                "INSERT INTO shop.session
                      SELECT 0, 0, 1000, 1000, 0, gen_random_uuid(), '\\x000000000000000000000000', NULL, '\\x03',
                          '\\x00'
                      FROM generate_series(1, 3000);
                  CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
                      $$ BEGIN PERFORM pg_sleep({per_row}); RETURN OLD; END $$;
-                 CREATE TRIGGER slow BEFORE DELETE ON session.session FOR EACH ROW EXECUTE FUNCTION slow()"
+                 CREATE TRIGGER slow BEFORE DELETE ON shop.session FOR EACH ROW EXECUTE FUNCTION slow()"
             ),
         )
         .await;
@@ -158,8 +158,8 @@ async fn the_sweep_does_not_hold_up_live_sessions() {
     execute(
         &pool,
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN OLD; END $$;
-         CREATE TRIGGER slow BEFORE DELETE ON session.session FOR EACH ROW EXECUTE FUNCTION slow();
-         UPDATE session.session SET last_seen = 0 WHERE ctid IN (SELECT ctid FROM session.session LIMIT 200)",
+         CREATE TRIGGER slow BEFORE DELETE ON shop.session FOR EACH ROW EXECUTE FUNCTION slow();
+         UPDATE shop.session SET last_seen = 0 WHERE ctid IN (SELECT ctid FROM shop.session LIMIT 200)",
     )
     .await;
     let sweep = {

@@ -53,7 +53,7 @@ async fn plans_of_an_empty_table_read_only_what_they_need() {
     let database = database().await;
     let own = pool(1, &database);
     let store = store(&own).await;
-    execute(&own, "ALTER TABLE session.session SET (autovacuum_enabled = off)").await;
+    execute(&own, "ALTER TABLE shop.session SET (autovacuum_enabled = off)").await;
     let call_all = async |times| {
         for _ in 0..times {
             // A whole page, and the count, read more.
@@ -66,8 +66,8 @@ async fn plans_of_an_empty_table_read_only_what_they_need() {
     };
     // Vacuumed while it was empty: for the planner it has no pages. Often enough for a generic plan.
     call_all(1).await;
-    execute(&own, "DELETE FROM session.session").await;
-    execute(&own, "VACUUM ANALYZE session.session").await;
+    execute(&own, "DELETE FROM shop.session").await;
+    execute(&own, "VACUUM ANALYZE shop.session").await;
     for _ in 0..12 {
         let (absent, nobody) = (record(None, NOW), user("nobody"));
         assert!(store.load(&absent.id(), Freshness::Latest).await.unwrap().is_none());
@@ -86,11 +86,11 @@ async fn plans_of_an_empty_table_read_only_what_they_need() {
     call_all(10).await;
     execute(
         &own,
-        "DELETE FROM session.session
-             WHERE id <> (SELECT id FROM session.session WHERE user_id IS NOT NULL LIMIT 1);
-         INSERT INTO session.session SELECT created_at, last_seen, idle_ms, absolute_ms, sweep_at,
+        "DELETE FROM shop.session
+             WHERE id <> (SELECT id FROM shop.session WHERE user_id IS NOT NULL LIMIT 1);
+         INSERT INTO shop.session SELECT created_at, last_seen, idle_ms, absolute_ms, sweep_at,
              lpad(to_hex(n), 32, '0')::uuid, version, user_id || int4send(n), body, data
-         FROM session.session, generate_series(1, 20000) AS n",
+         FROM shop.session, generate_series(1, 20000) AS n",
     )
     .await;
     let other = pool(1, &database);
@@ -114,7 +114,7 @@ async fn lists_do_not_read_values() {
     let database = database().await;
     let (own, other) = (pool(2, &database), pool(1, &database));
     let (store, alice) = (store(&own).await, user("alice"));
-    execute(&own, "ALTER TABLE session.session SET (autovacuum_enabled = off, toast.autovacuum_enabled = off)").await;
+    execute(&own, "ALTER TABLE shop.session SET (autovacuum_enabled = off, toast.autovacuum_enabled = off)").await;
     let (mut value, mut last) = (vec![0; 64 << 10], record(Some(&alice), NOW));
     for _ in 0..SESSIONS {
         last = record(Some(&alice), NOW);
@@ -128,7 +128,7 @@ async fn lists_do_not_read_values() {
         // A backend publishes its statistics when it ends.
         wait_until(&other, OTHERS, |others| others == 0).await;
         let blocks = "SELECT (toast_blks_read + toast_blks_hit)::bigint FROM pg_statio_user_tables
-            WHERE schemaname = 'session' AND relname = 'session'";
+            WHERE schemaname = 'shop' AND relname = 'session'";
         let before = number(&other, blocks).await;
         let own = pool(2, &database);
         let store = crate::common::store(&own).await;
@@ -161,14 +161,14 @@ async fn corrupt_record() {
     let record = record(Some(&alice), NOW);
     insert(&store, &record).await;
     for corruption in ["'\\x'", "'\\x01'", "set_byte(body, 0, 9)", "substring(body FOR 20)"] {
-        execute(&pool, &format!("UPDATE session.session SET body = {corruption}")).await;
+        execute(&pool, &format!("UPDATE shop.session SET body = {corruption}")).await;
         let loaded = store.load(&record.id(), Freshness::Latest).await.unwrap_err();
         assert_eq!(loaded.kind(), StoreErrorKind::Corrupt, "{corruption}: {loaded}");
         let listing = store.list_by_user(&alice, NOW).await.unwrap();
         assert!(listing.sessions.is_empty() && listing.unreadable == [record.id()], "{corruption}");
         let page = store.list_all(None, NonZeroU32::MAX, NOW).await.unwrap().listing;
         assert!(page.sessions.is_empty() && page.unreadable == [record.id()], "{corruption}");
-        assert_eq!(number(&pool, &format!("SELECT count(*) FROM session.session WHERE body = {corruption}")).await, 1);
+        assert_eq!(number(&pool, &format!("SELECT count(*) FROM shop.session WHERE body = {corruption}")).await, 1);
     }
     assert_eq!(store.delete(&record.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
 }
@@ -188,7 +188,7 @@ async fn errors_show_no_parameters() {
              RAISE EXCEPTION 'user % id %', encode(NEW.user_id, 'escape'), NEW.id
              USING DETAIL = replace(NEW.id::text, '-', '');
          END $$;
-         CREATE TRIGGER quote BEFORE INSERT OR UPDATE ON session.session FOR EACH ROW EXECUTE FUNCTION quote()",
+         CREATE TRIGGER quote BEFORE INSERT OR UPDATE ON shop.session FOR EACH ROW EXECUTE FUNCTION quote()",
     )
     .await;
     let new = record(Some(&alice), NOW);
@@ -217,21 +217,21 @@ async fn of_many_sessions_the_count_is_an_estimate() {
     let store = store(&pool).await;
     insert(&store, &record(None, NOW)).await;
     assert_eq!(store.count(NOW).await.unwrap(), Count::exact(1));
-    execute(&pool, "ALTER TABLE session.session SET (autovacuum_enabled = off)").await;
+    execute(&pool, "ALTER TABLE shop.session SET (autovacuum_enabled = off)").await;
     execute(
         &pool,
-        "INSERT INTO session.session SELECT created_at, last_seen, idle_ms, absolute_ms, sweep_at,
+        "INSERT INTO shop.session SELECT created_at, last_seen, idle_ms, absolute_ms, sweep_at,
              lpad(to_hex(n), 32, '0')::uuid, version, user_id, body, data
-         FROM session.session, generate_series(1, 119999) AS n",
+         FROM shop.session, generate_series(1, 119999) AS n",
     )
     .await;
     // Nothing is known yet, which is -1, or 0 before PostgreSQL 14.
     for unknown in [-1, 0] {
-        execute(&pool, &format!("UPDATE pg_class SET reltuples = {unknown} WHERE oid = 'session.session'::regclass"))
+        execute(&pool, &format!("UPDATE pg_class SET reltuples = {unknown} WHERE oid = 'shop.session'::regclass"))
             .await;
         assert_eq!(store.count(NOW).await.unwrap(), Count::estimated(100_001));
     }
-    execute(&pool, "ANALYZE session.session").await;
+    execute(&pool, "ANALYZE shop.session").await;
     let count = store.count(NOW).await.unwrap();
     assert!(!count.is_exact && (110_000..130_000).contains(&count.sessions), "{count:?}");
     let (mut pages, mut seen, mut cursor) = (0, BTreeSet::new(), None);
@@ -274,9 +274,9 @@ async fn extreme_times() {
     eternal.summary.last_seen = Timestamp::from_millis((1 << 47) - 1);
     let _ = store.create(CreateRequest::new(&eternal), NOW).await.unwrap();
     for last_seen in ["last_seen", "9223372036854775807"] {
-        execute(&pool, &format!("UPDATE session.session SET last_seen = {last_seen}, sweep_at = 0")).await;
+        execute(&pool, &format!("UPDATE shop.session SET last_seen = {last_seen}, sweep_at = 0")).await;
         assert_eq!(store.delete_expired(NOW, NonZeroU32::MAX).await.unwrap(), 0);
-        assert_eq!(number(&pool, "SELECT count(*) FROM session.session WHERE sweep_at > 0").await, 1);
+        assert_eq!(number(&pool, "SELECT count(*) FROM shop.session WHERE sweep_at > 0").await, 1);
     }
 }
 
@@ -294,14 +294,14 @@ async fn a_session_takes_at_most_450_bytes() {
     execute(
         &pool,
         &format!(
-            "INSERT INTO session.session SELECT created_at, last_seen + n, idle_ms, absolute_ms, sweep_at + n / 1000,
+            "INSERT INTO shop.session SELECT created_at, last_seen + n, idle_ms, absolute_ms, sweep_at + n / 1000,
                  md5(n::text)::uuid, version, convert_to('user-' || 100000 + n, 'UTF8'), body, data
-             FROM session.session, generate_series(2, {SESSIONS}) AS n"
+             FROM shop.session, generate_series(2, {SESSIONS}) AS n"
         ),
     )
     .await;
-    let bytes = number(&pool, "SELECT pg_table_size('session.session')").await / SESSIONS;
-    let indexes = number(&pool, "SELECT pg_indexes_size('session.session')").await / SESSIONS;
+    let bytes = number(&pool, "SELECT pg_table_size('shop.session')").await / SESSIONS;
+    let indexes = number(&pool, "SELECT pg_indexes_size('shop.session')").await / SESSIONS;
     println!("{bytes} + {indexes} bytes per session");
     assert!(bytes + indexes <= 450, "{bytes} + {indexes}");
 }

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use session_core::Namespace;
 use tokio::sync::Mutex;
 
 use super::credentials::CredentialsProvider;
@@ -22,10 +23,11 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 /// guarantees, what it costs and how to operate it.
 ///
 /// ```no_run
-/// # async fn open() -> Result<(), session_redis::ConnectError> {
+/// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+/// use session_core::Namespace;
 /// use session_redis::RedisStore;
 ///
-/// let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+/// let store = RedisStore::connect("redis://127.0.0.1:6379", Namespace::new("shop")?).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -46,13 +48,14 @@ impl fmt::Debug for RedisStore {
 /// Opens a [`RedisStore`] with settings, from [`RedisStore::builder`].
 ///
 /// ```no_run
-/// # async fn open() -> Result<(), session_redis::ConnectError> {
+/// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
 /// use std::num::NonZeroU32;
 /// use std::time::Duration;
+/// use session_core::Namespace;
 /// use session_redis::RedisStore;
 ///
-/// let store = RedisStore::builder("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster")
-///     .key_prefix("shop")
+/// let url = "redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster";
+/// let store = RedisStore::builder(url, Namespace::new("shop")?)
 ///     .operation_timeout(Duration::from_millis(500))
 ///     .wait_for_replicas(NonZeroU32::MIN)
 ///     .connect()
@@ -64,7 +67,7 @@ impl fmt::Debug for RedisStore {
 #[must_use]
 pub struct RedisStoreBuilder {
     url: String,
-    key_prefix: String,
+    namespace: Namespace,
     operation_timeout: Duration,
     wait_for_replicas: Option<NonZeroU32>,
     credentials: Option<Arc<dyn CredentialsProvider>>,
@@ -74,7 +77,7 @@ pub struct RedisStoreBuilder {
 impl fmt::Debug for RedisStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStoreBuilder")
-            .field("key_prefix", &self.key_prefix)
+            .field("namespace", &self.namespace)
             .field("operation_timeout", &self.operation_timeout)
             .field("wait_for_replicas", &self.wait_for_replicas)
             .finish_non_exhaustive()
@@ -82,16 +85,17 @@ impl fmt::Debug for RedisStoreBuilder {
 }
 
 impl RedisStore {
-    /// Connects to the servers of `url` with the default settings: [`builder`](Self::builder), then
-    /// [`connect`](RedisStoreBuilder::connect).
+    /// Connects to the servers of `url` with the default settings, for the application `namespace`:
+    /// [`builder`](Self::builder), then [`connect`](RedisStoreBuilder::connect).
     ///
     /// # Errors
     /// As [`RedisStoreBuilder::connect`].
-    pub async fn connect(url: &str) -> Result<Self, ConnectError> {
-        Self::builder(url).connect().await
+    pub async fn connect(url: &str, namespace: Namespace) -> Result<Self, ConnectError> {
+        Self::builder(url, namespace).connect().await
     }
 
-    /// A builder for a store on the servers of `url`:
+    /// A builder for the store of the application `namespace` on the servers of `url`. Its keys begin with the namespace,
+    /// which is the same on every node of the application.
     ///
     /// | URL | servers |
     /// |---|---|
@@ -105,10 +109,10 @@ impl RedisStore {
     /// User, password and socket path are percent-encoded. `protocol=resp2` keeps the store from trying RESP3 first,
     /// which a Cluster needs.
     /// What a URL cannot mean, such as any other parameter or a user without a password, is an error.
-    pub fn builder(url: &str) -> RedisStoreBuilder {
+    pub fn builder(url: &str, namespace: Namespace) -> RedisStoreBuilder {
         RedisStoreBuilder {
             url: url.to_owned(),
-            key_prefix: "session".to_owned(),
+            namespace,
             operation_timeout: Duration::from_secs(1),
             wait_for_replicas: None,
             credentials: None,
@@ -118,13 +122,6 @@ impl RedisStore {
 }
 
 impl RedisStoreBuilder {
-    /// The prefix of all keys: 1 to 64 characters of visible ASCII, without braces. The same on every node of a
-    /// service, and another for every other service on the same server. Default: `session`.
-    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.key_prefix = prefix.into();
-        self
-    }
-
     /// The time limit of every operation, including all its round trips and the wait for a connection. Should be below
     /// the policy's store timeout. At most a minute. Default: 1 second.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
@@ -190,10 +187,6 @@ impl RedisStoreBuilder {
     /// # Errors
     /// If a setting is not allowed.
     pub fn connect_lazy(self) -> Result<RedisStore, ConnectError> {
-        let of_prefix = |byte: u8| byte.is_ascii_graphic() && byte != b'{' && byte != b'}';
-        if !(1..=64).contains(&self.key_prefix.len()) || !self.key_prefix.bytes().all(of_prefix) {
-            return Err(ConnectError::KeyPrefix);
-        }
         if self.operation_timeout.is_zero() || self.operation_timeout > MAX_TIMEOUT {
             return Err(ConnectError::OperationTimeout);
         }
@@ -202,7 +195,7 @@ impl RedisStoreBuilder {
         let target = Target { topology, credentials: self.credentials };
         let link = Arc::new(Link::open(target, self.operation_timeout, self.wait_for_replicas, runtime));
         Ok(RedisStore {
-            keys: Keys(self.key_prefix.into()),
+            keys: Keys(self.namespace),
             link,
             login_locks: Arc::new(std::array::from_fn(|_| Mutex::new(()))),
         })

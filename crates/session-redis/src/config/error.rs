@@ -27,9 +27,6 @@ pub enum ConnectError {
     /// A certificate or its key is invalid.
     #[error("a certificate or its key is invalid; expected PEM")]
     Certificate,
-    /// The key prefix is invalid.
-    #[error("a key prefix must have 1 to 64 characters of visible ASCII, without braces")]
-    KeyPrefix,
     /// The time limit is out of range.
     #[error("the time limit of an operation must be more than zero and at most a minute")]
     OperationTimeout,

@@ -187,7 +187,7 @@ impl Request {
         Ok(Reply { value, confirmed: replicas >= wait.replicas })
     }
 
-    /// The key of [`FENCE`], `{prefix:shard}:w`: in the slot of this request.
+    /// The key of [`FENCE`], `{namespace:shard}:w`: in the slot of this request.
     fn fence(&self) -> Vec<u8> {
         let key = match self {
             Self::Head(key) | Self::Get(key) => Some(key),

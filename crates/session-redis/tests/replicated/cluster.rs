@@ -8,7 +8,7 @@ use std::time::Duration;
 use session_core::store::{Count, CreateOutcome, CreateRequest, Freshness, Record, SessionStore, UpdateOutcome};
 use session_core::{SessionId, UserId};
 use session_redis::RedisStore;
-use session_testbed::records::{NOW, created, insert, load, next, record, replacing, user};
+use session_testbed::records::{NOW, created, insert, load, next, record, replacing, shop, user};
 use session_testbed::servers::{Redis, RedisCluster};
 
 use crate::support::{cut_clients, index_key, run};
@@ -17,7 +17,7 @@ use crate::support::{cut_clients, index_key, run};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_in_use() {
     let cluster = RedisCluster::launch(1, &[]).await.unwrap();
-    let store = RedisStore::connect(&cluster.url()).await.unwrap();
+    let store = RedisStore::connect(&cluster.url(), shop()).await.unwrap();
     a_repeated_login_finishes_what_the_first_began(&store).await;
     a_page_goes_from_primary_to_primary(&cluster, &store).await;
     lost_connections_lose_no_increment(&cluster, &store).await;
@@ -140,7 +140,8 @@ async fn slots_may_move(cluster: &RedisCluster, store: &RedisStore) {
         insert(store, &session).await;
         sessions.push((user, session.id()));
     }
-    let waiting = RedisStore::builder(&cluster.url()).wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
+    let waiting =
+        RedisStore::builder(&cluster.url(), shop()).wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
     let work = tokio::spawn(use_sessions(store.clone(), waiting, sessions));
     // There was no failover: the first nodes are the primaries.
     let mut ids = Vec::new();
@@ -176,7 +177,7 @@ async fn a_slot_may_take_its_time_to_move(cluster: &RedisCluster, store: &RedisS
         let (from_id, to_id) = (run(from, "CLUSTER MYID").await, run(to, "CLUSTER MYID").await);
         run(to, &format!("CLUSTER SETSLOT {slot} IMPORTING {}", from_id.text())).await;
         run(from, &format!("CLUSTER SETSLOT {slot} MIGRATING {}", to_id.text())).await;
-        let builder = RedisStore::builder(&cluster.url()).operation_timeout(Duration::from_secs(2));
+        let builder = RedisStore::builder(&cluster.url(), shop()).operation_timeout(Duration::from_secs(2));
         let builder = if let Some(replicas) = waits { builder.wait_for_replicas(replicas) } else { builder };
         let other = builder.connect().await.unwrap();
         let logins: Vec<_> = (0..4)

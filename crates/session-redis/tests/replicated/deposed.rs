@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use session_core::store::{CreateRequest, Freshness, SessionStore};
 use session_redis::RedisStore;
 use session_testbed::proxy::{Mode, Proxy};
-use session_testbed::records::{NOW, insert, load, record};
+use session_testbed::records::{NOW, insert, load, record, shop};
 use session_testbed::servers::{Redis, RedisSentinel};
 
 use crate::support::{eventually, run};
@@ -38,7 +38,7 @@ async fn a_primary_that_was_replaced_is_left_within_seconds() {
     for settings in [&settings[..], &[]] {
         let set = RedisSentinel::launch(settings).await.unwrap();
         let old = set.primary().await.unwrap();
-        let builder = RedisStore::builder(&set.url()).operation_timeout(TIMEOUT);
+        let builder = RedisStore::builder(&set.url(), shop()).operation_timeout(TIMEOUT);
         let waiting = builder.clone().wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
         let [reader, writer] = [builder.clone().connect().await.unwrap(), builder.connect().await.unwrap()];
         let session = record(None, NOW);
@@ -56,7 +56,7 @@ async fn a_primary_that_was_replaced_is_left_within_seconds() {
         .await;
         let new = depose(&set, old).await;
         // The logout, on the new primary.
-        let key = format!("{{session:{:04x}}}:s:{}", session.id().shard(), session.id());
+        let key = format!("{{shop:{:04x}}}:s:{}", session.id().shard(), session.id());
         run(new, &format!("DEL {key}")).await;
         let start = Instant::now();
         let found = async || reader.load(&session.id(), Freshness::Latest).await;
@@ -91,7 +91,7 @@ async fn sentinels_that_hang_do_not_keep_the_store_from_the_primary() {
         for (number, proxy) in proxies.iter().enumerate() {
             proxy.set(if hanging.contains(&number) { Mode::BlackHole } else { Mode::Pass });
         }
-        let store = RedisStore::connect(&url).await.unwrap();
+        let store = RedisStore::connect(&url, shop()).await.unwrap();
         insert(&store, &record(None, NOW)).await;
     }
 }
@@ -109,7 +109,7 @@ async fn a_sentinel_that_lags_behind_is_outvoted() {
     let [_, one, two] = set.sentinels() else { panic!("not three sentinels") };
     for others in [format!("{},{}", one.address(), two.address()), one.address().to_string()] {
         let url = format!("redis+sentinel://{stale},{others}/{}", set.service());
-        let store = RedisStore::builder(&url).operation_timeout(TIMEOUT).connect().await.unwrap();
+        let store = RedisStore::builder(&url, shop()).operation_timeout(TIMEOUT).connect().await.unwrap();
         insert(&store, &record(None, NOW)).await;
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use session_core::store::{CreateRequest, Freshness, SessionStore, TouchOutcome};
 use session_core::{DeleteOutcome, SessionId, UserId};
 use session_redis::RedisStore;
-use session_testbed::records::{MINUTE, NOW, insert, record, user};
+use session_testbed::records::{MINUTE, NOW, insert, record, shop, user};
 use session_testbed::servers::{Redis, RedisCluster, RedisSentinel};
 
 use crate::support::{eventually, index_key, run};
@@ -63,10 +63,10 @@ impl Set {
 /// moment, and in that moment the primary is killed. None of the
 /// logouts that were acknowledged is undone.
 async fn log_out_during_failover(set: &Set, wait: NonZeroU32) {
-    let builder = RedisStore::builder(&set.url()).operation_timeout(TIMEOUT).wait_for_replicas(wait);
+    let builder = RedisStore::builder(&set.url(), shop()).operation_timeout(TIMEOUT).wait_for_replicas(wait);
     let store = builder.connect().await.unwrap();
     let alice = user("alice");
-    let plain = RedisStore::connect(&set.url()).await.unwrap();
+    let plain = RedisStore::connect(&set.url(), shop()).await.unwrap();
     let mut stock = Vec::new();
     for _ in 0..STOCK {
         let session = record(Some(&alice), NOW);
@@ -167,14 +167,15 @@ async fn a_cluster_undoes_no_logout_that_waited_for_the_replica() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_primary_of_a_cluster_is_left_for_its_replica() {
     let cluster = RedisCluster::launch(1, &[("cluster-require-full-coverage", "no")]).await.unwrap();
-    let store = RedisStore::builder(&cluster.url()).operation_timeout(TIMEOUT).connect().await.unwrap();
+    let store = RedisStore::builder(&cluster.url(), shop()).operation_timeout(TIMEOUT).connect().await.unwrap();
     let (alice, bob) = (user("alice"), user("bob"));
     let frozen = cluster.primary_of(&index_key(&alice)).await.unwrap();
     assert_ne!(cluster.primary_of(&index_key(&bob)).await.unwrap().port(), frozen.port());
     let (of_alice, of_bob) = (record(Some(&alice), NOW), record(Some(&bob), NOW));
     insert(&store, &of_bob).await;
     // The replica has to have it.
-    let waiting = RedisStore::builder(&cluster.url()).wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
+    let waiting =
+        RedisStore::builder(&cluster.url(), shop()).wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
     eventually("it is there twice", async || waiting.create(CreateRequest::new(&of_alice), NOW).await.is_ok()).await;
     frozen.pause().await.unwrap();
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use session_core::store::{CreateRequest, SessionStore, TouchOutcome, UpdateOutcome};
 use session_core::{DeleteOutcome, StoreError, StoreErrorKind};
 use session_redis::RedisStore;
-use session_testbed::records::{MINUTE, NOW, created, insert, load, next, record, user};
+use session_testbed::records::{MINUTE, NOW, created, insert, load, next, record, shop, user};
 use session_testbed::servers::{Redis, RedisSentinel};
 
 use crate::support::{assert_all_expire, eventually, run};
@@ -23,7 +23,7 @@ async fn a_write_counts_only_once_the_replica_has_it() {
         run(&primary, "INFO replication").await.text().contains("state=online")
     })
     .await;
-    let builder = RedisStore::builder(&primary.url()).operation_timeout(TIMEOUT);
+    let builder = RedisStore::builder(&primary.url(), shop()).operation_timeout(TIMEOUT);
     let store = builder.wait_for_replicas(NonZeroU32::MIN).connect().await.unwrap();
     // After its first copy a replica is slow for a moment.
     let probe = record(None, NOW);
@@ -58,7 +58,7 @@ async fn a_write_counts_only_once_the_replica_has_it() {
     // What does not wait is not affected.
     let start = Instant::now();
     let two = record(Some(&alice), NOW);
-    insert(&RedisStore::connect(&primary.url()).await.unwrap(), &two).await;
+    insert(&RedisStore::connect(&primary.url(), shop()).await.unwrap(), &two).await;
     assert_eq!(store.touch(&two.id(), Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().sessions.len(), 1);
     assert!(start.elapsed() < MARGIN, "{:?}", start.elapsed());
@@ -78,9 +78,9 @@ async fn times_out<T: std::fmt::Debug>(call: impl Future<Output = Result<T, Stor
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_becomes_a_replica_is_left() {
     let set = RedisSentinel::launch(&[]).await.unwrap();
-    let store = RedisStore::builder(&set.url()).operation_timeout(TIMEOUT).connect().await.unwrap();
+    let store = RedisStore::builder(&set.url(), shop()).operation_timeout(TIMEOUT).connect().await.unwrap();
     // The replicas have to have it. After their first copy they are slow for a moment.
-    let builder = RedisStore::builder(&set.url()).wait_for_replicas(NonZeroU32::new(2).unwrap());
+    let builder = RedisStore::builder(&set.url(), shop()).wait_for_replicas(NonZeroU32::new(2).unwrap());
     let waiting = builder.connect().await.unwrap();
     let session = record(None, NOW);
     eventually("all have it", async || waiting.create(CreateRequest::new(&session), NOW).await.is_ok()).await;
@@ -106,7 +106,7 @@ async fn a_primary_that_becomes_a_replica_is_left() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_write_is_unavailable_and_not_absent() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::builder(&server.url()).operation_timeout(TIMEOUT).connect().await.unwrap();
+    let store = RedisStore::builder(&server.url(), shop()).operation_timeout(TIMEOUT).connect().await.unwrap();
     let session = record(None, NOW);
     insert(&store, &session).await;
     run(&server, "REPLICAOF 127.0.0.1 1").await;
@@ -124,7 +124,7 @@ async fn a_frozen_sentinel_does_not_keep_the_store_from_the_primary() {
     let set = RedisSentinel::launch(&[]).await.unwrap();
     // The first of the URL.
     set.sentinels()[0].pause().await.unwrap();
-    let builder = RedisStore::builder(&set.url()).operation_timeout(Duration::from_secs(20));
+    let builder = RedisStore::builder(&set.url(), shop()).operation_timeout(Duration::from_secs(20));
     let store = builder.connect().await.unwrap();
     let session = record(None, NOW);
     insert(&store, &session).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use session_core::store::{Freshness, SessionStore};
 use session_redis::{ConnectError, Credentials, RedisStore};
 use session_testbed::calls::Sessions;
-use session_testbed::records::{NOW, insert, load, record};
+use session_testbed::records::{NOW, insert, load, record, shop};
 use session_testbed::servers::{Redis, RedisCluster};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -53,7 +53,7 @@ fn bulk(text: &str) -> Option<String> {
 }
 
 async fn refusal(url: &str) -> String {
-    let builder = RedisStore::builder(url).operation_timeout(Duration::from_secs(10));
+    let builder = RedisStore::builder(url, shop()).operation_timeout(Duration::from_secs(10));
     let error = builder.connect().await.expect_err(url);
     let text = error.to_string();
     assert!(!format!("{text} {error:?}").contains("hunter2"), "{text}");
@@ -129,7 +129,7 @@ async fn a_cluster_without_resp3_is_refused() {
     });
     let text = refusal(&format!("redis+cluster://:hunter2@{}", node.await)).await;
     assert!(text.contains("RESP3"), "{text}");
-    let refused = RedisStore::builder("redis+cluster://h?protocol=resp2").connect_lazy();
+    let refused = RedisStore::builder("redis+cluster://h?protocol=resp2", shop()).connect_lazy();
     assert!(matches!(&refused, Err(ConnectError::Parameter(reason)) if reason.contains("RESP3")), "{refused:?}");
 }
 
@@ -140,11 +140,11 @@ async fn a_server_without_hello_works() {
         let settings: Vec<_> = hidden.iter().map(|command| format!("{command} \"\"")).collect();
         let settings: Vec<_> = settings.iter().map(|setting| ("rename-command", setting.as_str())).collect();
         let server = Redis::launch(&settings).await.unwrap();
-        let store = RedisStore::connect(&server.url()).await.unwrap();
+        let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
         Sessions::assert_all_work(&store, CALLS).await;
     }
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&format!("{}?protocol=resp2", server.url())).await.unwrap();
+    let store = RedisStore::connect(&format!("{}?protocol=resp2", server.url()), shop()).await.unwrap();
     Sessions::assert_all_work(&store, CALLS).await;
     // Without RESP3 a lost connection is noticed by the request that meets it.
     for _ in 0..5 {
@@ -156,7 +156,7 @@ async fn a_server_without_hello_works() {
         "INFO" => Some("-ERR unsupported command\r\n".to_owned()),
         _ => bulk(""),
     });
-    let store = RedisStore::connect(&format!("redis://{}", silent.await)).await.unwrap();
+    let store = RedisStore::connect(&format!("redis://{}", silent.await), shop()).await.unwrap();
     assert!(store.load(&record(None, NOW).id(), Freshness::Latest).await.unwrap().is_none());
 }
 
@@ -199,12 +199,12 @@ async fn no_part_of_a_url_is_ignored() {
         "redis+unix+tls:///run/redis.sock",
     ];
     for url in refused {
-        let error = RedisStore::builder(url).connect_lazy().expect_err(url);
+        let error = RedisStore::builder(url, shop()).connect_lazy().expect_err(url);
         assert!(matches!(error, ConnectError::Url | ConnectError::Parameter(_)), "{url}: {error}");
     }
     let server = Redis::launch(&[]).await.unwrap();
     for query in ["?db=3", "/3", "/3?protocol=resp2", "?protocol=3&db=3"] {
-        let store = RedisStore::connect(&format!("{}{query}", server.url())).await.unwrap();
+        let store = RedisStore::connect(&format!("{}{query}", server.url()), shop()).await.unwrap();
         insert(&store, &record(None, NOW)).await;
     }
     let keyspace = run(&server, "INFO keyspace").await;
@@ -225,7 +225,7 @@ async fn credentials_are_asked_for_at_each_connection() {
             Credentials { user: Some("app".into()), password: (*password.lock().unwrap()).into() }
         }
     };
-    let builder = RedisStore::builder(&server.url()).operation_timeout(Duration::from_millis(500));
+    let builder = RedisStore::builder(&server.url(), shop()).operation_timeout(Duration::from_millis(500));
     let store = builder.credentials(provider).connect().await.unwrap();
     let session = record(None, NOW);
     insert(&store, &session).await;

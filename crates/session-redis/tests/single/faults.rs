@@ -8,7 +8,7 @@ use session_core::{SessionId, StoreError, StoreErrorKind};
 use session_redis::{ConnectError, RedisStore};
 use session_testbed::calls::Sessions;
 use session_testbed::proxy::{Mode, Proxy};
-use session_testbed::records::{MINUTE, NOW, insert, load, record, user};
+use session_testbed::records::{MINUTE, NOW, insert, load, record, shop, user};
 use session_testbed::servers::Redis;
 
 use crate::support::{CALLS, cut_clients, eventually};
@@ -21,7 +21,7 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(2);
 const BACK: Duration = Duration::from_secs(4);
 
 pub(crate) async fn open(url: &str) -> RedisStore {
-    RedisStore::builder(url).operation_timeout(TIMEOUT).connect().await.unwrap()
+    RedisStore::builder(url, shop()).operation_timeout(TIMEOUT).connect().await.unwrap()
 }
 
 pub(crate) fn url(proxy: &Proxy) -> String {
@@ -121,7 +121,7 @@ async fn a_network_that_falls_silent_costs_the_time_limit_and_no_more() {
 async fn a_dead_server_is_unavailable_at_once() {
     let server = Redis::launch(&[]).await.unwrap();
     // A time limit that is too long to have been waited for.
-    let builder = RedisStore::builder(&server.url()).operation_timeout(Duration::from_secs(60));
+    let builder = RedisStore::builder(&server.url(), shop()).operation_timeout(Duration::from_secs(60));
     let store = builder.connect().await.unwrap();
     server.kill9().await.unwrap();
     for _ in 0..20 {
@@ -136,7 +136,7 @@ async fn a_dead_server_is_unavailable_at_once() {
 async fn a_silent_connection_is_replaced_after_one_request() {
     let server = Redis::launch(&[]).await.unwrap();
     let proxy = Proxy::start(server.address()).await.unwrap();
-    let store = RedisStore::connect(&url(&proxy)).await.unwrap();
+    let store = RedisStore::connect(&url(&proxy), shop()).await.unwrap();
     let session = record(None, NOW);
     insert(&store, &session).await;
     let connections = proxy.connections();
@@ -155,7 +155,7 @@ async fn exists_if_known(store: &RedisStore, id: &SessionId) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_lost_between_requests_is_not_noticed() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
     let session = record(None, NOW);
     insert(&store, &session).await;
     for _ in 0..20 {
@@ -194,7 +194,7 @@ async fn a_server_that_never_answers_is_a_timeout() {
     let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("redis://{}", silent.local_addr().unwrap());
     let start = Instant::now();
-    let error = RedisStore::builder(&url).operation_timeout(TIMEOUT).connect().await.unwrap_err();
+    let error = RedisStore::builder(&url, shop()).operation_timeout(TIMEOUT).connect().await.unwrap_err();
     assert!(matches!(&error, ConnectError::Unavailable(error) if error.kind() == StoreErrorKind::Timeout), "{error}");
     assert!(start.elapsed() < TIMEOUT + MARGIN, "{:?}", start.elapsed());
 }
@@ -203,8 +203,8 @@ async fn a_server_that_never_answers_is_a_timeout() {
 async fn an_application_may_start_before_the_server() {
     let server = Redis::launch(&[]).await.unwrap();
     server.stop().await.unwrap();
-    assert!(matches!(RedisStore::connect(&server.url()).await, Err(ConnectError::Unavailable(_))));
-    let store = RedisStore::builder(&server.url()).operation_timeout(TIMEOUT).connect_lazy().unwrap();
+    assert!(matches!(RedisStore::connect(&server.url(), shop()).await, Err(ConnectError::Unavailable(_))));
+    let store = RedisStore::builder(&server.url(), shop()).operation_timeout(TIMEOUT).connect_lazy().unwrap();
     let session = record(None, NOW);
     assert_eq!(store.create(CreateRequest::new(&session), NOW).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
     server.start().await.unwrap();

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use session_core::store::{CreateOutcome, CreateRequest, SessionStore, TouchOutcome, UpdateOutcome};
 use session_core::{DeleteOutcome, LimitPolicy};
 use session_redis::RedisStore;
-use session_testbed::records::{MINUTE, NOW, created, insert, limit, next, record, user};
+use session_testbed::records::{MINUTE, NOW, created, insert, limit, next, record, shop, user};
 use session_testbed::servers::Redis;
 
 use crate::support::{index_key, run, session_key, with_session};
@@ -15,7 +15,7 @@ use crate::support::{index_key, run, session_key, with_session};
 async fn an_index_entry_of_another_form_blocks_nobody_and_stays() {
     for form in ["x", "\u{2}123456789012345678", "\u{1}12345678901234567", "a much longer entry, with more in it"] {
         let server = Redis::launch(&[]).await.unwrap();
-        let store = RedisStore::connect(&server.url()).await.unwrap();
+        let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
         let alice = user("alice");
         let (other, index) = (record(Some(&alice), NOW), index_key(&alice));
         insert(&store, &other).await;
@@ -87,7 +87,7 @@ async fn a_record_of_another_format_is_ended_with_all_of_its_user() {
 #[tokio::test]
 async fn an_update_that_is_refused_writes_nothing() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
     let mut session = record(None, NOW);
     session.data.insert("v".into(), vec![b'x'; 64 * 1024].into());
     insert(&store, &session).await;
@@ -109,7 +109,7 @@ async fn an_update_that_is_refused_writes_nothing() {
 #[tokio::test]
 async fn a_list_of_large_sessions_moves_no_values() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
     let alice = user("alice");
     for _ in 0..20 {
         let mut session = record(Some(&alice), NOW);

@@ -8,7 +8,7 @@ use session_core::store::{Freshness, Record, SessionStore, UpdateOutcome};
 use session_core::{SessionId, StoreError};
 use session_redis::RedisStore;
 use session_testbed::proxy::{Mode, Proxy};
-use session_testbed::records::{MINUTE, NOW, insert, load, next, record};
+use session_testbed::records::{MINUTE, NOW, insert, load, next, record, shop};
 use session_testbed::servers::Redis;
 use tokio::task::JoinHandle;
 
@@ -20,7 +20,7 @@ use crate::support::{eventually, run};
 async fn large_sessions_do_not_hold_up_small_ones() {
     let server = Redis::launch(&[]).await.unwrap();
     let store = Arc::new(
-        RedisStore::builder(&server.url()).operation_timeout(Duration::from_secs(60)).connect().await.unwrap(),
+        RedisStore::builder(&server.url(), shop()).operation_timeout(Duration::from_secs(60)).connect().await.unwrap(),
     );
     let small = record(None, NOW);
     insert(&*store, &small).await;
@@ -69,7 +69,7 @@ async fn an_answer_is_bounded_whatever_was_loaded_before() {
     const MANY: usize = 64;
     const MIB: u64 = 1024 * 1024;
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
     let small = record(None, NOW);
     insert(&store, &small).await;
     for _ in 0..128 {
@@ -79,7 +79,8 @@ async fn an_answer_is_bounded_whatever_was_loaded_before() {
     }
     let mut large = record(None, NOW);
     large.data.insert("v".into(), vec![b'x'; 8 * MIB as usize].into());
-    let setup = RedisStore::builder(&server.url()).operation_timeout(Duration::from_secs(20)).connect().await.unwrap();
+    let setup =
+        RedisStore::builder(&server.url(), shop()).operation_timeout(Duration::from_secs(20)).connect().await.unwrap();
     insert(&setup, &large).await;
     let mut ids = vec![large.id()];
     while ids.len() < MANY {
@@ -119,7 +120,7 @@ fn spawn_load(store: &RedisStore, id: SessionId) -> JoinHandle<Result<Option<Rec
 
 /// The key of an anonymous session.
 fn key(id: &SessionId) -> String {
-    format!("{{session:{:04x}}}:s:{id}", id.shard())
+    format!("{{shop:{:04x}}}:s:{id}", id.shard())
 }
 
 async fn server_sent(server: &Redis) -> u64 {
@@ -132,7 +133,7 @@ async fn server_sent(server: &Redis) -> u64 {
 #[tokio::test]
 async fn sessions_of_every_size_are_read_whole() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
     let empty = record(None, NOW);
     let overhead = empty.encode().unwrap().len();
     for size in (64 * 1024 - overhead - 16..64 * 1024 + 4 - overhead).chain([100_000]) {
@@ -150,7 +151,7 @@ async fn loads_that_nobody_waits_for_are_not_sent() {
     let server = Redis::launch(&[]).await.unwrap();
     let proxy = Proxy::start(server.address()).await.unwrap();
     // Longer than the test: nothing is repeated.
-    let builder = RedisStore::builder(&url(&proxy)).operation_timeout(Duration::from_secs(10));
+    let builder = RedisStore::builder(&url(&proxy), shop()).operation_timeout(Duration::from_secs(10));
     let store = builder.connect().await.unwrap();
     let session = record(None, NOW);
     insert(&store, &session).await;
@@ -181,7 +182,7 @@ async fn a_busy_runtime_holds_up_shared_loads_no_more_than_others() {
     const MANY: usize = 256;
     let server = Redis::launch(&[]).await.unwrap();
     let limit = Duration::from_secs(20);
-    let store = Arc::new(RedisStore::builder(&server.url()).operation_timeout(limit).connect().await.unwrap());
+    let store = Arc::new(RedisStore::builder(&server.url(), shop()).operation_timeout(limit).connect().await.unwrap());
     let session = record(None, NOW);
     insert(&*store, &session).await;
     let key = key(&session.id());

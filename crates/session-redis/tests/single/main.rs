@@ -6,6 +6,7 @@ mod faults;
 mod formats;
 mod large;
 mod loads;
+mod namespaces;
 mod pages;
 mod replies;
 mod revoked;

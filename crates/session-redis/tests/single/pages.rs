@@ -7,7 +7,7 @@ use session_core::store::{Cursor, SessionStore};
 use session_core::{SessionId, StoreErrorKind};
 use session_redis::RedisStore;
 use session_testbed::proxy::Proxy;
-use session_testbed::records::{NOW, insert, record, user};
+use session_testbed::records::{NOW, application, insert, record, shop, user};
 use session_testbed::servers::Redis;
 
 use crate::faults::url;
@@ -33,7 +33,10 @@ async fn all_behind(store: &RedisStore, mut cursor: Option<Cursor>, limit: u32) 
 #[tokio::test]
 async fn pages_of_another_server_begin_anew() {
     let [first, second] = [Redis::launch(&[]).await.unwrap(), Redis::launch(&[]).await.unwrap()];
-    let stores = [RedisStore::connect(&first.url()).await.unwrap(), RedisStore::connect(&second.url()).await.unwrap()];
+    let stores = [
+        RedisStore::connect(&first.url(), shop()).await.unwrap(),
+        RedisStore::connect(&second.url(), shop()).await.unwrap(),
+    ];
     let mut ids = BTreeSet::new();
     for _ in 0..300 {
         let session = record(None, NOW);
@@ -52,7 +55,7 @@ async fn pages_of_another_server_begin_anew() {
 async fn pages_need_no_info() {
     let server = Redis::launch(&[]).await.unwrap();
     run(&server, "ACL SETUSER app on >hunter2 ~* +@all -info").await;
-    let store = RedisStore::connect(&format!("redis://app:hunter2@{}", server.address())).await.unwrap();
+    let store = RedisStore::connect(&format!("redis://app:hunter2@{}", server.address()), shop()).await.unwrap();
     for _ in 0..300 {
         insert(&store, &record(None, NOW)).await;
     }
@@ -69,7 +72,7 @@ async fn a_page_takes_one_round_trip() {
     const USERS: usize = 2000;
     let server = Redis::launch(&[]).await.unwrap();
     let proxy = Proxy::start(server.address()).await.unwrap();
-    let store = RedisStore::connect(&url(&proxy)).await.unwrap();
+    let store = RedisStore::connect(&url(&proxy), shop()).await.unwrap();
     for n in 0..USERS {
         insert(&store, &record(Some(&user(&format!("user {n}"))), NOW)).await;
     }
@@ -97,24 +100,25 @@ async fn a_page_takes_one_round_trip() {
 #[tokio::test]
 async fn a_cursor_that_leads_nowhere_is_refused() {
     let (_server, store, ..) = with_session().await;
-    for text in ["16384..0", "65535..0", "65536..0", "-1..0", "0..", "0..x", "0.a-b.0", "0..0.0", "0.0"] {
-        let error = store.list_all(Some(&Cursor::new(text)), about(10), NOW).await.expect_err(text);
+    for place in ["16384..0", "65535..0", "65536..0", "-1..0", "0..", "0..x", "0.a-b.0", "0..0.0", "0.0"] {
+        let text = format!("shop.{place}");
+        let error = store.list_all(Some(&Cursor::new(&*text)), about(10), NOW).await.expect_err(&text);
         assert_eq!(error.kind(), StoreErrorKind::InvalidCursor, "{text}: {error}");
     }
-    assert!(store.list_all(Some(&Cursor::new("16383..0")), about(10), NOW).await.unwrap().next.is_none());
+    assert!(store.list_all(Some(&Cursor::new("shop.16383..0")), about(10), NOW).await.unwrap().next.is_none());
 }
 
 #[tokio::test]
 async fn other_keys_are_not_taken_for_sessions() {
     let (server, store, alice, session) = with_session().await;
     let id = session.id();
-    let other = RedisStore::builder(&server.url()).key_prefix("session*").connect().await.unwrap();
+    let other = RedisStore::connect(&server.url(), application("shop-2")).await.unwrap();
     let theirs = record(None, NOW);
     insert(&other, &theirs).await;
-    for key in ["{session:0000}:s:", "{session:0000}:s:x", "{session:0000}:s:CgoKCgoKCgoKCgoKCgoKCg", "session"] {
+    for key in ["{shop:0000}:s:", "{shop:0000}:s:x", "{shop:0000}:s:CgoKCgoKCgoKCgoKCgoKCg", "shop"] {
         run(&server, &format!("SET {key} x")).await;
     }
-    run(&server, &format!("RPUSH {{session:0001}}:s:{id} x")).await;
+    run(&server, &format!("RPUSH {{shop:0001}}:s:{id} x")).await;
     run(&server, &format!("SET {}:copy x", session_key(&alice, &id))).await;
     assert_eq!(all_behind(&store, None, 1000).await, BTreeSet::from([id]));
     assert_eq!(all_behind(&other, None, 1000).await, BTreeSet::from([theirs.id()]));
@@ -130,7 +134,7 @@ async fn of_many_keys_a_sample_is_counted() {
     let fill = "local value = redis.call('GET', KEYS[1])
         for i = 1, 20000 do
             redis.call('SET', 'other:' .. i, i)
-            redis.call('SET', string.format('{session:4141}:s:QUFBQUFBQUFBQ%07dAA', i), value)
+            redis.call('SET', string.format('{shop:4141}:s:QUFBQUFBQUFBQ%07dAA', i), value)
         end";
     server.command(&["EVAL", fill, "1", &session_key(&alice, &session.id())]).await.unwrap();
     let count = store.count(NOW).await.unwrap();

@@ -7,7 +7,7 @@ use session_core::store::{Freshness, SessionStore, UpdateOutcome};
 use session_redis::RedisStore;
 use session_testbed::calls::Sessions;
 use session_testbed::proxy::{Mode, Proxy};
-use session_testbed::records::{NOW, insert, load, next, record};
+use session_testbed::records::{NOW, insert, load, next, record, shop};
 use session_testbed::servers::Redis;
 
 use crate::faults::{open, url};
@@ -35,7 +35,7 @@ async fn a_request_is_repeated_when_its_reply_is_lost() {
 async fn an_update_that_may_have_been_executed_is_not_a_conflict() {
     let server = Redis::launch(&[]).await.unwrap();
     let proxy = Proxy::start(server.address()).await.unwrap();
-    let here = RedisStore::connect(&url(&proxy)).await.unwrap();
+    let here = RedisStore::connect(&url(&proxy), shop()).await.unwrap();
     let there = open(&server.url()).await;
     let first = record(None, NOW);
     insert(&there, &first).await;

@@ -6,7 +6,7 @@ use session_core::store::{CreateOutcome, CreateRequest, Freshness, Record, Sessi
 use session_core::{DeleteOutcome, LimitPolicy};
 use session_redis::RedisStore;
 use session_testbed::proxy::{Mode, Proxy};
-use session_testbed::records::{NOW, created, insert, limit, load, next, record, replacing, user};
+use session_testbed::records::{NOW, created, insert, limit, load, next, record, replacing, shop, user};
 use session_testbed::servers::Redis;
 
 use crate::faults::url;
@@ -26,7 +26,7 @@ async fn is_ended(store: &RedisStore, session: &Record, how: &str) {
 #[tokio::test]
 async fn a_session_that_was_ended_is_not_created_again() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
     let alice = user("alice");
     let sessions = [(); 5].map(|()| record(Some(&alice), NOW));
     let [deleted, changed, revoked, evicted, never] = &sessions;
@@ -67,7 +67,7 @@ async fn a_session_that_was_ended_is_not_created_again() {
 #[tokio::test]
 async fn what_was_ended_takes_no_place() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
     let alice = user("alice");
     for _ in 0..3 {
         let session = record(Some(&alice), NOW);
@@ -82,8 +82,10 @@ async fn what_was_ended_takes_no_place() {
 async fn a_login_that_the_driver_repeats_does_not_undo_a_logout_everywhere() {
     let server = Redis::launch(&[]).await.unwrap();
     let proxy = Proxy::start(server.address()).await.unwrap();
-    let (store, direct) =
-        (RedisStore::connect(&url(&proxy)).await.unwrap(), RedisStore::connect(&server.url()).await.unwrap());
+    let (store, direct) = (
+        RedisStore::connect(&url(&proxy), shop()).await.unwrap(),
+        RedisStore::connect(&server.url(), shop()).await.unwrap(),
+    );
     let alice = user("alice");
     // Teaches the script.
     insert(&store, &record(Some(&alice), NOW)).await;

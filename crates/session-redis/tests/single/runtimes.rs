@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use session_core::SessionId;
 use session_core::store::{Freshness, SessionStore};
 use session_redis::RedisStore;
-use session_testbed::records::{NOW, insert, record};
+use session_testbed::records::{NOW, insert, record, shop};
 use session_testbed::servers::Redis;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -37,7 +37,7 @@ fn failed(runtime: &Runtime, loads: Vec<JoinHandle<bool>>) -> usize {
 
 async fn launch() -> (Redis, Arc<RedisStore>, Vec<SessionId>) {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = Arc::new(RedisStore::connect(&server.url()).await.unwrap());
+    let store = Arc::new(RedisStore::connect(&server.url(), shop()).await.unwrap());
     let mut ids = Vec::new();
     for _ in 0..64 {
         let session = record(None, NOW);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome, UpdateOutcome};
 use session_core::{DeleteOutcome, LimitPolicy, SessionId, StoreErrorKind, Timeouts};
 use session_redis::RedisStore;
-use session_testbed::records::{MINUTE, NOW, created, insert, limit, load, next, record, replacing, user};
+use session_testbed::records::{MINUTE, NOW, created, insert, limit, load, next, record, replacing, shop, user};
 use session_testbed::servers::Redis;
 
 use crate::support::{index_key, keys, run, session_key, with_session};
@@ -29,7 +29,7 @@ async fn longest_life(server: &Redis, expected: Duration, after: &str) {
 #[tokio::test]
 async fn every_key_has_a_time_to_live_after_every_operation() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
     let alice = user("alice");
     let anonymous = record(None, NOW);
     insert(&store, &anonymous).await;
@@ -73,7 +73,7 @@ async fn every_key_has_a_time_to_live_after_every_operation() {
 #[tokio::test]
 async fn an_expired_record_is_stored_with_the_slack_as_its_life() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
     let old = record(Some(&user("alice")), NOW);
     assert_eq!(store.create(CreateRequest::new(&old), NOW + 2 * ABSOLUTE).await.unwrap(), created());
     longest_life(&server, Duration::ZERO, "create").await;
@@ -82,7 +82,7 @@ async fn an_expired_record_is_stored_with_the_slack_as_its_life() {
 #[tokio::test]
 async fn the_index_cleans_itself() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
     let alice = user("alice");
     let index = index_key(&alice);
     for hour in 0..5 {
@@ -103,7 +103,7 @@ async fn the_index_cleans_itself() {
 #[tokio::test]
 async fn sessions_that_redis_evicted_do_not_count() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
     let alice = user("alice");
     let (one, two, three) = (record(Some(&alice), NOW), record(Some(&alice), NOW), record(Some(&alice), NOW));
     let login = |record| CreateRequest::new(record).within(limit(2, LimitPolicy::Reject));
@@ -166,7 +166,7 @@ async fn a_record_of_a_newer_format_is_left_as_it_is() {
 #[tokio::test]
 async fn an_id_of_another_shard_is_refused() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
     let mut session = record(Some(&user("alice")), NOW);
     session.summary.id = SessionId::from_bytes([0xff; 16]);
     assert_eq!(store.create(CreateRequest::new(&session), NOW).await.unwrap_err().kind(), StoreErrorKind::Other);
@@ -174,31 +174,12 @@ async fn an_id_of_another_shard_is_refused() {
     assert!(load(&store, &session.id()).await.is_none());
 }
 
-#[tokio::test]
-async fn stores_with_different_prefixes_do_not_see_each_other() {
-    let server = Redis::launch(&[]).await.unwrap();
-    let open = |prefix: &str| RedisStore::builder(&server.url()).key_prefix(prefix).connect();
-    // One prefix is the beginning of the other.
-    let (here, there) = (open("shop").await.unwrap(), open("shop:b").await.unwrap());
-    let alice = user("alice");
-    let session = record(Some(&alice), NOW);
-    insert(&here, &session).await;
-
-    assert!(load(&there, &session.id()).await.is_none());
-    assert!(there.list_by_user(&alice, NOW).await.unwrap().sessions.is_empty());
-    // Neither the same id nor the limit.
-    let first = CreateRequest::new(&session).within(limit(1, LimitPolicy::Reject));
-    assert_eq!(there.create(first, NOW).await.unwrap(), created());
-    assert_eq!(there.delete_by_user(&alice, None, NOW).await.unwrap(), [session.id()]);
-    assert_eq!(here.load(&session.id(), Freshness::Latest).await.unwrap().unwrap().version, session.version);
-    assert!(keys(&server).await.iter().all(|(key, _)| key.starts_with("{shop:")));
-}
-
 /// Core allows a hundred; a store that was filled without a limit has to be emptied all the same.
 #[tokio::test]
 async fn a_user_may_have_a_thousand_sessions() {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::builder(&server.url()).operation_timeout(Duration::from_secs(20)).connect().await.unwrap();
+    let store =
+        RedisStore::builder(&server.url(), shop()).operation_timeout(Duration::from_secs(20)).connect().await.unwrap();
     let alice = user("alice");
     let mut oldest = Vec::new();
     for n in 0..1000 {

@@ -5,7 +5,7 @@ use std::path::Path;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use session_redis::{ConnectError, RedisStore, RedisStoreBuilder};
 use session_testbed::calls::Sessions;
-use session_testbed::records::{NOW, insert, record};
+use session_testbed::records::{NOW, insert, record, shop};
 use session_testbed::servers::Redis;
 
 use crate::support::CALLS;
@@ -59,7 +59,7 @@ async fn certificates_are_those_of_the_builder() {
     .unwrap();
     let url = format!("rediss://localhost:{port}");
     let open = |certificates: fn(RedisStoreBuilder, &Authority) -> RedisStoreBuilder, authority: &Authority| {
-        certificates(RedisStore::builder(&url), authority).connect()
+        certificates(RedisStore::builder(&url, shop()), authority).connect()
     };
     let ours = |builder: RedisStoreBuilder, authority: &Authority| {
         let (certificate, key) = authority.sign("client");
@@ -75,15 +75,15 @@ async fn certificates_are_those_of_the_builder() {
     // The server notices that there is no client certificate after it was greeted.
     let anonymous = open(|builder, authority| builder.root_certificates(authority.pem.clone()), &authority).await;
     assert!(anonymous.is_err());
-    let plain = RedisStore::builder(&server.url()).root_certificates(authority.pem.clone()).connect_lazy();
+    let plain = RedisStore::builder(&server.url(), shop()).root_certificates(authority.pem.clone()).connect_lazy();
     assert!(matches!(plain, Err(ConnectError::Parameter(_))));
     for pem in ["", "not PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-        let builder = RedisStore::builder(&url).root_certificates(pem);
+        let builder = RedisStore::builder(&url, shop()).root_certificates(pem);
         assert!(matches!(builder.connect_lazy(), Err(ConnectError::Certificate)), "{pem:?}");
     }
     // Without TLS it is another port, which does not speak it.
-    let wrong = RedisStore::builder(&format!("rediss://{}", server.address())).connect().await.unwrap_err();
+    let wrong = RedisStore::builder(&format!("rediss://{}", server.address()), shop()).connect().await.unwrap_err();
     println!("{wrong}; {unknown}; {none}; {:?}", anonymous.map(|_| ()).map_err(|error| error.to_string()));
-    insert(&RedisStore::connect(&server.url()).await.unwrap(), &record(None, NOW)).await;
+    insert(&RedisStore::connect(&server.url(), shop()).await.unwrap(), &record(None, NOW)).await;
     std::fs::remove_dir_all(&folder).unwrap();
 }

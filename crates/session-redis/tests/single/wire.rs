@@ -7,7 +7,7 @@ use session_core::{DeleteOutcome, LimitPolicy};
 use session_redis::RedisStore;
 use session_testbed::calls::Sessions;
 use session_testbed::proxy::Proxy;
-use session_testbed::records::{MINUTE, NOW, created, insert, limit, next, record, replacing, user};
+use session_testbed::records::{MINUTE, NOW, created, insert, limit, next, record, replacing, shop, user};
 use session_testbed::servers::Redis;
 
 use crate::support::{CALLS, eventually, run};
@@ -23,7 +23,7 @@ async fn trips<T>(proxy: &Proxy, call: impl Future<Output = T>) -> (u64, T) {
 async fn round_trips() {
     let server = Redis::launch(&[]).await.unwrap();
     let proxy = Proxy::start(server.address()).await.unwrap();
-    let store = RedisStore::connect(&format!("redis://{}", proxy.address())).await.unwrap();
+    let store = RedisStore::connect(&format!("redis://{}", proxy.address()), shop()).await.unwrap();
     // A new connection asks for the maxmemory-policy at some time.
     eventually("the maxmemory-policy was asked for", async || {
         run(&server, "INFO commandstats").await.text().contains("cmdstat_config|get:calls=")

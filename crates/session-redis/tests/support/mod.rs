@@ -7,7 +7,7 @@ use session_core::store::Record;
 use session_core::{SessionId, UserId};
 use session_redis::RedisStore;
 use session_testbed::calls::Call;
-use session_testbed::records::{NOW, insert, record, user};
+use session_testbed::records::{NOW, insert, record, shop, user};
 use session_testbed::servers::{Redis, Reply};
 
 /// The operations that ask the server: not `DeleteExpired`.
@@ -16,7 +16,7 @@ pub const CALLS: &[Call] = Call::ALL.split_at(Call::ALL.len() - 1).0;
 /// A server, a store on it, and a session of `alice` that is stored there.
 pub async fn with_session() -> (Redis, RedisStore, UserId, Record) {
     let server = Redis::launch(&[]).await.unwrap();
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
     let alice = user("alice");
     let session = record(Some(&alice), NOW);
     insert(&store, &session).await;
@@ -28,14 +28,14 @@ pub async fn run(server: &Redis, command: &str) -> Reply {
     server.command(&command.split(' ').collect::<Vec<_>>()).await.unwrap()
 }
 
-/// The key of a user's session, under the default prefix.
+/// The key of a user's session, in the application `shop`.
 pub fn session_key(user: &UserId, id: &SessionId) -> String {
-    format!("{{session:{:04x}}}:s:{id}", user.shard())
+    format!("{{shop:{:04x}}}:s:{id}", user.shard())
 }
 
-/// The key of a user's index, under the default prefix.
+/// The key of a user's index, in the application `shop`.
 pub fn index_key(user: &UserId) -> String {
-    format!("{{session:{:04x}}}:u:{}", user.shard(), user.as_str())
+    format!("{{shop:{:04x}}}:u:{}", user.shard(), user.as_str())
 }
 
 /// Every key, with its time to live in milliseconds (-1: none). Without tombstones.
