@@ -6,7 +6,7 @@ use session_tower::{BearerLayer, SessionLayer, TokenRoutes};
 
 use crate::accounts::Accounts;
 use crate::sessions::Sessions;
-use crate::{api, pages};
+use crate::{api, live, pages, server};
 
 /// The whole site, with these sessions.
 ///
@@ -22,8 +22,12 @@ pub fn build_router(sessions: &Sessions) -> Router {
         api = api.layer(BearerLayer::new(service.clone())).merge(tokens.router());
         site = site.merge(tokens.jwks());
     }
-    site.nest("/api", api)
+    // With the wording of the API: a script opens it.
+    let live = Router::new().route("/ws", get(live::socket)).layer(SessionLayer::new(manager.clone()));
+    site.merge(live)
+        .nest("/api", api)
         .route("/favicon.ico", get(pages::favicon))
         .fallback(pages::not_found)
         .layer(axum::middleware::map_response(pages::protect))
+        .layer(axum::middleware::from_fn(server::read_body))
 }

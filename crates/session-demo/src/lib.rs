@@ -9,6 +9,8 @@
 //! - [`args`]: how options become a policy;
 //! - [`store`]: how a URL becomes a store;
 //! - [`sessions`]: the three kinds of sessions: cookies, access and refresh tokens, or the whole session in the cookie;
+//! - `live.rs`: a WebSocket and a stream of events, which go on after their response and end with their session;
+//! - [`server`]: how long a client may take, and how much it may send;
 //! - [`keys`]: a key ring in a file that several processes share.
 //!
 //! Not shown, because they are not about sessions: hashing passwords, and limiting the rate of login attempts. A real
@@ -21,7 +23,9 @@ mod app;
 pub mod args;
 mod caller;
 pub mod keys;
+mod live;
 mod pages;
+pub mod server;
 pub mod sessions;
 pub mod store;
 

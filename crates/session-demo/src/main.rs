@@ -67,24 +67,9 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         ),
         None => {}
     }
-    let service = session_demo::build_router(&sessions).into_make_service_with_connect_info::<SocketAddr>();
-
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serve = axum::serve(listener, service).with_graceful_shutdown(async {
-        let _ = stopped.await;
-    });
-    let mut serve = std::pin::pin!(serve.into_future());
     println!("listening on http://{address}");
     std::io::stdout().flush()?;
-    tokio::select! {
-        result = &mut serve => return Ok(result?),
-        () = shutdown => {}
-    }
-    let _ = stop.send(());
-    // Connections that are still open then are dropped. Commits are cancellation-safe.
-    if let Ok(result) = tokio::time::timeout(GRACE, serve).await {
-        result?;
-    }
+    session_demo::server::serve(listener, session_demo::build_router(&sessions), shutdown, GRACE).await;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use axum::routing::{any, delete, get, post, put};
 
 use self::error::ApiError;
 use crate::args::Mode;
+use crate::live;
 
 /// In hybrid mode, `/me` and `/devices` take access tokens too, and look up the session in the store; `/whoami` does
 /// not.
@@ -23,6 +24,7 @@ pub(crate) fn router(mode: Mode) -> Router {
     };
     by_mode
         .route("/ping", get(ping))
+        .route("/events", get(live::events))
         .route("/login", post(account::login))
         .route("/logout", post(account::logout))
         .route("/me", get(account::me))

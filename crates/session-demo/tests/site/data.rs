@@ -70,10 +70,9 @@ async fn errors_have_codes() {
         for body in ["", "{", "[1,]", "nul", "\u{0}", "{} {}"] {
             browser.send(method, path, &[], body).await.assert_error(400, "invalid_body");
         }
-        let deep = "[".repeat(100_000);
+        let deep = "[".repeat(60_000);
         browser.send(method, path, &[], deep).await.assert_error(400, "invalid_body");
-        // One byte over the limit: the server has then read it all, and does not close the connection while we write.
-        let huge = format!("\"{}\"", "x".repeat(2 * 1024 * 1024 - 1));
+        let huge = format!("\"{}\"", "x".repeat(2 * 1024 * 1024));
         browser.send(method, path, &[], huge).await.assert_error(413, "body_too_large");
     }
     for body in [json!({}), json!({ "username": "alice" }), json!([]), json!({ "username": 1, "password": "x" })] {

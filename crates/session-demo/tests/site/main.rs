@@ -7,6 +7,8 @@ mod data;
 mod devices;
 mod hybrid;
 mod keys;
+mod limits;
+mod live;
 mod namespaces;
 mod nodes;
 mod pages;
