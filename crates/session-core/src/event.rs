@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use tokio::sync::broadcast;
+
 use crate::clock::{Clock, Timestamp};
 use crate::error::StoreErrorKind;
 use crate::model::id::{SessionId, UserId};
@@ -100,6 +102,12 @@ pub enum EventKind {
     Renewed,
     /// A session ended.
     Terminated(Termination),
+    /// The client was told to forget its client-side session. There is no deny list, so a copy of the cookie stays good until
+    /// its deadlines.
+    CookieRemoved,
+    /// The predecessor of a token was presented inside its grace window, and accepted: by a request that was under way, a
+    /// second tab, a client whose answer got lost, or a copy in other hands.
+    Replayed,
     /// A token was presented whose session is past a deadline.
     Expired(Expiry),
     /// A login failed because the user has too many sessions.
@@ -174,6 +182,38 @@ pub trait SessionObserver: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+/// For a sink that does what an observer must not: wait. Each receiver gets every event, unless it is behind by more than the
+/// capacity of the channel: then it is told how many it has missed. Wants the context of requests.
+///
+/// ```
+/// use session_core::{Event, SessionManager};
+/// use tokio::sync::broadcast::{self, error::RecvError};
+///
+/// # fn demo(builder: session_core::SessionManagerBuilder) {
+/// let (events, mut audit) = broadcast::channel::<Event>(1024);
+/// let sessions = builder.observer(events).build();
+/// tokio::spawn(async move {
+///     loop {
+///         match audit.recv().await {
+///             Ok(event) => { /* write it, and wait for the write */ }
+///             Err(RecvError::Lagged(missed)) => { /* that many are lost: say so */ }
+///             Err(RecvError::Closed) => break,
+///         }
+///     }
+/// });
+/// # }
+/// ```
+impl SessionObserver for broadcast::Sender<Event> {
+    fn on_event(&self, event: &Event) {
+        // An error: nobody listens now.
+        let _ = self.send(event.clone());
+    }
+
+    fn wants_request(&self) -> bool {
+        true
+    }
+}
+
 /// Where events go.
 pub(crate) struct Reporter {
     pub(crate) clock: Arc<dyn Clock>,
@@ -222,6 +262,8 @@ impl SessionObserver for TracingObserver {
             | EventKind::SteppedUp
             | EventKind::Regenerated
             | EventKind::Renewed
+            | EventKind::CookieRemoved
+            | EventKind::Replayed
             | EventKind::Terminated(_)
             | EventKind::Expired(_)
             | EventKind::RenewalRaced

@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::decide::verdict::{Access, LoadedSession, Replaced};
 use crate::entropy::Entropy;
 use crate::error::{StoreError, StoreErrorKind};
+use crate::event::{EventKind, Termination};
 use crate::model::credential::Credential;
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::{Record, Version};
@@ -38,6 +39,14 @@ impl Backing {
         match self {
             Self::Store(store) => store.name(),
             Self::Client { .. } => "client-side",
+        }
+    }
+
+    /// What it is called when a session is over here.
+    pub(super) fn end(&self, why: Termination) -> EventKind {
+        match self {
+            Self::Store(_) | Self::Client { deny_list: Some(_) } => EventKind::Terminated(why),
+            Self::Client { deny_list: None } => EventKind::CookieRemoved,
         }
     }
 

@@ -340,7 +340,7 @@ impl SessionManager {
     /// Reports the sessions that a new one brought to an end.
     fn report_ended(&self, replaced: Option<Replaced>, evicted: &[SessionId], user: Option<&UserId>) {
         if let Some(Replaced { id, user, reason, .. }) = replaced {
-            self.report(EventKind::Terminated(reason), Some(id), user);
+            self.report(self.inner.backing.end(reason), Some(id), user);
         }
         for id in evicted {
             self.report(EventKind::Terminated(Termination::Evicted), Some(*id), user.cloned());

@@ -113,7 +113,10 @@ impl SessionManager {
     ) -> Result<Option<TokenStatus>, Error> {
         let user = || record.user().cloned();
         match judge(record, kind, token, self.policy(), self.now()) {
-            TokenVerdict::Accepted(status) => return Ok(Some(status)),
+            TokenVerdict::Accepted(status) => {
+                self.report_replay(record, status);
+                return Ok(Some(status));
+            }
             // A token that is not the record's does not tell whose record it is.
             TokenVerdict::Unknown => self.report(EventKind::UnknownToken, Some(record.id()), None),
             TokenVerdict::Expired(expiry) => self.report(EventKind::Expired(expiry), Some(record.id()), user()),
@@ -127,6 +130,12 @@ impl SessionManager {
             }
         }
         Ok(None)
+    }
+
+    pub(super) fn report_replay(&self, record: &Record, status: TokenStatus) {
+        if status == TokenStatus::Superseded {
+            self.report(EventKind::Replayed, Some(record.id()), record.user().cloned());
+        }
     }
 
     /// Reads the session once more from the store: for a decision that must not rest on what was read earlier. One round

@@ -134,7 +134,7 @@ impl SessionManager {
         Ok(match self.store_write("delete", delete).await? {
             // Absent when it was asked again: by then it was deleted.
             (DeleteOutcome::Deleted, _) | (DeleteOutcome::Absent, Some(_)) => {
-                self.report(EventKind::Terminated(why), Some(id), user);
+                self.report(self.inner.backing.end(why), Some(id), user);
                 DeleteOutcome::Deleted
             }
             (DeleteOutcome::Absent, None) => DeleteOutcome::Absent,

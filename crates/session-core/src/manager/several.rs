@@ -68,6 +68,7 @@ impl SessionManager {
         };
         let accepted = tokens.iter().filter_map(|token| Some((*token, status(token)?)));
         if let Some((token, status)) = accepted.max_by_key(|(_, status)| *status == TokenStatus::Current) {
+            self.report_replay(&record, status);
             let cookie = self.successor_cookie(&record, token, status);
             return Ok(Some((LoadedSession { record, access: Access::Token(token.copy(), status) }, cookie)));
         }
