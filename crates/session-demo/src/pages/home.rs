@@ -79,8 +79,8 @@ pub(super) async fn add_to_cart(session: Session, Form(Item { item }): Form<Item
     let item = Value::from(item.trim());
     if item != "" {
         session.update(CART, move |cart| match cart.as_array_mut() {
-            Some(items) => items.push(item.clone()),
-            None => *cart = Value::from(vec![item.clone()]),
+            Some(items) => items.push(item),
+            None => *cart = Value::from(vec![item]),
         })?;
     }
     Ok(Redirect::to("/"))
