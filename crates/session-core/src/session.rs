@@ -316,8 +316,8 @@ impl Session {
     }
 
     /// Ends the request if it [is settled](Self::is_settled), in one step: no intent can be recorded between the two.
-    /// Returns the cookie of earlier commits.
-    pub(crate) fn close_if_settled(&self) -> Option<Option<SetCookie>> {
+    /// Returns what earlier commits left to the response.
+    pub(crate) fn close_if_settled(&self) -> Option<HandedOut> {
         let now = self.context().now();
         let mut state = self.state();
         state.is_settled(&self.context().policy, now).then(|| {
@@ -383,6 +383,7 @@ impl Session {
             };
             state.draft = draft;
             let done = mem::replace(&mut state.intents, remaining);
+            state.had_user |= has_user(loaded.as_ref());
             state.loaded = loaded;
             state.cookie = cookie.or(state.cookie.take());
             state.revision += 1;
@@ -469,6 +470,22 @@ pub(crate) struct State {
     pub(crate) has_adapter: bool,
     /// Whether the client may still get the response.
     has_receiver: bool,
+    /// Whether a user was logged in, as far as it is stored, at any time of this request.
+    had_user: bool,
+    /// Whether the latest commit that logged in or out was a logout.
+    pub(crate) logged_out: bool,
+}
+
+/// What the response has to know of its session.
+#[derive(Default)]
+pub(crate) struct HandedOut {
+    pub(crate) cookie: Option<SetCookie>,
+    pub(crate) had_user: bool,
+    pub(crate) logged_out: bool,
+}
+
+fn has_user(loaded: Option<&Arc<LoadedSession>>) -> bool {
+    loaded.is_some_and(|loaded| loaded.record.user().is_some())
 }
 
 /// What a commit starts from.
@@ -483,9 +500,12 @@ pub(crate) struct CommitInput {
 
 impl State {
     fn new(loaded: Option<LoadedSession>, successor: Option<SetCookie>) -> Self {
+        let loaded = loaded.map(Arc::new);
         Self {
             draft: Draft::of(loaded.as_ref().map(|loaded| &loaded.record)),
-            loaded: loaded.map(Arc::new),
+            had_user: has_user(loaded.as_ref()),
+            logged_out: false,
+            loaded,
             intents: Vec::new(),
             activity: Activity::Active,
             cookie: None,
@@ -538,9 +558,10 @@ impl State {
     }
 
     /// What the response carries.
-    pub(crate) fn hand_out(&mut self) -> Option<SetCookie> {
+    pub(crate) fn hand_out(&mut self) -> HandedOut {
         self.unreceived = None;
-        self.cookie.take().or(self.successor.take())
+        let cookie = self.cookie.take().or(self.successor.take());
+        HandedOut { cookie, had_user: self.had_user, logged_out: self.logged_out }
     }
 }
 

@@ -285,7 +285,7 @@ fn replace<B: From<Bytes>>(response: &mut Response<B>, version: Response<Bytes>)
 /// The response with the headers of the session.
 fn with_headers<B: From<Bytes>>(mut response: Response<B>, wanted: &ResponseHeaders, config: &Config) -> Response<B> {
     let headers = response.headers_mut();
-    match apply(wanted.edits(vary_values(headers)), headers) {
+    match apply(wanted.edits(|name| headers.get_all(name).iter().map(HeaderValue::as_bytes)), headers) {
         Ok(()) => response,
         Err(_) => rendered(rejected(RejectionKind::Internal.into()), config),
     }

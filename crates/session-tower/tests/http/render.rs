@@ -78,7 +78,7 @@ async fn a_rendered_rejection_keeps_the_other_headers() {
     assert_rendered(&answer, 403, "wrong_user");
     assert_eq!(answer.all("access-control-allow-origin"), ["https://app.example"]);
     assert_eq!(answer.all("content-encoding"), [""; 0]);
-    assert_eq!(answer.all("cache-control"), ["no-store"]);
+    assert_eq!(answer.all("cache-control"), ["private, no-store"]);
     let cookies = answer.all("set-cookie");
     assert_eq!((cookies.len(), cookies[0]), (2, "theme=dark"));
     assert!(cookies[1].starts_with("__Host-id="));
