@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use axum_core::extract::FromRequestParts;
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use session_core::adapter::{RejectionKind, RequestSession, require_fresh};
 use session_core::{Assurance, Error, SessionManager, UserId};
@@ -18,6 +18,9 @@ use crate::rejection::Rejection;
 ///
 /// A request that is not activity of the user, such as polling or a status page, calls
 /// [`set_passive`](session_core::Session::set_passive), so that it does not keep the session alive.
+///
+/// `Option<Session>` is for code that is also used where there are no sessions: `None` without a
+/// [`SessionLayer`](crate::SessionLayer) around the route, and only then.
 ///
 /// # Errors
 /// [`RejectionKind::StoreUnavailable`] if the store failed, [`RejectionKind::Superseded`] as [`SessionManager::open`]
@@ -65,10 +68,30 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     }
 }
 
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
+        none_for(<Self as FromRequestParts<S>>::from_request_parts(parts, state).await, &[RejectionKind::LayerMissing])
+    }
+}
+
+/// `None` in place of these rejections. All others stay: a store that fails makes nobody a visitor.
+fn none_for<T>(extracted: Result<T, Rejection>, absent: &[RejectionKind]) -> Result<Option<T>, Rejection> {
+    match extracted {
+        Ok(extracted) => Ok(Some(extracted)),
+        Err(rejection) if absent.contains(&rejection.kind()) => Ok(None),
+        Err(rejection) => Err(rejection),
+    }
+}
+
 /// The session of a logged-in user. Dereferences to [`Session`].
 ///
 /// Costs what [`Session`] costs. A login that waits for a second factor is not one yet: keep its state as a value of
 /// the anonymous session, and log in when the last factor is proved.
+///
+/// As `Option<Authenticated>`, for routes that also work for visitors: `None` if no user is logged in. A store that failed
+/// stays an error.
 ///
 /// # Errors
 /// [`RejectionKind::Unauthenticated`] if no user is logged in, whether there was no cookie or an unknown, expired or
@@ -112,9 +135,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        let session = Session::from_request_parts(parts, state).await?;
+        let session = <Session as FromRequestParts<S>>::from_request_parts(parts, state).await?;
         let user = session.user().ok_or(RejectionKind::Unauthenticated)?;
         Ok(Self { session, user })
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Authenticated {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
+        let extracted = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await;
+        none_for(extracted, &[RejectionKind::Unauthenticated])
     }
 }
 
@@ -122,6 +154,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
 /// [`step_up`](session_core::Session::step_up): for sensitive actions. Dereferences to [`Authenticated`].
 ///
 /// Costs one round trip more than [`Authenticated`], see [`require_fresh`](Authenticated::require_fresh).
+///
+/// `Option<Fresh>` is `None` if that was too long ago, if no user is logged in, or if the session ended meanwhile. A store that
+/// failed stays an error.
 ///
 /// # Errors
 /// [`RejectionKind::ReauthenticationRequired`] at that age or above; else as [`Authenticated`] and
@@ -149,8 +184,18 @@ impl<S: Send + Sync, const MAX_AGE_SECS: u64> FromRequestParts<S> for Fresh<MAX_
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        let session = Authenticated::from_request_parts(parts, state).await?;
+        let session = <Authenticated as FromRequestParts<S>>::from_request_parts(parts, state).await?;
         session.require_fresh(Duration::from_secs(MAX_AGE_SECS), Assurance::Aal1).await?;
         Ok(Self(session))
+    }
+}
+
+impl<S: Send + Sync, const MAX_AGE_SECS: u64> OptionalFromRequestParts<S> for Fresh<MAX_AGE_SECS> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
+        let extracted = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await;
+        let absent = [RejectionKind::ReauthenticationRequired, RejectionKind::Unauthenticated, RejectionKind::Gone];
+        none_for(extracted, &absent)
     }
 }

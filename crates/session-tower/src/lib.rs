@@ -22,7 +22,7 @@
 //!   If the commit fails, so does the request: nothing is lost silently.
 //! - [`Session`] is the session of a request, anonymous or not; [`Authenticated`] that of a logged-in user; [`Fresh`] that
 //!   of a user who authenticated recently. The session is loaded when the first of them is extracted; a request that asks
-//!   for none costs no store call.
+//!   for none costs no store call. As `Option<Authenticated>` and `Option<Fresh<300>>` they also let others in.
 //! - [`Rejection`] is every answer given in place of the application's. Handlers return it, and get it from `?`.
 //! - With the feature `jwt`, [`Bearer`] and [`LiveBearer`] take access tokens from the `Authorization` header, and
 //!   [`TokenRoutes`] are the routes that issue, refresh and revoke tokens.

@@ -8,4 +8,5 @@ mod failures;
 mod guards;
 mod headers;
 mod jwt;
+mod optional;
 mod render;
