@@ -1,9 +1,12 @@
-//! What adapters do to responses: the headers that sessions bring.
+//! What adapters do to responses: the headers that sessions bring, and where a login leads back to.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use proptest::prelude::*;
 use session_conformance::ReferenceStore;
-use session_core::adapter::{HeaderEdit, PresentedCookie, RequestSession, ResponseHeaders, token_edits, vary};
+use session_core::adapter::{
+    HeaderEdit, PresentedCookie, RequestSession, ResponseHeaders, safe_next, token_edits, vary,
+};
 use session_core::{
     AuthenticatedCaching, ClearSiteData, CookiePolicy, Key, Login, Policy, Session, SessionManager, UserId,
 };
@@ -112,6 +115,109 @@ async fn data_of_the_site_is_cleared_at_a_logout_if_the_policy_says_so() {
         assert_eq!(caching(&clearing, before, log_out).await.clear_site_data, Some("\"cache\", \"storage\""));
         assert_eq!(caching(&clearing, before, log_in_again).await.clear_site_data, None);
         assert_eq!(caching(&clearing, before, read).await.clear_site_data, None);
+    }
+}
+
+#[test]
+fn a_login_leads_back_to_this_site_only() {
+    for page in [
+        "/",
+        "/orders",
+        "/orders?page=2#last",
+        "/orders/",
+        "/a/../b",
+        "/@evil.example",
+        "/javascript:alert(1)",
+        "/caf%C3%A9/%20",
+        "/search?q=%2F%2Fevil.example&url=https://evil.example//x&p=100%",
+        "/?next=//evil.example",
+    ] {
+        assert_eq!(safe_next(page), Some(page));
+    }
+    for elsewhere in [
+        "",
+        "orders",
+        "?page=2",
+        "#last",
+        ".",
+        "https://evil.example/",
+        "https:evil.example",
+        "javascript:alert(1)",
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "\\/evil.example",
+        "/a\\b",
+        "/a?\\",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "/\r\n/evil.example",
+        "/\0",
+        "/\u{7f}",
+        "\t//evil.example",
+        " /orders",
+        " //evil.example",
+        "/orders ",
+        "/or ders",
+        "/caf\u{e9}",
+        "/\u{2215}/evil.example",
+        "/%2f/evil.example",
+        "/%2Fevil.example",
+        "/%5c%5cevil.example",
+        "/%5C/evil.example",
+        "/%09/evil.example",
+        "/%0d%0aLocation:%20x",
+        "/%00",
+        "/%7f",
+        "/%252fevil.example",
+        "/%",
+        "/%2",
+        "/%zz",
+        "/%u002fevil.example",
+        "/%+2f",
+        "/a//b",
+        "/.//evil.example",
+        "/..//evil.example",
+    ] {
+        assert_eq!(safe_next(elsewhere), None, "{elsewhere:?}");
+    }
+}
+
+/// What a browser makes of a `Location` on a page of this site, as far as it decides about the host.
+fn as_a_browser_reads_it(location: &str) -> String {
+    let stripped = location.trim_matches(|char| char <= ' ').chars();
+    stripped
+        .filter(|char| !matches!(char, '\t' | '\n' | '\r'))
+        .map(|char| if char == '\\' { '/' } else { char })
+        .collect()
+}
+
+/// What a server that decodes a path would redirect to.
+fn decoded(path: &str) -> String {
+    let mut parts = path.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| match part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+        Some(byte) => text + &char::from(byte).to_string() + &part[2..],
+        None => text + "%" + part,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    /// Whoever decodes it, and however often.
+    #[test]
+    fn no_spelling_of_what_passes_names_another_host(next in r"[/\\%.?#@:aeFf25cC09\t\n\x00 é]{0,12}|/[/\\%25fFcC0d]{0,8}") {
+        let mut path = match safe_next(&next) {
+            Some(next) => next.split(['?', '#']).next().unwrap().to_owned(),
+            None => return Ok(()),
+        };
+        for _ in 0..4 {
+            let read = as_a_browser_reads_it(&path);
+            prop_assert!(read.starts_with('/') && !read.starts_with("//"), "{next:?}");
+            path = decoded(&path);
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! The extractors: [`Session`], [`Authenticated`], [`Fresh`].
 
+use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
-use session_core::adapter::{RejectionKind, RequestSession, require_fresh};
+use session_core::adapter::{RejectionKind, require_fresh};
 use session_core::{Assurance, Error, SessionManager, UserId};
 
 use crate::layer::RequestSessionExt;
@@ -25,17 +26,17 @@ use crate::rejection::Rejection;
 /// # Errors
 /// [`RejectionKind::StoreUnavailable`] if the store failed, [`RejectionKind::Superseded`] as [`SessionManager::open`]
 /// says, [`RejectionKind::LayerMissing`] without a [`SessionLayer`](crate::SessionLayer) around the route.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Session {
     session: session_core::Session,
-    request: RequestSession,
+    request: RequestSessionExt,
 }
 
 impl Session {
     /// The manager: to list and revoke sessions.
     #[must_use]
     pub fn manager(&self) -> &SessionManager {
-        self.request.manager()
+        self.request.session.manager()
     }
 
     /// Commits now, for a handler that must know the outcome before it answers: of a login under a limit, or the value
@@ -46,6 +47,40 @@ impl Session {
     /// As [`SessionManager::commit`].
     pub async fn commit(&self) -> Result<(), Error> {
         self.manager().commit(&self.session).await
+    }
+
+    /// The session of the [`SessionLayer`](crate::SessionLayer) around the one that this session belongs to; `None` if there
+    /// is none. Costs what [`Session`] costs.
+    ///
+    /// ```
+    /// use session_tower::{Authenticated, Rejection};
+    ///
+    /// /// A page of the back office, which knows the shop's customer in the same browser, too.
+    /// async fn office(clerk: Authenticated) -> Result<String, Rejection> {
+    ///     let customer = clerk.outer().await?.and_then(|shop| shop.user());
+    ///     Ok(format!("{} also shops here: {}", clerk.user().as_str(), customer.is_some()))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Session`].
+    pub async fn outer(&self) -> Result<Option<Self>, Rejection> {
+        match &self.request.outer {
+            Some(outer) => Ok(Some(Self::of(outer).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn of(request: &RequestSessionExt) -> Result<Self, Rejection> {
+        let request = request.clone();
+        let session = request.session.session().await?.clone();
+        Ok(Self { session, request })
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Session").field(&self.session).finish()
     }
 }
 
@@ -61,10 +96,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        let RequestSessionExt(request) = parts.extensions.get().ok_or(RejectionKind::LayerMissing)?;
-        let request = request.clone();
-        let session = request.session().await?.clone();
-        Ok(Self { session, request })
+        Self::of(parts.extensions.get().ok_or(RejectionKind::LayerMissing)?).await
     }
 }
 

@@ -17,7 +17,7 @@ use session_jwt::{Claims, TokenService, Verifier, VerifyError};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::layer::Head;
+use crate::head::Head;
 use crate::rejection::json_response;
 
 /// Tells the extractors inside it how access tokens are verified. Does not look at requests itself.

@@ -8,5 +8,7 @@ mod failures;
 mod guards;
 mod headers;
 mod jwt;
+mod nested;
 mod optional;
 mod render;
+mod services;
