@@ -133,6 +133,7 @@ async fn every_public_type_hides_what_is_secret() {
         Page: Page::new(Listing::default(), Some(Cursor::behind(&id))), Cursor: Cursor::behind(&id),
         Count: Count::exact(1),
         LimitCandidate: LimitCandidate { id, created_at: now, last_seen: now },
+        AuthenticatedCaching: AuthenticatedCaching::Revalidate, ClearSiteData: ClearSiteData::AtLogout,
         WriteConflict: WriteConflict::Fail, SessionLimit: policy.session_limit(),
         Assurance: Assurance::Aal1, Authentication: authentication, Device: device, Kind: Kind::Cookie,
         Proof: Proof::new(Assurance::Aal1, now).method("pwd"), RecordFormat: RecordFormat::LATEST,

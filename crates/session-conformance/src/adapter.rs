@@ -10,9 +10,9 @@ use crate::outcome::Failure;
 
 /// Sends the requests of whole-request cases through one HTTP adapter.
 ///
-/// The cases check what a browser sees: `Set-Cookie`, which never comes without `Cache-Control: no-store`;
-/// `Vary: Cookie` on each response that depends on the session; and of each error the status and the body
-/// `{"error":"<code>"}`:
+/// The cases check what a browser sees: `Set-Cookie`, which never comes without a `Cache-Control` that is `private` and
+/// `no-store`; the same `Cache-Control` in each response to a logged-in user; `Vary: Cookie` on each response that depends
+/// on the session; and of each error the status and the body `{"error":"<code>"}`:
 ///
 /// | [`Error`] | status | code |
 /// |---|---|---|

@@ -35,7 +35,7 @@ impl AdapterHarness for CoreAdapter {
             },
         };
         let (committed, wanted) = request.finish().await;
-        let headers = wanted.edits([]).filter_map(|edit| match edit {
+        let headers = wanted.edits(|_| []).filter_map(|edit| match edit {
             HeaderEdit::Append(name, value) | HeaderEdit::Set(name, value) => Some((name.to_owned(), value.to_owned())),
             HeaderEdit::AppendCookie(cookie) => Some(("set-cookie".to_owned(), cookie.expose().to_owned())),
             // There is nothing to remove.

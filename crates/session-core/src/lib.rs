@@ -33,6 +33,7 @@ pub use model::id::{ParseSessionIdError, SessionId, UserId, UserIdError};
 pub use model::summary::{Assurance, Authentication, Persistence, Proof, SessionSummary, Timeouts};
 pub use model::token::{EncodedToken, Kind, MalformedToken, PresentedToken, SessionToken};
 pub use policy::builder::{PolicyBuilder, PolicyError};
+pub use policy::caching::{AuthenticatedCaching, ClearSiteData};
 pub use policy::cookie::{CookiePolicy, CookiePolicyBuilder, CookiePolicyError, SameSite};
 pub use policy::limit::{LimitPolicy, SessionLimit};
 pub use policy::rules::{PayloadLimit, Policy, RememberMe, Renewal, WriteConflict};

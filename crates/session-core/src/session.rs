@@ -85,6 +85,36 @@ impl Session {
         self.intend(Intent::Set(key.into_name(), value))
     }
 
+    /// Removes a value and returns it: for what is shown once, such as a notice after a redirect ("flash"). Without a value
+    /// nothing is changed, and so nothing is written.
+    ///
+    /// ```
+    /// # use session_core::{Error, Key, Session};
+    /// const NOTICE: Key<String> = Key::new("notice");
+    ///
+    /// fn save(session: &Session) -> Result<(), Error> {
+    ///     session.insert(NOTICE, &"Saved.".to_owned()) // and redirect to the page
+    /// }
+    ///
+    /// fn page(session: &Session) -> Result<String, Error> {
+    ///     Ok(session.take(NOTICE)?.unwrap_or_default()) // shown by the next page, and by no other
+    /// }
+    /// ```
+    ///
+    /// Two requests at once may both get it. For what must count once, such as a code, demand
+    /// [`WriteConflict::Fail`](crate::WriteConflict::Fail) and [commit](crate::SessionManager::commit) before it counts: one
+    /// of them fails with [`Error::Conflict`].
+    ///
+    /// # Errors
+    /// [`Error::Value`] if what is stored is not a `T`: it is left as it is. [`Error::ResponseSent`] if it is too late.
+    pub fn take<T: DeserializeOwned>(&self, key: Key<T>) -> Result<Option<T>, Error> {
+        let value = self.get(key.clone())?;
+        if value.is_some() {
+            self.remove(key)?;
+        }
+        Ok(value)
+    }
+
     /// Removes a value.
     ///
     /// # Errors
@@ -95,7 +125,16 @@ impl Session {
 
     /// Changes a value in place; a missing one starts as `T::default()`. **No update is lost**: `change` is run now, so
     /// that this request sees the result, and again at the commit whenever another request was faster. It must have no
-    /// other effect than to change its argument.
+    /// other effect than to change its argument. Each run is one of a clone, so it may give away what it captured:
+    ///
+    /// ```
+    /// # use session_core::{Error, Key, Session};
+    /// const CART: Key<Vec<String>> = Key::new("cart");
+    ///
+    /// fn add(session: &Session, item: String) -> Result<(), Error> {
+    ///     session.update(CART, move |cart| cart.push(item))
+    /// }
+    /// ```
     ///
     /// To learn the value that was stored in the end, commit, then [`get`](Self::get) it.
     ///
@@ -104,11 +143,11 @@ impl Session {
     pub fn update<T, F>(&self, key: Key<T>, change: F) -> Result<(), Error>
     where
         T: Serialize + DeserializeOwned + Default,
-        F: Fn(&mut T) + Send + Sync + 'static,
+        F: FnOnce(&mut T) + Clone + Send + Sync + 'static,
     {
         let update = move |stored: Option<&[u8]>| {
             let mut value = stored.map(decode).transpose()?.unwrap_or_default();
-            change(&mut value);
+            change.clone()(&mut value);
             encode(&value)
         };
         self.intend(Intent::Update(key.into_name(), Arc::new(update)))
@@ -277,8 +316,8 @@ impl Session {
     }
 
     /// Ends the request if it [is settled](Self::is_settled), in one step: no intent can be recorded between the two.
-    /// Returns the cookie of earlier commits.
-    pub(crate) fn close_if_settled(&self) -> Option<Option<SetCookie>> {
+    /// Returns what earlier commits left to the response.
+    pub(crate) fn close_if_settled(&self) -> Option<HandedOut> {
         let now = self.context().now();
         let mut state = self.state();
         state.is_settled(&self.context().policy, now).then(|| {
@@ -344,6 +383,7 @@ impl Session {
             };
             state.draft = draft;
             let done = mem::replace(&mut state.intents, remaining);
+            state.had_user |= has_user(loaded.as_ref());
             state.loaded = loaded;
             state.cookie = cookie.or(state.cookie.take());
             state.revision += 1;
@@ -430,6 +470,22 @@ pub(crate) struct State {
     pub(crate) has_adapter: bool,
     /// Whether the client may still get the response.
     has_receiver: bool,
+    /// Whether a user was logged in, as far as it is stored, at any time of this request.
+    had_user: bool,
+    /// Whether the latest commit that logged in or out was a logout.
+    pub(crate) logged_out: bool,
+}
+
+/// What the response has to know of its session.
+#[derive(Default)]
+pub(crate) struct HandedOut {
+    pub(crate) cookie: Option<SetCookie>,
+    pub(crate) had_user: bool,
+    pub(crate) logged_out: bool,
+}
+
+fn has_user(loaded: Option<&Arc<LoadedSession>>) -> bool {
+    loaded.is_some_and(|loaded| loaded.record.user().is_some())
 }
 
 /// What a commit starts from.
@@ -444,9 +500,12 @@ pub(crate) struct CommitInput {
 
 impl State {
     fn new(loaded: Option<LoadedSession>, successor: Option<SetCookie>) -> Self {
+        let loaded = loaded.map(Arc::new);
         Self {
             draft: Draft::of(loaded.as_ref().map(|loaded| &loaded.record)),
-            loaded: loaded.map(Arc::new),
+            had_user: has_user(loaded.as_ref()),
+            logged_out: false,
+            loaded,
             intents: Vec::new(),
             activity: Activity::Active,
             cookie: None,
@@ -499,9 +558,10 @@ impl State {
     }
 
     /// What the response carries.
-    pub(crate) fn hand_out(&mut self) -> Option<SetCookie> {
+    pub(crate) fn hand_out(&mut self) -> HandedOut {
         self.unreceived = None;
-        self.cookie.take().or(self.successor.take())
+        let cookie = self.cookie.take().or(self.successor.take());
+        HandedOut { cookie, had_user: self.had_user, logged_out: self.logged_out }
     }
 }
 

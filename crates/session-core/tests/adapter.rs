@@ -1,4 +1,4 @@
-//! What adapters share: the cross-origin guard, the codes of rejections, the headers of responses, the tokens in requests.
+//! What adapters share: the cross-origin guard, the codes of rejections, the tokens in requests.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use session_conformance::ReferenceStore;
 use session_core::adapter::{
-    BearerRejectionKind, Enforcement, HeaderEdit, MissingOrigin, OriginError, OriginGuard, PresentedCookie,
-    RejectionKind, RequestHead, ResponseHeaders, TokenTransport, bearer_token, token_edits, vary,
+    BearerRejectionKind, Enforcement, MissingOrigin, OriginError, OriginGuard, PresentedCookie, RejectionKind,
+    RequestHead, TokenTransport, bearer_token,
 };
 use session_core::{
     CookiePolicy, EntropyError, Error, Event, EventKind, OriginRefusal, RequestContext, SessionManager,
@@ -478,42 +478,6 @@ fn bearer_rejections_are_those_of_rfc_6750() {
         assert_eq!((rejection.status(), rejection.code(), rejection.challenge()), (status, code, challenge));
         assert_eq!(rejection.body(), format!(r#"{{"error":"{code}"}}"#));
         assert!(!rejection.to_string().is_empty());
-    }
-}
-
-#[test]
-fn an_untouched_response_is_not_edited() {
-    assert_eq!(ResponseHeaders::default().edits([&b"Accept"[..]]).count(), 0);
-}
-
-#[test]
-fn a_cookie_comes_with_no_store_and_without_what_overrules_it() {
-    let cookie = CookiePolicy::standard().remove();
-    let headers = ResponseHeaders { set_cookie: Some(cookie.clone()), vary_cookie: true, ..ResponseHeaders::default() };
-    assert_eq!(
-        headers.edits([]).collect::<Vec<_>>(),
-        [
-            HeaderEdit::Append("vary", "Cookie"),
-            HeaderEdit::AppendCookie(&cookie),
-            HeaderEdit::Set("cache-control", "no-store"),
-            HeaderEdit::Remove("cdn-cache-control"),
-            HeaderEdit::Remove("surrogate-control"),
-        ]
-    );
-    let uncached = [HeaderEdit::Set("cache-control", "no-store"), HeaderEdit::Set("pragma", "no-cache")];
-    assert_eq!(token_edits(None).collect::<Vec<_>>(), uncached);
-    assert_eq!(token_edits(Some(&cookie)).last(), Some(HeaderEdit::AppendCookie(&cookie)));
-}
-
-#[test]
-fn vary_is_added_once_and_to_what_is_there() {
-    let added = |present: &[&'static str]| vary(present.iter().map(|value| value.as_bytes()), "Cookie");
-    let cookie = Some(HeaderEdit::Append("vary", "Cookie"));
-    for missing in [&[][..], &["Accept"], &["Set-Cookie2"], &["Accept, X-Cookie"], &[""], &["\u{fc}"]] {
-        assert_eq!(added(missing), cookie, "{missing:?}");
-    }
-    for present in [&["Cookie"][..], &["Accept ,\tcookie"], &["Accept", "COOKIE"], &["*"]] {
-        assert_eq!(added(present), None, "{present:?}");
     }
 }
 

@@ -242,7 +242,7 @@ async fn former_cookies_are_removed_with_each_new_one() {
     let login = Login::new(UserId::new("alice").unwrap());
     let headers = site.send(Head { method: "POST", headers: vec![] }, |session| session.login(login)).await.unwrap();
     let cookies: Vec<String> = headers
-        .edits([])
+        .edits(|_| [])
         .filter_map(|edit| match edit {
             HeaderEdit::AppendCookie(cookie) => Some(cookie.expose().to_owned()),
             HeaderEdit::Append(..) | HeaderEdit::Set(..) | HeaderEdit::Remove(..) => None,

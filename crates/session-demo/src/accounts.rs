@@ -24,6 +24,8 @@ pub(crate) struct Credentials {
     password: String,
     #[serde(default)]
     remember: bool,
+    /// The page that the form leads to afterwards; whatever the address of the form said.
+    pub(crate) next: Option<String>,
 }
 
 impl Credentials {

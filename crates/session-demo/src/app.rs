@@ -1,5 +1,10 @@
 //! Which route is inside which layer.
 
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use session_tower::{BearerLayer, SessionLayer, TokenRoutes};
@@ -19,7 +24,7 @@ pub fn build_router(sessions: &Sessions) -> Router {
     let mut site = Router::new().merge(pages.layer(Extension(mode)));
     if let Sessions::Hybrid(service) = sessions {
         let tokens = TokenRoutes::new(service.clone(), Accounts);
-        api = api.layer(BearerLayer::new(service.clone())).merge(tokens.router());
+        api = api.layer(BearerLayer::new(service.clone())).layer(middleware::from_fn(uncached)).merge(tokens.router());
         site = site.merge(tokens.jwks());
     }
     // With the wording of the API: a script opens it.
@@ -28,6 +33,16 @@ pub fn build_router(sessions: &Sessions) -> Router {
         .nest("/api", api)
         .route("/favicon.ico", get(pages::favicon))
         .fallback(pages::not_found)
-        .layer(axum::middleware::map_response(pages::protect))
-        .layer(axum::middleware::from_fn(server::read_body))
+        .layer(middleware::map_response(pages::protect))
+        .layer(middleware::from_fn(server::read_body))
+}
+
+/// Keeps answers to access tokens out of caches, as the session layer does with answers to cookies.
+async fn uncached(request: Request, next: Next) -> Response {
+    let has_token = request.headers().contains_key(AUTHORIZATION);
+    let mut response = next.run(request).await;
+    if has_token {
+        response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
+    }
+    response
 }

@@ -1,11 +1,12 @@
 //! The extractors: [`Session`], [`Authenticated`], [`Fresh`].
 
+use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
-use axum_core::extract::FromRequestParts;
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
-use session_core::adapter::{RejectionKind, RequestSession, require_fresh};
+use session_core::adapter::{RejectionKind, require_fresh};
 use session_core::{Assurance, Error, SessionManager, UserId};
 
 use crate::layer::RequestSessionExt;
@@ -19,20 +20,23 @@ use crate::rejection::Rejection;
 /// A request that is not activity of the user, such as polling or a status page, calls
 /// [`set_passive`](session_core::Session::set_passive), so that it does not keep the session alive.
 ///
+/// `Option<Session>` is for code that is also used where there are no sessions: `None` without a
+/// [`SessionLayer`](crate::SessionLayer) around the route, and only then.
+///
 /// # Errors
 /// [`RejectionKind::StoreUnavailable`] if the store failed, [`RejectionKind::Superseded`] as [`SessionManager::open`]
 /// says, [`RejectionKind::LayerMissing`] without a [`SessionLayer`](crate::SessionLayer) around the route.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Session {
     session: session_core::Session,
-    request: RequestSession,
+    request: RequestSessionExt,
 }
 
 impl Session {
     /// The manager: to list and revoke sessions.
     #[must_use]
     pub fn manager(&self) -> &SessionManager {
-        self.request.manager()
+        self.request.session.manager()
     }
 
     /// Commits now, for a handler that must know the outcome before it answers: of a login under a limit, or the value
@@ -43,6 +47,40 @@ impl Session {
     /// As [`SessionManager::commit`].
     pub async fn commit(&self) -> Result<(), Error> {
         self.manager().commit(&self.session).await
+    }
+
+    /// The session of the [`SessionLayer`](crate::SessionLayer) around the one that this session belongs to; `None` if there
+    /// is none. Costs what [`Session`] costs.
+    ///
+    /// ```
+    /// use session_tower::{Authenticated, Rejection};
+    ///
+    /// /// A page of the back office, which knows the shop's customer in the same browser, too.
+    /// async fn office(clerk: Authenticated) -> Result<String, Rejection> {
+    ///     let customer = clerk.outer().await?.and_then(|shop| shop.user());
+    ///     Ok(format!("{} also shops here: {}", clerk.user().as_str(), customer.is_some()))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Session`].
+    pub async fn outer(&self) -> Result<Option<Self>, Rejection> {
+        match &self.request.outer {
+            Some(outer) => Ok(Some(Self::of(outer).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn of(request: &RequestSessionExt) -> Result<Self, Rejection> {
+        let request = request.clone();
+        let session = request.session.session().await?.clone();
+        Ok(Self { session, request })
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Session").field(&self.session).finish()
     }
 }
 
@@ -58,10 +96,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        let RequestSessionExt(request) = parts.extensions.get().ok_or(RejectionKind::LayerMissing)?;
-        let request = request.clone();
-        let session = request.session().await?.clone();
-        Ok(Self { session, request })
+        Self::of(parts.extensions.get().ok_or(RejectionKind::LayerMissing)?).await
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
+        none_for(<Self as FromRequestParts<S>>::from_request_parts(parts, state).await, &[RejectionKind::LayerMissing])
+    }
+}
+
+/// `None` in place of these rejections. All others stay: a store that fails makes nobody a visitor.
+fn none_for<T>(extracted: Result<T, Rejection>, absent: &[RejectionKind]) -> Result<Option<T>, Rejection> {
+    match extracted {
+        Ok(extracted) => Ok(Some(extracted)),
+        Err(rejection) if absent.contains(&rejection.kind()) => Ok(None),
+        Err(rejection) => Err(rejection),
     }
 }
 
@@ -69,6 +121,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
 ///
 /// Costs what [`Session`] costs. A login that waits for a second factor is not one yet: keep its state as a value of
 /// the anonymous session, and log in when the last factor is proved.
+///
+/// As `Option<Authenticated>`, for routes that also work for visitors: `None` if no user is logged in. A store that failed
+/// stays an error.
 ///
 /// # Errors
 /// [`RejectionKind::Unauthenticated`] if no user is logged in, whether there was no cookie or an unknown, expired or
@@ -112,9 +167,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        let session = Session::from_request_parts(parts, state).await?;
+        let session = <Session as FromRequestParts<S>>::from_request_parts(parts, state).await?;
         let user = session.user().ok_or(RejectionKind::Unauthenticated)?;
         Ok(Self { session, user })
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Authenticated {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
+        let extracted = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await;
+        none_for(extracted, &[RejectionKind::Unauthenticated])
     }
 }
 
@@ -122,6 +186,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
 /// [`step_up`](session_core::Session::step_up): for sensitive actions. Dereferences to [`Authenticated`].
 ///
 /// Costs one round trip more than [`Authenticated`], see [`require_fresh`](Authenticated::require_fresh).
+///
+/// `Option<Fresh>` is `None` if that was too long ago, if no user is logged in, or if the session ended meanwhile. A store that
+/// failed stays an error.
 ///
 /// # Errors
 /// [`RejectionKind::ReauthenticationRequired`] at that age or above; else as [`Authenticated`] and
@@ -149,8 +216,18 @@ impl<S: Send + Sync, const MAX_AGE_SECS: u64> FromRequestParts<S> for Fresh<MAX_
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        let session = Authenticated::from_request_parts(parts, state).await?;
+        let session = <Authenticated as FromRequestParts<S>>::from_request_parts(parts, state).await?;
         session.require_fresh(Duration::from_secs(MAX_AGE_SECS), Assurance::Aal1).await?;
         Ok(Self(session))
+    }
+}
+
+impl<S: Send + Sync, const MAX_AGE_SECS: u64> OptionalFromRequestParts<S> for Fresh<MAX_AGE_SECS> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
+        let extracted = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await;
+        let absent = [RejectionKind::ReauthenticationRequired, RejectionKind::Unauthenticated, RejectionKind::Gone];
+        none_for(extracted, &absent)
     }
 }

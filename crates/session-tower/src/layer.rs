@@ -1,23 +1,23 @@
-//! [`SessionLayer`], its service, and what happens to a response on its way out.
+//! [`SessionLayer`] and its service: how a request gets its session.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
+use axum_core::BoxError;
+use axum_core::body::Body;
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, InvalidHeaderValue, SET_COOKIE, VARY};
-use http::request::Parts;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
-use pin_project_lite::pin_project;
-use session_core::adapter::{
-    Finish, HeaderEdit, OriginGuard, RejectionKind, RequestHead, RequestSession, ResponseHeaders, vary,
-};
-use session_core::{RequestContext, SessionManager};
+use http::{Request, Response};
+use session_core::SessionManager;
+use session_core::adapter::{OriginGuard, RejectionKind, RequestSession};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::config::Config;
+use crate::head::Head;
 use crate::rejection::Rejection;
+use crate::request_line::RequestLine;
+use crate::response::{Exchange, ResponseFuture};
 
 /// Gives every request inside it a session, commits the session before the response is sent, and refuses requests that
 /// other sites made a browser send (see [`OriginGuard`]).
@@ -27,8 +27,31 @@ use crate::rejection::Rejection;
 /// [`SessionManager::open`] and [`SessionManager::commit`] cost; if the commit is a no-op, the response does not wait.
 ///
 /// Everything that must survive a failed commit belongs outside this layer (CORS headers, say): the handler's response
-/// is replaced then. Nothing is committed if the handler panics, if the inner service returns an error instead of a
-/// response, or if the client disconnects before the handler is done.
+/// is replaced then. Nothing is committed if a panic of the handler reaches this layer, if the inner service returns an
+/// error instead of a response, or if the client disconnects before the handler is done. What makes a response of a panic
+/// (`CatchPanicLayer` of tower-http) belongs outside, too: inside, that is a response like any other, and what the handler
+/// did until it panicked is committed.
+///
+/// Services inside may have any body; the response has the one of axum. Axum's own is passed on as it is, any other is boxed,
+/// as an axum router does with it anyway.
+///
+/// # Headers
+/// - `Set-Cookie`, if the session began, ended, or has a new token; always with `Cache-Control: private, no-store`, which
+///   then replaces the application's.
+/// - `Cache-Control: private, no-store`, or what the [policy](session_core::PolicyBuilder::authenticated_caching) says, in
+///   each response to a logged-in user that has no `Cache-Control` of its own: if the session was asked for, and a user was
+///   logged in when it was loaded or after a commit. And in the response to a logout. With it, `CDN-Cache-Control` and
+///   `Surrogate-Control` go, which would overrule it; whoever wants them sets `Cache-Control`, too.
+/// - `Vary: Cookie`, if the session was asked for.
+/// - `Clear-Site-Data` after a logout, if the [policy](session_core::PolicyBuilder::clear_site_data) wants it.
+///
+/// A page that shows values of an anonymous session has `Vary: Cookie` only; set `Cache-Control` where a cache ignores that.
+///
+/// # Two sessions
+/// Layers nest if their cookies have different names: a back office inside a shop, say, with a manager and a policy of its
+/// own. Extractors give the session of the innermost layer, [`Session::outer`](crate::Session::outer) that of the layer around
+/// it. Each layer commits its own session and sets its own cookie; one may fail without the other. With the same name, requests
+/// are refused with [`RejectionKind::LayerNested`].
 #[derive(Clone)]
 #[must_use]
 pub struct SessionLayer {
@@ -62,22 +85,40 @@ impl SessionLayer {
     ///
     /// `render` gives the status, the body, and headers that replace those of the same name. Cookies, `Cache-Control`
     /// and `Vary` of the session are added afterwards. For pages in one place and JSON in another, give each router
-    /// its own layer.
+    /// its own layer. Of nested layers, the innermost that has words for it words a rejection.
+    ///
+    /// Who is not logged in may be led to a login, and back by a parameter that [`safe_next`](crate::safe_next) checks
+    /// when it returns: it is in the address, where strangers can write it. Only `GET` and `HEAD` are redirected.
     ///
     /// ```
     /// # fn demo(manager: session_core::SessionManager) {
-    /// use session_tower::{Rejection, SessionLayer};
+    /// use http::{HeaderValue, Response, StatusCode, header::LOCATION};
+    /// use session_tower::{RejectionKind, SessionLayer, safe_next};
     ///
-    /// let sessions = SessionLayer::new(manager).on_rejection(|rejection: Rejection| {
-    ///     let mut response = http::Response::new(format!("Sorry: {rejection}.").into());
+    /// let sessions = SessionLayer::new(manager).on_rejection(|rejection, request| {
+    ///     let mut response = Response::new(format!("Sorry: {rejection}.").into());
     ///     *response.status_mut() = rejection.status();
+    ///     if rejection.kind() == RejectionKind::Unauthenticated
+    ///         && let Some(page) = request.return_to()
+    ///         && let Ok(login) = HeaderValue::try_from(format!("/login?next={page}"))
+    ///     {
+    ///         *response.status_mut() = StatusCode::SEE_OTHER;
+    ///         response.headers_mut().insert(LOCATION, login);
+    ///     }
     ///     response
     /// });
+    ///
+    /// /// Where a login leads to; `next` is what the form sent.
+    /// fn after_login(next: &str) -> &str {
+    ///     safe_next(next).unwrap_or("/")
+    /// }
     /// # }
     /// ```
+    ///
+    /// For this, each request costs one allocation: a copy of its method and target.
     pub fn on_rejection<F>(mut self, render: F) -> Self
     where
-        F: Fn(Rejection) -> Response<Bytes> + Send + Sync + 'static,
+        F: Fn(Rejection, &RequestLine) -> Response<Bytes> + Send + Sync + 'static,
     {
         self.config_mut().render = Some(Arc::new(render));
         self
@@ -120,16 +161,29 @@ impl<S> fmt::Debug for SessionService<S> {
 
 /// The session of a request, in its extensions. A type of its own, so that only this crate finds it.
 #[derive(Clone)]
-pub(crate) struct RequestSessionExt(pub(crate) RequestSession);
+pub(crate) struct RequestSessionExt {
+    pub(crate) session: RequestSession,
+    /// That of the session layer around this one.
+    pub(crate) outer: Option<Arc<Self>>,
+}
+
+impl RequestSessionExt {
+    /// Whether the cookie of this layer, or of one around it, has this name.
+    fn has_cookie(&self, name: &str) -> bool {
+        self.session.manager().policy().cookie().name() == name
+            || self.outer.as_ref().is_some_and(|outer| outer.has_cookie(name))
+    }
+}
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for SessionService<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    ResBody: From<Bytes>,
+    ResBody: http_body::Body<Data = Bytes> + Send + 'static,
+    ResBody::Error: Into<BoxError>,
 {
-    type Response = Response<ResBody>;
+    type Response = Response<Body>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future, ResBody>;
+    type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -137,16 +191,21 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let config = Arc::clone(&self.config);
+        let line = config.render.as_ref().map(|_| Box::new(RequestLine::of(&request)));
         match begin(&config, &mut request) {
-            Ok(session) => ResponseFuture::handling(self.inner.call(request), session, config),
-            Err(rejection) => ResponseFuture::rejected(rejection.into(), config),
+            Ok(RequestSessionExt { session, outer }) => {
+                let exchange = Exchange { config, line, is_nested: outer.is_some() };
+                ResponseFuture::handling(self.inner.call(request), session, exchange)
+            }
+            Err(rejection) => ResponseFuture::rejected(rejection.into(), Exchange { config, line, is_nested: false }),
         }
     }
 }
 
 /// Gives the request its session, or says why it must not reach the application.
-fn begin<B>(config: &Config, request: &mut Request<B>) -> Result<RequestSession, RejectionKind> {
-    if request.extensions().get::<RequestSessionExt>().is_some() {
+fn begin<B>(config: &Config, request: &mut Request<B>) -> Result<RequestSessionExt, RejectionKind> {
+    let outer = request.extensions_mut().remove::<RequestSessionExt>();
+    if outer.as_ref().is_some_and(|outer| outer.has_cookie(config.manager.policy().cookie().name())) {
         return Err(RejectionKind::LayerNested);
     }
     let session = config.guard.begin_request(&config.manager, &Head::from(&*request))?;
@@ -154,218 +213,7 @@ fn begin<B>(config: &Config, request: &mut Request<B>) -> Result<RequestSession,
     if extensions.is_empty() {
         *extensions = config.extensions.clone();
     }
-    extensions.insert(RequestSessionExt(session.clone()));
+    let session = RequestSessionExt { session, outer: outer.map(Arc::new) };
+    extensions.insert(session.clone());
     Ok(session)
-}
-
-type Render = dyn Fn(Rejection) -> Response<Bytes> + Send + Sync;
-
-/// What a layer shares with its services and their responses.
-#[derive(Clone)]
-struct Config {
-    manager: SessionManager,
-    guard: OriginGuard,
-    render: Option<Arc<Render>>,
-    /// What a request without extensions begins with.
-    extensions: Extensions,
-}
-
-impl Config {
-    fn new(manager: SessionManager) -> Self {
-        Self { manager, guard: OriginGuard::new(), render: None, extensions: preallocated_extensions() }
-    }
-}
-
-/// Empty extensions with room for four values: the session, and the three that axum adds. A new table has room for three;
-/// each request would have to move them to a larger one. A clone is as large as its original.
-fn preallocated_extensions() -> Extensions {
-    let mut extensions = Extensions::new();
-    extensions.insert(0_u8);
-    extensions.insert(0_u16);
-    extensions.insert(0_u32);
-    extensions.insert(0_u64);
-    extensions.clear();
-    extensions
-}
-
-pin_project! {
-    /// The response future of [`SessionService`](crate::SessionService).
-    pub struct ResponseFuture<F, B> {
-        #[pin]
-        state: State<F, B>,
-        config: Arc<Config>,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    enum State<F, B> {
-        /// The application is working on the response.
-        Handling { #[pin] inner: F, session: RequestSession },
-        /// There is a response; the session is being committed.
-        Committing { commit: Finish, response: Option<Response<B>> },
-        /// The application never saw the request.
-        Rejected { rejection: Rejection },
-    }
-}
-
-impl<F, B> ResponseFuture<F, B> {
-    fn handling(inner: F, session: RequestSession, config: Arc<Config>) -> Self {
-        Self { state: State::Handling { inner, session }, config }
-    }
-
-    fn rejected(rejection: Rejection, config: Arc<Config>) -> Self {
-        Self { state: State::Rejected { rejection }, config }
-    }
-}
-
-impl<F, B, E> Future for ResponseFuture<F, B>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-    B: From<Bytes>,
-{
-    type Output = Result<Response<B>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let (mut state, config) = (this.state, &**this.config);
-        loop {
-            match state.as_mut().project() {
-                StateProj::Handling { inner, session } => {
-                    let response = ready!(inner.poll(cx))?;
-                    if let Some(headers) = session.finish_unchanged() {
-                        return Poll::Ready(Ok(with_headers(rendered(response, config), &headers, config)));
-                    }
-                    let commit = session.finish_changed();
-                    state.set(State::Committing { commit, response: Some(response) });
-                }
-                StateProj::Committing { commit, response } => {
-                    let (outcome, headers) = ready!(Pin::new(commit).poll(cx));
-                    let response = response.take().ok_or(RejectionKind::Internal.into());
-                    let response = outcome.map_err(Rejection::from).and(response).unwrap_or_else(rejected);
-                    return Poll::Ready(Ok(with_headers(rendered(response, config), &headers, config)));
-                }
-                StateProj::Rejected { rejection } => {
-                    return Poll::Ready(Ok(rendered(rejected(*rejection), config)));
-                }
-            }
-        }
-    }
-}
-
-fn rejected<B: From<Bytes>>(rejection: Rejection) -> Response<B> {
-    rejection.response().map(B::from)
-}
-
-/// The response; if it is a rejection, in the application's words and with the `Vary` that belongs to it.
-fn rendered<B: From<Bytes>>(mut response: Response<B>, config: &Config) -> Response<B> {
-    let Some(rejection) = response.extensions().get::<Rejection>().copied() else { return response };
-    if let Some(render) = &config.render {
-        replace(&mut response, render(rejection));
-    }
-    let headers = response.headers_mut();
-    let edit = rejection.kind().varies_by().and_then(|names| vary(vary_values(headers), names));
-    // Only a cookie can fail.
-    let _ = apply(edit, headers);
-    response
-}
-
-/// Puts the application's version of a rejection in place of ours, and keeps the other headers: those of CORS, say.
-fn replace<B: From<Bytes>>(response: &mut Response<B>, version: Response<Bytes>) {
-    let (version, body) = version.into_parts();
-    let headers = response.headers_mut();
-    for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING] {
-        headers.remove(name);
-    }
-    headers.extend(version.headers);
-    *response.status_mut() = version.status;
-    *response.body_mut() = B::from(body);
-}
-
-/// The response with the headers of the session.
-fn with_headers<B: From<Bytes>>(mut response: Response<B>, wanted: &ResponseHeaders, config: &Config) -> Response<B> {
-    let headers = response.headers_mut();
-    match apply(wanted.edits(vary_values(headers)), headers) {
-        Ok(()) => response,
-        Err(_) => rendered(rejected(RejectionKind::Internal.into()), config),
-    }
-}
-
-impl<F, B> fmt::Debug for ResponseFuture<F, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
-
-/// The head of a request.
-pub(crate) struct Head<'r> {
-    method: &'r Method,
-    uri: &'r Uri,
-    headers: &'r HeaderMap,
-}
-
-impl<'r, B> From<&'r Request<B>> for Head<'r> {
-    fn from(request: &'r Request<B>) -> Self {
-        Self { method: request.method(), uri: request.uri(), headers: request.headers() }
-    }
-}
-
-impl<'r> From<&'r Parts> for Head<'r> {
-    fn from(parts: &'r Parts) -> Self {
-        Self { method: &parts.method, uri: &parts.uri, headers: &parts.headers }
-    }
-}
-
-impl RequestHead for Head<'_> {
-    fn method(&self) -> &str {
-        self.method.as_str()
-    }
-
-    fn path(&self) -> &str {
-        self.uri.path()
-    }
-
-    fn authority(&self) -> Option<&[u8]> {
-        self.uri.authority().map(|authority| authority.as_str().as_bytes())
-    }
-
-    fn values(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
-        self.headers.get_all(name).iter().map(HeaderValue::as_bytes)
-    }
-
-    fn describe(&self, _context: &mut RequestContext) {}
-}
-
-/// The values of `Vary`.
-fn vary_values(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(VARY).iter().map(HeaderValue::as_bytes)
-}
-
-/// Applies edits to the headers of a response.
-///
-/// # Errors
-/// If a cookie cannot be a header value, which no checked cookie policy causes.
-pub(crate) fn apply<'h>(
-    edits: impl IntoIterator<Item = HeaderEdit<'h>>,
-    headers: &mut HeaderMap,
-) -> Result<(), InvalidHeaderValue> {
-    for edit in edits {
-        match edit {
-            HeaderEdit::Append(name, value) => {
-                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
-            }
-            HeaderEdit::Set(name, value) => {
-                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-            }
-            HeaderEdit::Remove(name) => {
-                headers.remove(name);
-            }
-            HeaderEdit::AppendCookie(cookie) => {
-                let mut value = HeaderValue::from_str(cookie.expose())?;
-                value.set_sensitive(true);
-                headers.append(SET_COOKIE, value);
-            }
-        }
-    }
-    Ok(())
 }

@@ -18,31 +18,37 @@
 //! ```
 //!
 //! - [`SessionLayer`] reads the cookie. Before the response head is sent, it commits what handlers did to the session and
-//!   sets the headers: `Set-Cookie`, always with `Cache-Control: no-store`; `Vary: Cookie` if the session was asked for.
-//!   If the commit fails, so does the request: nothing is lost silently.
+//!   sets the headers: `Set-Cookie`; `Cache-Control: private, no-store` beside it and in responses to logged-in users;
+//!   `Vary: Cookie` if the session was asked for. If the commit fails, so does the request: nothing is lost silently.
 //! - [`Session`] is the session of a request, anonymous or not; [`Authenticated`] that of a logged-in user; [`Fresh`] that
 //!   of a user who authenticated recently. The session is loaded when the first of them is extracted; a request that asks
-//!   for none costs no store call.
+//!   for none costs no store call. As `Option<Authenticated>` and `Option<Fresh<300>>` they also let others in.
 //! - [`Rejection`] is every answer given in place of the application's. Handlers return it, and get it from `?`.
 //! - With the feature `jwt`, [`Bearer`] and [`LiveBearer`] take access tokens from the `Authorization` header, and
 //!   [`TokenRoutes`] are the routes that issue, refresh and revoke tokens.
 //!
-//! Works with any body that is `From<Bytes>`, so without axum too; the extractors need `axum-core` only.
+//! Works around any tower service, whatever the body of its responses; the extractors need `axum-core` only.
 //!
 //! [tower]: https://docs.rs/tower
 //! [axum]: https://docs.rs/axum
 
+mod config;
 mod extract;
+mod head;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod layer;
 mod rejection;
+mod request_line;
+mod response;
 
 pub use extract::{Authenticated, Fresh, Session};
 #[cfg(feature = "jwt")]
 pub use jwt::{Authenticator, Bearer, BearerLayer, BearerRejection, BearerService, LiveBearer, TokenRoutes};
-pub use layer::{ResponseFuture, SessionLayer, SessionService};
+pub use layer::{SessionLayer, SessionService};
 pub use rejection::Rejection;
+pub use request_line::RequestLine;
+pub use response::ResponseFuture;
 #[cfg(feature = "jwt")]
 pub use session_core::adapter::BearerRejectionKind;
-pub use session_core::adapter::{Enforcement, MissingOrigin, OriginError, OriginGuard, RejectionKind};
+pub use session_core::adapter::{Enforcement, MissingOrigin, OriginError, OriginGuard, RejectionKind, safe_next};

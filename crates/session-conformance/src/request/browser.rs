@@ -248,6 +248,8 @@ pub(super) struct Reply<T> {
     pub(super) set_cookie: Option<String>,
     /// Whether there is `Vary: Cookie`.
     pub(super) vary: bool,
+    /// Whether `Cache-Control` keeps it out of every cache: `private` and `no-store`.
+    pub(super) uncached: bool,
 }
 
 impl Reply<()> {
@@ -255,25 +257,30 @@ impl Reply<()> {
     fn read(response: Result<HttpResponse, Failure>) -> Self {
         let response = match response {
             Ok(response) => response,
-            Err(failure) => return Self { result: Err(failure.into()), set_cookie: None, vary: false },
+            Err(failure) => {
+                return Self { result: Err(failure.into()), set_cookie: None, vary: false, uncached: false };
+            }
         };
-        let vary = response.header("vary").flat_map(|value| value.split(','));
-        let vary = vary.map(str::trim).any(|name| name.eq_ignore_ascii_case("cookie"));
+        let names = |header, name: &str| {
+            let mut values = response.header(header).flat_map(|value| value.split(','));
+            values.any(|value| value.trim().eq_ignore_ascii_case(name))
+        };
+        let vary = names("vary", "cookie");
+        let uncached = names("cache-control", "private") && names("cache-control", "no-store");
         let cookies: Vec<&str> = response.header("set-cookie").collect();
-        let caching: Vec<&str> = response.header("cache-control").collect();
         let result = match (cookies.len(), response.status) {
             (2.., _) => Err(Refusal::broken("more than one Set-Cookie")),
-            (1, _) if caching != ["no-store"] => Err(Refusal::broken("Set-Cookie without Cache-Control: no-store")),
+            (1, _) if !uncached => Err(Refusal::broken("Set-Cookie without Cache-Control: private, no-store")),
             (_, 200) => Ok(()),
             (_, status) => Err(Refusal::read(status, &response.body)),
         };
-        Self { result, set_cookie: cookies.first().map(|&cookie| cookie.to_owned()), vary }
+        Self { result, set_cookie: cookies.first().map(|&cookie| cookie.to_owned()), vary, uncached }
     }
 
     /// The same, and what the handler returned if it succeeded.
     fn with<T>(self, value: Option<T>) -> Reply<T> {
         let result = self.result.and(value.ok_or_else(not_successful));
-        Reply { result, set_cookie: self.set_cookie, vary: self.vary }
+        Reply { result, set_cookie: self.set_cookie, vary: self.vary, uncached: self.uncached }
     }
 }
 

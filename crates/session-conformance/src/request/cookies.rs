@@ -190,6 +190,20 @@ pub(super) async fn consulted_means_vary(env: Env) -> Outcome {
     Ok(())
 }
 
+pub(super) async fn authenticated_is_uncached(env: Env) -> Outcome {
+    let (node, browser) = Browser::of_alice(&env).await?;
+    for request in [browser.request().get(), browser.request()] {
+        ensure!(request.run(|_| Ok(())).await.uncached, "a response to a logged-in user may be cached");
+    }
+    ensure!(!browser.request().run_without_session().await.uncached, "a response without session may not be cached");
+    ensure!(!node.request(&[]).run(|_| Ok(())).await.uncached, "a response to a visitor may not be cached");
+    let copy = browser.stolen();
+    for browser in [browser, copy] {
+        ensure!(browser.request().run(Session::logout).await.uncached, "a response to a logout may be cached");
+    }
+    Ok(())
+}
+
 pub(super) async fn empty_session_is_not_stored(env: Env) -> Outcome {
     let node = Node::standard(&env).await?;
     let change_of_mind = |session: &Session| {

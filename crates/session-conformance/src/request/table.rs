@@ -38,6 +38,8 @@ cases! {
     "request/reading-sets-no-cookie" [] => cookies::reading_sets_no_cookie;
     /// Every response after the session was consulted has `Vary: Cookie`.
     "request/consulted-means-vary" [] => cookies::consulted_means_vary;
+    /// Responses to a logged-in user are `private, no-store`, and so are those to logouts; others are not.
+    "request/authenticated-is-uncached" [] => cookies::authenticated_is_uncached;
     /// A session that holds nothing is not stored and gets no cookie.
     "request/empty-session-is-not-stored" [] => cookies::empty_session_is_not_stored;
     /// The cookie of a login is `__Host-`, `Secure`, `HttpOnly`, `SameSite`, `Path=/`, and ends with the browser.

@@ -44,7 +44,8 @@ pub enum RejectionKind {
     ResponseSent,
     /// The route is outside the adapter's session layer: a bug in the application. 500 `session_layer_missing`.
     LayerMissing,
-    /// The route is inside two session layers: a bug in the application. 500 `session_layer_nested`.
+    /// The route is inside two session layers with the same cookie name: a bug in the application. 500
+    /// `session_layer_nested`.
     LayerNested,
     /// Client-side sessions cannot be listed or revoked: a bug in the application. 501 `session_unsupported`.
     Unsupported,
@@ -100,7 +101,8 @@ impl RejectionKind {
             Self::ResponseSent => (500, "session_response_sent", "the session was changed after the response was sent"),
             Self::LayerMissing => (500, "session_layer_missing", "no session layer around this route"),
             Self::LayerNested => {
-                let text = "two session layers around this route; remove one, or put them side by side";
+                let text = "two session layers around this route with the same cookie name; remove one, put them side by \
+                            side, or give one a cookie of another name";
                 (500, "session_layer_nested", text)
             }
             Self::Unsupported => {

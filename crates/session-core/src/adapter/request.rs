@@ -18,8 +18,9 @@ use crate::event::RequestContext;
 use crate::manager::SessionManager;
 use crate::manager::background::Persistent;
 use crate::model::summary::Assurance;
+use crate::policy::caching::{ClearSiteData, NO_STORE};
 use crate::policy::cookie::{PresentedCookie, SetCookie};
-use crate::session::Session;
+use crate::session::{HandedOut, Session};
 
 /// The method, target and headers of a request. An adapter implements it for the types of its framework; everything in
 /// [`adapter`](crate::adapter) that reads a request reads it through this.
@@ -91,12 +92,19 @@ impl Drop for Inner {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct ResponseHeaders {
-    /// `Set-Cookie`. With it goes `Cache-Control: no-store`, replacing any other; the one never without the other.
+    /// `Set-Cookie`. With it goes `Cache-Control: private, no-store`, replacing any other; the one never without the other.
     pub set_cookie: Option<SetCookie>,
     /// Removals of cookies that were used before: see [`CookiePolicyBuilder::formerly`](crate::CookiePolicyBuilder::formerly).
     pub removed_cookies: Vec<SetCookie>,
     /// Whether the response depends on the cookie: `Vary: Cookie`.
     pub vary_cookie: bool,
+    /// `Cache-Control`, where the application says nothing itself: `private, no-store`, or as the
+    /// [policy](crate::PolicyBuilder::authenticated_caching) says. There is one if the session was asked for and a user was
+    /// logged in when it was loaded or after any commit of this request, or if the request logged out.
+    pub cache_control: Option<&'static str>,
+    /// `Clear-Site-Data`, where the application sets none itself: if the request logged out and the
+    /// [policy](crate::PolicyBuilder::clear_site_data) wants it.
+    pub clear_site_data: Option<&'static str>,
 }
 
 impl RequestSession {
@@ -161,10 +169,10 @@ impl RequestSession {
             Some(session) => session,
             None => match self.finished_session() {
                 Some(session) => session,
-                None => return Some(self.headers(None)),
+                None => return Some(self.headers(HandedOut::default())),
             },
         };
-        session.close_if_settled().map(|cookie| self.headers(cookie))
+        session.close_if_settled().map(|handed_out| self.headers(handed_out))
     }
 
     /// [`finish`](Self::finish), after [`finish_unchanged`](Self::finish_unchanged) has returned `None`. Dropped once it has
@@ -183,10 +191,21 @@ impl RequestSession {
         self.inner.session.get()
     }
 
-    fn headers(&self, set_cookie: Option<SetCookie>) -> ResponseHeaders {
-        let cookie = self.manager().policy().cookie();
-        let removed_cookies = if set_cookie.is_some() { cookie.remove_former() } else { Vec::new() };
-        ResponseHeaders { set_cookie, removed_cookies, vary_cookie: self.inner.consulted.load(Ordering::Relaxed) }
+    fn headers(&self, HandedOut { cookie, had_user, logged_out }: HandedOut) -> ResponseHeaders {
+        let policy = self.inner.manager.policy();
+        let clears = logged_out && policy.clear_site_data() == ClearSiteData::AtLogout;
+        let removed_cookies = if cookie.is_some() { policy.cookie().remove_former() } else { Vec::new() };
+        ResponseHeaders {
+            set_cookie: cookie,
+            removed_cookies,
+            vary_cookie: self.inner.consulted.load(Ordering::Relaxed),
+            cache_control: match (logged_out, had_user) {
+                (true, _) => Some(NO_STORE),
+                (false, true) => Some(policy.authenticated_caching().cache_control()),
+                (false, false) => None,
+            },
+            clear_site_data: clears.then_some(CLEARED),
+        }
     }
 }
 
@@ -217,10 +236,13 @@ impl Future for Finish {
             None => Ok(()),
         };
         self.is_handed_out = true;
-        let cookie = self.request.inner.session.get().and_then(|session| session.state().hand_out());
-        // The cookie of a session that ended could only overwrite that of a login under way.
-        let cookie = if matches!(outcome, Err(Error::Gone)) { None } else { cookie };
-        Poll::Ready((outcome, self.request.headers(cookie)))
+        let session = self.request.inner.session.get();
+        let mut handed_out = session.map(|session| session.state().hand_out()).unwrap_or_default();
+        if matches!(outcome, Err(Error::Gone)) {
+            // The cookie of a session that ended could only overwrite that of a login under way.
+            handed_out.cookie = None;
+        }
+        Poll::Ready((outcome, self.request.headers(handed_out)))
     }
 }
 
@@ -250,7 +272,7 @@ pub enum HeaderEdit<'h> {
 }
 
 /// Edits in the order they are to be applied. Allocates nothing.
-pub type HeaderEdits<'h> = Chain<Flatten<array::IntoIter<Option<HeaderEdit<'h>>, 5>>, Removals<'h>>;
+pub type HeaderEdits<'h> = Chain<Flatten<array::IntoIter<Option<HeaderEdit<'h>>, 6>>, Removals<'h>>;
 
 /// Edits that append the removals of cookies.
 #[derive(Clone, Debug)]
@@ -264,21 +286,35 @@ impl<'h> Iterator for Removals<'h> {
     }
 }
 
+/// Never cookies: browsers would remove those of all subdomains.
+const CLEARED: &str = "\"cache\", \"storage\"";
+
 impl ResponseHeaders {
-    /// What to change in a response whose `Vary` headers have the values `present`.
+    /// What to change in a response. `present` gives the values that it has of a header, whose name is in lower case.
     ///
-    /// A cookie comes with `Cache-Control: no-store`, and without the headers that overrule it in shared caches (RFC 9213
-    /// and its predecessor): a cached copy of the response would hand the session to others.
-    pub fn edits<'v>(&self, present: impl IntoIterator<Item = &'v [u8]>) -> HeaderEdits<'_> {
-        let vary = if self.vary_cookie { vary(present, "Cookie") } else { None };
-        let cookie = self.set_cookie.as_ref();
-        let with_cookie = |edit| cookie.map(|_| edit);
+    /// The application's `Cache-Control` stays, except beside a cookie: a cached copy of that response would hand the session
+    /// to others. Where ours is set, the headers go that would overrule it in shared caches (RFC 9213 and its predecessor).
+    pub fn edits<'v, V>(&self, present: impl Fn(&'static str) -> V) -> HeaderEdits<'_>
+    where
+        V: IntoIterator<Item = &'v [u8]>,
+    {
+        let unless_present = |name, value: Option<&'static str>| {
+            value.filter(|_| present(name).into_iter().next().is_none()).map(|value| HeaderEdit::Set(name, value))
+        };
+        let vary = if self.vary_cookie { vary(present("vary"), "Cookie") } else { None };
+        let cookie = self.set_cookie.as_ref().map(HeaderEdit::AppendCookie);
+        let cache_control = match cookie {
+            Some(_) => Some(HeaderEdit::Set("cache-control", NO_STORE)),
+            None => unless_present("cache-control", self.cache_control),
+        };
+        let beside = |edit| cache_control.map(|_| edit);
         [
             vary,
-            cookie.map(HeaderEdit::AppendCookie),
-            with_cookie(HeaderEdit::Set("cache-control", "no-store")),
-            with_cookie(HeaderEdit::Remove("cdn-cache-control")),
-            with_cookie(HeaderEdit::Remove("surrogate-control")),
+            cookie,
+            cache_control,
+            beside(HeaderEdit::Remove("cdn-cache-control")),
+            beside(HeaderEdit::Remove("surrogate-control")),
+            unless_present("clear-site-data", self.clear_site_data),
         ]
         .into_iter()
         .flatten()

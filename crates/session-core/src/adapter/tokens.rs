@@ -73,7 +73,7 @@ impl TokenTransport {
 pub fn token_edits(cookie: Option<&SetCookie>) -> HeaderEdits<'_> {
     let no_store = HeaderEdit::Set("cache-control", "no-store");
     let no_cache = HeaderEdit::Set("pragma", "no-cache");
-    [Some(no_store), Some(no_cache), cookie.map(HeaderEdit::AppendCookie), None, None]
+    [Some(no_store), Some(no_cache), cookie.map(HeaderEdit::AppendCookie), None, None, None]
         .into_iter()
         .flatten()
         .chain(Removals([].iter()))

@@ -92,6 +92,7 @@ impl SessionManager {
                 let begins_anew = matches!(change, Change::Login | Change::Logout);
                 let was_odd = begins_anew && {
                     let mut state = session.state();
+                    state.logged_out = change == Change::Logout;
                     state.is_cookie_unknown = false;
                     state.unreadable.take().is_some() | mem::take(&mut state.has_several)
                 };

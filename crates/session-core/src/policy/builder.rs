@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::caching::{AuthenticatedCaching, ClearSiteData};
 use super::cookie::CookiePolicy;
 use super::limit::{LimitPolicy, SessionLimit};
 use super::rules::{DAY, MINUTE, PayloadLimit, Policy, RememberMe, Renewal, WriteConflict};
@@ -120,6 +121,19 @@ impl PolicyBuilder {
     /// version before are still running, the one that they read.
     pub fn record_format(mut self, format: RecordFormat) -> Self {
         self.policy.record_format = format;
+        self
+    }
+
+    /// What `Cache-Control` says in responses to logged-in users, where the application says nothing itself. Without it,
+    /// `private, no-store`.
+    pub fn authenticated_caching(mut self, caching: AuthenticatedCaching) -> Self {
+        self.policy.authenticated_caching = caching;
+        self
+    }
+
+    /// When the browser is asked to forget what it keeps of the site. Without it, never.
+    pub fn clear_site_data(mut self, clear: ClearSiteData) -> Self {
+        self.policy.clear_site_data = clear;
         self
     }
 

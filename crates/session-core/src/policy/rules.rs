@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::caching::{AuthenticatedCaching, ClearSiteData};
 use super::cookie::CookiePolicy;
 use super::limit::{LimitPolicy, SessionLimit};
 use crate::clock::Timestamp;
@@ -49,6 +50,8 @@ pub struct Policy {
     pub(super) not_before: Timestamp,
     pub(super) record_format: RecordFormat,
     pub(super) cookie: CookiePolicy,
+    pub(super) authenticated_caching: AuthenticatedCaching,
+    pub(super) clear_site_data: ClearSiteData,
 }
 
 /// Whether cookies outlive the browser.
@@ -111,6 +114,8 @@ impl Policy {
             not_before: Timestamp::EPOCH,
             record_format: RecordFormat::LATEST,
             cookie: CookiePolicy::standard(),
+            authenticated_caching: AuthenticatedCaching::NoStore,
+            clear_site_data: ClearSiteData::Never,
         }
     }
 
@@ -271,6 +276,18 @@ impl Policy {
     #[must_use]
     pub fn cookie(&self) -> &CookiePolicy {
         &self.cookie
+    }
+
+    /// What `Cache-Control` says in responses to logged-in users.
+    #[must_use]
+    pub fn authenticated_caching(&self) -> AuthenticatedCaching {
+        self.authenticated_caching
+    }
+
+    /// When the browser is asked to forget what it keeps of the site.
+    #[must_use]
+    pub fn clear_site_data(&self) -> ClearSiteData {
+        self.clear_site_data
     }
 }
 

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use maud::{Markup, html};
 use serde::de::DeserializeOwned;
-use session_tower::{Rejection, RejectionKind};
+use session_tower::{Rejection, RejectionKind, RequestLine};
 
 use super::layout::{page, password_form};
 
@@ -50,14 +50,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
     }
 }
 
-/// The page for a rejection of a handler or of the session layer.
-pub(crate) fn rejection(rejection: Rejection) -> Response<Bytes> {
+/// The page for a rejection of a handler or of the session layer. Who is not signed in is led to the form, and from there back
+/// to the page.
+pub(crate) fn rejection(rejection: Rejection, request: &RequestLine) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(words(rejection).into_string()));
     *response.status_mut() = rejection.status();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    if rejection.kind() == RejectionKind::Unauthenticated {
+    if rejection.kind() == RejectionKind::Unauthenticated
+        && let Some(page) = request.return_to()
+        && let Ok(form) = HeaderValue::try_from(format!("/?next={page}"))
+    {
         *response.status_mut() = StatusCode::SEE_OTHER;
-        response.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
+        response.headers_mut().insert(LOCATION, form);
     }
     response
 }

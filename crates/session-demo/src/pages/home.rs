@@ -1,6 +1,8 @@
 //! The home page: sign in, or the dashboard.
 
 use axum::Extension;
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -8,7 +10,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 use session_core::{Key, SessionSummary, Timestamp};
-use session_tower::{Authenticated, Fresh, Rejection, Session};
+use session_tower::{Authenticated, Fresh, Rejection, Session, safe_next};
 
 use super::errors::{Form, PageError};
 use super::kinds;
@@ -22,19 +24,27 @@ const COUNTER: Key<u64> = Key::new("counter");
 /// The query of the page after a login: an anonymous session there means that the cookie was lost.
 const WELCOME: &str = "welcome";
 
+/// The page to come back to after the login.
+#[derive(Default, Deserialize)]
+pub(super) struct Next {
+    next: Option<String>,
+}
+
 pub(super) async fn show(
     Extension(mode): Extension<Mode>,
     session: Session,
     uri: Uri,
+    query: Result<Query<Next>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Markup, PageError> {
     let user = session.user();
     let user = user.as_ref().map(|user| user.as_str());
     let welcome = uri.query() == Some(WELCOME);
+    let Query(Next { next }) = query.unwrap_or_default();
     let title = if user.is_some() { "Dashboard" } else { "Sign in" };
     let content = html! {
         @if welcome && user.is_none() { (lost_cookie()) }
-        @if user.is_none() { (sign_in_form(None)) }
+        @if user.is_none() { (sign_in_form(None, next.as_deref())) }
         (values(&session)?)
         @if user.is_some() {
             section {
@@ -52,12 +62,14 @@ pub(super) async fn show(
 }
 
 pub(super) async fn login(mut parts: Parts, Form(credentials): Form<Credentials>) -> Result<Response, PageError> {
+    let next = credentials.next.as_deref();
     let Some(login) = credentials.login(&parts) else {
-        let content = sign_in_form(Some("The name or the password is wrong."));
+        let content = sign_in_form(Some("The name or the password is wrong."), next);
         return Ok((StatusCode::UNAUTHORIZED, page("Sign in", None, &content)).into_response());
     };
     actions::log_in(&mut parts, login).await?;
-    Ok(Redirect::to(&format!("/?{WELCOME}")).into_response())
+    let next = next.and_then(safe_next).map_or_else(|| format!("/?{WELCOME}"), str::to_owned);
+    Ok(Redirect::to(&next).into_response())
 }
 
 pub(super) async fn logout(session: Session) -> Result<Redirect, PageError> {
@@ -79,8 +91,8 @@ pub(super) async fn add_to_cart(session: Session, Form(Item { item }): Form<Item
     let item = Value::from(item.trim());
     if item != "" {
         session.update(CART, move |cart| match cart.as_array_mut() {
-            Some(items) => items.push(item.clone()),
-            None => *cart = Value::from(vec![item.clone()]),
+            Some(items) => items.push(item),
+            None => *cart = Value::from(vec![item]),
         })?;
     }
     Ok(Redirect::to("/"))
@@ -110,7 +122,7 @@ pub(super) async fn reauthenticate(
     Ok(Redirect::to("/sensitive").into_response())
 }
 
-fn sign_in_form(problem: Option<&str>) -> Markup {
+fn sign_in_form(problem: Option<&str>, next: Option<&str>) -> Markup {
     html! {
         @if let Some(problem) = problem { p.notice role="alert" { (problem) } }
         section {
@@ -118,6 +130,7 @@ fn sign_in_form(problem: Option<&str>) -> Markup {
                 label { "Name" input name="username" autocomplete="username" autocapitalize="none" required; }
                 label { "Password" input name="password" type="password" autocomplete="current-password" required; }
                 label.check { input name="remember" type="checkbox" value="true"; "Stay signed in on this device" }
+                @if let Some(next) = next { input type="hidden" name="next" value=(next); }
                 button { "Sign in" }
             }
             p.quiet {

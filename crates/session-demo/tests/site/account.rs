@@ -13,7 +13,7 @@ async fn login_and_logout() {
     let set_cookie = answer.header("set-cookie").unwrap();
     assert!(set_cookie.starts_with("__Host-id="), "{set_cookie}");
     assert!(set_cookie.ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/"), "{set_cookie}");
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("cache-control"), Some("private, no-store"));
     let answer = answer.json();
     let me = alice.get("/api/me").await.json();
     assert_eq!((&answer["user"], &answer["session_id"]), (&json!("alice"), &me["session_id"]));
@@ -27,6 +27,20 @@ async fn login_and_logout() {
     }
     alice.post("/api/logout", &Value::Null).await.assert(204);
     alice.get("/api/logout").await.assert_error(405, "method_not_allowed");
+}
+
+#[tokio::test]
+async fn answers_to_a_user_are_kept_out_of_caches() {
+    const UNCACHED: Option<&str> = Some("private, no-store");
+    let demo = Demo::start(&[]);
+    let (alice, visitor) = (demo.logged_in("alice").await, demo.browser());
+    for path in ["/api/me", "/api/devices", "/api/sensitive", "/api/data", "/api/data/none", "/", "/devices", "/kinds"]
+    {
+        assert_eq!(alice.get(path).await.header("cache-control"), UNCACHED, "{path}");
+        assert_eq!(visitor.get(path).await.header("cache-control"), None, "{path}");
+    }
+    assert_eq!(alice.get("/api/ping").await.header("cache-control"), None);
+    assert_eq!(alice.post("/api/logout", &Value::Null).await.header("cache-control"), UNCACHED);
 }
 
 #[tokio::test]

@@ -62,7 +62,9 @@ async fn a_login_on_one_node_is_good_on_the_other(backend: Backend) {
     let third = Pair::of(&refresh(a, &second.refresh).await);
     for node in [a, b] {
         for pair in [&first, &second, &third] {
-            let me = call(node, "GET", "/api/me", &pair.access).await.assert(200).json();
+            let me = call(node, "GET", "/api/me", &pair.access).await;
+            assert_eq!(me.header("cache-control"), Some("private, no-store"));
+            let me = me.assert(200).json();
             let whoami = call(node, "GET", "/api/whoami", &pair.access).await.assert(200).json();
             assert_eq!((&me["user"], &me["session_id"]), (&json!("alice"), &whoami["session_id"]));
             let devices = call(node, "GET", "/api/devices", &pair.access).await.assert(200).json();

@@ -126,11 +126,28 @@ async fn pages_for_users_redirect_to_the_sign_in_page() {
     let demo = Demo::start(&[]);
     let browser = signed_in(&demo).await;
     browser.submit("/devices/revoke", &format!("id={}", browser.session_id().await)).await.assert_leads_to("/devices");
-    for path in ["/devices", "/sensitive"] {
-        browser.get(path).await.assert_leads_to("/");
+    for (path, form) in [("/devices", "/?next=%2Fdevices"), ("/sensitive?a=b", "/?next=%2Fsensitive%3Fa%3Db")] {
+        browser.get(path).await.assert_leads_to(form);
     }
     for path in ["/devices/revoke-others", "/devices/revoke-all", "/reauthenticate"] {
-        browser.submit(path, "password=x").await.assert_leads_to("/");
+        assert!(browser.submit(path, "password=x").await.assert(401).text().contains("Please sign in"));
+    }
+}
+
+/// And nowhere else: the address of the form may be a stranger's.
+#[tokio::test]
+async fn signing_in_leads_back_to_the_page_it_was_needed_for() {
+    let demo = Demo::start(&[]);
+    let browser = demo.browser();
+    let form = page(&browser, "/?next=%2Fdevices%3Fa%3D%22%3E").await;
+    assert!(form.contains("name=\"next\" value=\"/devices?a=&quot;&gt;\""), "{form}");
+    let answer = browser.submit("/login", "username=alice&password=wrong&next=%2Fdevices").await;
+    assert!(answer.assert(401).text().contains("name=\"next\" value=\"/devices\""));
+    browser.submit("/login", &format!("{SIGN_IN}&next=%2Fdevices")).await.assert_leads_to("/devices");
+    for elsewhere in
+        ["https%3A%2F%2Fevil.example", "%2F%2Fevil.example", "%2F%5Cevil.example", "%2F%0A%2Fevil.example", ""]
+    {
+        browser.submit("/login", &format!("{SIGN_IN}&next={elsewhere}")).await.assert_leads_to("/?welcome");
     }
 }
 

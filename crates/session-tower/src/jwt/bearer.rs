@@ -17,7 +17,7 @@ use session_jwt::{Claims, TokenService, Verifier, VerifyError};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::layer::Head;
+use crate::head::Head;
 use crate::rejection::json_response;
 
 /// Tells the extractors inside it how access tokens are verified. Does not look at requests itself.
@@ -147,16 +147,24 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Bearer {
     type Rejection = BearerRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, BearerRejection> {
-        match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
-            Ok(bearer) => Ok(Some(bearer)),
-            Err(rejection) if rejection.kind() == BearerRejectionKind::Missing => Ok(None),
-            Err(rejection) => Err(rejection),
-        }
+        none_if_missing(<Self as FromRequestParts<S>>::from_request_parts(parts, state).await)
+    }
+}
+
+/// `None` without a token. Every other rejection stays.
+fn none_if_missing<T>(extracted: Result<T, BearerRejection>) -> Result<Option<T>, BearerRejection> {
+    match extracted {
+        Ok(bearer) => Ok(Some(bearer)),
+        Err(rejection) if rejection.kind() == BearerRejectionKind::Missing => Ok(None),
+        Err(rejection) => Err(rejection),
     }
 }
 
 /// A [`Bearer`] whose session is alive by the store: for what a session that was revoked a moment ago must not do.
 /// Dereferences to [`Bearer`]. One round trip.
+///
+/// As `Option<LiveBearer>`: `None` without a token, and a rejection if it is invalid, if its session has ended, or if the
+/// store failed.
 ///
 /// # Errors
 /// [`BearerRejection`]
@@ -202,6 +210,14 @@ impl<S: Send + Sync> FromRequestParts<S> for LiveBearer {
             Ok(None) => Err(BearerRejectionKind::Invalid.into()),
             Err(_) => Err(BearerRejectionKind::StoreUnavailable.into()),
         }
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for LiveBearer {
+    type Rejection = BearerRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, BearerRejection> {
+        none_if_missing(<Self as FromRequestParts<S>>::from_request_parts(parts, state).await)
     }
 }
 

@@ -24,7 +24,7 @@ use session_core::adapter::{
 use session_core::{CookiePolicy, DeleteOutcome, Error, Login, StoreErrorKind};
 use session_jwt::{AccountsError, IssueError, TokenPair, TokenService, TokenServiceError};
 
-use crate::layer::{Head, apply};
+use crate::head::{Head, apply};
 use crate::rejection::{json_response, status};
 
 /// Longer than any credentials and tokens.

@@ -14,6 +14,7 @@ use http_body_util::Full;
 use session_core::{Error, EventKind, StepUp, UserId};
 use session_tower::{Rejection, RejectionKind, Session};
 use tower::{Layer, ServiceExt as _, service_fn};
+use tower_http::catch_panic::CatchPanicLayer;
 
 /// The handler's own headers and body are dropped with its response: they would not be true.
 #[tokio::test]
@@ -83,6 +84,29 @@ async fn a_panic_commits_nothing() {
     assert_eq!(call(&app, "GET", "/me", &cookie).await.text(), "alice");
 }
 
+/// Inside, the panic is a response like any other. Outside, it never was one.
+#[tokio::test]
+async fn a_panic_that_becomes_a_response_inside_the_layer_is_a_response_like_any_other() {
+    let panics = async |session: Session| {
+        session.logout().unwrap();
+        if session.user().is_none() {
+            panic!("on purpose");
+        }
+    };
+    let catch = CatchPanicLayer::new;
+    for (is_inside, user) in [(true, StatusCode::UNAUTHORIZED), (false, StatusCode::OK)] {
+        let site = Site::standard();
+        let app = single(panics).merge(routes());
+        let app =
+            if is_inside { app.layer(catch()).layer(site.layer()) } else { app.layer(site.layer()).layer(catch()) };
+        let cookie = call(&app, "POST", "/login/alice", "").await.cookie();
+        let answer = call(&app, "POST", "/", &cookie).await;
+        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(answer.all("set-cookie").len(), usize::from(is_inside));
+        assert_eq!(call(&app, "GET", "/me", &cookie).await.status, user, "inside: {is_inside}");
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_leaves_the_session_as_it_was() {
     let site = Site::standard();
@@ -121,7 +145,7 @@ async fn an_extractor_without_a_layer_is_500() {
 }
 
 #[tokio::test]
-async fn nested_layers_are_500() {
+async fn nested_layers_with_one_cookie_name_are_500() {
     let site = Site::standard();
     let nested = Router::new().nest("/shop", site.app()).layer(site.layer());
     for path in ["/shop/plain", "/shop/me"] {
@@ -136,7 +160,7 @@ async fn nested_layers_are_500() {
     assert_eq!(call(&side_by_side, "GET", "/b/me", &cookie).await.text(), "alice");
 }
 
-/// Without axum: any service, any body made of bytes; and an error of the service is passed on, with nothing committed.
+/// Without axum: any service, any body; and an error of the service is passed on, with nothing committed.
 #[tokio::test]
 async fn any_tower_service_will_do() {
     let site = Site::standard();

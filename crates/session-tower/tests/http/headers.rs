@@ -53,7 +53,7 @@ async fn every_kind_of_response_that_issues_a_session_is_kept_out_of_caches() {
             let answer = call(&single(handler).layer(site.layer()), method, "/", "").await;
             let [cookie] = answer.all("set-cookie")[..] else { panic!("{name} {method}: {answer:?}") };
             assert_eq!(masked(cookie), STANDARD, "{name} {method}");
-            assert_eq!(answer.all("cache-control"), ["no-store"], "{name} {method}");
+            assert_eq!(answer.all("cache-control"), ["private, no-store"], "{name} {method}");
             assert_eq!(answer.all("cdn-cache-control"), [""; 0], "{name} {method}");
             assert_eq!(answer.all("vary"), ["Cookie"], "{name} {method}");
             assert_eq!(site.store.calls(), (0, 1), "{name} {method}");

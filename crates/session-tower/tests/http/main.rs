@@ -1,10 +1,14 @@
 //! The layer and the extractors, seen from outside: requests in, bytes out, store calls counted.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod caching;
 mod common;
 mod csrf;
 mod failures;
 mod guards;
 mod headers;
 mod jwt;
+mod nested;
+mod optional;
 mod render;
+mod services;

@@ -3,10 +3,10 @@
 use crate::common::{Answer, Behaviour, COUNT, Site, call, request, routes, send, single};
 use axum::response::AppendHeaders;
 use bytes::Bytes;
-use http::Response;
-use session_tower::{Rejection, RejectionKind, Session, SessionLayer};
+use http::{HeaderValue, Response};
+use session_tower::{Rejection, RejectionKind, RequestLine, Session, SessionLayer};
 
-fn page(rejection: Rejection) -> Response<Bytes> {
+fn page(rejection: Rejection, _: &RequestLine) -> Response<Bytes> {
     Response::builder()
         .status(if rejection.kind() == RejectionKind::Unauthenticated { 303 } else { rejection.status().as_u16() })
         .header("content-type", "text/html")
@@ -78,10 +78,60 @@ async fn a_rendered_rejection_keeps_the_other_headers() {
     assert_rendered(&answer, 403, "wrong_user");
     assert_eq!(answer.all("access-control-allow-origin"), ["https://app.example"]);
     assert_eq!(answer.all("content-encoding"), [""; 0]);
-    assert_eq!(answer.all("cache-control"), ["no-store"]);
+    assert_eq!(answer.all("cache-control"), ["private, no-store"]);
     let cookies = answer.all("set-cookie");
     assert_eq!((cookies.len(), cookies[0]), (2, "theme=dark"));
     assert!(cookies[1].starts_with("__Host-id="));
+}
+
+/// As the documentation shows it.
+fn to_login(rejection: Rejection, request: &RequestLine) -> Response<Bytes> {
+    let mut response = Response::new(format!("{} {}", request.method(), request.uri()).into());
+    *response.status_mut() = rejection.status();
+    if rejection.kind() == RejectionKind::Unauthenticated
+        && let Some(page) = request.return_to()
+        && let Ok(login) = HeaderValue::try_from(format!("/login?next={page}"))
+    {
+        *response.status_mut() = http::StatusCode::SEE_OTHER;
+        response.headers_mut().insert("location", login);
+    }
+    response
+}
+
+#[tokio::test]
+async fn a_visitor_is_led_to_the_login_and_back() {
+    let site = Site::standard();
+    let anything = async |_: session_tower::Authenticated| ();
+    let app = axum::Router::new().fallback(anything).layer(site.layer().on_rejection(to_login));
+    for (method, path, location) in [
+        ("GET", "/me", Some("/login?next=%2Fme")),
+        ("HEAD", "/me", Some("/login?next=%2Fme")),
+        ("GET", "/orders?page=2&q=a%20b", Some("/login?next=%2Forders%3Fpage%3D2%26q%3Da%2520b")),
+        ("GET", "/", Some("/login?next=%2F")),
+        ("POST", "/me", None),
+        ("DELETE", "/me", None),
+        ("GET", "//evil.example", None),
+        ("GET", "/%2f/evil.example", None),
+        ("GET", "/a//b", None),
+    ] {
+        let answer = call(&app, method, path, "").await;
+        let expected = if location.is_some() { 303 } else { 401 };
+        assert_eq!(answer.status, expected, "{method} {path}");
+        assert_eq!(answer.all("location"), Vec::from_iter(location), "{method} {path}");
+        if method != "HEAD" {
+            assert_eq!(answer.text(), format!("{method} {path}"));
+        }
+    }
+}
+
+/// A query may hold secrets of the application.
+#[tokio::test]
+async fn debug_of_a_request_line_hides_its_target() {
+    let site = Site::standard();
+    let show = |_: Rejection, request: &RequestLine| Response::new(format!("{request:?}").into());
+    let app = routes().layer(site.layer().on_rejection(show));
+    let answer = call(&app, "GET", "/me?reset=secret", "").await;
+    assert_eq!(answer.text(), "RequestLine { method: GET, .. }");
 }
 
 /// Middleware outside the layer can recognise a rejection too.

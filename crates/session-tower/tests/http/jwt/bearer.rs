@@ -7,7 +7,7 @@ use session_jwt::{Verifier, VerifyingKeys};
 use session_tower::{BearerLayer, BearerRejection, BearerRejectionKind};
 
 use super::{LIFETIME, Service, bearer_routes, get_with};
-use crate::common::{Answer, call};
+use crate::common::{Answer, Behaviour, call};
 
 #[track_caller]
 fn assert_challenged(answer: &Answer, status: u16, code: &str, challenge: &str) {
@@ -88,8 +88,24 @@ async fn the_header_in_every_shape() {
 #[tokio::test]
 async fn without_a_token_the_optional_extractor_gives_none() {
     let service = Service::standard();
-    assert_eq!(call(&service.app, "GET", "/maybe", "").await.text(), "false");
-    service.get("/maybe", "nonsense").await.assert_rejected(401, "invalid_token");
+    for path in ["/maybe", "/maybe-live"] {
+        assert_eq!(call(&service.app, "GET", path, "").await.text(), "false");
+        service.get(path, "nonsense").await.assert_rejected(401, "invalid_token");
+        call(&bearer_routes(), "GET", path, "").await.assert_rejected(500, "bearer_layer_missing");
+    }
+}
+
+/// A token that is not good any more, or cannot be checked, is no missing token.
+#[tokio::test]
+async fn the_optional_live_extractor_gives_none_for_nothing_else() {
+    let service = Service::standard();
+    let pair = service.login().await;
+    assert_eq!(service.get("/maybe-live", &pair.access).await.text(), "true");
+    service.site.on_read(Behaviour::Fails);
+    service.get("/maybe-live", &pair.access).await.assert_rejected(503, "session_store_unavailable");
+    service.site.on_read(Behaviour::Works);
+    service.revoke(&pair.refresh).await;
+    service.get("/maybe-live", &pair.access).await.assert_rejected(401, "invalid_token");
 }
 
 #[tokio::test]

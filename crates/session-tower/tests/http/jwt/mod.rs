@@ -139,6 +139,7 @@ fn bearer_routes() -> Router {
         .route("/me", get(|bearer: Bearer| async move { bearer.user.as_str().to_owned() }))
         .route("/live", get(|bearer: LiveBearer| async move { bearer.session().id.to_string() }))
         .route("/maybe", get(|bearer: Option<Bearer>| async move { bearer.is_some().to_string() }))
+        .route("/maybe-live", get(|bearer: Option<LiveBearer>| async move { bearer.is_some().to_string() }))
 }
 
 /// A request with these `Authorization` headers.

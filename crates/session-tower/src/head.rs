@@ -1,0 +1,80 @@
+//! Headers: those of a request as core reads them, and the edits that core wants in a response.
+
+use http::header::{InvalidHeaderValue, SET_COOKIE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use session_core::RequestContext;
+use session_core::adapter::{HeaderEdit, RequestHead};
+
+/// The head of a request.
+pub(crate) struct Head<'r> {
+    method: &'r Method,
+    uri: &'r Uri,
+    headers: &'r HeaderMap,
+}
+
+impl<'r, B> From<&'r Request<B>> for Head<'r> {
+    fn from(request: &'r Request<B>) -> Self {
+        Self { method: request.method(), uri: request.uri(), headers: request.headers() }
+    }
+}
+
+impl<'r> From<&'r Parts> for Head<'r> {
+    fn from(parts: &'r Parts) -> Self {
+        Self { method: &parts.method, uri: &parts.uri, headers: &parts.headers }
+    }
+}
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    fn authority(&self) -> Option<&[u8]> {
+        self.uri.authority().map(|authority| authority.as_str().as_bytes())
+    }
+
+    fn values(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
+        values(self.headers, name)
+    }
+
+    fn describe(&self, _context: &mut RequestContext) {}
+}
+
+/// All values of a header.
+pub(crate) fn values<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h [u8]> {
+    headers.get_all(name).iter().map(HeaderValue::as_bytes)
+}
+
+/// Applies edits to the headers of a response.
+///
+/// # Errors
+/// If a cookie cannot be a header value, which no checked cookie policy causes.
+pub(crate) fn apply<'h>(
+    edits: impl IntoIterator<Item = HeaderEdit<'h>>,
+    headers: &mut HeaderMap,
+) -> Result<(), InvalidHeaderValue> {
+    for edit in edits {
+        match edit {
+            HeaderEdit::Append(name, value) => {
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            HeaderEdit::Set(name, value) => {
+                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            HeaderEdit::Remove(name) => {
+                headers.remove(name);
+            }
+            HeaderEdit::AppendCookie(cookie) => {
+                let mut value = HeaderValue::from_str(cookie.expose())?;
+                value.set_sensitive(true);
+                headers.append(SET_COOKIE, value);
+            }
+        }
+    }
+    Ok(())
+}
