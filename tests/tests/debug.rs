@@ -146,6 +146,7 @@ async fn every_public_type_hides_what_is_secret() {
         Enforcement: Enforcement::Off, TokenTransport: TokenTransport::Body, RejectionKind: RejectionKind::Gone,
         BearerRejectionKind: BearerRejectionKind::Invalid,
         IssuedRefreshToken: issued, VerifiedRefreshToken: verified, Session: session,
+        SessionHandle: manager.handle(session).unwrap(),
         CreateRequest: create, CreateOutcome: CreateOutcome::Created { evicted: vec![id] },
         DeleteOutcome: DeleteOutcome::Deleted, Replacement: replaces,
         TouchOutcome: TouchOutcome::Applied, UpdateOutcome: UpdateOutcome::Conflict,

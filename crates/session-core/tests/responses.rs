@@ -11,6 +11,11 @@ use session_core::{
     AuthenticatedCaching, ClearSiteData, CookiePolicy, Key, Login, Policy, Session, SessionManager, UserId,
 };
 
+/// What `Debug` shows of them, which hides a cookie.
+fn shown<'h>(edits: impl IntoIterator<Item = HeaderEdit<'h>>) -> Vec<String> {
+    edits.into_iter().map(|edit| format!("{edit:?}")).collect()
+}
+
 #[test]
 fn an_untouched_response_is_not_edited() {
     assert_eq!(ResponseHeaders::default().edits(|_| [&b"Accept"[..]]).count(), 0);
@@ -19,20 +24,24 @@ fn an_untouched_response_is_not_edited() {
 #[test]
 fn a_cookie_comes_with_no_store_and_without_what_overrules_it() {
     let cookie = CookiePolicy::standard().remove();
-    let headers = ResponseHeaders { set_cookie: Some(cookie.clone()), vary_cookie: true, ..ResponseHeaders::default() };
-    let edits = [
+    let headers = ResponseHeaders {
+        set_cookie: Some(CookiePolicy::standard().remove()),
+        vary_cookie: true,
+        ..ResponseHeaders::default()
+    };
+    let edits = shown([
         HeaderEdit::Append("vary", "Cookie"),
         HeaderEdit::AppendCookie(&cookie),
         HeaderEdit::Set("cache-control", "private, no-store"),
         HeaderEdit::Remove("cdn-cache-control"),
         HeaderEdit::Remove("surrogate-control"),
-    ];
-    assert_eq!(headers.edits(|_| []).collect::<Vec<_>>(), edits);
+    ]);
+    assert_eq!(shown(headers.edits(|_| [])), edits);
     let public = |name| if name == "cache-control" { Some(&b"public"[..]) } else { None };
-    assert_eq!(headers.edits(public).collect::<Vec<_>>(), edits, "whatever the application says");
+    assert_eq!(shown(headers.edits(public)), edits, "whatever the application says");
     let uncached = [HeaderEdit::Set("cache-control", "no-store"), HeaderEdit::Set("pragma", "no-cache")];
-    assert_eq!(token_edits(None).collect::<Vec<_>>(), uncached);
-    assert_eq!(token_edits(Some(&cookie)).last(), Some(HeaderEdit::AppendCookie(&cookie)));
+    assert_eq!(shown(token_edits(None)), shown(uncached));
+    assert!(matches!(token_edits(Some(&cookie)).last(), Some(HeaderEdit::AppendCookie(_))));
 }
 
 #[test]
@@ -44,17 +53,17 @@ fn without_a_cookie_the_application_decides_about_caches() {
     };
     let edits = |present: &'static str| {
         let present = move |name| if name == present { Some(&b"x"[..]) } else { None };
-        headers.edits(present).collect::<Vec<_>>()
+        shown(headers.edits(present))
     };
-    let uncached = [
+    let uncached = shown([
         HeaderEdit::Set("cache-control", "private, no-store"),
         HeaderEdit::Remove("cdn-cache-control"),
         HeaderEdit::Remove("surrogate-control"),
-    ];
-    let cleared = HeaderEdit::Set("clear-site-data", "\"cache\"");
-    assert_eq!(edits("cache-control"), [cleared]);
+    ]);
+    let cleared = shown([HeaderEdit::Set("clear-site-data", "\"cache\"")]);
+    assert_eq!(edits("cache-control"), cleared);
     assert_eq!(edits("clear-site-data"), uncached);
-    assert_eq!(edits("cdn-cache-control"), [&uncached[..], &[cleared]].concat(), "it speaks to some caches only");
+    assert_eq!(edits("cdn-cache-control"), [&uncached[..], &cleared].concat(), "it speaks to some caches only");
 }
 
 /// A request of the user `before`, or of a visitor, and what its response says about caches.
@@ -224,11 +233,11 @@ proptest! {
 #[test]
 fn vary_is_added_once_and_to_what_is_there() {
     let added = |present: &[&'static str]| vary(present.iter().map(|value| value.as_bytes()), "Cookie");
-    let cookie = Some(HeaderEdit::Append("vary", "Cookie"));
+    let cookie = shown([HeaderEdit::Append("vary", "Cookie")]);
     for missing in [&[][..], &["Accept"], &["Set-Cookie2"], &["Accept, X-Cookie"], &[""], &["\u{fc}"]] {
-        assert_eq!(added(missing), cookie, "{missing:?}");
+        assert_eq!(shown(added(missing)), cookie, "{missing:?}");
     }
     for present in [&["Cookie"][..], &["Accept ,\tcookie"], &["Accept", "COOKIE"], &["*"]] {
-        assert_eq!(added(present), None, "{present:?}");
+        assert!(added(present).is_none(), "{present:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::array;
 use std::fmt;
-use std::iter::{Chain, Flatten};
+use std::iter::Flatten;
 use std::pin::Pin;
 use std::slice;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ impl Drop for Inner {
 }
 
 /// What the response must carry. An adapter sets these headers whatever else the response holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 #[must_use]
 pub struct ResponseHeaders {
     /// `Set-Cookie`. With it goes `Cache-Control: private, no-store`, replacing any other; the one never without the other.
@@ -259,7 +259,7 @@ impl fmt::Debug for RequestSession {
 }
 
 /// One change to the headers of a response. Names are in lower case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum HeaderEdit<'h> {
     /// Adds a value and keeps the others.
     Append(&'static str, &'static str),
@@ -272,17 +272,23 @@ pub enum HeaderEdit<'h> {
 }
 
 /// Edits in the order they are to be applied. Allocates nothing.
-pub type HeaderEdits<'h> = Chain<Flatten<array::IntoIter<Option<HeaderEdit<'h>>, 6>>, Removals<'h>>;
-
-/// Edits that append the removals of cookies.
 #[derive(Clone, Debug)]
-pub struct Removals<'h>(pub(super) slice::Iter<'h, SetCookie>);
+pub struct HeaderEdits<'h> {
+    edits: Flatten<array::IntoIter<Option<HeaderEdit<'h>>, 6>>,
+    removed_cookies: slice::Iter<'h, SetCookie>,
+}
 
-impl<'h> Iterator for Removals<'h> {
+impl<'h> HeaderEdits<'h> {
+    pub(super) fn new(edits: [Option<HeaderEdit<'h>>; 6], removed_cookies: &'h [SetCookie]) -> Self {
+        Self { edits: edits.into_iter().flatten(), removed_cookies: removed_cookies.iter() }
+    }
+}
+
+impl<'h> Iterator for HeaderEdits<'h> {
     type Item = HeaderEdit<'h>;
 
     fn next(&mut self) -> Option<HeaderEdit<'h>> {
-        self.0.next().map(HeaderEdit::AppendCookie)
+        self.edits.next().or_else(|| self.removed_cookies.next().map(HeaderEdit::AppendCookie))
     }
 }
 
@@ -308,17 +314,15 @@ impl ResponseHeaders {
             None => unless_present("cache-control", self.cache_control),
         };
         let beside = |edit| cache_control.map(|_| edit);
-        [
+        let edits = [
             vary,
             cookie,
             cache_control,
             beside(HeaderEdit::Remove("cdn-cache-control")),
             beside(HeaderEdit::Remove("surrogate-control")),
             unless_present("clear-site-data", self.clear_site_data),
-        ]
-        .into_iter()
-        .flatten()
-        .chain(Removals(self.removed_cookies.iter()))
+        ];
+        HeaderEdits::new(edits, &self.removed_cookies)
     }
 }
 

@@ -2,7 +2,7 @@
 //! travel.
 
 use super::rejection::BearerRejectionKind;
-use super::request::{Field, HeaderEdit, HeaderEdits, Removals, RequestHead};
+use super::request::{Field, HeaderEdit, HeaderEdits, RequestHead};
 use crate::clock::Timestamp;
 use crate::model::summary::{Persistence, SessionSummary};
 use crate::model::token::EncodedToken;
@@ -73,8 +73,5 @@ impl TokenTransport {
 pub fn token_edits(cookie: Option<&SetCookie>) -> HeaderEdits<'_> {
     let no_store = HeaderEdit::Set("cache-control", "no-store");
     let no_cache = HeaderEdit::Set("pragma", "no-cache");
-    [Some(no_store), Some(no_cache), cookie.map(HeaderEdit::AppendCookie), None, None, None]
-        .into_iter()
-        .flatten()
-        .chain(Removals([].iter()))
+    HeaderEdits::new([Some(no_store), Some(no_cache), cookie.map(HeaderEdit::AppendCookie), None, None, None], &[])
 }

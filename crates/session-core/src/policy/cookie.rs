@@ -6,6 +6,8 @@ use std::time::Duration;
 use cookie::time::Duration as CookieDuration;
 use cookie::{Cookie, CookieBuilder, Expiration, time::OffsetDateTime};
 
+use zeroize::ZeroizeOnDrop;
+
 use crate::error::Error;
 use crate::model::token::{EncodedToken, PresentedToken};
 
@@ -250,8 +252,8 @@ impl fmt::Debug for PresentedCookie {
     }
 }
 
-/// The value of a `Set-Cookie` header. `Debug` hides it.
-#[derive(Clone, PartialEq, Eq)]
+/// The value of a `Set-Cookie` header. `Debug` hides it; it is wiped when dropped.
+#[derive(ZeroizeOnDrop)]
 pub struct SetCookie(String);
 
 impl SetCookie {
