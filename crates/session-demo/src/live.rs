@@ -4,9 +4,10 @@ use std::convert::Infallible;
 use std::pin::pin;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::response::Response;
+use axum::http::header::CACHE_CONTROL;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures::stream::{self, Stream, StreamExt as _};
+use axum::response::{IntoResponse, Response};
+use futures::stream::{self, StreamExt as _};
 use session_core::{Error, Key, SessionHandle};
 use session_tower::{Authenticated, Rejection, RejectionKind};
 
@@ -65,15 +66,15 @@ async fn count(handle: &SessionHandle) -> Result<u64, Error> {
 }
 
 /// `live`, then `ended` when the session has ended. Watching is no activity.
-pub(crate) async fn events(
-    session: Authenticated,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, Rejection> {
+pub(crate) async fn events(session: Authenticated) -> Result<impl IntoResponse, Rejection> {
     session.set_passive();
     let handle = handle(&session)?;
-    let event = |data| Ok(Event::default().event("session").data(data));
+    let event = |data| Ok::<_, Infallible>(Event::default().event("session").data(data));
     let ended = stream::once(async move {
         handle.ended().await;
         event("ended")
     });
-    Ok(Sse::new(stream::once(async move { event("live") }).chain(ended)).keep_alive(KeepAlive::default()))
+    let events = Sse::new(stream::once(async move { event("live") }).chain(ended)).keep_alive(KeepAlive::default());
+    // In place of what axum sets for a stream.
+    Ok(([(CACHE_CONTROL, "private, no-store")], events))
 }

@@ -113,7 +113,9 @@ async fn a_stream_says_when_the_session_ends() {
     let alice = demo.logged_in("alice").await;
     let request = Request::get(format!("{}/api/events", demo.base)).header("cookie", alice.cookie().unwrap());
     let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
-    let mut body = client.request(request.body(Body::empty()).unwrap()).await.unwrap().into_body();
+    let response = client.request(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.headers()["cache-control"], "private, no-store");
+    let mut body = response.into_body();
     let mut next = async || -> Option<Bytes> {
         let frame = timeout(Duration::from_secs(5), body.frame()).await.expect("an event");
         frame.map(|frame| frame.unwrap().into_data().unwrap())
