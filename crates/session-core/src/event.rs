@@ -120,6 +120,10 @@ pub enum EventKind {
     UnknownToken,
     /// Something was presented that is not a token.
     MalformedToken,
+    /// An access token was presented that is malformed, forged or expired, or whose session has ended.
+    InvalidAccessToken,
+    /// Credentials were refused where this library asks for them: at the token routes of an adapter.
+    LoginRefused,
     /// Several cookies of the session's name were presented, with different values. See
     /// [`PresentedCookie::Several`](crate::adapter::PresentedCookie::Several).
     AmbiguousCookie,
@@ -268,7 +272,9 @@ impl SessionObserver for TracingObserver {
             | EventKind::Expired(_)
             | EventKind::RenewalRaced
             | EventKind::UnknownToken
-            | EventKind::MalformedToken => tracing::debug!(target: "session", ?kind, "session event"),
+            | EventKind::MalformedToken
+            | EventKind::InvalidAccessToken
+            | EventKind::LoginRefused => tracing::debug!(target: "session", ?kind, "session event"),
         }
     }
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::clock::{Clock, Timestamp};
 use crate::decide::intent::{Intent, Login, StepUp, UpdateFn};
 use crate::decide::plan::{Change, Draft, new_record, tightened};
-use crate::decide::verdict::{Access, Activity, LoadedSession, Replaced, maintenance};
+use crate::decide::verdict::{Activity, LoadedSession, Replaced, maintenance};
 use crate::entropy::{Entropy, EntropyError};
 use crate::error::{Error, StoreError};
 use crate::model::data::{Key, decode, encode};
@@ -466,6 +466,8 @@ pub(crate) struct State {
     pub(crate) has_several: bool,
     /// There is no session, and the browser may have a cookie of one all the same: no other is begun without a login.
     pub(crate) is_cookie_unknown: bool,
+    /// The response was sent: no session can begin here, for there is nobody to give its token to.
+    pub(crate) is_handle: bool,
     /// Whether an adapter hands out the cookie; if not, the caller of a commit counts as its receiver.
     pub(crate) has_adapter: bool,
     /// Whether the client may still get the response.
@@ -517,6 +519,7 @@ impl State {
             others: Vec::new(),
             has_several: false,
             is_cookie_unknown: false,
+            is_handle: false,
             has_adapter: false,
             has_receiver: true,
         }
@@ -526,8 +529,7 @@ impl State {
     /// already.
     fn check(&self, intent: &Intent) -> Result<(), Error> {
         let needs_response = matches!(intent, Intent::Login(..) | Intent::StepUp(..) | Intent::Regenerate);
-        let is_handle = self.loaded.as_ref().is_some_and(|loaded| matches!(loaded.access, Access::Handle));
-        if needs_response && is_handle {
+        if needs_response && self.is_handle {
             return Err(Error::ResponseSent);
         }
         let begins_anew = matches!(intent, Intent::Login(..) | Intent::Logout) || self.draft.change != Change::None;

@@ -153,9 +153,11 @@ fn websocket_handshakes_with_a_session_cookie_are_guarded() {
         let head = Head::new("GET", &[("upgrade", upgrade), ("origin", "https://evil.example")]);
         OriginGuard::new().refusal(&head.host(&["shop.example"]), presented).is_none()
     };
-    for presented in
-        [PresentedCookie::Malformed, PresentedCookie::Several(Vec::new()), PresentedCookie::Sealed(Vec::new())]
-    {
+    for presented in [
+        PresentedCookie::Malformed,
+        PresentedCookie::Several { cookies: Vec::new(), is_complete: true },
+        PresentedCookie::Sealed(Vec::new()),
+    ] {
         for upgrade in ["websocket", "WebSocket", "h2c, websocket", "h2c ,websocket"] {
             assert!(!passes(upgrade, &presented), "{upgrade} {presented:?}");
         }

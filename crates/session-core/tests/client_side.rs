@@ -10,8 +10,8 @@ use session_conformance::ReferenceStore;
 use session_core::adapter::RequestSession;
 use session_core::store::{Freshness, Record, Seal, SessionStore};
 use session_core::{
-    Error, Key, Login, ManualClock, Persistence, Policy, Session, SessionId, SessionManager, StepUp, StoreError,
-    StoreErrorKind, Timestamp, UserId,
+    Error, Key, Login, ManualClock, Persistence, Policy, RecordFormat, Session, SessionId, SessionManager, StepUp,
+    StoreError, StoreErrorKind, Timestamp, UserId,
 };
 
 const N: Key<u64> = Key::new("n");
@@ -283,4 +283,65 @@ async fn what_was_denied_under_a_tightened_policy_stays_denied() {
     browser.request(Session::logout).await.unwrap().unwrap();
     clock.advance(60 * minute);
     assert_eq!(copy.user().await, None);
+}
+
+/// An older copy in the same browser is the same session, and the newer state counts.
+#[tokio::test]
+async fn two_copies_of_one_session_are_one() {
+    for has_deny_list in [true, false] {
+        let clock = ManualClock::default();
+        let store: Arc<dyn SessionStore> = Arc::new(ReferenceStore::new());
+        let manager = manager(&clock, has_deny_list.then_some(store));
+        let mut browser = Browser::new(&manager);
+        browser.request(|it| it.insert(N, &1)).await.unwrap().unwrap();
+        let old = browser.cookie.clone().unwrap();
+        clock.advance(Duration::from_secs(60));
+        browser.request(|it| it.insert(N, &2)).await.unwrap().unwrap();
+        let new = browser.cookie.clone().unwrap();
+        for (first, second) in [(&old, &new), (&new, &old)] {
+            let mut both = Browser::new(&manager);
+            both.cookie = Some(format!("{first}; __Host-id={second}"));
+            assert_eq!(both.request(|it| it.get(N).unwrap()).await.unwrap(), Some(2));
+            both.request(|it| it.login(Login::new(alice()).carry_over(N))).await.unwrap().unwrap();
+            assert_eq!(both.request(|it| it.get(N).unwrap()).await.unwrap(), Some(2), "carried over");
+            assert_eq!(both.user().await, Some(alice()));
+            if has_deny_list {
+                break;
+            }
+        }
+    }
+}
+
+/// During a deployment: another version's entry denies, too.
+#[tokio::test]
+async fn a_deny_list_entry_is_written_in_the_format_of_the_policy() {
+    for format in RecordFormat::ALL {
+        let store: Arc<dyn SessionStore> = Arc::new(ReferenceStore::new());
+        let policy = Policy::standard().to_builder().record_format(format).build().unwrap();
+        let manager = SessionManager::client_side(Plain, Some(Arc::clone(&store))).policy(policy).build();
+        let mut browser = Browser::new(&manager);
+        browser.request(|it| it.login(Login::new(alice()))).await.unwrap().unwrap();
+        let id = browser.request(Session::id).await.unwrap().unwrap();
+        browser.request(Session::logout).await.unwrap().unwrap();
+        assert_eq!(store.load(&id, Freshness::Latest).await.unwrap().unwrap().format, format);
+    }
+}
+
+/// What a stream knows of a session is as old as its request.
+#[tokio::test]
+async fn a_handle_does_not_take_a_session_in_use_for_idle() {
+    let clock = ManualClock::default();
+    let manager = manager(&clock, None);
+    let mut browser = Browser::new(&manager);
+    browser.request(|it| it.login(Login::new(alice()))).await.unwrap().unwrap();
+    let held = manager.clone();
+    let handle = browser.request(move |it| held.handle(it)).await.unwrap().unwrap();
+    for _ in 0..4 {
+        clock.advance(Duration::from_secs(20 * 60));
+        assert_eq!(browser.user().await, Some(alice()));
+        assert!(handle.is_live().await.unwrap());
+    }
+    clock.advance(manager.policy().timeouts(true, Persistence::Transient).absolute);
+    assert!(!handle.is_live().await.unwrap());
+    assert!(matches!(handle.open().await, Err(Error::Store(error)) if error.kind() == StoreErrorKind::Unsupported));
 }

@@ -19,7 +19,10 @@ fn read(policy: &CookiePolicy, headers: &[&[u8]]) -> &'static str {
         PresentedCookie::Nothing => "nothing",
         PresentedCookie::Malformed => "malformed",
         PresentedCookie::Withheld => "withheld",
-        PresentedCookie::Several(several) => ["0", "1", "2", "3", "4"][several.len()],
+        PresentedCookie::Several { cookies, is_complete: false } => {
+            ["more", "no more"][usize::from(cookies.len() != 8)]
+        }
+        PresentedCookie::Several { cookies, .. } => ["0", "1", "2", "3", "4", "5", "6", "7", "8"][cookies.len()],
         PresentedCookie::Token(_) => "token",
         PresentedCookie::Sealed(_) => "sealed",
     }
@@ -185,6 +188,7 @@ fn what_is_not_our_cookie_is_not_found() {
 fn of_several_values_each_is_looked_at_once_and_garbage_counts_for_nothing() {
     let policy = CookiePolicy::standard();
     let [a, b, c, d, e] = [(); 5].map(|()| token().encode().expose().to_owned());
+    let many: Vec<String> = (0..20).map(|_| token().encode().expose().to_owned()).collect();
     let garbage = (0..1000).map(|number| format!("garbage{number}"));
     let much_garbage: Vec<String> = garbage.chain([a.clone()]).collect();
     for (values, expected) in [
@@ -194,7 +198,9 @@ fn of_several_values_each_is_looked_at_once_and_garbage_counts_for_nothing() {
         (vec!["", &a], "1"),
         (vec!["garbage", "", &a, &b], "2"),
         (vec!["garbage", ""], "malformed"),
-        (vec![&a, &b, &c, &d, &e], "4"),
+        (vec![&a, &b, &c, &d, &e], "5"),
+        (many.iter().map(String::as_str).collect(), "more"),
+        (many[..8].iter().map(String::as_str).collect(), "8"),
         (much_garbage.iter().map(String::as_str).collect(), "1"),
     ] {
         let pairs: Vec<String> = values.iter().map(|value| format!("__Host-id={value}")).collect();

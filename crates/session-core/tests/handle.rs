@@ -212,3 +212,27 @@ async fn the_end_is_known_wherever_it_happened() {
         assert!(!handle.is_live().await.unwrap());
     }
 }
+
+/// Nobody would get the token of a session that begins in a socket.
+#[tokio::test]
+async fn no_session_begins_in_a_handle() {
+    for ends_itself in [true, false] {
+        let node = Node::new(Policy::standard());
+        let (mut cookie, handle) = node.login().await;
+        let session = handle.open().await.unwrap();
+        if ends_itself {
+            session.logout().unwrap();
+            session.insert(N, &1).unwrap();
+        } else {
+            node.request(&mut cookie, |_, session| session.logout().unwrap()).await.unwrap();
+            session.insert(N, &1).unwrap();
+        }
+        assert!(matches!(handle.commit(&session).await, Err(Error::Gone)), "{ends_itself}");
+        let login = Login::new(UserId::new("alice").unwrap());
+        assert!(matches!(session.login(login), Err(Error::ResponseSent)));
+        let _ = session.insert(N, &2);
+        assert!(matches!(handle.commit(&session).await, Err(Error::Gone)));
+        let left = if ends_itself { 1 } else { 0 };
+        assert_eq!(node.manager.count().await.unwrap().sessions, left, "what was there, and nothing new");
+    }
+}

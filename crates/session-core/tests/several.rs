@@ -134,10 +134,15 @@ async fn what_names_no_live_session_counts_for_nothing() {
             }
         }
         assert_eq!(site.user(&[&empty, &garbage, &dead, &expired, &live]).await.as_deref(), Some("alice"));
-        // Bounded: with enough of them in front, it is not looked at.
-        let planted = [site.login(&[], "m").await, site.login(&[], "m").await];
+        // Bounded: with enough of them around it, it is not looked at.
+        let mut planted = Vec::new();
+        for _ in 0..8 {
+            planted.push(site.login(&[], "m").await);
+        }
         site.manager.revoke_all(&UserId::new("m").unwrap()).await.unwrap();
-        let first = [&*dead, &expired, &planted[0], &planted[1], &live];
+        let (front, back): (Vec<&str>, Vec<&str>) =
+            (planted[..4].iter().map(String::as_str).collect(), planted[4..].iter().map(String::as_str).collect());
+        let first = [&front[..], &[&*live], &back].concat();
         assert_eq!(site.user(&first).await, None);
         // A login is the way back, and so is a logout.
         let again = site.login(&first, "alice").await;
@@ -190,6 +195,26 @@ async fn of_two_users_neither_counts_until_a_login_or_a_logout_ends_both() {
     let removed = site.post(&[&mallory, &again], |session| session.logout().unwrap()).await;
     assert_eq!(removed.as_deref(), Some("__Secure-id="));
     assert_eq!((site.sessions("alice").await, site.sessions("mallory").await), (0, 0));
+}
+
+/// A subdomain that plants its own live session, and so many others that the user's own is not looked at.
+#[tokio::test]
+async fn a_crowd_does_not_put_a_stranger_in_the_place_of_the_user() {
+    let site = Site::with_open_name();
+    let (mallory, alice) = (site.login(&[], "mallory").await, site.login(&[], "alice").await);
+    let mut crowd = vec![mallory];
+    for _ in 0..8 {
+        crowd.push(site.login(&[], "m").await);
+    }
+    site.manager.revoke_all(&UserId::new("m").unwrap()).await.unwrap();
+    crowd.insert(5, alice);
+    let crowd: Vec<&str> = crowd.iter().map(String::as_str).collect();
+    assert_eq!(site.user(&crowd).await, None);
+    assert_eq!(site.post(&crowd, |session| session.insert(N, &1).unwrap()).await, None);
+    // Its own is among the last.
+    let again = site.login(&crowd, "alice").await;
+    let fewer: Vec<&str> = crowd[..7].iter().copied().chain([&*again]).collect();
+    assert_eq!(site.user(&fewer).await.as_deref(), Some("alice"));
 }
 
 #[tokio::test]
@@ -274,7 +299,7 @@ async fn a_request_whose_cookie_is_withheld_begins_no_session_but_a_login_does()
         (SameSite::Lax, "GET", &frame, false),
         (SameSite::Lax, "GET", &fetch, false),
         (SameSite::Lax, "POST", &callback, false),
-        (SameSite::Lax, "POST", &http, false),
+        (SameSite::Lax, "POST", &http, true),
         (SameSite::Lax, "POST", &same_site, true),
         (SameSite::Lax, "GET", &[], true),
         (SameSite::Strict, "GET", &link, false),

@@ -10,13 +10,15 @@ use crate::caller::Caller;
 
 /// What an anonymous user collects and keeps at login. Of any shape, because the API stores any value.
 pub(crate) const CART: Key<Value> = Key::new("cart");
+/// The counter of the page.
+pub(crate) const COUNTER: Key<u64> = Key::new("counter");
 
 /// Logs in, after the password was checked: a failed attempt does not touch the session.
 ///
 /// Commits, because the answer depends on the session limit.
 pub(crate) async fn log_in(parts: &mut Parts, login: Login) -> Result<Session, Rejection> {
     let session = Session::from_request_parts(parts, &()).await?;
-    session.login(login.carry_over(CART))?;
+    session.login(login.carry_over(CART).carry_over(COUNTER))?;
     session.commit().await?;
     Ok(session)
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
+use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::header::CACHE_CONTROL;
@@ -10,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures::stream::{self, StreamExt as _};
 use session_core::{Error, Key, SessionHandle};
 use session_tower::{Authenticated, Rejection, RejectionKind};
+use tokio::time::timeout;
 
 /// Counts the messages of the session's sockets.
 const MESSAGES: Key<u64> = Key::new("ws");
@@ -17,11 +19,13 @@ const MESSAGES: Key<u64> = Key::new("ws");
 const ENDED: u16 = 4401;
 /// The session cannot be used now (RFC 6455: an unexpected condition).
 const FAILED: u16 = 1011;
+/// How long a client may take to receive an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest message, in bytes.
 const MAX_MESSAGE: usize = 4096;
 
 fn handle(session: &Authenticated) -> Result<SessionHandle, Rejection> {
-    session.manager().handle(session).ok_or_else(|| RejectionKind::Unauthenticated.into())
+    session.handle().ok_or_else(|| RejectionKind::Unauthenticated.into())
 }
 
 /// Each text message is activity, and is answered with how many there were.
@@ -43,19 +47,24 @@ async fn serve(mut socket: WebSocket, handle: SessionHandle) {
             Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_))) => continue,
             Some(Ok(Message::Close(_)) | Err(_)) | None => return,
         }
-        match count(&handle).await {
-            Ok(count) => {
-                if socket.send(Message::text(count.to_string())).await.is_err() {
-                    return;
-                }
-            }
-            Err(Error::Gone) => break ENDED,
-            Err(_) => break FAILED,
+        let answer = async {
+            let count = count(&handle).await?;
+            Ok::<_, Error>(socket.send(Message::text(count.to_string())).await.is_ok())
+        };
+        // A client that does not read is not waited for either.
+        match tokio::select! {
+            () = &mut ended => break ENDED,
+            answer = timeout(PATIENCE, answer) => answer,
+        } {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) | Err(_) => return,
+            Ok(Err(Error::Gone)) => break ENDED,
+            Ok(Err(_)) => break FAILED,
         }
     };
     let frame = CloseFrame { code, reason: "".into() };
     // Fails if the client has gone.
-    let _ = socket.send(Message::Close(Some(frame))).await;
+    let _ = timeout(PATIENCE, socket.send(Message::Close(Some(frame)))).await;
 }
 
 async fn count(handle: &SessionHandle) -> Result<u64, Error> {

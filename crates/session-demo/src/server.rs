@@ -21,7 +21,7 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service as _;
 
 use crate::api::error::ApiError;
@@ -87,35 +87,49 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 /// Reads the whole body before anything else is done, so that a large or slow one waits for nothing, and occupies nothing.
 pub(crate) async fn read_body(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    match timeout(PATIENCE, collect(body)).await {
-        Ok(Ok(Some(body))) => next.run(Request::from_parts(parts, Body::from(body))).await,
-        Ok(Ok(None)) => ApiError::BodyTooLarge.into_response(),
-        // The rest is not read.
-        Ok(Err(_)) => closing(ApiError::BodyTooLarge.into_response()),
-        Err(_) => {
+    match collect(body).await {
+        Collected::Whole(body) => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Collected::TooLarge => ApiError::BodyTooLarge.into_response(),
+        Collected::TooLargeToRead => closing(ApiError::BodyTooLarge.into_response()),
+        Collected::TooSlow => {
             let answer = (StatusCode::REQUEST_TIMEOUT, Json(json!({ "error": "request_timeout" })));
             closing(answer.into_response())
         }
     }
 }
 
-/// The body; `None` if it is too large, when all of it was read: a client that still writes might not read the answer. An
-/// error if it is too large for that, too, or broke off.
-async fn collect(body: Body) -> Result<Option<Bytes>, axum::Error> {
+enum Collected {
+    Whole(Bytes),
+    /// It was read to its end all the same: a client that still writes might not read the answer.
+    TooLarge,
+    /// Not even that. The rest is not read.
+    TooLargeToRead,
+    TooSlow,
+}
+
+async fn collect(body: Body) -> Collected {
+    let deadline = Instant::now() + PATIENCE;
     let (mut collected, mut length) = (BytesMut::new(), 0);
     let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk?;
-        length += chunk.len();
-        if length <= MAX_BODY {
-            collected.extend_from_slice(&chunk);
-        } else if length <= MAX_DISCARDED {
-            collected = BytesMut::new();
-        } else {
-            return Err(axum::Error::new("the body is too large"));
+    loop {
+        match timeout_at(deadline, chunks.next()).await {
+            Ok(None) if length <= MAX_BODY => return Collected::Whole(collected.freeze()),
+            Ok(None) => return Collected::TooLarge,
+            Ok(Some(Ok(chunk))) => {
+                length += chunk.len();
+                if length <= MAX_BODY {
+                    collected.extend_from_slice(&chunk);
+                } else if length <= MAX_DISCARDED {
+                    collected = BytesMut::new();
+                } else {
+                    return Collected::TooLargeToRead;
+                }
+            }
+            // It broke off, or does not come to its end.
+            Ok(Some(Err(_))) | Err(_) if length > MAX_BODY => return Collected::TooLargeToRead,
+            Ok(Some(Err(_))) | Err(_) => return Collected::TooSlow,
         }
     }
-    Ok((length <= MAX_BODY).then(|| collected.freeze()))
 }
 
 fn closing(mut response: Response) -> Response {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use session_core::adapter::{RejectionKind, require_fresh};
-use session_core::{Assurance, Error, SessionManager, UserId};
+use session_core::{Assurance, Error, SessionHandle, SessionManager, UserId};
 
 use crate::layer::RequestSessionExt;
 use crate::rejection::Rejection;
@@ -37,6 +37,13 @@ impl Session {
     #[must_use]
     pub fn manager(&self) -> &SessionManager {
         self.request.session.manager()
+    }
+
+    /// What a socket, a stream or a job takes along, which goes on after the response: see [`SessionHandle`]. `None` if nothing
+    /// is stored.
+    #[must_use]
+    pub fn handle(&self) -> Option<SessionHandle> {
+        self.manager().handle(&self.session)
     }
 
     /// Commits now, for a handler that must know the outcome before it answers: of a login under a limit, or the value

@@ -1,10 +1,16 @@
 //! What an event says of its request.
 
 use super::request::{Field, RequestHead};
-use crate::event::RequestContext;
+use crate::event::{EventKind, RequestContext};
+use crate::manager::SessionManager;
 
 /// The longest text that is kept, in characters.
 const MAX_LEN: usize = 256;
+
+/// Tells the observers of `manager` that a request was refused for this reason, by an adapter.
+pub fn report_refusal(manager: &SessionManager, request: &impl RequestHead, kind: EventKind) {
+    manager.with_request(request_context(request)).report(kind, None, None);
+}
 
 /// What `request` says of itself, and what its adapter adds.
 pub(super) fn request_context(request: &impl RequestHead) -> RequestContext {

@@ -239,15 +239,8 @@ fn is_guarded(request: &impl RequestHead, presented: &PresentedCookie) -> bool {
 /// Whether the browser has sent the request without a cookie that it may have (RFC 6265bis, section 5.6.7.1).
 fn is_withheld(request: &impl RequestHead, same_site: SameSite) -> bool {
     let is = |name, expected: &[u8]| matches!(Field::of(request, name), Field::One(value) if value == expected);
-    let is_cross_site = match Field::of(request, "sec-fetch-site") {
-        Field::One(site) => site == b"cross-site",
-        // Over plain http nothing else says so.
-        Field::Absent => match (Field::of(request, "origin"), addressed_host(request)) {
-            (Field::One(origin), Some(host)) => !is_same_host(origin, host),
-            (Field::One(_), None) | (Field::Absent | Field::Repeated, _) => false,
-        },
-        Field::Repeated => false,
-    };
+    // Over plain http nothing says so reliably.
+    let is_cross_site = is("sec-fetch-site", b"cross-site");
     let is_link = || {
         matches!(request.method(), "GET" | "HEAD")
             && is("sec-fetch-mode", b"navigate")

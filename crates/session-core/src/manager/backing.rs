@@ -9,6 +9,7 @@ use crate::entropy::Entropy;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::event::{EventKind, Termination};
 use crate::model::credential::Credential;
+use crate::model::format::RecordFormat;
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::{Record, Version};
 use crate::model::summary::{SessionSummary, Timeouts};
@@ -32,6 +33,8 @@ pub(super) enum Backing {
 pub(super) struct DenyList {
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) entropy: Arc<dyn Entropy>,
+    /// How entries are written.
+    pub(super) format: RecordFormat,
 }
 
 impl Backing {
@@ -139,8 +142,12 @@ impl Backing {
     /// Whether a client-side session was ended. Its record in a store says that of any other.
     pub(super) async fn is_denied(&self, id: &SessionId, now: Timestamp) -> Result<bool, StoreError> {
         let Self::Client { deny_list: Some(list) } = self else { return Ok(false) };
-        let entry = list.store.load(id, Freshness::Latest).await?;
-        Ok(entry.is_some_and(|entry| !entry.is_expired(now)))
+        match list.store.load(id, Freshness::Latest).await {
+            Ok(entry) => Ok(entry.is_some_and(|entry| !entry.is_expired(now))),
+            // Another version has written it; what else it says does not matter.
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// A session that was created, with the proof that its next change rests on.
@@ -173,6 +180,7 @@ impl DenyList {
         let timeouts = Timeouts { idle: left, absolute: left };
         let summary = SessionSummary::new(id, Kind::Cookie, now, timeouts);
         let entry = Record::new(summary, Version::first(&*self.entropy).map_err(no_entropy)?, credential);
+        let entry = Record { format: self.format, ..entry };
         match self.store.create(CreateRequest::new(&entry), now).await? {
             CreateOutcome::Created { .. } => Ok(DeleteOutcome::Deleted),
             CreateOutcome::IdTaken => Ok(DeleteOutcome::Absent),

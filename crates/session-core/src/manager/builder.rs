@@ -95,7 +95,11 @@ impl SessionManagerBuilder {
         let (backing, seal) = match kept {
             Kept::InStore(store) => (Backing::Store(store), None),
             Kept::ByClient { seal, deny_list } => {
-                let deny_list = deny_list.map(|store| DenyList { store, entropy: Arc::clone(&entropy) });
+                let deny_list = deny_list.map(|store| DenyList {
+                    store,
+                    entropy: Arc::clone(&entropy),
+                    format: policy.record_format(),
+                });
                 (Backing::Client { deny_list }, Some(seal))
             }
         };

@@ -61,7 +61,8 @@ impl SessionManager {
     /// unless its token is handed out after all.
     ///
     /// # Errors
-    /// Nothing is written in these cases, except that a store that failed may have done it: [`Error::Store`],
+    /// Nothing is written in these cases, except that a store that failed may have done it, and that
+    /// [other sessions](crate::adapter::PresentedCookie::Several) of the same request have ended: [`Error::Store`],
     /// [`Error::Gone`] if the session ended, [`Error::LimitReached`], [`Error::Conflict`], [`Error::Superseded`], and what
     /// an intent met when it was applied again. The changes are given up then; the session can be used again.
     pub async fn commit(&self, session: &Session) -> Result<(), Error> {
@@ -83,7 +84,23 @@ impl SessionManager {
         let _one_at_a_time = session.commit_turn().await;
         let input = session.state().commit_input();
         let (wanted, change) = (input.intents, input.draft.change);
-        let outcome = match self.end_others(session, change).await {
+        let (has_values, has_none) = (!input.draft.data.is_empty(), input.loaded.is_none());
+        let begins = has_values && has_none && change != Change::Login;
+        let (is_handle, is_cookie_unknown) = {
+            let state = session.state();
+            (state.is_handle, state.is_cookie_unknown && change != Change::Logout)
+        };
+        if is_handle && (begins || has_values && change == Change::Logout) {
+            let _ = session.rebase(None, wanted, None);
+            return Err(Error::Gone);
+        }
+        if begins && is_cookie_unknown {
+            // What was written lives in this request.
+            self.report(EventKind::NotStored, None, None);
+            return Ok(());
+        }
+        let is_refused = change == Change::Login && input.loaded.as_ref().is_some_and(|loaded| loaded.is_superseded());
+        let outcome = match self.end_others(session, change, is_refused).await {
             Ok(()) => self.try_commit(session, input).await,
             Err(error) => Err(error),
         };
@@ -115,15 +132,18 @@ impl SessionManager {
     }
 
     /// Ends the other sessions that came with the request, before a login or a logout: they must not count towards a limit.
-    async fn end_others(&self, session: &Session, change: Change) -> Result<(), Error> {
+    async fn end_others(&self, session: &Session, change: Change, is_refused: bool) -> Result<(), Error> {
         let reason = match change {
+            _ if is_refused => return Ok(()),
             Change::Login => Termination::Replaced,
             Change::Logout => Termination::Logout,
             Change::None | Change::Regenerate | Change::StepUp => return Ok(()),
         };
         loop {
-            let Some(other) = session.state().others.pop() else { return Ok(()) };
-            let _ = self.delete(other.id, other.user, other.dead_from, reason, self.now()).await?;
+            let next = session.state().others.last().map(|other| (other.id, other.user.clone(), other.dead_from));
+            let Some((id, user, dead_from)) = next else { return Ok(()) };
+            let _ = self.delete(id, user, dead_from, reason, self.now()).await?;
+            session.state().others.pop();
         }
     }
 
@@ -159,10 +179,6 @@ impl SessionManager {
             let now = self.now();
             let circumstances = Circumstances { activity, policy: self.policy(), now, entropy: &*self.inner.entropy };
             let Plan { store, cookie, event } = plan(loaded.as_ref(), &draft, circumstances)?;
-            if event == Some(EventKind::Created) && session.state().is_cookie_unknown {
-                self.report(EventKind::NotStored, None, None);
-                return Ok((None, None));
-            }
             if matches!(store, StoreOp::LoadAgain) && repetition.is_some() {
                 return Err(Error::Gone);
             }

@@ -78,9 +78,11 @@ impl SessionHandle {
     /// cannot be reached any more. What is written to it meets [`Error::ResponseSent`] where that needs an answer to the
     /// client: login, step-up, regeneration.
     pub async fn open(&self) -> Result<Session, Error> {
-        let _ = self.manager.store("load")?;
+        let _ = self.manager.inner.backing.store()?;
         let record = self.current().await?.ok_or(Error::Gone)?;
-        Ok(self.manager.session(Some(LoadedSession { record, access: Access::Handle }), None))
+        let session = self.manager.session(Some(LoadedSession { record, access: Access::Handle }), None);
+        session.state().is_handle = true;
+        Ok(session)
     }
 
     /// Writes what was changed in a session that was [opened](Self::open), and records activity unless it

@@ -8,7 +8,7 @@ use crate::decide::verdict::{
     Access, LoadedSession, TokenStatus, TokenVerdict, Verdict, judge, still_accepted, verdict,
 };
 use crate::error::{Error, StoreError, StoreErrorKind};
-use crate::event::{EventKind, Termination};
+use crate::event::{EventKind, Expiry, Termination};
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
 use crate::model::summary::SessionSummary;
@@ -53,7 +53,7 @@ impl SessionManager {
             }
             PresentedCookie::Token(_) if self.inner.context.seal.is_some() => Ok(self.anonymous()),
             PresentedCookie::Token(token) => self.open_token(token).await,
-            PresentedCookie::Several(cookies) => self.open_several(cookies).await,
+            PresentedCookie::Several { cookies, is_complete } => self.open_several(cookies, *is_complete).await,
             PresentedCookie::Malformed => {
                 self.report(EventKind::MalformedToken, None, None);
                 Ok(self.anonymous())
@@ -169,7 +169,9 @@ impl SessionManager {
 
     /// A client-side session, unless it has ended since.
     async fn unseal_again(&self, loaded: &LoadedSession) -> Result<Option<LoadedSession>, Error> {
-        let is_live = verdict(&loaded.record.summary, self.policy(), self.now()) == Verdict::Live;
+        // The client may have a newer state, in which it was active later.
+        let verdict = verdict(&loaded.record.summary, self.policy(), self.now());
+        let is_live = matches!(verdict, Verdict::Live | Verdict::Expired(Expiry::Idle));
         let is_live = is_live && !self.is_denied(&loaded.record.id()).await?;
         Ok(is_live.then(|| loaded.with_record(loaded.record.clone())))
     }

@@ -15,14 +15,21 @@ type Candidate = (LoadedSession, Option<SetCookie>);
 
 impl SessionManager {
     /// Opens the session that counts: see [`PresentedCookie::Several`]. One round trip for each session that is named.
-    pub(super) async fn open_several(&self, cookies: &[PresentedCookie]) -> Result<Session, Error> {
+    pub(super) async fn open_several(&self, cookies: &[PresentedCookie], is_complete: bool) -> Result<Session, Error> {
         self.report(EventKind::AmbiguousCookie, None, None);
-        let mut live = Vec::new();
+        let mut live: Vec<Candidate> = Vec::new();
         let mut unreadable = None;
         let mut raced = false;
         for sealed in cookies {
             if let PresentedCookie::Sealed(text) = sealed {
-                live.extend(self.unseal(text).await?.map(|session| (session, None)));
+                let Some(session) = self.unseal(text).await? else { continue };
+                let state = |session: &LoadedSession| (session.record.summary.last_seen, session.record.version.number);
+                match live.iter_mut().find(|(other, _)| other.record.id() == session.record.id()) {
+                    // An older copy in the same browser.
+                    Some((other, _)) if state(other) >= state(&session) => {}
+                    Some((other, _)) => *other = session,
+                    None => live.push((session, None)),
+                }
             }
         }
         for (id, tokens) in by_session(cookies) {
@@ -35,6 +42,8 @@ impl SessionManager {
         }
         let is_of_host = self.policy().cookie().is_host_only();
         let counts = later_login(live.iter().map(|(session, _)| &session.record.summary), is_of_host);
+        // Who can plant a few can plant many: the one that counts may not be among these.
+        let counts = counts.filter(|_| is_complete || is_of_host);
         let chosen = counts.map(|at| live.remove(at));
         if chosen.is_none() && live.is_empty() && raced {
             return Err(Error::Superseded);
@@ -46,7 +55,7 @@ impl SessionManager {
         };
         {
             let mut state = session.state();
-            state.is_cookie_unknown = !is_open && !live.is_empty();
+            state.is_cookie_unknown = !is_open && (!live.is_empty() || !is_complete);
             state.has_several = true;
             state.unreadable = if is_open { None } else { unreadable };
             state.others = live.iter().map(|(other, _)| other.replaced(Termination::Replaced)).collect();

@@ -41,7 +41,7 @@ impl Watches {
         let mut watches = self.lock();
         // Under the lock: nobody can subscribe meanwhile.
         let is_abandoned = watch.receiver_count() == 0;
-        if is_abandoned {
+        if is_abandoned && watches.get(id).is_some_and(|other| std::ptr::eq(other.as_ptr(), watch)) {
             watches.remove(id);
         }
         is_abandoned

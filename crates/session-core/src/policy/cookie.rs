@@ -52,7 +52,8 @@ pub struct CookiePolicy {
     former: Vec<Self>,
 }
 
-/// How many cookies of one name are looked at.
+/// How many cookies of one name are looked at: the first, and as many of the last. A subdomain that plants many puts them in
+/// front, with longer paths.
 const MAX_PRESENTED: usize = 4;
 /// Browsers match prefixes without regard to case.
 const HOST_PREFIX: &str = "__Host-";
@@ -128,17 +129,23 @@ impl CookiePolicy {
             return presented(first);
         }
         // Not the usual case: from here on it may allocate.
-        let (mut seen, mut several) = (Vec::new(), Vec::new());
+        let (mut seen, mut cookies, mut is_complete) = (Vec::new(), Vec::new(), true);
         for value in [first].into_iter().chain(others) {
-            if several.len() < MAX_PRESENTED && !seen.contains(&value) {
-                let one = presented(value);
-                if !matches!(one, PresentedCookie::Malformed) {
-                    seen.push(value);
-                    several.push(one);
+            if seen.contains(&value) {
+                continue;
+            }
+            let one = presented(value);
+            if !matches!(one, PresentedCookie::Malformed) {
+                if cookies.len() == 2 * MAX_PRESENTED {
+                    is_complete = false;
+                    seen.remove(MAX_PRESENTED);
+                    let _ = cookies.remove(MAX_PRESENTED);
                 }
+                seen.push(value);
+                cookies.push(one);
             }
         }
-        if several.is_empty() { PresentedCookie::Malformed } else { PresentedCookie::Several(several) }
+        if cookies.is_empty() { PresentedCookie::Malformed } else { PresentedCookie::Several { cookies, is_complete } }
     }
 
     /// The value of the cookie in the `Cookie` headers of a request, for a cookie that holds no session token. `None` also
@@ -228,11 +235,16 @@ pub enum PresentedCookie {
     /// visitor writes then lives in this request only, because a new cookie would replace the one that was withheld. A login
     /// is stored.
     Withheld,
-    /// Several cookies of the name with different values, four of them at most: after an attribute of the cookie was changed,
-    /// or because a subdomain planted one. What names no live session counts for nothing. Of several live sessions the later
-    /// login counts, if they are of one user or the name begins with `__Host-`, which no other host can plant; otherwise none.
-    /// The next login or logout ends them all.
-    Several(Vec<Self>),
+    /// Several cookies of the name with different values: after an attribute of the cookie was changed, or because a subdomain
+    /// planted one. What names no live session counts for nothing. Of several live sessions the later login counts, if they are
+    /// of one user or the name begins with `__Host-`, which no other host can plant; otherwise none. The next login or logout
+    /// ends them all.
+    Several {
+        /// The first four and the last four that have the form of what we issue.
+        cookies: Vec<Self>,
+        /// Whether these are all. If not, and the name can be planted, none counts.
+        is_complete: bool,
+    },
     /// A token.
     Token(PresentedToken),
     /// What may be a [client-side session](crate::store::Seal), not looked at yet.
@@ -245,7 +257,7 @@ impl fmt::Debug for PresentedCookie {
             Self::Nothing => "Nothing",
             Self::Malformed => "Malformed",
             Self::Withheld => "Withheld",
-            Self::Several(_) => "Several(..)",
+            Self::Several { .. } => "Several(..)",
             Self::Token(_) => "Token(..)",
             Self::Sealed(_) => "Sealed(..)",
         })

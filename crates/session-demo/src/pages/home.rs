@@ -9,17 +9,15 @@ use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
-use session_core::{Key, SessionSummary, Timestamp};
+use session_core::{SessionSummary, Timestamp};
 use session_tower::{Authenticated, Fresh, Rejection, Session, safe_next};
 
 use super::errors::{Form, PageError};
 use super::kinds;
 use super::layout::{moment, page, password_form, utc};
 use crate::accounts::{Credentials, Reauthentication};
-use crate::actions::{self, CART};
+use crate::actions::{self, CART, COUNTER};
 use crate::args::Mode;
-
-const COUNTER: Key<u64> = Key::new("counter");
 
 /// The query of the page after a login: an anonymous session there means that the cookie was lost.
 const WELCOME: &str = "welcome";

@@ -54,3 +54,24 @@ async fn older_browsers_are_refused_if_it_sends_another_host() {
     assert_eq!(fetch(&tab, "/api/counter/counter").await, 403);
     assert_eq!(person.cookies().await.unwrap(), []);
 }
+
+/// Chromium says nothing but `Origin` of where a handshake comes from.
+#[tokio::test]
+async fn websockets_work_if_it_sends_the_host_of_the_address() {
+    for name in ["shop", "port", "as-sent"] {
+        let site = format!("https://{name}.example.test");
+        let person = bed().await.person().await;
+        let tab = person.page().await.unwrap();
+        sign_in(&tab, &site, "carol", Remember::No).await;
+        tab.open(&format!("{site}{BLANK}")).await.unwrap();
+        let answer = tab.evaluate(
+            "new Promise((answered, failed) => {
+                const socket = new WebSocket(`wss://${location.host}/ws`);
+                socket.onopen = () => socket.send('hello');
+                socket.onmessage = event => answered(event.data);
+                socket.onclose = event => failed(new Error(event.code));
+            })",
+        );
+        assert_eq!(answer.await.unwrap(), "1", "{site}");
+    }
+}

@@ -81,3 +81,25 @@ async fn only_who_asked_to_stay_signed_in_is_after_a_restart_of_the_browser() {
     let cookies = person.cookies().await.unwrap();
     assert_eq!(cookies.iter().map(|cookie| &*cookie.domain).collect::<Vec<_>>(), ["as-sent.example.test"]);
 }
+
+/// The page would be in Chromium's memory of pages to go back to, or in its cache.
+#[tokio::test]
+async fn going_back_after_signing_out_shows_nothing_private() {
+    let person = bed().await.person().await;
+    let tab = person.page().await.unwrap();
+    for (path, private) in [("/devices", "This device"), ("/sensitive", "1234-5678"), ("/", "Signed in as alice")] {
+        sign_in(&tab, SHOP, "alice", Remember::No).await;
+        tab.open(&format!("{SHOP}{path}")).await.unwrap();
+        assert!(tab.text().await.unwrap().contains(private));
+        tab.open(&format!("{SHOP}/kinds")).await.unwrap();
+        tab.back().await.unwrap();
+        assert!(tab.text().await.unwrap().contains(private), "still signed in");
+
+        tab.click(SIGN_OUT).await.unwrap();
+        tab.back().await.unwrap();
+        keep(&tab, &format!("back-after-sign-out{}", path.replace('/', "-"))).await;
+        let text = tab.text().await.unwrap();
+        assert!(!text.contains(private), "{path}: {text}");
+        assert_eq!(user_of(&tab).await, None, "{path}");
+    }
+}

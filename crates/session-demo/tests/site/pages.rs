@@ -61,7 +61,7 @@ async fn remember_me_too_many_devices_and_a_lost_cookie() {
 }
 
 #[tokio::test]
-async fn counter_and_cart_work_before_login_and_the_cart_is_kept() {
+async fn counter_and_cart_work_before_login_and_are_kept() {
     let demo = Demo::start(&[]);
     let browser = demo.browser();
     for _ in 0..3 {
@@ -76,7 +76,7 @@ async fn counter_and_cart_work_before_login_and_the_cart_is_kept() {
 
     browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
     let home = page(&browser, "/").await;
-    assert!(home.contains("<li>cup</li>") && home.contains("<p class=\"count\">0</p>"), "{home}");
+    assert!(home.contains("<li>cup</li>") && home.contains("<p class=\"count\">3</p>"), "{home}");
     browser.submit("/cart/empty", "").await.assert_leads_to("/");
     assert!(page(&browser, "/").await.contains("Nothing in it yet"));
 }

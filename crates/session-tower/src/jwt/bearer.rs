@@ -11,8 +11,8 @@ use axum_core::response::IntoResponse;
 use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
-use session_core::adapter::{BearerRejectionKind, bearer_token};
-use session_core::{Clock, SessionManager, SessionSummary, SystemClock};
+use session_core::adapter::{BearerRejectionKind, bearer_token, report_refusal};
+use session_core::{Clock, EventKind, SessionManager, SessionSummary, SystemClock};
 use session_jwt::{Claims, TokenService, Verifier, VerifyError};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -67,6 +67,13 @@ impl BearerLayer {
 }
 
 impl TokenSource {
+    /// An event, where there is a manager that has observers.
+    fn report_invalid(&self, head: &Head<'_>) {
+        if let Self::Service(tokens) = self {
+            report_refusal(tokens.manager(), head, EventKind::InvalidAccessToken);
+        }
+    }
+
     fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
         match self {
             Self::Service(tokens) => tokens.verify(token),
@@ -139,7 +146,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Bearer {
         let source = parts.extensions.get::<TokenSource>().ok_or(BearerRejectionKind::LayerMissing)?;
         let head = Head::from(&*parts);
         let token = bearer_token(&head)?.ok_or(BearerRejectionKind::Missing)?;
-        Ok(source.verify(token).map(Self).map_err(|_| BearerRejectionKind::Invalid)?)
+        match source.verify(token) {
+            Ok(claims) => Ok(Self(claims)),
+            Err(_) => {
+                source.report_invalid(&head);
+                Err(BearerRejectionKind::Invalid.into())
+            }
+        }
     }
 }
 
@@ -202,12 +215,16 @@ impl<S: Send + Sync> FromRequestParts<S> for LiveBearer {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, BearerRejection> {
         let bearer = <Bearer as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        let Some(TokenSource::Service(tokens)) = parts.extensions.get().cloned() else {
+        let source: Option<TokenSource> = parts.extensions.get().cloned();
+        let Some(source @ TokenSource::Service(tokens)) = &source else {
             return Err(BearerRejectionKind::LayerMissing.into());
         };
         match tokens.check_session(&bearer).await {
             Ok(Some(session)) => Ok(Self { bearer, session, manager: tokens.manager().clone() }),
-            Ok(None) => Err(BearerRejectionKind::Invalid.into()),
+            Ok(None) => {
+                source.report_invalid(&Head::from(&*parts));
+                Err(BearerRejectionKind::Invalid.into())
+            }
             Err(_) => Err(BearerRejectionKind::StoreUnavailable.into()),
         }
     }

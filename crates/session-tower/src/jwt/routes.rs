@@ -19,9 +19,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use session_core::adapter::{
-    OriginGuard, PresentedCookie, RejectionKind, SetCookie, TokenTransport, error_body, token_edits,
+    OriginGuard, PresentedCookie, RejectionKind, SetCookie, TokenTransport, error_body, report_refusal, token_edits,
 };
-use session_core::{CookiePolicy, DeleteOutcome, Error, Login, StoreErrorKind};
+use session_core::{CookiePolicy, DeleteOutcome, Error, EventKind, Login, PresentedToken, StoreErrorKind};
 use session_jwt::{AccountsError, IssueError, TokenPair, TokenService, TokenServiceError};
 
 use crate::head::{Head, apply};
@@ -205,7 +205,10 @@ async fn login<A: Authenticator>(
     let head = shared.head(&parts)?;
     let credentials = json(&content(body)?)?;
     let login = shared.authenticator.authenticate(credentials, &parts).await.map_err(|_| Refused::LATER)?;
-    let login = login.ok_or(Refused::GRANT)?;
+    let Some(login) = login else {
+        report_refusal(shared.tokens.manager(), &head, EventKind::LoginRefused);
+        return Err(Refused::GRANT);
+    };
     let replaces = shared.transport.presented(&head);
     let pair = shared.tokens.login(login, replaces).await?;
     Ok(shared.pair(&pair))
@@ -226,6 +229,9 @@ async fn refresh<A: Authenticator>(
         TokenTransport::Cookie(_) => shared.transport.presented(&head).ok_or(Refused::GRANT)?.to_owned(),
         TokenTransport::Body => json::<RefreshBody>(&content(body)?)?.refresh_token,
     };
+    if PresentedToken::parse(token.as_bytes()).is_err() {
+        report_refusal(shared.tokens.manager(), &head, EventKind::MalformedToken);
+    }
     let pair = shared.tokens.refresh(&token).await?;
     Ok(shared.pair(&pair))
 }

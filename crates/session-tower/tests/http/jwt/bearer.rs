@@ -1,8 +1,11 @@
 //! `Bearer`, `LiveBearer`, and the `Authorization` header.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde_json::json;
 use session_core::store::Freshness;
+use session_core::{EventKind, UserId};
 use session_jwt::{Verifier, VerifyingKeys};
 use session_tower::{BearerLayer, BearerRejection, BearerRejectionKind};
 
@@ -155,4 +158,35 @@ async fn debug_output_shows_neither_token_nor_user() {
     assert_eq!(get_with(&app, "/", &[format!("Bearer {}", pair.access).as_bytes()]).await.status, 200);
     let shown = seen.lock().unwrap();
     assert!(shown.contains("LiveBearer") && !shown.contains("alice") && !shown.contains(&pair.access), "{shown}");
+}
+
+/// Nothing is refused in silence.
+#[tokio::test]
+async fn each_refusal_is_an_event() {
+    let service = Service::standard();
+    let pair = service.login().await;
+    let events = || service.site.events.take();
+    events();
+    let wrong = json!({ "username": "alice", "password": "wrong" });
+    assert_eq!(service.post("/api/token", &wrong).await.status, 400);
+    assert_eq!(events(), [EventKind::LoginRefused]);
+    assert_eq!(service.refresh("x").await.status, 400);
+    assert_eq!(events(), [EventKind::MalformedToken]);
+    let forged = format!("{}A", pair.access);
+    for token in [&*forged, "eyJhbGciOiJub25lIn0.e30.AAAA", "x"] {
+        for path in ["/me", "/live"] {
+            assert_eq!(service.get(path, token).await.status, 401);
+            assert_eq!(events(), [EventKind::InvalidAccessToken], "{path} {token}");
+        }
+    }
+    assert_eq!(service.get("/live", &pair.access).await.status, 200);
+    service.site.manager.revoke_all(&UserId::new("alice").unwrap()).await.unwrap();
+    events();
+    assert_eq!(service.get("/me", &pair.access).await.status, 200, "it does not ask the store");
+    assert_eq!(events(), []);
+    assert_eq!(service.get("/live", &pair.access).await.status, 401);
+    assert_eq!(events(), [EventKind::InvalidAccessToken]);
+    service.site.clock.advance(Duration::from_secs(306));
+    assert_eq!(service.get("/me", &pair.access).await.status, 401);
+    assert_eq!(events(), [EventKind::InvalidAccessToken]);
 }
