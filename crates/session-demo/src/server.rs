@@ -21,7 +21,7 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{sleep, timeout, timeout_at};
 use tower_service::Service as _;
 
 use crate::api::error::ApiError;
@@ -108,7 +108,7 @@ enum Collected {
 }
 
 async fn collect(body: Body) -> Collected {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = sleep(PATIENCE).deadline();
     let (mut collected, mut length) = (BytesMut::new(), 0);
     let mut chunks = body.into_data_stream();
     loop {
