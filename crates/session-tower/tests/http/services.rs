@@ -66,9 +66,9 @@ async fn layers_of_tower_http_work_inside_and_outside_of_a_plain_service() {
 #[tokio::test]
 async fn the_error_of_a_body_is_passed_on() {
     let site = Site::standard();
-    let service = site.layer().layer(service_fn(async |_: Request<()>| {
+    let service = site.layer().layer(service_fn(|_: Request<()>| {
         let frames = [Ok(Frame::data(Bytes::from("half"))), Err(std::io::Error::other("the disk is gone"))];
-        Ok::<_, Infallible>(Response::new(StreamBody::new(stream::iter(frames))))
+        std::future::ready(Ok::<_, Infallible>(Response::new(StreamBody::new(stream::iter(frames)))))
     }));
     let mut body = service.oneshot(Request::new(())).await.unwrap().into_body();
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "half");
