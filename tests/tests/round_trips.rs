@@ -111,7 +111,10 @@ async fn two_cookies_of_the_name() {
     let mut site = Site::anonymous().await;
     let twice = format!("{0}; __Host-id={1}", site.client.token().unwrap(), "A".repeat(64));
     site.client.set_token(&twice);
-    assert_eq!(site.cost_of_read().await, NOTHING);
+    assert_eq!(site.cost_of_read().await, ["load", "load"], "one for each session that is named");
+    let garbage = format!("{}; __Host-id=garbage; __Host-id=", site.client.token().unwrap().split(';').next().unwrap());
+    site.client.set_token(&garbage);
+    assert_eq!(site.cost_of_read().await, ["load"], "garbage names none");
 }
 
 #[tokio::test]
