@@ -2,43 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod plain;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use session_conformance::ReferenceStore;
 use session_core::adapter::RequestSession;
-use session_core::store::{Freshness, Record, Seal, SessionStore};
+use session_core::store::{Freshness, SessionStore};
 use session_core::{
-    Error, Key, Login, ManualClock, Persistence, Policy, RecordFormat, Session, SessionId, SessionManager, StepUp,
-    StoreError, StoreErrorKind, Timestamp, UserId,
+    Error, Key, Login, ManualClock, Persistence, Policy, RecordFormat, Session, SessionManager, StepUp, StoreErrorKind,
+    UserId,
 };
+
+use crate::plain::Plain;
 
 const N: Key<u64> = Key::new("n");
 const TEXT: Key<String> = Key::new("text");
-
-/// Hexadecimal digits are no protection; what a seal must do is the business of `session-jwt`.
-#[derive(Debug)]
-struct Plain;
-
-impl Seal for Plain {
-    fn seal(&self, record: &Record, _now: Timestamp) -> Result<String, StoreError> {
-        let bytes = [record.summary.id.as_bytes(), &record.encode()?[..]].concat();
-        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    fn open(&self, text: &[u8], _now: Timestamp) -> Option<Record> {
-        let text = std::str::from_utf8(text).ok()?;
-        let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
-        let bytes = (0..text.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>()?;
-        let (id, bytes) = bytes.split_first_chunk()?;
-        Record::decode(SessionId::from_bytes(*id), &Bytes::copy_from_slice(bytes)).ok()
-    }
-
-    fn sealed_len(&self, record: &Record) -> usize {
-        record.encode().map_or(usize::MAX / 2, |bytes| 2 * (16 + bytes.len()))
-    }
-}
 
 struct Browser {
     manager: SessionManager,
@@ -344,4 +324,17 @@ async fn a_handle_does_not_take_a_session_in_use_for_idle() {
     clock.advance(manager.policy().timeouts(true, Persistence::Transient).absolute);
     assert!(!handle.is_live().await.unwrap());
     assert!(matches!(handle.open().await, Err(Error::Store(error)) if error.kind() == StoreErrorKind::Unsupported));
+}
+
+/// A decision does not rest on a session that has become idle meanwhile.
+#[tokio::test]
+async fn a_reload_sees_the_idle_deadline() {
+    let clock = ManualClock::default();
+    let manager = manager(&clock, None);
+    let mut browser = Browser::new(&manager);
+    browser.request(|it| it.login(Login::new(alice()))).await.unwrap().unwrap();
+    let header = format!("__Host-id={}", browser.cookie.clone().unwrap());
+    let session = manager.open(&manager.read_cookie([header.as_bytes()])).await.unwrap();
+    clock.advance(manager.policy().timeouts(true, Persistence::Transient).idle);
+    assert!(matches!(manager.reload(&session).await, Err(Error::Gone)));
 }

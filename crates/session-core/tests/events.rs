@@ -1,18 +1,20 @@
 //! Events that an audit can use.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod plain;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use session_conformance::ReferenceStore;
 use session_core::adapter::{OriginGuard, RequestHead};
-use session_core::store::{Record, Seal, SessionStore};
+use session_core::store::SessionStore;
 use session_core::{
-    Error, Event, EventKind, Login, ManualClock, Policy, RequestContext, Session, SessionId, SessionManager,
-    StoreError, Termination, Timestamp, UserId,
+    Error, Event, EventKind, Login, ManualClock, Policy, RequestContext, Session, SessionManager, Termination, UserId,
 };
 use tokio::sync::broadcast::{self, Receiver};
+
+use crate::plain::Plain;
 
 struct Head(String);
 
@@ -96,30 +98,6 @@ async fn each_use_of_a_predecessor_is_an_event() {
         request(&manager, &mut predecessor.clone(), |_| Ok(())).await;
     }
     assert_eq!(kinds(&mut audit), [const { EventKind::Replayed }; 3]);
-}
-
-/// Nothing is protected here; that is not what is tested.
-#[derive(Debug)]
-struct Plain;
-
-impl Seal for Plain {
-    fn seal(&self, record: &Record, _now: Timestamp) -> Result<String, StoreError> {
-        let bytes = [record.summary.id.as_bytes(), &record.encode()?[..]].concat();
-        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    fn open(&self, text: &[u8], _now: Timestamp) -> Option<Record> {
-        let text = std::str::from_utf8(text).ok()?;
-        let bytes: Option<Vec<u8>> =
-            (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect();
-        let bytes = bytes?;
-        let (id, bytes) = bytes.split_first_chunk()?;
-        Record::decode(SessionId::from_bytes(*id), &Bytes::copy_from_slice(bytes)).ok()
-    }
-
-    fn sealed_len(&self, record: &Record) -> usize {
-        record.encode().map_or(0, |bytes| 2 * (16 + bytes.len()))
-    }
 }
 
 /// Nothing ended: a copy of the cookie lives on.

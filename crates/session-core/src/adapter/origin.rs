@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use crate::policy::cookie::is_address;
+
 /// Whether `origin`, the value of an `Origin` header, is that of the server that was addressed as `host`. The scheme gives
 /// the default of both ports, and is not compared otherwise: behind a proxy the one that the browser used is unknown (a
 /// `Secure` cookie and HSTS keep http out).
@@ -141,9 +143,7 @@ fn pattern(begin: &str, rest: &str) -> Result<Host, OriginError> {
     if rest.contains('*') || !begin.bytes().chain(end.bytes()).all(is_label_byte) || !is_host(domain, true) {
         return Err(OriginError::Wildcard);
     }
-    // The last label of a name is no number; that of an IPv4 address is.
-    let is_address = domain.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
-    if is_address || psl::domain_str(domain).is_none() {
+    if is_address(domain) || psl::domain_str(domain).is_none() {
         return Err(OriginError::TooWide);
     }
     Ok(Host::Pattern { begin: begin.to_owned(), end: end.to_owned(), domain: domain.to_owned() })

@@ -100,7 +100,8 @@ impl SessionManager {
             return Ok(());
         }
         let is_refused = change == Change::Login && input.loaded.as_ref().is_some_and(|loaded| loaded.is_superseded());
-        let outcome = match self.end_others(session, change, is_refused).await {
+        let others_ended = if is_refused { Ok(()) } else { self.end_others(session, change).await };
+        let outcome = match others_ended {
             Ok(()) => self.try_commit(session, input).await,
             Err(error) => Err(error),
         };
@@ -132,9 +133,8 @@ impl SessionManager {
     }
 
     /// Ends the other sessions that came with the request, before a login or a logout: they must not count towards a limit.
-    async fn end_others(&self, session: &Session, change: Change, is_refused: bool) -> Result<(), Error> {
+    async fn end_others(&self, session: &Session, change: Change) -> Result<(), Error> {
         let reason = match change {
-            _ if is_refused => return Ok(()),
             Change::Login => Termination::Replaced,
             Change::Logout => Termination::Logout,
             Change::None | Change::Regenerate | Change::StepUp => return Ok(()),

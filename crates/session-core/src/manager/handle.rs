@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::SessionManager;
 use crate::decide::verdict::{Access, LoadedSession, Verdict, verdict};
 use crate::error::Error;
+use crate::event::Expiry;
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
 use crate::session::Session;
@@ -131,7 +132,13 @@ impl SessionHandle {
 
     async fn current(&self) -> Result<Option<Record>, Error> {
         match &self.session.access {
-            Access::Seal => Ok(self.manager.load_again(&self.session).await?.map(|session| session.record)),
+            Access::Seal => {
+                let record = &self.session.record;
+                // The client may have a newer state, in which it was active later.
+                let verdict = verdict(&record.summary, self.manager.policy(), self.manager.now());
+                let is_live = matches!(verdict, Verdict::Live | Verdict::Expired(Expiry::Idle));
+                Ok((is_live && !self.manager.is_denied(&record.id()).await?).then(|| record.clone()))
+            }
             Access::Token(..) | Access::Handle => self.manager.load_handled(&self.session.record).await,
         }
     }

@@ -8,7 +8,7 @@ use crate::decide::verdict::{
     Access, LoadedSession, TokenStatus, TokenVerdict, Verdict, judge, still_accepted, verdict,
 };
 use crate::error::{Error, StoreError, StoreErrorKind};
-use crate::event::{EventKind, Expiry, Termination};
+use crate::event::{EventKind, Termination};
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
 use crate::model::summary::SessionSummary;
@@ -169,9 +169,7 @@ impl SessionManager {
 
     /// A client-side session, unless it has ended since.
     async fn unseal_again(&self, loaded: &LoadedSession) -> Result<Option<LoadedSession>, Error> {
-        // The client may have a newer state, in which it was active later.
-        let verdict = verdict(&loaded.record.summary, self.policy(), self.now());
-        let is_live = matches!(verdict, Verdict::Live | Verdict::Expired(Expiry::Idle));
+        let is_live = verdict(&loaded.record.summary, self.policy(), self.now()) == Verdict::Live;
         let is_live = is_live && !self.is_denied(&loaded.record.id()).await?;
         Ok(is_live.then(|| loaded.with_record(loaded.record.clone())))
     }
@@ -217,7 +215,7 @@ impl SessionManager {
         Ok(record)
     }
 
-    async fn is_denied(&self, id: &SessionId) -> Result<bool, Error> {
+    pub(super) async fn is_denied(&self, id: &SessionId) -> Result<bool, Error> {
         self.store_call("load", self.inner.backing.is_denied(id, self.now())).await
     }
 

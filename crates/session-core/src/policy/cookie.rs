@@ -391,15 +391,18 @@ fn checked_domain(domain: &str) -> Result<String, CookiePolicyError> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // The last label of a name is no number; that of an IPv4 address is.
-    let is_address = domain.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
-    if domain.len() > 253 || !domain.split('.').all(is_label) || is_address {
+    if domain.len() > 253 || !domain.split('.').all(is_label) || is_address(&domain) {
         Err(CookiePolicyError::Domain)
     } else if psl::domain_str(&domain).is_none() {
         Err(CookiePolicyError::PublicSuffix)
     } else {
         Ok(domain)
     }
+}
+
+/// Whether the host is no name: the last label of a name is no number, that of an IPv4 address is.
+pub(crate) fn is_address(host: &str) -> bool {
+    host.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// `token` of RFC 9110: what a cookie may be called.
