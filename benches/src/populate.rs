@@ -68,7 +68,7 @@ async fn add(
 
 /// Stores a new session, under no limit.
 pub(crate) async fn create(store: &dyn SessionStore, record: &Record) -> Result<(), Failure> {
-    let request = CreateRequest { record, replaces: None, limit: None };
+    let request = CreateRequest::new(record);
     let outcome = store.create(request, SystemClock.now()).await?;
     if outcome == (CreateOutcome::Created { evicted: Vec::new() }) {
         return Ok(());

@@ -109,7 +109,8 @@ async fn every_public_type_hides_what_is_secret() {
     let header = RecordHeader { id, version, user: Some(user.clone()), created_at: now, last_seen: now, timeouts };
     let replaces = Replacement { id, user: Some(&user), version };
     let cookie_builder = CookiePolicy::builder("__Host-app");
-    let create = CreateRequest { record: &record, replaces: Some(replaces), limit: Some(policy.session_limit()) };
+    let create =
+        CreateRequest::new(&record).replacing(replaces).within(policy.session_limit()).among(policy.visitor_limit());
     let shown = shown! {
         Timestamp: now, ManualClock: clock, SystemClock: SystemClock,
         CookiePolicy: policy.cookie(), CookiePolicyBuilder: cookie_builder, CookiePolicyError: CookiePolicyError::Name,

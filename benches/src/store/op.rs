@@ -178,7 +178,8 @@ impl Op for StoreOp {
                 let (old, new) = (worker.take()?, worker.fresh.pop_front().ok_or("no record left")?);
                 let replaces = Some(Replacement { id: old.id(), user: old.user(), version: old.version });
                 let limit = Some(self.manager.policy().session_limit());
-                let created = store.create(CreateRequest { record: &new, replaces, limit }, now()).await?;
+                let created =
+                    store.create(CreateRequest { record: &new, replaces, limit, visitors: None }, now()).await?;
                 worker.stored.push_back(new);
                 expect("login", created == CreateOutcome::Created { evicted: Vec::new() })
             }

@@ -37,6 +37,8 @@ impl ReferenceStore {
 pub(crate) struct Sessions {
     /// Shared, because the search for the order of a history copies them at every step.
     pub(crate) records: HashMap<SessionId, Arc<Record>>,
+    /// Which of them are anonymous and were created under a limit.
+    pub(crate) visitors: HashSet<SessionId>,
     /// Ids that were to be deleted, whether or not they were there.
     pub(crate) ended: HashSet<SessionId>,
 }
@@ -75,7 +77,7 @@ impl Sessions {
     }
 
     pub(crate) fn create(&mut self, request: CreateRequest<'_>, now: Timestamp) -> CreateOutcome {
-        let CreateRequest { record, replaces, limit } = request;
+        let (CreateRequest { record, replaces, .. }, limit) = (request, request.limit_of_owner());
         match live(&self.records, &record.id(), now) {
             Some(stored) if stored.version == record.version => return CreateOutcome::Created { evicted: Vec::new() },
             Some(_) => return CreateOutcome::IdTaken,
@@ -90,11 +92,16 @@ impl Sessions {
             }
         }
         let mut evicted = Vec::new();
-        if let (Some(limit), Some(user)) = (limit, record.user()) {
-            let others =
-                self.records.values().map(Arc::as_ref).filter(|other| {
-                    other.user() == Some(user) && !other.is_expired(now) && !removed.contains(&other.id())
-                });
+        if let Some(limit) = limit {
+            let counts = |other: &Record| match record.user() {
+                Some(user) => other.user() == Some(user),
+                None => self.visitors.contains(&other.id()),
+            };
+            let others = self
+                .records
+                .values()
+                .map(Arc::as_ref)
+                .filter(|other| counts(other) && !other.is_expired(now) && !removed.contains(&other.id()));
             match evictions(limit, others.collect()) {
                 Some(oldest) => evicted = oldest,
                 None => return CreateOutcome::LimitReached,
@@ -104,6 +111,9 @@ impl Sessions {
             self.records.remove(id);
         }
         self.put(record.clone());
+        if record.user().is_none() && limit.is_some() {
+            self.visitors.insert(record.id());
+        }
         CreateOutcome::Created { evicted }
     }
 

@@ -37,6 +37,7 @@ pub use policy::caching::{AuthenticatedCaching, ClearSiteData};
 pub use policy::cookie::{CookiePolicy, CookiePolicyBuilder, CookiePolicyError, SameSite};
 pub use policy::limit::{LimitPolicy, SessionLimit};
 pub use policy::rules::{PayloadLimit, Policy, RememberMe, Renewal, WriteConflict};
+pub use policy::visitors::VisitorLimit;
 pub use session::Session;
 pub use store::contract::DeleteOutcome;
 pub use store::namespace::{Namespace, NamespaceError};

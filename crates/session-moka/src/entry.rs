@@ -17,6 +17,8 @@ pub(crate) struct Entry {
     tag: u16,
     /// How often it was loaded from the table, modulo 256.
     loads: u8,
+    /// Whether it is in [`Visitors`](crate::visitors::Visitors).
+    is_visitor: bool,
 }
 
 impl Entry {
@@ -24,7 +26,7 @@ impl Entry {
     /// As [`Record::encode`].
     pub(crate) fn new(record: &Record, tag: u16, free_at: u32) -> Result<Self, StoreError> {
         let bytes = Box::from(record.encode()?.as_ref());
-        Ok(Self { bytes, deadline: record.deadline(), free_at, tag, loads: 0 })
+        Ok(Self { bytes, deadline: record.deadline(), free_at, tag, loads: 0, is_visitor: false })
     }
 
     /// # Errors
@@ -105,9 +107,18 @@ impl Entry {
         self.loads.is_multiple_of(8)
     }
 
-    /// Keeps the count of the entry it replaces: a session that is written by each request is busy too.
-    pub(crate) fn keep_loads(&mut self, replaced: &Self) {
+    /// Takes the place of `replaced`. The count goes on: a session that is written by each request is busy too.
+    pub(crate) fn follow(&mut self, replaced: &Self) {
         self.loads = replaced.loads;
+        self.is_visitor = replaced.is_visitor;
+    }
+
+    pub(crate) fn is_visitor(&self) -> bool {
+        self.is_visitor
+    }
+
+    pub(crate) fn into_visitor(self) -> Self {
+        Self { is_visitor: true, ..self }
     }
 
     pub(crate) fn has_tag(&self, tag: u16) -> bool {

@@ -15,7 +15,9 @@
 //!
 //! - **Authoritative.** A session stays until it is deleted or its deadline has passed. Nothing is evicted to save
 //!   memory: without [`max_sessions`](MokaStoreBuilder::max_sessions) the store grows, with it a session that exceeds the
-//!   quota is refused.
+//!   quota is refused. The exception are anonymous sessions, which anyone can have: of those there are never more than the
+//!   policy's [`max_visitors`](session_core::PolicyBuilder::max_visitors), and in a full store one of them ends for each
+//!   session that begins.
 //! - **Of one application.** It has no [`Namespace`](session_core::Namespace), because nobody else can reach it: managers
 //!   share sessions if they were given clones of one store. Two applications in one process have a store each.
 //! - **Atomic.** Every operation, including a login that ends another session and evicts a third, is one step under
@@ -32,5 +34,6 @@ mod expiry;
 mod store;
 mod stripe;
 mod table;
+mod visitors;
 
 pub use self::store::{MokaStore, MokaStoreBuilder};

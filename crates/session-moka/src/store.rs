@@ -52,14 +52,14 @@ impl MokaStore {
 
     /// [`SessionStore::create`], once. `None` if the quota is used up.
     fn try_create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<Option<CreateOutcome>, StoreError> {
-        let CreateRequest { record, replaces, limit } = request;
+        let CreateRequest { record, replaces, limit, visitors } = request;
         let (table, id) = (&*self.table, record.id());
         if record.user().is_some_and(|user| user.shard() != id.shard()) {
             // The session would be missing from every list of this user.
             let detail = "the id of the session is not in the shard of its user";
             return Err(StoreError::new(StoreErrorKind::Other, detail));
         }
-        let entry = table.entry(record, now)?;
+        let mut entry = table.entry(record, now)?;
         let (mut stripe, mut other) = table.stripes_of(&id, replaces.map(|replaced| replaced.id).as_ref());
         match stripe.live(&id, now) {
             Some(stored) if stored.version() == record.version => {
@@ -101,8 +101,15 @@ impl MokaStore {
         for id in evicted.iter().chain([&id]) {
             table.remove(&mut stripe, id);
         }
+        let mut too_many = Vec::new();
+        if let (Some(visitors), None) = (visitors, record.user()) {
+            entry = entry.into_visitor();
+            too_many = table.visitors.enter(id, entry.last_seen(), visitors.max().get() as usize);
+        }
         stripe.insert(id, entry);
         table.release(removed.saturating_sub(1));
+        drop((stripe, other));
+        evicted.extend(too_many.into_iter().filter(|id| table.end_visitor(id, now)));
         Ok(Some(CreateOutcome::Created { evicted }))
     }
 }
@@ -122,8 +129,9 @@ impl fmt::Debug for MokaStore {
 impl MokaStoreBuilder {
     /// The quota: how many sessions may be stored. By default, as many as there is memory for.
     ///
-    /// A session that would exceed it is refused with [`Full`](session_core::StoreErrorKind::Full), unless it replaces
-    /// another or an expired one can be freed. No live session is dropped for it.
+    /// For a session that would exceed it, unless it replaces another or an expired one can be freed, the visitor that was
+    /// used least recently ends. If there is none, it is refused with [`Full`](session_core::StoreErrorKind::Full): no session
+    /// of a user is dropped for it.
     pub fn max_sessions(mut self, max: usize) -> Self {
         self.max_sessions = max;
         self
@@ -166,8 +174,21 @@ impl SessionStore for MokaStore {
             return Ok(outcome);
         }
         self.table.remove_expired(now, usize::MAX);
-        let full = || StoreError::new(StoreErrorKind::Full, "as many sessions are stored as the quota allows");
-        self.try_create(request, now)?.ok_or_else(full)
+        let mut ended = Vec::new();
+        loop {
+            match self.try_create(request, now)? {
+                Some(CreateOutcome::Created { mut evicted }) => {
+                    evicted.extend(ended);
+                    return Ok(CreateOutcome::Created { evicted });
+                }
+                Some(outcome) => return Ok(outcome),
+                None => {}
+            }
+            let Some(visitor) = self.table.visitors.take_outside(request.record.id().shard()) else {
+                return Err(StoreError::new(StoreErrorKind::Full, "as many sessions are stored as the quota allows"));
+            };
+            ended.extend(self.table.end_visitor(&visitor, now).then_some(visitor));
+        }
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
@@ -181,10 +202,14 @@ impl SessionStore for MokaStore {
         if stored.version() != expected {
             return Ok(UpdateOutcome::Conflict);
         }
-        entry.keep_loads(stored);
+        entry.follow(stored);
+        let before = stored.last_seen();
         let last_seen = stored.last_seen().max(record.summary.last_seen);
         if last_seen > record.summary.last_seen {
             entry.set_last_seen(last_seen, table.free_at(entry.deadline_if(last_seen), now))?;
+        }
+        if entry.is_visitor() {
+            table.visitors.used(id, before, last_seen);
         }
         stripe.insert(id, entry);
         table.cache.update(&id, |cached| *cached = record.clone().touched(last_seen));
@@ -196,8 +221,12 @@ impl SessionStore for MokaStore {
         let Some(entry) = stripe.get_mut(id).filter(|entry| !entry.is_expired(now)) else {
             return Ok(TouchOutcome::Absent);
         };
-        if now > entry.last_seen() {
+        let before = entry.last_seen();
+        if now > before {
             entry.set_last_seen(now, self.table.free_at(entry.deadline_if(now), now))?;
+            if entry.is_visitor() {
+                self.table.visitors.used(*id, before, now);
+            }
             self.table.cache.update(id, |cached| cached.summary.last_seen = now);
         }
         Ok(TouchOutcome::Applied)

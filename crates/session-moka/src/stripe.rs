@@ -44,8 +44,8 @@ impl Stripe {
         self.sessions.insert(id, entry);
     }
 
-    pub(crate) fn remove(&mut self, id: &SessionId) {
-        self.sessions.remove(id);
+    pub(crate) fn remove(&mut self, id: &SessionId) -> Option<Entry> {
+        self.sessions.remove(id)
     }
 
     /// The sessions of `user`, live or expired. `tag` is the user's.
@@ -61,7 +61,7 @@ impl Stripe {
     }
 
     /// Removes up to `limit` expired sessions.
-    pub(crate) fn remove_expired(&mut self, now: Timestamp, limit: usize) -> Vec<SessionId> {
+    pub(crate) fn remove_expired(&mut self, now: Timestamp, limit: usize) -> Vec<(SessionId, Entry)> {
         if now < self.earliest {
             return Vec::new();
         }
@@ -73,7 +73,7 @@ impl Stripe {
             }
             expired
         });
-        let removed: Vec<SessionId> = expired.take(limit).map(|(id, _)| id).collect();
+        let removed: Vec<_> = expired.take(limit).collect();
         // With fewer than the limit, all sessions were visited.
         if removed.len() < limit {
             self.earliest = earliest;
@@ -82,8 +82,8 @@ impl Stripe {
     }
 
     /// Removes the sessions whose memory may be freed.
-    pub(crate) fn sweep(&mut self, second: u32) -> Vec<SessionId> {
-        self.sessions.extract_if(.., |_, entry| entry.may_be_freed(second)).map(|(id, _)| id).collect()
+    pub(crate) fn sweep(&mut self, second: u32) -> Vec<(SessionId, Entry)> {
+        self.sessions.extract_if(.., |_, entry| entry.may_be_freed(second)).collect()
     }
 }
 

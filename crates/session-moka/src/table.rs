@@ -12,6 +12,7 @@ use crate::cache::Cache;
 use crate::entry::Entry;
 use crate::expiry::{self, Uptime};
 use crate::stripe::Stripe;
+use crate::visitors::Visitors;
 
 /// Number of locks. With a million sessions, each guards a thousand, which are swept in some 20 µs.
 ///
@@ -43,6 +44,7 @@ const TICKS_PER_PASS: usize = 8;
 pub(crate) struct Table {
     stripes: Box<[Mutex<Stripe>]>,
     pub(crate) cache: Cache,
+    pub(crate) visitors: Visitors,
     /// Sessions in all stripes, and those about to be inserted.
     count: AtomicUsize,
     max_sessions: usize,
@@ -62,6 +64,7 @@ impl Table {
         let table = Arc::new(Self {
             stripes: (0..STRIPES).map(|_| Mutex::new(Stripe::new())).collect(),
             cache: Cache::new(),
+            visitors: Visitors::new(),
             count: AtomicUsize::new(0),
             max_sessions,
             tags: RandomState::new(),
@@ -147,16 +150,23 @@ impl Table {
 
     /// Removes a session, but not from the count. `stripe` is its own.
     pub(crate) fn remove(&self, stripe: &mut Stripe, id: &SessionId) {
-        stripe.remove(id);
-        self.cache.remove(id);
+        if let Some(entry) = stripe.remove(id) {
+            self.uncache(id, &entry);
+        }
     }
 
     /// Removes sessions, also from the count. `stripe` is theirs.
     pub(crate) fn remove_all(&self, stripe: &mut Stripe, ids: &[SessionId]) {
-        for id in ids {
-            stripe.remove(id);
-        }
-        self.forget(ids);
+        let removed = ids.iter().filter_map(|id| Some((*id, stripe.remove(id)?))).collect::<Vec<_>>();
+        self.forget(&removed);
+    }
+
+    /// Ends a visitor that was taken out of [`Visitors`]; whether it was still live. No stripe is locked.
+    pub(crate) fn end_visitor(&self, id: &SessionId, now: Timestamp) -> bool {
+        let mut stripe = self.stripe_of(id);
+        let was_live = stripe.live(id, now).is_some();
+        self.remove_all(&mut stripe, &[*id]);
+        was_live
     }
 
     /// Removes up to `limit` expired sessions; returns how many.
@@ -167,9 +177,9 @@ impl Table {
                 break;
             }
             let mut stripe = self.lock(stripe);
-            let ids = stripe.remove_expired(now, limit - removed);
-            self.forget(&ids);
-            removed += ids.len();
+            let expired = stripe.remove_expired(now, limit - removed);
+            self.forget(&expired);
+            removed += expired.len();
         }
         removed
     }
@@ -179,18 +189,25 @@ impl Table {
         let second = self.uptime.seconds();
         for stripe in (part..STRIPES).step_by(TICKS_PER_PASS) {
             let mut stripe = self.lock(stripe);
-            let ids = stripe.sweep(second);
-            self.forget(&ids);
+            let expired = stripe.sweep(second);
+            self.forget(&expired);
         }
         self.cache.run_pending_tasks();
     }
 
     /// Uncaches and uncounts sessions that were removed from a stripe, while it is still locked.
-    fn forget(&self, ids: &[SessionId]) {
-        for id in ids {
-            self.cache.remove(id);
+    fn forget(&self, removed: &[(SessionId, Entry)]) {
+        for (id, entry) in removed {
+            self.uncache(id, entry);
         }
-        self.release(ids.len());
+        self.release(removed.len());
+    }
+
+    fn uncache(&self, id: &SessionId, entry: &Entry) {
+        self.cache.remove(id);
+        if entry.is_visitor() {
+            self.visitors.leave(*id, entry.last_seen());
+        }
     }
 
     fn lock(&self, stripe: usize) -> MutexGuard<'_, Stripe> {

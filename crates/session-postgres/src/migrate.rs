@@ -18,12 +18,14 @@ pub struct Migration {
     pub sql: String,
 }
 
-/// In the order they apply. A released step never changes. A change is a new step, which must be compatible with the
+/// In the order they apply. A step creates functions or changes tables, not both. A released step never changes. A change is a new step, which must be compatible with the
 /// previous release: nodes of both run side by side during a deployment.
 const STEPS: &[(&str, &str)] = &[
     ("0001_table", include_str!("sql/0001_table.sql")),
     ("0002_functions", include_str!("sql/0002_functions.sql")),
     ("0003_administration", include_str!("sql/0003_administration.sql")),
+    ("0004_visitors", include_str!("sql/0004_visitors.sql")),
+    ("0005_create_visitor", include_str!("sql/0005_create_visitor.sql")),
 ];
 
 /// The migrations as text, to apply with a tool of your own instead of
@@ -114,7 +116,7 @@ fn script(namespace: &Namespace) -> Arc<str> {
         );
         script += &render(namespace, &step);
     }
-    let steps_with_functions = STEPS[1..].iter().map(|(_, sql)| *sql);
+    let steps_with_functions = STEPS.iter().map(|(_, sql)| *sql).filter(|sql| sql.contains("CREATE FUNCTION"));
     let functions = steps_with_functions.collect::<String>().replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION");
     let is_renamed = is_renamed();
     script += &render(namespace, &format!("DO $step$ BEGIN IF {is_renamed} THEN {functions} END IF; END $step$;"));

@@ -11,6 +11,7 @@ pub(crate) struct Statements {
     pub(crate) load: Arc<str>,
     pub(crate) load_batch: Arc<str>,
     pub(crate) create: Arc<str>,
+    pub(crate) create_visitor: Arc<str>,
     pub(crate) update: Arc<str>,
     pub(crate) update_batch: Arc<str>,
     pub(crate) touch: Arc<str>,
@@ -31,6 +32,10 @@ impl Statements {
             create: render(
                 "SELECT outcome, evicted FROM {schema}.create_session(\
                  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+            ),
+            create_visitor: render(
+                "SELECT outcome, evicted FROM {schema}.create_visitor(\
+                 $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             ),
             update: render("SELECT {schema}.update_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
             update_batch: render("SELECT {schema}.update_sessions($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),

@@ -53,6 +53,7 @@ scripts! {
 ///
 /// * `{namespace:shard}:s:id`: a session, or its [tombstone](TOMBSTONE);
 /// * `{namespace:shard}:u:user`: a user's index, a hash of ids and what the session limit needs to know of each;
+/// * `{namespace:shard}:v`: that of the visitors, who count as if they were one user for each shard;
 /// * `{namespace:shard}:w`: written only so that `WAIT` has a write to wait for.
 ///
 /// A namespace has neither braces, which would move the hash tag, nor colons: no key begins like one of another
@@ -82,9 +83,17 @@ impl Keys {
         key.into_bytes()
     }
 
-    /// The key of a session and, if it has a user, that of the index.
-    pub(crate) fn session_and_index(&self, id: &SessionId, user: Option<&UserId>) -> Vec<Vec<u8>> {
-        [self.session(id)].into_iter().chain(user.map(|user| self.index(user))).collect()
+    /// The index of the visitors in a shard.
+    pub(crate) fn visitors(&self, shard: u16) -> Vec<u8> {
+        let mut key = self.begin(shard, "v", 0);
+        // Nobody's name follows.
+        key.pop();
+        key.into_bytes()
+    }
+
+    /// The key of a session, and that of the index it is in.
+    pub(crate) fn session_and_index(&self, id: &SessionId, user: Option<&UserId>) -> [Vec<u8>; 2] {
+        [self.session(id), user.map_or_else(|| self.visitors(id.shard()), |user| self.index(user))]
     }
 
     /// What all keys begin with, up to the shard.

@@ -24,7 +24,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
-        let CreateRequest { record, replaces, limit } = request;
+        let CreateRequest { record, replaces, limit, visitors } = request;
         check_shard(record)?;
         let crosses_slots = |old: &Replacement<'_>| self.link.is_cluster() && old.id.shard() != record.id().shard();
         let Some(Replacement { id, user, version }) = replaces.filter(crosses_slots) else {
@@ -34,7 +34,7 @@ impl SessionStore for RedisStore {
         let (store, record, user) = (self.clone(), record.clone(), user.cloned());
         let task = self.link.runtime().spawn(async move {
             let replaces = Some(Replacement { id, user: user.as_ref(), version });
-            let request = CreateRequest { record: &record, replaces, limit };
+            let request = CreateRequest { record: &record, replaces, limit, visitors };
             store.link.in_time(store.exchange(request, now)).await
         });
         task.await.unwrap_or_else(|_| Err(error::runtime_is_gone()))
@@ -43,11 +43,16 @@ impl SessionStore for RedisStore {
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome> {
         check_shard(record)?;
         let (id, encoded) = (record.id(), record.encode()?);
-        let of_index = record.user().map(|_| [text(id), index_entry(&encoded, record)]);
+        let entry = index_entry(&encoded, record);
         let mut args = vec![encoded.into(), text(now.as_millis()), expected.to_bytes().into()];
-        args.extend([text(record.summary.last_seen.as_millis()), ttl(record, now)]);
-        args.extend(of_index.into_iter().flatten());
-        let keys = self.keys.session_and_index(&id, record.user());
+        args.extend([
+            text(record.summary.last_seen.as_millis()),
+            ttl(record, now),
+            text(id),
+            entry,
+            how(record.user()),
+        ]);
+        let keys = self.keys.session_and_index(&id, record.user()).into();
         let disconnects = self.link.disconnects();
         match self.link.in_time(self.link.write(&script::UPDATE, keys, args)).await?.word() {
             "applied" => Ok(UpdateOutcome::Applied),
@@ -63,8 +68,8 @@ impl SessionStore for RedisStore {
         if is_foreign(id, user) {
             return Ok(TouchOutcome::Absent);
         }
-        let keys = self.keys.session_and_index(id, user);
-        let args = vec![layout::time(now)?.to_vec(), text(now.as_millis()), text(id)];
+        let keys = self.keys.session_and_index(id, user).into();
+        let args = vec![layout::time(now)?.to_vec(), text(now.as_millis()), text(id), how(user)];
         match self.link.in_time(self.link.run(&script::TOUCH, keys, args)).await?.word() {
             "applied" => Ok(TouchOutcome::Applied),
             "absent" => Ok(TouchOutcome::Absent),
@@ -76,7 +81,7 @@ impl SessionStore for RedisStore {
         if is_foreign(id, user) {
             return Ok(DeleteOutcome::Absent);
         }
-        let (keys, args) = (self.keys.session_and_index(id, user), vec![layout::owner(user), text(id)]);
+        let (keys, args) = (self.keys.session_and_index(id, user).into(), vec![layout::owner(user), text(id)]);
         match self.link.in_time(self.link.write(&script::DELETE, keys, args)).await?.word() {
             "deleted" => Ok(DeleteOutcome::Deleted),
             "absent" => Ok(DeleteOutcome::Absent),
@@ -111,18 +116,20 @@ impl RedisStore {
     /// `create` where all keys are in one slot. One round trip; two at the limit, because the keys of evicted sessions
     /// have to be named; more only if other logins of the user get in between.
     async fn create_in_slot(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
-        let CreateRequest { record, replaces, limit } = request;
+        let (CreateRequest { record, replaces, .. }, limit) = (request, request.limit_of_owner());
         let id = record.id();
         let encoded = record.encode()?;
         let entry = index_entry(&encoded, record);
         // What does not apply is named by the key of the new session: all names have to be in one slot.
-        let session = self.keys.session(&id);
-        let index = |user: Option<&UserId>| user.map_or_else(|| session.clone(), |user| self.keys.index(user));
-        let (old, old_index, old_id, old_version) = match replaces {
-            Some(old) => (self.keys.session(&old.id), index(old.user), text(old.id), old.version.to_bytes().into()),
-            None => (session.clone(), session.clone(), Vec::new(), Vec::new()),
+        let [session, mut index] = self.keys.session_and_index(&id, record.user());
+        if record.user().is_none() && limit.is_none() {
+            index.clone_from(&session);
+        }
+        let ([old, old_index], old_id, old_version) = match replaces {
+            Some(old) => (self.keys.session_and_index(&old.id, old.user), text(old.id), old.version.to_bytes().into()),
+            None => ([session.clone(), session.clone()], Vec::new(), Vec::new()),
         };
-        let keys = [session.clone(), index(record.user()), old, old_index];
+        let keys = [session, index, old, old_index];
         let mut args = vec![encoded.into(), text(now.as_millis()), text(id), ttl(record, now), entry];
         args.extend([old_id, old_version, text(limit.map_or(0, |limit| limit.max.get()))]);
 
@@ -203,7 +210,7 @@ impl RedisStore {
     }
 
     async fn compare_and_delete(&self, session: Replacement<'_>, now: Timestamp) -> Result<Answer> {
-        let keys = self.keys.session_and_index(&session.id, session.user);
+        let keys = self.keys.session_and_index(&session.id, session.user).into();
         let args = vec![session.version.to_bytes().into(), text(now.as_millis()), text(session.id)];
         self.link.write(&script::COMPARE_AND_DELETE, keys, args).await.map_err(|error| error::half_done(&error))
     }
@@ -235,6 +242,11 @@ impl RedisStore {
         }
         Err(error::contended())
     }
+}
+
+/// How a session gets into its index when it is written: an anonymous one that is not there was created without a limit.
+fn how(user: Option<&UserId>) -> Vec<u8> {
+    if user.is_none() { b"XX".into() } else { Vec::new() }
 }
 
 /// Whether the id cannot be one of the user's: all of those are in the user's shard.

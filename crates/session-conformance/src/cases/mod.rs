@@ -21,15 +21,17 @@ mod sweep;
 mod touch;
 mod update;
 mod users;
+mod visitors;
 
 use crate::case::Case;
 
 /// All of them, in the order of the report.
-pub(crate) const STORE_CASES: [&[Case]; 17] = [
+pub(crate) const STORE_CASES: [&[Case]; 18] = [
     load::CASES,
     create::CASES,
     replace::CASES,
     limit::CASES,
+    visitors::CASES,
     update::CASES,
     touch::CASES,
     delete::CASES,

@@ -14,7 +14,7 @@ const CREATED: CreateOutcome = CreateOutcome::Created { evicted: Vec::new() };
 impl BrokenStore {
     pub(super) async fn create_broken(&self, request: CreateRequest<'_>, now: Timestamp) -> CreateOutcome {
         let record = self.with_timeouts_as_stored(request.record);
-        let CreateRequest { replaces, limit, .. } = request;
+        let CreateRequest { replaces, limit, visitors, .. } = request;
         let _mine = if self.is(Fault::LimitLockedPerHandle) { Some(self.handle_turn.lock().await) } else { None };
         let mut turn = self.turn_at(now).await;
         let mut before = self.view_for(&record.id(), &mut turn);
@@ -31,7 +31,7 @@ impl BrokenStore {
             Fault::EvictsOneByOne if old.is_none() => Pace::OneByOne,
             _ => Pace::AtOnce,
         };
-        let request = CreateRequest { record: &record, replaces, limit };
+        let request = CreateRequest { record: &record, replaces, limit, visitors };
         let (answer, after) = self.decide_create(request, old.as_ref(), &before, &turn, now);
         turn = self.write(turn, &before, &after, pace).await;
         let has_it =
@@ -39,6 +39,9 @@ impl BrokenStore {
         if has_it(&after) && !has_it(&before) {
             if let (Fault::ReplaceKeepsIndex, Some(old)) = (self.fault, old) {
                 turn.gone.insert(old.id(), old);
+            }
+            if record.user().is_none() && visitors.is_some() {
+                turn.visitors.insert(record.id());
             }
             self.remember_created(record, turn).await;
         }
@@ -69,7 +72,7 @@ impl BrokenStore {
         memory: &Memory,
         now: Timestamp,
     ) -> (CreateOutcome, Sessions) {
-        let CreateRequest { record, mut replaces, limit } = request;
+        let CreateRequest { record, mut replaces, limit, visitors } = request;
         let mut after = before.clone();
         let stored = before.load(&record.id());
         let is_expired = stored.is_some_and(|stored| stored.is_expired(now));
@@ -95,6 +98,11 @@ impl BrokenStore {
                 let is_full = limit.is_some_and(|limit| count >= limit.max.get() as usize);
                 return (if is_full { CreateOutcome::LimitReached } else { CREATED }, after);
             }
+            Fault::VisitorsEndOnRepetition if is_repeated && visitors.is_some() => {
+                let evicted = self.ending_visitors(request, before, memory, now).unwrap_or_default();
+                after.records.retain(|id, _| !evicted.contains(id));
+                return (CreateOutcome::Created { evicted }, after);
+            }
             Fault::CreateOverwrites if !is_repeated => drop(after.records.remove(&record.id())),
             Fault::ReplaceIgnoresVersion => {
                 let version = old.map(|old| old.version);
@@ -104,8 +112,8 @@ impl BrokenStore {
             Fault::ReplaceAcceptsExpired if old.is_some() && old_is_dead => replaces = None,
             _ => {}
         }
-        let answer = after.create(CreateRequest { record, replaces, limit: None }, now);
-        let request = CreateRequest { record, replaces, limit };
+        let answer = after.create(CreateRequest { record, replaces, limit: None, visitors: None }, now);
+        let request = CreateRequest { record, replaces, limit, visitors };
         if answer != CREATED || is_repeated {
             let mut after = before.clone();
             if answer == CreateOutcome::ReplacedChanged && self.is(Fault::EvictsBeforeReplace) {
@@ -148,7 +156,10 @@ impl BrokenStore {
         memory: &Memory,
         now: Timestamp,
     ) -> Option<Vec<SessionId>> {
-        let CreateRequest { record, replaces, limit } = request;
+        let CreateRequest { record, replaces, limit, visitors } = request;
+        if record.user().is_none() && visitors.is_some() {
+            return self.ending_visitors(request, before, memory, now);
+        }
         let Some(mut limit) = limit else { return Some(Vec::new()) };
         let mut others = match record.user() {
             Some(user) => self.indexed(user, before, memory),
@@ -203,5 +214,38 @@ impl BrokenStore {
             evicted.truncate(1);
         }
         Some(evicted.into_iter().map(reversed).collect())
+    }
+
+    /// The visitors that end for a new one, or `None` if that is refused.
+    fn ending_visitors(
+        &self,
+        request: CreateRequest<'_>,
+        before: &Sessions,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Option<Vec<SessionId>> {
+        let CreateRequest { record, replaces, .. } = request;
+        let mut limit = request.limit_of_owner()?;
+        let mut visitors = match self.fault {
+            Fault::VisitorsAreNotLimited => return Some(Vec::new()),
+            Fault::VisitorsIncludeOthers => select(before, |user| user.is_none()),
+            Fault::VisitorsIncludeUsers => select(before, |_| true),
+            _ => memory.visitors.iter().filter_map(|id| before.load(id).cloned()).collect(),
+        };
+        visitors.retain(|visitor| {
+            (visitor.id() != record.id() || self.is(Fault::VisitorsEndOnRepetition))
+                && replaces.as_ref().is_none_or(|replaces| replaces.id != visitor.id())
+                && (self.is(Fault::VisitorsCountExpired) || !visitor.is_expired(now))
+        });
+        match self.fault {
+            Fault::VisitorsAreRejected => limit.at_limit = LimitPolicy::Reject,
+            Fault::VisitorsEndByAge => limit.at_limit = LimitPolicy::EvictOldest,
+            _ => {}
+        }
+        let mut ended = evictions(limit, visitors.iter().collect())?;
+        if self.is(Fault::EvictsOneAtMost) {
+            ended.truncate(1);
+        }
+        Some(ended)
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Memory {
     pub(super) written: HashMap<SessionId, Record>,
     /// `last_seen` as it was last created or touched.
     pub(super) touched: HashMap<SessionId, Timestamp>,
+    /// Anonymous sessions that were created under a limit.
+    pub(super) visitors: HashSet<SessionId>,
     /// Sessions that are gone, but still found.
     pub(super) gone: HashMap<SessionId, Record>,
     /// The sessions of each user, in the order in which they were written.

@@ -111,6 +111,20 @@ faults! {
     LimitsAnonymous,
     /// Each kind of session has a limit of its own.
     LimitPerKind,
+    /// Anonymous sessions have no limit of their own.
+    VisitorsAreNotLimited,
+    /// At their limit, no visitor ends, and the new one is refused.
+    VisitorsAreRejected,
+    /// Of the visitors, the one that began first ends.
+    VisitorsEndByAge,
+    /// Anonymous sessions that were created without a limit are visitors.
+    VisitorsIncludeOthers,
+    /// Sessions of users count and end as if they were visitors.
+    VisitorsIncludeUsers,
+    /// Visitors whose session has expired count.
+    VisitorsCountExpired,
+    /// A repeated `create` of a visitor ends another one.
+    VisitorsEndOnRepetition,
     /// Logged-out sessions count.
     LimitForgetsLogout,
     /// `create` counts first and inserts later.

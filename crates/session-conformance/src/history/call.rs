@@ -131,5 +131,5 @@ impl Answer {
 
 fn request(record: &Record, replaces: Option<(SessionId, Version)>, limit: Option<SessionLimit>) -> CreateRequest<'_> {
     let replaces = replaces.map(|(id, version)| Replacement { id, user: record.user(), version });
-    CreateRequest { record, replaces, limit }
+    CreateRequest { record, replaces, limit, visitors: None }
 }

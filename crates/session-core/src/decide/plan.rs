@@ -253,7 +253,10 @@ pub(crate) fn new_record(
     let user = draft.authentication.as_ref().map(|authentication| &authentication.user);
     // Id, family, secret, nonce: one call of the operating system instead of four.
     let entropy = Batch::<56>::draw(entropy)?;
-    let id = SessionId::generate(user, &entropy)?;
+    let id = match user {
+        Some(_) => SessionId::generate(user, &entropy)?,
+        None => policy.visitor_limit().generate_id(&entropy)?,
+    };
     let (credential, token) = Credential::issue(kind, id, now, &entropy)?;
     let timeouts = policy.timeouts(user.is_some(), draft.persistence).min(draft.timeouts);
     let summary = SessionSummary {

@@ -15,6 +15,7 @@ use crate::model::record::{Record, Version};
 use crate::model::summary::{SessionSummary, Timeouts};
 use crate::model::token::Kind;
 use crate::policy::limit::SessionLimit;
+use crate::policy::visitors::VisitorLimit;
 use crate::store::contract::{
     CreateOutcome, CreateRequest, DeleteOutcome, Freshness, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
 };
@@ -70,6 +71,7 @@ impl Backing {
         record: &Record,
         replaces: Option<&Replaced>,
         limit: Option<SessionLimit>,
+        visitors: VisitorLimit,
         now: Timestamp,
     ) -> Result<CreateOutcome, StoreError> {
         match self {
@@ -79,7 +81,7 @@ impl Backing {
                     user: user.as_ref(),
                     version: *version,
                 });
-                store.create(CreateRequest { record, replaces, limit }, now).await
+                store.create(CreateRequest { record, replaces, limit, visitors: Some(visitors) }, now).await
             }
             Self::Client { deny_list } => match replaces {
                 Some(old) if deny(deny_list.as_ref(), old.id, old.dead_from, now).await? == DeleteOutcome::Absent => {

@@ -309,7 +309,8 @@ impl SessionManager {
                 if let Some(user) = user {
                     self.inner.background.settle(user, self.policy().store_timeout()).await;
                 }
-                let create = || backing.create(&next.record, replaces.as_ref(), limit, now);
+                let visitors = self.policy().visitor_limit();
+                let create = || backing.create(&next.record, replaces.as_ref(), limit, visitors, now);
                 let outcome = self.store_write("create", create).await;
                 if let (Err(Error::Store(error)), Backing::Store(_)) = (&outcome, backing)
                     && error.may_be_applied()
@@ -360,7 +361,9 @@ impl SessionManager {
             self.report(self.inner.backing.end(reason), Some(id), user);
         }
         for id in evicted {
-            self.report(EventKind::Terminated(Termination::Evicted), Some(*id), user.cloned());
+            // All sessions of a user are in one shard.
+            let user = user.filter(|user| user.shard() == id.shard()).cloned();
+            self.report(EventKind::Terminated(Termination::Evicted), Some(*id), user);
         }
     }
 

@@ -7,6 +7,7 @@ use super::caching::{AuthenticatedCaching, ClearSiteData};
 use super::cookie::CookiePolicy;
 use super::limit::{LimitPolicy, SessionLimit};
 use super::rules::{DAY, MINUTE, PayloadLimit, Policy, RememberMe, Renewal, WriteConflict};
+use super::visitors::VisitorLimit;
 use crate::clock::Timestamp;
 use crate::model::format::RecordFormat;
 use crate::model::summary::Timeouts;
@@ -20,12 +21,13 @@ pub struct PolicyBuilder {
     touch_interval: Option<Duration>,
     /// As given, until it is checked.
     limit: Option<(u32, LimitPolicy)>,
+    visitors: Option<u32>,
 }
 
 impl Policy {
     /// A builder that starts from this policy.
     pub fn to_builder(&self) -> PolicyBuilder {
-        PolicyBuilder { policy: self.clone(), touch_interval: None, limit: None }
+        PolicyBuilder { policy: self.clone(), touch_interval: None, limit: None, visitors: None }
     }
 }
 
@@ -84,6 +86,16 @@ impl PolicyBuilder {
     /// How many sessions a user may have, 1 to [`SessionLimit::HARD_CAP`], and what happens at the limit.
     pub fn session_limit(mut self, max: u32, at_limit: LimitPolicy) -> Self {
         self.limit = Some((max, at_limit));
+        self
+    }
+
+    /// How many anonymous sessions there may be at once, 1 to [`VisitorLimit::HARD_CAP`]; each beyond that ends the one that was
+    /// used least recently. Together with [`anonymous_payload`](Self::anonymous_payload) it bounds what visitors take of a
+    /// store: with some 400 bytes around its values each.
+    ///
+    /// A limit that was lowered takes full effect when the visitors of before have expired.
+    pub fn max_visitors(mut self, max: u32) -> Self {
+        self.visitors = Some(max);
         self
     }
 
@@ -148,7 +160,7 @@ impl PolicyBuilder {
     /// # Errors
     /// [`PolicyError`] that names the first setting that contradicts itself or another one.
     pub fn build(self) -> Result<Policy, PolicyError> {
-        let Self { mut policy, touch_interval, limit: given } = self;
+        let Self { mut policy, touch_interval, limit: given, visitors } = self;
         check_timeouts("authenticated", policy.authenticated)?;
         check_timeouts("anonymous", policy.anonymous)?;
         if let RememberMe::OptIn(timeouts) = policy.remember_me {
@@ -173,6 +185,9 @@ impl PolicyBuilder {
         if let Some((max, at_limit)) = given {
             let max = NonZeroU32::new(max).filter(|max| max.get() <= SessionLimit::HARD_CAP);
             policy.limit = SessionLimit { max: max.ok_or(PolicyError::SessionLimit)?, at_limit };
+        }
+        if let Some(max) = visitors {
+            policy.visitors = VisitorLimit::new(max).ok_or(PolicyError::Visitors)?;
         }
         for cap in [policy.payload, policy.anonymous_payload] {
             if cap.bytes == 0 || cap.bytes > MAX_PAYLOAD || cap.values == 0 || cap.values > MAX_VALUES {
@@ -239,6 +254,9 @@ pub enum PolicyError {
     /// The session limit is out of range.
     #[error("the session limit must be between 1 and {}", SessionLimit::HARD_CAP)]
     SessionLimit,
+    /// The limit of anonymous sessions is out of range.
+    #[error("the number of visitors must be between 1 and {}", VisitorLimit::HARD_CAP)]
+    Visitors,
     /// A payload cap is out of range.
     #[error("a payload cap must allow between 1 byte and 8 MiB, and between 1 and 4096 values")]
     Payload,

@@ -5,3 +5,4 @@ pub(crate) mod caching;
 pub(crate) mod cookie;
 pub(crate) mod limit;
 pub(crate) mod rules;
+pub(crate) mod visitors;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::caching::{AuthenticatedCaching, ClearSiteData};
 use super::cookie::CookiePolicy;
 use super::limit::{LimitPolicy, SessionLimit};
+use super::visitors::VisitorLimit;
 use crate::clock::Timestamp;
 use crate::model::format::RecordFormat;
 use crate::model::summary::{Persistence, SessionSummary, Timeouts};
@@ -43,6 +44,7 @@ pub struct Policy {
     pub(super) max_clock_skew: Duration,
     pub(super) touch_interval: Duration,
     pub(super) limit: SessionLimit,
+    pub(super) visitors: VisitorLimit,
     pub(super) payload: PayloadLimit,
     pub(super) anonymous_payload: PayloadLimit,
     pub(super) write_conflict: WriteConflict,
@@ -107,6 +109,7 @@ impl Policy {
             max_clock_skew: Duration::from_secs(30),
             touch_interval: MINUTE,
             limit: SessionLimit::capped(10, LimitPolicy::EvictOldest),
+            visitors: VisitorLimit::capped(100_000),
             payload: PayloadLimit { bytes: 64 * 1024, values: 64 },
             anonymous_payload: PayloadLimit { bytes: 4 * 1024, values: 64 },
             write_conflict: WriteConflict::LastWriterWins,
@@ -148,6 +151,7 @@ impl Policy {
             refresh_grace: Duration::from_secs(30),
             touch_interval: HOUR,
             limit: SessionLimit::capped(20, LimitPolicy::EvictOldest),
+            visitors: VisitorLimit::capped(1_000_000),
             ..Self::standard()
         }
     }
@@ -246,6 +250,12 @@ impl Policy {
     #[must_use]
     pub fn session_limit(&self) -> SessionLimit {
         self.limit
+    }
+
+    /// How many anonymous sessions there may be.
+    #[must_use]
+    pub fn visitor_limit(&self) -> VisitorLimit {
+        self.visitors
     }
 
     /// What happens when two requests write the same key.

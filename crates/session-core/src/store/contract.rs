@@ -12,6 +12,7 @@ use crate::error::StoreError;
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::{Record, Version};
 use crate::policy::limit::SessionLimit;
+use crate::policy::visitors::VisitorLimit;
 
 /// Where sessions are kept. Applications use [`SessionManager`](crate::SessionManager); this trait is for backends.
 ///
@@ -63,13 +64,21 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///    [`CreateOutcome::ReplacedChanged`].
     /// 3. `limit`: the user's live sessions are counted, without the replaced one. If there is no room,
     ///    [`CreateOutcome::LimitReached`] or eviction, as the limit says.
-    /// 4. The record is inserted, the replaced and evicted ones are deleted.
+    /// 4. `visitors`: if the record is anonymous and there are as many of those as the limit allows, the least recently used
+    ///    of them are evicted. A store in one process counts them all; a shared one counts those of the record's shard
+    ///    against [`VisitorLimit::of_shard`], and may be wrong by as many as are created at once. What was created without
+    ///    such a limit is no visitor: it neither counts nor ends.
+    /// 5. The record is inserted, the replaced and evicted ones are deleted.
+    ///
+    /// A store that is full ends a visitor, of another shard than the record, before it refuses the record of a user: visitors
+    /// keep nobody out.
     ///
     /// Except for `Created`, nothing is changed. A store that keeps the two sessions in different places (a Redis
     /// Cluster) inserts first and deletes second, so that a crash in between loses nothing.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Full`](crate::StoreErrorKind::Full) if the store has a quota and it is used up.
+    /// [`StoreErrorKind::Full`](crate::StoreErrorKind::Full) if the store has a quota, it is used up, and no visitor is left to
+    /// end.
     async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError>;
 
     /// Replaces the record of `record.id` by `record`, if the stored version is `expected`. Never inserts. One round trip.
@@ -163,6 +172,8 @@ pub struct CreateRequest<'a> {
     pub replaces: Option<Replacement<'a>>,
     /// How many sessions the user of `record` may have. Ignored for an anonymous one.
     pub limit: Option<SessionLimit>,
+    /// How many anonymous sessions there may be.
+    pub visitors: Option<VisitorLimit>,
 }
 
 /// The session that a login replaces.
@@ -180,7 +191,7 @@ impl<'a> CreateRequest<'a> {
     /// Inserts `record`, whatever else there is.
     #[must_use]
     pub const fn new(record: &'a Record) -> Self {
-        Self { record, replaces: None, limit: None }
+        Self { record, replaces: None, limit: None, visitors: None }
     }
 
     /// Ends `session` in exchange.
@@ -193,6 +204,21 @@ impl<'a> CreateRequest<'a> {
     #[must_use]
     pub const fn within(self, limit: SessionLimit) -> Self {
         Self { limit: Some(limit), ..self }
+    }
+
+    /// Keeps anonymous sessions within `visitors`.
+    #[must_use]
+    pub const fn among(self, visitors: VisitorLimit) -> Self {
+        Self { visitors: Some(visitors), ..self }
+    }
+
+    /// The limit of those that `record` counts among: its user's sessions, or the visitors of its shard.
+    #[must_use]
+    pub fn limit_of_owner(&self) -> Option<SessionLimit> {
+        match self.record.user() {
+            Some(_) => self.limit,
+            None => self.visitors.map(|visitors| visitors.of_shard()),
+        }
     }
 }
 
@@ -210,7 +236,7 @@ impl<'a> Replacement<'a> {
 pub enum CreateOutcome {
     /// The record is stored.
     Created {
-        /// The sessions that had to go to make room.
+        /// The sessions that had to go to make room. One in another shard than the record is a visitor.
         evicted: Vec<SessionId>,
     },
     /// The id is taken. Nothing was changed.

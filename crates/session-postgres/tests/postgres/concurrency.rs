@@ -99,7 +99,11 @@ async fn no_call_is_the_victim_of_a_deadlock() {
                     let old = nth_session(store, &other, turn % 4).await;
                     let replaces = old.as_ref().map(Replacement::of);
                     let limit = Some(limit(6, LimitPolicy::EvictOldest));
-                    match store.create(CreateRequest { record: &new, replaces, limit }, NOW).await.unwrap() {
+                    match store
+                        .create(CreateRequest { record: &new, replaces, limit, visitors: None }, NOW)
+                        .await
+                        .unwrap()
+                    {
                         CreateOutcome::Created { .. } => created += 1,
                         CreateOutcome::ReplacedAbsent | CreateOutcome::ReplacedChanged => {}
                         other @ (CreateOutcome::IdTaken | CreateOutcome::LimitReached) => panic!("{other:?}"),

@@ -1,10 +1,10 @@
 -- Ends a session if it has this version: the second half of a replacement across two slots, or the rollback of the
 -- first.
--- KEYS 1 session; with a user: 2 the index   ARGV 1 version, 2 now, 3 id
+-- KEYS 1 session, 2 the index   ARGV 1 version, 2 now, 3 id
 -- One of: deleted, absent, changed
 local stored = load_live(KEYS[1], tonumber(ARGV[2]))
 if not stored then return 'absent' end
 if sub(stored, 2, 13) ~= ARGV[1] then return 'changed' end
 bury(KEYS[1])
-if KEYS[2] then call('HDEL', KEYS[2], ARGV[3]) end
+call('HDEL', KEYS[2], ARGV[3])
 return 'deleted'

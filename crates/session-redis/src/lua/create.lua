@@ -1,11 +1,11 @@
--- KEYS 1 the new session, 2 its user's index, 3 the session it replaces, 4 that one's index; 5.. the sessions in the
---      caller's snapshot of the index. KEYS[1] stands for each of 2 to 4 that does not apply.
+-- KEYS 1 the new session, 2 its index: its user's, or that of the visitors; 3 the session it replaces, 4 that one's
+--      index; 5.. the sessions in the caller's snapshot of the index. KEYS[1] stands for each of 2 to 4 that does not apply.
 -- ARGV 1 value, 2 now, 3 id, 4 ttl, 5 entry, 6 id and 7 version of the replaced session, 8 limit (0: none), 9 number of
 --      sessions to evict; 10.. id and entry of each session in the snapshot, those to evict first, in the order of KEYS
 -- One of: created, evicted (created, and those to evict are gone), id taken, replaced absent, replaced changed,
 --         full followed by id and entry of each live session
 local now, id, replaced = tonumber(ARGV[2]), ARGV[3], ARGV[6]
-local has_user, replaces = KEYS[2] ~= KEYS[1], KEYS[3] ~= KEYS[1]
+local is_indexed, replaces = KEYS[2] ~= KEYS[1], KEYS[3] ~= KEYS[1]
 
 -- The reply if the id has a live session, this one, if the call is a repetition, or another; or had one that was ended.
 -- It takes precedence over all other replies, but is looked for only when there is a reason to.
@@ -22,9 +22,11 @@ if replaces then
 end
 
 local outcome = 'created'
-if has_user then
+local limit = tonumber(ARGV[8])
+-- Below the limit there is nothing to look at. Without one, entries of expired sessions are looked for.
+if is_indexed and (limit == 0 or call('HLEN', KEYS[2]) >= limit) then
   -- Evictions were selected from the snapshot: they hold only while it is what the index says.
-  local limit, snapshot, gone = tonumber(ARGV[8]), {}, 0
+  local snapshot, gone = {}, 0
   for i = 10, #ARGV, 2 do
     if is_record(call('GETRANGE', KEYS[i / 2], 0, 1)) then
       snapshot[ARGV[i]] = ARGV[i + 1]
@@ -68,5 +70,5 @@ if replaces then
   bury(KEYS[3])
   if KEYS[4] ~= KEYS[1] then call('HDEL', KEYS[4], replaced) end
 end
-if has_user then enter(KEYS[2], id, ARGV[5], ARGV[4]) end
+if is_indexed then enter(KEYS[2], id, ARGV[5], ARGV[4]) end
 return outcome

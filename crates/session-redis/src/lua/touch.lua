@@ -1,4 +1,5 @@
--- KEYS 1 session; with a user: 2 the index   ARGV 1 last_seen as in the header, 2 now, 3 id
+-- KEYS 1 session, 2 the index   ARGV 1 last_seen as in the header, 2 now, 3 id,
+--      4 XX for a visitor
 -- One of: applied, absent
 local now = tonumber(ARGV[2])
 local stored, seen = load_live(KEYS[1], now)
@@ -7,6 +8,6 @@ if unpack('>i6', ARGV[1]) > seen then
   local ttl, entry = ttl_and_entry(sub(stored, 1, 19) .. ARGV[1] .. sub(stored, 26), now)
   call('SETRANGE', KEYS[1], 19, ARGV[1])
   call('PEXPIRE', KEYS[1], ttl)
-  if KEYS[2] then enter(KEYS[2], ARGV[3], entry, ttl) end
+  enter(KEYS[2], ARGV[3], entry, ttl, ARGV[4])
 end
 return 'applied'
