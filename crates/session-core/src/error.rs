@@ -168,6 +168,9 @@ pub enum Error {
     /// The user has as many sessions as the limit allows, and the policy says to reject. Answer 409.
     #[error("the limit of concurrent sessions is reached; end another session first")]
     LimitReached,
+    /// The application's [`VisitorGate`](crate::VisitorGate) lets this visitor begin no session. Nothing was stored. Answer 429.
+    #[error("no session begins for this visitor now; nothing was stored")]
+    VisitorRefused,
     /// The token was replaced by a newer one, which this client has or is being given. Answer 409; the same request
     /// with the newer cookie will do.
     #[error("the session token was renewed meanwhile; repeat the request with the current cookie")]

@@ -130,6 +130,8 @@ pub enum EventKind {
     /// A visitor's values were not stored, because the browser may have the cookie of a session that it did not send, or whose
     /// request named several: a new one would replace it.
     NotStored,
+    /// A visitor's values were not stored, because the application's [`VisitorGate`](crate::VisitorGate) refused.
+    VisitorRefused,
     /// A request from another origin was refused (CSRF), or one to a host that is not allowed.
     CrossOrigin(OriginRefusal),
     /// Work that went on in the background was given up: there was too much of it, no runtime, or the store did not answer
@@ -222,7 +224,6 @@ impl SessionObserver for broadcast::Sender<Event> {
 pub(crate) struct Reporter {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn SessionObserver>>,
-    pub(crate) wants_request: bool,
 }
 
 impl Reporter {
@@ -274,7 +275,8 @@ impl SessionObserver for TracingObserver {
             | EventKind::UnknownToken
             | EventKind::MalformedToken
             | EventKind::InvalidAccessToken
-            | EventKind::LoginRefused => tracing::debug!(target: "session", ?kind, "session event"),
+            | EventKind::LoginRefused
+            | EventKind::VisitorRefused => tracing::debug!(target: "session", ?kind, "session event"),
         }
     }
 }

@@ -24,6 +24,7 @@ pub use event::{
 };
 pub use manager::SessionManager;
 pub use manager::builder::SessionManagerBuilder;
+pub use manager::gate::{VisitorDecision, VisitorGate};
 pub use manager::handle::SessionHandle;
 pub use manager::refresh::{IssuedRefreshToken, VerifiedRefreshToken};
 pub use model::data::{Key, KeyError, ValueError};

@@ -72,7 +72,10 @@
 //! * **Memory**: set `maxmemory-policy noeviction`. With any other policy Redis logs users out when it reaches
 //!   `maxmemory`, and may evict the index of a user, so that `delete_by_user` misses sessions. The store warns about it
 //!   when it connects (in a Cluster, it asks one node). At `maxmemory` the server refuses new sessions and changes
-//!   ([`Full`](session_core::StoreErrorKind::Full)), but logouts work.
+//!   ([`Full`](session_core::StoreErrorKind::Full)), but logouts work. A login ends visitors then, those of a few shards,
+//!   until there is memory for it. Of visitors there are never more than
+//!   [`max_visitors`](session_core::PolicyBuilder::max_visitors); each that ends to make room leaves some 150 bytes for 5
+//!   seconds.
 //! * **Persistence**: with `appendonly yes`, a restart loses the last second at most. A logout in that second is
 //!   undone.
 //! * **Failover**: replication is asynchronous, so a failover can undo the latest acknowledged writes, logouts
@@ -95,7 +98,7 @@
 //!   Cluster, whose client repeats requests and says so by RESP3 only. A replica, a node of a Cluster behind `redis://`
 //!   and the like are refused when the store connects.
 //! * **Keys**: all begin with `{namespace:`. `{namespace:shard}:s:id` is a session, `{namespace:shard}:u:user` a user's
-//!   index. They contain no token. Read access to them shows which users are logged in; write access allows a login as any
+//!   index, `{namespace:shard}:v` that of the visitors in a shard. They contain no token. Read access to them shows which users are logged in; write access allows a login as any
 //!   user. Applications that do not trust each other need users of their own, with the rights below: a namespace keeps
 //!   them apart, but locks nobody out. `list_all` and `count` walk over the keys of all.
 //! * **ACL**: the commands `GET`, `GETRANGE`, `SET`, `SETRANGE`, `PEXPIRE`, `HGET`, `HSET`, `HDEL`, `HGETALL`, `HKEYS`,
@@ -110,6 +113,7 @@ mod config;
 mod error;
 mod link;
 mod pages;
+mod room;
 mod script;
 mod store;
 

@@ -38,15 +38,16 @@ macro_rules! scripts {
 }
 
 scripts! {
-    CREATE = "" "record" "load" "bury" "index" "create";
-    UPDATE = "" "record" "load" "index" "entry" "update";
-    TOUCH = " flags=allow-oom" "record" "load" "index" "entry" "touch";
+    CREATE = "" "record" "load" "bury" "is_of_visitors" "index" "create";
+    UPDATE = "" "record" "load" "is_of_visitors" "index" "entry" "update";
+    TOUCH = " flags=allow-oom" "record" "load" "is_of_visitors" "index" "entry" "touch";
     DELETE = " flags=allow-oom" "record" "bury" "delete";
     COMPARE_AND_DELETE = " flags=allow-oom" "record" "load" "bury" "compare_and_delete";
     LIST = " flags=no-writes" "members" "beginning" "list";
     PAGE = " flags=no-writes,allow-cross-slot-keys" "beginning" "is_session" "server" "page";
     COUNT = " flags=no-writes,allow-cross-slot-keys" "record" "is_session" "count";
-    DELETE_BY_USER = " flags=allow-oom" "record" "bury" "members" "delete_by_user";
+    DELETE_BY_USER = " flags=allow-oom" "record" "bury" "is_of_visitors" "members" "delete_by_user";
+    VISITORS = " flags=no-writes,allow-cross-slot-keys" "visitors";
 }
 
 /// Names keys. All keys of one shard share a hash tag, and with it a slot of a Cluster:

@@ -28,7 +28,7 @@ impl SessionStore for RedisStore {
         check_shard(record)?;
         let crosses_slots = |old: &Replacement<'_>| self.link.is_cluster() && old.id.shard() != record.id().shard();
         let Some(Replacement { id, user, version }) = replaces.filter(crosses_slots) else {
-            return self.link.in_time(self.create_in_slot(request, now)).await;
+            return self.link.in_time(self.create_with_room(request, now)).await;
         };
         // In a task of its own: a caller that is cancelled, or whose runtime ends, must not leave both sessions.
         let (store, record, user) = (self.clone(), record.clone(), user.cloned());
@@ -45,13 +45,7 @@ impl SessionStore for RedisStore {
         let (id, encoded) = (record.id(), record.encode()?);
         let entry = index_entry(&encoded, record);
         let mut args = vec![encoded.into(), text(now.as_millis()), expected.to_bytes().into()];
-        args.extend([
-            text(record.summary.last_seen.as_millis()),
-            ttl(record, now),
-            text(id),
-            entry,
-            how(record.user()),
-        ]);
+        args.extend([text(record.summary.last_seen.as_millis()), ttl(record, now), text(id), entry]);
         let keys = self.keys.session_and_index(&id, record.user()).into();
         let disconnects = self.link.disconnects();
         match self.link.in_time(self.link.write(&script::UPDATE, keys, args)).await?.word() {
@@ -69,7 +63,7 @@ impl SessionStore for RedisStore {
             return Ok(TouchOutcome::Absent);
         }
         let keys = self.keys.session_and_index(id, user).into();
-        let args = vec![layout::time(now)?.to_vec(), text(now.as_millis()), text(id), how(user)];
+        let args = vec![layout::time(now)?.to_vec(), text(now.as_millis()), text(id)];
         match self.link.in_time(self.link.run(&script::TOUCH, keys, args)).await?.word() {
             "applied" => Ok(TouchOutcome::Applied),
             "absent" => Ok(TouchOutcome::Absent),
@@ -90,12 +84,16 @@ impl SessionStore for RedisStore {
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing> {
-        self.link.in_time(self.over_members(user, &script::LIST, &[])).await?.listing(now)
+        self.link
+            .in_time(self.over_members(self.keys.index(user), user.shard(), &script::LIST, &[]))
+            .await?
+            .listing(now)
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>, now: Timestamp) -> Result<Vec<SessionId>> {
         let args = [text(now.as_millis()), keep.map(text).unwrap_or_default()];
-        Ok(self.link.in_time(self.over_members(user, &script::DELETE_BY_USER, &args)).await?.ids())
+        let delete = self.over_members(self.keys.index(user), user.shard(), &script::DELETE_BY_USER, &args);
+        Ok(self.link.in_time(delete).await?.ids())
     }
 
     async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page> {
@@ -115,7 +113,7 @@ impl SessionStore for RedisStore {
 impl RedisStore {
     /// `create` where all keys are in one slot. One round trip; two at the limit, because the keys of evicted sessions
     /// have to be named; more only if other logins of the user get in between.
-    async fn create_in_slot(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
+    pub(crate) async fn create_in_slot(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
         let (CreateRequest { record, replaces, .. }, limit) = (request, request.limit_of_owner());
         let id = record.id();
         let encoded = record.encode()?;
@@ -187,7 +185,7 @@ impl RedisStore {
                 None => CreateOutcome::ReplacedAbsent,
             });
         }
-        let created = self.create_in_slot(CreateRequest { replaces: None, ..request }, now).await?;
+        let created = self.create_with_room(CreateRequest { replaces: None, ..request }, now).await?;
         if !matches!(created, CreateOutcome::Created { .. }) {
             return Ok(created);
         }
@@ -215,19 +213,25 @@ impl RedisStore {
         self.link.write(&script::COMPARE_AND_DELETE, keys, args).await.map_err(|error| error::half_done(&error))
     }
 
-    /// Runs a script over all sessions of a user. A script must be given the keys it uses, so a first call asks for the
+    /// Runs a script over all sessions in an index. A script must be given the keys it uses, so a first call asks for the
     /// members of the index, and the script acts only while they are the same. Two round trips; one if there are none.
     ///
-    /// If they never are, because the user logs in faster than that, the last attempt acts on those that were there
+    /// If they never are, because sessions begin faster than that, the last attempt acts on those that were there
     /// during this call.
-    async fn over_members(&self, user: &UserId, script: &'static Script, args: &[Vec<u8>]) -> Result<Answer> {
+    pub(crate) async fn over_members(
+        &self,
+        index: Vec<u8>,
+        shard: u16,
+        script: &'static Script,
+        args: &[Vec<u8>],
+    ) -> Result<Answer> {
         // The first call only asks. But that there is nothing left to delete has to be confirmed, too.
         let (link, given, mut members) = (&self.link, args, Vec::new());
         let confirm = !script.is_read() && link.waits_for_replicas();
         for attempt in 0..MAX_ATTEMPTS {
             let only_if_all: Vec<u8> = if attempt + 1 < MAX_ATTEMPTS { "1" } else { "0" }.into();
-            let session = |name: &Vec<u8>| self.keys.member(user.shard(), name);
-            let keys = [self.keys.index(user)].into_iter().chain(members.iter().map(session));
+            let session = |name: &Vec<u8>| self.keys.member(shard, name);
+            let keys = [index.clone()].into_iter().chain(members.iter().map(session));
             let args = [only_if_all].into_iter().chain(given.iter().cloned()).chain(members.iter().cloned());
             let (keys, args, confirms) = (keys.collect(), args.collect(), confirm && attempt > 0);
             let answer =
@@ -242,11 +246,6 @@ impl RedisStore {
         }
         Err(error::contended())
     }
-}
-
-/// How a session gets into its index when it is written: an anonymous one that is not there was created without a limit.
-fn how(user: Option<&UserId>) -> Vec<u8> {
-    if user.is_none() { b"XX".into() } else { Vec::new() }
 }
 
 /// Whether the id cannot be one of the user's: all of those are in the user's shard.

@@ -65,7 +65,7 @@ pub enum Enforcement {
     Refuse,
     /// It is reported as [`EventKind::CrossOrigin`], and passes: to see what the guard would refuse before it is enforced.
     ReportOnly,
-    /// It passes: for an application that has a guard of its own.
+    /// It passes: for an application that has a guard of its own. [Hosts](OriginGuard::allowed_host) are checked all the same.
     Off,
 }
 
@@ -153,22 +153,25 @@ impl OriginGuard {
         request: &impl RequestHead,
         presented: &PresentedCookie,
     ) -> Result<(), RejectionKind> {
-        if self.enforcement == Enforcement::Off {
-            return Ok(());
-        }
-        let Some(refusal) = self.refusal(request, presented) else { return Ok(()) };
+        let refusal = match self.enforcement {
+            Enforcement::Refuse | Enforcement::ReportOnly => self.refusal(request, presented),
+            Enforcement::Off => self.host_refusal(request),
+        };
+        let Some(refusal) = refusal else { return Ok(()) };
         let context = request_context(request);
         tracing::warn!(
             target: "session",
             method = context.method, path = context.path, origin = context.origin, host = context.host,
-            enforced = self.enforcement == Enforcement::Refuse,
+            enforced = self.enforcement != Enforcement::ReportOnly,
             "cross-origin request: {refusal}"
         );
         manager.with_request(context).report(EventKind::CrossOrigin(refusal), None, None);
         match (self.enforcement, refusal) {
-            (Enforcement::ReportOnly | Enforcement::Off, _) => Ok(()),
-            (Enforcement::Refuse, OriginRefusal::HostNotAllowed) => Err(RejectionKind::HostNotAllowed),
-            (Enforcement::Refuse, _) => Err(RejectionKind::CrossOrigin),
+            (Enforcement::ReportOnly, _) => Ok(()),
+            (Enforcement::Refuse | Enforcement::Off, OriginRefusal::HostNotAllowed) => {
+                Err(RejectionKind::HostNotAllowed)
+            }
+            (Enforcement::Refuse | Enforcement::Off, _) => Err(RejectionKind::CrossOrigin),
         }
     }
 
@@ -179,12 +182,10 @@ impl OriginGuard {
         if self.is_exempt(request.path()) {
             return None;
         }
-        let host = addressed_host(request);
-        if !self.allowed_hosts.is_empty()
-            && !host.is_some_and(|host| self.allowed_hosts.iter().any(|allowed| names(host, allowed)))
-        {
-            return Some(OriginRefusal::HostNotAllowed);
+        if let Some(refusal) = self.host_refusal(request) {
+            return Some(refusal);
         }
+        let host = addressed_host(request);
         if !is_guarded(request, presented) {
             return None;
         }
@@ -207,6 +208,13 @@ impl OriginGuard {
                 Some(_) | None => Some(OriginRefusal::OtherHost),
             },
         }
+    }
+
+    /// Whether the request is refused for its host, which is not a matter of origins.
+    fn host_refusal(&self, request: &impl RequestHead) -> Option<OriginRefusal> {
+        let is_any = self.allowed_hosts.is_empty() || self.is_exempt(request.path());
+        let is_allowed = |host| self.allowed_hosts.iter().any(|allowed| names(host, allowed));
+        (!is_any && !addressed_host(request).is_some_and(is_allowed)).then_some(OriginRefusal::HostNotAllowed)
     }
 
     fn is_exempt(&self, path: &str) -> bool {

@@ -22,6 +22,8 @@ pub enum RejectionKind {
     Unauthenticated,
     /// The user has as many sessions as the limit allows. 409 `session_limit_reached`.
     LimitReached,
+    /// The application lets this visitor begin no session now; nothing was stored. 429 `visitor_refused`.
+    VisitorRefused,
     /// The token was renewed meanwhile; repeat the request with the newer cookie. 409 `session_superseded`.
     Superseded,
     /// Another request changed the same value; nothing was written. 409 `session_conflict`.
@@ -86,6 +88,7 @@ impl RejectionKind {
             Self::Gone => (401, "session_gone", "the session ended while the request was running"),
             Self::Unauthenticated => (401, "unauthenticated", "no user is logged in"),
             Self::LimitReached => (409, "session_limit_reached", "the limit of concurrent sessions is reached"),
+            Self::VisitorRefused => (429, "visitor_refused", "no session begins for this visitor now"),
             Self::Superseded => (409, "session_superseded", "the session token was renewed meanwhile"),
             Self::Conflict => (409, "session_conflict", "another request changed the session at the same time"),
             Self::ReauthenticationRequired => (403, "reauthentication_required", "the user must authenticate again"),
@@ -123,6 +126,7 @@ impl From<Error> for RejectionKind {
             Error::Gone => Self::Gone,
             Error::NotAuthenticated => Self::Unauthenticated,
             Error::LimitReached => Self::LimitReached,
+            Error::VisitorRefused => Self::VisitorRefused,
             Error::Superseded => Self::Superseded,
             Error::Conflict => Self::Conflict,
             Error::WrongUser => Self::WrongUser,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::background::Background;
 use super::backing::{Backing, DenyList};
+use super::gate::VisitorGate;
 use super::queue::{CommitQueue, RecentTouches};
 use super::watches::Watches;
 use super::{Inner, SessionManager};
@@ -24,6 +25,7 @@ pub struct SessionManagerBuilder {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     observers: Vec<Arc<dyn SessionObserver>>,
+    gate: Option<Arc<dyn VisitorGate>>,
 }
 
 /// Where sessions are to be kept.
@@ -61,6 +63,7 @@ impl SessionManagerBuilder {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
             observers: Vec::new(),
+            gate: None,
         }
     }
 
@@ -88,10 +91,18 @@ impl SessionManagerBuilder {
         self
     }
 
+    /// Who decides whether a visitor may begin a session. Without it, every visitor may.
+    ///
+    /// The context of every request is collected for it, which costs each a few allocations.
+    pub fn visitor_gate(mut self, gate: impl VisitorGate) -> Self {
+        self.gate = Some(Arc::new(gate));
+        self
+    }
+
     /// The manager.
     #[must_use]
     pub fn build(self) -> SessionManager {
-        let Self { kept, policy, clock, entropy, observers } = self;
+        let Self { kept, policy, clock, entropy, observers, gate } = self;
         let (backing, seal) = match kept {
             Kept::InStore(store) => (Backing::Store(store), None),
             Kept::ByClient { seal, deny_list } => {
@@ -103,13 +114,14 @@ impl SessionManagerBuilder {
                 (Backing::Client { deny_list }, Some(seal))
             }
         };
-        let wants_request = observers.iter().any(|observer| observer.wants_request());
-        let reporter = Arc::new(Reporter { clock: Arc::clone(&clock), observers, wants_request });
+        let wants_request = gate.is_some() || observers.iter().any(|observer| observer.wants_request());
+        let reporter = Arc::new(Reporter { clock: Arc::clone(&clock), observers });
         let background = Arc::new(Background::new(Arc::clone(&reporter)));
         let context = Context { policy, clock, seal };
         let (queue, touches) = (CommitQueue::default(), RecentTouches::default());
         let watches = Watches::default();
-        let inner = Inner { backing, context, entropy, reporter, background, queue, touches, watches };
+        let inner =
+            Inner { backing, context, entropy, reporter, background, queue, touches, watches, gate, wants_request };
         SessionManager { inner: Arc::new(inner), request: None }
     }
 }

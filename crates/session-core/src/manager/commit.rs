@@ -63,8 +63,8 @@ impl SessionManager {
     /// # Errors
     /// Nothing is written in these cases, except that a store that failed may have done it, and that
     /// [other sessions](crate::adapter::PresentedCookie::Several) of the same request have ended: [`Error::Store`],
-    /// [`Error::Gone`] if the session ended, [`Error::LimitReached`], [`Error::Conflict`], [`Error::Superseded`], and what
-    /// an intent met when it was applied again. The changes are given up then; the session can be used again.
+    /// [`Error::Gone`] if the session ended, [`Error::LimitReached`], [`Error::VisitorRefused`], [`Error::Conflict`],
+    /// [`Error::Superseded`], and what an intent met when it was applied again. The changes are given up then; the session can be used again.
     pub async fn commit(&self, session: &Session) -> Result<(), Error> {
         let outcome = if session.is_settled() { Ok(()) } else { self.commit_changes(session).await };
         let mut state = session.state();
@@ -98,6 +98,10 @@ impl SessionManager {
             // What was written lives in this request.
             self.report(EventKind::NotStored, None, None);
             return Ok(());
+        }
+        if begins && let Err(refused) = self.admit_visitor().await {
+            let _ = session.rebase(None, wanted, None);
+            return Err(refused);
         }
         let is_refused = change == Change::Login && input.loaded.as_ref().is_some_and(|loaded| loaded.is_superseded());
         let others_ended = if is_refused { Ok(()) } else { self.end_others(session, change).await };

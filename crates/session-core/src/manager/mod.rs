@@ -2,6 +2,7 @@
 
 pub(crate) mod background;
 pub(crate) mod builder;
+pub(crate) mod gate;
 pub(crate) mod handle;
 pub(crate) mod refresh;
 
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use self::background::{Background, Persistent};
 use self::backing::Backing;
+use self::gate::VisitorGate;
 use self::queue::{CommitQueue, RecentTouches};
 use self::watches::Watches;
 use crate::clock::Timestamp;
@@ -64,6 +66,8 @@ struct Inner {
     queue: CommitQueue,
     touches: RecentTouches,
     watches: Watches,
+    gate: Option<Arc<dyn VisitorGate>>,
+    wants_request: bool,
 }
 
 impl Owner for Inner {
@@ -112,7 +116,7 @@ impl SessionManager {
 
     /// Whether events that happen in a request are to say in which.
     pub(crate) fn wants_request(&self) -> bool {
-        self.inner.reporter.wants_request
+        self.inner.wants_request
     }
 
     /// The same manager; its events happen in this request.

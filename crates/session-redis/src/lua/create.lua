@@ -54,8 +54,9 @@ if is_indexed and (limit == 0 or call('HLEN', KEYS[2]) >= limit) then
     local evictions = tonumber(ARGV[9])
     if not same or #full ~= #ARGV - 8 or evictions == 0 then return full end
     outcome = 'evicted'
+    local is_crowded_out = is_of_visitors(KEYS[2])
     for i = 1, evictions do
-      bury(KEYS[4 + i])
+      bury(KEYS[4 + i], is_crowded_out)
       call('HDEL', KEYS[2], ARGV[8 + 2 * i])
     end
   end
@@ -70,5 +71,5 @@ if replaces then
   bury(KEYS[3])
   if KEYS[4] ~= KEYS[1] then call('HDEL', KEYS[4], replaced) end
 end
-if is_indexed then enter(KEYS[2], id, ARGV[5], ARGV[4]) end
+if is_indexed then enter(KEYS[2], id, ARGV[5], ARGV[4], true) end
 return outcome

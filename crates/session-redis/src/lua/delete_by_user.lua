@@ -1,4 +1,4 @@
--- KEYS 1 index, 2.. the sessions the caller knows of
+-- KEYS 1 index, of a user or of visitors; 2.. the sessions the caller knows of
 -- ARGV 1 '1': only if these are all, 2 now, 3 id to keep; 4.. their ids
 -- done followed by the ids of those that were alive, or changed followed by all ids
 if ARGV[1] == '1' and not members_are(KEYS[1], 4) then return changed(KEYS[1]) end
@@ -13,7 +13,7 @@ for i = 2, #KEYS do
       -- What cannot be read may have been alive.
       if seen or not deadline then reply[#reply + 1] = id end
     end
-    bury(KEYS[i])
+    bury(KEYS[i], is_of_visitors(KEYS[1]))
     call('HDEL', KEYS[1], id)
   end
 end

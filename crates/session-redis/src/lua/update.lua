@@ -1,5 +1,5 @@
 -- KEYS 1 session, 2 the index
--- ARGV 1 value, 2 now, 3 expected version, 4 last_seen of the value, 5 ttl, 6 id, 7 entry, 8 XX for a visitor
+-- ARGV 1 value, 2 now, 3 expected version, 4 last_seen of the value, 5 ttl, 6 id, 7 entry
 -- One of: applied, conflict, absent
 local value, now, ttl, entry = ARGV[1], tonumber(ARGV[2]), ARGV[5], ARGV[7]
 local stored, seen = load_live(KEYS[1], now)
@@ -11,5 +11,5 @@ if seen > tonumber(ARGV[4]) then -- touched since the caller read it
   ttl, entry = ttl_and_entry(value, now)
 end
 call('SET', KEYS[1], value, 'PX', ttl)
-enter(KEYS[2], ARGV[6], entry, ttl, ARGV[8])
+enter(KEYS[2], ARGV[6], entry, ttl)
 return 'applied'

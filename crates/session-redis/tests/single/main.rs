@@ -17,4 +17,5 @@ mod stored;
 mod support;
 #[cfg(feature = "tls-rustls")]
 mod tls;
+mod visitors;
 mod wire;

@@ -1,0 +1,68 @@
+//! Whether a visitor may begin a session: [`VisitorGate`].
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use super::SessionManager;
+use crate::error::Error;
+use crate::event::{EventKind, RequestContext};
+
+/// Decides whether a visitor may begin a session, before the first values are stored: by the rate of its address, by consent, by
+/// the result of a challenge.
+///
+/// The [limit](crate::VisitorLimit) bounds what all visitors take together. This keeps one of them from crowding out the others.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::net::IpAddr;
+/// use std::sync::Mutex;
+///
+/// use async_trait::async_trait;
+/// use session_core::{RequestContext, VisitorDecision, VisitorGate};
+///
+/// /// Lets an address begin a hundred sessions; somebody else clears the map every minute.
+/// #[derive(Debug, Default)]
+/// struct HundredEach(Mutex<HashMap<IpAddr, u32>>);
+///
+/// #[async_trait]
+/// impl VisitorGate for HundredEach {
+///     async fn admit(&self, request: Option<&RequestContext>) -> VisitorDecision {
+///         let Some(client) = request.and_then(|request| request.client) else { return VisitorDecision::Admit };
+///         let mut begun = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+///         let begun = begun.entry(client).or_default();
+///         *begun += 1;
+///         if *begun > 100 { VisitorDecision::Refuse } else { VisitorDecision::Admit }
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait VisitorGate: fmt::Debug + Send + Sync + 'static {
+    /// Asked once for each anonymous session that is about to begin, when the request that wrote to it is committed. The response
+    /// waits for the answer. `request` is the one it happens in; `None` where the application commits outside of a request.
+    async fn admit(&self, request: Option<&RequestContext>) -> VisitorDecision;
+}
+
+/// The answer of a [`VisitorGate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VisitorDecision {
+    /// The session begins.
+    Admit,
+    /// Nothing is stored, and the request fails with [`Error::VisitorRefused`].
+    Refuse,
+}
+
+impl SessionManager {
+    /// # Errors
+    /// [`Error::VisitorRefused`]
+    pub(super) async fn admit_visitor(&self) -> Result<(), Error> {
+        let Some(gate) = &self.inner.gate else { return Ok(()) };
+        match gate.admit(self.request.as_deref()).await {
+            VisitorDecision::Admit => Ok(()),
+            VisitorDecision::Refuse => {
+                self.report(EventKind::VisitorRefused, None, None);
+                Err(Error::VisitorRefused)
+            }
+        }
+    }
+}
