@@ -191,6 +191,13 @@ fn enforcement_decides_what_is_refused_and_what_is_reported() {
         let guard = OriginGuard::new().enforcement(enforcement);
         assert_eq!(guard.begin_request(&manager, &cross_site).err(), outcome, "{enforcement:?}");
         assert_eq!(*seen.0.lock().unwrap(), events, "{enforcement:?}");
+
+        // Who is let in says nothing about which host is answered for.
+        let guard = guard.allowed_host("shop.example").unwrap();
+        let rebound = Head::new("GET", &[]).host(&["evil.example"]);
+        let refused = (enforcement != Enforcement::ReportOnly).then_some(RejectionKind::HostNotAllowed);
+        assert_eq!(guard.begin_request(&manager, &rebound).err(), refused, "{enforcement:?}");
+        assert!(guard.begin_request(&manager, &Head::new("GET", &[]).host(&["shop.example"])).is_ok());
     }
 }
 
@@ -415,7 +422,7 @@ fn every_rejection_has_its_own_code_and_an_error_status() {
     use RejectionKind::{
         Conflict, CrossOrigin, EntropyUnavailable, Gone, HostNotAllowed, Internal, InvalidValue, LayerMissing,
         LayerNested, LimitReached, ReauthenticationRequired, ResponseSent, StoreUnavailable, Superseded, TooLarge,
-        Unauthenticated, Unsupported, WrongUser,
+        Unauthenticated, Unsupported, VisitorRefused, WrongUser,
     };
     for (rejection, status, code) in [
         (StoreUnavailable, 503, "session_store_unavailable"),
@@ -423,6 +430,7 @@ fn every_rejection_has_its_own_code_and_an_error_status() {
         (Gone, 401, "session_gone"),
         (Unauthenticated, 401, "unauthenticated"),
         (LimitReached, 409, "session_limit_reached"),
+        (VisitorRefused, 429, "visitor_refused"),
         (Superseded, 409, "session_superseded"),
         (Conflict, 409, "session_conflict"),
         (ReauthenticationRequired, 403, "reauthentication_required"),
@@ -456,6 +464,7 @@ fn every_error_has_its_rejection() {
         (Error::Gone, RejectionKind::Gone),
         (Error::NotAuthenticated, RejectionKind::Unauthenticated),
         (Error::LimitReached, RejectionKind::LimitReached),
+        (Error::VisitorRefused, RejectionKind::VisitorRefused),
         (Error::Superseded, RejectionKind::Superseded),
         (Error::Conflict, RejectionKind::Conflict),
         (Error::WrongUser, RejectionKind::WrongUser),

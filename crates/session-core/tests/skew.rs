@@ -100,6 +100,26 @@ async fn the_grace_window_is_the_one_that_was_recorded() {
     assert!(matches!(two.request(Some(&first), |_| {}).await, Err(Error::Superseded)));
 }
 
+/// A minute without network, and the answer with the renewed cookie is lost: no alarm, and nobody is logged out.
+#[tokio::test]
+async fn a_lost_renewal_costs_nobody_the_session() {
+    for policy in [Policy::high_assurance(), Policy::consumer()] {
+        let renewal = policy.renewal().unwrap();
+        let server = Servers::new().with(policy);
+        let (cookie, begin) = (server.login(alice()).await, server.manager.now());
+        for _ in 0..3 {
+            server.clock.advance(renewal.timeout / 3);
+            // The last of these answers carries the successor, and is lost.
+            let renewed = server.request(Some(&cookie), |_| {}).await.unwrap();
+            assert_eq!(renewed.is_some(), server.manager.now() >= begin + renewal.timeout);
+        }
+        server.clock.advance(75 * SECOND);
+        let again = server.request(Some(&cookie), |session| assert!(session.user().is_some())).await.unwrap();
+        let successor = again.expect("the client gets the successor once more");
+        assert!(server.is_logged_in(&successor).await);
+    }
+}
+
 #[tokio::test]
 async fn clocks_that_differ_by_the_skew_make_no_thief_of_an_honest_tab() {
     // The tab is honest for as long as the window of the server that renewed is open.

@@ -72,8 +72,8 @@ pub enum RememberMe {
 pub struct Renewal {
     /// Age at which a token is replaced.
     pub timeout: Duration,
-    /// How long the predecessor still works, for requests that were under way; ends earlier with the first use of the
-    /// successor.
+    /// How long the predecessor still works, for requests that were under way and for a client that did not get the answer;
+    /// ends earlier with the first use of the successor. At most 5 minutes.
     pub grace: Duration,
 }
 
@@ -130,7 +130,7 @@ impl Policy {
             authenticated: Timeouts { idle: 10 * MINUTE, absolute: 8 * HOUR },
             anonymous: Timeouts { idle: 10 * MINUTE, absolute: HOUR },
             remember_me: RememberMe::Never,
-            renewal: Some(Renewal { timeout: 15 * MINUTE, grace: Duration::from_secs(10) }),
+            renewal: Some(Renewal { timeout: 15 * MINUTE, grace: 2 * MINUTE }),
             refresh_grace: Duration::ZERO,
             touch_interval: Duration::from_secs(15),
             limit: SessionLimit::capped(1, LimitPolicy::Reject),
@@ -147,7 +147,7 @@ impl Policy {
             authenticated: Timeouts { idle: 7 * DAY, absolute: 30 * DAY },
             anonymous: Timeouts { idle: DAY, absolute: 2 * DAY },
             remember_me: RememberMe::Always,
-            renewal: Some(Renewal { timeout: DAY, grace: Duration::from_secs(30) }),
+            renewal: Some(Renewal { timeout: DAY, grace: 5 * MINUTE }),
             refresh_grace: Duration::from_secs(30),
             touch_interval: HOUR,
             limit: SessionLimit::capped(20, LimitPolicy::EvictOldest),
