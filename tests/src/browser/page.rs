@@ -16,10 +16,12 @@ use crate::servers::ServerError;
 const LOADED: &str = "new Promise(resolve => document.readyState === 'complete' ? resolve(true) \
                       : addEventListener('load', () => resolve(true), { once: true }))";
 
-/// One tab. What leads to another page waits for it: until everything of it is loaded.
+/// One tab, or a [frame](Self::frame) in it. What leads to another page waits for it: until everything of it is loaded.
 pub struct Page {
     pipe: Arc<Pipe>,
     session: String,
+    /// Of the tab or the frame: also the id of its outermost frame.
+    target: String,
     events: Arc<Events>,
 }
 
@@ -46,11 +48,34 @@ impl Scheme {
 impl Page {
     pub(super) async fn attach(pipe: Arc<Pipe>, target: &Value) -> Result<Self, ServerError> {
         let attached = pipe.call(None, "Target.attachToTarget", json!({ "targetId": target, "flatten": true })).await?;
-        let session = attached["sessionId"].as_str().unwrap_or_default().to_owned();
-        let page = Self { events: pipe.events(&session), pipe, session };
+        Self::new(pipe, &attached["sessionId"], target).await
+    }
+
+    async fn new(pipe: Arc<Pipe>, session: &Value, target: &Value) -> Result<Self, ServerError> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (session, target) = (text(session), text(target));
+        let page = Self { events: pipe.events(&session), pipe, session, target };
         page.call("Page.enable", json!({})).await?;
         page.call("Log.enable", json!({})).await?;
+        // Frames of other sites are in processes of their own.
+        let frames = json!({ "autoAttach": true, "waitForDebuggerOnStart": false, "flatten": true });
+        page.call("Target.setAutoAttach", frames).await?;
         Ok(page)
+    }
+
+    /// The page of another site that is in a frame of this one, after both were loaded; the latest, if there were several.
+    /// Clicks lead on in the frame; only a tab can be opened, reloaded or pictured.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn frame(&self) -> Result<Self, ServerError> {
+        let frames = self.events.all(0, |method, params| {
+            let target = &params["targetInfo"];
+            let is_frame = method == "Target.attachedToTarget" && target["type"] == "iframe";
+            is_frame.then(|| (params["sessionId"].clone(), target["targetId"].clone()))
+        });
+        let (session, target) = frames.last().ok_or_else(|| ServerError::new("there is no frame of another site"))?;
+        Self::new(Arc::clone(&self.pipe), session, target).await
     }
 
     /// Types an address.
@@ -190,7 +215,7 @@ impl Page {
     /// Waits until another page than the one `before` is here and loaded.
     async fn arrive(&self, before: usize) -> Result<(), ServerError> {
         let new = |method: &str, params: &Value| {
-            (method == "Page.frameNavigated" && params["frame"]["parentId"].is_null()).then_some(())
+            (method == "Page.frameNavigated" && params["frame"]["id"] == *self.target).then_some(())
         };
         self.events.wait("another page", before, new).await?;
         let start = Instant::now();
