@@ -10,14 +10,15 @@ use axum::{Extension, Router};
 use session_tower::{BearerLayer, SessionLayer, TokenRoutes};
 
 use crate::accounts::Accounts;
+use crate::args::Embedder;
 use crate::sessions::Sessions;
 use crate::{api, live, pages, server};
 
-/// The whole site, with these sessions.
+/// The whole site, with these sessions; these others may show it in a frame.
 ///
 /// Pages and API have a session layer each, because their rejections look different. The layers share a manager, and so
 /// the session. In hybrid mode the API takes access tokens too, and has the routes that issue them.
-pub fn build_router(sessions: &Sessions) -> Router {
+pub fn build_router(sessions: &Sessions, embedded_by: &[Embedder]) -> Router {
     let (manager, mode) = (sessions.manager(), sessions.mode());
     let pages = pages::router(mode).layer(SessionLayer::new(manager.clone()).on_rejection(pages::rejection));
     let mut api = api::router(mode).layer(SessionLayer::new(manager.clone()));
@@ -33,7 +34,7 @@ pub fn build_router(sessions: &Sessions) -> Router {
         .nest("/api", api)
         .route("/favicon.ico", get(pages::favicon))
         .fallback(pages::not_found)
-        .layer(middleware::map_response(pages::protect))
+        .layer(middleware::map_response_with_state(pages::content_policy(embedded_by), pages::protect))
         .layer(middleware::from_fn(server::read_body))
 }
 

@@ -1,11 +1,14 @@
 //! The command line, and the policy it describes.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use session_core::{CookiePolicy, LimitPolicy, Namespace, PayloadLimit, Persistence, Policy, PolicyError, Timeouts};
+use session_core::{CookiePolicy, LimitPolicy, Namespace, PayloadLimit, Persistence, Policy, SameSite, Timeouts};
+use session_tower::{OriginError, OriginGuard};
 
 use crate::store::StoreUrl;
 
@@ -49,6 +52,36 @@ pub struct Args {
     /// Use a cookie that works over plain http everywhere: for local development only
     #[arg(long)]
     pub insecure_cookies: bool,
+    /// A site that may show the pages in a frame, as in https://portal.example.org; for several, several times. In each of them,
+    /// a user has a session of its own. Browsers demand https
+    #[arg(long, value_name = "ORIGIN", conflicts_with = "insecure_cookies")]
+    pub embedded_by: Vec<Embedder>,
+}
+
+/// The origin of a site that may show this one in a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Embedder(String);
+
+impl Embedder {
+    /// As `Content-Security-Policy` has it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Embedder {
+    type Err = OriginError;
+
+    /// One exact origin of the web: what this refuses could mean something else in `Content-Security-Policy`.
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        let origin = text.trim().to_ascii_lowercase();
+        let is_web = origin.starts_with("https://") || origin.starts_with("http://");
+        if !is_web || origin.contains('*') {
+            return Err(OriginError::Form);
+        }
+        OriginGuard::new().trusted_origin(&origin).map(|_| Self(origin))
+    }
 }
 
 /// What a client is given.
@@ -100,8 +133,8 @@ impl Args {
     /// The preset with the other options applied.
     ///
     /// # Errors
-    /// [`PolicyError`] if they contradict each other.
-    pub fn policy(&self) -> Result<Policy, PolicyError> {
+    /// If they contradict each other.
+    pub fn policy(&self) -> Result<Policy, Box<dyn Error>> {
         let preset = match self.policy {
             Preset::Standard => Policy::standard(),
             Preset::HighAssurance => Policy::high_assurance(),
@@ -132,6 +165,10 @@ impl Args {
         if self.insecure_cookies {
             policy = policy.cookie(CookiePolicy::local_development());
         }
-        policy.build()
+        if !self.embedded_by.is_empty() {
+            // Under a name of its own: it is not the cookie of a site that is visited.
+            policy = policy.cookie(CookiePolicy::builder("__Host-embedded").same_site(SameSite::Embedded).build()?);
+        }
+        Ok(policy.build()?)
     }
 }

@@ -69,7 +69,8 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     }
     println!("listening on http://{address}");
     std::io::stdout().flush()?;
-    session_demo::server::serve(listener, session_demo::build_router(&sessions), shutdown, GRACE).await;
+    session_demo::server::serve(listener, session_demo::build_router(&sessions, &args.embedded_by), shutdown, GRACE)
+        .await;
     Ok(())
 }
 

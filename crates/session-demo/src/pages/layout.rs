@@ -2,13 +2,16 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use axum::extract::State;
+use axum::http::HeaderValue;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use session_core::Timestamp;
+
+use crate::args::Embedder;
 
 const STYLE: &str = include_str!("style.css");
 const ICON: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='8' cy='8' r='7' \
@@ -78,16 +81,24 @@ pub(crate) async fn favicon() -> impl IntoResponse {
     ([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "public, max-age=86400")], ICON)
 }
 
-/// Adds headers that keep other sites from framing or reading the pages, and scripts from running in them.
+/// Keeps scripts from running in the pages, and other sites from framing them, unless they are named.
+pub(crate) fn content_policy(embedded_by: &[Embedder]) -> HeaderValue {
+    let embedders: Vec<&str> = embedded_by.iter().map(Embedder::as_str).collect();
+    let ancestors = if embedders.is_empty() { "'none'".to_owned() } else { embedders.join(" ") };
+    let policy = format!(
+        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; \
+         frame-ancestors {ancestors}; base-uri 'none'"
+    );
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"))
+}
+
+/// Adds this policy, and headers that keep other sites from reading the pages.
 ///
 /// `Referrer-Policy: no-referrer` would make browsers send `Origin: null` with our own forms.
-pub(crate) async fn protect(mut response: Response) -> Response {
-    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; \
-                          frame-ancestors 'none'; base-uri 'none'";
-    let headers: [(HeaderName, &'static str); 3] =
-        [(CONTENT_SECURITY_POLICY, POLICY), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (REFERRER_POLICY, "same-origin")];
-    for (name, value) in headers {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
+pub(crate) async fn protect(State(content_policy): State<HeaderValue>, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, content_policy);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }

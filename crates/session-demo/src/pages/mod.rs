@@ -10,7 +10,7 @@ use axum::Router;
 use axum::routing::{any, get, post};
 
 pub(crate) use errors::{not_found, rejection};
-pub(crate) use layout::{favicon, protect};
+pub(crate) use layout::{content_policy, favicon, protect};
 
 use crate::args::Mode;
 

@@ -1,4 +1,4 @@
-//! What all tests of this process share: two demos, nginx in front of them, one Chromium.
+//! What all tests of this process share: three demos, nginx in front of them, one Chromium.
 //!
 //! Every test is a person of its own ([`Bed::person`]), who shares no cookie with others. Sessions of an account are in one
 //! list of devices, though, and there can be ten: a test that looks at devices takes an account that no other takes.
@@ -16,8 +16,14 @@ pub(crate) const SHOP: &str = "https://shop.example.test";
 /// The demo with `--policy high-assurance`: a `SameSite=Strict` cookie, one session for each user.
 pub(crate) const STRICT: &str = "https://strict.example.test";
 
+/// The demo with `--embedded-by` [`OTHER`] and [`THIRD`].
+pub(crate) const EMBEDDED: &str = "https://embedded.example.test";
+
 /// Another site.
 pub(crate) const OTHER: &str = "https://other.test";
+
+/// Yet another site.
+pub(crate) const THIRD: &str = "https://third.test";
 
 /// Another origin of the same site: not stopped by `SameSite`.
 pub(crate) const SIBLING: &str = "https://sibling.example.test";
@@ -36,7 +42,7 @@ const HOSTS: [(&str, &str); 4] = [
 pub(crate) const BLANK: &str = "/-/blank";
 
 pub(crate) struct Bed {
-    _demos: [Server; 2],
+    _demos: [Server; 3],
     pub(crate) nginx: Nginx,
     chromium: Chromium,
 }
@@ -49,12 +55,15 @@ pub(crate) async fn bed() -> &'static Bed {
 
 impl Bed {
     async fn start() -> Self {
-        let demos = [demo(&[]).await, demo(&["--policy", "high-assurance"]).await];
-        let [shop, strict] = &demos;
+        let embedded_by = ["--embedded-by", OTHER, "--embedded-by", THIRD];
+        let demos = [demo(&[]).await, demo(&["--policy", "high-assurance"]).await, demo(&embedded_by).await];
+        let [shop, strict, embedded] = &demos;
         let mut sites = vec![
             ("strict.example.test".to_owned(), proxied(strict, HOSTS[0].1)),
+            ("embedded.example.test".to_owned(), proxied(embedded, HOSTS[0].1)),
             ("sibling.example.test".to_owned(), String::new()),
             ("other.test".to_owned(), String::new()),
+            ("third.test".to_owned(), String::new()),
         ];
         for (name, host) in HOSTS {
             sites.push((format!("{name}.example.test"), proxied(shop, host)));
@@ -111,6 +120,11 @@ pub(crate) enum Remember {
 /// Signs in with the form on the home page of `site`.
 pub(crate) async fn sign_in(tab: &Page, site: &str, user: &str, remember: Remember) {
     tab.open(site).await.unwrap();
+    sign_in_here(tab, user, remember).await;
+}
+
+/// Signs in with the form on the page.
+pub(crate) async fn sign_in_here(tab: &Page, user: &str, remember: Remember) {
     tab.fill("[name=username]", user).await.unwrap();
     tab.fill("[name=password]", "correct-horse").await.unwrap();
     let checked = format!("document.querySelector('[name=remember]').checked = {}", remember == Remember::Yes);
@@ -158,6 +172,16 @@ pub(crate) async fn link_from(tab: &Page, site: &str, to: &str) {
         format!("Object.assign(document.createElement('a'), {{ href: {}, innerText: 'link' }})", Value::from(to));
     tab.evaluate(&format!("document.body.append({link})")).await.unwrap();
     tab.click("a").await.unwrap();
+}
+
+/// Opens a page of `site` that has nothing but a frame, which shows the home page of `embedded`.
+pub(crate) async fn embed(tab: &Page, site: &str, embedded: &str) {
+    tab.open(&format!("{site}{BLANK}")).await.unwrap();
+    let frame = format!(
+        "new Promise(loaded => document.body.append(Object.assign(document.createElement('iframe'), \
+         {{ src: '{embedded}/', width: 800, height: 1200, onload: () => loaded(true) }})))"
+    );
+    tab.evaluate(&frame).await.unwrap();
 }
 
 /// Keeps what the tab shows, for people to look at: `target/browser/<name>.png`.

@@ -3,6 +3,7 @@
 
 mod bed;
 mod cookies;
+mod embedded;
 mod looks;
 mod other_sites;
 mod proxy;

@@ -1,7 +1,7 @@
 //! What other sites can make the browser do.
 
 use crate::bed::{
-    BLANK, OTHER, Remember, SHOP, SIBLING, STRICT, bed, count_of, keep, link_from, sign_in, submit_from, user_of,
+    OTHER, Remember, SHOP, SIBLING, STRICT, bed, count_of, embed, keep, link_from, sign_in, submit_from, user_of,
 };
 
 #[tokio::test]
@@ -71,12 +71,7 @@ async fn another_site_cannot_frame_the_pages() {
     let person = bed().await.person().await;
     let tab = person.page().await.unwrap();
     sign_in(&tab, SHOP, "alice", Remember::No).await;
-    tab.open(&format!("{OTHER}{BLANK}")).await.unwrap();
-    let frame = format!(
-        "new Promise(loaded => document.body.append(Object.assign(document.createElement('iframe'), \
-         {{ src: '{SHOP}/', onload: () => loaded(true) }})))"
-    );
-    tab.evaluate(&frame).await.unwrap();
+    embed(&tab, OTHER, SHOP).await;
     keep(&tab, "framed-by-another-site").await;
     let problems = tab.problems();
     assert!(problems.iter().any(|problem| problem.contains("frame-ancestors")), "{problems:?}");

@@ -100,6 +100,22 @@ async fn remember_me_makes_the_cookie_persistent() {
 }
 
 #[tokio::test]
+async fn who_may_embed_it_is_said_to_browsers_and_the_cookie_is_partitioned() {
+    let (alone, embedders) = ("frame-ancestors 'none';", "frame-ancestors https://a.example https://b.example:8443;");
+    let options = ["--embedded-by", "https://A.example", "--embedded-by", "https://b.example:8443"];
+    for (options, ancestors) in [(&[][..], alone), (&options, embedders)] {
+        let demo = Demo::start(options);
+        let answer = demo.browser().login("alice").await;
+        let (policy, cookie) =
+            (answer.header("content-security-policy").unwrap(), answer.header("set-cookie").unwrap());
+        assert!(policy.contains(ancestors), "{policy}");
+        let is_embedded = cookie.starts_with("__Host-embedded=")
+            && ["SameSite=None", "Secure", "Partitioned"].iter().all(|attribute| cookie.contains(attribute));
+        assert_eq!(is_embedded, !options.is_empty(), "{cookie}");
+    }
+}
+
+#[tokio::test]
 async fn only_the_cart_is_carried_into_a_login_and_nothing_to_another_user() {
     let demo = Demo::start(&[]);
     let browser = demo.browser();
