@@ -37,8 +37,19 @@ fn the_default_cookie_is_the_one_asvs_asks_for() {
     let strict = CookiePolicy::strict().set(&token, Some(Duration::from_millis(90_999)));
     let expected = format!("__Host-id={}; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=90", token.expose());
     assert_eq!(strict.expose(), expected);
-    let local = CookiePolicy::local_development().set(&token, None);
-    assert_eq!(local.expose(), format!("id={}; HttpOnly; SameSite=Lax; Path=/", token.expose()));
+}
+
+#[test]
+fn the_development_cookie_is_that_of_one_application() {
+    let token = token().encode();
+    let shop = CookiePolicy::local_development("shop").unwrap();
+    let expected = format!("id-shop={}; HttpOnly; SameSite=Lax; Path=/", token.expose());
+    assert_eq!(shop.set(&token, None).expose(), expected);
+    let headers = format!("id-office={0}; id={0}; id-shop-2={0}", token.expose());
+    assert_eq!(read(&shop, &[headers.as_bytes()]), "nothing", "cookies of other applications on localhost");
+    for name in ["", "a b", "a;b", "a=b", &"x".repeat(4_033)] {
+        assert_eq!(CookiePolicy::local_development(name).unwrap_err(), CookiePolicyError::Name, "{name:.10}");
+    }
 }
 
 #[test]

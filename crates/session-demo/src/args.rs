@@ -49,7 +49,8 @@ pub struct Args {
     /// What happens to the login that would exceed the limit
     #[arg(long, value_enum)]
     pub on_limit: Option<OnLimit>,
-    /// Use a cookie that works over plain http everywhere: for local development only
+    /// Use a cookie that works over plain http everywhere: for local development only. Its name has that of the namespace, which
+    /// keeps demos on several ports of one host apart
     #[arg(long)]
     pub insecure_cookies: bool,
     /// A site that may show the pages in a frame, as in https://portal.example.org; for several, several times. In each of them,
@@ -163,7 +164,7 @@ impl Args {
             policy = policy.session_limit(self.limit.unwrap_or(preset.max.get()), at_limit);
         }
         if self.insecure_cookies {
-            policy = policy.cookie(CookiePolicy::local_development());
+            policy = policy.cookie(CookiePolicy::local_development(self.namespace.as_str())?);
         }
         if !self.embedded_by.is_empty() {
             // Under a name of its own: it is not the cookie of a site that is visited.

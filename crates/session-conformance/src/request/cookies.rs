@@ -238,7 +238,7 @@ pub(super) async fn removal_matches_every_attribute(env: Env) -> Outcome {
     let cookies = [
         CookiePolicy::standard(),
         CookiePolicy::strict(),
-        CookiePolicy::local_development(),
+        of(CookiePolicy::local_development("shop"))?,
         of(CookiePolicy::builder("__Secure-id").domain("shop.example").path("/app").build())?,
         of(CookiePolicy::builder("id").domain("shop.example").build())?,
         of(CookiePolicy::builder("__Host-id").same_site(SameSite::Embedded).build())?,

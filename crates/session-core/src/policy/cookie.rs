@@ -81,12 +81,27 @@ impl CookiePolicy {
         Self { same_site: SameSite::Strict, ..Self::standard() }
     }
 
-    /// For local development over plain http, and nothing else: `id`, without `Secure` and prefix.
+    /// For local development over plain http, and nothing else: `id-<application>`, without `Secure` and prefix.
     ///
-    /// Anyone on the network path can read and set such a cookie.
-    #[must_use]
-    pub fn local_development() -> Self {
-        Self { name: "id".to_owned(), secure: false, ..Self::standard() }
+    /// Cookies know no ports: with one name, all applications on `localhost` would log each other out. So each has the name of
+    /// its application, such as that of its [`Namespace`](crate::Namespace). Anyone on the network path can read and set such a
+    /// cookie.
+    ///
+    /// ```
+    /// use session_core::{CookiePolicy, CookiePolicyError};
+    ///
+    /// assert_eq!(CookiePolicy::local_development("shop")?.name(), "id-shop");
+    /// assert_eq!(CookiePolicy::local_development("").unwrap_err(), CookiePolicyError::Name);
+    /// # Ok::<_, CookiePolicyError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`CookiePolicyError::Name`] if `application` is empty, or cannot be part of a cookie's name.
+    pub fn local_development(application: &str) -> Result<Self, CookiePolicyError> {
+        if application.is_empty() {
+            return Err(CookiePolicyError::Name);
+        }
+        Self::builder(format!("id-{application}")).insecure_for_local_development().build()
     }
 
     /// A cookie of another name, with the standard attributes.
@@ -334,7 +349,8 @@ impl CookiePolicyBuilder {
         self
     }
 
-    /// Allows the cookie over plain http. For local development; the name must have no prefix then.
+    /// Allows the cookie over plain http. For local development; the name must have no prefix then, and should be no other
+    /// application's: see [`CookiePolicy::local_development`].
     pub fn insecure_for_local_development(mut self) -> Self {
         self.cookie.secure = false;
         self

@@ -95,7 +95,7 @@ async fn remember_me_makes_the_cookie_persistent() {
     let credentials = json!({ "username": "alice", "password": "correct-horse", "remember": true });
     let answer = browser.post("/api/login", &credentials).await;
     let set_cookie = answer.assert(200).header("set-cookie").unwrap();
-    assert!(set_cookie.starts_with("id="), "{set_cookie}");
+    assert!(set_cookie.starts_with("id-session-demo="), "{set_cookie}");
     assert!(set_cookie.ends_with("; HttpOnly; SameSite=Lax; Path=/; Max-Age=2592000"), "{set_cookie}");
 }
 

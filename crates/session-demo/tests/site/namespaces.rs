@@ -111,6 +111,24 @@ async fn a_signed_session_is_worth_nothing_at_another_application() {
     assert_eq!(alice.copy().at(&again).user().await.as_deref(), Some("alice"));
 }
 
+/// Cookies know no ports.
+#[tokio::test]
+async fn two_demos_on_ports_of_one_host_do_not_log_each_other_out() {
+    let demo = |name| Demo::start(&["--insecure-cookies", "--namespace", name]);
+    let (a, b) = (demo("a"), demo("b"));
+    let alice = a.logged_in("alice").await;
+    let bob = alice.at(&b);
+    assert_eq!(bob.user().await, None);
+    bob.login("bob").await.assert(200);
+    for _ in 0..2 {
+        assert_eq!((alice.user().await.as_deref(), bob.user().await.as_deref()), (Some("alice"), Some("bob")));
+    }
+    alice.login("carol").await.assert(200);
+    assert_eq!(bob.user().await.as_deref(), Some("bob"));
+    bob.post("/api/logout", &Value::Null).await.assert(204);
+    assert_eq!((alice.user().await.as_deref(), bob.user().await), (Some("carol"), None));
+}
+
 /// Key words, and names that mean something else without quotes.
 #[tokio::test]
 async fn where_the_sessions_are() {

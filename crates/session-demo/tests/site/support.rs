@@ -1,5 +1,6 @@
 //! A running demo, and browsers that talk to it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -61,7 +62,7 @@ impl Demo {
 
     /// A browser without a cookie.
     pub(crate) fn browser(&self) -> Browser<'_> {
-        Browser { demo: self, cookie: Arc::default() }
+        Browser { demo: self, cookies: Arc::default() }
     }
 
     /// A browser in which `user` is logged in.
@@ -92,27 +93,30 @@ pub(crate) async fn assert_refused(options: &[&str], messages: &[&str]) {
     assert!(!text.contains("hunter2"), "{options:?}: {text}");
 }
 
-/// Keeps the session cookie, as a browser does. Clones share it, as tabs do.
+/// Keeps cookies, as a browser does: by name, whatever the port. Clones share them, as tabs do.
 #[derive(Clone)]
 pub(crate) struct Browser<'d> {
     demo: &'d Demo,
-    cookie: Arc<Mutex<Option<String>>>,
+    cookies: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl<'d> Browser<'d> {
-    /// Another browser with the current cookie of this one: a stolen copy, or a request in flight.
+    /// Another browser with the current cookies of this one: a stolen copy, or a request in flight.
     pub(crate) fn copy(&self) -> Self {
-        Self { demo: self.demo, cookie: Arc::new(Mutex::new(self.cookie())) }
+        let cookies = self.cookies.lock().unwrap().clone();
+        Self { demo: self.demo, cookies: Arc::new(Mutex::new(cookies)) }
     }
 
-    /// This browser, sent to another demo by a load balancer: the two share their cookie.
+    /// This browser, sent to another demo, by a load balancer or an address: the two share their cookies.
     pub(crate) fn at<'o>(&self, demo: &'o Demo) -> Browser<'o> {
-        Browser { demo, cookie: Arc::clone(&self.cookie) }
+        Browser { demo, cookies: Arc::clone(&self.cookies) }
     }
 
-    /// `name=value`, if there is a cookie.
+    /// `name=value`, if there is a cookie; for several, as they are sent.
     pub(crate) fn cookie(&self) -> Option<String> {
-        self.cookie.lock().unwrap().clone()
+        let cookies = self.cookies.lock().unwrap();
+        let pairs: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 
     pub(crate) async fn send(
@@ -133,10 +137,14 @@ impl<'d> Browser<'d> {
         let (parts, body) = response.into_parts();
         let answer =
             Answer { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes() };
-        if let Some(set) = answer.header("set-cookie") {
-            let (pair, attributes) = set.split_once(';').unwrap();
-            let removed = attributes.contains("Max-Age=0");
-            *self.cookie.lock().unwrap() = if removed { None } else { Some(pair.to_owned()) };
+        for set in answer.headers.get_all("set-cookie") {
+            let (pair, attributes) = set.to_str().unwrap().split_once(';').unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            let mut cookies = self.cookies.lock().unwrap();
+            match attributes.contains("Max-Age=0") {
+                true => cookies.remove(name),
+                false => cookies.insert(name.to_owned(), value.to_owned()),
+            };
         }
         answer
     }
