@@ -47,6 +47,10 @@ use crate::response::{Exchange, ResponseFuture};
 ///
 /// A page that shows values of an anonymous session has `Vary: Cookie` only; set `Cache-Control` where a cache ignores that.
 ///
+/// # Plain http
+/// Browsers drop a `Secure` cookie that came over plain http, unless the host is the machine itself: then each login succeeds, and
+/// the next request is a visitor's. The first time, a warning in the log says so, and what to do.
+///
 /// # Two sessions
 /// Layers nest if their cookies have different names: a back office inside a shop, say, with a manager and a policy of its
 /// own. Extractors give the session of the innermost layer, [`Session::outer`](crate::Session::outer) that of the layer around

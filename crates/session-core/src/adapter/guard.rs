@@ -1,7 +1,8 @@
 //! The guard against cross-site request forgery: a decision on the headers that browsers add to a request.
 
 use super::context::request_context;
-use super::origin::{OriginError, TrustedOrigin, host_name, is_same_host, names};
+use super::origin::{OriginError, TrustedOrigin, host_name, is_dropping_origin, is_same_host, names};
+use super::plain_http::PlainHttp;
 use super::rejection::RejectionKind;
 use super::request::{Field, RequestHead, RequestSession};
 use crate::event::{EventKind, OriginRefusal};
@@ -45,6 +46,7 @@ pub struct OriginGuard {
     exempt: Vec<String>,
     missing_origin: MissingOrigin,
     enforcement: Enforcement,
+    plain_http: PlainHttp,
 }
 
 /// What happens to a guarded request with neither `Sec-Fetch-Site` nor `Origin`.
@@ -123,6 +125,9 @@ impl OriginGuard {
     /// Reads the session cookie, [checks](Self::check) where the request comes from, and prepares its session. No round
     /// trip: the session is loaded when it is first asked for.
     ///
+    /// If a `Secure` cookie is then set over plain http, where browsers drop it, the log says so: once for each guard, whatever
+    /// its clones. Behind a proxy with TLS, browsers say that they use https.
+    ///
     /// # Errors
     /// [`RejectionKind::CrossOrigin`], [`RejectionKind::HostNotAllowed`]; the application must not see the request then.
     pub fn begin_request(
@@ -136,11 +141,14 @@ impl OriginGuard {
         {
             presented = PresentedCookie::Withheld;
         }
+        let is_secure = manager.policy().cookie().is_secure();
+        let dropped = if is_secure && self.plain_http.is_silent() { dropping_host(request) } else { None };
+        let dropped = dropped.map(|host| self.plain_http.dropped_cookie(host));
         let manager = match manager.wants_request() {
             true => manager.with_request(request_context(request)),
             false => manager.clone(),
         };
-        Ok(RequestSession::new(manager, presented))
+        Ok(RequestSession::expecting(manager, presented, dropped))
     }
 
     /// Enforces what [`refusal`](Self::refusal) says, and reports refusals to the log and the observers of `manager`.
@@ -258,6 +266,18 @@ fn is_withheld(request: &impl RequestHead, same_site: SameSite) -> bool {
         SameSite::Strict => is_cross_site,
         SameSite::Lax => is_cross_site && !is_link(),
         SameSite::Embedded => false,
+    }
+}
+
+/// The host that the request was sent to, if its browser will drop a `Secure` cookie. Browsers say in `Origin` which scheme they
+/// use, whatever proxies are between, with all methods but these; they send `Sec-Fetch-Site` only where they keep such cookies.
+fn dropping_host(request: &impl RequestHead) -> Option<&[u8]> {
+    if matches!(request.method(), "GET" | "HEAD") {
+        return None;
+    }
+    match (Field::of(request, "origin"), Field::of(request, "sec-fetch-site")) {
+        (Field::One(origin), Field::Absent) => addressed_host(request).filter(|host| is_dropping_origin(origin, host)),
+        (_, _) => None,
     }
 }
 

@@ -14,6 +14,7 @@ mod context;
 mod guard;
 mod next;
 mod origin;
+mod plain_http;
 mod rejection;
 mod request;
 mod tokens;

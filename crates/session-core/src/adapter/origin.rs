@@ -1,6 +1,6 @@
 //! Origins (RFC 6454), compared as browsers compare them: by scheme, host without regard to case, and port with its default.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::policy::cookie::is_address;
 
@@ -16,6 +16,22 @@ pub(super) fn is_same_host(origin: &[u8], host: &[u8]) -> bool {
         }
         (None, _) | (_, None) => false,
     }
+}
+
+/// Whether `origin`, the value of an `Origin` header, is that of the server that was addressed as `host`, over plain http, and
+/// browsers keep no `Secure` cookie from there. Most do from the machine itself, as the standard on secure contexts allows.
+pub(super) fn is_dropping_origin(origin: &[u8], host: &[u8]) -> bool {
+    let Some((b"http", authority)) = split_scheme(origin) else { return false };
+    is_same_host(origin, host) && split_port(authority).is_some_and(|(name, _)| !is_loopback(name))
+}
+
+fn is_loopback(host: &[u8]) -> bool {
+    let name = host.strip_suffix(b".").unwrap_or(host).to_ascii_lowercase();
+    let address_v4 = || std::str::from_utf8(&name).ok().and_then(|name| name.parse::<Ipv4Addr>().ok());
+    name == b"localhost"
+        || name.ends_with(b".localhost")
+        || address_v4().is_some_and(|address| address.is_loopback())
+        || address(host).is_some_and(|address| address.is_loopback())
 }
 
 /// Whether `host`, the value of a `Host` header, names `name`, at any port.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
+use super::plain_http::DroppedCookie;
 use super::rejection::RejectionKind;
 use crate::error::Error;
 use crate::event::RequestContext;
@@ -72,6 +73,8 @@ pub struct RequestSession {
 struct Inner {
     manager: SessionManager,
     presented: PresentedCookie,
+    /// If the browser will drop the cookie of the response.
+    dropped: Option<DroppedCookie>,
     session: OnceCell<Session>,
     consulted: AtomicBool,
     finished: AtomicBool,
@@ -111,10 +114,19 @@ impl RequestSession {
     /// The session of a request that presented this.
     #[must_use]
     pub fn new(manager: SessionManager, presented: PresentedCookie) -> Self {
+        Self::expecting(manager, presented, None)
+    }
+
+    pub(super) fn expecting(
+        manager: SessionManager,
+        presented: PresentedCookie,
+        dropped: Option<DroppedCookie>,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 manager,
                 presented,
+                dropped,
                 session: OnceCell::new(),
                 consulted: AtomicBool::new(false),
                 finished: AtomicBool::new(false),
@@ -193,6 +205,9 @@ impl RequestSession {
 
     fn headers(&self, HandedOut { cookie, had_user, logged_out }: HandedOut) -> ResponseHeaders {
         let policy = self.inner.manager.policy();
+        if let (Some(_), Some(dropped)) = (&cookie, &self.inner.dropped) {
+            dropped.report();
+        }
         let clears = logged_out && policy.clear_site_data() == ClearSiteData::AtLogout;
         let removed_cookies = if cookie.is_some() { policy.cookie().remove_former() } else { Vec::new() };
         ResponseHeaders {

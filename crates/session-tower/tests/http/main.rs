@@ -10,5 +10,6 @@ mod headers;
 mod jwt;
 mod nested;
 mod optional;
+mod plain_http;
 mod render;
 mod services;
