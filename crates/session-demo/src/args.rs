@@ -49,6 +49,9 @@ pub struct Args {
     /// What happens to the login that would exceed the limit
     #[arg(long, value_enum)]
     pub on_limit: Option<OnLimit>,
+    /// How many anonymous sessions there may be: beyond that, the one that was used least recently ends for each that begins
+    #[arg(long, value_name = "N")]
+    pub max_visitors: Option<u32>,
     /// Use a cookie that works over plain http everywhere: for local development only. Its name has that of the namespace, which
     /// keeps demos on several ports of one host apart
     #[arg(long)]
@@ -162,6 +165,9 @@ impl Args {
                 Some(OnLimit::Reject) => LimitPolicy::Reject,
             };
             policy = policy.session_limit(self.limit.unwrap_or(preset.max.get()), at_limit);
+        }
+        if let Some(max) = self.max_visitors {
+            policy = policy.max_visitors(max);
         }
         if self.insecure_cookies {
             policy = policy.cookie(CookiePolicy::local_development(self.namespace.as_str())?);

@@ -18,3 +18,4 @@ mod server_outage;
 mod store;
 mod support;
 mod tls;
+mod visitors;

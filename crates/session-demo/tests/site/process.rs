@@ -36,6 +36,7 @@ async fn invalid_options_are_refused() {
         (&["--idle", "9h"][..], "exceeds their absolute timeout"),
         (&["--limit", "0"], "session limit must be between"),
         (&["--limit", "101"], "session limit must be between"),
+        (&["--max-visitors", "0"], "the number of visitors must be between"),
         (&["--absolute", "9999d"], "400 days"),
         (&["--idle", "soon"], "--idle"),
         (&["--policy", "none"], "--policy"),
