@@ -94,6 +94,10 @@ pub enum EventKind {
     Created,
     /// A user logged in: a new session began.
     LoggedIn,
+    /// The login of a user whose live sessions are all on other devices: with other labels or, without labels, other user agents
+    /// but for their numbers. Follows [`LoggedIn`](Self::LoggedIn), if the manager is to
+    /// [report it](crate::SessionManagerBuilder::report_new_devices).
+    NewDevice,
     /// The user proved who they are once more; the token was regenerated.
     SteppedUp,
     /// The token was regenerated at the application's request.
@@ -264,6 +268,7 @@ impl SessionObserver for TracingObserver {
             | EventKind::Terminated(Termination::Reuse) => tracing::warn!(target: "session", ?kind, "session event"),
             EventKind::Created
             | EventKind::LoggedIn
+            | EventKind::NewDevice
             | EventKind::SteppedUp
             | EventKind::Regenerated
             | EventKind::Renewed

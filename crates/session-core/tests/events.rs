@@ -10,7 +10,8 @@ use session_conformance::ReferenceStore;
 use session_core::adapter::{OriginGuard, RequestHead};
 use session_core::store::SessionStore;
 use session_core::{
-    Error, Event, EventKind, Login, ManualClock, Policy, RequestContext, Session, SessionManager, Termination, UserId,
+    Device, Error, Event, EventKind, Login, ManualClock, Policy, RequestContext, Session, SessionManager, Termination,
+    UserId,
 };
 use tokio::sync::broadcast::{self, Receiver};
 
@@ -121,4 +122,33 @@ async fn a_logout_that_ends_nothing_is_not_called_an_end() {
         );
         assert_eq!(seen.last(), Some(&logout));
     }
+}
+
+/// By label, or else by user agent without its version; not if there is nothing to compare with.
+#[tokio::test]
+async fn a_login_from_a_new_device_is_an_event() {
+    let (events, mut audit) = broadcast::channel(64);
+    let store: Arc<dyn SessionStore> = Arc::new(ReferenceStore::new());
+    let manager = SessionManager::builder(store).observer(events).report_new_devices().build();
+    let agent = |version: u32| Device::new().with_user_agent(format!("Firefox/{version}.0 (Linux x86_64)"));
+    let phone = Device::new().with_user_agent("Firefox/140.0 (Android 16)");
+    for (device, is_new) in [
+        (agent(140), false),
+        (agent(140), false),
+        (agent(141).with_ip([192, 0, 2, 7].into()), false),
+        (phone.clone(), true),
+        (phone, false),
+        (Device::new(), true),
+        (agent(142).with_label("the office"), true),
+        (agent(150).with_label("the office"), false),
+    ] {
+        request(&manager, &mut String::new(), |session| session.login(alice().device(device))).await;
+        let expected = if is_new { &[EventKind::LoggedIn, EventKind::NewDevice][..] } else { &[EventKind::LoggedIn] };
+        assert_eq!(kinds(&mut audit), expected);
+    }
+    // A login by tokens is one.
+    let _ = manager.issue_refresh_token(alice().device(Device::new().with_label("an app")), None).await.unwrap();
+    let seen: Vec<Event> = std::iter::from_fn(|| audit.try_recv().ok()).collect();
+    assert_eq!(seen.last().map(|event| &event.kind), Some(&EventKind::NewDevice));
+    assert_eq!(seen.last().and_then(|event| event.session), seen[seen.len() - 2].session);
 }

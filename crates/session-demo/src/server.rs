@@ -19,6 +19,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
+use session_tower::RequestInfo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout, timeout_at};
@@ -52,6 +53,7 @@ pub async fn serve(listener: TcpListener, site: Router, shutdown: impl Future<Ou
         let site = site.clone();
         let service = tower::service_fn(move |mut request: Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(ConnectInfo(address));
+            request.extensions_mut().insert(RequestInfo::new().client(address.ip()));
             let mut site = site.clone();
             async move { site.call(request.map(Body::new)).await }
         });

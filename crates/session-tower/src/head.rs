@@ -2,26 +2,32 @@
 
 use http::header::{InvalidHeaderValue, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use session_core::RequestContext;
-use session_core::adapter::{HeaderEdit, RequestHead};
+use session_core::adapter::{HeaderEdit, RequestHead, RequestInfo};
 
 /// The head of a request.
 pub(crate) struct Head<'r> {
     method: &'r Method,
     uri: &'r Uri,
     headers: &'r HeaderMap,
+    extensions: &'r Extensions,
 }
 
 impl<'r, B> From<&'r Request<B>> for Head<'r> {
     fn from(request: &'r Request<B>) -> Self {
-        Self { method: request.method(), uri: request.uri(), headers: request.headers() }
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+        }
     }
 }
 
 impl<'r> From<&'r Parts> for Head<'r> {
     fn from(parts: &'r Parts) -> Self {
-        Self { method: &parts.method, uri: &parts.uri, headers: &parts.headers }
+        Self { method: &parts.method, uri: &parts.uri, headers: &parts.headers, extensions: &parts.extensions }
     }
 }
 
@@ -42,7 +48,11 @@ impl RequestHead for Head<'_> {
         values(self.headers, name)
     }
 
-    fn describe(&self, _context: &mut RequestContext) {}
+    fn describe(&self, context: &mut RequestContext) {
+        if let Some(info) = self.extensions.get::<RequestInfo>() {
+            info.describe(context);
+        }
+    }
 }
 
 /// All values of a header.

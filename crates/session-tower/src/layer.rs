@@ -51,6 +51,27 @@ use crate::response::{Exchange, ResponseFuture};
 /// Browsers drop a `Secure` cookie that came over plain http, unless the host is the machine itself: then each login succeeds, and
 /// the next request is a visitor's. The first time, a warning in the log says so, and what to do.
 ///
+/// # Audit
+/// Events say in which [request](session_core::RequestContext) they happened. Its client's address and its id are the
+/// application's knowledge: a middleware outside this layer adds them as [`RequestInfo`](crate::RequestInfo).
+///
+/// ```
+/// # fn demo(app: axum::Router, manager: session_core::SessionManager) -> axum::Router {
+/// use std::net::SocketAddr;
+///
+/// use axum::extract::{ConnectInfo, Request};
+/// use axum::middleware::{Next, from_fn};
+/// use session_tower::{RequestInfo, SessionLayer};
+///
+/// app.layer(SessionLayer::new(manager)).layer(from_fn(
+///     async |ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request, next: Next| {
+///         request.extensions_mut().insert(RequestInfo::new().client(peer.ip()));
+///         next.run(request).await
+///     },
+/// ))
+/// # }
+/// ```
+///
 /// # Two sessions
 /// Layers nest if their cookies have different names: a back office inside a shop, say, with a manager and a policy of its
 /// own. Extractors give the session of the innermost layer, [`Session::outer`](crate::Session::outer) that of the layer around

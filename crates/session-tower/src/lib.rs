@@ -51,4 +51,6 @@ pub use request_line::RequestLine;
 pub use response::ResponseFuture;
 #[cfg(feature = "jwt")]
 pub use session_core::adapter::BearerRejectionKind;
-pub use session_core::adapter::{Enforcement, MissingOrigin, OriginError, OriginGuard, RejectionKind, safe_next};
+pub use session_core::adapter::{
+    Enforcement, MissingOrigin, OriginError, OriginGuard, RejectionKind, RequestInfo, safe_next,
+};

@@ -1,8 +1,44 @@
 //! What an event says of its request.
 
+use std::net::IpAddr;
+
 use super::request::{Field, RequestHead};
 use crate::event::{EventKind, RequestContext};
 use crate::manager::SessionManager;
+
+/// What an application knows of a request and an adapter cannot: for the [context](RequestContext) of events, and for a
+/// [`VisitorGate`](crate::VisitorGate). Adapters find it among the extensions of the request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestInfo {
+    client: Option<IpAddr>,
+    request_id: Option<String>,
+}
+
+impl RequestInfo {
+    /// Nothing known.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The address of the client: the peer of the connection, or behind a proxy what that says (and nobody else may say).
+    #[must_use]
+    pub fn client(self, client: IpAddr) -> Self {
+        Self { client: Some(client), ..self }
+    }
+
+    /// The id by which other logs know the request.
+    #[must_use]
+    pub fn request_id(self, id: impl Into<String>) -> Self {
+        Self { request_id: Some(id.into()), ..self }
+    }
+
+    /// Adds it to `context`; for adapters.
+    pub fn describe(&self, context: &mut RequestContext) {
+        context.client = self.client.map(|client| client.to_canonical());
+        context.request_id = self.request_id.as_ref().map(|id| readable(id.as_bytes()));
+    }
+}
 
 /// The longest text that is kept, in characters.
 const MAX_LEN: usize = 256;

@@ -19,7 +19,7 @@ mod rejection;
 mod request;
 mod tokens;
 
-pub use context::report_refusal;
+pub use context::{RequestInfo, report_refusal};
 pub use guard::{Enforcement, MissingOrigin, OriginGuard};
 pub use next::safe_next;
 pub use origin::OriginError;

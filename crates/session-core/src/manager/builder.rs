@@ -26,6 +26,7 @@ pub struct SessionManagerBuilder {
     entropy: Arc<dyn Entropy>,
     observers: Vec<Arc<dyn SessionObserver>>,
     gate: Option<Arc<dyn VisitorGate>>,
+    reports_new_devices: bool,
 }
 
 /// Where sessions are to be kept.
@@ -64,6 +65,7 @@ impl SessionManagerBuilder {
             entropy: Arc::new(OsEntropy),
             observers: Vec::new(),
             gate: None,
+            reports_new_devices: false,
         }
     }
 
@@ -99,10 +101,17 @@ impl SessionManagerBuilder {
         self
     }
 
+    /// Reports [`EventKind::NewDevice`](crate::EventKind::NewDevice), so that the user can be told. One more round trip for each
+    /// login.
+    pub fn report_new_devices(mut self) -> Self {
+        self.reports_new_devices = true;
+        self
+    }
+
     /// The manager.
     #[must_use]
     pub fn build(self) -> SessionManager {
-        let Self { kept, policy, clock, entropy, observers, gate } = self;
+        let Self { kept, policy, clock, entropy, observers, gate, reports_new_devices } = self;
         let (backing, seal) = match kept {
             Kept::InStore(store) => (Backing::Store(store), None),
             Kept::ByClient { seal, deny_list } => {
@@ -120,8 +129,19 @@ impl SessionManagerBuilder {
         let context = Context { policy, clock, seal };
         let (queue, touches) = (CommitQueue::default(), RecentTouches::default());
         let watches = Watches::default();
-        let inner =
-            Inner { backing, context, entropy, reporter, background, queue, touches, watches, gate, wants_request };
+        let inner = Inner {
+            backing,
+            context,
+            entropy,
+            reporter,
+            background,
+            queue,
+            touches,
+            watches,
+            gate,
+            wants_request,
+            reports_new_devices,
+        };
         SessionManager { inner: Arc::new(inner), request: None }
     }
 }

@@ -179,6 +179,7 @@ impl SessionManager {
         let mut intents = None;
         let mut repetition: Option<Repetition<'_>> = None;
         let mut ids = 0;
+        let is_new_device = self.is_new_device(&draft).await;
         loop {
             let now = self.now();
             let circumstances = Circumstances { activity, policy: self.policy(), now, entropy: &*self.inner.entropy };
@@ -211,6 +212,9 @@ impl SessionManager {
                             EventKind::LoggedIn | EventKind::Created | EventKind::SteppedUp | EventKind::Regenerated
                         );
                         self.report(event, id, user.clone());
+                        if is_new_device {
+                            self.report(EventKind::NewDevice, id, user.clone());
+                        }
                         if let Some(id) = id.filter(|_| is_new) {
                             session.await_receipt(id, user);
                         }

@@ -8,6 +8,7 @@ pub(crate) mod refresh;
 
 mod backing;
 mod commit;
+mod devices;
 mod open;
 mod patience;
 mod queue;
@@ -68,6 +69,7 @@ struct Inner {
     watches: Watches,
     gate: Option<Arc<dyn VisitorGate>>,
     wants_request: bool,
+    reports_new_devices: bool,
 }
 
 impl Owner for Inner {

@@ -87,6 +87,7 @@ impl SessionManager {
 
     async fn create_for(&self, draft: &Draft, replaces: Option<&PresentedToken>) -> Result<Unreceived, Error> {
         let mut replaced = self.replaced(replaces).await?;
+        let is_new_device = self.is_new_device(draft).await;
         let patience = Patience::begin(self.policy().store_timeout());
         for attempt in 0.. {
             let now = self.now();
@@ -99,6 +100,9 @@ impl SessionManager {
                 Outcome::Done(_) => {
                     let record = &next.record;
                     self.report(EventKind::LoggedIn, Some(record.id()), record.user().cloned());
+                    if is_new_device {
+                        self.report(EventKind::NewDevice, Some(record.id()), record.user().cloned());
+                    }
                     let session = tightened(&record.summary, self.policy());
                     return Ok(Unreceived {
                         manager: self.clone(),

@@ -1,6 +1,7 @@
 //! The layer and the extractors, seen from outside: requests in, bytes out, store calls counted.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod audit;
 mod caching;
 mod common;
 mod csrf;
