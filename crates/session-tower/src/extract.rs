@@ -41,6 +41,54 @@ impl Session {
 
     /// What a socket, a stream or a job takes along, which goes on after the response: see [`SessionHandle`]. `None` if nothing
     /// is stored.
+    ///
+    /// A WebSocket, whose messages are activity, and which closes when the session ends:
+    ///
+    /// ```
+    /// use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+    /// use axum::response::Response;
+    /// use session_core::SessionHandle;
+    /// use session_tower::{Authenticated, Rejection, RejectionKind};
+    ///
+    /// async fn socket(user: Authenticated, upgrade: WebSocketUpgrade) -> Result<Response, Rejection> {
+    ///     let session = user.handle().ok_or(RejectionKind::Unauthenticated)?;
+    ///     Ok(upgrade.on_upgrade(|socket| echo(socket, session)))
+    /// }
+    ///
+    /// async fn echo(mut socket: WebSocket, session: SessionHandle) {
+    ///     loop {
+    ///         let message = tokio::select! {
+    ///             () = session.ended() => return,
+    ///             Some(Ok(message)) = socket.recv() => message,
+    ///             else => return,
+    ///         };
+    ///         // Opening it is activity; whoever only reads opens it and commits nothing.
+    ///         let Ok(current) = session.open().await else { return };
+    ///         if session.commit(&current).await.is_err() || socket.send(message).await.is_err() {
+    ///             return;
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// Server-sent events until the session ends. To watch is no activity, so the session does not live for it:
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    ///
+    /// use axum::response::IntoResponse;
+    /// use axum::response::sse::{Event, KeepAlive, Sse};
+    /// use futures::stream::{self, StreamExt as _};
+    /// use session_tower::{Authenticated, Rejection, RejectionKind};
+    ///
+    /// async fn events(user: Authenticated) -> Result<impl IntoResponse, Rejection> {
+    ///     user.set_passive();
+    ///     let session = user.handle().ok_or(RejectionKind::Unauthenticated)?;
+    ///     let news = stream::pending().take_until(async move { session.ended().await });
+    ///     let events = news.chain(stream::once(async { Ok::<_, Infallible>(Event::default().data("signed out")) }));
+    ///     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+    /// }
+    /// ```
     #[must_use]
     pub fn handle(&self) -> Option<SessionHandle> {
         self.manager().handle(&self.session)
