@@ -24,10 +24,11 @@ impl Visitors {
         ended
     }
 
-    /// Takes out the one that was used least recently, outside `shard`.
+    /// Takes out the one that was used least recently, outside `shard` if there is one.
     pub(crate) fn take_outside(&self, shard: u16) -> Option<SessionId> {
         let mut visitors = self.lock();
-        let found = visitors.iter().find(|(_, id)| id.shard() != shard).copied()?;
+        let outside = visitors.iter().find(|(_, id)| id.shard() != shard);
+        let found = *outside.or(visitors.first())?;
         visitors.remove(&found);
         Some(found.1)
     }

@@ -38,7 +38,7 @@ impl RedisStore {
         Err(error::contended())
     }
 
-    /// Ends some visitors on the server of `id`, in other shards.
+    /// Ends some visitors on the server of `id`, in other shards if there are any.
     async fn end_visitors(
         &self,
         limit: VisitorLimit,
@@ -49,9 +49,13 @@ impl RedisStore {
         let (key, prefix) = (self.keys.session(id), self.keys.prefix());
         let args = vec![prefix, text(limit.shards()), text(sample)];
         let found = self.link.run(&script::VISITORS, vec![key], args).await?.members();
-        let shards = found.iter().filter_map(|digits| u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        let shard = |digits: &Vec<u8>| u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+        let mut shards: Vec<u16> = found.iter().filter_map(shard).collect();
+        if shards.iter().any(|shard| *shard != id.shard()) {
+            shards.retain(|shard| *shard != id.shard());
+        }
         let mut tasks = JoinSet::new();
-        for shard in shards.filter(|shard| *shard != id.shard()) {
+        for shard in shards {
             let store = self.clone();
             let end = async move {
                 let args = [text(now.as_millis()), Vec::new()];

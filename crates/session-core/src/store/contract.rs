@@ -70,7 +70,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///    such a limit is no visitor: it neither counts nor ends.
     /// 5. The record is inserted, the replaced and evicted ones are deleted.
     ///
-    /// A store that is full ends a visitor, of another shard than the record, before it refuses the record of a user: visitors
+    /// A store that is full ends a visitor, in another shard than that of the record if it can, before it refuses the record of a user: visitors
     /// keep nobody out.
     ///
     /// Except for `Created`, nothing is changed. A store that keeps the two sessions in different places (a Redis
