@@ -56,8 +56,8 @@ pub struct Args {
     /// keeps demos on several ports of one host apart
     #[arg(long)]
     pub insecure_cookies: bool,
-    /// A site that may show the pages in a frame, as in https://portal.example.org; for several, several times. In each of them,
-    /// a user has a session of its own. Browsers demand https
+    /// The origin of a site that may show the pages in a frame: scheme, host and port; for several, several times. Inside each of
+    /// them, a user has a session of their own. Browsers demand https of this site
     #[arg(long, value_name = "ORIGIN", conflicts_with = "insecure_cookies")]
     pub embedded_by: Vec<Embedder>,
 }
