@@ -6,6 +6,7 @@ use serde::Deserialize;
 use session_core::{Kind, SessionId, SessionSummary, Timestamp};
 use session_tower::{Authenticated, RejectionKind};
 
+use super::agent::in_words;
 use super::errors::{Form, PageError};
 use super::layout::{moment, page};
 use crate::actions;
@@ -13,23 +14,13 @@ use crate::caller::Caller;
 
 pub(super) async fn show(session: Authenticated) -> Result<Markup, PageError> {
     let manager = session.manager();
-    let sessions = manager.list(session.user()).await?;
+    let mut sessions = manager.list(session.user()).await?;
+    // This one first, the others as they were.
+    sessions.sort_by_key(|listed| session.id() != Some(listed.id));
     let now = manager.now();
     let content = html! {
-        div.table tabindex="0" role="region" aria-label="Your devices" {
-            table {
-                caption { "Where you are signed in. “Last activity” lags behind by up to a minute or so." }
-                thead {
-                    tr {
-                        th scope="col" { "Device" }
-                        th scope="col" { "Signed in" }
-                        th scope="col" { "Last activity" }
-                        th scope="col" { "Action" }
-                    }
-                }
-                tbody { @for listed in &sessions { (row(listed, session.id() == Some(listed.id), now)) } }
-            }
-        }
+        p.quiet { "Where you are signed in. “Last activity” lags behind by up to a minute or so." }
+        ul.devices { @for listed in &sessions { (device(listed, session.id() == Some(listed.id), now)) } }
         div.row {
             form method="post" action="/devices/revoke-others" { button.quiet { "Log out all other devices" } }
             form method="post" action="/devices/revoke-all" { button.danger { "Log out everywhere" } }
@@ -39,27 +30,23 @@ pub(super) async fn show(session: Authenticated) -> Result<Markup, PageError> {
     Ok(page("Your devices", Some(session.user().as_str()), &content))
 }
 
-fn row(listed: &SessionSummary, current: bool, now: Timestamp) -> Markup {
-    let agent = listed.device.user_agent().unwrap_or("Unknown device");
+fn device(listed: &SessionSummary, current: bool, now: Timestamp) -> Markup {
+    let agent = in_words(listed.device.user_agent());
     html! {
-        tr {
-            td.agent {
-                (agent)
-                br;
-                span.quiet {
-                    @if let Some(ip) = listed.device.ip() { (ip) " · " }
-                    code { (listed.id) }
+        li {
+            div {
+                strong { (agent) }
+                @if current { " " span.current { "This device" } }
+                p.quiet {
+                    @if let Some(ip) = listed.device.ip() { "From " (ip) ". " }
+                    "Signed in " (moment(listed.created_at, now))
+                    @if listed.kind == Kind::Refresh { " with a refresh token" }
+                    ", last activity " (moment(listed.last_seen, now)) "."
                 }
-                @if listed.kind == Kind::Refresh { br; "with a refresh token" }
-                @if current { br; strong { "This device" } }
             }
-            td { (moment(listed.created_at, now)) }
-            td { (moment(listed.last_seen, now)) }
-            td {
-                form method="post" action="/devices/revoke" {
-                    input type="hidden" name="id" value=(listed.id);
-                    button.danger aria-label={ "Log out " (agent) } { "Log out" }
-                }
+            form method="post" action="/devices/revoke" {
+                input type="hidden" name="id" value=(listed.id);
+                button.danger aria-label={ "Log out " (agent) } { "Log out" }
             }
         }
     }

@@ -54,7 +54,7 @@ pub(super) async fn show(
             }
         }
         @if mode == Mode::Hybrid { (kinds::tokens(&headers)) }
-        (about(session.info().as_ref(), session.manager().now(), mode))
+        (about(session.info().as_ref(), session.manager().now(), mode, &headers))
     };
     Ok(page(title, user, &content))
 }
@@ -184,12 +184,18 @@ fn text(value: &Value) -> String {
 }
 
 /// The session itself.
-fn about(session: Option<&SessionSummary>, now: Timestamp, mode: Mode) -> Markup {
+fn about(session: Option<&SessionSummary>, now: Timestamp, mode: Mode, headers: &HeaderMap) -> Markup {
     html! {
         section {
             h2 { "This session" }
             @match session {
-                None => p.quiet { "Nothing is stored for you yet, and you have no cookie." },
+                None if is_link_from_another_site(headers) => p.quiet {
+                    "You came here from another site, and your browser has shown no cookie: it may have kept one back. If \
+                     you are signed in, "
+                    a href="/" { "the next click" }
+                    " on this site shows it."
+                },
+                None => p.quiet { "Nothing is stored for you yet: your browser has shown no cookie of a live session." },
                 Some(session) => dl {
                     dt { "Public id" } dd { code { (session.id) } }
                     dt { "Began" } dd { (time(session.created_at, now)) }
@@ -206,6 +212,13 @@ fn about(session: Option<&SessionSummary>, now: Timestamp, mode: Mode) -> Markup
     }
 }
 
+/// With a `SameSite=Strict` cookie, such a request comes without it, which says nothing about who is signed in.
+fn is_link_from_another_site(headers: &HeaderMap) -> bool {
+    let is = |name, value| headers.get(name).is_some_and(|header| header == value);
+    is("sec-fetch-site", "cross-site") && is("sec-fetch-dest", "document")
+}
+
 fn time(at: Timestamp, now: Timestamp) -> Markup {
-    html! { (moment(at, now)) " " span.quiet { "(" (utc(at)) ")" } }
+    let text = utc(at).replace('T', " ").replace('Z', " UTC");
+    html! { (moment(at, now)) " " span.utc { "(" (text) ")" } }
 }

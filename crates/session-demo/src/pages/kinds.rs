@@ -23,18 +23,18 @@ pub(super) async fn show(Extension(mode): Extension<Mode>, session: Session) -> 
 /// How a client without cookies uses this site.
 pub(super) fn tokens(headers: &HeaderMap) -> Markup {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:3000");
-    let commands = format!(
-        "curl http://{host}/api/token -d '{{\"username\":\"alice\",\"password\":\"correct-horse\"}}'\n\
-         curl http://{host}/api/devices -H 'Authorization: Bearer ACCESS_TOKEN'\n\
-         curl http://{host}/api/token/refresh -d '{{\"refresh_token\":\"REFRESH_TOKEN\"}}'\n\
-         curl http://{host}/api/token/revoke -d '{{\"token\":\"REFRESH_TOKEN\"}}'\n\
-         curl http://{host}/.well-known/jwks.json"
-    );
+    let commands = [
+        format!("curl http://{host}/api/token -d '{{\"username\":\"alice\",\"password\":\"correct-horse\"}}'"),
+        format!("curl http://{host}/api/devices -H 'Authorization: Bearer ACCESS_TOKEN'"),
+        format!("curl http://{host}/api/token/refresh -d '{{\"refresh_token\":\"REFRESH_TOKEN\"}}'"),
+        format!("curl http://{host}/api/token/revoke -d '{{\"token\":\"REFRESH_TOKEN\"}}'"),
+        format!("curl http://{host}/.well-known/jwks.json"),
+    ];
     html! {
         section {
             h2 { "Access tokens" }
             p { "For clients that keep no cookies. Their sessions are in your list of devices too." }
-            pre { code { (commands) } }
+            pre { @for command in commands { code { (command) } } }
             p.quiet {
                 code { "/api/me" } " and " code { "/api/devices" } " look up the session in the store; "
                 code { "/api/whoami" } " does not, and answers until the access token expires."

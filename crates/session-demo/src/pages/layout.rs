@@ -30,9 +30,9 @@ pub(super) fn page(title: &str, user: Option<&str>, content: &Markup) -> Markup 
             }
             body {
                 header {
-                    p { a href="/" { "session demo" } }
+                    p.home { a href="/" { "session demo" } }
                     @if let Some(user) = user {
-                        span { "Signed in as " strong { (user) } }
+                        p { "Signed in as " strong { (user) } }
                         a href="/devices" { "Your devices" }
                         form method="post" action="/logout" { button.quiet { "Log out" } }
                     }
@@ -64,11 +64,28 @@ pub(super) fn password_form(problem: Option<&str>) -> Markup {
 /// The distance to a moment in words; the moment itself is in the markup.
 pub(super) fn moment(at: Timestamp, now: Timestamp) -> Markup {
     let (text, away) = (utc(at), if at > now { at.since(now) } else { now.since(at) });
-    let seconds = away.as_secs();
-    // Seconds are noise beyond an hour.
-    let shown = if seconds >= 3600 { seconds - seconds % 60 } else { seconds };
-    let away = humantime::format_duration(Duration::from_secs(shown));
-    html! { time datetime=(text) title=(text) { @if at > now { "in " (away) } @else { (away) " ago" } } }
+    let words = match (away.as_secs(), at > now) {
+        (0, _) => "just now".to_owned(),
+        (seconds, true) => format!("in {}", duration(seconds)),
+        (seconds, false) => format!("{} ago", duration(seconds)),
+    };
+    html! { time datetime=(text) title=(text) { (words) } }
+}
+
+/// The two largest units: what is smaller is noise.
+fn duration(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let first = UNITS.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(UNITS.len() - 1);
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (unit, name) in UNITS.iter().skip(first).take(2) {
+        if rest >= *unit {
+            // Not torn apart at the end of a line.
+            parts.push(format!("{}\u{a0}{name}", rest / unit));
+        }
+        rest %= unit;
+    }
+    parts.join(" ")
 }
 
 /// A moment as `2026-11-23T07:14:20Z`.
@@ -101,4 +118,28 @@ pub(crate) async fn protect(State(content_policy): State<HeaderValue>, mut respo
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn durations_have_two_units_at_most() {
+        const DAY: u64 = 86_400;
+        for (seconds, words) in [
+            (1, "1 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (1_799, "29 min 59 s"),
+            (3_600, "1 h"),
+            (3_601, "1 h"),
+            (28_799, "7 h 59 min"),
+            (DAY, "1 d"),
+            (7 * DAY - 1, "6 d 23 h"),
+            (400 * DAY + 59, "400 d"),
+        ] {
+            assert_eq!(duration(seconds).replace('\u{a0}', " "), words, "{seconds}");
+        }
+    }
 }

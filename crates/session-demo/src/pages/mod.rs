@@ -1,5 +1,6 @@
 //! The pages: plain forms, no JavaScript; a redirect after every `POST` that worked.
 
+mod agent;
 mod devices;
 mod errors;
 mod home;

@@ -1,4 +1,4 @@
-//! What all tests of this process share: three demos, nginx in front of them, one Chromium.
+//! What all tests of this process share: some demos, nginx in front of them, one Chromium.
 //!
 //! Every test is a person of its own ([`Bed::person`]), who shares no cookie with others. Sessions of an account are in one
 //! list of devices, though, and there can be ten: a test that looks at devices takes an account that no other takes.
@@ -18,6 +18,12 @@ pub(crate) const STRICT: &str = "https://strict.example.test";
 
 /// The demo with `--embedded-by` [`OTHER`] and [`THIRD`].
 pub(crate) const EMBEDDED: &str = "https://embedded.example.test";
+
+/// The demo with `--mode hybrid`.
+pub(crate) const HYBRID: &str = "https://hybrid.example.test";
+
+/// The demo with `--mode client`.
+pub(crate) const CLIENT: &str = "https://client.example.test";
 
 /// Another site.
 pub(crate) const OTHER: &str = "https://other.test";
@@ -42,7 +48,7 @@ const HOSTS: [(&str, &str); 4] = [
 pub(crate) const BLANK: &str = "/-/blank";
 
 pub(crate) struct Bed {
-    _demos: [Server; 3],
+    _demos: Vec<Server>,
     pub(crate) nginx: Nginx,
     chromium: Chromium,
 }
@@ -56,21 +62,30 @@ pub(crate) async fn bed() -> &'static Bed {
 impl Bed {
     async fn start() -> Self {
         let embedded_by = ["--embedded-by", OTHER, "--embedded-by", THIRD];
-        let demos = [demo(&[]).await, demo(&["--policy", "high-assurance"]).await, demo(&embedded_by).await];
-        let [shop, strict, embedded] = &demos;
+        let shop = demo(&[]).await;
+        let mut demos = Vec::new();
         let mut sites = vec![
-            ("strict.example.test".to_owned(), proxied(strict, HOSTS[0].1)),
-            ("embedded.example.test".to_owned(), proxied(embedded, HOSTS[0].1)),
             ("sibling.example.test".to_owned(), String::new()),
             ("other.test".to_owned(), String::new()),
             ("third.test".to_owned(), String::new()),
         ];
+        for (name, options) in [
+            ("strict", &["--policy", "high-assurance"][..]),
+            ("embedded", &embedded_by),
+            ("hybrid", &["--mode", "hybrid"]),
+            ("client", &["--mode", "client"]),
+        ] {
+            let demo = demo(options).await;
+            sites.push((format!("{name}.example.test"), proxied(&demo, HOSTS[0].1)));
+            demos.push(demo);
+        }
         for (name, host) in HOSTS {
-            sites.push((format!("{name}.example.test"), proxied(shop, host)));
+            sites.push((format!("{name}.example.test"), proxied(&shop, host)));
             // As from browsers before 2023, which do not say where a request comes from but in `Origin`.
             let old = format!("{host} proxy_set_header Sec-Fetch-Site '';");
-            sites.push((format!("{name}-old.example.test"), proxied(shop, &old)));
+            sites.push((format!("{name}-old.example.test"), proxied(&shop, &old)));
         }
+        demos.push(shop);
         let blank = format!("location = {BLANK} {{ return 200 '<!DOCTYPE html><title>blank</title>'; }}");
         let sites: Vec<(String, String)> = sites.into_iter().map(|(name, site)| (name, site + &blank)).collect();
         let sites: Vec<(&str, &str)> = sites.iter().map(|(name, site)| (name.as_str(), site.as_str())).collect();
