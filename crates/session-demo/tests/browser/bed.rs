@@ -100,7 +100,8 @@ impl Bed {
     }
 }
 
-async fn demo(options: &[&'static str]) -> Server {
+/// A demo with these options.
+pub(crate) async fn demo(options: &[&'static str]) -> Server {
     let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
     let command = |address| {
         let mut command = vec![env!("CARGO_BIN_EXE_session-demo").to_owned(), format!("--listen={address}")];
@@ -140,12 +141,17 @@ pub(crate) async fn sign_in(tab: &Page, site: &str, user: &str, remember: Rememb
 
 /// Signs in with the form on the page.
 pub(crate) async fn sign_in_here(tab: &Page, user: &str, remember: Remember) {
+    submit_sign_in(tab, user, remember).await;
+    assert_eq!(user_of(tab).await.as_deref(), Some(user));
+}
+
+/// Fills in the form on the page, and sends it.
+pub(crate) async fn submit_sign_in(tab: &Page, user: &str, remember: Remember) {
     tab.fill("[name=username]", user).await.unwrap();
     tab.fill("[name=password]", "correct-horse").await.unwrap();
     let checked = format!("document.querySelector('[name=remember]').checked = {}", remember == Remember::Yes);
     tab.evaluate(&checked).await.unwrap();
     tab.click("[action='/login'] button").await.unwrap();
-    assert_eq!(user_of(tab).await.as_deref(), Some(user));
 }
 
 /// Who is signed in, as the page says.

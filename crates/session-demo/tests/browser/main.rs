@@ -6,5 +6,6 @@ mod cookies;
 mod embedded;
 mod looks;
 mod other_sites;
+mod plain_http;
 mod proxy;
 mod signing_in;
