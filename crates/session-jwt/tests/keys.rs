@@ -34,22 +34,80 @@ fn weak_hmac_keys_are_refused() {
     assert!(SigningKey::from_secret(&random).is_ok());
 }
 
+/// The forms in which `bytes` are written down.
+fn spellings(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
+    let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let texts = [
+        ("hex", pairs.concat()),
+        ("upper-case hex", pairs.concat().to_uppercase()),
+        ("hex with colons", pairs.join(":")),
+        ("hex in lines", pairs.chunks(16).map(|line| line.join(" ")).collect::<Vec<_>>().join("\n")),
+        ("base64", STANDARD.encode(bytes)),
+        ("base64 without padding", STANDARD_NO_PAD.encode(bytes)),
+        ("base64url", URL_SAFE.encode(bytes)),
+        ("base64url without padding", encode(bytes)),
+        ("base64 and a newline", STANDARD.encode(bytes) + "\n"),
+    ];
+    let texts = texts.map(|(name, text)| (name, text.into_bytes()));
+    [("bytes", bytes.to_vec())].into_iter().chain(texts).collect()
+}
+
 #[test]
 fn a_key_file_or_a_public_key_is_no_hmac_key() {
+    let ssh = "AAAAC3NzaC1lZDI1NTE5AAAAIJqYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    // PKCS#1, of 2048 bits, without its end.
+    let rsa = "MIIBCgKCAQEA0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRX\
+               jBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9\
+               c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-c\
+               sFCur-kEgU8awapJzKnqDKgw";
     let mut forms = vec![
-        ("ssh", b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo".to_vec()),
+        ("ssh", format!("ssh-ed25519 {ssh} alice@example").into_bytes()),
+        ("ssh without its name", ssh.as_bytes().to_vec()),
         ("ssh ecdsa", b"ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTY".to_vec()),
         ("text of a certificate", b"\n -----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUY".to_vec()),
         ("PEM without its frame", b"MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=".to_vec()),
+        ("RSA", rsa.as_bytes().to_vec()),
     ];
-    for algorithm in [Algorithm::EdDsa, Algorithm::Es256] {
-        let forge = Forge::new(algorithm, 1);
-        // 32 bytes are indistinguishable from a secret.
-        forms.extend(forge.public_forms().into_iter().filter(|(_, bytes)| bytes.len() != 32));
+    forms.extend(spellings(&common::decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")));
+    for (algorithm, number) in [Algorithm::EdDsa, Algorithm::Es256].into_iter().flat_map(|it| [(it, 1), (it, 77)]) {
+        let forge = Forge::new(algorithm, number);
+        for (name, bytes) in forge.public_forms() {
+            match name {
+                "pem" | "jwks" => forms.push((name, bytes)),
+                // A compressed point, an uncompressed one, and that without its first byte.
+                "raw" | "der" => forms.extend(spellings(&bytes)),
+                other => panic!("{other} is new"),
+            }
+        }
+        if let Forge::Es256(key) = &forge {
+            let point = key.verifying_key().to_sec1_point(false);
+            forms.extend(spellings(point.as_bytes()).into_iter().chain(spellings(&point.as_bytes()[1..])));
+        }
         forms.push(("private JWK", forge.key().to_jwk().as_bytes().to_vec()));
     }
+    assert!(forms.len() > 120, "{}", forms.len());
     for (name, bytes) in forms {
-        assert_eq!(SigningKey::from_secret(&bytes).unwrap_err(), KeyError::NotASecret, "{name}");
+        assert_eq!(SigningKey::from_secret(&bytes).unwrap_err(), KeyError::NotASecret, "{name}, {} bytes", bytes.len());
+    }
+}
+
+/// One in sixteen of those that are as long as a public key, none of the longer ones, and a generator goes on.
+#[test]
+fn few_secrets_are_taken_for_a_public_key() {
+    let random = |length: usize| {
+        let mut bytes = vec![0; length];
+        session_core::Entropy::fill(&OsEntropy, &mut bytes).unwrap();
+        bytes
+    };
+    let refused = |length| (0..512).filter(|_| SigningKey::from_secret(&random(length)).is_err()).count();
+    assert!((4..80).contains(&refused(32)), "32 of 512 are expected");
+    for length in [48, 63, 64, 65, 128] {
+        assert_eq!(refused(length), 0, "{length} bytes");
+    }
+    for _ in 0..256 {
+        assert!(SigningKey::generate(Algorithm::Hs256, &OsEntropy).is_ok());
     }
 }
 

@@ -15,8 +15,9 @@ pub enum KeyError {
     /// The HMAC key is an example from a specification, the default of a product, or a pattern.
     #[error("this HMAC key is no secret: it is a published example or a pattern")]
     WellKnown,
-    /// The bytes given as an HMAC key are PEM, DER, SSH or JWK text, or a public key.
-    #[error("these bytes are a key file or a public key, not an HMAC key")]
+    /// What was given as an HMAC key is, or may be, a public key or a key file, as bytes or as text: see
+    /// [`SigningKey::from_secret`](crate::SigningKey::from_secret).
+    #[error("this may be a public key or a key file, and no HMAC key; draw another secret, or a longer one")]
     NotASecret,
     /// Not the PEM of a supported key: PKCS#8 for private keys, SubjectPublicKeyInfo for public ones.
     #[error("not the PEM (PKCS#8 or SubjectPublicKeyInfo) of an Ed25519 or P-256 key")]

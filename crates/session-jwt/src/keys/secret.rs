@@ -7,6 +7,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::error::KeyError;
+use crate::encoding;
 
 /// Wiped on drop.
 pub(super) struct Secret {
@@ -78,33 +79,67 @@ fn check(bytes: &[u8]) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Whether these are the bytes of a key file or a public key: PEM, DER, SSH, JWK, or a point of P-256. A public key used
-/// as an HMAC key would let anyone sign. (The 32 bytes of an Ed25519 public key are indistinguishable from a secret.)
+/// Whether this is a key file or a public key, as bytes or as text. A public key used as an HMAC key would let anyone sign.
 fn is_key_file(bytes: &[u8]) -> bool {
-    const PREFIXES: [&[u8]; 7] = [
-        b"ssh-",
-        b"ecdsa-sha2-",
-        b"sk-ssh-",
-        b"sk-ecdsa-",
-        b"MCowBQYDK2VwAyEA",
-        b"MFkwEwYHKoZIzj0",
-        b"MIIBIjANBgkqhkiG",
-    ];
-    let text = bytes.trim_ascii_start();
-    let contains = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
-    PREFIXES.iter().any(|prefix| text.starts_with(prefix))
-        || contains(b"-----BEGIN")
-        || contains(b"\"kty\"")
-        || is_der(bytes)
-        || p256::PublicKey::from_sec1_bytes(bytes).is_ok()
+    is_key_text(bytes) || is_key(bytes) || in_hex(bytes).is_some_and(|key| is_key(&key)) || {
+        in_base64(bytes).is_some_and(|key| is_key(&key))
+    }
 }
 
-/// A key in DER. The parsers recognize short ones; a long sequence whose declared length is right is not random.
-fn is_der(bytes: &[u8]) -> bool {
-    let is_long = match bytes {
-        [0x30, 0x81, length, rest @ ..] => rest.len() == usize::from(*length),
-        [0x30, 0x82, high, low, rest @ ..] => rest.len() == usize::from(u16::from_be_bytes([*high, *low])),
-        _ => false,
+/// PEM, SSH or JWK.
+fn is_key_text(bytes: &[u8]) -> bool {
+    const PREFIXES: [&[u8]; 4] = [b"ssh-", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-"];
+    let text = bytes.trim_ascii_start();
+    let contains = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+    PREFIXES.iter().any(|prefix| text.starts_with(prefix)) || contains(b"-----BEGIN") || contains(b"\"kty\"")
+}
+
+/// A key in DER, in the binary form of SSH, or the bare point of Ed25519 or P-256.
+///
+/// One random secret of 32 bytes in sixteen is a point of Ed25519 too, of the subgroup to which every public key belongs.
+/// Nothing tells the one from the other, so it is refused: another one is soon drawn.
+fn is_key(bytes: &[u8]) -> bool {
+    let is_ed25519 = || {
+        let point =
+            <&[u8; 32]>::try_from(bytes).ok().and_then(|bytes| ed25519_dalek::VerifyingKey::from_bytes(bytes).ok());
+        point.is_some_and(|point| point.to_edwards().is_torsion_free())
     };
+    let is_p256 = |point: &[u8]| p256::PublicKey::from_sec1_bytes(point).is_ok();
+    let is_bare_p256 = || bytes.len() == 64 && is_p256(&Zeroizing::new([&[4], bytes].concat()));
+    is_der(bytes) || is_ssh(bytes) || is_p256(bytes) || is_bare_p256() || is_ed25519()
+}
+
+/// The name of the algorithm comes first, after its length.
+fn is_ssh(bytes: &[u8]) -> bool {
+    let name = bytes.strip_prefix(&[0, 0, 0]).and_then(|rest| rest.get(1..)).unwrap_or_default();
+    [&b"ssh-"[..], b"ecdsa-", b"sk-"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// A key in DER. The parsers recognize short ones; a long sequence that begins with another one or a number is not random.
+fn is_der(bytes: &[u8]) -> bool {
+    let is_long = matches!(bytes, [0x30, 0x81, _, 0x02 | 0x30, ..] | [0x30, 0x82, _, _, 0x02 | 0x30, ..]);
     is_long || SubjectPublicKeyInfoRef::try_from(bytes).is_ok() || PrivateKeyInfoRef::try_from(bytes).is_ok()
+}
+
+/// What the text is in hexadecimal digits, in any case, with or without colons and blanks between them.
+fn in_hex(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let digits: Zeroizing<Vec<u8>> =
+        Zeroizing::new(text.iter().copied().filter(|byte| *byte != b':' && !byte.is_ascii_whitespace()).collect());
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = digits.as_chunks();
+    let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
+    let bytes = pairs.iter().map(byte).collect::<Option<Vec<u8>>>()?;
+    rest.is_empty().then(|| Zeroizing::new(bytes))
+}
+
+/// What the text is in base64, of either alphabet, with or without padding and blanks.
+fn in_base64(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let is_part = |byte: &u8| *byte != b'=' && !byte.is_ascii_whitespace();
+    let url_safe = |byte| match byte {
+        b'+' => b'-',
+        b'/' => b'_',
+        other => other,
+    };
+    let text = Zeroizing::new(text.iter().copied().filter(is_part).map(url_safe).collect::<Vec<u8>>());
+    encoding::decode(&*text).map(Zeroizing::new)
 }

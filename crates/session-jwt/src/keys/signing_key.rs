@@ -63,7 +63,16 @@ impl SigningKey {
     /// [`KeyError::Entropy`] if the generator failed.
     pub fn generate(algorithm: Algorithm, entropy: &dyn Entropy) -> Result<Self, KeyError> {
         match algorithm {
-            Algorithm::Hs256 => Self::from_secret(&*random(entropy)?),
+            Algorithm::Hs256 => {
+                // One candidate in sixteen may be a public key. A generator that produces so many of them is broken.
+                for _ in 0..32 {
+                    match Self::from_secret(&*random(entropy)?) {
+                        Err(KeyError::NotASecret) => {}
+                        made => return made,
+                    }
+                }
+                Err(KeyError::Entropy(EntropyError))
+            }
             Algorithm::EdDsa => {
                 Ok(Self::new(Private::EdDsa(ed25519_dalek::SigningKey::from_bytes(&*random(entropy)?))))
             }
@@ -80,6 +89,9 @@ impl SigningKey {
     }
 
     /// An HS256 key: 32 to 1024 bytes from a random generator.
+    ///
+    /// Whatever may be a public key is refused, in every usual form, and so is one in sixteen of the secrets of 32 bytes (or of
+    /// 64 hexadecimal digits, or 43 characters of base64): Ed25519 keys look the same. Draw another, or a longer one.
     ///
     /// # Errors
     /// [`KeyError::TooShort`], [`KeyError::TooLong`], [`KeyError::WellKnown`] or [`KeyError::NotASecret`].
