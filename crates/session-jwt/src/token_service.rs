@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::{
-    DeleteOutcome, EncodedToken, Error, IssuedRefreshToken, Login, Persistence, PresentedToken, SessionManager,
-    SessionSummary, UserId,
+    Authentication, DeleteOutcome, EncodedToken, Error, IssuedRefreshToken, Login, Persistence, PresentedToken,
+    SessionManager, SessionSummary, Timestamp, UserId,
 };
 
 use crate::tokens::access_tokens::{AccessToken, AccessTokens, IssueError, Subject};
@@ -147,6 +147,11 @@ impl TokenService {
         let refresh = verified.ok_or(TokenServiceError::InvalidGrant)?;
         let session = refresh.session();
         let user = session.user().ok_or(TokenServiceError::InvalidGrant)?;
+        // Its access tokens would be refused.
+        let proof = session.authentication.as_ref().map(Authentication::strongest);
+        if proof.is_some_and(|proof| self.is_too_old(whole_seconds(proof.at))) {
+            return Err(TokenServiceError::InvalidGrant);
+        }
         match self.accounts.status(user, session).await? {
             AccountStatus::Active => {}
             AccountStatus::Disabled => {
@@ -173,12 +178,14 @@ impl TokenService {
     }
 
     /// Verifies an access token. No I/O: a revocation takes effect when the token expires, at the latest after its lifetime
-    /// plus the leeway.
+    /// plus the leeway. [`not_before`](session_core::Policy::not_before) takes effect at once, where it is set; a token tells
+    /// the time of its login in whole seconds, so it counts as the next one if it is between two.
     ///
     /// # Errors
     /// [`VerifyError`]
     pub fn verify(&self, access: &str) -> Result<Claims, VerifyError> {
-        self.tokens.verify(access, self.manager.now())
+        let claims = self.tokens.verify(access, self.manager.now())?;
+        if self.is_too_old(claims.authenticated_at) { Err(VerifyError::NotBefore) } else { Ok(claims) }
     }
 
     /// The session of a verified token, loaded from the store; `None` if it has ended. For actions that must not be possible
@@ -202,6 +209,11 @@ impl TokenService {
         &self.tokens
     }
 
+    /// Whether a session is dead whose user logged in at `authenticated_at`.
+    fn is_too_old(&self, authenticated_at: Timestamp) -> bool {
+        authenticated_at < self.manager.policy().not_before()
+    }
+
     fn pair(&self, refresh: IssuedRefreshToken) -> Result<TokenPair, TokenServiceError> {
         let IssuedRefreshToken { token, session, .. } = refresh;
         let authentication = session.authentication.as_ref().ok_or(TokenServiceError::InvalidGrant)?;
@@ -209,6 +221,11 @@ impl TokenService {
         let access = self.tokens.issue(&subject, self.manager.now())?;
         Ok(TokenPair { access, refresh: token.encode(), session })
     }
+}
+
+/// As a token tells it.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_millis(time.as_millis() - time.as_millis().rem_euclid(1000))
 }
 
 /// A token that was used up is invalid, also while that is not taken for reuse: it never yields its successor again.

@@ -139,6 +139,37 @@ async fn a_revoked_session_is_noticed_at_once_by_those_who_ask() {
     assert_eq!(service.revoke("what is this").await.unwrap(), DeleteOutcome::Absent);
 }
 
+/// A policy with `not_before` ends access tokens and refresh tokens of earlier logins, and of no later ones.
+#[tokio::test]
+async fn not_before_ends_the_tokens_of_earlier_logins() {
+    let (second, milli) = (Duration::from_secs(1), Duration::from_millis(1));
+    let (clock, store) = (ManualClock::default(), Arc::new(ReferenceStore::new()));
+    let tokens = tokens(&clock, 300);
+    let service = |policy: Policy| {
+        let manager = SessionManager::builder(store.clone()).policy(policy).clock(clock.clone()).build();
+        TokenService::new(manager, Arc::clone(&tokens), TestAccounts::default()).unwrap()
+    };
+    let before = service(Policy::standard());
+    let early = before.login(login(), None).await.unwrap();
+    clock.advance(milli);
+    let cut = service(Policy::standard().to_builder().not_before(before.manager().now()).build().unwrap());
+    let between = cut.login(login(), None).await.unwrap();
+    clock.advance(second - milli);
+    let late = cut.login(login(), None).await.unwrap();
+
+    for (pair, dies) in [(&early, true), (&between, true), (&late, false)] {
+        let verified = cut.verify(pair.access.expose());
+        assert_eq!(verified.as_ref().err(), dies.then_some(&VerifyError::NotBefore));
+        assert!(before.verify(pair.access.expose()).is_ok(), "as long as nobody has told this server");
+        // Whoever is refused is told to log in, and not to refresh for ever.
+        assert_eq!(cut.refresh(pair.refresh.expose()).await.is_err(), dies);
+    }
+    // A server that was not told renews none of them for those that were.
+    let renewed = before.refresh(early.refresh.expose()).await.unwrap();
+    assert_eq!(cut.verify(renewed.access.expose()).unwrap_err(), VerifyError::NotBefore);
+    assert_eq!(cut.revoke(renewed.access.expose()).await.unwrap(), DeleteOutcome::Absent);
+}
+
 #[tokio::test]
 async fn lifetimes_that_do_not_fit_the_session_policy_are_refused() {
     let clock = ManualClock::default();

@@ -53,6 +53,10 @@ pub enum VerifyError {
     /// At or after `exp` plus the leeway.
     #[error("the token has expired")]
     Expired,
+    /// The user logged in before [`Policy::not_before`](session_core::Policy::not_before): the session is dead. Only
+    /// [`TokenService`](crate::TokenService) knows.
+    #[error("the session began too early")]
+    NotBefore,
     /// Before `nbf`, even with the leeway.
     #[error("the token is not valid yet")]
     NotYetValid,

@@ -122,7 +122,8 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for BearerService<S> {
 }
 
 /// The claims of a valid access token. Dereferences to [`Claims`]. No round trip: that a session was revoked is noticed
-/// when the token expires.
+/// when the token expires; that it began before [`not_before`](session_core::Policy::not_before), at once, unless there is
+/// only a [`verifier`](BearerLayer::verifier), which knows no policy of sessions.
 ///
 /// As `Option<Bearer>`, for routes that also work without a token: `None` without one, and a rejection if it is invalid.
 ///

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use session_conformance::ReferenceStore;
 use session_core::store::Freshness;
-use session_core::{EventKind, UserId};
-use session_jwt::{Verifier, VerifyingKeys};
+use session_core::{EventKind, Policy, SessionManager, UserId};
+use session_jwt::{TokenService, Verifier, VerifyingKeys};
 use session_tower::{BearerLayer, BearerRejection, BearerRejectionKind};
 
 use super::{LIFETIME, Service, bearer_routes, get_with};
@@ -60,6 +61,28 @@ async fn using_an_access_token_is_no_activity() {
     service.site.clock.advance(LIFETIME / 2);
     assert_eq!(service.get("/live", &pair.access).await.status, 200);
     assert_eq!(service.site.store.calls().1, before, "nothing is written");
+}
+
+/// "Log everybody out" includes those who hold an access token: the service knows the policy.
+#[tokio::test]
+async fn not_before_counts_without_asking_the_store() {
+    let service = Service::standard();
+    let early = service.login().await;
+    service.site.clock.advance(Duration::from_secs(1));
+    let policy = Policy::standard().to_builder().not_before(service.site.manager.now()).build().unwrap();
+    let manager =
+        SessionManager::builder(Arc::new(ReferenceStore::new())).policy(policy).clock(service.site.clock.clone());
+    let manager = manager.observer(service.site.events.clone()).build();
+    let tokens = TokenService::new(manager, Arc::clone(service.tokens.tokens()), service.book.clone()).unwrap();
+    let app = bearer_routes().layer(BearerLayer::new(Arc::new(tokens)));
+    service.site.events.take();
+    for path in ["/me", "/maybe", "/live", "/maybe-live"] {
+        let answer = get_with(&app, path, &[format!("Bearer {}", early.access).as_bytes()]).await;
+        answer.assert_rejected(401, "invalid_token");
+        assert_eq!(service.site.events.take(), [EventKind::InvalidAccessToken], "{path}");
+    }
+    let late = service.login().await;
+    assert_eq!(get_with(&app, "/me", &[format!("Bearer {}", late.access).as_bytes()]).await.text(), "alice");
 }
 
 /// How the header is read is tested in session-core.
