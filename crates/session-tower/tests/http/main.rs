@@ -5,6 +5,7 @@ mod audit;
 mod caching;
 mod common;
 mod csrf;
+mod fails_closed;
 mod failures;
 mod guards;
 mod headers;
