@@ -93,6 +93,33 @@ async fn no_access_token_outlives_its_session() {
     assert!(matches!(service.refresh(pair.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)));
 }
 
+/// Nor the absolute timeout of a policy that was tightened after it began.
+#[tokio::test]
+async fn no_access_token_outlives_its_session_by_a_tightened_policy() {
+    let hour = Duration::from_secs(3600);
+    let (clock, store) = (ManualClock::default(), Arc::new(ReferenceStore::new()));
+    let tokens = tokens(&clock, 300);
+    let service = |policy: Policy| {
+        let manager = SessionManager::builder(store.clone()).policy(policy).clock(clock.clone()).build();
+        TokenService::new(manager, Arc::clone(&tokens), TestAccounts::default()).unwrap()
+    };
+    let tightened = Policy::standard().to_builder().absolute_timeout(hour).build().unwrap();
+    let (loose, tight, left) = (service(Policy::standard()), service(tightened), Duration::from_secs(40));
+    let mut pair = loose.login(login(), None).await.unwrap();
+    for _ in 0..2 {
+        clock.advance(hour / 3);
+        pair = loose.refresh(pair.refresh.expose()).await.unwrap();
+    }
+    clock.advance(hour / 3 - left);
+    // A rotation, and the identical answer to its repetition.
+    for _ in 0..2 {
+        let next = tight.refresh(pair.refresh.expose()).await.unwrap();
+        assert_eq!(next.access.expires_in(), left);
+    }
+    clock.advance(left);
+    assert!(matches!(tight.refresh(pair.refresh.expose()).await, Err(TokenServiceError::InvalidGrant)));
+}
+
 #[tokio::test]
 async fn every_refresh_asks_for_the_account() {
     let Fixture { service, accounts, .. } = fixture();
