@@ -21,3 +21,8 @@ pub use secrets::Secrets;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub mod readme {}
+
+/// The tools of SECURITY.md, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../SECURITY.md")]
+pub mod security {}
