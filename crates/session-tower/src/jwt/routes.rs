@@ -50,7 +50,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 /// |---|---|---|
 /// | `POST /token` | [credentials](Authenticator::Credentials) | a pair of tokens |
 /// | `POST /token/refresh` | `{"refresh_token"}` | the next pair |
-/// | `POST /token/revoke` | `{"token"}`, a refresh or an access token | 200, whatever the token was (RFC 7009) |
+/// | `POST /token/revoke` | `{"token"}`, a refresh or an access token | 200, whatever the token was, as in RFC 7009 |
 /// | `GET /.well-known/jwks.json` ([`jwks`](Self::jwks)) | | the public keys |
 ///
 /// A pair is `{"access_token","refresh_token","token_type":"Bearer","expires_in"}`. Errors are
