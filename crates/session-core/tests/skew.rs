@@ -115,7 +115,7 @@ async fn a_lost_renewal_costs_nobody_the_session() {
         }
         server.clock.advance(75 * SECOND);
         let again = server.request(Some(&cookie), |session| assert!(session.user().is_some())).await.unwrap();
-        let successor = again.expect("the client gets the successor once more");
+        let successor = again.unwrap();
         assert!(server.is_logged_in(&successor).await);
     }
 }

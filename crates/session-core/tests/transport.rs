@@ -9,7 +9,7 @@ use session_core::{
 
 /// Every shape of cookie that can be built, and whether it is for https.
 fn cookies() -> Vec<(CookiePolicy, bool)> {
-    let mut cookies = vec![(CookiePolicy::local_development(), false)];
+    let mut cookies = vec![(CookiePolicy::local_development("shop").unwrap(), false)];
     let shapes = [("__Host-refresh", None, "/"), ("__Secure-refresh", None, "/api/token"), ("refresh", None, "/")];
     let shapes = shapes.into_iter().chain([("refresh", Some("example.org"), "/api")]);
     for (name, domain, path) in shapes {
