@@ -9,6 +9,7 @@ mod decide;
 mod entropy;
 mod error;
 mod event;
+mod gate;
 mod manager;
 mod model;
 mod policy;
@@ -22,9 +23,9 @@ pub use error::{Error, StoreError, StoreErrorKind};
 pub use event::{
     Event, EventKind, Expiry, OriginRefusal, RequestContext, SessionObserver, Termination, TracingObserver,
 };
+pub use gate::{VisitorDecision, VisitorGate};
 pub use manager::SessionManager;
 pub use manager::builder::SessionManagerBuilder;
-pub use manager::gate::{VisitorDecision, VisitorGate};
 pub use manager::handle::SessionHandle;
 pub use manager::refresh::{IssuedRefreshToken, VerifiedRefreshToken};
 pub use model::data::{Key, KeyError, ValueError};

@@ -11,16 +11,19 @@ const LINES: usize = 400;
 
 /// What is not counted: what only connects, repairs, pools, configures, installs or frees; and what stands in for the
 /// server where there is none. Backend, file or folder (with `/`) under its `src`, what it does.
-const APART: [(&str, &str, &str); 10] = [
+const APART: [(&str, &str, &str); 13] = [
     ("session-moka", "entry.rs", "in place of a server: the layout of a row"),
     ("session-moka", "expiry.rs", "frees the memory of expired sessions"),
     ("session-moka", "stripe.rs", "in place of a server: the rows under one lock, and the index by user"),
+    ("session-moka", "table.rs", "in place of a server: all rows, their locks and their quota"),
+    ("session-moka", "visitors.rs", "in place of a server: the index of visitors"),
     ("session-postgres", "builder.rs", "configures the store"),
     ("session-postgres", "link/", "repairs and pools connections, and sends operations in batches"),
     ("session-postgres", "migrate.rs", "installs the schema"),
     ("session-postgres", "schema.rs", "fills the name of the schema into the SQL"),
     ("session-redis", "config/", "configures the store"),
     ("session-redis", "pages.rs", "in place of an index of all sessions: searches the servers"),
+    ("session-redis", "room.rs", "in place of memory: ends visitors for a login"),
     ("session-redis", "link/", "repairs connections, and coalesces loads"),
 ];
 

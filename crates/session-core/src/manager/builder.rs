@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::background::Background;
 use super::backing::{Backing, DenyList};
-use super::gate::VisitorGate;
 use super::queue::{CommitQueue, RecentTouches};
 use super::watches::Watches;
 use super::{Inner, SessionManager};
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::event::{Reporter, SessionObserver};
+use crate::gate::VisitorGate;
 use crate::policy::rules::Policy;
 use crate::session::Context;
 use crate::store::contract::SessionStore;

@@ -16,6 +16,7 @@ use crate::decide::verdict::{Access, LoadedSession, Replaced, TokenStatus};
 use crate::entropy;
 use crate::error::Error;
 use crate::event::{EventKind, Termination};
+use crate::gate::VisitorDecision;
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
 use crate::policy::cookie::SetCookie;
@@ -134,6 +135,18 @@ impl SessionManager {
         };
         self.check_successor(session).await;
         outcome
+    }
+
+    /// Asks the application, if it wants to be asked.
+    async fn admit_visitor(&self) -> Result<(), Error> {
+        let Some(gate) = &self.inner.gate else { return Ok(()) };
+        match gate.admit(self.request.as_deref()).await {
+            VisitorDecision::Admit => Ok(()),
+            VisitorDecision::Refuse => {
+                self.report(EventKind::VisitorRefused, None, None);
+                Err(Error::VisitorRefused)
+            }
+        }
     }
 
     /// Ends the other sessions that came with the request, before a login or a logout: they must not count towards a limit.

@@ -2,7 +2,6 @@
 
 pub(crate) mod background;
 pub(crate) mod builder;
-pub(crate) mod gate;
 pub(crate) mod handle;
 pub(crate) mod refresh;
 
@@ -26,13 +25,13 @@ use std::time::Duration;
 
 use self::background::{Background, Persistent};
 use self::backing::Backing;
-use self::gate::VisitorGate;
 use self::queue::{CommitQueue, RecentTouches};
 use self::watches::Watches;
 use crate::clock::Timestamp;
 use crate::entropy::Entropy;
 use crate::error::{Error, StoreError, StoreErrorKind};
 use crate::event::{EventKind, Reporter, RequestContext, Termination};
+use crate::gate::VisitorGate;
 use crate::model::id::{SessionId, UserId};
 use crate::policy::rules::Policy;
 use crate::session::{Context, Owner};

@@ -4,9 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use super::SessionManager;
-use crate::error::Error;
-use crate::event::{EventKind, RequestContext};
+use crate::event::RequestContext;
 
 /// Decides whether a visitor may begin a session, before the first values are stored: by the rate of its address, by consent, by
 /// the result of a challenge.
@@ -48,21 +46,6 @@ pub trait VisitorGate: fmt::Debug + Send + Sync + 'static {
 pub enum VisitorDecision {
     /// The session begins.
     Admit,
-    /// Nothing is stored, and the request fails with [`Error::VisitorRefused`].
+    /// Nothing is stored, and the request fails with [`Error::VisitorRefused`](crate::Error::VisitorRefused).
     Refuse,
-}
-
-impl SessionManager {
-    /// # Errors
-    /// [`Error::VisitorRefused`]
-    pub(super) async fn admit_visitor(&self) -> Result<(), Error> {
-        let Some(gate) = &self.inner.gate else { return Ok(()) };
-        match gate.admit(self.request.as_deref()).await {
-            VisitorDecision::Admit => Ok(()),
-            VisitorDecision::Refuse => {
-                self.report(EventKind::VisitorRefused, None, None);
-                Err(Error::VisitorRefused)
-            }
-        }
-    }
 }
