@@ -143,7 +143,8 @@ async fn every_public_type_hides_what_is_secret() {
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
         HeaderEdit: HeaderEdit::AppendCookie(&set_cookie), HeaderEdits: token_edits(Some(&set_cookie)),
         OriginGuard: OriginGuard::new(), OriginError: OriginError::Form, OriginRefusal: OriginRefusal::Missing,
-        RequestContext: RequestContext::default(), MissingOrigin: MissingOrigin::Refuse,
+        RequestContext: RequestContext::default(), RequestInfo: RequestInfo::new(),
+        VisitorLimit: policy.visitor_limit(), VisitorDecision: VisitorDecision::Refuse, MissingOrigin: MissingOrigin::Refuse,
         Enforcement: Enforcement::Off, TokenTransport: TokenTransport::Body, RejectionKind: RejectionKind::Gone,
         BearerRejectionKind: BearerRejectionKind::Invalid,
         IssuedRefreshToken: issued, VerifiedRefreshToken: verified, Session: session,
@@ -163,7 +164,7 @@ async fn every_public_type_hides_what_is_secret() {
     assert!(secrets.found_in(record.encode().unwrap()).contains(&"a digest, raw"));
 
     let shown: BTreeSet<String> = shown.into_iter().map(|(name, _)| name.to_owned()).collect();
-    let traits = ["Clock", "Entropy", "RequestHead", "Seal", "SessionObserver", "SessionStore"];
+    let traits = ["Clock", "Entropy", "RequestHead", "Seal", "SessionObserver", "SessionStore", "VisitorGate"];
     // Tests in core prove that these have no `Debug`.
     let without_debug = ["PresentedToken", "SessionToken"];
     let expected =
