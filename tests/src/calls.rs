@@ -100,7 +100,7 @@ impl Sessions {
             Call::Touch => format!("{:?}", store.touch(&keep.id(), Some(user), NOW + MINUTE).await?),
             Call::Delete => format!("{:?}", store.delete(&self.other.id(), Some(user)).await?),
             Call::ListByUser => store.list_by_user(user, NOW).await?.sessions.len().to_string(),
-            Call::DeleteByUser => store.delete_by_user(user, Some(&keep.id()), NOW).await?.len().to_string(),
+            Call::DeleteByUser => store.delete_by_user(user, Some(&keep.id()), NOW).await?.ids().len().to_string(),
             Call::ListAll => {
                 let page = store.list_all(None, NonZeroU32::MAX, NOW).await?;
                 let found = page.listing.sessions.iter().any(|session| session.id == keep.id());

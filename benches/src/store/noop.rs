@@ -69,13 +69,8 @@ impl SessionStore for NoopStore {
         Ok(Listing::default())
     }
 
-    async fn delete_by_user(
-        &self,
-        _: &UserId,
-        _: Option<&SessionId>,
-        _: Timestamp,
-    ) -> Result<Vec<SessionId>, StoreError> {
-        Ok(Vec::new())
+    async fn delete_by_user(&self, _: &UserId, _: Option<&SessionId>, _: Timestamp) -> Result<Listing, StoreError> {
+        Ok(Listing::default())
     }
 
     async fn list_all(&self, _: Option<&Cursor>, _: NonZeroU32, _: Timestamp) -> Result<Page, StoreError> {

@@ -145,7 +145,7 @@ impl<H: Intercept> SessionStore for Intercepted<H> {
         user: &UserId,
         keep: Option<&SessionId>,
         now: Timestamp,
-    ) -> Result<Vec<SessionId>, StoreError> {
+    ) -> Result<Listing, StoreError> {
         self.call("delete_by_user", self.store.delete_by_user(user, keep, now)).await
     }
 

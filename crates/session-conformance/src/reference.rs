@@ -173,10 +173,12 @@ impl Sessions {
         Count::exact(self.records.values().filter(|record| !record.is_expired(now)).count() as u64)
     }
 
-    pub(crate) fn delete_by_user(&mut self, user: &UserId, keep: Option<&SessionId>, now: Timestamp) -> Vec<SessionId> {
+    pub(crate) fn delete_by_user(&mut self, user: &UserId, keep: Option<&SessionId>, now: Timestamp) -> Listing {
+        let mut listing = Listing::default();
         let ends = |id: &SessionId, record: &mut Arc<Record>| record.user() == Some(user) && Some(id) != keep;
         let ended = self.records.extract_if(ends).filter(|(_, record)| !record.is_expired(now));
-        ended.map(|(id, _)| id).collect()
+        listing.sessions.extend(ended.map(|(_, record)| record.summary.clone()));
+        listing
     }
 
     pub(crate) fn delete_expired(&mut self, now: Timestamp, limit: NonZeroU32) -> u64 {
@@ -236,7 +238,7 @@ impl SessionStore for ReferenceStore {
         user: &UserId,
         keep: Option<&SessionId>,
         now: Timestamp,
-    ) -> Result<Vec<SessionId>, StoreError> {
+    ) -> Result<Listing, StoreError> {
         Ok(self.lock().delete_by_user(user, keep, now))
     }
 

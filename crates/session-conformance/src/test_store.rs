@@ -201,14 +201,14 @@ impl TestStore {
         Ok(self.store.list_by_user(user, self.now()).await?.sessions)
     }
 
-    /// `delete_by_user`.
+    /// `delete_by_user`. The ids of what it returned.
     pub(crate) async fn revoke(&self, user: &UserId) -> Result<Vec<SessionId>, Failure> {
-        Ok(self.store.delete_by_user(user, None, self.now()).await?)
+        Ok(self.store.delete_by_user(user, None, self.now()).await?.ids())
     }
 
     /// `delete_by_user` of all sessions but one.
     pub(crate) async fn revoke_except(&self, keep: &Record, user: &UserId) -> Result<Vec<SessionId>, Failure> {
-        Ok(self.store.delete_by_user(user, Some(&keep.id()), self.now()).await?)
+        Ok(self.store.delete_by_user(user, Some(&keep.id()), self.now()).await?.ids())
     }
 
     /// `list_all`.

@@ -257,11 +257,15 @@ impl SessionStore for MokaStore {
         user: &UserId,
         keep: Option<&SessionId>,
         now: Timestamp,
-    ) -> Result<Vec<SessionId>, StoreError> {
+    ) -> Result<Listing, StoreError> {
+        let (mut ids, mut live) = (Vec::new(), Listing::default());
         let mut stripe = self.table.stripe_of_shard(user.shard());
-        let all = || stripe.of_user(user, self.table.tag(Some(user))).filter(|(id, _)| Some(*id) != keep);
-        let live = all().filter(|(_, entry)| !entry.is_expired(now)).map(|(id, _)| *id).collect();
-        let ids: Vec<SessionId> = all().map(|(id, _)| *id).collect();
+        for (id, entry) in stripe.of_user(user, self.table.tag(Some(user))).filter(|(id, _)| Some(*id) != keep) {
+            ids.push(*id);
+            if !entry.is_expired(now) {
+                live.add(*id, entry.summary(id))?;
+            }
+        }
         self.table.remove_all(&mut stripe, &ids);
         Ok(live)
     }

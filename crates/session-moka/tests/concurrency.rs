@@ -129,7 +129,7 @@ async fn a_load_never_brings_a_session_back() {
             .collect();
         match round % 3 {
             0 => assert_eq!(store.delete(&record.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted),
-            1 => assert_eq!(store.delete_by_user(&alice, None, NOW).await.unwrap(), [record.id()]),
+            1 => assert_eq!(store.delete_by_user(&alice, None, NOW).await.unwrap().ids(), [record.id()]),
             _ => assert_eq!(exchange(&store, &record, &session(None, NOW, HOUR), NOW).await, created()),
         }
         assert!(store.load(&record.id(), Freshness::Latest).await.unwrap().is_none());

@@ -86,7 +86,7 @@ pub(crate) fn record(row: &PgRow) -> Result<Record, StoreError> {
     Record::decode_body(header(row)?, column(row, 7)?, &data.into())
 }
 
-/// The session in a row of `list_sessions_of` or `list_sessions`.
+/// The session in a row of `list_sessions_of`, `list_sessions` or `revoke_sessions_of`.
 pub(crate) fn summary(row: &PgRow) -> Result<SessionSummary, StoreError> {
     Record::decode_body_summary(header(row)?, column(row, 7)?)
 }

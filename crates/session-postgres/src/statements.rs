@@ -42,7 +42,7 @@ impl Statements {
             touch: render("SELECT {schema}.touch_session($1, $2, $3)"),
             delete: render("SELECT {schema}.delete_session($1, $2)"),
             list_by_user: render("SELECT * FROM {schema}.list_sessions_of($1, $2)"),
-            delete_by_user: render("SELECT id FROM {schema}.delete_sessions_of($1, $2, $3) AS id"),
+            delete_by_user: render("SELECT * FROM {schema}.revoke_sessions_of($1, $2, $3)"),
             list_all: render("SELECT * FROM {schema}.list_sessions($1, $2, $3)"),
             count: render("SELECT sessions, is_exact FROM {schema}.count_sessions($1, $2)"),
             delete_expired: render("SELECT deleted, more FROM {schema}.delete_expired($1, $2)"),

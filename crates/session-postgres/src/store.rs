@@ -137,11 +137,10 @@ impl SessionStore for PostgresStore {
         user: &UserId,
         keep: Option<&SessionId>,
         now: Timestamp,
-    ) -> Result<Vec<SessionId>, StoreError> {
+    ) -> Result<Listing, StoreError> {
         let bind =
             |statement: Statement| statement.bind(row::user(Some(user))).bind(keep.map(row::uuid)).bind(row::time(now));
-        let rows = self.executor.run(&self.sql.delete_by_user, bind).await?;
-        rows.iter().map(row::row_id).collect()
+        listing(&self.executor.run(&self.sql.delete_by_user, bind).await?)
     }
 
     async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError> {

@@ -58,14 +58,14 @@ impl RedisStore {
         for shard in shards {
             let store = self.clone();
             let end = async move {
-                let args = [text(now.as_millis()), Vec::new()];
-                store.over_members(store.keys.visitors(shard), shard, &script::DELETE_BY_USER, &args).await
+                let keep = [Vec::new()];
+                store.over_members(store.keys.visitors(shard), shard, &script::DELETE_BY_USER, &keep).await
             };
             tasks.spawn_on(end, self.link.runtime());
         }
         let mut ended = Vec::new();
         while let Some(answer) = tasks.join_next().await {
-            ended.extend(answer.map_err(|_| error::runtime_is_gone())??.ids());
+            ended.extend(answer.map_err(|_| error::runtime_is_gone())??.listing(now)?.ids());
         }
         Ok(ended)
     }

@@ -46,7 +46,7 @@ scripts! {
     LIST = " flags=no-writes" "members" "beginning" "list";
     PAGE = " flags=no-writes,allow-cross-slot-keys" "beginning" "is_session" "server" "page";
     COUNT = " flags=no-writes,allow-cross-slot-keys" "record" "is_session" "count";
-    DELETE_BY_USER = " flags=allow-oom" "record" "bury" "is_of_visitors" "members" "delete_by_user";
+    DELETE_BY_USER = " flags=allow-oom" "members" "beginning" "bury" "is_of_visitors" "delete_by_user";
     VISITORS = " flags=no-writes,allow-cross-slot-keys" "visitors";
 }
 
@@ -157,11 +157,6 @@ impl Answer {
     /// What follows the word, as names of members of an index.
     pub(crate) fn members(&self) -> Vec<Vec<u8>> {
         self.rest().iter().filter_map(bytes).map(<[u8]>::to_vec).collect()
-    }
-
-    /// What follows the word, as ids.
-    pub(crate) fn ids(&self) -> Vec<SessionId> {
-        self.rest().iter().filter_map(id).collect()
     }
 
     /// What follows the word, as ids and the beginnings of stored records: those that are live, and those that cannot
@@ -278,7 +273,7 @@ mod tests {
         assert_eq!([layout::IDLE, layout::ABSOLUTE].map(|field| field.len()), [5, 5]);
         let values = layout::VALUES.start + 1;
         assert_eq!(layout::VALUES.len(), 3, "'>I3' reads three bytes");
-        let sources: [(&Script, String); 20] = [
+        let sources: [(&Script, String); 19] = [
             (&TOUCH, format!("#h < {header} or string.byte(h) < {oldest} or string.byte(h) > {newest} then")),
             (&TOUCH, format!("unpack('>i6i6I5I5', h, {})", layout::CREATED_AT.start + 1)),
             (&TOUCH, format!("'GETRANGE', key, 0, {})", header - 1)),
@@ -297,7 +292,6 @@ mod tests {
             ),
             (&DELETE, format!("'GETRANGE', KEYS[1], 0, {} + #ARGV[1])", owner - 1)),
             (&DELETE, format!("sub(stored, {}) ~= ARGV[1]", owner + 1)),
-            (&DELETE_BY_USER, format!("'GETRANGE', KEYS[i], 0, {})", header - 1)),
             (&COUNT, format!("'GETRANGE', key, 0, {})", header - 1)),
             (&LIST, format!("values = {header}\n")),
             (
@@ -319,7 +313,7 @@ mod tests {
     /// `alive` is the only place that reads the timeouts.
     #[test]
     fn one_rule_says_when_a_session_is_alive() {
-        for script in [&CREATE, &UPDATE, &TOUCH, &DELETE, &COMPARE_AND_DELETE, &DELETE_BY_USER, &COUNT] {
+        for script in [&CREATE, &UPDATE, &TOUCH, &DELETE, &COMPARE_AND_DELETE, &COUNT] {
             assert_eq!(script.text.matches("idle, absolute = ").count(), 1);
         }
     }

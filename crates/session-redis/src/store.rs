@@ -90,10 +90,10 @@ impl SessionStore for RedisStore {
             .listing(now)
     }
 
-    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>, now: Timestamp) -> Result<Vec<SessionId>> {
-        let args = [text(now.as_millis()), keep.map(text).unwrap_or_default()];
-        let delete = self.over_members(self.keys.index(user), user.shard(), &script::DELETE_BY_USER, &args);
-        Ok(self.link.in_time(delete).await?.ids())
+    async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>, now: Timestamp) -> Result<Listing> {
+        let keep = [keep.map(text).unwrap_or_default()];
+        let delete = self.over_members(self.keys.index(user), user.shard(), &script::DELETE_BY_USER, &keep);
+        self.link.in_time(delete).await?.listing(now)
     }
 
     async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page> {

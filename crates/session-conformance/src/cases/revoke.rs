@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use session_core::Kind;
 use session_core::store::{Record, UpdateOutcome};
+use session_core::{Kind, OsEntropy};
 
-use super::support::{HOUR, Write, among_writes};
-use crate::compare::ensure_same_ids;
+use super::support::{HOUR, Write, among_writes, full_session};
+use crate::compare::{ensure_same_ids, summary_difference};
 use crate::outcome::{Outcome, ensure_eq};
 use crate::table::cases;
 use crate::test_store::{TestStore, next};
@@ -16,9 +16,13 @@ cases! {
 
     /// `delete_by_user` ends every session of the user.
     "revoke/ends-all" [] catches [RevokeSparesRefresh] => ends_all;
-    /// `delete_by_user` returns the ids it deleted, and none when there was nothing to delete.
+    /// `delete_by_user` returns the sessions it deleted, and none when there was nothing to delete.
     "revoke/returns-what-it-ended" [] catches [RevokeReportsOne] => returns_what_it_ended;
-    /// Sessions that had expired are deleted, and not among the ids.
+    /// `delete_by_user` returns each field of a session but its values, as it was when it ended.
+    "revoke/returns-every-field" [] catches [
+        UpdateKeepsTimeouts, RevokeDropsDevice, RevokeReportsAsCreated,
+    ] => returns_every_field;
+    /// Sessions that had expired are deleted, and not among those returned.
     "revoke/returns-live-ones-only" [] catches [RevokeReportsExpired] => returns_live_ones_only;
     /// The session to keep is kept, the others end.
     "revoke/keeps-one" [] catches [RevokedStayHidden, RevokeIgnoresKeep, RevokeReportsOne] => keeps_one;
@@ -53,6 +57,20 @@ async fn returns_what_it_ended(store: TestStore) -> Outcome {
     ensure_same_ids(revoked, records.iter().map(Record::id), "the sessions reported as revoked")?;
     let again = store.revoke(&store.alice).await?;
     ensure_eq!(again.len(), 0, "sessions reported as revoked when there were none left");
+    Ok(())
+}
+
+async fn returns_every_field(store: TestStore) -> Outcome {
+    let created = store.insert(store.session()).await?;
+    let change = full_session(&store).id(created.id()).kind(created.summary.kind).build()?;
+    let change = Record { version: created.version.next(&OsEntropy)?, ..change };
+    ensure_eq!(store.update(&change, created.version).await?, UpdateOutcome::Applied, "`update`");
+    store.advance(HOUR);
+    let last = store.touched(&change).await?;
+    let revoked = store.handle().delete_by_user(&store.alice, None, store.now()).await?;
+    ensure_eq!(revoked.sessions.len(), 1, "the revoked sessions");
+    ensure_eq!(revoked.unreadable.len(), 0, "those that could not be read");
+    ensure_eq!(summary_difference(&revoked.sessions[0], &last.summary), None, "the field that is wrong");
     Ok(())
 }
 

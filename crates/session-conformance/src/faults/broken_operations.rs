@@ -1,6 +1,6 @@
 //! The operations of [`BrokenStore`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -230,7 +230,7 @@ impl SessionStore for BrokenStore {
         user: &UserId,
         keep: Option<&SessionId>,
         now: Timestamp,
-    ) -> Result<Vec<SessionId>, StoreError> {
+    ) -> Result<Listing, StoreError> {
         let mut turn = self.turn().await;
         if self.is(Fault::RevokeUnknownFails) && !turn.knows(user) {
             return Err(failure());
@@ -251,7 +251,18 @@ impl SessionStore for BrokenStore {
         // An index may have a session several times.
         let ended: BTreeSet<SessionId> = records.iter().map(Record::id).collect();
         let counts = |record: &&Record| self.is(Fault::RevokeReportsExpired) || !record.is_expired(now);
-        let reported: BTreeSet<SessionId> = records.iter().filter(counts).map(Record::id).collect();
+        let reported: BTreeMap<SessionId, &Record> = records.iter().filter(counts).map(|it| (it.id(), it)).collect();
+        let most = if self.is(Fault::RevokeReportsOne) { 1 } else { usize::MAX };
+        let mut listing = Listing::default();
+        listing.sessions.extend(reported.into_values().take(most).map(|record| {
+            let mut summary = turn.as_written(record, self.fault).summary;
+            match (self.fault, turn.created.get(&record.id())) {
+                (Fault::RevokeDropsDevice, _) => summary.device = Device::new(),
+                (Fault::RevokeReportsAsCreated, Some(created)) => summary = created.summary.clone(),
+                _ => {}
+            }
+            summary
+        }));
         let mut after = before.clone();
         after.records.retain(|id, _| !ended.contains(id));
         let pace = if self.is(Fault::RevokeOneByOne) { Pace::OneByOne } else { Pace::AtOnce };
@@ -260,8 +271,7 @@ impl SessionStore for BrokenStore {
         turn.revoked.insert(user.clone());
         turn.gone
             .extend(records.into_iter().filter(|_| self.is(Fault::LimitForgetsLogout)).map(|gone| (gone.id(), gone)));
-        let most = if self.is(Fault::RevokeReportsOne) { 1 } else { usize::MAX };
-        Ok(reported.into_iter().take(most).collect())
+        Ok(listing)
     }
 
     async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError> {

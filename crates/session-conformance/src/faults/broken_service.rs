@@ -223,7 +223,7 @@ impl SessionStore for BrokenNode {
         user: &UserId,
         keep: Option<&SessionId>,
         now: Timestamp,
-    ) -> Result<Vec<SessionId>, StoreError> {
+    ) -> Result<Listing, StoreError> {
         self.fail_if_broken().await?;
         self.inner.delete_by_user(user, keep, now).await
     }

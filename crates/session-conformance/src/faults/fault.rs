@@ -261,6 +261,10 @@ faults! {
     RevokeReportsOne,
     /// Revocation reports sessions that had expired.
     RevokeReportsExpired,
+    /// What revocation reports lacks the device.
+    RevokeDropsDevice,
+    /// Revocation reports sessions as they were when they were created.
+    RevokeReportsAsCreated,
     /// Revocation ends anonymous sessions.
     RevokeEndsAnonymous,
     /// Revocation for a user without sessions is an error.

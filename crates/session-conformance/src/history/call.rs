@@ -71,7 +71,7 @@ impl Call {
             Self::Delete(id, user) => Answer::Deleted(store.delete(id, Some(user)).await?),
             Self::List(user) => Answer::listed(&store.list_by_user(user, now).await?.sessions),
             Self::DeleteByUser(user, keep) => {
-                Answer::DeletedByUser(store.delete_by_user(user, keep.as_ref(), now).await?)
+                Answer::DeletedByUser(store.delete_by_user(user, keep.as_ref(), now).await?.ids())
             }
         }
         .sorted())
@@ -101,7 +101,9 @@ impl Call {
             Self::Touch(id, _, seen) => Answer::Touched(sessions.touch(id, *seen)),
             Self::Delete(id, user) => Answer::Deleted(sessions.delete(id, Some(user))),
             Self::List(user) => Answer::listed(&sessions.list_by_user(user, now).sessions),
-            Self::DeleteByUser(user, keep) => Answer::DeletedByUser(sessions.delete_by_user(user, keep.as_ref(), now)),
+            Self::DeleteByUser(user, keep) => {
+                Answer::DeletedByUser(sessions.delete_by_user(user, keep.as_ref(), now).ids())
+            }
         }
         .sorted()
     }

@@ -56,6 +56,9 @@ impl SessionManager {
 
     /// Ends the session `id` if it belongs to `user`; that of another user is [`DeleteOutcome::Absent`]. One round trip.
     ///
+    /// A store deletes what it has. A session that is past a deadline and still stored is [`DeleteOutcome::Deleted`], and
+    /// reported as ended, although it was dead before; [`list`](Self::list) does not show it.
+    ///
     /// For the session of the current request, use [`Session::logout`](crate::Session::logout) instead: it removes the
     /// cookie too.
     ///
@@ -65,7 +68,8 @@ impl SessionManager {
         self.end(id, Some(user), Termination::Revoked).await
     }
 
-    /// Ends all sessions of `user` but `keep`. Returns how many ended. One round trip.
+    /// Ends all sessions of `user` but `keep`. Returns how many of them were alive; those that could not be read may have
+    /// been. One round trip.
     ///
     /// # Errors
     /// [`Error::Store`] if the store failed. Idempotent.
@@ -74,7 +78,7 @@ impl SessionManager {
     }
 
     /// Ends all sessions of `user`: logout everywhere, after a change of password or the end of an account. Returns how
-    /// many ended. One round trip.
+    /// many of them were alive; those that could not be read may have been. One round trip.
     ///
     /// For the user of the current request, log out and commit first: that removes the cookie too.
     ///
@@ -170,13 +174,16 @@ impl SessionManager {
             let store = manager.store("delete_by_user")?;
             let now = manager.now();
             let delete = || store.delete_by_user(&user, keep.as_ref(), now);
-            let (ended, doubt) = manager.store_write("delete_by_user", delete).await?;
+            let (mut deleted, doubt) = manager.store_write("delete_by_user", delete).await?;
             let revoked = |id| manager.report(EventKind::Terminated(Termination::Revoked), id, Some(user.clone()));
-            ended.iter().for_each(|id| revoked(Some(*id)));
-            if ended.is_empty() && doubt.is_some() {
+            if deleted.ids().is_empty() && doubt.is_some() {
                 // The call before this one has ended them, and its answer, which named them, was lost.
                 revoked(None);
             }
+            // A store knows the deadlines that a session began with, not those of the policy.
+            deleted.sessions.retain(|session| verdict(session, manager.policy(), now) == Verdict::Live);
+            let ended = deleted.ids();
+            ended.iter().for_each(|id| revoked(Some(*id)));
             Ok(ended.len())
         };
         self.persist(work).await

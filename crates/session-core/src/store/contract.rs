@@ -117,7 +117,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError>;
 
     /// Deletes all sessions of `user` but `keep`, live or expired, including any whose login was acknowledged before this
-    /// call. Returns the ids of those that were live at `now`. One round trip.
+    /// call. Returns those of them that were live at `now`, as [`list_by_user`](Self::list_by_user) would have: whether one
+    /// was alive under the policy, too, is decided by [`verdict`](crate::verdict), not by a store. One round trip.
+    ///
+    /// A record that cannot be decoded ends, too: its id is in [`Listing::unreadable`].
     ///
     /// # Errors
     /// If the store failed. Some or all may be gone.
@@ -126,7 +129,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         user: &UserId,
         keep: Option<&SessionId>,
         now: Timestamp,
-    ) -> Result<Vec<SessionId>, StoreError>;
+    ) -> Result<Listing, StoreError>;
 
     /// A page of all live sessions, of every user and of none, in no particular order, without their values: for
     /// administration. `after` is [`Page::next`] of the page before; `None` begins. One round trip, or a few where the servers
@@ -317,7 +320,7 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         user: &UserId,
         keep: Option<&SessionId>,
         now: Timestamp,
-    ) -> Result<Vec<SessionId>, StoreError> {
+    ) -> Result<Listing, StoreError> {
         (**self).delete_by_user(user, keep, now).await
     }
 

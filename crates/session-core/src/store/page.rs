@@ -6,13 +6,14 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::model::id::SessionId;
 use crate::model::summary::SessionSummary;
 
-/// What [`SessionStore::list_by_user`](super::SessionStore::list_by_user) found, or a [`Page`] of all.
+/// What [`SessionStore::list_by_user`](super::SessionStore::list_by_user) found, or a [`Page`] of all; or what
+/// [`SessionStore::delete_by_user`](super::SessionStore::delete_by_user) deleted.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Listing {
     /// The live sessions.
     pub sessions: Vec<SessionSummary>,
-    /// Records that this version cannot decode, because they are of a newer format or damaged. They were left as they are.
+    /// Records that this version cannot decode, because they are of a newer format or damaged. A list leaves them as they are.
     pub unreadable: Vec<SessionId>,
 }
 
@@ -28,6 +29,12 @@ impl Listing {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// The ids of the live sessions, then those of unreadable records.
+    #[must_use]
+    pub fn ids(&self) -> Vec<SessionId> {
+        self.sessions.iter().map(|session| session.id).chain(self.unreadable.iter().copied()).collect()
     }
 }
 

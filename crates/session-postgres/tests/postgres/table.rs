@@ -74,7 +74,7 @@ async fn plans_of_an_empty_table_read_only_what_they_need() {
         assert_eq!(store.touch(&absent.id(), None, NOW).await.unwrap(), TouchOutcome::Absent);
         assert_eq!(store.delete(&absent.id(), None).await.unwrap(), DeleteOutcome::Absent);
         assert!(store.list_by_user(&nobody, NOW).await.unwrap().sessions.is_empty());
-        assert!(store.delete_by_user(&nobody, None, NOW).await.unwrap().is_empty());
+        assert!(store.delete_by_user(&nobody, None, NOW).await.unwrap().ids().is_empty());
         let absent: Vec<_> = (0..8).map(|_| record(None, NOW)).collect();
         let mut loads = JoinSet::new();
         for absent in absent {
@@ -158,7 +158,7 @@ async fn corrupt_record() {
     let pool = pool(2, &database);
     let store = store(&pool).await;
     let alice = user("alice");
-    let record = record(Some(&alice), NOW);
+    let (record, other) = (record(Some(&alice), NOW), record(Some(&alice), NOW));
     insert(&store, &record).await;
     for corruption in ["'\\x'", "'\\x01'", "set_byte(body, 0, 9)", "substring(body FOR 20)"] {
         execute(&pool, &format!("UPDATE shop.session SET body = {corruption}")).await;
@@ -171,6 +171,10 @@ async fn corrupt_record() {
         assert_eq!(number(&pool, &format!("SELECT count(*) FROM shop.session WHERE body = {corruption}")).await, 1);
     }
     assert_eq!(store.delete(&record.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
+    insert(&store, &other).await;
+    execute(&pool, "UPDATE shop.session SET body = '\\x01'").await;
+    let ended = store.delete_by_user(&alice, None, NOW).await.unwrap();
+    assert!(ended.sessions.is_empty() && ended.unreadable == [other.id()]);
 }
 
 /// Nothing of the session is in an error or its source, even if the server's message quotes it.

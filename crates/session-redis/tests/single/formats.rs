@@ -1,12 +1,14 @@
 //! What another version has stored.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use session_core::store::{CreateOutcome, CreateRequest, SessionStore, TouchOutcome, UpdateOutcome};
-use session_core::{DeleteOutcome, LimitPolicy};
+use session_core::{DeleteOutcome, EventKind, LimitPolicy, ManualClock, Policy, SessionManager, Termination};
 use session_redis::RedisStore;
 use session_testbed::records::{MINUTE, NOW, created, insert, limit, next, record, shop, user};
 use session_testbed::servers::Redis;
+use tokio::sync::broadcast;
 
 use crate::support::{index_key, run, session_key, with_session};
 
@@ -49,7 +51,7 @@ async fn a_field_of_another_kind_blocks_nobody_and_stays() {
     let index = index_key(&alice);
     run(&server, &format!("HSET {index} settings x")).await;
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().sessions.len(), 1);
-    assert_eq!(store.delete_by_user(&alice, None, NOW).await.unwrap(), [session.id()]);
+    assert_eq!(store.delete_by_user(&alice, None, NOW).await.unwrap().ids(), [session.id()]);
     assert_eq!(run(&server, &format!("HKEYS {index}")).await.list().len(), 1);
 }
 
@@ -79,8 +81,23 @@ async fn a_record_of_another_format_is_ended_with_all_of_its_user() {
         assert_eq!(store.list_all(None, NonZeroU32::MAX, NOW).await.unwrap().listing.unreadable, [session.id()]);
         assert_eq!(run(&server, &format!("GET {key}")).await.text(), value);
     }
-    assert_eq!(store.delete_by_user(&alice, None, NOW).await.unwrap(), [session.id()]);
+    let ended = store.delete_by_user(&alice, None, NOW).await.unwrap();
+    assert_eq!((ended.sessions.len(), ended.unreadable), (0, vec![session.id()]));
     assert!(store.list_by_user(&alice, NOW).await.unwrap().unreadable.is_empty());
+}
+
+/// What could not be read may have been alive: it is counted and reported.
+#[tokio::test]
+async fn a_record_of_another_format_is_counted_and_reported_as_revoked() {
+    let (server, store, alice, session) = with_session().await;
+    server.command(&["SET", &session_key(&alice, &session.id()), "x", "KEEPTTL"]).await.unwrap();
+    let (observer, mut events) = broadcast::channel(4);
+    let policy = Policy::standard().to_builder().not_before(NOW + MINUTE).build().unwrap();
+    let builder = SessionManager::builder(Arc::new(store)).policy(policy).clock(ManualClock::new(NOW));
+    assert_eq!(builder.observer(observer).build().revoke_all(&alice).await.unwrap(), 1);
+    let event = events.try_recv().unwrap();
+    assert_eq!((event.kind, event.session), (EventKind::Terminated(Termination::Revoked), Some(session.id())));
+    assert!(events.try_recv().is_err());
 }
 
 /// A conflict is an answer, not a write: nothing goes to replicas or to the append-only file.

@@ -39,7 +39,7 @@ async fn a_session_that_was_ended_is_not_created_again() {
     let _ = store.update(&next(changed), changed.version, NOW).await.unwrap();
     assert_eq!(store.delete(&changed.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
     is_ended(&store, changed, "an update and a logout").await;
-    assert_eq!(store.delete_by_user(&alice, None, NOW).await.unwrap(), [revoked.id()]);
+    assert_eq!(store.delete_by_user(&alice, None, NOW).await.unwrap().ids(), [revoked.id()]);
     is_ended(&store, revoked, "logout everywhere").await;
     // Before it was there: a login whose outcome is not known.
     assert_eq!(store.delete(&never.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
@@ -97,7 +97,7 @@ async fn a_login_that_the_driver_repeats_does_not_undo_a_logout_everywhere() {
         tokio::spawn(async move { store.create(CreateRequest::new(&new), NOW).await })
     };
     eventually("it is executed", async || load(&direct, &new.id()).await.is_some()).await;
-    assert_eq!(direct.delete_by_user(&alice, None, NOW).await.unwrap(), [new.id()]);
+    assert_eq!(direct.delete_by_user(&alice, None, NOW).await.unwrap().ids(), [new.id()]);
     proxy.set(Mode::Pass);
     assert_eq!(login.await.unwrap().unwrap(), CreateOutcome::IdTaken);
     tokio::time::sleep(Duration::from_millis(50)).await;

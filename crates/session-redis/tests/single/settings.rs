@@ -30,7 +30,7 @@ async fn sessions_can_be_ended_at_maxmemory() {
     assert_eq!(store.list_by_user(&alice, NOW).await.unwrap().sessions.len(), 2);
     assert_eq!(store.touch(&one.id(), Some(&alice), NOW + MINUTE).await.unwrap(), TouchOutcome::Applied);
     assert_eq!(store.delete(&one.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Deleted);
-    assert_eq!(store.delete_by_user(&alice, None, NOW).await.unwrap(), [two.id()]);
+    assert_eq!(store.delete_by_user(&alice, None, NOW).await.unwrap().ids(), [two.id()]);
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ async fn round_trips() {
     let four = record(Some(&alice), NOW);
     insert(&store, &four).await;
     let (count, outcome) = trips(&proxy, store.delete_by_user(&alice, None, NOW)).await;
-    assert_eq!((count, outcome.unwrap()), (2, vec![four.id()]), "delete_by_user of one");
+    assert_eq!((count, outcome.unwrap().ids()), (2, vec![four.id()]), "delete_by_user of one");
     let (count, outcome) = trips(&proxy, store.delete_expired(NOW, NonZeroU32::MAX)).await;
     assert_eq!((count, outcome.unwrap()), (0, 0), "delete_expired");
     assert_eq!(proxy.connections(), 1);
