@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use redis::{ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
+use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
 use session_core::StoreError;
 use session_core::StoreErrorKind::{Corrupt, Full, Other, Timeout, Unavailable};
 
@@ -63,11 +63,19 @@ pub(super) fn explain(info: &ConnectionInfo, error: &RedisError) -> String {
         _ if error.kind() == ErrorKind::AuthenticationFailed => &"refuses the user name or password",
         _ if is_about_database(error) => &format_args!("has no database {}", info.redis_settings().db()),
         _ if error.is_timeout() => &"does not answer in time",
+        _ if hangs_up(error) && matches!(info.addr(), ConnectionAddr::Tcp(..)) => {
+            &"closes the connection; if it speaks TLS, the URL begins with rediss"
+        }
         // What the operating system, the resolver or TLS says.
         _ if error.is_io_error() => error,
         _ => &format_args!("answers with an error: {} {code}", error.category()),
     };
     format!("{}: {what}", info.addr())
+}
+
+/// Whether there was a connection, and the server closed it.
+pub(super) fn hangs_up(error: &RedisError) -> bool {
+    error.is_connection_dropped() && !error.is_connection_refusal()
 }
 
 /// Whether the server does not have the database.

@@ -13,7 +13,7 @@ use redis::{
 use tokio::task::JoinSet;
 
 use super::driver::{CONNECT_TIMEOUT, Connection};
-use super::failure::{explain, is_about_database};
+use super::failure::{explain, hangs_up, is_about_database};
 use super::sentinel::{Address, Sentinels};
 use crate::config::target::Target;
 use crate::config::tls::Certificates;
@@ -123,7 +123,7 @@ fn may_lack_hello(error: &RedisError) -> bool {
         Some("ERR") => !is_about_database(error),
         code => code == Some("NOPROTO") || error.kind() == ErrorKind::RESP3NotSupported,
     };
-    says_so || error.is_connection_dropped() && !error.is_connection_refusal()
+    says_so || hangs_up(error)
 }
 
 /// The Cluster of these nodes, if any of them is one of a Cluster.
