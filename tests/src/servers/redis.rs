@@ -17,10 +17,15 @@ use super::resp::{self, Reply};
 #[derive(Debug)]
 pub struct Redis {
     server: Server,
+    tls: Option<Port>,
 }
 
+/// A line that asks for TLS on any free port.
+const ANY_TLS_PORT: &str = "tls-port auto\n";
+
 impl Redis {
-    /// Starts a standalone server. `settings` are directives of `redis.conf`, which override the default ones.
+    /// Starts a standalone server. `settings` are directives of `redis.conf`, which override the default ones. With
+    /// `tls-port auto`, it speaks TLS on its [`tls_port`](Self::tls_port).
     ///
     /// # Errors
     /// If it cannot be found, installed or started.
@@ -38,6 +43,20 @@ impl Redis {
             let node = Self::spawn(&release.redis()?, Port::claim()?, &settings)?;
             node.ready()?;
             Ok(node)
+        })
+        .await
+    }
+
+    /// Starts one sentinel, which `settings` tell what to watch.
+    ///
+    /// # Errors
+    /// If it cannot be found, installed or started.
+    pub async fn launch_sentinel(settings: &[(&str, &str)]) -> Result<Self, ServerError> {
+        let settings = lines(settings);
+        blocking(move || {
+            let sentinel = Self::spawn_sentinel(&Release::Installed.redis()?, Port::claim()?, &settings)?;
+            sentinel.ready()?;
+            Ok(sentinel)
         })
         .await
     }
@@ -62,6 +81,11 @@ impl Redis {
         settings: &str,
         arguments: &[&str],
     ) -> Result<Self, ServerError> {
+        let tls = if settings.contains(ANY_TLS_PORT) { Some(Port::claim()?) } else { None };
+        let settings = match &tls {
+            Some(port) => settings.replace(ANY_TLS_PORT, &format!("tls-port {}\n", port.number())),
+            None => settings.to_owned(),
+        };
         let folder = Server::new_folder();
         let file = folder.join("redis.conf");
         let mut command = vec![program.display().to_string(), file.display().to_string()];
@@ -78,13 +102,19 @@ impl Redis {
             end: "KILL",
             ping: resp::ping,
         })?;
-        Ok(Self { server })
+        Ok(Self { server, tls })
     }
 
     /// `redis://127.0.0.1:port`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://{}", self.address())
+    }
+
+    /// The port on which it speaks TLS, at 127.0.0.1; 0 if it does not.
+    #[must_use]
+    pub fn tls_port(&self) -> u16 {
+        self.tls.as_ref().map_or(0, Port::number)
     }
 
     /// Sends one command over a connection of its own, and waits for the answer for two seconds. Commands that refer to

@@ -105,7 +105,8 @@ impl RedisStore {
     /// | `redis+cluster://[user:password@]host[:port],…` | a Cluster, found through these nodes |
     ///
     /// With `rediss` instead of `redis`, all connections use TLS and trust the certificate authorities that the
-    /// operating system trusts (feature `tls-rustls`). `valkey` and `valkeys` are synonyms of `redis` and `rediss`.
+    /// operating system trusts (feature `tls-rustls`). The certificate of a server is checked against the name or address
+    /// by which the URL, the sentinels or the Cluster call it. `valkey` and `valkeys` are synonyms of `redis` and `rediss`.
     /// User, password and socket path are percent-encoded. `protocol=resp2` keeps the store from trying RESP3 first,
     /// which a Cluster needs.
     /// What a URL cannot mean, such as any other parameter or a user without a password, is an error.

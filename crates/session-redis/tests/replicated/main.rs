@@ -5,5 +5,8 @@ mod cluster;
 mod deposed;
 mod failover;
 mod replicas;
+mod resp2;
+#[cfg(feature = "tls-rustls")]
+mod secured;
 #[path = "../support/mod.rs"]
 mod support;

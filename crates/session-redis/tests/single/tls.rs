@@ -1,62 +1,22 @@
 //! TLS with certificates of one's own.
 
-use std::path::Path;
-
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use session_redis::{ConnectError, RedisStore, RedisStoreBuilder};
 use session_testbed::calls::Sessions;
 use session_testbed::records::{NOW, insert, record, shop};
 use session_testbed::servers::Redis;
 
 use crate::support::CALLS;
-
-/// An authority, and what it has signed: certificate and key.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { pem, issuer: Issuer::new(params, key) }
-    }
-
-    fn sign(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        // Another name than that of the authority: otherwise it would seem to be signed by itself.
-        params.distinguished_name.push(DnType::CommonName, name);
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-}
+use crate::support::tls::{Authority, Files};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_are_those_of_the_builder() {
     rustls::crypto::ring::default_provider().install_default().unwrap();
     let (authority, stranger) = (Authority::new(), Authority::new());
-    let (certificate, key) = authority.sign("localhost");
-    let folder = std::env::temp_dir().join(format!("session-redis-tls-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let write = |name: &str, text: &str| {
-        std::fs::write(folder.join(name), text).unwrap();
-        Path::new(&folder).join(name).display().to_string()
-    };
-    let files = [write("ca.pem", &authority.pem), write("cert.pem", &certificate), write("key.pem", &key)];
-    // Free now, and soon in use.
-    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port().to_string();
-    let server = Redis::launch(&[
-        ("tls-port", &port),
-        ("tls-ca-cert-file", &files[0]),
-        ("tls-cert-file", &files[1]),
-        ("tls-key-file", &files[2]),
-        ("tls-auth-clients", "yes"),
-    ])
-    .await
-    .unwrap();
+    let files = Files::new(&authority, "localhost", &[&authority]);
+    let settings = files.directives();
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let server = Redis::launch(&settings).await.unwrap();
+    let port = server.tls_port();
     let url = format!("rediss://localhost:{port}");
     let open = |certificates: fn(RedisStoreBuilder, &Authority) -> RedisStoreBuilder, authority: &Authority| {
         certificates(RedisStore::builder(&url, shop()), authority).connect()
@@ -85,5 +45,4 @@ async fn certificates_are_those_of_the_builder() {
     let wrong = RedisStore::builder(&format!("rediss://{}", server.address()), shop()).connect().await.unwrap_err();
     println!("{wrong}; {unknown}; {none}; {:?}", anonymous.map(|_| ()).map_err(|error| error.to_string()));
     insert(&RedisStore::connect(&server.url(), shop()).await.unwrap(), &record(None, NOW)).await;
-    std::fs::remove_dir_all(&folder).unwrap();
 }

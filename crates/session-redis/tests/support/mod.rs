@@ -1,6 +1,8 @@
 //! Helpers for the tests of this crate.
 #![allow(dead_code, unreachable_pub)] // each test binary uses a part
 
+pub mod tls;
+
 use std::time::{Duration, Instant};
 
 use session_core::store::Record;
