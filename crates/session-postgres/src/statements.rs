@@ -34,8 +34,10 @@ impl Statements {
                  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             ),
             create_visitor: render(
+                // The same parameters, without the user and what happens at the limit.
                 "SELECT outcome, evicted FROM {schema}.create_visitor(\
-                 $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                 $1, $2, $3, $4, $5, $6, $7, $9, $10, $11, $12, $13, $14, $16) \
+                 WHERE $8::bytea IS NULL AND $15::text IS NOT NULL",
             ),
             update: render("SELECT {schema}.update_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
             update_batch: render("SELECT {schema}.update_sessions($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),

@@ -80,20 +80,20 @@ impl SessionStore for PostgresStore {
         let is_visitor = record.user().is_none() && limit.is_some();
         let row = EncodedRow::of(record)?;
         let bind = |statement| {
-            let statement = row.bind(statement);
-            let statement = if is_visitor { statement } else { statement.bind(row::user(record.user())) }
+            row.bind(statement)
+                .bind(row::user(record.user()))
                 .bind(row.body.as_ref())
                 .bind(row.data.as_ref())
                 .bind(replaces.as_ref().map(|replaced| row::uuid(&replaced.id)))
                 .bind(row::user(replaces.and_then(|replaced| replaced.user)))
                 .bind(replaces.map(|replaced| replaced.version.to_bytes()))
-                .bind(limit.map(|limit| i64::from(limit.max.get())));
-            let at_limit = limit.map(|limit| match limit.at_limit {
-                LimitPolicy::EvictOldest => "evict_oldest",
-                LimitPolicy::EvictLeastRecent => "evict_least_recent",
-                LimitPolicy::Reject => "reject",
-            });
-            if is_visitor { statement } else { statement.bind(at_limit) }.bind(row::time(now))
+                .bind(limit.map(|limit| i64::from(limit.max.get())))
+                .bind(limit.map(|limit| match limit.at_limit {
+                    LimitPolicy::EvictOldest => "evict_oldest",
+                    LimitPolicy::EvictLeastRecent => "evict_least_recent",
+                    LimitPolicy::Reject => "reject",
+                }))
+                .bind(row::time(now))
         };
         let sql = if is_visitor { &self.sql.create_visitor } else { &self.sql.create };
         let row = row::only(self.executor.run_settled(row.id, sql, bind).await?)?;

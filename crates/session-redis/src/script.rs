@@ -64,7 +64,7 @@ pub(crate) struct Keys(pub(crate) Namespace);
 
 impl Keys {
     pub(crate) fn session(&self, id: &SessionId) -> Vec<u8> {
-        let mut key = self.begin(id.shard(), "s", SessionId::TEXT_LEN);
+        let mut key = self.begin(id.shard(), "s:", SessionId::TEXT_LEN);
         // Writing to a `String` cannot fail.
         let _ = write!(key, "{id}");
         key.into_bytes()
@@ -73,23 +73,20 @@ impl Keys {
     /// The key of the session that the index of a user in `shard` knows by this name: an id, unless another version has
     /// put something else there.
     pub(crate) fn member(&self, shard: u16, name: &[u8]) -> Vec<u8> {
-        let mut key = self.begin(shard, "s", name.len()).into_bytes();
+        let mut key = self.begin(shard, "s:", name.len()).into_bytes();
         key.extend_from_slice(name);
         key
     }
 
     pub(crate) fn index(&self, user: &UserId) -> Vec<u8> {
-        let mut key = self.begin(user.shard(), "u", user.as_str().len());
+        let mut key = self.begin(user.shard(), "u:", user.as_str().len());
         key.push_str(user.as_str());
         key.into_bytes()
     }
 
     /// The index of the visitors in a shard.
     pub(crate) fn visitors(&self, shard: u16) -> Vec<u8> {
-        let mut key = self.begin(shard, "v", 0);
-        // Nobody's name follows.
-        key.pop();
-        key.into_bytes()
+        self.begin(shard, "v", 0).into_bytes()
     }
 
     /// The key of a session, and that of the index it is in.
@@ -109,12 +106,12 @@ impl Keys {
         (self.session(&id) == key).then_some(id)
     }
 
-    /// `{namespace:shard}:kind:`, with room for a name. Every request needs one: written by hand, not formatted.
+    /// `{namespace:shard}:kind`, with room for a name. Every request needs one: written by hand, not formatted.
     fn begin(&self, shard: u16, kind: &str, name: usize) -> String {
         let mut key = String::with_capacity(self.0.as_str().len() + 11 + name);
         key.extend(["{", self.0.as_str(), ":"]);
         key.extend([12, 8, 4, 0].map(|bits| char::from(b"0123456789abcdef"[usize::from(shard >> bits & 15)])));
-        key.extend(["}:", kind, ":"]);
+        key.extend(["}:", kind]);
         key
     }
 }
