@@ -11,8 +11,8 @@ use session_conformance::ReferenceStore;
 use session_core::adapter::RequestSession;
 use session_core::store::{Freshness, SessionStore};
 use session_core::{
-    Error, Key, Login, ManualClock, Persistence, Policy, RecordFormat, Session, SessionManager, StepUp, StoreErrorKind,
-    UserId,
+    Clock as _, Error, Key, Login, ManualClock, Persistence, Policy, RecordFormat, Session, SessionManager, StepUp,
+    StoreErrorKind, UserId,
 };
 
 use crate::plain::Plain;
@@ -79,6 +79,32 @@ async fn a_session_is_in_its_cookie() {
     assert_eq!(browser.request(|session| session.get(N)).await.unwrap().unwrap(), Some(2));
     browser.request(|session| session.logout().unwrap()).await.unwrap();
     assert!(browser.cookie.is_none());
+}
+
+/// A visitor can end as many sessions as it likes: the list keeps the last of them, and every user's.
+#[tokio::test]
+async fn visitors_do_not_fill_the_deny_list() {
+    let list = Arc::new(ReferenceStore::new());
+    let policy = Policy::standard().to_builder().max_visitors(2).build().unwrap();
+    let builder = SessionManager::client_side(Plain, Some(Arc::clone(&list) as Arc<dyn SessionStore>));
+    let clock = ManualClock::default();
+    let manager = builder.policy(policy).clock(clock.clone()).build();
+    let mut user = Browser::new(&manager);
+    user.request(|session| session.login(Login::new(alice())).unwrap()).await.unwrap();
+    let mut copy = user.copy();
+    user.request(|session| session.logout().unwrap()).await.unwrap();
+    let mut visitors = Vec::new();
+    for _ in 0..5 {
+        let mut visitor = Browser::new(&manager);
+        visitor.request(|session| session.insert(N, &1).unwrap()).await.unwrap();
+        visitors.push(visitor.copy());
+        clock.advance(Duration::from_secs(1));
+        visitor.request(|session| session.logout().unwrap()).await.unwrap();
+    }
+    assert_eq!(list.count(clock.now()).await.unwrap().sessions, 3);
+    assert_eq!(copy.user().await, None, "the entry of a user's session stays");
+    let last = visitors.last_mut().unwrap();
+    assert_eq!(last.request(|session| session.get(N)).await.unwrap().unwrap(), None);
 }
 
 #[tokio::test]

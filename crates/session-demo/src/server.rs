@@ -53,7 +53,8 @@ pub async fn serve(listener: TcpListener, site: Router, shutdown: impl Future<Ou
         let site = site.clone();
         let service = tower::service_fn(move |mut request: Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(ConnectInfo(address));
-            request.extensions_mut().insert(RequestInfo::new().client(address.ip()));
+            let info = RequestInfo::new().client(address.ip()).path(request.uri().path());
+            request.extensions_mut().insert(info);
             let mut site = site.clone();
             async move { site.call(request.map(Body::new)).await }
         });

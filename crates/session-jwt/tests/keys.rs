@@ -75,7 +75,8 @@ fn a_key_file_or_a_public_key_is_no_hmac_key() {
         let forge = Forge::new(algorithm, number);
         for (name, bytes) in forge.public_forms() {
             match name {
-                "pem" | "jwks" => forms.push((name, bytes)),
+                // As variables of the environment have them, too.
+                "pem" | "jwks" => forms.extend(spellings(&bytes)),
                 // A compressed point, an uncompressed one, and that without its first byte.
                 "raw" | "der" => forms.extend(spellings(&bytes)),
                 other => panic!("{other} is new"),

@@ -170,6 +170,11 @@ impl SessionStore for MokaStore {
     }
 
     async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+        let is_visitor = request.record.user().is_none();
+        if request.visitors.is_some_and(|limit| is_visitor && self.table.visitors.len() >= limit.max().get() as usize) {
+            // No live visitor ends for one that has expired.
+            self.table.remove_expired(now, usize::MAX);
+        }
         if let Some(outcome) = self.try_create(request, now)? {
             return Ok(outcome);
         }

@@ -15,6 +15,10 @@ impl Visitors {
         Self(Mutex::new(BTreeSet::new()))
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Adds one; returns those that are too many then, of which it is none.
     pub(crate) fn enter(&self, id: SessionId, last_seen: Timestamp, max: usize) -> Vec<SessionId> {
         let mut visitors = self.lock();

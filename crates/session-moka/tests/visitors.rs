@@ -27,7 +27,7 @@ async fn is_stored(store: &MokaStore, id: &SessionId) -> bool {
     store.load(id, Freshness::Latest).await.unwrap().is_some()
 }
 
-/// Not nine tenths of it, as in a shared store.
+/// In a shared store, the first would end at two thirds.
 #[tokio::test]
 async fn the_limit_is_exact_at_any_size() {
     let (store, limit) = (MokaStore::new(), VisitorLimit::new(1000).unwrap());

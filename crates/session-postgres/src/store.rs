@@ -48,7 +48,8 @@ impl PostgresStore {
     /// Creates the schema, or brings it up to date. Call it when the application starts: any number of nodes may do so
     /// concurrently. A node that finds everything in place needs one round trip and no `CREATE` privilege.
     ///
-    /// The operation timeout does not apply, because a migration may have much to do.
+    /// The operation timeout does not apply, because a migration may have much to do: `0004_visitors` adds an index, and whoever
+    /// uses the table waits while the server reads all of it, about a second for a million sessions.
     ///
     /// # Errors
     /// If the server cannot be reached, or refuses; or if the `search_path` would lead to the new schema, which it does by

@@ -27,7 +27,7 @@
 //!   of another. Nodes that open the store under the same name share its sessions.
 //! * What was ended stays ended: for two minutes, longer than any operation takes, the key of a session that was
 //!   deleted, evicted or replaced holds a tombstone of one byte, so that a `create` which is repeated or late is
-//!   refused.
+//!   refused; five seconds where a visitor made room for another.
 //! * A record of a newer format is left as it is, and hides no other. It counts towards a session limit, and only an
 //!   eviction or `delete_by_user` ends it. An index entry of a newer form is left as it is until its session ends. A
 //!   session with such an entry is listed and ended like any other, but counts only for releases that know the form:
@@ -71,9 +71,9 @@
 //! # Operating it
 //! * **Memory**: set `maxmemory-policy noeviction`. With any other policy Redis logs users out when it reaches
 //!   `maxmemory`, and may evict the index of a user, so that `delete_by_user` misses sessions. The store warns about it
-//!   when it connects (in a Cluster, it asks one node). At `maxmemory` the server refuses new sessions and changes
-//!   ([`Full`](session_core::StoreErrorKind::Full)), but logouts work. A login ends visitors then, those of a few shards,
-//!   until there is memory for it. Of visitors there are never more than
+//!   when it connects (in a Cluster, it asks one node). At `maxmemory` the server refuses what visitors write
+//!   ([`Full`](session_core::StoreErrorKind::Full)). Logouts work, and whatever users write ends visitors, those of a few
+//!   shards, until there is memory for it. Of visitors there are never more than
 //!   [`max_visitors`](session_core::PolicyBuilder::max_visitors); each that ends to make room leaves some 150 bytes for 5
 //!   seconds.
 //! * **Persistence**: with `appendonly yes`, a restart loses the last second at most. A logout in that second is

@@ -1,54 +1,46 @@
-//! Room for logins on a server that has reached its `maxmemory`.
+//! Room for users on a server that has reached its `maxmemory`.
 
-use session_core::store::{CreateOutcome, CreateRequest};
-use session_core::{SessionId, StoreErrorKind, Timestamp, VisitorLimit};
+use session_core::{SessionId, StoreErrorKind, Timestamp};
 use tokio::task::JoinSet;
 
 use crate::RedisStore;
 use crate::error::{self, Result};
 use crate::script::{self, text};
 
-/// How often visitors end for one login: others may take what memory there is.
+/// How often visitors end for one operation: others may take what memory there is.
 const MAX_ATTEMPTS: u32 = 8;
 /// How many keys of the server are looked at, to find some that are of visitors. Twice as many with each attempt: a server
 /// may be beyond its limit by what a larger table of keys has taken.
 const SAMPLE: u32 = 16;
 
 impl RedisStore {
-    /// [`create_in_slot`](Self::create_in_slot). If the server has no memory for the session of a user, visitors end until it
-    /// has, all of some shards. Four more round trips for each attempt.
-    pub(crate) async fn create_with_room(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
+    /// Does what `operation` does for session `id`, which is no visitor's. If the server has no memory for it, visitors end until
+    /// it has, all of some shards: up to four more round trips for each attempt. Returns who ended, too.
+    pub(crate) async fn with_room<T, F>(
+        &self,
+        id: &SessionId,
+        now: Timestamp,
+        operation: impl Fn() -> F,
+    ) -> Result<(T, Vec<SessionId>)>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let mut ended = Vec::new();
-        for attempt in 0.. {
-            match (self.create_in_slot(request, now).await, request.visitors) {
-                (Err(error), Some(visitors))
-                    if error.kind() == StoreErrorKind::Full
-                        && request.record.user().is_some()
-                        && attempt < MAX_ATTEMPTS =>
-                {
-                    let sample = SAMPLE << attempt;
-                    ended.extend(self.end_visitors(visitors, &request.record.id(), sample, now).await?);
+        for attempt in 0..MAX_ATTEMPTS {
+            match operation().await {
+                Err(error) if error.kind() == StoreErrorKind::Full => {
+                    ended.extend(self.end_visitors(id, SAMPLE << attempt, now).await?);
                 }
-                (Ok(CreateOutcome::Created { evicted }), _) => {
-                    return Ok(CreateOutcome::Created { evicted: [evicted, ended].concat() });
-                }
-                (outcome, _) => return outcome,
+                answer => return answer.map(|answer| (answer, ended)),
             }
         }
-        Err(error::contended())
+        operation().await.map(|answer| (answer, ended))
     }
 
     /// Ends some visitors on the server of `id`, in other shards if there are any.
-    async fn end_visitors(
-        &self,
-        limit: VisitorLimit,
-        id: &SessionId,
-        sample: u32,
-        now: Timestamp,
-    ) -> Result<Vec<SessionId>> {
-        let (key, prefix) = (self.keys.session(id), self.keys.prefix());
-        let args = vec![prefix, text(limit.shards()), text(sample)];
-        let found = self.link.run(&script::VISITORS, vec![key], args).await?.members();
+    async fn end_visitors(&self, id: &SessionId, sample: u32, now: Timestamp) -> Result<Vec<SessionId>> {
+        let args = vec![self.keys.prefix(), text(sample)];
+        let found = self.link.run(&script::VISITORS, vec![self.keys.session(id)], args).await?.members();
         let shard = |digits: &Vec<u8>| u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
         let mut shards: Vec<u16> = found.iter().filter_map(shard).collect();
         if shards.iter().any(|shard| *shard != id.shard()) {

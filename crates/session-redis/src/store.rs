@@ -42,13 +42,13 @@ impl SessionStore for RedisStore {
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome> {
         check_shard(record)?;
-        let (id, encoded) = (record.id(), record.encode()?);
-        let entry = index_entry(&encoded, record);
-        let mut args = vec![encoded.into(), text(now.as_millis()), expected.to_bytes().into()];
-        args.extend([text(record.summary.last_seen.as_millis()), ttl(record, now), text(id), entry]);
-        let keys = self.keys.session_and_index(&id, record.user()).into();
         let disconnects = self.link.disconnects();
-        match self.link.in_time(self.link.write(&script::UPDATE, keys, args)).await?.word() {
+        let update = || self.write_update(record, expected, now);
+        let answer = match record.user() {
+            Some(_) => self.link.in_time(self.with_room(&record.id(), now, update)).await?.0,
+            None => self.link.in_time(update()).await?,
+        };
+        match answer.word() {
             "applied" => Ok(UpdateOutcome::Applied),
             "absent" => Ok(UpdateOutcome::Absent),
             // Executed, the reply lost, executed again after another update? Core would apply the change twice.
@@ -111,9 +111,33 @@ impl SessionStore for RedisStore {
 }
 
 impl RedisStore {
+    async fn write_update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Answer> {
+        let (id, encoded) = (record.id(), record.encode()?);
+        let entry = index_entry(&encoded, record);
+        let mut args = vec![encoded.into(), text(now.as_millis()), expected.to_bytes().into()];
+        args.extend([text(record.summary.last_seen.as_millis()), ttl(record, now), text(id), entry]);
+        let keys = self.keys.session_and_index(&id, record.user()).into();
+        self.link.write(&script::UPDATE, keys, args).await
+    }
+
+    /// [`create_in_slot`](Self::create_in_slot), for which visitors end on a full server unless it is for one of them.
+    async fn create_with_room(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
+        let (id, replaces_user) = (request.record.id(), request.replaces.is_some_and(|old| old.user.is_some()));
+        let create = || self.create_in_slot(request, now);
+        if request.record.user().is_none() && request.visitors.is_some() && !replaces_user {
+            return create().await;
+        }
+        Ok(match self.with_room(&id, now, create).await? {
+            (CreateOutcome::Created { evicted }, ended) => {
+                CreateOutcome::Created { evicted: [evicted, ended].concat() }
+            }
+            (outcome, _) => outcome,
+        })
+    }
+
     /// `create` where all keys are in one slot. One round trip; two at the limit, because the keys of evicted sessions
     /// have to be named; more only if other logins of the user get in between.
-    pub(crate) async fn create_in_slot(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
+    async fn create_in_slot(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
         let (CreateRequest { record, replaces, .. }, limit) = (request, request.limit_of_owner());
         let id = record.id();
         let encoded = record.encode()?;

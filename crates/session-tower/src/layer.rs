@@ -53,7 +53,8 @@ use crate::response::{Exchange, ResponseFuture};
 ///
 /// # Audit
 /// Events say in which [request](session_core::RequestContext) they happened. Its client's address and its id are the
-/// application's knowledge: a middleware outside this layer adds them as [`RequestInfo`](crate::RequestInfo).
+/// application's knowledge, and so is the whole path where this layer is inside of a nested router: a middleware outside adds
+/// them as [`RequestInfo`](crate::RequestInfo).
 ///
 /// ```
 /// # fn demo(app: axum::Router, manager: session_core::SessionManager) -> axum::Router {
@@ -65,7 +66,8 @@ use crate::response::{Exchange, ResponseFuture};
 ///
 /// app.layer(SessionLayer::new(manager)).layer(from_fn(
 ///     async |ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request, next: Next| {
-///         request.extensions_mut().insert(RequestInfo::new().client(peer.ip()));
+///         let info = RequestInfo::new().client(peer.ip()).path(request.uri().path());
+///         request.extensions_mut().insert(info);
 ///         next.run(request).await
 ///     },
 /// ))

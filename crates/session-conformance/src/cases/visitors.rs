@@ -126,6 +126,21 @@ async fn others_neither_count_nor_end(store: TestStore) -> Outcome {
 async fn who_left_makes_room(store: TestStore) -> Outcome {
     visitors(&store, 1).await?;
     store.advance(HOUR);
+    // One that was used last, and is past its absolute deadline.
+    let short = visitor(&store)?.timeouts(30 * MINUTE, 30 * MINUTE).build()?;
+    ensure_eq!(visit(&store, &short, 3).await?, CREATED, "a visit beside one that has expired");
+    store.advance(20 * MINUTE);
+    let rest = [visitor(&store)?.build()?, visitor(&store)?.build()?];
+    for record in &rest {
+        ensure_eq!(visit(&store, record, 3).await?, CREATED, "a visit below the limit");
+    }
+    store.advance(5 * MINUTE);
+    store.touched(&short).await?;
+    store.advance(5 * MINUTE);
+    ensure_eq!(visit(&store, &visitor(&store)?.build()?, 3).await?, CREATED, "a visit beside one past its deadline");
+    store.deleted(&rest[0]).await?;
+    store.deleted(&rest[1]).await?;
+    store.advance(HOUR);
     let rest = [visitor(&store)?.build()?, visitor(&store)?.build()?, visitor(&store)?.build()?];
     for record in &rest {
         ensure_eq!(visit(&store, record, 3).await?, CREATED, "a visit beside one that has expired");

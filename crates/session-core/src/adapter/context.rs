@@ -10,6 +10,7 @@ use crate::manager::SessionManager;
 /// [`VisitorGate`](crate::VisitorGate). Adapters find it among the extensions of the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestInfo {
+    path: Option<String>,
     client: Option<IpAddr>,
     request_id: Option<String>,
 }
@@ -19,6 +20,12 @@ impl RequestInfo {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The path as it was sent, where a router strips a prefix before the adapter gets the request.
+    #[must_use]
+    pub fn path(self, path: impl Into<String>) -> Self {
+        Self { path: Some(path.into()), ..self }
     }
 
     /// The address of the client: the peer of the connection, or behind a proxy what that says (and nobody else may say).
@@ -35,6 +42,9 @@ impl RequestInfo {
 
     /// Adds it to `context`; for adapters.
     pub fn describe(&self, context: &mut RequestContext) {
+        if let Some(path) = &self.path {
+            context.path = readable(path.as_bytes());
+        }
         context.client = self.client.map(|client| client.to_canonical());
         context.request_id = self.request_id.as_ref().map(|id| readable(id.as_bytes()));
     }

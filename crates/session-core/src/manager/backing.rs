@@ -36,6 +36,8 @@ pub(super) struct DenyList {
     pub(super) entropy: Arc<dyn Entropy>,
     /// How entries are written.
     pub(super) format: RecordFormat,
+    /// How many of them may be of anonymous sessions.
+    pub(super) visitors: VisitorLimit,
 }
 
 impl Backing {
@@ -84,7 +86,10 @@ impl Backing {
                 store.create(CreateRequest { record, replaces, limit, visitors: Some(visitors) }, now).await
             }
             Self::Client { deny_list } => match replaces {
-                Some(old) if deny(deny_list.as_ref(), old.id, old.dead_from, now).await? == DeleteOutcome::Absent => {
+                Some(old)
+                    if deny(deny_list.as_ref(), old.id, old.user.as_ref(), old.dead_from, now).await?
+                        == DeleteOutcome::Absent =>
+                {
                     Ok(CreateOutcome::ReplacedAbsent)
                 }
                 Some(_) | None => Ok(CreateOutcome::Created { evicted: Vec::new() }),
@@ -128,7 +133,7 @@ impl Backing {
     ) -> Result<DeleteOutcome, StoreError> {
         match self {
             Self::Store(store) => store.delete(id, user).await,
-            Self::Client { deny_list } => deny(deny_list.as_ref(), *id, dead_from, now).await,
+            Self::Client { deny_list } => deny(deny_list.as_ref(), *id, user, dead_from, now).await,
         }
     }
 
@@ -164,18 +169,26 @@ impl Backing {
 async fn deny(
     list: Option<&DenyList>,
     id: SessionId,
+    user: Option<&UserId>,
     dead_from: Timestamp,
     now: Timestamp,
 ) -> Result<DeleteOutcome, StoreError> {
     match list {
-        Some(list) => list.add(id, dead_from, now).await,
+        Some(list) => list.add(id, user, dead_from, now).await,
         None => Ok(DeleteOutcome::Deleted),
     }
 }
 
 impl DenyList {
-    /// Denies `id` until no copy of the session can be alive.
-    async fn add(&self, id: SessionId, dead_from: Timestamp, now: Timestamp) -> Result<DeleteOutcome, StoreError> {
+    /// Denies `id` until no copy of the session can be alive. That of a visitor, which anyone can begin and end, only as far as
+    /// there is room for those: to be able to log in is worth more.
+    async fn add(
+        &self,
+        id: SessionId,
+        user: Option<&UserId>,
+        dead_from: Timestamp,
+        now: Timestamp,
+    ) -> Result<DeleteOutcome, StoreError> {
         let no_entropy = |_| StoreError::new(StoreErrorKind::Other, "the random generator failed");
         let (credential, _) = Credential::issue(Kind::Cookie, id, now, &*self.entropy).map_err(no_entropy)?;
         let left = dead_from.since(now);
@@ -183,10 +196,14 @@ impl DenyList {
         let summary = SessionSummary::new(id, Kind::Cookie, now, timeouts);
         let entry = Record::new(summary, Version::first(&*self.entropy).map_err(no_entropy)?, credential);
         let entry = Record { format: self.format, ..entry };
-        match self.store.create(CreateRequest::new(&entry), now).await? {
-            CreateOutcome::Created { .. } => Ok(DeleteOutcome::Deleted),
-            CreateOutcome::IdTaken => Ok(DeleteOutcome::Absent),
-            CreateOutcome::LimitReached | CreateOutcome::ReplacedChanged | CreateOutcome::ReplacedAbsent => {
+        let request = CreateRequest::new(&entry);
+        let request = if user.is_some() { request } else { request.among(self.visitors) };
+        match self.store.create(request, now).await {
+            Ok(CreateOutcome::Created { .. }) => Ok(DeleteOutcome::Deleted),
+            Err(error) if error.kind() == StoreErrorKind::Full && user.is_none() => Ok(DeleteOutcome::Deleted),
+            Err(error) => Err(error),
+            Ok(CreateOutcome::IdTaken) => Ok(DeleteOutcome::Absent),
+            Ok(CreateOutcome::LimitReached | CreateOutcome::ReplacedChanged | CreateOutcome::ReplacedAbsent) => {
                 Err(StoreError::new(StoreErrorKind::Other, "the deny list breaks the store contract"))
             }
         }

@@ -49,7 +49,8 @@ impl SessionManager {
     /// [`Policy::not_before`]; a logout or login removes a cookie, but a copy of it works until its deadlines, unless there
     /// is a `deny_list`; a session, with everything around it, has at most 4096 bytes, and its holder can read it.
     ///
-    /// `deny_list` is any store, best one of its own. Sessions that end are noted there, and it is asked with each request
+    /// `deny_list` is any store, best one of its own. Sessions that end are noted there, those of visitors as far as their
+    /// [limit](crate::VisitorLimit) goes, and it is asked with each request
     /// that opens a session: one round trip.
     pub fn client_side(seal: impl Seal, deny_list: Option<Arc<dyn SessionStore>>) -> SessionManagerBuilder {
         SessionManagerBuilder::new(Kept::ByClient { seal: Arc::new(seal), deny_list })
@@ -119,6 +120,7 @@ impl SessionManagerBuilder {
                     store,
                     entropy: Arc::clone(&entropy),
                     format: policy.record_format(),
+                    visitors: policy.visitor_limit(),
                 });
                 (Backing::Client { deny_list }, Some(seal))
             }

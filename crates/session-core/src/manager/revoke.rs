@@ -69,7 +69,7 @@ impl SessionManager {
     }
 
     /// Ends all sessions of `user` but `keep`. Returns how many of them were alive; those that could not be read may have
-    /// been. One round trip.
+    /// been. One round trip; two in Redis.
     ///
     /// # Errors
     /// [`Error::Store`] if the store failed. Idempotent.
@@ -78,7 +78,7 @@ impl SessionManager {
     }
 
     /// Ends all sessions of `user`: logout everywhere, after a change of password or the end of an account. Returns how
-    /// many of them were alive; those that could not be read may have been. One round trip.
+    /// many of them were alive; those that could not be read may have been. One round trip; two in Redis.
     ///
     /// For the user of the current request, log out and commit first: that removes the cookie too.
     ///

@@ -13,8 +13,9 @@ use crate::model::id::SessionId;
 ///
 /// Counting all of them at each visit would cost a shared store more than the visit. So the ids of visitors lie in few
 /// [shards](Self::shards), and each has an equal [part](Self::of_shard) of the limit, 64 to 127 sessions: a bound that is
-/// never exceeded, while the first sessions end when it is about nine tenths used. Up to 127 visitors there is one shard, and
-/// the limit is exact.
+/// never exceeded. Chance fills some shards before others: the first session ends when two thirds of the limit are used, one of
+/// a hundred at nine tenths. Up to 127 visitors there is one shard, the limit is exact, and visits to a shared store that meet
+/// wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VisitorLimit {
     max: NonZeroU32,

@@ -81,9 +81,8 @@ fn check(bytes: &[u8]) -> Result<(), KeyError> {
 
 /// Whether this is a key file or a public key, as bytes or as text. A public key used as an HMAC key would let anyone sign.
 fn is_key_file(bytes: &[u8]) -> bool {
-    is_key_text(bytes) || is_key(bytes) || in_hex(bytes).is_some_and(|key| is_key(&key)) || {
-        in_base64(bytes).is_some_and(|key| is_key(&key))
-    }
+    let is_any = |bytes: &[u8]| is_key_text(bytes) || is_key(bytes);
+    is_any(bytes) || in_hex(bytes).is_some_and(|key| is_any(&key)) || in_base64(bytes).is_some_and(|key| is_any(&key))
 }
 
 /// PEM, SSH or JWK.

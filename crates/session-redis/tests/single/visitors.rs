@@ -1,6 +1,6 @@
 //! Visitors under a limit, and logins on a server that they have filled.
 
-use session_core::store::{CreateOutcome, CreateRequest, Record, SessionStore};
+use session_core::store::{CreateOutcome, CreateRequest, Record, Replacement, SessionStore, UpdateOutcome};
 use session_core::{OsEntropy, StoreErrorKind, UserId, VisitorLimit};
 use session_redis::RedisStore;
 use session_testbed::records::{NOW, insert, load, next, record, shop, user};
@@ -16,6 +16,16 @@ fn visitor(limit: VisitorLimit) -> Record {
 
 async fn visit(store: &RedisStore, limit: VisitorLimit) -> Result<CreateOutcome, session_core::StoreError> {
     store.create(CreateRequest::new(&visitor(limit)).among(limit), NOW).await
+}
+
+/// Visits until the server takes no more.
+async fn fill(store: &RedisStore, limit: VisitorLimit) {
+    let full = loop {
+        if let Err(error) = visit(store, limit).await {
+            break error;
+        }
+    };
+    assert_eq!(full.kind(), StoreErrorKind::Full);
 }
 
 /// 5000 visits leave the records of 500, one index a shard, and tombstones that are gone in seconds.
@@ -66,7 +76,8 @@ async fn what_was_created_without_a_limit_is_no_visitor() {
     assert_eq!(store.list_by_user(&odd, NOW).await.unwrap().sessions.len(), 1);
 }
 
-/// At its `maxmemory`, the server refuses visitors; users log in, and visitors end for them.
+/// At its `maxmemory`, the server refuses visitors; users log in and write, and visitors end for them. Whatever else begins
+/// like a key of the application is in nobody's way.
 #[tokio::test]
 async fn a_server_full_of_visitors_has_room_for_logins() {
     let server = Redis::launch(&[]).await.unwrap();
@@ -77,15 +88,17 @@ async fn a_server_full_of_visitors_has_room_for_logins() {
         info.text().lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().trim().parse::<u64>().unwrap();
     run(&server, "CONFIG SET maxmemory-policy noeviction").await;
     run(&server, &format!("CONFIG SET maxmemory {}", used + 2_000_000)).await;
-    let full = loop {
-        if let Err(error) = visit(&store, limit).await {
-            break error;
-        }
-    };
-    assert_eq!(full.kind(), StoreErrorKind::Full);
+    fill(&store, limit).await;
+
+    run(&server, "CONFIG SET maxmemory 0").await;
+    for n in 0..20 {
+        run(&server, &format!("SET {{shop:cache{n}}} x")).await;
+        run(&server, &format!("SET {{shop:{n:04}}} x")).await;
+    }
+    run(&server, &format!("CONFIG SET maxmemory {}", used + 2_000_000)).await;
 
     let (mut ended, mut users) = (0, Vec::new());
-    for n in 0..200 {
+    for n in 0..30 {
         let session = record(Some(&user(&format!("user {n}"))), NOW);
         let CreateOutcome::Created { evicted } =
             store.create(CreateRequest::new(&session).among(limit), NOW).await.unwrap()
@@ -93,11 +106,22 @@ async fn a_server_full_of_visitors_has_room_for_logins() {
             panic!("a login was refused")
         };
         ended += evicted.len();
-        users.push(session);
-        // The flood goes on.
-        for _ in 0..10 {
-            let _ = visit(&store, limit).await;
+        fill(&store, limit).await;
+        let mut longer = next(&session);
+        longer.data.insert("note".into(), vec![b'x'; 2000].into());
+        assert_eq!(store.update(&longer, session.version, NOW).await.unwrap(), UpdateOutcome::Applied);
+        // A logout that leaves values, and the entry of a deny list, are no visits either.
+        fill(&store, limit).await;
+        let left = visitor(limit);
+        let logout = CreateRequest::new(&left).replacing(Replacement::of(&longer)).among(limit);
+        assert!(matches!(store.create(logout, NOW).await.unwrap(), CreateOutcome::Created { .. }));
+        fill(&store, limit).await;
+        let session = record(session.user(), NOW);
+        for record in [&record(None, NOW), &session] {
+            let outcome = store.create(CreateRequest::new(record), NOW).await.unwrap();
+            assert!(matches!(outcome, CreateOutcome::Created { .. }));
         }
+        users.push(session);
     }
     assert!(ended > 0, "a visitor ended for a login");
     for session in &users {
