@@ -135,7 +135,7 @@ async fn cluster(
 ) -> Result<Connection, String> {
     let mut probes = JoinSet::new();
     for info in seeds.clone() {
-        probes.spawn(async move { node(&info, Role::ClusterNode, None::<NoPush>).await.map(drop) });
+        probes.spawn(probe(info));
     }
     let mut found = Err("no node of the Cluster can be reached".to_owned());
     while found.is_err()
@@ -159,6 +159,38 @@ async fn cluster(
     let failed = |error: RedisError| format!("the Cluster cannot be used: {}", error.category());
     let connection = builder.build().map_err(failed)?.get_async_connection().await.map_err(failed)?;
     Ok(Connection::Cluster(connection))
+}
+
+/// Whether `info` is a node of a Cluster, and one that it names can be reached by that name: the client goes on with those.
+async fn probe(info: ConnectionInfo) -> Result<(), String> {
+    let mut connection = node(&info, Role::ClusterNode, None::<NoPush>).await?;
+    let slots = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await;
+    let mut reached = Ok(());
+    for named in named_by(&slots.map_err(|error| explain(&info, &error))?, &info) {
+        if named.addr() == info.addr() {
+            return Ok(());
+        }
+        match node(&named, Role::ClusterNode, None::<NoPush>).await {
+            Ok(_) => return Ok(()),
+            Err(reason) => {
+                reached = Err(format!("{} is in a Cluster whose nodes cannot be used: {reason}", info.addr()))
+            }
+        }
+    }
+    reached
+}
+
+/// The primaries in the answer to `CLUSTER SLOTS`, each as slots from, slots to, its address, and so on.
+fn named_by(slots: &Value, info: &ConnectionInfo) -> Vec<ConnectionInfo> {
+    let items = |value: &Value| if let Value::Array(items) = value { items.clone() } else { Vec::new() };
+    let primary = |range: &Value| {
+        let address = items(items(range).get(2)?);
+        let host: Option<String> = redis::from_redis_value(address.first()?.clone()).ok()?;
+        let port = redis::from_redis_value(address.get(1)?.clone()).ok()?;
+        // Without a name, it is the one that was asked.
+        Some(host.filter(|host| !host.is_empty()).map_or_else(|| info.clone(), |host| at(info, host, port)))
+    };
+    items(slots).iter().filter_map(primary).collect()
 }
 
 /// The type of no sender.

@@ -191,3 +191,21 @@ async fn a_cluster_has_tls_and_users() {
         assert!(text.contains(&nodes[0]) && text.contains(cause), "{number}: {text}");
     }
 }
+
+/// The certificates are for the name in the URL, and not for those by which the nodes know each other.
+#[tokio::test]
+async fn a_cluster_that_names_its_nodes_otherwise_is_refused_with_the_cause() {
+    crypto();
+    let authority = Authority::new();
+    let files = Files::new(&authority, "localhost", &[&authority]);
+    let directives = files.directives();
+    let cluster = RedisCluster::launch(0, &borrowed(&directives, &[("tls-cluster", "yes")])).await.unwrap();
+    let port = cluster.nodes()[0].tls_port();
+    let text = refusal(builder(&format!("rediss+cluster://localhost:{port}"), &[&authority], &authority)).await;
+    println!("{text}");
+    assert!(
+        text.contains(&format!("localhost:{port} is in a Cluster whose nodes cannot be used: 127.0.0.1:")),
+        "{text}"
+    );
+    assert!(text.contains("certificate"), "{text}");
+}
