@@ -1,5 +1,6 @@
 //! Room for users on a server that has reached its `maxmemory`.
 
+use session_core::store::{CreateOutcome, CreateRequest};
 use session_core::{SessionId, StoreErrorKind, Timestamp};
 use tokio::task::JoinSet;
 
@@ -14,6 +15,21 @@ const MAX_ATTEMPTS: u32 = 8;
 const SAMPLE: u32 = 16;
 
 impl RedisStore {
+    /// [`create_in_slot`](Self::create_in_slot), for which visitors end on a full server unless it is for one of them.
+    pub(crate) async fn create_with_room(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
+        let (id, replaces_user) = (request.record.id(), request.replaces.is_some_and(|old| old.user.is_some()));
+        let create = || self.create_in_slot(request, now);
+        if request.record.user().is_none() && request.visitors.is_some() && !replaces_user {
+            return create().await;
+        }
+        Ok(match self.with_room(&id, now, create).await? {
+            (CreateOutcome::Created { evicted }, ended) => {
+                CreateOutcome::Created { evicted: [evicted, ended].concat() }
+            }
+            (outcome, _) => outcome,
+        })
+    }
+
     /// Does what `operation` does for session `id`, which is no visitor's. If the server has no memory for it, visitors end until
     /// it has, all of some shards: up to four more round trips for each attempt. Returns who ended, too.
     pub(crate) async fn with_room<T, F>(

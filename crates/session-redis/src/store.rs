@@ -84,10 +84,8 @@ impl SessionStore for RedisStore {
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing> {
-        self.link
-            .in_time(self.over_members(self.keys.index(user), user.shard(), &script::LIST, &[]))
-            .await?
-            .listing(now)
+        let list = self.over_members(self.keys.index(user), user.shard(), &script::LIST, &[]);
+        self.link.in_time(list).await?.listing(now)
     }
 
     async fn delete_by_user(&self, user: &UserId, keep: Option<&SessionId>, now: Timestamp) -> Result<Listing> {
@@ -120,24 +118,9 @@ impl RedisStore {
         self.link.write(&script::UPDATE, keys, args).await
     }
 
-    /// [`create_in_slot`](Self::create_in_slot), for which visitors end on a full server unless it is for one of them.
-    async fn create_with_room(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
-        let (id, replaces_user) = (request.record.id(), request.replaces.is_some_and(|old| old.user.is_some()));
-        let create = || self.create_in_slot(request, now);
-        if request.record.user().is_none() && request.visitors.is_some() && !replaces_user {
-            return create().await;
-        }
-        Ok(match self.with_room(&id, now, create).await? {
-            (CreateOutcome::Created { evicted }, ended) => {
-                CreateOutcome::Created { evicted: [evicted, ended].concat() }
-            }
-            (outcome, _) => outcome,
-        })
-    }
-
     /// `create` where all keys are in one slot. One round trip; two at the limit, because the keys of evicted sessions
     /// have to be named; more only if other logins of the user get in between.
-    async fn create_in_slot(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
+    pub(crate) async fn create_in_slot(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
         let (CreateRequest { record, replaces, .. }, limit) = (request, request.limit_of_owner());
         let id = record.id();
         let encoded = record.encode()?;

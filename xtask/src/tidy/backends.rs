@@ -7,7 +7,7 @@ use crate::command::root;
 use crate::workspace::{folder, package, packages};
 
 /// What the operations of a backend may take, in lines of code without documentation and unit tests.
-const LINES: usize = 415;
+const LINES: usize = 420;
 
 /// What is not counted: what only connects, repairs, pools, configures, installs or frees; and what stands in for the
 /// server where there is none. Backend, file or folder (with `/`) under its `src`, what it does.
