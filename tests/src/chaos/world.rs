@@ -11,6 +11,7 @@ use session_core::{
 use session_moka::MokaStore;
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_redis::RedisStore;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -235,9 +236,11 @@ impl World {
             }
             Servers::Postgres(server) => {
                 let count = async {
-                    let mut connection = PgConnection::connect(&server.url()).await?;
+                    // Under a name of its own: one that was given up, because the server was frozen, is none of a node's.
+                    let options = server.url().parse::<PgConnectOptions>()?.application_name("observer");
+                    let mut connection = PgConnection::connect_with(&options).await?;
                     let query = "SELECT count(*) FROM pg_stat_activity \
-                                 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+                                 WHERE backend_type = 'client backend' AND application_name <> 'observer'";
                     let count: i64 = sqlx::query_scalar(query).fetch_one(&mut connection).await?;
                     connection.close().await?;
                     Ok::<_, sqlx::Error>(count)
