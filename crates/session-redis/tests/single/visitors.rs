@@ -99,6 +99,7 @@ async fn a_server_full_of_visitors_has_room_for_logins() {
 
     let (mut ended, mut users) = (0, Vec::new());
     for n in 0..30 {
+        fill(&store, limit).await;
         let session = record(Some(&user(&format!("user {n}"))), NOW);
         let CreateOutcome::Created { evicted } =
             store.create(CreateRequest::new(&session).among(limit), NOW).await.unwrap()
