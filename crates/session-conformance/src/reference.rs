@@ -111,7 +111,7 @@ impl Sessions {
             self.records.remove(id);
         }
         self.put(record.clone());
-        if record.user().is_none() && limit.is_some() {
+        if request.visitor().is_some() {
             self.visitors.insert(record.id());
         }
         CreateOutcome::Created { evicted }

@@ -37,7 +37,8 @@ use crate::event::RequestContext;
 #[async_trait]
 pub trait VisitorGate: fmt::Debug + Send + Sync + 'static {
     /// Asked once for each visitor's session that is about to begin, when the request that wrote to it is committed; not for one
-    /// that takes the place of a user's, with the values that a logout leaves. The response waits for the answer. `request` is the one it happens in; `None` where the application commits outside of a request.
+    /// that takes the place of a user's, with the values that a logout leaves. The response waits for the answer. `request` is
+    /// the one it happens in; `None` where the application commits outside of a request.
     async fn admit(&self, request: Option<&RequestContext>) -> VisitorDecision;
 }
 

@@ -52,7 +52,7 @@ impl MokaStore {
 
     /// [`SessionStore::create`], once. `None` if the quota is used up.
     fn try_create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<Option<CreateOutcome>, StoreError> {
-        let CreateRequest { record, replaces, limit, visitors } = request;
+        let CreateRequest { record, replaces, limit, .. } = request;
         let (table, id) = (&*self.table, record.id());
         if record.user().is_some_and(|user| user.shard() != id.shard()) {
             // The session would be missing from every list of this user.
@@ -102,7 +102,7 @@ impl MokaStore {
             table.remove(&mut stripe, id);
         }
         let mut too_many = Vec::new();
-        if let (Some(visitors), None) = (visitors, record.user()) {
+        if let Some(visitors) = request.visitor() {
             entry = entry.into_visitor();
             too_many = table.visitors.enter(id, entry.last_seen(), visitors.max().get() as usize);
         }
@@ -170,8 +170,7 @@ impl SessionStore for MokaStore {
     }
 
     async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
-        let is_visitor = request.record.user().is_none();
-        if request.visitors.is_some_and(|limit| is_visitor && self.table.visitors.len() >= limit.max().get() as usize) {
+        if request.visitor().is_some_and(|limit| self.table.visitors.len() >= limit.max().get() as usize) {
             // No live visitor ends for one that has expired.
             self.table.remove_expired(now, usize::MAX);
         }

@@ -78,7 +78,7 @@ impl SessionStore for PostgresStore {
 
     async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         let (CreateRequest { record, replaces, .. }, limit) = (request, request.limit_of_owner());
-        let is_visitor = record.user().is_none() && limit.is_some();
+        let sql = if request.visitor().is_some() { &self.sql.create_visitor } else { &self.sql.create };
         let row = EncodedRow::of(record)?;
         let bind = |statement| {
             row.bind(statement)
@@ -96,7 +96,6 @@ impl SessionStore for PostgresStore {
                 }))
                 .bind(row::time(now))
         };
-        let sql = if is_visitor { &self.sql.create_visitor } else { &self.sql.create };
         let row = row::only(self.executor.run_settled(row.id, sql, bind).await?)?;
         match column(&row, 0)? {
             "created" => {

@@ -98,8 +98,8 @@
 //!   Cluster, whose client repeats requests and says so by RESP3 only. A replica, a node of a Cluster behind `redis://`
 //!   and the like are refused when the store connects.
 //! * **Keys**: all begin with `{namespace:`. `{namespace:shard}:s:id` is a session, `{namespace:shard}:u:user` a user's
-//!   index, `{namespace:shard}:v` that of the visitors in a shard. They contain no token. Read access to them shows which users are logged in; write access allows a login as any
-//!   user. Applications that do not trust each other need users of their own, with the rights below: a namespace keeps
+//!   index, `{namespace:shard}:v` that of the visitors in a shard. They contain no token. Read access to them shows which
+//!   users are logged in; write access allows a login as any user. Applications that do not trust each other need users of their own, with the rights below: a namespace keeps
 //!   them apart, but locks nobody out. `list_all` and `count` walk over the keys of all.
 //! * **ACL**: the commands `GET`, `GETRANGE`, `SET`, `SETRANGE`, `PEXPIRE`, `HGET`, `HSET`, `HDEL`, `HGETALL`, `HKEYS`,
 //!   `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{namespace:*`; `HELLO`; `SCAN` for `list_all`; `SCAN`, `DBSIZE` and

@@ -19,7 +19,7 @@ impl RedisStore {
     pub(crate) async fn create_with_room(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
         let (id, replaces_user) = (request.record.id(), request.replaces.is_some_and(|old| old.user.is_some()));
         let create = || self.create_in_slot(request, now);
-        if request.record.user().is_none() && request.visitors.is_some() && !replaces_user {
+        if request.visitor().is_some() && !replaces_user {
             return create().await;
         }
         Ok(match self.with_room(&id, now, create).await? {

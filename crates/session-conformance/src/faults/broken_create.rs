@@ -32,6 +32,7 @@ impl BrokenStore {
             _ => Pace::AtOnce,
         };
         let request = CreateRequest { record: &record, replaces, limit, visitors };
+        let is_visitor = request.visitor().is_some();
         let (answer, after) = self.decide_create(request, old.as_ref(), &before, &turn, now);
         turn = self.write(turn, &before, &after, pace).await;
         let has_it =
@@ -40,7 +41,7 @@ impl BrokenStore {
             if let (Fault::ReplaceKeepsIndex, Some(old)) = (self.fault, old) {
                 turn.gone.insert(old.id(), old);
             }
-            if record.user().is_none() && visitors.is_some() {
+            if is_visitor {
                 turn.visitors.insert(record.id());
             }
             self.remember_created(record, turn).await;
@@ -156,8 +157,8 @@ impl BrokenStore {
         memory: &Memory,
         now: Timestamp,
     ) -> Option<Vec<SessionId>> {
-        let CreateRequest { record, replaces, limit, visitors } = request;
-        if record.user().is_none() && visitors.is_some() {
+        let CreateRequest { record, replaces, limit, .. } = request;
+        if request.visitor().is_some() {
             return self.ending_visitors(request, before, memory, now);
         }
         let Some(mut limit) = limit else { return Some(Vec::new()) };

@@ -65,7 +65,8 @@ impl SessionManager {
     /// Nothing is written in these cases, except that a store that failed may have done it, and that
     /// [other sessions](crate::adapter::PresentedCookie::Several) of the same request have ended: [`Error::Store`],
     /// [`Error::Gone`] if the session ended, [`Error::LimitReached`], [`Error::VisitorRefused`], [`Error::Conflict`],
-    /// [`Error::Superseded`], and what an intent met when it was applied again. The changes are given up then; the session can be used again.
+    /// [`Error::Superseded`], and what an intent met when it was applied again. The changes are given up then; the session
+    /// can be used again.
     pub async fn commit(&self, session: &Session) -> Result<(), Error> {
         let outcome = if session.is_settled() { Ok(()) } else { self.commit_changes(session).await };
         let mut state = session.state();

@@ -70,8 +70,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///    such a limit is no visitor: it neither counts nor ends.
     /// 5. The record is inserted, the replaced and evicted ones are deleted.
     ///
-    /// A store that is full ends a visitor, in another shard than that of the record if it can, before it refuses the record of a user: visitors
-    /// keep nobody out.
+    /// A store that is full ends a visitor, in another shard than that of the record if it can, before it refuses the record
+    /// of a user: visitors keep nobody out.
     ///
     /// Except for `Created`, nothing is changed. A store that keeps the two sessions in different places (a Redis
     /// Cluster) inserts first and deletes second, so that a crash in between loses nothing.
@@ -215,12 +215,18 @@ impl<'a> CreateRequest<'a> {
         Self { visitors: Some(visitors), ..self }
     }
 
+    /// The limit of visitors, if `record` is one: anonymous, and created under it.
+    #[must_use]
+    pub fn visitor(&self) -> Option<VisitorLimit> {
+        self.visitors.filter(|_| self.record.user().is_none())
+    }
+
     /// The limit of those that `record` counts among: its user's sessions, or the visitors of its shard.
     #[must_use]
     pub fn limit_of_owner(&self) -> Option<SessionLimit> {
         match self.record.user() {
             Some(_) => self.limit,
-            None => self.visitors.map(|visitors| visitors.of_shard()),
+            None => self.visitor().map(|visitors| visitors.of_shard()),
         }
     }
 }
