@@ -31,6 +31,8 @@ async fn round_trips() {
     .await;
     let (alice, bob) = (user("alice"), user("bob"));
     let first = record(Some(&alice), NOW);
+    // Replies come in order: once this one is here, that of the question above is too, and no round trip is open.
+    assert!(store.load(&first.id(), Freshness::Latest).await.unwrap().is_none());
     assert_eq!(trips(&proxy, insert(&store, &first)).await.0, 2, "a script that is not loaded yet");
     store.delete_by_user(&alice, None, NOW).await.unwrap();
     Sessions::assert_all_work(&store, CALLS).await;
