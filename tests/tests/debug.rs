@@ -69,7 +69,10 @@ async fn every_public_type_hides_what_is_secret() {
 
     // A stored session, a request that changes it, and the store itself.
     let store = Arc::new(ReferenceStore::new());
+    let grant = Grant::new().with_client(VALUE).unwrap().with_audience(VALUE).unwrap();
+    let grant = grant.with_scope(Scope::parse(VALUE).unwrap()).unwrap();
     let login = Login::new(user.clone()).method("pwd").device(device.clone()).carry_over(NOTE);
+    let login = login.grant(grant.clone());
     let builder = || SessionManager::builder(Arc::clone(&store) as _).clock(clock.clone()).observer(TracingObserver);
     let manager = builder().build();
     let mut client = Client::new(&manager);
@@ -125,6 +128,7 @@ async fn every_public_type_hides_what_is_secret() {
         Termination: Termination::Evicted, TracingObserver: TracingObserver,
         Namespace: shop(), NamespaceError: Namespace::new("").unwrap_err(),
         ParseSessionIdError: ParseSessionIdError, SessionId: id, UserId: user, UserIdError: UserIdError,
+        Grant: grant, GrantError: GrantError::NotGranted, Scope: grant.scope().clone(),
         Login: login, StepUp: StepUp::new(user.clone()).method("otp"),
         SessionManager: manager, SessionManagerBuilder: builder(),
         LimitPolicy: LimitPolicy::Reject, PayloadLimit: policy.payload(true), Policy: policy,

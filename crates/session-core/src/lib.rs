@@ -31,6 +31,7 @@ pub use manager::refresh::{IssuedRefreshToken, VerifiedRefreshToken};
 pub use model::data::{Key, KeyError, ValueError};
 pub use model::device::Device;
 pub use model::format::RecordFormat;
+pub use model::grant::{Grant, GrantError, Scope};
 pub use model::id::{ParseSessionIdError, SessionId, UserId, UserIdError};
 pub use model::summary::{Assurance, Authentication, Persistence, Proof, SessionSummary, Timeouts};
 pub use model::token::{EncodedToken, Kind, MalformedToken, PresentedToken, SessionToken};

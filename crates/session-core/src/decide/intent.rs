@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::clock::Timestamp;
 use crate::model::data::{Key, ValueError};
 use crate::model::device::Device;
+use crate::model::grant::Grant;
 use crate::model::id::UserId;
 use crate::model::summary::{Assurance, Proof, Timeouts, with_method};
 
@@ -35,6 +36,7 @@ pub struct Login {
     pub(crate) remember: bool,
     pub(crate) carry_over: Vec<Bytes>,
     pub(crate) timeouts: Timeouts,
+    pub(crate) grant: Arc<Grant>,
 }
 
 impl Login {
@@ -48,6 +50,7 @@ impl Login {
             remember: false,
             carry_over: Vec::new(),
             timeouts: Timeouts::UNLIMITED,
+            grant: Arc::default(),
         }
     }
 
@@ -85,6 +88,13 @@ impl Login {
     /// Asks for a cookie that outlives the browser. The policy decides.
     pub fn remember(mut self) -> Self {
         self.remember = true;
+        self
+    }
+
+    /// What the refresh token is for that [`issue_refresh_token`](crate::SessionManager::issue_refresh_token) hands out.
+    /// Without it, [`Grant::default`]. A session with a cookie has none.
+    pub fn grant(mut self, grant: Grant) -> Self {
+        self.grant = Arc::new(grant);
         self
     }
 

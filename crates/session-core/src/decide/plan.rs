@@ -67,10 +67,11 @@ impl Draft {
         }
     }
 
-    /// What a login alone makes.
+    /// What a login alone makes that gets a refresh token.
     pub(crate) fn logged_in(login: &Login, at: Timestamp, policy: &Policy) -> Self {
         let mut draft = Self::of(None);
         draft.log_in(login, at, policy);
+        login.grant.write(&mut draft.data);
         draft
     }
 
@@ -96,7 +97,7 @@ impl Draft {
                 Ok(())
             }
             Intent::Clear => {
-                self.data = Data::default();
+                self.data.clear();
                 Ok(())
             }
             Intent::Login(login, at) => {
@@ -121,12 +122,13 @@ impl Draft {
         let mut data = self.data.clone();
         data.insert(key.clone(), value);
         let cap = policy.payload(self.authentication.is_some());
+        let ((size, count), (size_before, count_before)) = (data.payload(), self.data.payload());
         // A session that is over a cap that was lowered may still shrink.
-        if data.size() > cap.bytes && data.size() > self.data.size() {
-            return Err(Error::TooLarge { size: data.size(), max: cap.bytes });
+        if size > cap.bytes && size > size_before {
+            return Err(Error::TooLarge { size, max: cap.bytes });
         }
-        if data.len() > cap.values && data.len() > self.data.len() {
-            return Err(Error::TooManyValues { count: data.len(), max: cap.values });
+        if count > cap.values && count > count_before {
+            return Err(Error::TooManyValues { count, max: cap.values });
         }
         self.data = data;
         Ok(())

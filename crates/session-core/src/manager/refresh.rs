@@ -13,6 +13,7 @@ use crate::decide::verdict::{Access, LoadedSession, TokenStatus, Verdict, still_
 use crate::error::{Error, StoreErrorKind};
 use crate::event::{EventKind, Termination};
 use crate::model::credential::{Grace, TokenCheck};
+use crate::model::grant::{Grant, GrantError, Scope};
 use crate::model::record::Record;
 use crate::model::summary::SessionSummary;
 use crate::model::token::{Kind, PresentedToken, SessionToken};
@@ -26,6 +27,11 @@ pub struct IssuedRefreshToken {
     pub token: SessionToken,
     /// The session, as it is stored now.
     pub session: SessionSummary,
+    /// What the token was granted for. It stays so.
+    pub grant: Grant,
+    /// The scope of the access token that comes with it: that of the grant, unless a refresh asked for
+    /// [less](VerifiedRefreshToken::narrow).
+    pub scope: Scope,
 }
 
 impl fmt::Debug for IssuedRefreshToken {
@@ -42,6 +48,9 @@ pub struct VerifiedRefreshToken {
     token: PresentedToken,
     status: TokenStatus,
     session: SessionSummary,
+    grant: Grant,
+    /// That of the grant, or a part of it.
+    scope: Scope,
 }
 
 impl VerifiedRefreshToken {
@@ -49,6 +58,29 @@ impl VerifiedRefreshToken {
     #[must_use]
     pub fn session(&self) -> &SessionSummary {
         &self.session
+    }
+
+    /// What the token was granted for: what the login said.
+    #[must_use]
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// Asks for less than was granted (RFC 6749, section 6): the access token of this refresh has this scope, as
+    /// [`IssuedRefreshToken::scope`] says. The next refresh may ask for all of the grant again.
+    ///
+    /// # Errors
+    /// [`GrantError::NotGranted`] if it is more than was granted. Nothing is changed then, and the token is not used up.
+    pub fn narrow(&mut self, scope: Scope) -> Result<(), GrantError> {
+        if !scope.is_subset_of(self.grant.scope()) {
+            return Err(GrantError::NotGranted);
+        }
+        self.scope = scope;
+        Ok(())
+    }
+
+    fn issued(self, token: SessionToken, session: SessionSummary) -> IssuedRefreshToken {
+        IssuedRefreshToken { token, session, grant: self.grant, scope: self.scope }
     }
 }
 
@@ -65,7 +97,8 @@ impl SessionManager {
     ///
     /// `replaces` is the refresh token that the client has already, if any: its session ends in the same atomic step, so
     /// that a client that logs in again takes no second place under the session limit. One more round trip then. What
-    /// [`Login::carry_over`] names is not carried over: such a session holds no values.
+    /// [`Login::carry_over`] names is not carried over: such a session holds no values. What the token is for is said by
+    /// [`Login::grant`].
     ///
     /// # Errors
     /// [`Error::LimitReached`] if the policy says to reject and the user has as many sessions as the limit allows;
@@ -78,20 +111,18 @@ impl SessionManager {
         // Client-side sessions have no refresh tokens.
         let _ = self.store("create")?;
         let (manager, replaces) = (self.clone(), replaces.map(PresentedToken::copy));
-        let work = async move {
-            let draft = Draft::logged_in(&login, manager.now(), manager.policy());
-            manager.create_for(&draft, replaces.as_ref()).await
-        };
+        let work = async move { manager.create_for(&login, replaces.as_ref()).await };
         self.persist(work).await?.received()
     }
 
-    async fn create_for(&self, draft: &Draft, replaces: Option<&PresentedToken>) -> Result<Unreceived, Error> {
+    async fn create_for(&self, login: &Login, replaces: Option<&PresentedToken>) -> Result<Unreceived, Error> {
+        let draft = Draft::logged_in(login, self.now(), self.policy());
         let mut replaced = self.replaced(replaces).await?;
-        let is_new_device = self.is_new_device(draft).await;
+        let is_new_device = self.is_new_device(&draft).await;
         let patience = Patience::begin(self.policy().store_timeout());
         for attempt in 0.. {
             let now = self.now();
-            let (record, token) = new_record(Kind::Refresh, draft, self.policy(), now, &*self.inner.entropy)?;
+            let (record, token) = new_record(Kind::Refresh, &draft, self.policy(), now, &*self.inner.entropy)?;
             let next = Arc::new(LoadedSession::current(record, token.presented()));
             let limit = Some(self.policy().session_limit());
             let replaces_now = replaced.as_ref().map(|old| old.replaced(Termination::Replaced));
@@ -104,10 +135,10 @@ impl SessionManager {
                         self.report(EventKind::NewDevice, Some(record.id()), record.user().cloned());
                     }
                     let session = tightened(&record.summary, self.policy());
-                    return Ok(Unreceived {
-                        manager: self.clone(),
-                        issued: Some(IssuedRefreshToken { token, session }),
-                    });
+                    let grant = Grant::clone(&login.grant);
+                    let scope = grant.scope().clone();
+                    let issued = IssuedRefreshToken { token, session, grant, scope };
+                    return Ok(Unreceived { manager: self.clone(), issued: Some(issued) });
                 }
                 Outcome::Conflict => {
                     self.pause_before(attempt).await?;
@@ -138,8 +169,10 @@ impl SessionManager {
             self.report(EventKind::UnknownToken, Some(token.id()), None);
             return Ok(None);
         };
-        let status = self.admit(&record, Kind::Refresh, token).await?;
-        Ok(status.map(|status| self.verified(record, token.copy(), status)))
+        let Some(status) = self.admit(&record, Kind::Refresh, token).await? else { return Ok(None) };
+        let grant = Grant::read(&record.data).map_err(|error| self.store_failed("load", error))?;
+        let scope = grant.scope().clone();
+        Ok(Some(self.verified(record, token.copy(), status, grant, scope)))
     }
 
     /// Uses a refresh token up: hands out its successor. One round trip.
@@ -160,26 +193,27 @@ impl SessionManager {
     async fn rotate_to_the_end(&self, mut verified: VerifiedRefreshToken) -> Result<Option<IssuedRefreshToken>, Error> {
         let patience = Patience::begin(self.policy().store_timeout());
         for attempt in 0.. {
-            let VerifiedRefreshToken { record, token, status, session } = verified;
+            let VerifiedRefreshToken { record, token, status, session, .. } = &verified;
             let now = self.now();
+            // The policy may be stricter than the timeouts that the store knows.
+            if verdict(&record.summary, self.policy(), now) != Verdict::Live {
+                return Ok(None);
+            }
             match status {
                 TokenStatus::Superseded if record.credential.grace(Duration::ZERO, now) == Grace::Open => {
-                    return Ok(record.credential.successor(&token).map(|token| IssuedRefreshToken { token, session }));
+                    let (successor, session) = (record.credential.successor(token), session.clone());
+                    return Ok(successor.map(|token| verified.issued(token, session)));
                 }
                 // The window closed since the token was verified.
                 TokenStatus::Superseded | TokenStatus::Consumed => {}
-                // The policy may be stricter than the timeouts that the store knows.
-                TokenStatus::Current if verdict(&record.summary, self.policy(), now) != Verdict::Live => {
-                    return Ok(None);
-                }
                 TokenStatus::Current => {
-                    let (next, successor) = rotated(&record, &token, self.policy(), now, &*self.inner.entropy)?;
+                    let (next, successor) = rotated(record, token, self.policy(), now, &*self.inner.entropy)?;
                     let store = self.store("update")?;
                     match self.store_write("update", || store.update(&next, record.version, now)).await?.0 {
                         UpdateOutcome::Applied => {
                             self.report(EventKind::Renewed, Some(next.id()), next.user().cloned());
                             let session = tightened(&next.summary, self.policy());
-                            return Ok(Some(IssuedRefreshToken { token: successor, session }));
+                            return Ok(Some(verified.issued(successor, session)));
                         }
                         UpdateOutcome::Absent => return Ok(None),
                         UpdateOutcome::Conflict => {}
@@ -192,6 +226,7 @@ impl SessionManager {
             self.pause_before(attempt).await?;
             // It was accepted when this began. What others did with its successors since then, however late this is, makes no
             // thief of its client.
+            let VerifiedRefreshToken { token, grant, scope, .. } = verified;
             let Some(record) = self.load(token.id(), Freshness::Latest).await? else { return Ok(None) };
             match still_accepted(&record, &token, self.policy(), self.now()) {
                 None => return Ok(None),
@@ -200,7 +235,7 @@ impl SessionManager {
                     return Err(Error::Superseded);
                 }
                 Some(status @ (TokenStatus::Current | TokenStatus::Superseded)) => {
-                    verified = self.verified(record, token, status);
+                    verified = self.verified(record, token, status, grant, scope);
                 }
             }
         }
@@ -221,9 +256,16 @@ impl SessionManager {
         self.terminate(&record, Termination::Logout).await
     }
 
-    fn verified(&self, record: Record, token: PresentedToken, status: TokenStatus) -> VerifiedRefreshToken {
+    fn verified(
+        &self,
+        record: Record,
+        token: PresentedToken,
+        status: TokenStatus,
+        grant: Grant,
+        scope: Scope,
+    ) -> VerifiedRefreshToken {
         let session = tightened(&record.summary, self.policy());
-        VerifiedRefreshToken { record, token, status, session }
+        VerifiedRefreshToken { record, token, status, session, grant, scope }
     }
 
     /// The live session of the token that a client has when it logs in once more.

@@ -81,6 +81,9 @@ pub struct KeyError;
 
 /// The values of one session, each still encoded. Opaque to stores; cheap to clone.
 ///
+/// Beside the application's values there may be some of the library itself. Their names are no text, as those of all keys are:
+/// one byte, 128 or above.
+///
 /// `Debug` shows how many values there are and how large they are, never what they are called or contain.
 #[derive(Clone, Default)]
 pub struct Data {
@@ -101,15 +104,20 @@ impl Data {
         self.entries.is_empty()
     }
 
-    /// Size of all names and encoded values, in bytes: what payload caps count.
+    /// Size of all names and encoded values, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.entries.iter().map(|(name, value)| name.len() + value.len()).sum()
+        self.entries.iter().map(size).sum()
     }
 
-    /// The names in use, in order.
+    /// What payload caps count: the size of the application's values, as [`size`](Self::size) has it, and their number.
+    pub(crate) fn payload(&self) -> (usize, usize) {
+        self.of_application().fold((0, 0), |(bytes, values), entry| (bytes + size(entry), values + 1))
+    }
+
+    /// The names of the application's values, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok())
+        self.of_application().filter_map(|(name, _)| std::str::from_utf8(name).ok())
     }
 
     /// The encoded value called `name`.
@@ -137,6 +145,22 @@ impl Data {
         }
     }
 
+    /// Removes the application's values.
+    pub(crate) fn clear(&mut self) {
+        if self.of_application().next().is_some() {
+            self.entries = self.entries.iter().filter(|(name, _)| Self::is_reserved(name)).cloned().collect();
+        }
+    }
+
+    /// Whether it is a name of the library's own values. A [`Key`] cannot have it, because its name is text.
+    fn is_reserved(name: &[u8]) -> bool {
+        matches!(name, [0x80..=0xff])
+    }
+
+    fn of_application(&self) -> impl Iterator<Item = &(Bytes, Bytes)> {
+        self.entries.iter().filter(|(name, _)| !Self::is_reserved(name))
+    }
+
     /// Keeps the values called one of `names` and drops all others.
     pub(crate) fn restrict(&mut self, names: &[Bytes]) {
         if self.entries.iter().any(|(name, _)| !names.contains(name)) {
@@ -162,6 +186,10 @@ impl Data {
     fn position(&self, name: &[u8]) -> Result<usize, usize> {
         self.entries.binary_search_by(|(entry, _)| entry.as_ref().cmp(name))
     }
+}
+
+fn size((name, value): &(Bytes, Bytes)) -> usize {
+    name.len() + value.len()
 }
 
 impl fmt::Debug for Data {

@@ -1,0 +1,55 @@
+//! What the library itself keeps among the values of a session, under [names](Data::is_reserved) that no key can have: what
+//! was added to records without another format. Sessions that were stored before have none of it.
+
+use bytes::Bytes;
+
+use super::data::Data;
+use super::grant::{Grant, Scope};
+use crate::error::{StoreError, StoreErrorKind};
+
+/// A name, for ever. What is kept under one keeps its form; a new form gets a new name.
+const GRANT: &[u8] = &[0x80];
+
+impl Grant {
+    /// The grant among these values; that of nothing, if there is none.
+    pub(crate) fn read(data: &Data) -> Result<Self, StoreError> {
+        let Some(bytes) = data.get(GRANT) else { return Ok(Self::new()) };
+        Self::decode(bytes).ok_or_else(|| corrupt("the grant of the session is damaged"))
+    }
+
+    /// Keeps it among these values.
+    pub(crate) fn write(&self, data: &mut Data) {
+        if *self == Self::new() {
+            return data.remove(GRANT);
+        }
+        data.insert(Bytes::from_static(GRANT), put(&(self.client(), self.audiences(), self.scope().as_str())));
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (client, audiences, scope): (Option<&str>, Vec<&str>, &str) = whole(bytes)?;
+        let grant = match client {
+            Some(client) => Self::new().with_client(client).ok()?,
+            None => Self::new(),
+        };
+        let grant = audiences.into_iter().try_fold(grant, |grant, audience| grant.with_audience(audience).ok())?;
+        let scope = if scope.is_empty() { Scope::default() } else { Scope::parse(scope).ok()? };
+        grant.with_scope(scope).ok()
+    }
+}
+
+fn put<T: serde::Serialize>(value: &T) -> Bytes {
+    let Ok(bytes) = postcard::to_extend(value, Vec::new()) else {
+        unreachable!("memory takes any number of bytes, and every section knows its length")
+    };
+    bytes.into()
+}
+
+/// What [`put`] wrote, and nothing behind it.
+fn whole<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    let (value, left) = postcard::take_from_bytes(bytes).ok()?;
+    left.is_empty().then_some(value)
+}
+
+fn corrupt(detail: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, detail)
+}
