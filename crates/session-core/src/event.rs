@@ -110,8 +110,13 @@ pub enum EventKind {
     /// its deadlines.
     CookieRemoved,
     /// The predecessor of a token was presented inside its grace window, and accepted: by a request that was under way, a
-    /// second tab, a client whose answer got lost, or a copy in other hands.
+    /// second tab, a client whose answer got lost, or a copy in other hands. Once for each time.
     Replayed,
+    /// The predecessor of a refresh token was presented inside its grace window, and refused, because too many tokens of the
+    /// session were [replayed](Self::Replayed) before: either two holders refresh at each turn, one of which may be a thief, or
+    /// a client refreshes everything twice. The session lives. See
+    /// [`refresh_replays`](crate::PolicyBuilder::refresh_replays).
+    ReplayRefused,
     /// A token was presented whose session is past a deadline.
     Expired(Expiry),
     /// A login failed because the user has too many sessions.
@@ -265,6 +270,7 @@ impl SessionObserver for TracingObserver {
             | EventKind::AmbiguousCookie
             | EventKind::LimitReached
             | EventKind::NotStored
+            | EventKind::ReplayRefused
             | EventKind::Terminated(Termination::Reuse) => tracing::warn!(target: "session", ?kind, "session event"),
             EventKind::Created
             | EventKind::LoggedIn

@@ -199,6 +199,18 @@ async fn what_cannot_be_read_is_an_error_and_is_left_as_it_is() {
     assert_eq!(site.refresh(&presented(&issued), None).await.unwrap().grant, Grant::default());
 }
 
+/// How often tokens were replayed is read when one is, and refuses it.
+#[tokio::test]
+async fn a_count_of_replays_that_cannot_be_read_refuses_replays_alone() {
+    let site = Site::new();
+    let issued = site.login(Some(&app())).await;
+    let second = site.refresh(&presented(&issued), None).await.unwrap();
+    site.tamper(&issued, |data| data.insert(Bytes::from_static(&[0x81]), Bytes::from_static(b"\x80"))).await;
+    let answer = site.manager.verify_refresh_token(&presented(&issued)).await;
+    assert!(matches!(answer, Err(Error::Store(error)) if error.kind() == StoreErrorKind::Corrupt));
+    assert!(site.refresh(&presented(&second), None).await.is_ok());
+}
+
 /// A copy is reuse, whatever else is wrong with its session.
 #[tokio::test]
 async fn reuse_ends_a_session_whose_grant_is_damaged() {

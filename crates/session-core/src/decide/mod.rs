@@ -2,4 +2,5 @@
 
 pub(crate) mod intent;
 pub(crate) mod plan;
+pub(crate) mod replays;
 pub(crate) mod verdict;

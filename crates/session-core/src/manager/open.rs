@@ -78,6 +78,7 @@ impl SessionManager {
         };
         match self.admit(&record, Kind::Cookie, token).await? {
             Some(status) => {
+                self.report_replay(&record, status);
                 let cookie = self.successor_cookie(&record, token, status);
                 Ok(self.session(Some(LoadedSession { record, access: Access::Token(token.copy(), status) }), cookie))
             }
@@ -113,10 +114,7 @@ impl SessionManager {
     ) -> Result<Option<TokenStatus>, Error> {
         let user = || record.user().cloned();
         match judge(record, kind, token, self.policy(), self.now()) {
-            TokenVerdict::Accepted(status) => {
-                self.report_replay(record, status);
-                return Ok(Some(status));
-            }
+            TokenVerdict::Accepted(status) => return Ok(Some(status)),
             // A token that is not the record's does not tell whose record it is.
             TokenVerdict::Unknown => self.report(EventKind::UnknownToken, Some(record.id()), None),
             TokenVerdict::Expired(expiry) => self.report(EventKind::Expired(expiry), Some(record.id()), user()),

@@ -9,12 +9,14 @@ use super::patience::Patience;
 use super::{Existence, SessionManager};
 use crate::decide::intent::Login;
 use crate::decide::plan::{Draft, StoreOp, new_record, rotated, tightened};
+use crate::decide::replays::{Allowance, allow, replayed};
 use crate::decide::verdict::{Access, LoadedSession, TokenStatus, Verdict, still_accepted, verdict};
-use crate::error::{Error, StoreErrorKind};
+use crate::error::{Error, StoreError, StoreErrorKind};
 use crate::event::{EventKind, Termination};
 use crate::model::credential::{Grace, TokenCheck};
 use crate::model::grant::{Grant, GrantError, Scope};
 use crate::model::record::Record;
+use crate::model::reserved::Replays;
 use crate::model::summary::SessionSummary;
 use crate::model::token::{Kind, PresentedToken, SessionToken};
 use crate::store::contract::{DeleteOutcome, Freshness, UpdateOutcome};
@@ -163,13 +165,17 @@ impl SessionManager {
     ///
     /// # Errors
     /// [`Error::Store`] if the store failed: unavailable is not invalid. [`Error::Superseded`] if the token was consumed so
-    /// lately that it may be the loser of a race: it is of no use, and the session lives.
+    /// lately that it may be the loser of a race, or if too many tokens of the session were
+    /// [replayed](crate::PolicyBuilder::refresh_replays): it is of no use, and the session lives.
     pub async fn verify_refresh_token(&self, token: &PresentedToken) -> Result<Option<VerifiedRefreshToken>, Error> {
         let Some(record) = self.load(token.id(), Freshness::Latest).await? else {
             self.report(EventKind::UnknownToken, Some(token.id()), None);
             return Ok(None);
         };
         let Some(status) = self.admit(&record, Kind::Refresh, token).await? else { return Ok(None) };
+        if status == TokenStatus::Superseded && self.allowance(&record)? == Allowance::Spent {
+            return Err(self.refuse_replay(&record));
+        }
         let grant = Grant::read(&record.data).map_err(|error| self.store_failed("load", error))?;
         let scope = grant.scope().clone();
         Ok(Some(self.verified(record, token.copy(), status, grant, scope)))
@@ -179,12 +185,14 @@ impl SessionManager {
     ///
     /// Exactly one of any number of simultaneous calls replaces the token. The others, and a client that asks again because
     /// the answer got lost, get the identical successor as long as the grace window is open: until it has passed, or the
-    /// successor is used. That costs no round trip, or two after a lost race. `None` if the session ended meanwhile.
+    /// successor is used. Each time is an [event](EventKind::Replayed), and as many tokens of one session can be replayed as the
+    /// [policy](crate::PolicyBuilder::refresh_replays) says. The first replay of a token costs one round trip, which counts it,
+    /// all others none; two more after a lost race. `None` if the session ended meanwhile.
     ///
     /// # Errors
     /// [`Error::Store`]: the token may be used up then, and repeating the call with the same token inside the grace window
-    /// tells. [`Error::Superseded`] if the window has closed since the token was verified; [`Error::Entropy`];
-    /// [`Error::Conflict`] if there was no end of concurrent writers.
+    /// tells. [`Error::Superseded`] if the window has closed since the token was verified, or too many were replayed;
+    /// [`Error::Entropy`]; [`Error::Conflict`] if there was no end of concurrent writers.
     pub async fn rotate(&self, verified: VerifiedRefreshToken) -> Result<Option<IssuedRefreshToken>, Error> {
         let manager = self.clone();
         self.persist(async move { manager.rotate_to_the_end(verified).await }).await
@@ -201,8 +209,16 @@ impl SessionManager {
             }
             match status {
                 TokenStatus::Superseded if record.credential.grace(Duration::ZERO, now) == Grace::Open => {
-                    let (successor, session) = (record.credential.successor(token), session.clone());
-                    return Ok(successor.map(|token| verified.issued(token, session)));
+                    match self.replay(record).await? {
+                        Some(UpdateOutcome::Applied) => {
+                            self.report_replay(record, *status);
+                            let (successor, session) = (record.credential.successor(token), session.clone());
+                            return Ok(successor.map(|token| verified.issued(token, session)));
+                        }
+                        Some(UpdateOutcome::Absent) => return Ok(None),
+                        Some(UpdateOutcome::Conflict) => {}
+                        None => return Err(self.refuse_replay(record)),
+                    }
                 }
                 // The window closed since the token was verified.
                 TokenStatus::Superseded | TokenStatus::Consumed => {}
@@ -240,6 +256,29 @@ impl SessionManager {
             }
         }
         Err(Error::Conflict)
+    }
+
+    /// Counts a replay, unless the token was counted before. `None` if the budget is spent.
+    async fn replay(&self, record: &Record) -> Result<Option<UpdateOutcome>, Error> {
+        let replays = match self.allowance(record)? {
+            Allowance::Spent => return Ok(None),
+            Allowance::Counted => return Ok(Some(UpdateOutcome::Applied)),
+            Allowance::Count(replays) => replays,
+        };
+        let (next, store) = (replayed(record, replays, self.policy(), &*self.inner.entropy)?, self.store("update")?);
+        let now = self.now();
+        let outcome = self.store_write("update", || store.update(&next, record.version, now)).await?;
+        Ok(Some(outcome.0))
+    }
+
+    fn allowance(&self, record: &Record) -> Result<Allowance, Error> {
+        let before = Replays::read(&record.data).map_err(|error: StoreError| self.store_failed("load", error))?;
+        Ok(allow(before, record.credential.generation(), self.policy().refresh_replays(), self.now()))
+    }
+
+    fn refuse_replay(&self, record: &Record) -> Error {
+        self.report(EventKind::ReplayRefused, Some(record.id()), record.user().cloned());
+        Error::Superseded
     }
 
     /// Ends the session of a refresh token: the logout of a client without a cookie. Any token of the session will do, also
@@ -285,6 +324,9 @@ impl SessionManager {
             Err(Error::Superseded) => Some(TokenStatus::Consumed),
             status => status?,
         };
+        if let Some(status) = status {
+            self.report_replay(&record, status);
+        }
         Ok(status.map(|status| LoadedSession { record, access: Access::Token(token.copy(), status) }))
     }
 }

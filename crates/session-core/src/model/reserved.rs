@@ -5,10 +5,12 @@ use bytes::Bytes;
 
 use super::data::Data;
 use super::grant::{Grant, Scope};
+use crate::clock::Timestamp;
 use crate::error::{StoreError, StoreErrorKind};
 
-/// A name, for ever. What is kept under one keeps its form; a new form gets a new name.
+/// Names, for ever. What is kept under one keeps its form; a new form gets a new name.
 const GRANT: &[u8] = &[0x80];
+const REPLAYS: &[u8] = &[0x81];
 
 impl Grant {
     /// The grant among these values; that of nothing, if there is none.
@@ -34,6 +36,33 @@ impl Grant {
         let grant = audiences.into_iter().try_fold(grant, |grant, audience| grant.with_audience(audience).ok())?;
         let scope = if scope.is_empty() { Scope::default() } else { Scope::parse(scope).ok()? };
         grant.with_scope(scope).ok()
+    }
+}
+
+/// How much of its budget for replays a session has spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Replays {
+    /// How many tokens were replayed, less those that were forgiven.
+    pub(crate) spent: u32,
+    /// Up to when they were forgiven. Never moves back.
+    pub(crate) since: Timestamp,
+    /// The last token that was replayed, by the generation of its successor.
+    pub(crate) generation: u64,
+}
+
+impl Replays {
+    /// Those among these values; `None` before the first.
+    pub(crate) fn read(data: &Data) -> Result<Option<Self>, StoreError> {
+        let Some(bytes) = data.get(REPLAYS) else { return Ok(None) };
+        let parts: Option<(u32, i64, u64)> = whole(bytes);
+        let (spent, since, generation) = parts.ok_or_else(|| corrupt("the replays of the session are damaged"))?;
+        Ok(Some(Self { spent, since: Timestamp::from_millis(since), generation }))
+    }
+
+    /// Keeps them among these values.
+    pub(crate) fn write(&self, data: &mut Data) {
+        let parts = (self.spent, self.since.as_millis(), self.generation);
+        data.insert(Bytes::from_static(REPLAYS), put(&parts));
     }
 }
 

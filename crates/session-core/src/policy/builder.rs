@@ -70,6 +70,17 @@ impl PolicyBuilder {
         self
     }
 
+    /// How many refresh tokens of one session may be replayed: presented in their grace window, after they were replaced. 20
+    /// without this, at most 1000; one is forgiven each hour. A token counts once, however often it comes. Beyond that a replay
+    /// is refused, and the session lives: so a thief who follows each refresh is shut out, for it replays each token. With 0
+    /// there is no replay at all.
+    ///
+    /// Where the number comes from, and whom it must not hit, is in the [manual](crate::manual::defaults).
+    pub fn refresh_replays(mut self, max: u32) -> Self {
+        self.policy.refresh_replays = max;
+        self
+    }
+
     /// By how much the clocks of two servers may differ; at most 5 minutes. See [`Policy::max_clock_skew`].
     pub fn max_clock_skew(mut self, skew: Duration) -> Self {
         self.policy.max_clock_skew = skew;
@@ -174,6 +185,9 @@ impl PolicyBuilder {
         if policy.refresh_grace > MAX_GRACE {
             return Err(PolicyError::RefreshGrace);
         }
+        if policy.refresh_replays > MAX_REPLAYS {
+            return Err(PolicyError::RefreshReplays);
+        }
         if policy.max_clock_skew > MAX_GRACE {
             return Err(PolicyError::ClockSkew);
         }
@@ -202,6 +216,7 @@ impl PolicyBuilder {
 }
 
 const MAX_GRACE: Duration = Duration::from_secs(5 * 60);
+const MAX_REPLAYS: u32 = 1000;
 const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 const MAX_VALUES: usize = 4096;
 
@@ -245,6 +260,9 @@ pub enum PolicyError {
     /// The grace of refresh tokens is too long.
     #[error("the grace of a refresh token must be at most 5 minutes")]
     RefreshGrace,
+    /// The number of refresh tokens that may be replayed is too large.
+    #[error("at most 1000 refresh tokens of a session may be replayed")]
+    RefreshReplays,
     /// The clock skew is too large.
     #[error("the clocks of servers must not differ by more than 5 minutes; synchronise them")]
     ClockSkew,

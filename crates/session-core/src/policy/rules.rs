@@ -41,6 +41,7 @@ pub struct Policy {
     pub(super) remember_me: RememberMe,
     pub(super) renewal: Option<Renewal>,
     pub(super) refresh_grace: Duration,
+    pub(super) refresh_replays: u32,
     pub(super) max_clock_skew: Duration,
     pub(super) touch_interval: Duration,
     pub(super) limit: SessionLimit,
@@ -106,6 +107,7 @@ impl Policy {
             remember_me: RememberMe::OptIn(Timeouts { idle: 7 * DAY, absolute: 30 * DAY }),
             renewal: None,
             refresh_grace: Duration::from_secs(10),
+            refresh_replays: 20,
             max_clock_skew: Duration::from_secs(30),
             touch_interval: MINUTE,
             limit: SessionLimit::capped(10, LimitPolicy::EvictOldest),
@@ -211,6 +213,12 @@ impl Policy {
     #[must_use]
     pub fn refresh_grace(&self) -> Duration {
         self.refresh_grace
+    }
+
+    /// How many refresh tokens of one session may be replayed in their grace windows. One is forgiven each hour.
+    #[must_use]
+    pub fn refresh_replays(&self) -> u32 {
+        self.refresh_replays
     }
 
     /// By how much the clocks of two servers may differ. For so long after the grace window, a consumed token is refused

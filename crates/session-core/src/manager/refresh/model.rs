@@ -16,10 +16,12 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 use crate::clock::Timestamp;
 use crate::decide::intent::Login;
 use crate::decide::plan::{Draft, new_record, rotated};
+use crate::decide::replays::{Allowance, allow, replayed};
 use crate::decide::verdict::{TokenStatus, TokenVerdict, judge};
 use crate::entropy::{Entropy, EntropyError};
 use crate::model::id::UserId;
 use crate::model::record::Record;
+use crate::model::reserved::Replays;
 use crate::model::token::{Kind, PresentedToken, SessionToken};
 use crate::policy::rules::Policy;
 
@@ -41,6 +43,8 @@ enum Bug {
     Upsert,
     /// A superseded token is replaced once more.
     ReplayRotates,
+    /// A superseded token gets its successor, and nobody counts.
+    ReplayUncounted,
     /// The grace window counts from the last replay.
     ReplayMovesTheWindow,
     /// The grace window has no end.
@@ -82,6 +86,8 @@ enum Stage {
     Sent,
     /// Found good; its successor is about to be stored. The window counts from here.
     Planned { next: Bytes, expected: u32, successor: String, at: i64 },
+    /// Found to be a replay; it is about to be counted.
+    Counting { next: Bytes, expected: u32, successor: String },
     /// Found to be reuse; the session is about to be deleted.
     Ending,
     /// The answer is on its way.
@@ -106,6 +112,8 @@ struct Wrong {
     revival: bool,
     /// A consumed token got something outside its window.
     late_grant: bool,
+    /// A consumed token got something that is not counted.
+    uncounted: bool,
     /// An old token was not recognised as one.
     forgotten: bool,
     /// The session lived longer than it was to.
@@ -203,8 +211,9 @@ impl Family {
                     // As if the replay were the rotation.
                     let moved = Record { credential: record.credential.anchored_at(now), ..record };
                     state.stored = Some(moved.encode().unwrap());
+                    return state.requests[request].stage = Stage::Answered(Some(successor));
                 }
-                Stage::Answered(Some(successor))
+                self.replay(state, &record, request, successor)
             }
             TokenVerdict::Accepted(TokenStatus::Consumed)
             | TokenVerdict::Unknown
@@ -214,9 +223,27 @@ impl Family {
         };
     }
 
+    fn replay(&self, state: &mut State, record: &Record, request: usize, successor: String) -> Stage {
+        let (before, generation) = (Replays::read(&record.data).unwrap(), record.credential.generation());
+        match allow(before, generation, self.policy.refresh_replays(), Timestamp::from_millis(state.now)) {
+            Allowance::Count(replays) if self.bug != Bug::ReplayUncounted => {
+                let entropy = Numbered(u8::try_from(request).unwrap() + 100);
+                let next = replayed(record, replays, &self.policy, &entropy).unwrap().encode().unwrap();
+                Stage::Counting { next, expected: record.version.number, successor }
+            }
+            Allowance::Count(_) | Allowance::Counted => {
+                state.wrong.uncounted |= before.is_none_or(|before| before.generation != generation);
+                Stage::Answered(Some(successor))
+            }
+            Allowance::Spent => unreachable!("there are few requests"),
+        }
+    }
+
     fn store(&self, state: &mut State, request: usize) {
-        let Stage::Planned { next, expected, successor, at } = state.requests[request].stage.clone() else {
-            unreachable!("only planned requests are stored")
+        let (next, expected, successor, rotated_at) = match state.requests[request].stage.clone() {
+            Stage::Planned { next, expected, successor, at } => (next, expected, successor, Some(at)),
+            Stage::Counting { next, expected, successor } => (next, expected, successor, None),
+            Stage::Sent | Stage::Ending | Stage::Answered(_) | Stage::Over => unreachable!("nothing to store"),
         };
         let stored = state.stored.as_ref().map(|stored| self.decode(stored));
         let matches = match &stored {
@@ -229,6 +256,11 @@ impl Family {
             return;
         }
         state.wrong.revival |= state.ended;
+        let Some(at) = rotated_at else {
+            state.stored = Some(next);
+            state.requests[request].stage = Stage::Answered(Some(successor));
+            return;
+        };
         let token = state.requests[request].token.clone();
         let generation = state.chain.iter().position(|(known, _)| *known == token).unwrap();
         state.wrong.fork |= generation + 1 != state.chain.len() || state.chain[generation].1.is_some();
@@ -242,7 +274,7 @@ impl Family {
     fn step(&self, state: &mut State, request: usize) {
         match state.requests[request].stage.clone() {
             Stage::Sent => self.load(state, request),
-            Stage::Planned { .. } => self.store(state, request),
+            Stage::Planned { .. } | Stage::Counting { .. } => self.store(state, request),
             Stage::Ending => {
                 state.reuse = true;
                 if self.bug != Bug::ReuseIsForgiven {
@@ -354,6 +386,7 @@ impl Model for Family {
                 !state.wrong.revival && (!state.ended || state.stored.is_none())
             }),
             Property::always("the window is anchored and ends", |_, state: &State| !state.wrong.late_grant),
+            Property::always("a replay is counted", |_, state: &State| !state.wrong.uncounted),
             Property::always("a consumed token is remembered", |_, state: &State| !state.wrong.forgotten),
             Property::always("reuse ends the session", |_, state: &State| !state.wrong.unpunished),
             Property::always("rotation extends nothing", |_, state: &State| !state.wrong.extended),
@@ -403,6 +436,7 @@ fn each_bug_is_caught() {
         (Bug::NoCompare, "a token has one successor"),
         (Bug::Upsert, "what ended stays so"),
         (Bug::ReplayRotates, "a token has one successor"),
+        (Bug::ReplayUncounted, "a replay is counted"),
         (Bug::ReplayMovesTheWindow, "the window is anchored and ends"),
         (Bug::NoWindow, "the window is anchored and ends"),
         (Bug::ReuseIsForgiven, "reuse ends the session"),
