@@ -72,7 +72,7 @@ async fn every_public_type_hides_what_is_secret() {
     let grant = Grant::new().with_client(VALUE).unwrap().with_audience(VALUE).unwrap();
     let grant = grant.with_scope(Scope::parse(VALUE).unwrap()).unwrap();
     let login = Login::new(user.clone()).method("pwd").device(device.clone()).carry_over(NOTE);
-    let login = login.grant(grant.clone());
+    let login = login.grant(grant.clone()).provider_session(VALUE, VALUE);
     let builder = || SessionManager::builder(Arc::clone(&store) as _).clock(clock.clone()).observer(TracingObserver);
     let manager = builder().build();
     let mut client = Client::new(&manager);

@@ -11,6 +11,7 @@ use crate::model::data::{Key, ValueError};
 use crate::model::device::Device;
 use crate::model::grant::Grant;
 use crate::model::id::UserId;
+use crate::model::reserved::ProviderSession;
 use crate::model::summary::{Assurance, Proof, Timeouts, with_method};
 
 /// A successful authentication, on its way into a session: the argument of [`Session::login`](crate::Session::login).
@@ -37,6 +38,7 @@ pub struct Login {
     pub(crate) carry_over: Vec<Bytes>,
     pub(crate) timeouts: Timeouts,
     pub(crate) grant: Arc<Grant>,
+    pub(crate) provider_session: Option<ProviderSession>,
 }
 
 impl Login {
@@ -51,6 +53,7 @@ impl Login {
             carry_over: Vec::new(),
             timeouts: Timeouts::UNLIMITED,
             grant: Arc::default(),
+            provider_session: None,
         }
     }
 
@@ -95,6 +98,15 @@ impl Login {
     /// Without it, [`Grant::default`]. A session with a cookie has none.
     pub fn grant(mut self, grant: Grant) -> Self {
         self.grant = Arc::new(grant);
+        self
+    }
+
+    /// The session of the OpenID provider that this login came from: `iss` and `sid` of the ID token. The session here, with a
+    /// cookie or a refresh token, ends with it
+    /// ([`revoke_provider_session`](crate::SessionManager::revoke_provider_session)). A digest of both is kept until the session
+    /// ends; the next login, also of the same user, says it anew, or belongs to none.
+    pub fn provider_session(mut self, issuer: &str, sid: &str) -> Self {
+        self.provider_session = Some(ProviderSession::new(issuer, sid));
         self
     }
 

@@ -139,6 +139,9 @@ impl Draft {
             Some(previous) if previous.user != login.user => self.data = Data::default(),
             Some(_) | None => self.data.restrict(&login.carry_over),
         }
+        if let Some(provider_session) = login.provider_session {
+            provider_session.write(&mut self.data);
+        }
         self.authentication = Some(Authentication::new(login.user.clone(), login.proof(at)));
         self.persistence = policy.persistence(login.remember);
         self.timeouts = login.timeouts;

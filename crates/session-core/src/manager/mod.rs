@@ -10,6 +10,7 @@ mod commit;
 mod devices;
 mod open;
 mod patience;
+mod provider;
 mod queue;
 mod revoke;
 mod several;

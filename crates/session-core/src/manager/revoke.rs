@@ -20,7 +20,7 @@ impl SessionManager {
     /// # Errors
     /// [`Error::Store`] if the store failed.
     pub async fn list(&self, user: &UserId) -> Result<Vec<SessionSummary>, Error> {
-        let mut sessions = self.list_stored(user).await?;
+        let mut sessions = self.list_stored(user).await?.sessions;
         self.show(&mut sessions);
         sessions.sort_by_key(|session| (Reverse(session.last_seen), session.id));
         Ok(sessions)
@@ -107,7 +107,7 @@ impl SessionManager {
     pub(super) async fn delete_dead(&self, user: Option<&UserId>) -> Result<bool, Error> {
         let Some(user) = user else { return Ok(false) };
         let now = self.now();
-        let mut sessions = self.list_stored(user).await?;
+        let mut sessions = self.list_stored(user).await?.sessions;
         sessions.retain(|session| verdict(session, self.policy(), now) != Verdict::Live);
         for dead in &sessions {
             let _ = self.store_call("delete", self.store("delete")?.delete(&dead.id, Some(user))).await?;
@@ -145,11 +145,12 @@ impl SessionManager {
         })
     }
 
-    async fn list_stored(&self, user: &UserId) -> Result<Vec<SessionSummary>, Error> {
+    /// Those that the store takes for alive. What is unreadable is reported.
+    pub(super) async fn list_stored(&self, user: &UserId) -> Result<Listing, Error> {
         let listing = self.store("list_by_user")?.list_by_user(user, self.now());
-        let Listing { sessions, unreadable } = self.store_call("list_by_user", listing).await?;
-        self.report_unreadable("list_by_user", &unreadable, Some(user));
-        Ok(sessions)
+        let listing = self.store_call("list_by_user", listing).await?;
+        self.report_unreadable("list_by_user", &listing.unreadable, Some(user));
+        Ok(listing)
     }
 
     fn report_unreadable(&self, operation: &'static str, unreadable: &[SessionId], user: Option<&UserId>) {

@@ -2,6 +2,7 @@
 //! was added to records without another format. Sessions that were stored before have none of it.
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 
 use super::data::Data;
 use super::grant::{Grant, Scope};
@@ -11,6 +12,7 @@ use crate::error::{StoreError, StoreErrorKind};
 /// Names, for ever. What is kept under one keeps its form; a new form gets a new name.
 const GRANT: &[u8] = &[0x80];
 const REPLAYS: &[u8] = &[0x81];
+const PROVIDER_SESSION: &[u8] = &[0x82];
 
 impl Grant {
     /// The grant among these values; that of nothing, if there is none.
@@ -63,6 +65,36 @@ impl Replays {
     pub(crate) fn write(&self, data: &mut Data) {
         let parts = (self.spent, self.since.as_millis(), self.generation);
         data.insert(Bytes::from_static(REPLAYS), put(&parts));
+    }
+}
+
+/// A session of an OpenID provider, as it is kept with those that began in it: a digest of issuer and `sid`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProviderSession([u8; 16]);
+
+impl ProviderSession {
+    pub(crate) fn new(issuer: &str, sid: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"session-core/provider-session/v1");
+        // Its length, so that no two pairs are the same bytes.
+        hash.update((issuer.len() as u64).to_be_bytes());
+        hash.update(issuer);
+        hash.update(sid);
+        let digest: [u8; 32] = hash.finalize().into();
+        let (halves, _) = digest.as_chunks();
+        Self(halves[0])
+    }
+
+    /// That among these values; `None` for a session that began in none, or was not said to.
+    pub(crate) fn read(data: &Data) -> Result<Option<Self>, StoreError> {
+        let Some(bytes) = data.get(PROVIDER_SESSION) else { return Ok(None) };
+        let digest = bytes.as_ref().try_into();
+        digest.map(|digest| Some(Self(digest))).map_err(|_| corrupt("the provider's session is damaged"))
+    }
+
+    /// Keeps it among these values.
+    pub(crate) fn write(self, data: &mut Data) {
+        data.insert(Bytes::from_static(PROVIDER_SESSION), Bytes::copy_from_slice(&self.0));
     }
 }
 
