@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use session_core::{Clock as _, Login, OsEntropy, SessionManager, SessionSummary, SystemClock, UserId};
 use session_jwt::{
-    AccessTokens, AccountStatus, AccountsError, Algorithm, KeyRing, Rotation, TokenPolicy, TokenService,
+    AccessTokens, AccountStatus, AccountsError, Algorithm, Attempt, KeyRing, Rotation, TokenPolicy, TokenService,
 };
 use session_tower::{
     Authenticator, Bearer, BearerLayer, Rejection, RejectionKind, Session, SessionLayer, SessionService, TokenRoutes,
@@ -108,8 +108,8 @@ struct Credentials {
 impl Authenticator for AllowAll {
     type Credentials = Credentials;
 
-    async fn authenticate(&self, credentials: Credentials, _: &Parts) -> Result<Option<Login>, AccountsError> {
-        Ok(UserId::new(credentials.username).ok().map(|user| Login::new(user).method("pwd")))
+    async fn authenticate(&self, credentials: Credentials, _: &Parts) -> Result<Attempt, AccountsError> {
+        Ok(UserId::new(credentials.username).ok().map(|user| Login::new(user).method("pwd")).into())
     }
 }
 

@@ -518,22 +518,21 @@ fn the_bearer_token_in_every_shape() {
     }
 }
 
+/// Which of them counts is decided by the sessions that they name.
 #[test]
-fn of_two_different_refresh_tokens_neither_counts() {
-    let transport = TokenTransport::Cookie(CookiePolicy::builder("__Secure-refresh").build().unwrap());
+fn refresh_tokens_are_read_like_session_tokens() {
+    let cookie = CookiePolicy::builder("__Host-refresh").same_site(SameSite::Strict).build().unwrap();
+    let transport = TokenTransport::cookie(cookie).unwrap();
     for (values, presented) in [
-        (&[&b"a=b; __Secure-refresh=x"[..]][..], Some("x")),
-        (&[b"__Secure-refresh=x", b"__Secure-refresh=x"], Some("x")),
-        (&[b"__Secure-refresh=x; __secure-refresh=y"], Some("x")),
-        (&[b"__Secure-refresh="], Some("")),
-        (&[b"__Secure-refresh=x; __Secure-refresh=y"], None),
-        (&[b"__Secure-refresh=x", b"__Secure-refresh=y"], None),
-        (&[b"__Secure-refresh=\xff"], None),
-        (&[b"refresh=x"], None),
-        (&[], None),
+        (&[&b"a=b; __Host-refresh=x"[..]][..], "Malformed"),
+        (&[b"__Host-refresh="], "Malformed"),
+        (&[b"__Host-refresh=\xff"], "Malformed"),
+        (&[b"__Host-refresh=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"], "Token(..)"),
+        (&[b"refresh=x"], "Nothing"),
+        (&[], "Nothing"),
     ] {
         let head = Head::with("cookie", values);
-        assert_eq!(transport.presented(&head), presented, "{values:?}");
-        assert_eq!(TokenTransport::Body.presented(&head), None);
+        assert_eq!(format!("{:?}", transport.presented(&head)), presented, "{values:?}");
+        assert_eq!(format!("{:?}", TokenTransport::body().presented(&head)), "Nothing");
     }
 }

@@ -57,6 +57,7 @@
 mod algorithm;
 mod encoding;
 mod keys;
+mod oauth;
 mod seal;
 #[cfg(test)]
 mod tests;
@@ -70,9 +71,15 @@ pub use keys::ring::{KeyInfo, KeyRing, KeyState};
 pub use keys::rotation::{Rotation, RotationBuilder};
 pub use keys::signing_key::SigningKey;
 pub use keys::verifying_key::PublicKey;
+pub use oauth::answer::Answer;
+pub use oauth::attempt::{Attempt, Pending, Refusal};
+pub use oauth::clients::{ClientSecret, ClientStatus, Clients};
+pub use oauth::endpoint::{LoginRequest, Step, TokenEndpoint, TokenRoute};
+pub use oauth::fields::Fields;
 pub use seal::JwtSeal;
 pub use token_service::{AccountStatus, Accounts, AccountsError, TokenPair, TokenService, TokenServiceError};
 pub use tokens::access_tokens::{AccessToken, AccessTokens, IssueError, Subject};
+pub use tokens::account_claims::{AccountClaims, ClaimError};
 pub use tokens::claims::Claims;
 pub use tokens::error::VerifyError;
 pub use tokens::gate::MAX_TOKEN_LEN;

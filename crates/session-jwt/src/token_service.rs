@@ -5,12 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use session_core::adapter::PresentedCookie;
 use session_core::{
-    Authentication, DeleteOutcome, EncodedToken, Error, IssuedRefreshToken, Login, Persistence, PresentedToken,
-    SessionManager, SessionSummary, Timestamp, UserId,
+    Authentication, DeleteOutcome, EncodedToken, Error, EventKind, Grant, IssuedRefreshToken, Login, Persistence,
+    PresentedToken, Scope, SessionManager, SessionSummary, Timestamp, UserId, VerifiedRefreshToken,
 };
 
 use crate::tokens::access_tokens::{AccessToken, AccessTokens, IssueError, Subject};
+use crate::tokens::account_claims::AccountClaims;
 use crate::tokens::claims::Claims;
 use crate::tokens::error::VerifyError;
 use crate::tokens::policy::TokenPolicyError;
@@ -24,6 +26,17 @@ pub trait Accounts: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// If the status cannot be determined now. The refresh then fails without effect, and the client may retry it.
     async fn status(&self, user: &UserId, session: &SessionSummary) -> Result<AccountStatus, AccountsError>;
+
+    /// What access tokens of `user` say beside who that is: roles, a tenant. Asked at each login and each refresh, so that
+    /// they change with the account. `grant` is what the session was granted for. Nothing, unless an implementation says
+    /// otherwise.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status); a login then begins no session.
+    async fn claims(&self, user: &UserId, grant: &Grant) -> Result<AccountClaims, AccountsError> {
+        let _ = (user, grant);
+        Ok(AccountClaims::new())
+    }
 }
 
 /// The answer of [`Accounts::status`].
@@ -57,6 +70,8 @@ pub struct TokenPair {
     pub refresh: EncodedToken,
     /// The session that both belong to.
     pub session: SessionSummary,
+    /// What the access token may be used for.
+    pub scope: Scope,
 }
 
 impl fmt::Debug for TokenPair {
@@ -73,6 +88,13 @@ pub enum TokenServiceError {
     /// all of them (`invalid_grant`): the user must log in again. The events tell them apart.
     #[error("the refresh token is not valid; the user must log in again")]
     InvalidGrant,
+    /// The scope that was asked for is more than was granted (`invalid_scope`).
+    #[error("the scope is more than was granted")]
+    InvalidScope,
+    /// The login was granted for an audience that the [`TokenPolicy`](crate::TokenPolicy) does not name: a bug in the
+    /// application.
+    #[error("the login is for an audience that the token policy does not issue for; name it with `also_for`")]
+    Audience,
     /// The session could not be read or written. Retry after [`Error::Store`] and [`Error::Entropy`];
     /// [`Error::LimitReached`] means that another session must end first.
     #[error(transparent)]
@@ -128,11 +150,47 @@ impl TokenService {
     /// Begins a session. `replaces` is the refresh token that the client already has, if any: its session ends in the same
     /// atomic step. An invalid one is ignored.
     ///
+    /// What [`Login::grant`] says is kept with the session. Without an audience in it, it is that of the
+    /// [`TokenPolicy`](crate::TokenPolicy).
+    ///
     /// # Errors
     /// [`TokenServiceError`]
     pub async fn login(&self, login: Login, replaces: Option<&str>) -> Result<TokenPair, TokenServiceError> {
         let replaces = replaces.and_then(|text| PresentedToken::parse(text.as_bytes()).ok());
-        self.pair(self.manager.issue_refresh_token(login, replaces.as_ref()).await?)
+        self.login_instead(login, replaces.as_ref()).await
+    }
+
+    /// As [`login`](Self::login), in place of whatever a request presented: all of these sessions end. Two more round trips
+    /// for each but the first.
+    pub(crate) async fn login_in_place_of(
+        &self,
+        login: Login,
+        presented: &PresentedCookie,
+    ) -> Result<TokenPair, TokenServiceError> {
+        let cookies = match presented {
+            PresentedCookie::Several { cookies, .. } => cookies.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let mut tokens = cookies.iter().filter_map(PresentedCookie::token);
+        let first = tokens.next();
+        let pair = self.login_instead(login, first).await?;
+        for other in tokens.filter(|other| first.is_some_and(|first| first.id() != other.id())) {
+            // The login stands. A session that could not be ended is reported, and has no cookie any more.
+            let _ = self.manager.revoke_refresh_token(other).await;
+        }
+        Ok(pair)
+    }
+
+    async fn login_instead(
+        &self,
+        login: Login,
+        replaces: Option<&PresentedToken>,
+    ) -> Result<TokenPair, TokenServiceError> {
+        let login = self.with_audience(login)?;
+        self.check_audiences(login.granted()).map_err(|_| TokenServiceError::Audience)?;
+        // Before there is a session: without an answer there is no login.
+        let claims = self.accounts.claims(login.user(), login.granted()).await?;
+        self.pair(self.manager.issue_refresh_token(login, replaces).await?, &claims)
     }
 
     /// Consumes a refresh token and issues the next pair. A second use inside the policy's
@@ -143,8 +201,26 @@ impl TokenService {
     /// [`TokenServiceError`]. Unless it is [`InvalidGrant`](TokenServiceError::InvalidGrant), retry with the same token.
     pub async fn refresh(&self, token: &str) -> Result<TokenPair, TokenServiceError> {
         let token = PresentedToken::parse(token.as_bytes()).map_err(|_| TokenServiceError::InvalidGrant)?;
-        let verified = valid(self.manager.verify_refresh_token(&token).await)?;
+        self.complete_refresh(self.verify_refresh(&PresentedCookie::Token(token)).await?).await
+    }
+
+    /// The first half of a refresh: whose token is it?
+    pub(crate) async fn verify_refresh(
+        &self,
+        presented: &PresentedCookie,
+    ) -> Result<VerifiedRefreshToken, TokenServiceError> {
+        let verified = valid(self.manager.verify_presented(presented).await)?;
         let refresh = verified.ok_or(TokenServiceError::InvalidGrant)?;
+        // That of another issuer with the same store.
+        if self.check_audiences(refresh.grant()).is_err() {
+            self.manager.report(EventKind::UnknownToken, Some(refresh.session().id), None);
+            return Err(TokenServiceError::InvalidGrant);
+        }
+        Ok(refresh)
+    }
+
+    /// The second half: it is used up.
+    pub(crate) async fn complete_refresh(&self, refresh: VerifiedRefreshToken) -> Result<TokenPair, TokenServiceError> {
         let session = refresh.session();
         let user = session.user().ok_or(TokenServiceError::InvalidGrant)?;
         // Its access tokens would be refused.
@@ -159,11 +235,12 @@ impl TokenService {
                 return Err(TokenServiceError::InvalidGrant);
             }
         }
-        self.pair(valid(self.manager.rotate(refresh).await)?.ok_or(TokenServiceError::InvalidGrant)?)
+        let claims = self.accounts.claims(user, refresh.grant()).await?;
+        self.pair(valid(self.manager.rotate(refresh).await)?.ok_or(TokenServiceError::InvalidGrant)?, &claims)
     }
 
-    /// Logout: ends the session of a refresh token or of a valid access token. Any other text is a no-op, not an error (RFC
-    /// 7009).
+    /// Logout: ends the session of a refresh token or of an access token, also of one that has expired, as long as the key
+    /// ring has its key. Any other text is a no-op, not an error (RFC 7009).
     ///
     /// # Errors
     /// [`Error::Store`]. Idempotent: retry.
@@ -171,7 +248,7 @@ impl TokenService {
         if let Ok(token) = PresentedToken::parse(token.as_bytes()) {
             return self.manager.revoke_refresh_token(&token).await;
         }
-        match self.verify(token) {
+        match self.tokens.verify_expired(token, self.manager.now()) {
             Ok(claims) => self.manager.revoke(&claims.user, &claims.session).await,
             Err(_) => Ok(DeleteOutcome::Absent),
         }
@@ -214,12 +291,32 @@ impl TokenService {
         authenticated_at < self.manager.policy().not_before()
     }
 
-    fn pair(&self, refresh: IssuedRefreshToken) -> Result<TokenPair, TokenServiceError> {
-        let IssuedRefreshToken { token, session, .. } = refresh;
+    /// The login, granted for our audience unless it is for others: no other issuer with the same store redeems its token.
+    fn with_audience(&self, login: Login) -> Result<Login, TokenServiceError> {
+        if !login.granted().audiences().is_empty() {
+            return Ok(login);
+        }
+        let grant = login.granted().clone().with_audience(self.tokens.policy().audience());
+        grant.map(|grant| login.grant(grant)).map_err(|_| TokenServiceError::Audience)
+    }
+
+    /// Whether all that was granted is ours to grant.
+    fn check_audiences(&self, grant: &Grant) -> Result<(), ()> {
+        let is_ours = grant.audiences().iter().all(|audience| self.tokens.policy().issues_for(audience));
+        if is_ours { Ok(()) } else { Err(()) }
+    }
+
+    fn pair(&self, refresh: IssuedRefreshToken, claims: &AccountClaims) -> Result<TokenPair, TokenServiceError> {
+        let IssuedRefreshToken { token, session, grant, scope, .. } = refresh;
         let authentication = session.authentication.as_ref().ok_or(TokenServiceError::InvalidGrant)?;
-        let subject = Subject::new(session.id, authentication, session.absolute_deadline());
+        let scope = claims.limit(scope);
+        let mut subject = Subject::new(session.id, authentication, session.absolute_deadline());
+        subject.client = grant.client();
+        subject.audiences = grant.audiences();
+        subject.scope = Some(scope.as_str()).filter(|scope| !scope.is_empty());
+        subject.claims = Some(claims);
         let access = self.tokens.issue(&subject, self.manager.now())?;
-        Ok(TokenPair { access, refresh: token.encode(), session })
+        Ok(TokenPair { access, refresh: token.encode(), session, scope })
     }
 }
 

@@ -44,13 +44,16 @@ mod response;
 
 pub use extract::{Authenticated, Fresh, Session};
 #[cfg(feature = "jwt")]
-pub use jwt::{Authenticator, Bearer, BearerLayer, BearerRejection, BearerService, LiveBearer, TokenRoutes};
+pub use jwt::{
+    AnyToken, Authenticator, Bearer, BearerLayer, BearerRejection, BearerService, LiveBearer, TokenRequirement,
+    TokenRoutes,
+};
 pub use layer::{SessionLayer, SessionService};
 pub use rejection::Rejection;
 pub use request_line::RequestLine;
 pub use response::ResponseFuture;
 #[cfg(feature = "jwt")]
-pub use session_core::adapter::BearerRejectionKind;
+pub use session_core::adapter::{BearerRejectionKind, Challenge, ChallengeError};
 pub use session_core::adapter::{
     Enforcement, MissingOrigin, OriginError, OriginGuard, RejectionKind, RequestInfo, safe_next,
 };

@@ -10,6 +10,7 @@
 //!
 //! For access tokens it verifies the [`bearer_token`], and answers a [`BearerRejectionKind`] if there is no valid one.
 
+mod challenge;
 mod context;
 mod guard;
 mod next;
@@ -19,6 +20,7 @@ mod rejection;
 mod request;
 mod tokens;
 
+pub use challenge::{Challenge, ChallengeError, Requirement};
 pub use context::{RequestInfo, report_refusal};
 pub use guard::{Enforcement, MissingOrigin, OriginGuard};
 pub use next::safe_next;

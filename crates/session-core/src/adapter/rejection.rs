@@ -154,7 +154,7 @@ pub fn error_body(code: &str) -> String {
 
 /// Why a request with or without an access token was not answered by the application.
 ///
-/// The response has the [status](Self::status), the [challenge](Self::challenge) in `WWW-Authenticate`, and a JSON
+/// The response has the [status](Self::status), a [challenge](super::Challenge) in `WWW-Authenticate`, and a JSON
 /// [body](Self::body) with the stable [code](Self::code). It never says why a token was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -165,6 +165,11 @@ pub enum BearerRejectionKind {
     Malformed,
     /// The token is malformed, forged or expired, or its session has ended. 401 `invalid_token`.
     Invalid,
+    /// The token is valid, but not for what this route does. 403 `insufficient_scope`.
+    InsufficientScope,
+    /// The token is valid, but its user must authenticate once more, or more strongly (RFC 9470). 401
+    /// `insufficient_user_authentication`.
+    InsufficientAuthentication,
     /// The store failed or did not answer in time. 503 `session_store_unavailable`.
     StoreUnavailable,
     /// The route is outside the adapter's bearer layer, or that layer has no store to ask: a bug in the application.
@@ -185,13 +190,14 @@ impl BearerRejectionKind {
         self.row().1
     }
 
-    /// The value of `WWW-Authenticate`: with 400 and 401.
-    #[must_use]
-    pub const fn challenge(self) -> Option<&'static str> {
+    /// Whether there is a challenge, and the error that it names. None is named to a request without a token (RFC 6750,
+    /// section 3.1).
+    pub(super) const fn challenge(self) -> Option<Option<&'static str>> {
         match self {
-            Self::Missing => Some("Bearer"),
-            Self::Malformed => Some("Bearer error=\"invalid_request\""),
-            Self::Invalid => Some("Bearer error=\"invalid_token\""),
+            Self::Missing => Some(None),
+            Self::Malformed | Self::Invalid | Self::InsufficientScope | Self::InsufficientAuthentication => {
+                Some(Some(self.code()))
+            }
             Self::StoreUnavailable | Self::LayerMissing => None,
         }
     }
@@ -208,6 +214,13 @@ impl BearerRejectionKind {
             Self::Missing => (401, "unauthenticated", "there is no access token"),
             Self::Malformed => (400, "invalid_request", "the Authorization header is repeated or unreadable"),
             Self::Invalid => (401, "invalid_token", "the access token is not valid"),
+            Self::InsufficientScope => {
+                (403, "insufficient_scope", "the access token does not have the scope that is needed")
+            }
+            Self::InsufficientAuthentication => {
+                let text = "the user must authenticate again, or more strongly";
+                (401, "insufficient_user_authentication", text)
+            }
             Self::StoreUnavailable => (503, "session_store_unavailable", "the session store failed"),
             Self::LayerMissing => (500, "bearer_layer_missing", "no bearer layer with a store around this route"),
         }

@@ -6,7 +6,7 @@ use super::request::{Field, HeaderEdit, HeaderEdits, RequestHead};
 use crate::clock::Timestamp;
 use crate::model::summary::{Persistence, SessionSummary};
 use crate::model::token::EncodedToken;
-use crate::policy::cookie::{CookiePolicy, SetCookie};
+use crate::policy::cookie::{CookiePolicy, CookiePolicyError, PresentedCookie, SameSite, SetCookie};
 
 /// The token in the `Authorization` header; `None` without the header, and for other schemes than `Bearer` (in any case,
 /// RFC 9110).
@@ -32,46 +32,77 @@ pub fn bearer_token(request: &impl RequestHead) -> Result<Option<&str>, BearerRe
 }
 
 /// Where clients keep their refresh tokens, and so how these travel.
-#[derive(Clone, Debug)]
-pub enum TokenTransport {
-    /// In JSON bodies, for clients that can keep a secret: native applications, other servers.
-    Body,
-    /// In a cookie that scripts cannot read, for browsers.
-    Cookie(CookiePolicy),
-}
+#[derive(Clone, Debug, Default)]
+pub struct TokenTransport(Option<CookiePolicy>);
 
 impl TokenTransport {
-    /// The refresh token in the `Cookie` headers, if that is where it travels. Of two different ones, one was planted:
-    /// neither counts.
-    pub fn presented<'h>(&self, request: &'h impl RequestHead) -> Option<&'h str> {
-        match self {
-            Self::Body => None,
-            Self::Cookie(policy) => std::str::from_utf8(policy.find_value(request.values("cookie"))?).ok(),
-        }
+    /// In the bodies of requests and responses, for clients that can keep a secret: native applications, other servers.
+    #[must_use]
+    pub fn body() -> Self {
+        Self(None)
+    }
+
+    /// In a cookie that scripts cannot read, for browsers.
+    ///
+    /// ```
+    /// use session_core::adapter::TokenTransport;
+    /// use session_core::{CookiePolicy, CookiePolicyError, SameSite};
+    ///
+    /// let cookie = CookiePolicy::builder("__Host-refresh").same_site(SameSite::Strict).build()?;
+    /// let transport = TokenTransport::cookie(cookie)?;
+    ///
+    /// // A sibling subdomain could plant this one.
+    /// let cookie = CookiePolicy::builder("__Secure-refresh").path("/api/token").same_site(SameSite::Strict).build()?;
+    /// assert_eq!(TokenTransport::cookie(cookie).unwrap_err(), CookiePolicyError::Refresh);
+    /// # Ok::<_, CookiePolicyError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`CookiePolicyError::Refresh`] unless its name begins with `__Host-` (or `__Host-Http-`) and it is `SameSite=Strict`:
+    /// a cookie that another host can plant logs a user in as somebody else, and one that other sites make a browser send is
+    /// used up by them.
+    pub fn cookie(cookie: CookiePolicy) -> Result<Self, CookiePolicyError> {
+        let is_strict = cookie.same_site() == SameSite::Strict;
+        if cookie.is_host_only() && is_strict { Ok(Self(Some(cookie))) } else { Err(CookiePolicyError::Refresh) }
+    }
+
+    /// Whether they travel in a cookie.
+    #[must_use]
+    pub fn is_cookie(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The refresh tokens in the `Cookie` headers, if that is where they travel: usually one, several after an attribute of
+    /// the cookie was changed.
+    pub fn presented(&self, request: &impl RequestHead) -> PresentedCookie {
+        self.0.as_ref().map_or(PresentedCookie::Nothing, |policy| policy.read(request.values("cookie")))
     }
 
     /// The cookie that hands the token out. If the session is persistent, it lasts until the absolute deadline.
     pub fn set(&self, token: &EncodedToken, session: &SessionSummary, now: Timestamp) -> Option<SetCookie> {
-        let Self::Cookie(policy) = self else { return None };
         let max_age = match session.persistence {
             Persistence::Persistent => Some(session.absolute_deadline().since(now)),
             Persistence::Transient => None,
         };
-        Some(policy.set(token, max_age))
+        self.0.as_ref().map(|policy| policy.set(token, max_age))
     }
 
     /// The cookie that removes the token from the client.
     pub fn remove(&self) -> Option<SetCookie> {
-        match self {
-            Self::Body => None,
-            Self::Cookie(policy) => Some(policy.remove()),
-        }
+        self.0.as_ref().map(CookiePolicy::remove)
+    }
+
+    /// Those that remove the cookies that were [used before](crate::policy::cookie::CookiePolicyBuilder::formerly): beside
+    /// each that is set or removed.
+    #[must_use]
+    pub fn remove_former(&self) -> Vec<SetCookie> {
+        self.0.as_ref().map(CookiePolicy::remove_former).unwrap_or_default()
     }
 }
 
 /// What to change in a response to a token request, successful or not (RFC 6749, section 5.1).
-pub fn token_edits(cookie: Option<&SetCookie>) -> HeaderEdits<'_> {
+pub fn token_edits<'c>(cookie: Option<&'c SetCookie>, removed: &'c [SetCookie]) -> HeaderEdits<'c> {
     let no_store = HeaderEdit::Set("cache-control", "no-store");
     let no_cache = HeaderEdit::Set("pragma", "no-cache");
-    HeaderEdits::new([Some(no_store), Some(no_cache), cookie.map(HeaderEdit::AppendCookie), None, None, None], &[])
+    HeaderEdits::new([Some(no_store), Some(no_cache), cookie.map(HeaderEdit::AppendCookie), None, None, None], removed)
 }

@@ -110,6 +110,18 @@ impl Login {
         self
     }
 
+    /// What the refresh token is for, as far as it is said.
+    #[must_use]
+    pub fn granted(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// Whose login it is.
+    #[must_use]
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
     /// A value that survives the login of an anonymous session (or of the same user again). Everything else is dropped,
     /// and at the login of another user, this too.
     pub fn carry_over<T>(mut self, key: Key<T>) -> Self {

@@ -10,11 +10,13 @@ mod commit;
 mod devices;
 mod open;
 mod patience;
+mod presented;
 mod provider;
 mod queue;
 mod revoke;
 mod several;
 mod sweep;
+mod ticket;
 mod watches;
 
 use std::fmt;

@@ -185,6 +185,14 @@ impl Scope {
         self.tokens().any(|other| other == token)
     }
 
+    /// The tokens that both have, in this order.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let other: BTreeSet<&str> = other.tokens().collect();
+        let both: Vec<&str> = self.tokens().filter(|token| other.contains(token)).collect();
+        Self { text: both.join(" ") }
+    }
+
     /// Whether `other` has all of these tokens. That without tokens is a part of every scope.
     #[must_use]
     pub fn is_subset_of(&self, other: &Self) -> bool {

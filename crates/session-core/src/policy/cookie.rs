@@ -163,14 +163,6 @@ impl CookiePolicy {
         if cookies.is_empty() { PresentedCookie::Malformed } else { PresentedCookie::Several { cookies, is_complete } }
     }
 
-    /// The value of the cookie in the `Cookie` headers of a request, for a cookie that holds no session token. `None` also
-    /// for several cookies of the name with different values: one of them was planted.
-    pub fn find_value<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Option<&'h [u8]> {
-        let mut values = self.values(headers);
-        let first = values.next()?;
-        values.all(|value| value == first).then_some(first)
-    }
-
     fn values<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> impl Iterator<Item = &'h [u8]> {
         let pairs = headers.into_iter().flat_map(|header| header.split(|byte| *byte == b';'));
         pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(self.name.as_bytes())?.strip_prefix(b"="))
@@ -264,6 +256,17 @@ pub enum PresentedCookie {
     Token(PresentedToken),
     /// What may be a [client-side session](crate::store::Seal), not looked at yet.
     Sealed(Vec<u8>),
+}
+
+impl PresentedCookie {
+    /// The token, if it is one.
+    #[must_use]
+    pub fn token(&self) -> Option<&PresentedToken> {
+        match self {
+            Self::Token(token) => Some(token),
+            Self::Nothing | Self::Malformed | Self::Withheld | Self::Several { .. } | Self::Sealed(_) => None,
+        }
+    }
 }
 
 impl fmt::Debug for PresentedCookie {
@@ -460,6 +463,12 @@ pub enum CookiePolicyError {
         "a cookie that was used before must differ in name, domain, path or partition, or it would remove the present one"
     )]
     Former,
+    /// The cookie of a refresh token: see [`TokenTransport::cookie`](crate::adapter::TokenTransport::cookie).
+    #[error(
+        "the cookie of a refresh token must be named __Host-… or __Host-Http-…, so that no other host can plant it, and be \
+         SameSite=Strict"
+    )]
+    Refresh,
     /// `SameSite=None` and `Partitioned` demand `Secure`.
     #[error("the cookie of an embedded application must be Secure; browsers drop it otherwise")]
     Embedded,

@@ -7,11 +7,12 @@ use std::time::Duration;
 use session_core::{Authentication, Entropy, EntropyError, OsEntropy, SessionId, Timestamp};
 use zeroize::Zeroizing;
 
-use super::claims::Claims;
+use super::account_claims::AccountClaims;
+use super::claims::{Claims, Expiry};
 use super::error::VerifyError;
 use super::gate::MAX_TOKEN_LEN;
 use super::header::TokenType;
-use super::payload::{WrittenPayload, acr, numeric_date};
+use super::payload::{WrittenAudience, WrittenPayload, acr, numeric_date};
 use super::policy::TokenPolicy;
 use super::signer::Signer;
 use crate::encoding;
@@ -26,7 +27,7 @@ pub enum IssueError {
     /// The session expires in less than a second.
     #[error("the session has expired")]
     SessionExpired,
-    /// The user, the methods and the names of the policy need more than [`MAX_TOKEN_LEN`] bytes.
+    /// The user, the methods, the names of the policy and the claims of the application need more than [`MAX_TOKEN_LEN`] bytes.
     #[error("the token would be longer than {MAX_TOKEN_LEN} bytes")]
     TooLong,
     /// The random generator failed.
@@ -47,13 +48,21 @@ pub struct Subject<'a> {
     pub authentication: &'a Authentication,
     /// The absolute deadline of the session: no token outlives it.
     pub deadline: Timestamp,
+    /// The client; `None` for that of the policy.
+    pub client: Option<&'a str>,
+    /// Whom the token is for; if there is none, the audience of the policy.
+    pub audiences: &'a [String],
+    /// What it may be used for, separated by blanks.
+    pub scope: Option<&'a str>,
+    /// What the application has to say.
+    pub claims: Option<&'a AccountClaims>,
 }
 
 impl<'a> Subject<'a> {
     /// The session `session` of the user in `authentication`, which ends at `deadline` at the latest.
     #[must_use]
     pub fn new(session: SessionId, authentication: &'a Authentication, deadline: Timestamp) -> Self {
-        Self { session, authentication, deadline }
+        Self { session, authentication, deadline, client: None, audiences: &[], scope: None, claims: None }
     }
 }
 
@@ -144,17 +153,23 @@ impl AccessTokens {
         let payload = WrittenPayload {
             iss: self.policy.issuer(),
             sub: subject.authentication.user.as_str(),
-            aud: self.policy.audience(),
+            aud: match subject.audiences {
+                [] => WrittenAudience::One(self.policy.audience()),
+                [one] => WrittenAudience::One(one),
+                several => WrittenAudience::Several(several),
+            },
             exp,
             iat,
             jti: &encoding::encode(id),
-            client_id: self.policy.client(),
+            client_id: subject.client.unwrap_or(self.policy.client()),
             sid: subject.session,
             auth_time: numeric_date(proof.at),
             acr: acr(proof.level),
             amr: &proof.methods,
+            scope: subject.scope,
+            extra: subject.claims.map(|claims| &claims.extra).filter(|extra| !extra.is_empty()),
         };
-        let Ok(payload) = serde_json::to_vec(&payload) else { unreachable!("strings and numbers are JSON") };
+        let Ok(payload) = serde_json::to_vec(&payload) else { unreachable!("strings, numbers and JSON are JSON") };
         let text = Zeroizing::new(self.signer.sign(&payload, now).ok_or(IssueError::Signing)?);
         if text.len() > MAX_TOKEN_LEN {
             return Err(IssueError::TooLong);
@@ -167,7 +182,12 @@ impl AccessTokens {
     /// # Errors
     /// [`VerifyError`]
     pub fn verify(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
-        Claims::read(&self.signer.open(token.as_ref(), now)?, &self.policy, now)
+        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Expiry::Checked)
+    }
+
+    /// As [`verify`](Self::verify), also after it has expired, as long as its key is in the ring: to end its session.
+    pub(crate) fn verify_expired(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
+        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Expiry::Ignored)
     }
 
     /// Replaces the keys, after a rotation or after a stored ring was loaded. Running calls finish with the previous ones.

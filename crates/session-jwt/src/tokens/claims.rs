@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::de::DeserializeOwned;
 use session_core::{Assurance, SessionId, Timestamp, UserId};
 
+use super::account_claims::ClaimError;
 use super::error::VerifyError;
 use super::payload::{ReadPayload, level};
 use super::policy::TokenPolicy;
@@ -39,16 +41,61 @@ pub struct Claims {
     pub token_id: String,
     /// The application with which the session was opened (`client_id`).
     pub client: Option<String>,
+    /// What the token may be used for (`scope`), separated by blanks: see [`has_scope`](Self::has_scope).
+    pub scope: Option<String>,
     /// When the token was issued (`iat`), in whole seconds.
     pub issued_at: Timestamp,
     /// When the token expires (`exp`), in whole seconds. A verifier adds the leeway.
     pub expires_at: Timestamp,
+    /// All of it, as it was signed.
+    payload: Vec<u8>,
+}
+
+/// Whether a token that has expired is refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expiry {
+    Checked,
+    /// For what a token may still be good for then: to end its session.
+    Ignored,
 }
 
 impl Claims {
+    /// Whether the token may be used for `scope`, a single one.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scope.as_deref().is_some_and(|scopes| scopes.split(' ').any(|one| one == scope))
+    }
+
+    /// The claims of the application, which [`AccountClaims`](crate::AccountClaims) has set: any type that reads them from an
+    /// object, in which there are other claims too.
+    ///
+    /// ```
+    /// # fn demo(claims: &session_jwt::Claims) -> Option<()> {
+    /// #[derive(serde::Deserialize)]
+    /// struct Mine {
+    ///     #[serde(default)]
+    ///     roles: Vec<String>,
+    /// }
+    ///
+    /// let is_admin = claims.application::<Mine>().ok()?.roles.iter().any(|role| role == "admin");
+    /// # Some(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClaimError::Type`] if the token's are not of this type.
+    pub fn application<T: DeserializeOwned>(&self) -> Result<T, ClaimError> {
+        serde_json::from_slice(&self.payload).map_err(|_| ClaimError::Type)
+    }
+
     /// Reads a signed payload and checks it: the only way to get [`Claims`].
-    pub(super) fn read(json: &[u8], policy: &TokenPolicy, now: Timestamp) -> Result<Self, VerifyError> {
-        let raw = ReadPayload::parse(json)?;
+    pub(super) fn read(
+        json: Vec<u8>,
+        policy: &TokenPolicy,
+        now: Timestamp,
+        expiry: Expiry,
+    ) -> Result<Self, VerifyError> {
+        let raw = ReadPayload::parse(&json)?;
         if *require(raw.iss, "iss")? != *policy.issuer() {
             return Err(VerifyError::Issuer);
         }
@@ -58,7 +105,7 @@ impl Claims {
         let (issued_at, expires_at) = (time(raw.iat, "iat")?, time(raw.exp, "exp")?);
         let authenticated_at = time(raw.auth_time, "auth_time")?;
         let (earliest, latest) = (now - policy.leeway(), now + policy.leeway());
-        if earliest >= expires_at {
+        if earliest >= expires_at && expiry == Expiry::Checked {
             return Err(VerifyError::Expired);
         }
         if raw.nbf.is_some() && time(raw.nbf, "nbf")? > latest {
@@ -77,16 +124,22 @@ impl Claims {
         if token_id.is_empty() || token_id.len() > MAX_ID_LEN {
             return Err(VerifyError::Invalid("jti"));
         }
+        let session = require(raw.sid, "sid")?;
+        let user = UserId::new(&*require(raw.sub, "sub")?).map_err(|_| VerifyError::Invalid("sub"))?;
+        let (methods, level) = (require(raw.amr, "amr")?, raw.acr.and_then(|acr| level(&acr)));
+        let (client, scope) = (raw.client_id, raw.scope);
         Ok(Self {
-            session: require(raw.sid, "sid")?,
-            user: UserId::new(&*require(raw.sub, "sub")?).map_err(|_| VerifyError::Invalid("sub"))?,
+            session,
+            user,
             authenticated_at,
-            methods: require(raw.amr, "amr")?,
-            level: raw.acr.and_then(|acr| level(&acr)),
+            methods,
+            level,
             token_id,
-            client: raw.client_id,
+            client,
+            scope,
             issued_at,
             expires_at,
+            payload: json,
         })
     }
 }

@@ -2,6 +2,7 @@
 //! claims.
 
 pub(crate) mod access_tokens;
+pub(crate) mod account_claims;
 pub(crate) mod claims;
 pub(crate) mod error;
 pub(crate) mod gate;

@@ -8,6 +8,7 @@ use std::ops::Deref;
 
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 use session_core::{Assurance, SessionId, Timestamp};
 
 use super::error::VerifyError;
@@ -17,7 +18,7 @@ use super::error::VerifyError;
 pub(super) struct WrittenPayload<'a> {
     pub(super) iss: &'a str,
     pub(super) sub: &'a str,
-    pub(super) aud: &'a str,
+    pub(super) aud: WrittenAudience<'a>,
     pub(super) exp: u64,
     pub(super) iat: u64,
     pub(super) jti: &'a str,
@@ -26,7 +27,24 @@ pub(super) struct WrittenPayload<'a> {
     pub(super) auth_time: u64,
     pub(super) acr: &'a str,
     pub(super) amr: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scope: Option<&'a str>,
+    /// None of the names above.
+    #[serde(flatten)]
+    pub(super) extra: Option<&'a Map<String, Value>>,
 }
+
+/// One as a string, which every verifier understands; several as an array.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum WrittenAudience<'a> {
+    One(&'a str),
+    Several(&'a [String]),
+}
+
+/// The claims that are not the application's to set.
+pub(super) const RESERVED: [&str; 14] =
+    ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "auth_time", "acr", "amr", "scope", "cnf"];
 
 /// The `acr` of a level.
 pub(super) const fn acr(level: Assurance) -> &'static str {
@@ -62,6 +80,7 @@ pub(super) struct ReadPayload<'a> {
     pub(super) acr: Option<Text<'a>>,
     pub(super) amr: Option<Vec<String>>,
     pub(super) client_id: Option<String>,
+    pub(super) scope: Option<String>,
 }
 
 impl<'a> ReadPayload<'a> {
@@ -133,6 +152,7 @@ impl<'de> Visitor<'de> for PayloadVisitor<'_> {
                 "acr" => self.take(&mut payload.acr, "acr", &mut map)?,
                 "amr" => self.take(&mut payload.amr, "amr", &mut map)?,
                 "client_id" => self.take(&mut payload.client_id, "client_id", &mut map)?,
+                "scope" => self.take(&mut payload.scope, "scope", &mut map)?,
                 _ => {
                     if !others.insert(name) {
                         self.duplicate()?;

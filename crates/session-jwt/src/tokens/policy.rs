@@ -42,6 +42,7 @@ pub enum TokenPolicyError {
 pub struct TokenPolicy {
     issuer: Arc<str>,
     audience: Arc<str>,
+    others: Arc<[String]>,
     client: Arc<str>,
     lifetime: Duration,
     leeway: Duration,
@@ -63,7 +64,7 @@ impl TokenPolicy {
     pub fn builder(issuer: impl Into<Arc<str>>, audience: impl Into<Arc<str>>) -> TokenPolicyBuilder {
         let (issuer, audience) = (issuer.into(), audience.into());
         let (lifetime, leeway) = (Duration::from_secs(300), Duration::from_secs(5));
-        TokenPolicyBuilder(Self { client: issuer.clone(), issuer, audience, lifetime, leeway })
+        TokenPolicyBuilder(Self { client: issuer.clone(), issuer, audience, others: Arc::default(), lifetime, leeway })
     }
 
     /// The `iss` claim.
@@ -72,10 +73,16 @@ impl TokenPolicy {
         &self.issuer
     }
 
-    /// The `aud` claim.
+    /// The `aud` claim: what verifiers want to see in it, and what it is if a login was granted for no other.
     #[must_use]
     pub fn audience(&self) -> &str {
         &self.audience
+    }
+
+    /// Whether the issuer issues tokens for `audience`.
+    #[must_use]
+    pub fn issues_for(&self, audience: &str) -> bool {
+        *audience == *self.audience || self.others.iter().any(|other| other == audience)
     }
 
     /// The `client_id` claim.
@@ -116,6 +123,14 @@ impl TokenPolicyBuilder {
         self
     }
 
+    /// One more audience that logins may be granted for ([`Grant`](session_core::Grant)): another service, which verifies the
+    /// tokens with a policy of its own. Without it there is one, and a refresh token of another issuer with the same store is
+    /// not redeemed.
+    pub fn also_for(mut self, audience: impl Into<String>) -> Self {
+        self.0.others = self.0.others.iter().cloned().chain([audience.into()]).collect();
+        self
+    }
+
     /// The `client_id` claim, which RFC 9068 requires: the application with which the session was opened. Default: the
     /// issuer.
     pub fn client(mut self, client: impl Into<Arc<str>>) -> Self {
@@ -128,8 +143,9 @@ impl TokenPolicyBuilder {
     /// # Errors
     /// [`TokenPolicyError::Name`], [`TokenPolicyError::Lifetime`] or [`TokenPolicyError::Leeway`].
     pub fn build(self) -> Result<TokenPolicy, TokenPolicyError> {
-        let TokenPolicy { issuer, audience, client, lifetime, leeway } = &self.0;
-        if [issuer, audience, client].iter().any(|name| !(1..=TokenPolicy::MAX_NAME_LEN).contains(&name.len())) {
+        let TokenPolicy { issuer, audience, others, client, lifetime, leeway } = &self.0;
+        let names = [&**issuer, audience, client].into_iter().chain(others.iter().map(String::as_str));
+        if names.into_iter().any(|name| !(1..=TokenPolicy::MAX_NAME_LEN).contains(&name.len())) {
             return Err(TokenPolicyError::Name);
         }
         let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);

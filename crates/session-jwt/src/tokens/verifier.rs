@@ -3,7 +3,7 @@
 use arc_swap::ArcSwap;
 use session_core::Timestamp;
 
-use super::claims::Claims;
+use super::claims::{Claims, Expiry};
 use super::error::VerifyError;
 use super::gate::Gate;
 use super::policy::TokenPolicy;
@@ -69,7 +69,7 @@ impl Verifier {
     /// # Errors
     /// [`VerifyError`]
     pub fn verify(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
-        Claims::read(&self.gate.open(token.as_ref(), &self.keys.load(), now)?, &self.policy, now)
+        Claims::read(self.gate.open(token.as_ref(), &self.keys.load(), now)?, &self.policy, now, Expiry::Checked)
     }
 
     /// Replaces the keys, after the JWKS document was reloaded. Running verifications finish with the previous ones. Never

@@ -2,30 +2,27 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum_core::body::Body;
-use axum_core::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum_core::response::{IntoResponse as _, Response};
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
-use serde::Deserialize;
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
-use serde_json::json;
-use session_core::adapter::{
-    OriginGuard, PresentedCookie, RejectionKind, SetCookie, TokenTransport, error_body, report_refusal, token_edits,
+use session_core::adapter::{OriginGuard, TokenTransport};
+use session_core::{CookiePolicy, CookiePolicyError};
+use session_jwt::{
+    AccountsError, Answer, Attempt, Clients, Fields, Pending, Refusal, Step, TokenEndpoint, TokenRoute, TokenService,
 };
-use session_core::{CookiePolicy, DeleteOutcome, Error, EventKind, Login, PresentedToken, StoreErrorKind};
-use session_jwt::{AccountsError, IssueError, TokenPair, TokenService, TokenServiceError};
 
 use crate::head::{Head, apply};
-use crate::rejection::{json_response, status};
+use crate::rejection::status;
 
 /// Longer than any credentials and tokens.
 const MAX_BODY: usize = 64 * 1024;
@@ -33,35 +30,60 @@ const MAX_BODY: usize = 64 * 1024;
 /// How an application verifies credentials.
 #[async_trait]
 pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
-    /// What a client sends, as JSON: a name and a password, say.
+    /// What a client sends, as a form or JSON: a name and a password, say, and the scope that it wants.
     type Credentials: DeserializeOwned + Send;
 
-    /// The login, if the credentials are right; `None` if not. `parts` is the request, for the list of devices.
+    /// Whether the credentials are right: a [`Login`](session_core::Login), which may have a
+    /// [`Grant`](session_core::Grant), a [`Refusal`], or a second factor that is to come. `parts` is the request, for the list
+    /// of devices.
     ///
     /// # Errors
-    /// If the credentials cannot be verified now.
-    async fn authenticate(&self, credentials: Self::Credentials, parts: &Parts)
-    -> Result<Option<Login>, AccountsError>;
+    /// If the credentials cannot be verified now: 503.
+    async fn authenticate(&self, credentials: Self::Credentials, parts: &Parts) -> Result<Attempt, AccountsError>;
+
+    /// The second factor of a login whose first one was right: what `pending` says, and in `fields` what the client sends now.
+    /// Answer [`Attempt::SecondFactor`] for a wrong one that may be tried again. Refused, unless an implementation says
+    /// otherwise.
+    ///
+    /// # Errors
+    /// If it cannot be verified now: 503. The continuation token is used up then.
+    async fn second_factor(&self, pending: Pending, fields: &Fields, parts: &Parts) -> Result<Attempt, AccountsError> {
+        let _ = (pending, fields, parts);
+        Ok(Refusal::credentials().into())
+    }
 }
 
-/// The routes of a [`TokenService`], for an axum application:
+/// The routes of a [`TokenService`], for an axum application, as OAuth has them (RFC 6749). Each takes a form
+/// (`application/x-www-form-urlencoded`) or JSON, with the same names:
 ///
-/// | route | request | answer |
+/// | route | parameters | answer |
 /// |---|---|---|
-/// | `POST /token` | [credentials](Authenticator::Credentials) | a pair of tokens |
-/// | `POST /token/refresh` | `{"refresh_token"}` | the next pair |
-/// | `POST /token/revoke` | `{"token"}`, a refresh or an access token | 200, whatever the token was, as in RFC 7009 |
+/// | `POST /token` ([`router`](Self::router)) | `grant_type=password` and the [credentials](Authenticator::Credentials), or as below; without it, JSON is a login | a pair of tokens |
+/// | `POST /token/refresh` | `refresh_token`; `scope` for less than was granted; `grant_type=refresh_token` may be left out | the next pair |
+/// | `POST /token/revoke` | `token`, a refresh or an access token | 200, whatever the token was (RFC 7009) |
+/// | `POST /token/introspect`, with [`clients`](Self::clients) | `token`; the client authenticates | what the token is worth now (RFC 7662) |
 /// | `GET /.well-known/jwks.json` ([`jwks`](Self::jwks)) | | the public keys |
+/// | `GET /.well-known/oauth-authorization-server` ([`metadata`](Self::metadata)) | | where these routes are (RFC 8414) |
+/// | `GET /.well-known/oauth-protected-resource` ([`resource_metadata`](Self::resource_metadata)) | | what they are for (RFC 9728) |
 ///
-/// A pair is `{"access_token","refresh_token","token_type":"Bearer","expires_in"}`. Errors are
-/// `{"error":"<code>"}` with the codes of RFC 6749: 400 `invalid_request`, 400 `invalid_grant` (wrong credentials, or a
-/// refresh token that is not valid: log in), 409 `session_limit_reached`, 503 `temporarily_unavailable` (repeat with the
-/// same token). All answers but the public keys are `no-store`. A body has at most 64 KiB (413 `invalid_request`).
+/// `grant_type=password` is for first-party clients, to which users may give their passwords: RFC 9700 forbids it to all
+/// others. A client may name itself (`client_id`, in the body or in `Authorization: Basic`); the tokens are bound to it then.
+///
+/// A pair is `{"access_token","refresh_token","token_type":"Bearer","expires_in"}`, with `scope` if there is one. Errors are
+/// `{"error":"<code>","error_description":"…"}` with the codes of RFC 6749: 400 `invalid_request`,
+/// `unsupported_grant_type`, `invalid_scope`, `invalid_grant` (wrong credentials, or a refresh token that is not valid: log
+/// in); 401 `invalid_client`; 403 `mfa_required`, with `mfa_token`, which goes with the second factor into the next request to
+/// `/token`; 409 `session_limit_reached`; 429 `too_many_attempts`; 503 `temporarily_unavailable` (repeat with the same token);
+/// and [what the application answers](Refusal). Only documents may be cached. A body has at most 64 KiB (413
+/// `invalid_request`).
 ///
 /// With [`refresh_in_cookie`](Self::refresh_in_cookie) the refresh token is in a cookie instead, and in no body: for
 /// browsers, where scripts must not read it. Requests that another site made a browser send are refused then (403
-/// `cross_origin`). A refresh that fails leaves the cookie alone: the client may have a newer one by then. Only a
-/// revocation that ended the session removes it.
+/// `cross_origin`). A refresh that fails leaves the cookie alone: the client may have a newer one by then. A revocation ends
+/// the sessions of all cookies of the name, whatever the body says.
+///
+/// A session is stepped up by a login in its place, with a stronger proof: by the cookie, or by the parameter `refresh_token`
+/// beside the credentials.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -69,7 +91,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 /// use axum::Router;
 /// use http::request::Parts;
 /// use session_core::{Login, UserId};
-/// use session_jwt::{AccountsError, TokenService};
+/// use session_jwt::{AccountsError, Attempt, TokenService};
 /// use session_tower::{Authenticator, TokenRoutes};
 ///
 /// #[derive(Debug)]
@@ -82,47 +104,54 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 /// impl Authenticator for Passwords {
 ///     type Credentials = Credentials;
 ///
-///     async fn authenticate(&self, credentials: Credentials, _: &Parts) -> Result<Option<Login>, AccountsError> {
+///     async fn authenticate(&self, credentials: Credentials, _: &Parts) -> Result<Attempt, AccountsError> {
 ///         let is_right = credentials.password == "correct-horse"; // ask your database of users
 ///         let user = UserId::new(credentials.username).ok().filter(|_| is_right);
-///         Ok(user.map(|user| Login::new(user).method("pwd")))
+///         Ok(user.map(|user| Login::new(user).method("pwd")).into())
 ///     }
 /// }
 ///
 /// fn app(tokens: Arc<TokenService>) -> Router {
 ///     let routes = TokenRoutes::new(tokens, Passwords);
-///     Router::new().merge(routes.jwks()).nest("/api", routes.router())
+///     let metadata = routes.metadata("https://login.example/api", "https://login.example");
+///     Router::new().merge(routes.jwks()).merge(metadata).nest("/api", routes.router())
 /// }
 /// ```
 #[must_use]
 pub struct TokenRoutes<A> {
-    shared: Arc<Shared<A>>,
+    authenticator: Arc<A>,
+    endpoint: TokenEndpoint,
 }
 
-struct Shared<A> {
-    tokens: Arc<TokenService>,
-    authenticator: Arc<A>,
-    transport: TokenTransport,
-    guard: OriginGuard,
+impl<A> Clone for TokenRoutes<A> {
+    fn clone(&self) -> Self {
+        Self { authenticator: Arc::clone(&self.authenticator), endpoint: self.endpoint.clone() }
+    }
 }
 
 impl<A: Authenticator> TokenRoutes<A> {
     /// Refresh tokens travel in bodies.
     pub fn new(tokens: Arc<TokenService>, authenticator: A) -> Self {
-        let (authenticator, transport, guard) = (Arc::new(authenticator), TokenTransport::Body, OriginGuard::new());
-        Self { shared: Arc::new(Shared { tokens, authenticator, transport, guard }) }
+        Self { authenticator: Arc::new(authenticator), endpoint: TokenEndpoint::new(tokens) }
     }
 
-    /// Refresh tokens travel in this cookie. Give it the path that the routes are mounted at and `SameSite=Strict`, so that
-    /// it is sent with nothing else:
+    /// Refresh tokens travel in this cookie:
     ///
     /// ```
     /// # use session_core::{CookiePolicy, SameSite};
-    /// let cookie = CookiePolicy::builder("__Secure-refresh").path("/api/token").same_site(SameSite::Strict).build()?;
+    /// let cookie = CookiePolicy::builder("__Host-refresh").same_site(SameSite::Strict).build()?;
     /// # Ok::<_, session_core::CookiePolicyError>(())
     /// ```
-    pub fn refresh_in_cookie(self, cookie: CookiePolicy) -> Self {
-        self.with(TokenTransport::Cookie(cookie), self.shared.guard.clone())
+    ///
+    /// For a single-page application on the same site; on another origin of it, trust that
+    /// [origin](Self::origin_guard), and let CORS answer it with credentials. To one on another site the browser sends no
+    /// cookie: it keeps the refresh token itself, from bodies.
+    ///
+    /// # Errors
+    /// [`CookiePolicyError::Refresh`] unless its name begins with `__Host-` and it is `SameSite=Strict`.
+    pub fn refresh_in_cookie(self, cookie: CookiePolicy) -> Result<Self, CookiePolicyError> {
+        let transport = TokenTransport::cookie(cookie)?;
+        Ok(Self { endpoint: self.endpoint.transport(transport), ..self })
     }
 
     /// Replaces the guard against cross-site request forgery, which watches the routes if refresh tokens travel in a cookie.
@@ -139,198 +168,162 @@ impl<A: Authenticator> TokenRoutes<A> {
     /// # }
     /// ```
     pub fn origin_guard(self, guard: OriginGuard) -> Self {
-        self.with(self.shared.transport.clone(), guard)
+        Self { endpoint: self.endpoint.origin_guard(guard), ..self }
     }
 
-    /// `/token`, `/token/refresh` and `/token/revoke`.
+    /// Which clients there are, and their secrets. A client that names itself must be one of them then, and one that has a
+    /// secret must present it; those that have authenticated may introspect tokens. Without it, every client is public.
+    pub fn clients(self, clients: impl Clients) -> Self {
+        Self { endpoint: self.endpoint.clients(Arc::new(clients)), ..self }
+    }
+
+    /// `/token`, `/token/refresh` and `/token/revoke`; with [`clients`](Self::clients), `/token/introspect` too. For fewer of
+    /// them, mount [`token`](Self::token), [`refresh`](Self::refresh), [`revoke`](Self::revoke) and
+    /// [`introspect`](Self::introspect).
     pub fn router(&self) -> Router {
-        Router::new()
-            .route("/token", post(login::<A>))
-            .route("/token/refresh", post(refresh::<A>))
-            .route("/token/revoke", post(revoke::<A>))
-            .method_not_allowed_fallback(|| async { Refused::METHOD })
-            .layer(DefaultBodyLimit::max(MAX_BODY))
-            .with_state(Arc::clone(&self.shared))
+        let router = Router::new()
+            .route("/token", self.token())
+            .route("/token/refresh", self.refresh())
+            .route("/token/revoke", self.revoke());
+        let router =
+            if self.endpoint.has_clients() { router.route("/token/introspect", self.introspect()) } else { router };
+        router.method_not_allowed_fallback(|| async { respond(Answer::method_not_allowed()) })
+    }
+
+    /// Login and refresh.
+    pub fn token(&self) -> MethodRouter {
+        post(token::<A>).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(self.clone())
+    }
+
+    /// Refresh, and login with its `grant_type`.
+    pub fn refresh(&self) -> MethodRouter {
+        post(refresh::<A>).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(self.clone())
+    }
+
+    /// Revocation (RFC 7009).
+    pub fn revoke(&self) -> MethodRouter {
+        post(revoke::<A>).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(self.clone())
+    }
+
+    /// Introspection (RFC 7662), which only [`clients`](Self::clients) that authenticate get an answer from.
+    pub fn introspect(&self) -> MethodRouter {
+        post(introspect::<A>).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(self.clone())
     }
 
     /// `/.well-known/jwks.json`, which belongs at the root of the site.
     pub fn jwks(&self) -> Router {
-        Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(Arc::clone(&self.shared.tokens))
+        self.document("/.well-known/jwks.json", TokenEndpoint::jwks)
     }
 
-    fn with(&self, transport: TokenTransport, guard: OriginGuard) -> Self {
-        let Shared { tokens, authenticator, .. } = &*self.shared;
-        let (tokens, authenticator) = (Arc::clone(tokens), Arc::clone(authenticator));
-        Self { shared: Arc::new(Shared { tokens, authenticator, transport, guard }) }
+    /// `/.well-known/oauth-authorization-server`, which belongs at the root of the site (RFC 8414). `routes` is the URL that
+    /// [`router`](Self::router) is mounted at, `root` that of [`jwks`](Self::jwks). Clients expect the document at the
+    /// [issuer](session_jwt::TokenPolicy::issuer): an https URL; if that has a path, mount
+    /// [`TokenEndpoint::metadata`] at `/.well-known/oauth-authorization-server/<path>`.
+    pub fn metadata(&self, routes: impl AsRef<str>, root: impl AsRef<str>) -> Router {
+        let [routes, root] = [routes.as_ref(), root.as_ref()].map(|url| url.trim_end_matches('/').to_owned());
+        let metadata = move |endpoint: &TokenEndpoint| endpoint.metadata(&routes, &root);
+        self.document("/.well-known/oauth-authorization-server", metadata)
+    }
+
+    /// `/.well-known/oauth-protected-resource`, which belongs at the root of the resource server (RFC 9728), and whose URL goes
+    /// into [challenges](crate::BearerLayer::challenge).
+    pub fn resource_metadata(&self) -> Router {
+        self.document("/.well-known/oauth-protected-resource", TokenEndpoint::resource_metadata)
+    }
+
+    /// What is behind the routes.
+    pub fn endpoint(&self) -> &TokenEndpoint {
+        &self.endpoint
+    }
+
+    fn document(
+        &self,
+        path: &str,
+        document: impl Fn(&TokenEndpoint) -> Answer + Clone + Send + Sync + 'static,
+    ) -> Router {
+        let endpoint = self.endpoint.clone();
+        Router::new().route(path, get(async move || respond(document(&endpoint))))
     }
 }
 
 impl<A: fmt::Debug> fmt::Debug for TokenRoutes<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenRoutes").field("authenticator", &self.shared.authenticator).finish_non_exhaustive()
+        f.debug_struct("TokenRoutes").field("authenticator", &self.authenticator).finish_non_exhaustive()
     }
 }
 
-impl<A> Shared<A> {
-    /// The head of a request, unless another site made a browser send it with the cookie.
-    fn head<'r>(&self, parts: &'r Parts) -> Result<Head<'r>, Refused> {
-        let head = Head::from(parts);
-        if let TokenTransport::Cookie(_) = self.transport {
-            // Each route is a `POST`, which is guarded with and without a session cookie.
-            self.guard.check(self.tokens.manager(), &head, &PresentedCookie::Nothing)?;
-        }
-        Ok(head)
-    }
+type Content = Result<Bytes, BytesRejection>;
 
-    fn pair(&self, pair: &TokenPair) -> Response {
-        let mut body = json!({
-            "access_token": pair.access.expose(),
-            "token_type": "Bearer",
-            "expires_in": pair.access.expires_in().as_secs(),
-        });
-        let now = self.tokens.manager().now();
-        let cookie = self.transport.set(&pair.refresh, &pair.session, now);
-        if cookie.is_none() {
-            body["refresh_token"] = pair.refresh.expose().into();
-        }
-        answer(StatusCode::OK, body.to_string(), cookie)
+async fn token<A: Authenticator>(State(routes): State<TokenRoutes<A>>, parts: Parts, body: Content) -> Response {
+    routes.answer(TokenRoute::Token, &parts, body).await
+}
+
+async fn refresh<A: Authenticator>(State(routes): State<TokenRoutes<A>>, parts: Parts, body: Content) -> Response {
+    routes.answer(TokenRoute::Refresh, &parts, body).await
+}
+
+async fn revoke<A: Authenticator>(State(routes): State<TokenRoutes<A>>, parts: Parts, body: Content) -> Response {
+    match content(body) {
+        Ok(body) => respond(routes.endpoint.revoke(&Head::from(&parts), &body).await),
+        Err(answer) => respond(answer),
     }
 }
 
-async fn login<A: Authenticator>(
-    State(shared): State<Arc<Shared<A>>>,
-    parts: Parts,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Refused> {
-    let head = shared.head(&parts)?;
-    let credentials = json(&content(body)?)?;
-    let login = shared.authenticator.authenticate(credentials, &parts).await.map_err(|_| Refused::LATER)?;
-    let Some(login) = login else {
-        report_refusal(shared.tokens.manager(), &head, EventKind::LoginRefused);
-        return Err(Refused::GRANT);
-    };
-    let replaces = shared.transport.presented(&head);
-    let pair = shared.tokens.login(login, replaces).await?;
-    Ok(shared.pair(&pair))
-}
-
-#[derive(Deserialize)]
-struct RefreshBody {
-    refresh_token: String,
-}
-
-async fn refresh<A: Authenticator>(
-    State(shared): State<Arc<Shared<A>>>,
-    parts: Parts,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Refused> {
-    let head = shared.head(&parts)?;
-    let token = match shared.transport {
-        TokenTransport::Cookie(_) => shared.transport.presented(&head).ok_or(Refused::GRANT)?.to_owned(),
-        TokenTransport::Body => json::<RefreshBody>(&content(body)?)?.refresh_token,
-    };
-    if PresentedToken::parse(token.as_bytes()).is_err() {
-        report_refusal(shared.tokens.manager(), &head, EventKind::MalformedToken);
+async fn introspect<A: Authenticator>(State(routes): State<TokenRoutes<A>>, parts: Parts, body: Content) -> Response {
+    match content(body) {
+        Ok(body) => respond(routes.endpoint.introspect(&Head::from(&parts), &body).await),
+        Err(answer) => respond(answer),
     }
-    let pair = shared.tokens.refresh(&token).await?;
-    Ok(shared.pair(&pair))
 }
 
-#[derive(Deserialize)]
-struct RevokeBody {
-    token: String,
-}
-
-async fn revoke<A: Authenticator>(
-    State(shared): State<Arc<Shared<A>>>,
-    parts: Parts,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Refused> {
-    let head = shared.head(&parts)?;
-    let body = content(body)?;
-    let in_cookie = shared.transport.presented(&head).filter(|_| body.is_empty());
-    let token = match in_cookie {
-        Some(token) => token.to_owned(),
-        None => json::<RevokeBody>(&body)?.token,
-    };
-    let outcome = shared.tokens.revoke(&token).await.map_err(TokenServiceError::from)?;
-    let has_ended = in_cookie.is_some() && outcome == DeleteOutcome::Deleted;
-    let cookie = if has_ended { shared.transport.remove() } else { None };
-    Ok(answer(StatusCode::OK, "{}".to_owned(), cookie))
-}
-
-async fn jwks(State(service): State<Arc<TokenService>>) -> Response {
-    let (tokens, now) = (service.tokens(), service.manager().now());
-    // A key is published this long before it signs: a client that caches the document for half of that knows it in time.
-    let max_age = (tokens.ring().rotation().publish_ahead() / 2).min(Duration::from_secs(3600)).as_secs();
-    let mut response = Response::new(Body::from(tokens.jwks(now).to_json()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
-    if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={max_age}")) {
-        headers.insert(CACHE_CONTROL, value);
+impl<A: Authenticator> TokenRoutes<A> {
+    async fn answer(&self, route: TokenRoute, parts: &Parts, body: Content) -> Response {
+        let body = match content(body) {
+            Ok(body) => body,
+            Err(answer) => return respond(answer),
+        };
+        let (endpoint, head) = (&self.endpoint, Head::from(parts));
+        respond(match endpoint.token(&head, &body, route).await {
+            Step::Answer(answer) => answer,
+            Step::Login(request) => match request.fields().read::<A::Credentials>() {
+                Some(credentials) => {
+                    let attempt = self.authenticator.authenticate(credentials, parts).await;
+                    endpoint.finish(&head, request, attempt).await
+                }
+                None => endpoint.incomplete(),
+            },
+            Step::SecondFactor(pending, request) => {
+                let attempt = self.authenticator.second_factor(pending, request.fields(), parts).await;
+                endpoint.finish(&head, request, attempt).await
+            }
+        })
     }
-    response
 }
 
 /// What was sent, unless it is too long or did not arrive.
-fn content(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
+fn content(body: Content) -> Result<Bytes, Answer> {
     body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Refused::TOO_LARGE,
-        _ => Refused::REQUEST,
+        StatusCode::PAYLOAD_TOO_LARGE => Answer::too_large(),
+        _ => Answer::unreadable(),
     })
 }
 
-fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
-    serde_json::from_slice(body).map_err(|_| Refused::REQUEST)
+fn respond(answer: Answer) -> Response {
+    try_respond(answer).or_else(|| try_respond(Answer::server_error())).unwrap_or_else(|| status(500).into_response())
 }
 
-fn answer(status: StatusCode, body: String, cookie: Option<SetCookie>) -> Response {
-    let mut response = json_response(status.as_u16(), body);
-    match apply(token_edits(cookie.as_ref()), response.headers_mut()) {
-        Ok(()) => response.map(Body::from),
-        Err(_) => Refused::SERVER.into_response(),
+/// `None` if a header cannot be written, which no checked configuration causes.
+fn try_respond(answer: Answer) -> Option<Response> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status(answer.status());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type()));
+    for (name, value) in answer.headers() {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?);
     }
-}
-
-/// A status and the code in the body.
-struct Refused(StatusCode, &'static str);
-
-impl Refused {
-    const REQUEST: Self = Self(StatusCode::BAD_REQUEST, "invalid_request");
-    const TOO_LARGE: Self = Self(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request");
-    const METHOD: Self = Self(StatusCode::METHOD_NOT_ALLOWED, "invalid_request");
-    const GRANT: Self = Self(StatusCode::BAD_REQUEST, "invalid_grant");
-    const LATER: Self = Self(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable");
-    /// A bug in the application.
-    const SERVER: Self = Self(StatusCode::INTERNAL_SERVER_ERROR, "server_error");
-}
-
-impl From<RejectionKind> for Refused {
-    fn from(kind: RejectionKind) -> Self {
-        Self(status(kind.status()), kind.code())
+    if let Some(edits) = answer.edits() {
+        apply(edits, headers).ok()?;
     }
-}
-
-impl From<TokenServiceError> for Refused {
-    fn from(error: TokenServiceError) -> Self {
-        match error {
-            TokenServiceError::InvalidGrant | TokenServiceError::Issue(IssueError::SessionExpired) => Self::GRANT,
-            TokenServiceError::Session(Error::LimitReached) => Self(StatusCode::CONFLICT, "session_limit_reached"),
-            TokenServiceError::Session(Error::Conflict) => Self(StatusCode::CONFLICT, "session_conflict"),
-            TokenServiceError::Session(Error::Store(error)) if error.kind() == StoreErrorKind::Unsupported => {
-                Self::SERVER
-            }
-            TokenServiceError::Session(Error::Store(_) | Error::Entropy(_))
-            | TokenServiceError::Issue(IssueError::Entropy(_))
-            | TokenServiceError::Accounts(_) => Self::LATER,
-            // What remains is a bug in the application too, or comes with a later version.
-            TokenServiceError::Session(_) | TokenServiceError::Issue(_) | _ => Self::SERVER,
-        }
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        answer(self.0, error_body(self.1), None)
-    }
+    *response.body_mut() = Body::from(answer.into_body());
+    Some(response)
 }

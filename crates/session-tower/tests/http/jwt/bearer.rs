@@ -13,6 +13,12 @@ use session_tower::{BearerLayer, BearerRejection, BearerRejectionKind};
 use super::{LIFETIME, Service, bearer_routes, get_with};
 use crate::common::{Answer, Behaviour, call};
 
+const INVALID: &str = r#"Bearer error="invalid_token", error_description="the access token is not valid""#;
+const MALFORMED: &str = concat!(
+    r#"Bearer error="invalid_request", "#,
+    r#"error_description="the Authorization header is repeated or unreadable""#
+);
+
 #[track_caller]
 fn assert_challenged(answer: &Answer, status: u16, code: &str, challenge: &str) {
     answer.assert_rejected(status, code);
@@ -42,7 +48,7 @@ async fn a_revoked_session_is_noticed_at_once_or_when_the_token_expires() {
     let service = Service::standard();
     let pair = service.login().await;
     service.revoke(&pair.refresh).await;
-    let invalid = "Bearer error=\"invalid_token\"";
+    let invalid = INVALID;
     assert_challenged(&service.get("/live", &pair.access).await, 401, "invalid_token", invalid);
     let leeway = service.tokens.tokens().policy().leeway();
     service.site.clock.advance(LIFETIME + leeway - std::time::Duration::from_secs(1));
@@ -97,12 +103,12 @@ async fn the_header_in_every_shape() {
         assert_challenged(&at(other).await, 401, "unauthenticated", "Bearer");
     }
     for malformed in [&[&b"Bearer \xc3\xbc"[..]][..], &[b"Bearer"], &[bearer.as_bytes(), bearer.as_bytes()]] {
-        assert_challenged(&at(malformed).await, 400, "invalid_request", "Bearer error=\"invalid_request\"");
+        assert_challenged(&at(malformed).await, 400, "invalid_request", MALFORMED);
     }
     let long = format!("Bearer {}", "x".repeat(1 << 20));
     for invalid in ["Bearer a.b.c", &*long, &format!("Bearer {access} {access}"), &format!("Bearer \t{access}")] {
         let answer = at(&[invalid.as_bytes()]).await;
-        assert_challenged(&answer, 401, "invalid_token", "Bearer error=\"invalid_token\"");
+        assert_challenged(&answer, 401, "invalid_token", INVALID);
     }
     for name in ["cookie", "x-authorization", "proxy-authorization"] {
         let request = http::Request::builder().uri("/me?access_token=x").header(name, &bearer);

@@ -39,7 +39,7 @@ async fn no_script_sees_a_refresh_token() {
         let [cookie] = answer.all("set-cookie")[..] else { panic!("{answer:?}") };
         assert_eq!(
             masked(cookie),
-            "__Secure-refresh=<token>; HttpOnly; SameSite=Strict; Secure; Path=/api/token",
+            "__Host-refresh=<token>; HttpOnly; SameSite=Strict; Secure; Path=/",
             "lasts as long as the browser"
         );
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -60,7 +60,6 @@ async fn a_token_in_a_body_is_not_looked_at() {
     let cookie = login(&service, "").await.cookie();
     let token = cookie.split_once('=').unwrap().1;
     assert_refused(&service.refresh(token).await, 400, "invalid_grant");
-    assert_refused(&revoke(&service, &format!("{cookie}; __Secure-refresh=x")).await, 400, "invalid_request");
     assert_eq!(refresh(&service, &cookie).await.status, 200);
 }
 
@@ -70,7 +69,7 @@ async fn a_failed_refresh_leaves_the_cookie() {
     let first = login(&service, "").await.cookie();
     let second = refresh(&service, &first).await.cookie();
     let _third = refresh(&service, &second).await.cookie();
-    for cookie in ["", "__Secure-refresh=", "__Secure-refresh=\"x\"", "other=1", &*first, &*second] {
+    for cookie in ["", "__Host-refresh=", "__Host-refresh=\"x\"", "other=1", &*first, &*second] {
         assert_refused(&refresh(&service, cookie).await, 400, "invalid_grant");
     }
     assert_eq!(devices(&service).await, 0, "it was reuse");
@@ -86,7 +85,7 @@ async fn only_the_revocation_that_ended_the_session_removes_the_cookie() {
     assert_eq!(
         answer.all("set-cookie"),
         [
-            "__Secure-refresh=; HttpOnly; SameSite=Strict; Secure; Path=/api/token; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+            "__Host-refresh=; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
         ]
     );
     for answer in [revoke(&service, &cookie).await, service.revoke(cookie.split_once('=').unwrap().1).await] {
@@ -102,7 +101,7 @@ async fn a_login_takes_the_place_of_the_session_in_the_cookie() {
     let second = login(&service, &first).await.cookie();
     assert_eq!(devices(&service).await, 1);
     assert_refused(&refresh(&service, &first).await, 400, "invalid_grant");
-    let third = login(&service, "__Secure-refresh=nonsense").await.cookie();
+    let third = login(&service, "__Host-refresh=nonsense").await.cookie();
     assert_eq!(devices(&service).await, 2);
     let wrong = json!({ "username": "alice", "password": "wrong" }).to_string();
     assert_refused(&service.post_with("/api/token", &with(&third), wrong).await, 400, "invalid_grant");
@@ -144,8 +143,8 @@ async fn a_trusted_origin_may_use_the_routes() {
     for swapped in [false, true] {
         let cookie = CookiePolicy::builder("__Host-refresh").same_site(SameSite::Strict).build().unwrap();
         let service = Service::with(Policy::standard(), |routes| match swapped {
-            false => routes.refresh_in_cookie(cookie).origin_guard(guard()),
-            true => routes.origin_guard(guard()).refresh_in_cookie(cookie),
+            false => routes.refresh_in_cookie(cookie).unwrap().origin_guard(guard()),
+            true => routes.origin_guard(guard()).refresh_in_cookie(cookie).unwrap(),
         });
         let cookie = login(&service, "").await.cookie();
         for (origin, status) in [("https://app.example:8443", 200), ("https://app.example", 403)] {
@@ -183,4 +182,94 @@ async fn a_store_that_is_down_changes_no_cookie() {
         set(&service.site, Behaviour::Works);
     }
     assert_eq!(refresh(&service, &cookie).await.status, 200);
+}
+
+/// Whatever stands beside the cookie, in either order: it is refreshed, replaced and ended.
+#[tokio::test]
+async fn a_planted_cookie_locks_nobody_out() {
+    let dead = {
+        let service = Service::with_cookie();
+        login(&service, "").await.cookie()
+    };
+    for beside in ["__Host-refresh=x", "__Host-refresh=", &*dead] {
+        let both = |mine: &str| [format!("{mine}; {beside}"), format!("{beside}; {mine}")];
+        let service = Service::with_cookie();
+        for which in [0, 1] {
+            let mine = login(&service, "").await.cookie();
+            service.site.events.take();
+            let next = refresh(&service, &both(&mine)[which]).await;
+            assert_eq!(next.status, 200, "{beside}");
+            let next = next.cookie();
+            let again = login(&service, &both(&next)[which]).await.cookie();
+            assert_eq!(devices(&service).await, 1, "the login takes the place of the session: {beside}");
+            let ended = revoke(&service, &both(&again)[which]).await;
+            assert_eq!((ended.status.as_u16(), ended.all("set-cookie").len()), (200, 1));
+            assert_eq!(devices(&service).await, 0);
+        }
+    }
+}
+
+/// Of two live sessions the later login counts; a login and a logout end both.
+#[tokio::test]
+async fn of_two_live_sessions_the_later_login_counts() {
+    let service = Service::with_cookie();
+    for round in 0..2 {
+        let first = login(&service, "").await.cookie();
+        service.site.clock.advance(std::time::Duration::from_millis(1));
+        let second = login(&service, "").await.cookie();
+        assert_eq!(devices(&service).await, 2);
+        let both = if round == 0 { format!("{first}; {second}") } else { format!("{second}; {first}") };
+        service.site.events.take();
+        let next = refresh(&service, &both).await;
+        assert_eq!(next.status, 200);
+        let events = service.site.events.take();
+        assert_eq!(events, [EventKind::AmbiguousCookie, EventKind::Renewed]);
+        assert_eq!(refresh(&service, &second).await.cookie(), next.cookie(), "that is whose token was used up");
+        if round == 0 {
+            assert_eq!(revoke(&service, &both).await.all("set-cookie").len(), 1);
+            assert_eq!(devices(&service).await, 0);
+        } else {
+            let third = login(&service, &both).await.cookie();
+            assert_eq!(devices(&service).await, 1);
+            assert_eq!(refresh(&service, &third).await.status, 200);
+        }
+    }
+}
+
+/// Of one browser that kept an older copy: no theft.
+#[tokio::test]
+async fn an_older_token_of_the_same_session_beside_the_current_one_raises_no_alarm() {
+    let service = Service::with_cookie();
+    let first = login(&service, "").await.cookie();
+    let second = refresh(&service, &first).await.cookie();
+    let third = refresh(&service, &second).await.cookie();
+    let fourth = refresh(&service, &format!("{first}; {third}")).await;
+    assert_eq!(fourth.status, 200);
+    assert_eq!(devices(&service).await, 1);
+}
+
+/// A token in the body is ended, and the cookie beside it too: a logout is a logout.
+#[tokio::test]
+async fn a_logout_ends_what_is_in_the_body_and_in_the_cookie() {
+    let service = Service::with_cookie();
+    let (mine, other) = (login(&service, "").await.cookie(), login(&service, "").await.cookie());
+    let other = other.split_once('=').unwrap().1;
+    let body = json!({ "token": other }).to_string();
+    let answer = service.post_with("/api/token/revoke", &with(&mine), body).await;
+    assert_eq!((answer.status.as_u16(), answer.all("set-cookie").len()), (200, 1));
+    assert_eq!(devices(&service).await, 0);
+}
+
+/// The cookie of an earlier release goes when a new one comes, and at a logout.
+#[tokio::test]
+async fn a_former_cookie_is_removed() {
+    let former = CookiePolicy::builder("__Secure-refresh").path("/api/token").build().unwrap();
+    let cookie = CookiePolicy::builder("__Host-refresh").same_site(SameSite::Strict).formerly(former).build().unwrap();
+    let service = Service::with(Policy::standard(), |routes| routes.refresh_in_cookie(cookie).unwrap());
+    let answer = login(&service, "").await;
+    let cookies = answer.all("set-cookie");
+    assert_eq!(cookies.len(), 2);
+    assert!(cookies[0].starts_with("__Host-refresh=") && cookies[1].starts_with("__Secure-refresh=; "), "{cookies:?}");
+    let cookie = cookies[0].split(';').next().unwrap().to_owned();
+    assert_eq!(revoke(&service, &cookie).await.all("set-cookie").len(), 2);
 }

@@ -1,8 +1,12 @@
 //! Access tokens and the routes that hand them out.
 
 mod bearer;
+mod clients;
 mod cookie;
+mod requirement;
 mod routes;
+mod second_factor;
+mod wire;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -18,7 +22,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use session_core::{CookiePolicy, Login, OsEntropy, Policy, SameSite, SessionSummary, UserId};
 use session_jwt::{
-    AccessTokens, AccountStatus, Accounts, AccountsError, Algorithm, KeyRing, Rotation, TokenPolicy, TokenService,
+    AccessTokens, AccountStatus, Accounts, AccountsError, Algorithm, Attempt, KeyRing, Rotation, TokenPolicy,
+    TokenService,
 };
 use session_tower::{Authenticator, Bearer, BearerLayer, LiveBearer, TokenRoutes};
 
@@ -58,11 +63,11 @@ struct Credentials {
 impl Authenticator for Book {
     type Credentials = Credentials;
 
-    async fn authenticate(&self, credentials: Credentials, _: &Parts) -> Result<Option<Login>, AccountsError> {
+    async fn authenticate(&self, credentials: Credentials, _: &Parts) -> Result<Attempt, AccountsError> {
         self.ask()?;
         let login = Login::new(UserId::new(credentials.username).unwrap()).method("pwd");
         let login = if credentials.remember { login.remember() } else { login };
-        Ok((credentials.password == "right").then_some(login))
+        Ok((credentials.password == "right").then_some(login).into())
     }
 }
 
@@ -85,9 +90,8 @@ impl Service {
 
     /// Refresh tokens in a cookie.
     fn with_cookie() -> Self {
-        let cookie =
-            CookiePolicy::builder("__Secure-refresh").path("/api/token").same_site(SameSite::Strict).build().unwrap();
-        Self::with(Policy::standard(), |routes| routes.refresh_in_cookie(cookie))
+        let cookie = CookiePolicy::builder("__Host-refresh").same_site(SameSite::Strict).build().unwrap();
+        Self::with(Policy::standard(), |routes| routes.refresh_in_cookie(cookie).unwrap())
     }
 
     fn with(policy: Policy, how: impl FnOnce(TokenRoutes<Book>) -> TokenRoutes<Book>) -> Self {
@@ -100,7 +104,9 @@ impl Service {
         let app = bearer_routes()
             .layer(BearerLayer::new(Arc::clone(&tokens)))
             .nest("/api", routes.router())
-            .merge(routes.jwks());
+            .merge(routes.jwks())
+            .merge(routes.metadata("https://login.example/api/", "https://login.example"))
+            .merge(routes.resource_metadata());
         Self { site, book, tokens, app }
     }
 
@@ -175,7 +181,13 @@ impl Pair {
 /// Asserts an error as RFC 6749 wants it, and that no cookie changes.
 #[track_caller]
 fn assert_refused(answer: &Answer, status: u16, code: &str) {
-    answer.assert_rejected(status, code);
+    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!((answer.status.as_u16(), &body["error"]), (status, &json!(code)), "{answer:?}");
+    assert!(body["error_description"].as_str().is_some_and(|text| !text.is_empty()), "{answer:?}");
+    assert_eq!(answer.all("content-type"), ["application/json"]);
+    assert_eq!(answer.all("set-cookie"), [""; 0]);
+    // Clients would not read the body beside it.
+    assert_eq!(answer.all("www-authenticate").is_empty(), status != 401, "{answer:?}");
     assert_uncached(answer);
 }
 

@@ -1,0 +1,116 @@
+//! Refresh tokens as a client presents them: several cookies at once, or to be looked at only.
+
+use super::SessionManager;
+use super::refresh::VerifiedRefreshToken;
+use crate::decide::plan::tightened;
+use crate::decide::verdict::{TokenStatus, TokenVerdict, Verdict, judge, later_login, verdict};
+use crate::error::{Error, StoreErrorKind};
+use crate::event::EventKind;
+use crate::model::credential::TokenCheck;
+use crate::model::grant::Grant;
+use crate::model::summary::SessionSummary;
+use crate::model::token::{Kind, PresentedToken};
+use crate::policy::cookie::PresentedCookie;
+use crate::store::contract::{DeleteOutcome, Freshness};
+
+impl SessionManager {
+    /// As [`verify_refresh_token`](Self::verify_refresh_token), of whatever a request presented. What names no live session
+    /// counts for nothing; of several live ones, the later login counts. One round trip for each session that is named.
+    ///
+    /// # Errors
+    /// As `verify_refresh_token`.
+    pub async fn verify_presented(&self, presented: &PresentedCookie) -> Result<Option<VerifiedRefreshToken>, Error> {
+        let cookies = match presented {
+            PresentedCookie::Token(token) => return self.verify_refresh_token(token).await,
+            PresentedCookie::Several { cookies, .. } => cookies,
+            PresentedCookie::Malformed | PresentedCookie::Sealed(_) => {
+                self.report(EventKind::MalformedToken, None, None);
+                return Ok(None);
+            }
+            PresentedCookie::Nothing | PresentedCookie::Withheld => return Ok(None),
+        };
+        self.report(EventKind::AmbiguousCookie, None, None);
+        let tokens: Vec<&PresentedToken> = cookies.iter().filter_map(PresentedCookie::token).collect();
+        let mut live = Vec::new();
+        let mut failed = None;
+        for (at, token) in tokens.iter().enumerate() {
+            if tokens[..at].iter().any(|earlier| earlier.id() == token.id()) {
+                continue;
+            }
+            let of_session: Vec<&PresentedToken> =
+                tokens.iter().filter(|other| other.id() == token.id()).copied().collect();
+            match self.verify_one_of(&of_session).await {
+                Ok(verified) => live.extend(verified),
+                // A session that cannot be read, or a token that lost a race: another one may do.
+                Err(error @ Error::Superseded) => failed = Some(error),
+                Err(Error::Store(error)) if error.kind() == StoreErrorKind::Corrupt => failed = Some(error.into()),
+                Err(error) => return Err(error),
+            }
+        }
+        match (later_login(live.iter().map(VerifiedRefreshToken::session), true), failed) {
+            (Some(at), _) => Ok(Some(live.swap_remove(at))),
+            (None, Some(error)) => Err(error),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Several tokens of one session: older copies in the same browser are no theft.
+    async fn verify_one_of(&self, tokens: &[&PresentedToken]) -> Result<Option<VerifiedRefreshToken>, Error> {
+        if let [token] = tokens {
+            return self.verify_refresh_token(token).await;
+        }
+        let Some(first) = tokens.first() else { return Ok(None) };
+        let Some(record) = self.load(first.id(), Freshness::Latest).await? else {
+            self.report(EventKind::UnknownToken, Some(first.id()), None);
+            return Ok(None);
+        };
+        let now = self.now();
+        let status = |token: &PresentedToken| match judge(&record, Kind::Refresh, token, self.policy(), now) {
+            TokenVerdict::Accepted(status) => Some(status),
+            TokenVerdict::Unknown | TokenVerdict::Expired(_) | TokenVerdict::Raced | TokenVerdict::Reuse => None,
+        };
+        let accepted = tokens.iter().filter_map(|token| Some((*token, status(token)?)));
+        let best = accepted.max_by_key(|(_, status)| *status == TokenStatus::Current).map(|(token, _)| token);
+        self.verify_refresh_token(best.unwrap_or(first)).await
+    }
+
+    /// Ends the session of each token that a request presented: a logout. Any tokens of the sessions will do, also those that
+    /// were used up. Two round trips for each.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed. Idempotent: repeat it with all of them.
+    pub async fn revoke_presented(&self, presented: &PresentedCookie) -> Result<DeleteOutcome, Error> {
+        let cookies = match presented {
+            PresentedCookie::Several { cookies, .. } => cookies.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let mut outcome = DeleteOutcome::Absent;
+        for cookie in cookies {
+            if let Some(token) = cookie.token()
+                && self.revoke_refresh_token(token).await? == DeleteOutcome::Deleted
+            {
+                outcome = DeleteOutcome::Deleted;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// The session of a refresh token, which is neither used up by that nor taken for a copy: for an answer about it (RFC
+    /// 7662). `None` unless it is the current token of a live session. One round trip.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed.
+    pub async fn inspect_refresh_token(
+        &self,
+        token: &PresentedToken,
+    ) -> Result<Option<(SessionSummary, Grant)>, Error> {
+        let Some(record) = self.load(token.id(), Freshness::Latest).await? else { return Ok(None) };
+        let is_live = verdict(&record.summary, self.policy(), self.now()) == Verdict::Live;
+        let is_current = record.summary.kind == Kind::Refresh && record.check(token) == TokenCheck::Current;
+        if !is_live || !is_current || record.user().is_none() {
+            return Ok(None);
+        }
+        let grant = Grant::read(&record.data).map_err(|error| self.store_failed("load", error))?;
+        Ok(Some((tightened(&record.summary, self.policy()), grant)))
+    }
+}

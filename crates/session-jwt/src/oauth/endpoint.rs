@@ -1,0 +1,308 @@
+//! [`TokenEndpoint`]: login, refresh and revocation as OAuth has them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::json;
+use session_core::adapter::{OriginGuard, PresentedCookie, RequestHead, TokenTransport, report_refusal};
+use session_core::{DeleteOutcome, EventKind, Login, PresentedToken, Scope};
+
+use super::answer::{Answer, Refused};
+use super::attempt::{Attempt, Pending, Refusal};
+use super::clients::{ClientStatus, Clients, PresentedClient};
+use super::fields::Fields;
+use crate::token_service::{AccountsError, TokenPair, TokenService};
+
+/// What is behind the token routes of an adapter, without types of a framework. An adapter shows a request as
+/// [`RequestHead`] and bytes, asks the application about credentials in between, and turns the [`Answer`] into a response.
+#[derive(Clone)]
+#[must_use]
+pub struct TokenEndpoint {
+    pub(super) tokens: Arc<TokenService>,
+    transport: TokenTransport,
+    guard: OriginGuard,
+    pub(super) clients: Option<Arc<dyn Clients>>,
+}
+
+/// Which route a token request came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRoute {
+    /// `/token`: without a `grant_type`, JSON is a login.
+    Token,
+    /// `/token/refresh`: without a `grant_type`, it is a refresh.
+    Refresh,
+}
+
+/// What is to be done for a token request.
+#[derive(Debug)]
+#[must_use]
+pub enum Step {
+    /// It is answered.
+    Answer(Answer),
+    /// The application judges the credentials, then [`TokenEndpoint::finish`] is called.
+    Login(LoginRequest),
+    /// The application judges the second factor of this login, then [`TokenEndpoint::finish`] is called.
+    SecondFactor(Pending, LoginRequest),
+}
+
+/// A login that waits for the judgement of the application.
+#[derive(Debug)]
+pub struct LoginRequest {
+    fields: Fields,
+    client: Option<String>,
+    replaces: PresentedCookie,
+    /// How often the second factor was tried, if it is about that.
+    attempts: Option<u32>,
+}
+
+impl LoginRequest {
+    /// The parameters.
+    #[must_use]
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+}
+
+impl TokenEndpoint {
+    /// Refresh tokens travel in bodies, and all clients are public.
+    pub fn new(tokens: Arc<TokenService>) -> Self {
+        Self { tokens, transport: TokenTransport::body(), guard: OriginGuard::new(), clients: None }
+    }
+
+    /// How refresh tokens travel.
+    pub fn transport(self, transport: TokenTransport) -> Self {
+        Self { transport, ..self }
+    }
+
+    /// What keeps other sites away, if they travel in a cookie.
+    pub fn origin_guard(self, guard: OriginGuard) -> Self {
+        Self { guard, ..self }
+    }
+
+    /// Which clients there are.
+    pub fn clients(self, clients: Arc<dyn Clients>) -> Self {
+        Self { clients: Some(clients), ..self }
+    }
+
+    /// The service.
+    #[must_use]
+    pub fn tokens(&self) -> &Arc<TokenService> {
+        &self.tokens
+    }
+
+    /// Whether clients can authenticate, and so ask about tokens.
+    #[must_use]
+    pub fn has_clients(&self) -> bool {
+        self.clients.is_some()
+    }
+
+    /// Begins a token request; a refresh is done with that.
+    pub async fn token(&self, head: &impl RequestHead, body: &[u8], route: TokenRoute) -> Step {
+        self.begin(head, body, route).await.unwrap_or_else(|refused| Step::Answer(refused.into()))
+    }
+
+    async fn begin(&self, head: &impl RequestHead, body: &[u8], route: TokenRoute) -> Result<Step, Refused> {
+        self.check_origin(head)?;
+        let fields = fields(head, body)?;
+        let is_refresh = match (fields.text("grant_type")?, route) {
+            (Some("password"), _) => false,
+            (Some("refresh_token"), _) | (None, TokenRoute::Refresh) => true,
+            (None, TokenRoute::Token) if fields.is_form() => return Err(Refused::NO_GRANT_TYPE),
+            (None, TokenRoute::Token) => false,
+            (Some(_), _) => return Err(Refused::GRANT_TYPE),
+        };
+        let client = self.identify(head, &fields).await?;
+        if is_refresh {
+            return self.refresh(head, &fields, client).await.map(Step::Answer);
+        }
+        let replaces = if self.transport.is_cookie() {
+            self.transport.presented(head)
+        } else {
+            fields.text("refresh_token")?.map_or(PresentedCookie::Nothing, presented)
+        };
+        let client = client.map(|(client, _)| client);
+        let Some(ticket) = fields.text("mfa_token")? else {
+            return Ok(Step::Login(LoginRequest { fields, client, replaces, attempts: None }));
+        };
+        let pending: Option<Pending> = self.tokens.manager().redeem_ticket(ticket).await?;
+        let Some(pending) = pending.filter(|pending| pending.client == client) else {
+            report_refusal(self.tokens.manager(), head, EventKind::LoginRefused);
+            return Err(Refused::GRANT);
+        };
+        let attempts = Some(pending.attempts());
+        Ok(Step::SecondFactor(pending, LoginRequest { fields, client, replaces, attempts }))
+    }
+
+    /// Answers a login when the application has judged it.
+    pub async fn finish(
+        &self,
+        head: &impl RequestHead,
+        request: LoginRequest,
+        attempt: Result<Attempt, AccountsError>,
+    ) -> Answer {
+        match attempt {
+            Err(_) => Refused::LATER.into(),
+            Ok(Attempt::Accepted(login)) => match self.log_in(login, &request).await {
+                Ok(answer) => answer,
+                Err(refused) => refused.into(),
+            },
+            Ok(Attempt::Refused(refusal)) => {
+                report_refusal(self.tokens.manager(), head, EventKind::LoginRefused);
+                refusal.into()
+            }
+            Ok(Attempt::SecondFactor(pending)) => self.continue_with(head, pending, request).await,
+        }
+    }
+
+    /// The answer to credentials that are not there, or not of the type that the application has for them.
+    pub fn incomplete(&self) -> Answer {
+        Refused::CREDENTIALS.into()
+    }
+
+    async fn log_in(&self, login: Login, request: &LoginRequest) -> Result<Answer, Refused> {
+        let login = match &request.client {
+            Some(client) if login.granted().client().is_none() => {
+                let grant = login.granted().clone().with_client(client.as_str()).map_err(|_| Refused::CLIENT)?;
+                login.grant(grant)
+            }
+            Some(_) | None => login,
+        };
+        Ok(self.pair(&self.tokens.login_in_place_of(login, &request.replaces).await?))
+    }
+
+    async fn continue_with(&self, head: &impl RequestHead, pending: Pending, request: LoginRequest) -> Answer {
+        let mut pending = match request.attempts {
+            None => pending,
+            // A second factor that was wrong.
+            Some(attempts) => {
+                report_refusal(self.tokens.manager(), head, EventKind::LoginRefused);
+                if attempts + 1 >= Pending::MAX_ATTEMPTS {
+                    return Refusal::credentials().into();
+                }
+                pending.after(attempts + 1)
+            }
+        };
+        pending.client = request.client;
+        match self.tokens.manager().issue_ticket(&pending, Pending::LIFETIME).await {
+            Ok(ticket) => pending.into_answer(ticket.expose()),
+            Err(error) => Refused::from(error).into(),
+        }
+    }
+
+    async fn refresh(
+        &self,
+        head: &impl RequestHead,
+        fields: &Fields,
+        client: Option<(String, ClientStatus)>,
+    ) -> Result<Answer, Refused> {
+        let presented = if self.transport.is_cookie() {
+            self.transport.presented(head)
+        } else {
+            presented(fields.text("refresh_token")?.ok_or(Refused::NO_TOKEN)?)
+        };
+        if matches!(presented, PresentedCookie::Malformed) {
+            report_refusal(self.tokens.manager(), head, EventKind::MalformedToken);
+            return Err(Refused::GRANT);
+        }
+        let scope = fields.text("scope")?.map(Scope::parse).transpose().map_err(|_| Refused::SCOPE)?;
+        let mut verified = self.tokens.verify_refresh(&presented).await?;
+        match (verified.grant().client().map(str::to_owned), client) {
+            // To nobody, or before clients had names.
+            (None, _) => {}
+            (Some(granted), Some((named, _))) if granted == named => {}
+            (Some(_), Some(_)) => {
+                report_refusal(self.tokens.manager(), head, EventKind::UnknownToken);
+                return Err(Refused::GRANT);
+            }
+            // A name alone proves nothing, and many clients leave it out. A secret cannot be left out.
+            (Some(granted), None) => {
+                let silent = PresentedClient::named(&granted);
+                silent.identify(self.clients.as_deref()).await?.ok_or(Refused::CLIENT)?;
+            }
+        }
+        if let Some(scope) = scope {
+            verified.narrow(scope).map_err(|_| Refused::SCOPE)?;
+        }
+        Ok(self.pair(&self.tokens.complete_refresh(verified).await?))
+    }
+
+    /// Ends the session of the token in the body, a refresh token or an access token (RFC 7009), and those of the cookie.
+    pub async fn revoke(&self, head: &impl RequestHead, body: &[u8]) -> Answer {
+        self.end(head, body).await.unwrap_or_else(Answer::from)
+    }
+
+    async fn end(&self, head: &impl RequestHead, body: &[u8]) -> Result<Answer, Refused> {
+        self.check_origin(head)?;
+        let fields = fields(head, body)?;
+        let _ = self.identify(head, &fields).await?;
+        let (token, cookie) = (fields.text("token")?, self.transport.presented(head));
+        if token.is_none() && matches!(cookie, PresentedCookie::Nothing) {
+            return Err(Refused::NO_TOKEN);
+        }
+        if let Some(token) = token {
+            let _ = self.tokens.revoke(token).await?;
+        }
+        let ended = self.tokens.manager().revoke_presented(&cookie).await?;
+        let answer = Answer::json(200, json!({}));
+        // A client whose cookie names a session that ended before may have a newer cookie by now.
+        let is_useless = matches!(cookie, PresentedCookie::Malformed | PresentedCookie::Several { .. });
+        if ended == DeleteOutcome::Deleted || is_useless {
+            return Ok(answer.with_cookie(self.transport.remove(), self.transport.remove_former()));
+        }
+        Ok(answer)
+    }
+
+    fn pair(&self, pair: &TokenPair) -> Answer {
+        let mut body = json!({
+            "access_token": pair.access.expose(),
+            "token_type": "Bearer",
+            "expires_in": pair.access.expires_in().as_secs(),
+        });
+        if !pair.scope.is_empty() {
+            body["scope"] = pair.scope.as_str().into();
+        }
+        let cookie = self.transport.set(&pair.refresh, &pair.session, self.tokens.manager().now());
+        if cookie.is_none() {
+            body["refresh_token"] = pair.refresh.expose().into();
+        }
+        Answer::json(200, body).with_cookie(cookie, self.transport.remove_former())
+    }
+
+    fn check_origin(&self, head: &impl RequestHead) -> Result<(), Refused> {
+        if self.transport.is_cookie() {
+            // Each route is a `POST`, which is guarded with and without a session cookie.
+            self.guard.check(self.tokens.manager(), head, &PresentedCookie::Nothing)?;
+        }
+        Ok(())
+    }
+
+    /// The client of a request, if it names one.
+    pub(super) async fn identify(
+        &self,
+        head: &impl RequestHead,
+        fields: &Fields,
+    ) -> Result<Option<(String, ClientStatus)>, Refused> {
+        let Some(client) = PresentedClient::read(head, fields)? else { return Ok(None) };
+        let known = client.identify(self.clients.as_deref()).await?.ok_or(Refused::CLIENT)?;
+        Ok(Some((known.0.to_owned(), known.1)))
+    }
+}
+
+/// The parameters of a request; none in an empty body, whatever it is said to be.
+pub(super) fn fields(head: &impl RequestHead, body: &[u8]) -> Result<Fields, Refused> {
+    let content_type = head.values("content-type").next().filter(|_| !body.is_empty());
+    Fields::parse(content_type, body)
+}
+
+fn presented(text: &str) -> PresentedCookie {
+    PresentedToken::parse(text.as_bytes()).map_or(PresentedCookie::Malformed, PresentedCookie::Token)
+}
+
+impl fmt::Debug for TokenEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenEndpoint")
+            .field("transport", &self.transport)
+            .field("clients", &self.clients)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,71 @@
+//! [`BearerRejection`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum_core::body::Body;
+use axum_core::response::IntoResponse;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, Response};
+use session_core::adapter::{BearerRejectionKind, Challenge, Requirement};
+
+use crate::rejection::json_response;
+
+/// Why a request with or without an access token was not answered by the application: a [`BearerRejectionKind`], as a
+/// response.
+///
+/// The response has a status, a `WWW-Authenticate` header where another token would help (RFC 6750, RFC 9470), and the body
+/// `{"error":"<code>"}`. It never says why a token was rejected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BearerRejection {
+    kind: BearerRejectionKind,
+    challenge: Option<Arc<str>>,
+}
+
+impl BearerRejection {
+    /// The token is not for `scope`, one or more tokens separated by blanks: for a handler that knows only then what it needs.
+    #[must_use]
+    pub fn insufficient_scope(scope: &str) -> Self {
+        let requirement = Requirement { scope: Some(scope), ..Requirement::NONE };
+        Self::of(BearerRejectionKind::InsufficientScope, &Challenge::new(), &requirement)
+    }
+
+    /// Which one it is.
+    #[must_use]
+    pub const fn kind(&self) -> BearerRejectionKind {
+        self.kind
+    }
+
+    pub(super) fn of(kind: BearerRejectionKind, challenge: &Challenge, requirement: &Requirement<'_>) -> Self {
+        Self { kind, challenge: challenge.of(kind, requirement).map(Arc::from) }
+    }
+}
+
+impl From<BearerRejectionKind> for BearerRejection {
+    fn from(kind: BearerRejectionKind) -> Self {
+        Self::of(kind, &Challenge::new(), &Requirement::NONE)
+    }
+}
+
+impl IntoResponse for BearerRejection {
+    fn into_response(self) -> Response<Body> {
+        let mut response = json_response(self.kind.status(), self.kind.body());
+        // What cannot be a header is a scope that is none.
+        if let Some(challenge) = self.challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response.map(Body::from)
+    }
+}
+
+impl fmt::Display for BearerRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.kind, f)?;
+        if self.kind == BearerRejectionKind::LayerMissing {
+            f.write_str("; add `.layer(BearerLayer::new(tokens))` after it")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BearerRejection {}
