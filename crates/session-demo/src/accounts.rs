@@ -8,7 +8,7 @@ use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use session_core::{Device, Login, SessionSummary, StepUp, UserId};
-use session_jwt::{AccountStatus, AccountsError};
+use session_jwt::{AccountStatus, AccountsError, Attempt};
 use session_tower::Authenticator;
 use subtle::ConstantTimeEq as _;
 
@@ -58,8 +58,8 @@ pub(crate) struct Accounts;
 impl Authenticator for Accounts {
     type Credentials = Credentials;
 
-    async fn authenticate(&self, credentials: Credentials, parts: &Parts) -> Result<Option<Login>, AccountsError> {
-        Ok(credentials.login(parts))
+    async fn authenticate(&self, credentials: Credentials, parts: &Parts) -> Result<Attempt, AccountsError> {
+        Ok(credentials.login(parts).into())
     }
 }
 

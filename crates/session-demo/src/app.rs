@@ -14,11 +14,11 @@ use crate::args::Embedder;
 use crate::sessions::Sessions;
 use crate::{api, live, pages, server};
 
-/// The whole site, with these sessions; these others may show it in a frame.
+/// The whole site at `address`, with these sessions; these others may show it in a frame.
 ///
 /// Pages and API have a session layer each, because their rejections look different. The layers share a manager, and so
 /// the session. In hybrid mode the API takes access tokens too, and has the routes that issue them.
-pub fn build_router(sessions: &Sessions, embedded_by: &[Embedder]) -> Router {
+pub fn build_router(sessions: &Sessions, address: &str, embedded_by: &[Embedder]) -> Router {
     let (manager, mode) = (sessions.manager(), sessions.mode());
     let pages = pages::router(mode).layer(SessionLayer::new(manager.clone()).on_rejection(pages::rejection));
     let mut api = api::router(mode).layer(SessionLayer::new(manager.clone()));
@@ -26,7 +26,8 @@ pub fn build_router(sessions: &Sessions, embedded_by: &[Embedder]) -> Router {
     if let Sessions::Hybrid(service) = sessions {
         let tokens = TokenRoutes::new(service.clone(), Accounts);
         api = api.layer(BearerLayer::new(service.clone())).layer(middleware::from_fn(uncached)).merge(tokens.router());
-        site = site.merge(tokens.jwks());
+        let metadata = tokens.metadata(format!("{address}/api"), address);
+        site = site.merge(tokens.jwks()).merge(metadata).merge(tokens.resource_metadata());
     }
     // With the wording of the API: a script opens it.
     let live = Router::new().route("/ws", get(live::socket)).layer(SessionLayer::new(manager.clone()));

@@ -26,6 +26,10 @@ pub struct Args {
     /// start. For --mode hybrid and client
     #[arg(long, value_name = "PATH")]
     pub keys: Option<PathBuf>,
+    /// Who issues the tokens: the address of the site, as its clients know it, without a slash at the end. Several demos that
+    /// share keys have the same [default: https://NAMESPACE.example]. For --mode hybrid and client
+    #[arg(long, value_name = "URL")]
+    pub issuer: Option<String>,
     /// Where sessions are kept: memory, or the URL of a server that several demos share: redis://…, rediss://…,
     /// redis+sentinel://…, redis+cluster://…, unix://…, or postgres://…; with --mode client, the ids of sessions that
     /// were ended [default: memory; with --mode client, nowhere]
@@ -134,6 +138,12 @@ pub enum OnLimit {
 }
 
 impl Args {
+    /// The `iss` claim of everything that is signed, which tells applications apart even if they share keys.
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        self.issuer.clone().unwrap_or_else(|| format!("https://{}.example", self.namespace))
+    }
+
     /// The preset with the other options applied.
     ///
     /// # Errors

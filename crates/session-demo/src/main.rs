@@ -69,8 +69,9 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     }
     println!("listening on http://{address}");
     std::io::stdout().flush()?;
-    session_demo::server::serve(listener, session_demo::build_router(&sessions, &args.embedded_by), shutdown, GRACE)
-        .await;
+    let site = args.issuer.unwrap_or_else(|| format!("http://{address}"));
+    let router = session_demo::build_router(&sessions, site.trim_end_matches('/'), &args.embedded_by);
+    session_demo::server::serve(listener, router, shutdown, GRACE).await;
     Ok(())
 }
 

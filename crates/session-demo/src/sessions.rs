@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{
-    Clock as _, Namespace, Persistence, Policy, SessionManager, SessionManagerBuilder, SystemClock, TracingObserver,
+    Clock as _, Persistence, Policy, SessionManager, SessionManagerBuilder, SystemClock, TracingObserver,
 };
 use session_jwt::{AccessTokens, JwtSeal, KeyRing, TokenPolicy, TokenService};
 
@@ -47,12 +47,12 @@ impl Sessions {
         Ok(match args.mode {
             Mode::Cookie => Self::Cookie(manager(SessionManager::builder(store().await?))),
             Mode::Hybrid => {
-                let tokens = Arc::new(AccessTokens::new(token_policy(&policy, &args.namespace)?, ring()?)?);
+                let tokens = Arc::new(AccessTokens::new(token_policy(&policy, &args.issuer())?, ring()?)?);
                 let manager = manager(SessionManager::builder(store().await?));
                 Self::Hybrid(Arc::new(TokenService::new(manager, tokens, Accounts)?))
             }
             Mode::Client => {
-                let seal = Arc::new(JwtSeal::new(issuer(&args.namespace), ring()?, &policy)?);
+                let seal = Arc::new(JwtSeal::new(args.issuer(), ring()?, &policy)?);
                 let deny_list = if args.store.is_some() { Some(store().await?) } else { None };
                 Self::Client(manager(SessionManager::client_side(Arc::clone(&seal), deny_list)), seal)
             }
@@ -104,17 +104,9 @@ impl Sessions {
     }
 }
 
-/// The `iss` claim of everything that is signed, which tells applications apart even if they share keys. A real site uses
-/// its own address.
-fn issuer(namespace: &Namespace) -> String {
-    format!("https://{namespace}.example")
-}
-
 /// Access tokens live for 5 minutes, or less if sessions do.
-fn token_policy(policy: &Policy, namespace: &Namespace) -> Result<TokenPolicy, session_jwt::TokenPolicyError> {
+fn token_policy(policy: &Policy, issuer: &str) -> Result<TokenPolicy, session_jwt::TokenPolicyError> {
     let idle = policy.timeouts(true, Persistence::Transient).idle;
     let lifetime = Duration::from_secs(300).min(idle / 2).max(policy.refresh_grace());
-    TokenPolicy::builder(issuer(namespace), issuer(namespace))
-        .lifetime(Duration::from_secs(lifetime.as_secs().max(1)))
-        .build()
+    TokenPolicy::builder(issuer, issuer).lifetime(Duration::from_secs(lifetime.as_secs().max(1))).build()
 }
