@@ -79,7 +79,8 @@ fuzz_target!(|input: &[u8]| {
             assert_eq!(fixture.exact[0].verify(&token, NOW).is_ok(), input == fixture.header.as_bytes());
             if fixture.parsed[0].verify(&token, NOW).is_ok() {
                 let text = std::str::from_utf8(input).expect("JSON");
-                assert!(text.contains('{') && !text.contains("crit"));
+                // `crit` may be within a member that is ignored.
+                assert!(text.contains('{'));
             }
         }
         // Keys and documents.

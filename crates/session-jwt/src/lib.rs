@@ -37,7 +37,7 @@
 //! 1. The token has at most [`MAX_TOKEN_LEN`] bytes and exactly three segments.
 //! 2. The header segment equals, byte for byte, one that our own keys write. Nothing in a header is interpreted, so there
 //!    is nothing to attack with `alg`, `typ`, `kid`, `crit` or `jku`. ([`Verifier::for_issuer`] has a strict parser
-//!    instead, for issuers that write the same header differently.)
+//!    instead, for issuers that write the same header differently; it finds a key by `kid` and `alg`, in its own set.)
 //! 3. The signature is canonical base64url without padding, and was made by the key. HMACs are compared in constant time;
 //!    Ed25519 signatures are verified strictly.
 //! 4. The payload is parsed once, into typed [`Claims`]: a claim that is missing, has another JSON type or occurs twice
@@ -64,7 +64,7 @@ mod tests;
 mod token_service;
 mod tokens;
 
-pub use algorithm::Algorithm;
+pub use algorithm::{Algorithm, AlgorithmNames};
 pub use keys::error::KeyError;
 pub use keys::jwks::Jwks;
 pub use keys::ring::{KeyInfo, KeyRing, KeyState};

@@ -58,6 +58,15 @@ fn eddsa_makes_the_signature_of_rfc_8037() {
 }
 
 #[test]
+fn rsa_verifies_what_openssl_signs() {
+    let lines: Vec<&str> = include_str!("../tests/rsa/openssl.txt").lines().collect();
+    let key = PublicKey::from_pem(include_str!("../tests/rsa/public.pem")).unwrap();
+    for (key, signature) in [(key.clone(), lines[1]), (key.for_ps256().unwrap(), lines[2])] {
+        assert!(verifies(&VerifyingKey::Public(key.material().clone()), &format!("{}.{signature}", lines[0])));
+    }
+}
+
+#[test]
 fn thumbprints_are_those_of_rfc_7638() {
     // RFC 9449, section 6.1: the members are in another order here.
     let jwk = r#"{"kty":"EC","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA","crv":"P-256"}"#;

@@ -61,8 +61,11 @@ fn headers(table: &mut Table) {
     let unsigned = format!("{}.{payload}", encode(header("none", &kid, "at+jwt")));
     table.both("alg none without a signature", format!("{unsigned}."), Segments);
     table.row("alg none with some signature", format!("{unsigned}.AAAA"), Header, Algorithm);
-    for other in ["HS256", "EdDSA", "ES256", "RS256", "PS256", "HS384", "ES256K", "Ed25519", "A128KW", "dir"] {
-        if other != alg {
+    let others =
+        ["HS256", "EdDSA", "ES256", "RS256", "PS256", "HS384", "ES256K", "Ed25519", "ESP256", "Ed448", "A128KW", "dir"];
+    for other in others {
+        // RFC 9864 has two names for the same.
+        if other != alg && ![("EdDSA", "Ed25519"), ("ES256", "ESP256")].contains(&(alg, other)) {
             table.header(format!("alg {other}"), header(other, &kid, "at+jwt"), Algorithm);
         }
     }
@@ -78,9 +81,11 @@ fn headers(table: &mut Table) {
     for typ in ["JWT", "refresh+jwt", "dpop+jwt", "logout+jwt", "dbsc+jwt", "at+jwt ", "at-jwt", "", "application/"] {
         table.header(format!("typ {typ:?}"), header(alg, &kid, typ), Type);
     }
-    table.header("typ absent", format!(r#"{{"alg":"{alg}","kid":"{kid}"}}"#), Header);
+    table.header("typ absent", format!(r#"{{"alg":"{alg}","kid":"{kid}"}}"#), Type);
     table.header("alg absent", format!(r#"{{"kid":"{kid}","typ":"at+jwt"}}"#), Header);
-    table.header("kid absent", format!(r#"{{"alg":"{alg}","typ":"at+jwt"}}"#), Header);
+    table.header("kid and alg absent", r#"{"typ":"at+jwt"}"#, Header);
+    table.header("kid absent, alg none", r#"{"alg":"none","typ":"at+jwt"}"#, Algorithm);
+    table.header("kid absent, alg of no key", r#"{"alg":"RS256","typ":"at+jwt"}"#, Key);
     for value in ["null", "1", "true", "[\"at+jwt\"]", "{}"] {
         table.header(format!("typ is {value}"), format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":{value}}}"#), Header);
         table.header(format!("alg is {value}"), format!(r#"{{"alg":{value},"kid":"{kid}","typ":"at+jwt"}}"#), Header);
@@ -89,17 +94,15 @@ fn headers(table: &mut Table) {
     let extras = [
         ("crit", r#"["exp"]"#),
         ("crit", "[]"),
-        ("jku", r#""https://evil.example/jwks.json""#),
-        ("jwk", r#"{"kty":"oct","k":"AAAA"}"#),
-        ("x5u", r#""https://evil.example/cert.pem""#),
-        ("x5c", r#"["MIIB"]"#),
-        ("x5t", r#""AAAA""#),
+        ("crit", "null"),
+        ("c\\u0072it", r#"["exp"]"#),
         ("zip", r#""DEF""#),
         ("b64", "false"),
-        ("cty", r#""JWT""#),
+        ("b64", "true"),
         ("enc", r#""A128GCM""#),
-        ("p2c", "1000000000"),
-        ("unknown", "null"),
+        ("x", "1,\"x\":1"),
+        ("x", "NaN"),
+        ("x", "[1"),
     ];
     for (name, value) in extras {
         let text = format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"at+jwt","{name}":{value}}}"#);
@@ -113,7 +116,30 @@ fn headers(table: &mut Table) {
         table.header(format!("kid {name:?}"), header(alg, name, "at+jwt"), Key);
     }
     table.header("kid with a NUL at the end", header(alg, &format!("{kid}\\u0000"), "at+jwt"), Key);
-    table.header("kid of 2000 bytes", header(alg, &"k".repeat(2000), "at+jwt"), Header);
+    table.header("kid of 2000 bytes", header(alg, &"k".repeat(2000), "at+jwt"), Key);
+    table.header("kid of 4000 bytes", header(alg, &"k".repeat(4000), "at+jwt"), Header);
+    let members: String = (0..30).map(|number| format!(r#","{number}":0"#)).collect();
+    table.header("33 members", format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"at+jwt"{members}}}"#), Header);
+    // No key comes from a token, nor from where it points to.
+    let stranger = Forge::new(table.forge.key().algorithm(), 100);
+    for (name, value) in [
+        ("jwk", stranger.key().public().map_or_else(|| "{}".to_owned(), |_| jwk_of(&stranger))),
+        ("jku", r#""https://evil.example/jwks.json""#.to_owned()),
+        ("x5u", r#""https://evil.example/cert.pem""#.to_owned()),
+        ("x5c", r#"["MIIB"]"#.to_owned()),
+    ] {
+        for (kid, error) in [(format!(r#""kid":"{kid}","#), Signature), (String::new(), Signature)] {
+            let text = format!(r#"{{"alg":"{alg}",{kid}"typ":"at+jwt","{name}":{value}}}"#);
+            table.row(format!("{name} of a stranger"), stranger.token(text, Claims::good().json()), Header, error);
+        }
+        let text = format!(r#"{{"alg":"{alg}","kid":"{}","typ":"at+jwt","{name}":{value}}}"#, stranger.kid());
+        table.row(
+            format!("{name} of a stranger, with its kid"),
+            stranger.token(text, Claims::good().json()),
+            Header,
+            Key,
+        );
+    }
     table.both(
         "kid of 100,000 bytes",
         table.forge.token(header(alg, &"k".repeat(100_000), "at+jwt"), Claims::good().json()),
@@ -127,6 +153,12 @@ fn headers(table: &mut Table) {
     table.header("header is not JSON", "alg: none", Header);
     table.header("header is not UTF-8", b"{\"alg\":\"\xff\"}", Header);
     table.header("header nested 900 deep", format!("{}{}", "[".repeat(450), "]".repeat(450)), Header);
+}
+
+/// The public JWK.
+fn jwk_of(forge: &Forge) -> String {
+    let document = forge.ring().jwks(now()).to_json();
+    document[r#"{"keys":["#.len()..document.len() - 2].to_owned()
 }
 
 fn segments(table: &mut Table) {
@@ -367,16 +399,23 @@ fn every_malformed_or_malicious_token_is_refused_for_its_reason() {
 }
 
 #[test]
-fn the_verifier_for_other_issuers_is_lenient_in_order_and_space_only() {
+fn the_verifier_for_other_issuers_is_lenient_in_what_means_nothing() {
     for algorithm in ALGORITHMS {
         let forge = Forge::new(algorithm, 1);
         let (exact, parsed) = (exact(&forge.ring()), parsed(&forge.ring()));
         let (alg, kid) = (forge.alg(), forge.kid());
+        let with = |more: &str| format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"at+jwt",{more}}}"#);
         let headers = [
             format!(r#"{{"typ":"at+jwt","alg":"{alg}","kid":"{kid}"}}"#),
             format!("{{ \"kid\": \"{kid}\",\n \"alg\": \"{alg}\", \"typ\": \"application/at+jwt\" }}"),
             header(alg, &kid, "AT+JWT"),
             header(alg, &kid, "Application/At+Jwt"),
+            // There is only one key for this algorithm.
+            format!(r#"{{"alg":"{alg}","typ":"at+jwt"}}"#),
+            with(r#""x5t":"AAAA","x5t#S256":"AAAA""#),
+            with(r#""nonce":"AQAB","cty":"JWT","jid":1,"p2c":1000000000,"unknown":null,"deep":[[{"crit":[]}]]"#),
+            with(r#""jku":"https://login.example/jwks","x5u":"https://login.example/x","x5c":["MIIB"],"jwk":{}"#),
+            with(&format!(r#""x5c":["{}"]"#, "A".repeat(2500))),
         ];
         for text in headers {
             let token = forge.token(&text, Claims::good().json());
@@ -397,4 +436,29 @@ fn symmetric_and_public_keys_are_never_in_one_ring() {
     assert_eq!(ed25519.ring().publish(secret.key(), later).unwrap_err(), KeyError::Mixed);
     assert_eq!(secret.ring().publish(p256.key(), later).unwrap_err(), KeyError::Mixed);
     assert!(ed25519.ring().publish(p256.key(), later).is_ok());
+}
+
+#[test]
+fn a_generic_type_is_accepted_on_request_only() {
+    for algorithm in ALGORITHMS {
+        let forge = Forge::new(algorithm, 1);
+        let (alg, kid) = (forge.alg(), forge.kid());
+        let strict = parsed(&forge.ring());
+        let lenient = parsed(&forge.ring()).allow_generic_type();
+        let ours = exact(&forge.ring()).allow_generic_type();
+        let typ = |typ: &str| format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"{typ}"}}"#);
+        for text in [typ("JWT"), typ("jwt"), typ("application/jwt"), format!(r#"{{"alg":"{alg}","kid":"{kid}"}}"#)] {
+            let token = forge.token(&text, Claims::good().json());
+            assert_eq!(strict.verify(&token, now()).unwrap_err(), Type, "{text}");
+            assert!(lenient.verify(&token, now()).is_ok(), "{text}");
+            assert_eq!(ours.verify(&token, now()).unwrap_err(), Header, "{text}");
+        }
+        assert!(lenient.verify(forge.good(), now()).is_ok());
+        for other in ["", "logout+jwt", "session+jwt", "dpop+jwt", "secevent+jwt", "application/", "JWTx", "JWT "] {
+            let token = forge.token(typ(other), Claims::good().json());
+            assert_eq!(lenient.verify(&token, now()).unwrap_err(), Type, "{other}");
+        }
+        let null = format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":null}}"#);
+        assert_eq!(lenient.verify(forge.token(null, Claims::good().json()), now()).unwrap_err(), Header);
+    }
 }

@@ -20,24 +20,25 @@ pub enum KeyError {
     #[error("this may be a public key or a key file, and no HMAC key; draw another secret, or a longer one")]
     NotASecret,
     /// Not the PEM of a supported key: PKCS#8 for private keys, SubjectPublicKeyInfo for public ones.
-    #[error("not the PEM (PKCS#8 or SubjectPublicKeyInfo) of an Ed25519 or P-256 key")]
+    #[error("not the PEM (PKCS#8 or SubjectPublicKeyInfo) of a supported key")]
     Pem,
     /// Not the JWK, or JWKS, of a supported key.
     #[error("not a JWK of a supported key")]
     Jwk,
-    /// Not a key of its algorithm: the point is not on the curve or has small order, or the scalar is out of range.
+    /// Not a key of its algorithm: the point is not on the curve or has small order, the scalar is out of range, or an RSA
+    /// key is too short, too long, or has an exponent that is none.
     #[error("not a valid key of its algorithm")]
     Invalid,
     /// The public half in a private JWK belongs to another private key.
     #[error("the public half does not belong to the private half")]
     Mismatch,
-    /// A set of public keys contains a private or symmetric key, which is thereby published.
-    #[error("a private or symmetric key in a set of public keys")]
+    /// A private or symmetric key instead of a public one.
+    #[error("a private or symmetric key instead of a public one")]
     Private,
-    /// A key of a JWKS that could sign access tokens has no `kid`, or its `kid` is empty or longer than 128 bytes.
+    /// The `kid` is empty or longer than 128 bytes.
     #[error("a key without a usable `kid`")]
     Kid,
-    /// Two keys have the same `kid`.
+    /// Two keys have the same `kid`, and in a set of public keys also the same algorithm.
     #[error("two keys with the same `kid`")]
     DuplicateKid,
     /// Symmetric and asymmetric keys in one ring.
@@ -46,6 +47,9 @@ pub enum KeyError {
     /// The set has no usable key, or more than 100.
     #[error("a set must have between 1 and 100 usable keys")]
     Count,
+    /// RSA keys are not held here: they verify, or sign through an `ExternalSigner`.
+    #[error("keys for this algorithm are neither generated nor held by this library")]
+    Rsa,
     /// The ring has no key with this `kid`.
     #[error("no key with this `kid` in the ring")]
     Unknown,

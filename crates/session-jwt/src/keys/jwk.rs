@@ -1,10 +1,11 @@
 //! JSON Web Keys (RFC 7517, RFC 8037) as they are written.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::error::KeyError;
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, AlgorithmNames};
 use crate::encoding;
 
 /// The members that are read or written. Others are ignored, as RFC 7517 requires; a member that occurs twice is an error.
@@ -18,6 +19,10 @@ pub(super) struct Jwk {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     y: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    n: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    e: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     d: Option<SecretText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     k: Option<SecretText>,
@@ -29,12 +34,37 @@ pub(super) struct Jwk {
     usage: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key_ops: Option<Vec<String>>,
+    // The other private members of an RSA key (RFC 7518, section 6.3.2): they are only noticed.
+    #[serde(skip_serializing)]
+    p: Option<IgnoredAny>,
+    #[serde(skip_serializing)]
+    q: Option<IgnoredAny>,
+    #[serde(skip_serializing)]
+    dp: Option<IgnoredAny>,
+    #[serde(skip_serializing)]
+    dq: Option<IgnoredAny>,
+    #[serde(skip_serializing)]
+    qi: Option<IgnoredAny>,
+    #[serde(skip_serializing)]
+    oth: Option<IgnoredAny>,
 }
 
 impl Jwk {
-    pub(super) fn public(algorithm: Algorithm, x: String, y: Option<String>, kid: &str) -> Self {
-        let (kty, crv) = if y.is_some() { ("EC", "P-256") } else { ("OKP", "Ed25519") };
-        Self { crv: Some(crv.to_owned()), x: Some(x), y, ..Self::of(kty, algorithm, kid) }
+    pub(super) fn ed25519(x: String, kid: &str) -> Self {
+        Self { crv: Some("Ed25519".to_owned()), x: Some(x), ..Self::of("OKP", Algorithm::EdDsa, kid) }
+    }
+
+    pub(super) fn p256(x: String, y: String, kid: &str) -> Self {
+        Self { crv: Some("P-256".to_owned()), x: Some(x), y: Some(y), ..Self::of("EC", Algorithm::Es256, kid) }
+    }
+
+    pub(super) fn rsa(algorithm: Algorithm, n: String, e: String, kid: &str) -> Self {
+        Self { n: Some(n), e: Some(e), ..Self::of("RSA", algorithm, kid) }
+    }
+
+    /// The same key, with `alg` in this spelling.
+    pub(super) fn spelled(self, algorithm: Algorithm, names: AlgorithmNames) -> Self {
+        Self { alg: Some(algorithm.spelled(names).to_owned()), ..self }
     }
 
     pub(super) fn with_private(self, d: &[u8]) -> Self {
@@ -55,15 +85,21 @@ impl Jwk {
         }
     }
 
-    /// The algorithm of a key of this type. `None` if the type is not supported or `alg` names another algorithm.
+    /// The algorithm of a key of this type. `None` if the type is not supported or `alg` names another algorithm. An RSA
+    /// key without `alg` is for RS256, which is what issuers mean that leave it out (OpenID Connect Core, section 3.1.3.7),
+    /// and for nothing else: a key has one algorithm.
     pub(super) fn algorithm(&self) -> Option<Algorithm> {
-        let algorithm = match (self.kty.as_str(), self.crv.as_deref()) {
-            ("oct", None) => Algorithm::Hs256,
-            ("OKP", Some("Ed25519")) => Algorithm::EdDsa,
-            ("EC", Some("P-256")) => Algorithm::Es256,
+        let (algorithm, other) = match (self.kty.as_str(), self.crv.as_deref()) {
+            ("oct", None) => (Algorithm::Hs256, None),
+            ("OKP", Some("Ed25519")) => (Algorithm::EdDsa, None),
+            ("EC", Some("P-256")) => (Algorithm::Es256, None),
+            ("RSA", None) => (Algorithm::Rs256, Some(Algorithm::Ps256)),
             _ => return None,
         };
-        self.alg.as_deref().is_none_or(|alg| alg == algorithm.as_str()).then_some(algorithm)
+        match &self.alg {
+            None => Some(algorithm),
+            Some(alg) => Algorithm::from_name(alg).filter(|named| *named == algorithm || Some(*named) == other),
+        }
     }
 
     /// Whether `use` and `key_ops` allow `operation`.
@@ -74,7 +110,8 @@ impl Jwk {
     }
 
     pub(super) fn has_secret(&self) -> bool {
-        self.kty == "oct" || self.d.is_some() || self.k.is_some()
+        let factors = [&self.p, &self.q, &self.dp, &self.dq, &self.qi, &self.oth];
+        self.kty == "oct" || self.d.is_some() || self.k.is_some() || factors.into_iter().any(Option::is_some)
     }
 
     /// The HMAC secret.
@@ -94,6 +131,12 @@ impl Jwk {
 
     pub(super) fn y(&self) -> Result<Zeroizing<[u8; 32]>, KeyError> {
         self.y.as_ref().and_then(encoding::decode_array).ok_or(KeyError::Jwk)
+    }
+
+    /// The modulus and the exponent of an RSA key.
+    pub(super) fn numbers(&self) -> Result<(Vec<u8>, Vec<u8>), KeyError> {
+        let decode = |number: &Option<String>| number.as_ref().and_then(encoding::decode).ok_or(KeyError::Jwk);
+        Ok((decode(&self.n)?, decode(&self.e)?))
     }
 }
 

@@ -5,6 +5,7 @@ mod jwk;
 pub(crate) mod jwks;
 pub(crate) mod ring;
 pub(crate) mod rotation;
+mod rsa;
 mod secret;
 pub(crate) mod signing_key;
 mod stored_ring;

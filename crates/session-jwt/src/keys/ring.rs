@@ -9,7 +9,7 @@ use super::error::KeyError;
 use super::jwks::Jwks;
 use super::rotation::Rotation;
 use super::signing_key::SigningKey;
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, AlgorithmNames};
 
 /// What a key of a ring is used for at a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,7 @@ pub struct KeyInfo {
 #[derive(Clone)]
 pub struct KeyRing {
     pub(super) rotation: Rotation,
+    pub(super) names: AlgorithmNames,
     /// In the order in which they sign; never empty. The periods of signing do not overlap, and the last one has no end.
     pub(crate) entries: Vec<Entry>,
 }
@@ -100,7 +101,8 @@ impl KeyRing {
     /// A ring with an existing key, which signs immediately.
     #[must_use]
     pub fn with_key(key: SigningKey, rotation: Rotation, now: Timestamp) -> Self {
-        Self { rotation, entries: vec![Entry::new(key, now, Timestamp::MAX)] }
+        let names = AlgorithmNames::default();
+        Self { rotation, names, entries: vec![Entry::new(key, now, Timestamp::MAX)] }
     }
 
     /// Does what is due at `now`: publishes the next key [`Rotation::publish_ahead`] before it signs, and removes keys whose
@@ -201,7 +203,32 @@ impl KeyRing {
     #[must_use]
     pub fn jwks(&self, now: Timestamp) -> Jwks {
         let live = self.entries.iter().filter(|entry| self.state(entry, now) != KeyState::Expired);
-        Jwks::new(live.filter_map(|entry| entry.key.public()).collect())
+        Jwks::new(live.filter_map(|entry| entry.key.public()).collect(), self.names)
+    }
+
+    /// The same ring, which spells `alg` differently in tokens and in the JWKS document. It is stored with the ring. Tokens
+    /// with the other spelling stay valid; servers of a release that does not know the spelling refuse the stored ring.
+    ///
+    /// ```
+    /// use session_core::{OsEntropy, Timestamp};
+    /// use session_jwt::{Algorithm, AlgorithmNames, KeyRing, Rotation};
+    ///
+    /// let now = Timestamp::from_millis(1_767_225_600_000);
+    /// let ring = KeyRing::generate(Algorithm::EdDsa, Rotation::default(), now, &OsEntropy)?;
+    /// assert!(ring.jwks(now).to_json().contains(r#""alg":"EdDSA""#));
+    /// let ring = ring.with_algorithm_names(AlgorithmNames::FullySpecified);
+    /// assert!(ring.jwks(now).to_json().contains(r#""alg":"Ed25519""#));
+    /// # Ok::<_, session_jwt::KeyError>(())
+    /// ```
+    #[must_use]
+    pub fn with_algorithm_names(self, names: AlgorithmNames) -> Self {
+        Self { names, ..self }
+    }
+
+    /// How `alg` is spelled.
+    #[must_use]
+    pub fn algorithm_names(&self) -> AlgorithmNames {
+        self.names
     }
 
     /// The times of rotation.

@@ -12,7 +12,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::error::KeyError;
 use super::jwk::Jwk;
 use super::secret::Secret;
-use super::verifying_key::{Point, PublicKey, VerifyingKey};
+use super::verifying_key::{Material, PublicKey, VerifyingKey};
 use crate::algorithm::Algorithm;
 use crate::encoding;
 
@@ -60,7 +60,7 @@ impl SigningKey {
     /// A new key.
     ///
     /// # Errors
-    /// [`KeyError::Entropy`] if the generator failed.
+    /// [`KeyError::Entropy`] if the generator failed, [`KeyError::Rsa`] for RS256 and PS256.
     pub fn generate(algorithm: Algorithm, entropy: &dyn Entropy) -> Result<Self, KeyError> {
         match algorithm {
             Algorithm::Hs256 => {
@@ -85,6 +85,7 @@ impl SigningKey {
                 }
                 Err(KeyError::Entropy(EntropyError))
             }
+            Algorithm::Rs256 | Algorithm::Ps256 => Err(KeyError::Rsa),
         }
     }
 
@@ -150,6 +151,7 @@ impl SigningKey {
             Algorithm::Es256 => {
                 Private::Es256(p256::ecdsa::SigningKey::from_slice(&*jwk.d()?).map_err(|_| KeyError::Invalid)?)
             }
+            Algorithm::Rs256 | Algorithm::Ps256 => return Err(KeyError::Rsa),
         };
         let key = Self::new(key);
         if *key.kid == *PublicKey::from_parsed(jwk)?.kid() { Ok(key) } else { Err(KeyError::Mismatch) }
@@ -164,10 +166,10 @@ impl SigningKey {
     pub(super) fn jwk(&self) -> Jwk {
         match &self.private {
             Private::Hs256(secret) => Jwk::secret(secret.bytes(), &self.kid),
-            Private::EdDsa(key) => Point::Ed25519(key.verifying_key()).jwk(&self.kid).with_private(key.as_bytes()),
+            Private::EdDsa(key) => Material::Ed25519(key.verifying_key()).jwk(&self.kid).with_private(key.as_bytes()),
             Private::Es256(key) => {
                 let scalar = Zeroizing::new(key.to_bytes());
-                Point::P256(*key.verifying_key()).jwk(&self.kid).with_private(&scalar)
+                Material::P256(*key.verifying_key()).jwk(&self.kid).with_private(&scalar)
             }
         }
     }
@@ -217,8 +219,8 @@ impl SigningKey {
     fn new(private: Private) -> Self {
         let verifying = match &private {
             Private::Hs256(secret) => VerifyingKey::Hmac(secret.mac().clone()),
-            Private::EdDsa(key) => VerifyingKey::Public(Point::Ed25519(key.verifying_key())),
-            Private::Es256(key) => VerifyingKey::Public(Point::P256(*key.verifying_key())),
+            Private::EdDsa(key) => VerifyingKey::Public(Material::Ed25519(key.verifying_key())),
+            Private::Es256(key) => VerifyingKey::Public(Material::P256(*key.verifying_key())),
         };
         Self { kid: verifying.kid().into(), private, verifying }
     }

@@ -12,6 +12,7 @@ use super::jwks::MAX_KEYS;
 use super::ring::{Entry, KeyRing};
 use super::rotation::Rotation;
 use super::signing_key::SigningKey;
+use crate::algorithm::AlgorithmNames;
 use crate::encoding;
 
 /// The only format so far; any other is an error.
@@ -28,7 +29,22 @@ struct Stored {
     publish_ahead: u64,
     sign_for: u64,
     verify_for: u64,
+    /// Not written where it is the default, as releases before it did not.
+    #[serde(default, skip_serializing_if = "is_established")]
+    algorithm_names: StoredNames,
     keys: Vec<StoredKey>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredNames {
+    #[default]
+    Established,
+    FullySpecified,
+}
+
+fn is_established(names: &StoredNames) -> bool {
+    *names == StoredNames::Established
 }
 
 #[derive(Serialize, Deserialize)]
@@ -60,6 +76,10 @@ impl KeyRing {
             publish_ahead: millis(self.rotation.publish_ahead()),
             sign_for: millis(self.rotation.sign_for()),
             verify_for: millis(self.rotation.verify_for()),
+            algorithm_names: match self.names {
+                AlgorithmNames::Established => StoredNames::Established,
+                AlgorithmNames::FullySpecified => StoredNames::FullySpecified,
+            },
             keys: self.entries.iter().map(StoredKey::of).collect(),
         };
         encoding::secret_json(&stored, 256 + KEY_CAPACITY * self.entries.len())
@@ -83,7 +103,11 @@ impl KeyRing {
             .publish_ahead(Duration::from_millis(stored.publish_ahead))
             .sign_for(Duration::from_millis(stored.sign_for))
             .verify_for(Duration::from_millis(stored.verify_for));
-        let ring = Self { rotation: rotation.build()?, entries };
+        let names = match stored.algorithm_names {
+            StoredNames::Established => AlgorithmNames::Established,
+            StoredNames::FullySpecified => AlgorithmNames::FullySpecified,
+        };
+        let ring = Self { rotation: rotation.build()?, names, entries };
         ring.check()?;
         Ok(ring)
     }

@@ -1,4 +1,4 @@
-//! What verifies: a [`PublicKey`], the point of a curve that it is, and the [`VerifyingKey`] of any algorithm.
+//! What verifies: a [`PublicKey`], the point or the numbers that it is, and the [`VerifyingKey`] of any algorithm.
 
 use std::fmt;
 
@@ -9,13 +9,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::KeyError;
 use super::jwk::Jwk;
+use super::rsa::{Padding, RsaKey};
 use crate::algorithm::Algorithm;
 use crate::encoding;
 
 /// The longest `kid`, in bytes.
 const MAX_KID_LEN: usize = 128;
 
-/// A public key for EdDSA or ES256, with its `kid`.
+/// A public key for EdDSA, ES256, RS256 or PS256, with its `kid`.
 ///
 /// ```
 /// use session_jwt::{Algorithm, PublicKey};
@@ -28,41 +29,62 @@ const MAX_KID_LEN: usize = 128;
 /// ```
 #[derive(Clone)]
 pub struct PublicKey {
-    point: Point,
+    material: Material,
     kid: Box<str>,
 }
 
 impl PublicKey {
-    pub(super) fn new(point: Point) -> Self {
-        Self { kid: point.thumbprint().into(), point }
+    pub(super) fn new(material: Material) -> Self {
+        Self { kid: material.thumbprint().into(), material }
     }
 
-    /// Reads SubjectPublicKeyInfo (`BEGIN PUBLIC KEY`). The thumbprint becomes its `kid`.
+    /// Reads SubjectPublicKeyInfo (`BEGIN PUBLIC KEY`). The thumbprint becomes its `kid`. An RSA key is for RS256; see
+    /// [`for_ps256`](Self::for_ps256).
     ///
     /// # Errors
-    /// [`KeyError::Pem`] if it is neither Ed25519 nor P-256, [`KeyError::Invalid`] for a point of small order.
+    /// [`KeyError::Pem`] if it is neither Ed25519 nor P-256 nor RSA, [`KeyError::Invalid`] for a point of small order, and
+    /// for an RSA key unless its modulus is odd and has 2048 to 8192 bits, and its exponent is odd, at least 3 and below
+    /// 2^33.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         if let Ok(key) = ed25519_dalek::VerifyingKey::from_public_key_pem(pem) {
-            return Point::ed25519(key).map(Self::new);
+            return Material::ed25519(key).map(Self::new);
         }
-        let key = p256::ecdsa::VerifyingKey::from_public_key_pem(pem).map_err(|_| KeyError::Pem)?;
-        Ok(Self::new(Point::P256(key)))
+        if let Ok(key) = p256::ecdsa::VerifyingKey::from_public_key_pem(pem) {
+            return Ok(Self::new(Material::P256(key)));
+        }
+        RsaKey::from_pem(pem).unwrap_or(Err(KeyError::Pem)).map(Material::Rsa).map(Self::new)
     }
 
-    /// Reads a public JWK. Without a `kid`, the thumbprint becomes its `kid`.
+    /// The same RSA key for PS256 instead of RS256. A JWK says by `alg` which of them it is for; a PEM cannot.
+    ///
+    /// # Errors
+    /// [`KeyError::Jwk`] if it is no RSA key.
+    pub fn for_ps256(self) -> Result<Self, KeyError> {
+        match self.material {
+            Material::Rsa(key) => Ok(Self { material: Material::Rsa(key.with_padding(Padding::Pss)), kid: self.kid }),
+            Material::Ed25519(_) | Material::P256(_) => Err(KeyError::Jwk),
+        }
+    }
+
+    /// Reads a public JWK. Without a `kid`, the thumbprint becomes its `kid`. An RSA key without `alg` is for RS256.
     ///
     /// # Errors
     /// [`KeyError::Jwk`] if it is not a supported key for verifying, [`KeyError::Private`] if it contains a secret,
-    /// [`KeyError::Invalid`] if the point is not on the curve or has small order, [`KeyError::Kid`].
+    /// [`KeyError::Invalid`] if the point is not on the curve or has small order, or an RSA key is out of the bounds of
+    /// [`from_pem`](Self::from_pem), [`KeyError::Kid`].
     pub fn from_jwk(json: &str) -> Result<Self, KeyError> {
-        let jwk: Jwk = serde_json::from_str(json).map_err(|_| KeyError::Jwk)?;
+        Self::from_public_jwk(&serde_json::from_str(json).map_err(|_| KeyError::Jwk)?)
+    }
+
+    /// As [`from_jwk`](Self::from_jwk).
+    pub(super) fn from_public_jwk(jwk: &Jwk) -> Result<Self, KeyError> {
         if jwk.has_secret() {
             return Err(KeyError::Private);
         }
         if !jwk.is_for("verify") {
             return Err(KeyError::Jwk);
         }
-        let key = Self::from_parsed(&jwk)?;
+        let key = Self::from_parsed(jwk)?;
         match &jwk.kid {
             Some(kid) => key.with_kid(kid),
             None => Ok(key),
@@ -71,19 +93,23 @@ impl PublicKey {
 
     /// The public half of `jwk`, which may have a private one too. Named by its thumbprint.
     pub(super) fn from_parsed(jwk: &Jwk) -> Result<Self, KeyError> {
-        let point = match jwk.algorithm() {
-            Some(Algorithm::EdDsa) => {
-                Point::ed25519(ed25519_dalek::VerifyingKey::from_bytes(&*jwk.x()?).map_err(|_| KeyError::Invalid)?)?
+        let material = match jwk.algorithm().ok_or(KeyError::Jwk)? {
+            Algorithm::EdDsa => {
+                Material::ed25519(ed25519_dalek::VerifyingKey::from_bytes(&*jwk.x()?).map_err(|_| KeyError::Invalid)?)?
             }
-            Some(Algorithm::Es256) => {
+            Algorithm::Es256 => {
                 let mut point = [4; 65]; // 4: uncompressed
                 point[1..33].copy_from_slice(&*jwk.x()?);
                 point[33..].copy_from_slice(&*jwk.y()?);
-                Point::P256(p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map_err(|_| KeyError::Invalid)?)
+                Material::P256(p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map_err(|_| KeyError::Invalid)?)
             }
-            Some(Algorithm::Hs256) | None => return Err(KeyError::Jwk),
+            algorithm @ (Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Hs256) => {
+                let padding = Padding::of(algorithm).ok_or(KeyError::Jwk)?;
+                let (n, e) = jwk.numbers()?;
+                Material::Rsa(RsaKey::new(&n, &e, padding)?)
+            }
         };
-        Ok(Self::new(point))
+        Ok(Self::new(material))
     }
 
     /// The same key with the `kid` that its issuer writes into tokens.
@@ -100,7 +126,7 @@ impl PublicKey {
     /// The algorithm of this key.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
-        self.point.algorithm()
+        self.material.algorithm()
     }
 
     /// The name of the key.
@@ -112,16 +138,21 @@ impl PublicKey {
     /// The SHA-256 thumbprint (RFC 7638). It does not depend on the `kid`.
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        self.point.thumbprint()
+        self.material.thumbprint()
     }
 
-    pub(crate) fn point(&self) -> &Point {
-        &self.point
+    /// Whether a header that names the one also names the other: their `kid` and their algorithm are the same.
+    pub(super) fn is_named_like(&self, other: &Self) -> bool {
+        self.kid == other.kid && self.algorithm() == other.algorithm()
+    }
+
+    pub(crate) fn material(&self) -> &Material {
+        &self.material
     }
 
     /// The public JWK.
     pub(super) fn jwk(&self) -> Jwk {
-        self.point.jwk(&self.kid)
+        self.material.jwk(&self.kid)
     }
 }
 
@@ -131,14 +162,15 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// A point that is known to be on its curve.
+/// A point that is known to be on its curve, or the numbers of an RSA key, which are known to be in bounds.
 #[derive(Clone)]
-pub(crate) enum Point {
+pub(crate) enum Material {
     Ed25519(ed25519_dalek::VerifyingKey),
     P256(p256::ecdsa::VerifyingKey),
+    Rsa(RsaKey),
 }
 
-impl Point {
+impl Material {
     /// Refuses points of small order: they would verify signatures that were made without the private key.
     fn ed25519(key: ed25519_dalek::VerifyingKey) -> Result<Self, KeyError> {
         if key.is_weak() { Err(KeyError::Invalid) } else { Ok(Self::Ed25519(key)) }
@@ -148,6 +180,7 @@ impl Point {
         match self {
             Self::Ed25519(_) => Algorithm::EdDsa,
             Self::P256(_) => Algorithm::Es256,
+            Self::Rsa(key) => key.algorithm(),
         }
     }
 
@@ -158,32 +191,43 @@ impl Point {
             // 64 bytes; `r` and `s` neither zero nor out of range.
             Self::P256(key) => p256::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
+            Self::Rsa(key) => key.verify(message, signature),
         }
     }
 
     pub(super) fn jwk(&self, kid: &str) -> Jwk {
-        let (x, y) = self.coordinates();
-        Jwk::public(self.algorithm(), x, y, kid)
+        let [one, other] = self.numbers();
+        match self {
+            Self::Ed25519(_) => Jwk::ed25519(one, kid),
+            Self::P256(_) => Jwk::p256(one, other, kid),
+            Self::Rsa(key) => Jwk::rsa(key.algorithm(), one, other, kid),
+        }
     }
 
     /// RFC 7638 fixes the members and their order; base64url needs no escaping.
     pub(super) fn thumbprint(&self) -> String {
-        let json = match self.coordinates() {
-            (x, None) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#),
-            (x, Some(y)) => format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#),
+        let [one, other] = self.numbers();
+        let json = match self {
+            Self::Ed25519(_) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{one}"}}"#),
+            Self::P256(_) => format!(r#"{{"crv":"P-256","kty":"EC","x":"{one}","y":"{other}"}}"#),
+            Self::Rsa(_) => format!(r#"{{"e":"{other}","kty":"RSA","n":"{one}"}}"#),
         };
         encoding::encode(Sha256::digest(json))
     }
 
-    /// `x`, and on P-256 also `y`: 32 bytes each, encoded.
-    fn coordinates(&self) -> (String, Option<String>) {
+    /// `x` and `y`, which Ed25519 does not have, or `n` and `e`; encoded.
+    fn numbers(&self) -> [String; 2] {
         match self {
-            Self::Ed25519(key) => (encoding::encode(key.as_bytes()), None),
+            Self::Ed25519(key) => [encoding::encode(key.as_bytes()), String::new()],
             Self::P256(key) => {
                 // The uncompressed form is a byte 4, `x`, `y`.
                 let point = key.to_sec1_point(false);
                 let (x, y) = point.as_bytes().split_at(33);
-                (encoding::encode(&x[1..]), Some(encoding::encode(y)))
+                [encoding::encode(&x[1..]), encoding::encode(y)]
+            }
+            Self::Rsa(key) => {
+                let (n, e) = key.numbers();
+                [encoding::encode(n), encoding::encode(e)]
             }
         }
     }
@@ -195,15 +239,28 @@ impl Point {
 pub(crate) enum VerifyingKey {
     /// Has already absorbed the key.
     Hmac(Hmac<Sha256>),
-    Public(Point),
+    Public(Material),
 }
 
 impl VerifyingKey {
     pub(crate) fn algorithm(&self) -> Algorithm {
         match self {
             Self::Hmac(_) => Algorithm::Hs256,
-            Self::Public(point) => point.algorithm(),
+            Self::Public(material) => material.algorithm(),
         }
+    }
+
+    /// The length of a signature, in bytes.
+    pub(crate) fn signature_len(&self) -> usize {
+        match self {
+            Self::Hmac(_) => 32,
+            Self::Public(Material::Ed25519(_) | Material::P256(_)) => 64,
+            Self::Public(Material::Rsa(key)) => key.numbers().0.len(),
+        }
+    }
+
+    pub(crate) fn is_rsa(&self) -> bool {
+        matches!(self, Self::Public(Material::Rsa(_)))
     }
 
     /// The thumbprint of a public key (RFC 7638). An HMAC key has a `kid` that is derived from the secret, so that servers
@@ -214,7 +271,7 @@ impl VerifyingKey {
                 let mac = mac.clone().chain_update(b"session-jwt/kid/v1").finalize().into_bytes();
                 encoding::encode(&mac[..16])
             }
-            Self::Public(point) => point.thumbprint(),
+            Self::Public(material) => material.thumbprint(),
         }
     }
 
@@ -223,7 +280,7 @@ impl VerifyingKey {
         match self {
             // In constant time, and of full length only.
             Self::Hmac(mac) => mac.clone().chain_update(message).verify_slice(signature).is_ok(),
-            Self::Public(point) => point.verify(message, signature),
+            Self::Public(material) => material.verify(message, signature),
         }
     }
 }

@@ -14,13 +14,14 @@ pub enum VerifyError {
     #[error("the token does not have exactly three segments")]
     Segments,
     /// With [`Verifier::new`](crate::Verifier::new): not a header that one of our keys writes; the key may have been
-    /// retired. With [`Verifier::for_issuer`](crate::Verifier::for_issuer): not an object of `alg`, `kid` and `typ`.
+    /// retired. With [`Verifier::for_issuer`](crate::Verifier::for_issuer): not an object with `alg`, or one with a
+    /// member that is refused or occurs twice.
     #[error("the header is not one of ours")]
     Header,
     /// `typ` is not that of an access token.
     #[error("the token is not an access token")]
     Type,
-    /// `kid` names no key that verifies now.
+    /// `kid` names no key that verifies now; or there is no `kid`, and not exactly one key for `alg`.
     #[error("the token is signed by an unknown key")]
     Key,
     /// `alg` is not the algorithm of the key.

@@ -6,7 +6,7 @@ use memchr::memchr;
 use session_core::Timestamp;
 
 use super::error::VerifyError;
-use super::header::Header;
+use super::header::{AcceptedTypes, Header};
 use super::verifying_keys::VerifyingKeys;
 use crate::encoding;
 use crate::keys::verifying_key::VerifyingKey;
@@ -14,16 +14,18 @@ use crate::keys::verifying_key::VerifyingKey;
 /// The longest token that is issued or verified, in bytes.
 pub const MAX_TOKEN_LEN: usize = 8 * 1024;
 
-/// The longest signature, in bytes.
+/// The longest signature that is not one of RSA, in bytes.
 const MAX_SIGNATURE_LEN: usize = 64;
+/// The longest of RSA, with the longest key: in a buffer of its own, which the others need not clear.
+const MAX_RSA_SIGNATURE_LEN: usize = 1024;
 
 /// How the header of a token leads to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gate {
     /// The header must equal one that we write, byte for byte. Nothing in it is interpreted.
     Exact,
-    /// The header is parsed, strictly.
-    Parsed,
+    /// The header is parsed, strictly, and may have these types.
+    Parsed(AcceptedTypes),
 }
 
 impl Gate {
@@ -35,10 +37,14 @@ impl Gate {
         let Segments { header, payload, signature, signed } = Segments::split(token).ok_or(VerifyError::Segments)?;
         let key = match self {
             Self::Exact => keys.by_header(header, now).ok_or(VerifyError::Header)?,
-            Self::Parsed => key_named_by(header, keys, now)?,
+            Self::Parsed(types) => key_named_by(&Header::read(header, types)?, keys, now)?,
         };
-        let mut buffer = [0; MAX_SIGNATURE_LEN];
-        if !key.verify(signed, decode_signature(signature, &mut buffer)?) {
+        let is_genuine = if key.is_rsa() {
+            key.verify(signed, decode_signature(signature, &mut [0; MAX_RSA_SIGNATURE_LEN])?)
+        } else {
+            key.verify(signed, decode_signature(signature, &mut [0; MAX_SIGNATURE_LEN])?)
+        };
+        if !is_genuine {
             return Err(VerifyError::Signature);
         }
         encoding::decode(payload).ok_or(VerifyError::Encoding)
@@ -71,17 +77,18 @@ fn split_at_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..dot], &text[dot + 1..]))
 }
 
-/// The key that the header of another issuer names.
-fn key_named_by<'k>(segment: &[u8], keys: &'k VerifyingKeys, now: Timestamp) -> Result<&'k VerifyingKey, VerifyError> {
-    let json = Header::decode(segment)?;
-    let header = Header::parse(&json)?;
-    let key = keys.by_kid(header.kid(), now).ok_or(VerifyError::Key)?;
-    if header.is_for(key.algorithm()) { Ok(key) } else { Err(VerifyError::Algorithm) }
+/// The key that the header of another issuer names. Without `kid`, that is the only one for its algorithm.
+fn key_named_by<'k>(header: &Header, keys: &'k VerifyingKeys, now: Timestamp) -> Result<&'k VerifyingKey, VerifyError> {
+    let algorithm = header.algorithm().ok_or(VerifyError::Algorithm)?;
+    match header.kid() {
+        Some(kid) => keys.by_kid(kid, algorithm, now),
+        None => keys.only_one_for(algorithm, now).ok_or(VerifyError::Key),
+    }
 }
 
 /// A signature that is longer than any of ours is as wrong as one that is too short.
-fn decode_signature<'b>(text: &[u8], buffer: &'b mut [u8; MAX_SIGNATURE_LEN]) -> Result<&'b [u8], VerifyError> {
-    match URL_SAFE_NO_PAD.decode_slice(text, buffer) {
+fn decode_signature<'b>(text: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8], VerifyError> {
+    match URL_SAFE_NO_PAD.decode_slice(text, &mut *buffer) {
         Ok(length) => Ok(&buffer[..length]),
         Err(DecodeSliceError::DecodeError(_)) => Err(VerifyError::Encoding),
         Err(DecodeSliceError::OutputSliceTooSmall) => Err(VerifyError::Signature),

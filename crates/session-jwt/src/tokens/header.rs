@@ -1,8 +1,9 @@
 //! The protected header: the one that we write, and a strict parser for those of other issuers.
 
-use std::borrow::Cow;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::VerifyError;
 use crate::algorithm::Algorithm;
@@ -26,54 +27,122 @@ impl TokenType {
     }
 }
 
-/// The longest header segment of another issuer: enough for a `kid` of 128 bytes, all escaped.
-const MAX_SEGMENT_LEN: usize = 1400;
+/// Which values of `typ` a verifier for another issuer takes for an access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AcceptedTypes {
+    /// `at+jwt`, as RFC 9068 demands.
+    AccessToken,
+    /// Also `JWT`, and none.
+    AlsoGeneric,
+}
+
+/// The longest header segment of another issuer: some write a certificate there.
+const MAX_SEGMENT_LEN: usize = 4096;
+/// The most members of a header.
+const MAX_MEMBERS: usize = 32;
+/// They change what the rest means, so a verifier that does not implement them must not go on: extensions that must be
+/// understood (`crit`), a payload that is not encoded (RFC 7797), compressed or encrypted (RFC 7516).
+const REFUSED_MEMBERS: [&str; 4] = ["crit", "b64", "zip", "enc"];
 
 /// The header segment that we write for a key.
-pub(super) fn segment(typ: TokenType, algorithm: Algorithm, kid: &str) -> String {
-    let header = Header { alg: algorithm.as_str().into(), kid: kid.into(), typ: typ.as_str().into() };
-    let Ok(json) = serde_json::to_vec(&header) else { unreachable!("a struct of strings is JSON") };
+pub(super) fn segment(typ: TokenType, alg: &str, kid: &str) -> String {
+    #[derive(Serialize)]
+    struct Written<'a> {
+        alg: &'a str,
+        kid: &'a str,
+        typ: &'a str,
+    }
+
+    let Ok(json) = serde_json::to_vec(&Written { alg, kid, typ: typ.as_str() }) else {
+        unreachable!("a struct of strings is JSON")
+    };
     encoding::encode(json)
 }
 
-/// Unknown members are refused, and with them `crit`, `jku`, `jwk`, `x5u`, `x5c`, `zip` and `b64`. So are duplicates.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Header<'a> {
-    #[serde(borrow)]
-    alg: Cow<'a, str>,
-    #[serde(borrow)]
-    kid: Cow<'a, str>,
-    #[serde(borrow)]
-    typ: Cow<'a, str>,
+/// The header of another issuer. Only these members are interpreted. Others are skipped, as RFC 7515 asks; so nothing that
+/// brings or names a key by itself (`jku`, `jwk`, `x5u`, `x5c`) is ever followed. A member that occurs twice is an error.
+pub(super) struct Header {
+    alg: String,
+    kid: Option<String>,
 }
 
-impl<'a> Header<'a> {
-    /// Decodes the header segment of another issuer, for [`parse`](Self::parse).
-    pub(super) fn decode(segment: &[u8]) -> Result<Vec<u8>, VerifyError> {
+impl Header {
+    /// Reads the header segment of an access token of another issuer.
+    pub(super) fn read(segment: &[u8], types: AcceptedTypes) -> Result<Self, VerifyError> {
         if segment.len() > MAX_SEGMENT_LEN {
             return Err(VerifyError::Header);
         }
-        encoding::decode(segment).ok_or(VerifyError::Header)
+        let json = encoding::decode(segment).ok_or(VerifyError::Header)?;
+        let Members { alg, kid, typ } = serde_json::from_slice(&json).map_err(|_| VerifyError::Header)?;
+        if !types.include(typ.as_deref()) {
+            return Err(VerifyError::Type);
+        }
+        Ok(Self { alg, kid })
     }
 
-    /// Parses the header of an access token of another issuer.
-    pub(super) fn parse(json: &'a [u8]) -> Result<Self, VerifyError> {
-        let header: Self = serde_json::from_slice(json).map_err(|_| VerifyError::Header)?;
+    /// `None` if it is none that verifies anything here.
+    pub(super) fn algorithm(&self) -> Option<Algorithm> {
+        Algorithm::from_name(&self.alg)
+    }
+
+    pub(super) fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+}
+
+impl AcceptedTypes {
+    fn include(self, typ: Option<&str>) -> bool {
+        let also_generic = self == Self::AlsoGeneric;
+        let Some(typ) = typ else { return also_generic };
         // A media type: its case is irrelevant (RFC 2045), and the prefix is optional (RFC 7515, 4.1.9).
         let prefix = "application/";
-        let typ = match header.typ.get(..prefix.len()) {
-            Some(start) if start.eq_ignore_ascii_case(prefix) => &header.typ[prefix.len()..],
-            Some(_) | None => &header.typ,
+        let name = match typ.get(..prefix.len()) {
+            Some(start) if start.eq_ignore_ascii_case(prefix) => &typ[prefix.len()..],
+            Some(_) | None => typ,
         };
-        if typ.eq_ignore_ascii_case(TokenType::Access.as_str()) { Ok(header) } else { Err(VerifyError::Type) }
+        name.eq_ignore_ascii_case(TokenType::Access.as_str()) || also_generic && name.eq_ignore_ascii_case("JWT")
+    }
+}
+
+/// What is interpreted of a header.
+struct Members {
+    alg: String,
+    kid: Option<String>,
+    typ: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a header")
     }
 
-    pub(super) fn kid(&self) -> &str {
-        &self.kid
-    }
-
-    pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
-        self.alg == algorithm.as_str()
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let (mut alg, mut kid, mut typ) = (None, None, None);
+        let mut seen: Vec<String> = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if seen.len() == MAX_MEMBERS || seen.contains(&name) || REFUSED_MEMBERS.contains(&&*name) {
+                return Err(A::Error::custom("a member that is refused"));
+            }
+            match &*name {
+                "alg" => alg = Some(map.next_value::<String>()?),
+                "kid" => kid = Some(map.next_value::<String>()?),
+                "typ" => typ = Some(map.next_value::<String>()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            seen.push(name);
+        }
+        Ok(Members { alg: alg.ok_or_else(|| A::Error::missing_field("alg"))?, kid, typ })
     }
 }

@@ -74,13 +74,14 @@ impl Keys {
         if ring.rotation().verify_for() < validity {
             return Err(KeyError::VerifyFor);
         }
+        let names = ring.algorithm_names();
         let keys = ring.entries.iter().map(|entry| &entry.key);
-        let headers = keys.map(|key| header::segment(typ, key.algorithm(), key.kid()) + ".").collect();
+        let headers = keys.map(|key| header::segment(typ, key.algorithm().spelled(names), key.kid()) + ".").collect();
         Ok(Self { verifying: VerifyingKeys::of_ring(&ring, typ), headers, ring })
     }
 
     fn signed_len(&self, index: usize, payload_len: usize) -> usize {
-        let signature_len = self.ring.entries[index].key.algorithm().signature_len();
+        let signature_len = encoding::encoded_len(self.ring.entries[index].key.verifying().signature_len());
         self.headers[index].len() + encoding::encoded_len(payload_len) + ".".len() + signature_len
     }
 }

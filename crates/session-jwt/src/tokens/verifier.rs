@@ -6,6 +6,7 @@ use session_core::Timestamp;
 use super::claims::{Claims, Expiry};
 use super::error::VerifyError;
 use super::gate::Gate;
+use super::header::AcceptedTypes;
 use super::policy::TokenPolicy;
 use super::verifying_keys::VerifyingKeys;
 
@@ -42,9 +43,16 @@ impl Verifier {
         Self { policy, gate: Gate::Exact, keys: ArcSwap::from_pointee(keys) }
     }
 
-    /// For tokens with the same claims from other software, whose headers are written differently. The header must be an
-    /// object of `alg`, `kid` and `typ` and nothing else; `kid` names a key, `alg` is that key's algorithm, `typ` is
-    /// `at+jwt` or `application/at+jwt` in any case. All other checks are the same.
+    /// For tokens with the same claims from other software, whose headers are written differently. All other checks are the
+    /// same. Of the header, three members are interpreted:
+    ///
+    /// - `kid` names a key. Without it, the token is verified with the only key for its `alg`; if there are several, with
+    ///   none.
+    /// - `alg` is that key's algorithm, in any spelling ([`AlgorithmNames`](crate::AlgorithmNames)).
+    /// - `typ` is `at+jwt` or `application/at+jwt` in any case; see [`allow_generic_type`](Self::allow_generic_type).
+    ///
+    /// `crit`, `b64`, `zip` and `enc` are refused, and members that occur twice. Others are ignored (RFC 7515, section 4):
+    /// no key is ever taken from a token or from where it points to (`jwk`, `jku`, `x5c`, `x5u`).
     ///
     /// ```
     /// use session_core::Timestamp;
@@ -61,7 +69,36 @@ impl Verifier {
     /// ```
     #[must_use]
     pub fn for_issuer(policy: TokenPolicy, keys: VerifyingKeys) -> Self {
-        Self { policy, gate: Gate::Parsed, keys: ArcSwap::from_pointee(keys) }
+        Self { policy, gate: Gate::Parsed(AcceptedTypes::AccessToken), keys: ArcSwap::from_pointee(keys) }
+    }
+
+    /// Also accepts tokens whose `typ` is `JWT`, or that have none, from an issuer that does not write the `at+jwt` of RFC
+    /// 9068. Nothing in the header then tells an access token from an ID token, or from whatever else this issuer signs with
+    /// these keys: only the audience does. So the audience of the policy must be one that the issuer gives to access tokens
+    /// alone, never a client id. Without effect on a verifier made by [`new`](Self::new).
+    ///
+    /// ```
+    /// use session_core::Timestamp;
+    /// use session_jwt::{TokenPolicy, Verifier, VerifyError, VerifyingKeys};
+    ///
+    /// let document = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"}]}"#;
+    /// let policy = TokenPolicy::new("https://partner.example", "https://api.example")?;
+    /// let verifier = Verifier::for_issuer(policy, VerifyingKeys::from_jwks(document)?);
+    /// // {"alg":"EdDSA","kid":"a","typ":"JWT"}
+    /// let token = "eyJhbGciOiJFZERTQSIsImtpZCI6ImEiLCJ0eXAiOiJKV1QifQ.e30.AAAA";
+    /// let now = Timestamp::from_millis(1_767_225_600_000);
+    /// assert_eq!(verifier.verify(token, now).unwrap_err(), VerifyError::Type);
+    /// let verifier = verifier.allow_generic_type();
+    /// assert_eq!(verifier.verify(token, now).unwrap_err(), VerifyError::Signature);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn allow_generic_type(self) -> Self {
+        let gate = match self.gate {
+            Gate::Exact => Gate::Exact,
+            Gate::Parsed(_) => Gate::Parsed(AcceptedTypes::AlsoGeneric),
+        };
+        Self { gate, ..self }
     }
 
     /// Verifies a token and returns its claims.

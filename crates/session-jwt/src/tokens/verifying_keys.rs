@@ -5,7 +5,9 @@ use std::fmt;
 
 use session_core::Timestamp;
 
+use super::error::VerifyError;
 use super::header::{self, TokenType};
+use crate::algorithm::Algorithm;
 use crate::keys::error::KeyError;
 use crate::keys::jwks::{self, MAX_KEYS};
 use crate::keys::ring::KeyRing;
@@ -22,8 +24,8 @@ use crate::keys::verifying_key::{PublicKey, VerifyingKey};
 /// let keys = VerifyingKeys::from_jwks(&ring.jwks(now).to_json())?;
 /// assert_eq!(keys.kids().count(), 1);
 ///
-/// // A secret in a public document is refused, not used:
-/// assert_eq!(VerifyingKeys::from_jwks(r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#).unwrap_err(), KeyError::Private);
+/// // A secret in a public document is not used:
+/// assert_eq!(VerifyingKeys::from_jwks(r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#).unwrap_err(), KeyError::Count);
 /// # Ok::<_, KeyError>(())
 /// ```
 pub struct VerifyingKeys {
@@ -31,34 +33,44 @@ pub struct VerifyingKeys {
     keys: Vec<(VerifyingKey, Timestamp)>,
     /// From the header segment that we write to the index of its key.
     by_header: HashMap<Box<[u8]>, usize>,
-    by_kid: HashMap<Box<str>, usize>,
+    /// To the indices of its keys: one, or more that differ in their algorithm.
+    by_kid: HashMap<Box<str>, Vec<usize>>,
 }
 
 impl VerifyingKeys {
-    /// The keys of a JWKS document. Keys of unsupported types or for other purposes are skipped (RFC 7517, section 5).
+    /// The keys of a JWKS document, the first 100 that can be used. Entries that cannot be used are left out, whatever is
+    /// wrong with them (RFC 7517, section 5): keys of other types, for other purposes or algorithms, points that are not on
+    /// their curve, members that occur twice or have another JSON type. Compare [`kids`](Self::kids) with what you expect.
+    ///
+    /// - A key that is published with its private half, and any `oct` key, is left out: every reader could sign with it.
+    /// - Two keys with one `kid` are told apart by their algorithm. If that is the same too, both are left out; unless they
+    ///   are the same key, which then counts once.
+    /// - A key without `kid` has its thumbprint as `kid`. [`Verifier::for_issuer`](crate::Verifier::for_issuer) also finds
+    ///   it for a token without `kid`, if no other key of the set is for the token's algorithm.
     ///
     /// # Errors
-    /// [`KeyError::Jwk`] if it is not such a document, [`KeyError::Private`] if it contains any secret, [`KeyError::Kid`] if
-    /// a key has no name, [`KeyError::DuplicateKid`], [`KeyError::Count`], and [`KeyError::Invalid`] for a point that is not
-    /// on its curve or has small order.
+    /// [`KeyError::Jwk`] if it is not such a document, [`KeyError::Count`] if it has no key that can be used.
     pub fn from_jwks(json: &str) -> Result<Self, KeyError> {
         Self::from_public(jwks::parse(json)?)
     }
 
-    /// These keys, by `kid`.
+    /// These keys, by `kid` and algorithm.
     ///
     /// # Errors
-    /// [`KeyError::Count`], [`KeyError::DuplicateKid`].
+    /// [`KeyError::Count`], [`KeyError::DuplicateKid`] if both are the same for two of them.
     pub fn from_public(keys: impl IntoIterator<Item = PublicKey>) -> Result<Self, KeyError> {
         let mut set = Self::empty();
         for key in keys {
-            let verifying = VerifyingKey::Public(key.point().clone());
+            if set.by_kid(key.kid(), key.algorithm(), Timestamp::EPOCH).is_ok() {
+                return Err(KeyError::DuplicateKid);
+            }
+            let verifying = VerifyingKey::Public(key.material().clone());
             set.add(TokenType::Access, key.kid(), verifying, Timestamp::MAX);
+            if set.keys.len() > MAX_KEYS {
+                return Err(KeyError::Count);
+            }
         }
-        if set.keys.is_empty() || set.keys.len() > MAX_KEYS {
-            return Err(KeyError::Count);
-        }
-        if set.by_kid.len() < set.keys.len() { Err(KeyError::DuplicateKid) } else { Ok(set) }
+        if set.keys.is_empty() { Err(KeyError::Count) } else { Ok(set) }
     }
 
     /// The keys of `ring`, each of which verifies until its last token has expired. The only way to verify HS256 tokens.
@@ -85,22 +97,36 @@ impl VerifyingKeys {
         self.live(self.by_header.get(segment), now)
     }
 
-    pub(super) fn by_kid(&self, kid: &str, now: Timestamp) -> Option<&VerifyingKey> {
-        self.live(self.by_kid.get(kid), now)
+    /// The key with this name, if it is for `algorithm`.
+    pub(super) fn by_kid(&self, kid: &str, algorithm: Algorithm, now: Timestamp) -> Result<&VerifyingKey, VerifyError> {
+        let mut named = self.by_kid.get(kid).into_iter().flatten().filter_map(|index| self.live(Some(index), now));
+        let first = named.next().ok_or(VerifyError::Key)?;
+        let is_for = |key: &&VerifyingKey| key.algorithm() == algorithm;
+        Some(first).filter(is_for).or_else(|| named.find(is_for)).ok_or(VerifyError::Algorithm)
+    }
+
+    /// The key for `algorithm`, unless there are several.
+    pub(super) fn only_one_for(&self, algorithm: Algorithm, now: Timestamp) -> Option<&VerifyingKey> {
+        let live = (0..self.keys.len()).filter_map(|index| self.live(Some(&index), now));
+        let mut fitting = live.filter(|key| key.algorithm() == algorithm);
+        fitting.next().filter(|_| fitting.next().is_none())
     }
 
     fn live(&self, index: Option<&usize>, now: Timestamp) -> Option<&VerifyingKey> {
         self.keys.get(*index?).filter(|(_, until)| now < *until).map(|(key, _)| key)
     }
 
-    fn empty() -> Self {
+    /// No keys: nothing verifies.
+    pub(crate) fn empty() -> Self {
         Self { keys: Vec::new(), by_header: HashMap::new(), by_kid: HashMap::new() }
     }
 
     fn add(&mut self, typ: TokenType, kid: &str, key: VerifyingKey, until: Timestamp) {
         let index = self.keys.len();
-        self.by_header.insert(header::segment(typ, key.algorithm(), kid).into_bytes().into(), index);
-        self.by_kid.insert(kid.into(), index);
+        for alg in key.algorithm().spellings() {
+            self.by_header.insert(header::segment(typ, alg, kid).into_bytes().into(), index);
+        }
+        self.by_kid.entry(kid.into()).or_default().push(index);
         self.keys.push((key, until));
     }
 }

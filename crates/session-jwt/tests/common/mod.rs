@@ -101,7 +101,7 @@ impl Forge {
             Algorithm::Hs256 => Self::Hs256(bytes),
             Algorithm::EdDsa => Self::EdDsa(ed25519_dalek::SigningKey::from_bytes(&bytes.try_into().unwrap())),
             Algorithm::Es256 => Self::Es256(p256::ecdsa::SigningKey::from_slice(&bytes).unwrap()),
-            _ => unreachable!("{algorithm:?} is new"),
+            Algorithm::Rs256 | Algorithm::Ps256 | _ => unreachable!("{algorithm:?} is new"),
         }
     }
 
