@@ -3,7 +3,8 @@
 //! - [`KeyRing`]: the key that signs, its successor, and those whose tokens have not expired yet. A [`SigningKey`] is for
 //!   HS256, EdDSA (Ed25519) or ES256 (P-256).
 //! - [`AccessTokens`]: issues, and verifies its own tokens.
-//! - [`Verifier`]: only verifies, with public keys ([`VerifyingKeys`]) from a [`Jwks`] document.
+//! - [`Verifier`]: only verifies, with public keys ([`VerifyingKeys`]) from a [`Jwks`] document. [`RemoteVerifier`] fetches
+//!   the document, and keeps it fresh.
 //! - [`TokenService`]: pairs of an access token and a refresh token, whose session is in a store.
 //! - [`JwtSeal`]: client-side sessions, signed with the same kind of keys.
 //!
@@ -58,6 +59,7 @@ mod algorithm;
 mod encoding;
 mod keys;
 mod oauth;
+mod remote;
 mod seal;
 #[cfg(test)]
 mod tests;
@@ -76,6 +78,9 @@ pub use oauth::attempt::{Attempt, Pending, Refusal};
 pub use oauth::clients::{ClientSecret, ClientStatus, Clients};
 pub use oauth::endpoint::{LoginRequest, Step, TokenEndpoint, TokenRoute};
 pub use oauth::fields::Fields;
+pub use remote::fetch::{BoxError, FetchError, FetchJwks, JwksDocument};
+pub use remote::limits::{FetchLimits, FetchLimitsBuilder, FetchLimitsError};
+pub use remote::verifier::{JwksUrlError, RemoteVerifier, RemoteVerifyError};
 pub use seal::JwtSeal;
 pub use token_service::{AccountStatus, Accounts, AccountsError, TokenPair, TokenService, TokenServiceError};
 pub use tokens::access_tokens::{AccessToken, AccessTokens, IssueError, Subject};

@@ -59,7 +59,7 @@ impl VerifyingKeys {
     /// # Errors
     /// [`KeyError::Count`], [`KeyError::DuplicateKid`] if both are the same for two of them.
     pub fn from_public(keys: impl IntoIterator<Item = PublicKey>) -> Result<Self, KeyError> {
-        let mut set = Self::empty();
+        let mut set = Self::none();
         for key in keys {
             if set.by_kid(key.kid(), key.algorithm(), Timestamp::EPOCH).is_ok() {
                 return Err(KeyError::DuplicateKid);
@@ -81,7 +81,7 @@ impl VerifyingKeys {
 
     /// The keys of `ring`, for tokens of type `typ`.
     pub(super) fn of_ring(ring: &KeyRing, typ: TokenType) -> Self {
-        let mut set = Self::empty();
+        let mut set = Self::none();
         for entry in &ring.entries {
             set.add(typ, entry.key.kid(), entry.key.verifying().clone(), ring.verifies_until(entry));
         }
@@ -116,8 +116,9 @@ impl VerifyingKeys {
         self.keys.get(*index?).filter(|(_, until)| now < *until).map(|(key, _)| key)
     }
 
-    /// No keys: nothing verifies.
-    pub(crate) fn empty() -> Self {
+    /// No keys: nothing verifies. For a [`RemoteVerifier`](crate::RemoteVerifier), which fetches them.
+    #[must_use]
+    pub fn none() -> Self {
         Self { keys: Vec::new(), by_header: HashMap::new(), by_kid: HashMap::new() }
     }
 
