@@ -227,7 +227,7 @@ async fn a_signing_key_that_leaked_signs_nothing_any_more() {
     let thief = AccessTokens::new(app.tokens.policy().clone(), next.clone()).unwrap();
     let (record, _) = forged(&alice(), app.now());
     let subject = Subject::new(record.id(), record.summary.authentication.as_ref().unwrap(), Timestamp::MAX);
-    let token = thief.issue(&subject, app.now()).unwrap();
+    let token = thief.issue(&subject, app.now()).await.unwrap();
     assert!(server.verify(token.expose()).is_ok(), "as good as any");
 
     let known: HashSet<String> = next.keys(app.now()).map(|key| key.kid).collect();
@@ -238,7 +238,7 @@ async fn a_signing_key_that_leaked_signs_nothing_any_more() {
     for token in [token.expose(), pair.access.expose()] {
         assert!(server.verify(token).is_err());
     }
-    let later = thief.issue(&subject, app.now() + 30 * DAY).unwrap();
+    let later = thief.issue(&subject, app.now() + 30 * DAY).await.unwrap();
     app.clock.advance(SECOND);
     assert!(server.verify(later.expose()).is_err(), "nor with the next key");
     // Nobody was logged out.

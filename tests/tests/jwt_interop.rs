@@ -13,7 +13,9 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{Command, Stdio};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -97,6 +99,14 @@ fn policy() -> TokenPolicy {
     TokenPolicy::new(ISSUER, AUDIENCE).unwrap()
 }
 
+/// What a future returns that waits for nothing, as issuing does with keys of this process.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
 fn exchange(mut peer: Command) {
     let now = SystemClock.now();
     let algorithms = [Algorithm::Hs256, Algorithm::EdDsa, Algorithm::Es256];
@@ -111,7 +121,7 @@ fn exchange(mut peer: Command) {
     let session = SessionId::generate(Some(&user), &OsEntropy).unwrap();
     let authentication = Authentication::new(user, Proof::new(Assurance::Aal2, now).method("pwd"));
     let subject = Subject::new(session, &authentication, now + Duration::from_secs(3600));
-    let tokens = issuers.each_ref().map(|issuer| issuer.issue(&subject, now).unwrap().expose().to_owned());
+    let tokens = issuers.each_ref().map(|issuer| at_once(issuer.issue(&subject, now)).unwrap().expose().to_owned());
     let by_name = |values: [Value; 3]| Value::Object(names.map(str::to_owned).into_iter().zip(values).collect());
     let seconds = now.as_millis() / 1000;
     let question = json!({

@@ -12,7 +12,7 @@ pub enum Algorithm {
     /// ECDSA on P-256 with SHA-256, for verifiers that do not support Ed25519.
     Es256,
     /// RSASSA-PKCS1-v1_5 with SHA-256: for tokens of issuers that have nothing else. Keys of this library never sign with it
-    /// themselves; an `ExternalSigner` can.
+    /// themselves; an [`ExternalSigner`](crate::ExternalSigner) can.
     Rs256,
     /// RSASSA-PSS with SHA-256. As [`Rs256`](Self::Rs256), with the better padding.
     Ps256,

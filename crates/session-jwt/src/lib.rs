@@ -1,7 +1,7 @@
 //! Access tokens for sessions: short-lived JWTs (RFC 9068, `typ: at+jwt`) that are verified without a store.
 //!
 //! - [`KeyRing`]: the key that signs, its successor, and those whose tokens have not expired yet. A [`SigningKey`] is for
-//!   HS256, EdDSA (Ed25519) or ES256 (P-256).
+//!   HS256, EdDSA (Ed25519) or ES256 (P-256), or is held by an [`ExternalSigner`].
 //! - [`AccessTokens`]: issues, and verifies its own tokens.
 //! - [`Verifier`]: only verifies, with public keys ([`VerifyingKeys`]) from a [`Jwks`] document. [`RemoteVerifier`] fetches
 //!   the document, and keeps it fresh.
@@ -13,6 +13,8 @@
 //! use session_core::{Assurance, Authentication, OsEntropy, Proof, SessionId, Timestamp, UserId};
 //! use session_jwt::{AccessTokens, Algorithm, KeyRing, Rotation, Subject, TokenPolicy, Verifier, VerifyingKeys};
 //!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let now = Timestamp::from_millis(1_767_225_600_000);
 //! let policy = TokenPolicy::new("https://login.example", "https://api.example")?;
 //! let ring = KeyRing::generate(Algorithm::EdDsa, Rotation::default(), now, &OsEntropy)?;
@@ -21,14 +23,15 @@
 //! let authentication = Authentication::new(UserId::new("alice")?, Proof::new(Assurance::Aal1, now).method("pwd"));
 //! let session = SessionId::generate(Some(&authentication.user), &OsEntropy)?;
 //! let deadline = now + Duration::from_secs(8 * 3600);
-//! let token = tokens.issue(&Subject::new(session, &authentication, deadline), now)?;
+//! let token = tokens.issue(&Subject::new(session, &authentication, deadline), now).await?;
 //!
 //! // On another server, which has only the public keys:
 //! let keys = VerifyingKeys::from_jwks(&tokens.jwks(now).to_json())?;
 //! let claims = Verifier::new(policy, keys).verify(token.expose(), now)?;
 //! assert_eq!(claims.session, session);
 //! assert_eq!(claims.user, authentication.user);
-//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! # Verification
@@ -68,6 +71,7 @@ mod tokens;
 
 pub use algorithm::{Algorithm, AlgorithmNames};
 pub use keys::error::KeyError;
+pub use keys::external::{ExternalSigner, SigningError};
 pub use keys::jwks::Jwks;
 pub use keys::ring::{KeyInfo, KeyRing, KeyState};
 pub use keys::rotation::{Rotation, RotationBuilder};

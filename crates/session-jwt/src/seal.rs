@@ -61,7 +61,7 @@ impl JwtSeal {
     ///
     /// # Errors
     /// [`KeyError::VerifyFor`] if the ring would drop a key while a cookie that it signed may still be used: `verify_for`
-    /// must be at least the longest idle timeout of the policy.
+    /// must be at least the longest idle timeout of the policy. [`KeyError::External`] if an external signer holds a key.
     pub fn new(issuer: impl Into<String>, ring: KeyRing, policy: &Policy) -> Result<Self, KeyError> {
         let timeouts = [
             policy.timeouts(false, Persistence::Transient),
@@ -76,7 +76,7 @@ impl JwtSeal {
     /// Replaces the keys, after a rotation or after a stored ring was loaded. Never blocks.
     ///
     /// # Errors
-    /// [`KeyError::VerifyFor`]. The keys are unchanged then.
+    /// [`KeyError::VerifyFor`], [`KeyError::External`]. The keys are unchanged then.
     pub fn set_ring(&self, ring: KeyRing) -> Result<(), KeyError> {
         self.signer.set_ring(ring)
     }
@@ -96,7 +96,7 @@ impl JwtSeal {
 
 impl Seal for JwtSeal {
     fn seal(&self, record: &Record, now: Timestamp) -> Result<String, StoreError> {
-        self.signer.sign(&self.payload(record)?, now).ok_or_else(|| failed("signing failed"))
+        self.signer.sign_now(&self.payload(record)?, now).ok_or_else(|| failed("signing failed"))
     }
 
     fn open(&self, text: &[u8], now: Timestamp) -> Option<Record> {

@@ -38,7 +38,7 @@ fn es256_verifies_the_token_of_rfc_7515() {
     let key = SigningKey::from_jwk(jwk).unwrap();
     assert!(verifies(key.verifying(), token));
     let mut own = token.rsplit_once('.').unwrap().0.to_owned();
-    key.sign(&mut own).unwrap();
+    key.sign_now(&mut own).unwrap();
     assert!(verifies(key.verifying(), &own));
 }
 
@@ -47,7 +47,7 @@ fn eddsa_makes_the_signature_of_rfc_8037() {
     let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     let key = SigningKey::from_jwk(jwk).unwrap();
     let mut token = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc".to_owned();
-    key.sign(&mut token).unwrap();
+    key.sign_now(&mut token).unwrap();
     assert_eq!(
         token,
         "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4i\

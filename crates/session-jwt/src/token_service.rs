@@ -190,7 +190,14 @@ impl TokenService {
         self.check_audiences(login.granted()).map_err(|_| TokenServiceError::Audience)?;
         // Before there is a session: without an answer there is no login.
         let claims = self.accounts.claims(login.user(), login.granted()).await?;
-        self.pair(self.manager.issue_refresh_token(login, replaces).await?, &claims)
+        let issued = self.manager.issue_refresh_token(login, replaces).await?;
+        let (id, user) = (issued.session.id, issued.session.user().cloned());
+        let pair = self.pair(issued, &claims).await;
+        if let (Err(_), Some(user)) = (&pair, user) {
+            // No client has its token. If this fails too, it is reported, and the session ends by its idle timeout.
+            let _ = self.manager.revoke(&user, &id).await;
+        }
+        pair
     }
 
     /// Consumes a refresh token and issues the next pair. A second use inside the policy's
@@ -236,7 +243,7 @@ impl TokenService {
             }
         }
         let claims = self.accounts.claims(user, refresh.grant()).await?;
-        self.pair(valid(self.manager.rotate(refresh).await)?.ok_or(TokenServiceError::InvalidGrant)?, &claims)
+        self.pair(valid(self.manager.rotate(refresh).await)?.ok_or(TokenServiceError::InvalidGrant)?, &claims).await
     }
 
     /// Logout: ends the session of a refresh token or of an access token, also of one that has expired, as long as the key
@@ -306,7 +313,7 @@ impl TokenService {
         if is_ours { Ok(()) } else { Err(()) }
     }
 
-    fn pair(&self, refresh: IssuedRefreshToken, claims: &AccountClaims) -> Result<TokenPair, TokenServiceError> {
+    async fn pair(&self, refresh: IssuedRefreshToken, claims: &AccountClaims) -> Result<TokenPair, TokenServiceError> {
         let IssuedRefreshToken { token, session, grant, scope, .. } = refresh;
         let authentication = session.authentication.as_ref().ok_or(TokenServiceError::InvalidGrant)?;
         let scope = claims.limit(scope);
@@ -315,7 +322,7 @@ impl TokenService {
         subject.audiences = grant.audiences();
         subject.scope = Some(scope.as_str()).filter(|scope| !scope.is_empty());
         subject.claims = Some(claims);
-        let access = self.tokens.issue(&subject, self.manager.now())?;
+        let access = self.tokens.issue(&subject, self.manager.now()).await?;
         Ok(TokenPair { access, refresh: token.encode(), session, scope })
     }
 }

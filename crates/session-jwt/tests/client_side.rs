@@ -63,8 +63,8 @@ fn nothing_else_is_opened() {
     assert!(other_issuer.open(text.as_bytes(), now).is_none());
 }
 
-#[test]
-fn neither_kind_of_token_passes_for_the_other() {
+#[tokio::test]
+async fn neither_kind_of_token_passes_for_the_other() {
     let now = ManualClock::default().now();
     let keys = ring(Algorithm::Hs256, now);
     let seal = seal(keys.clone());
@@ -74,7 +74,7 @@ fn neither_kind_of_token_passes_for_the_other() {
     assert_eq!(tokens.verify(&text, now).unwrap_err(), VerifyError::Header);
     let authentication = record.summary.authentication.as_ref().unwrap();
     let subject = Subject::new(record.summary.id, authentication, Timestamp::MAX);
-    assert!(seal.open(tokens.issue(&subject, now).unwrap().expose().as_bytes(), now).is_none());
+    assert!(seal.open(tokens.issue(&subject, now).await.unwrap().expose().as_bytes(), now).is_none());
 }
 
 #[test]

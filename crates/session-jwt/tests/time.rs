@@ -5,7 +5,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{ALGORITHMS, AUDIENCE, Broken, Claims, Forge, ISSUER, NOW, SESSION, alice, at, exact, issue, now, policy};
+use common::{
+    ALGORITHMS, AUDIENCE, Broken, Claims, Forge, ISSUER, NOW, SESSION, alice, at, at_once, exact, issue, now, policy,
+};
 use session_core::{Assurance, Authentication, EntropyError, Proof, Timestamp, UserId};
 use session_jwt::{
     AccessTokens, Algorithm, IssueError, KeyError, KeyRing, MAX_TOKEN_LEN, Rotation, Subject, TokenPolicy,
@@ -83,17 +85,17 @@ fn no_token_outlives_the_session() {
     let tokens = tokens(Algorithm::Hs256);
     let authentication = alice();
     let subject = |deadline| Subject::new(SESSION, &authentication, deadline);
-    let token = tokens.issue(&subject(at(NOW + 10) + Duration::from_millis(999)), now()).unwrap();
+    let token = at_once(tokens.issue(&subject(at(NOW + 10) + Duration::from_millis(999)), now())).unwrap();
     assert_eq!(token.expires_in(), Duration::from_secs(10));
     assert_eq!(tokens.verify(token.expose(), now()).unwrap().expires_at, at(NOW + 10));
-    let long = tokens.issue(&subject(Timestamp::MAX), now()).unwrap();
+    let long = at_once(tokens.issue(&subject(Timestamp::MAX), now())).unwrap();
     assert_eq!(long.expires_in(), Duration::from_secs(300));
     for deadline in [now() + Duration::from_millis(999), now(), now() - MILLI, Timestamp::from_millis(i64::MIN)] {
-        assert_eq!(tokens.issue(&subject(deadline), now()).unwrap_err(), IssueError::SessionExpired);
+        assert_eq!(at_once(tokens.issue(&subject(deadline), now())).unwrap_err(), IssueError::SessionExpired);
     }
     // With a broken clock, no valid token is issued.
     for broken in [Timestamp::from_millis(i64::MIN), Timestamp::MAX] {
-        match tokens.issue(&subject(Timestamp::MAX), broken) {
+        match at_once(tokens.issue(&subject(Timestamp::MAX), broken)) {
             Ok(token) => assert!(tokens.verify(token.expose(), now()).is_err()),
             Err(error) => assert_eq!(error, IssueError::SessionExpired),
         }
@@ -105,7 +107,7 @@ fn what_cannot_be_verified_is_not_issued() {
     let issue = |tokens: &AccessTokens, methods: Vec<String>| {
         let proof = methods.into_iter().fold(Proof::new(Assurance::Aal2, now()), Proof::method);
         let authentication = Authentication::new(UserId::new("\u{1}".repeat(256)).unwrap(), proof);
-        tokens.issue(&Subject::new(SESSION, &authentication, Timestamp::MAX), now())
+        at_once(tokens.issue(&Subject::new(SESSION, &authentication, Timestamp::MAX), now()))
     };
     let tokens = tokens(Algorithm::Hs256);
     // Around the limit, each token is either refused by the issuer or accepted by the verifier.

@@ -47,9 +47,13 @@ pub enum KeyError {
     /// The set has no usable key, or more than 100.
     #[error("a set must have between 1 and 100 usable keys")]
     Count,
-    /// RSA keys are not held here: they verify, or sign through an `ExternalSigner`.
+    /// RSA keys are not held here: they verify, or sign through an [`ExternalSigner`](crate::ExternalSigner).
     #[error("keys for this algorithm are neither generated nor held by this library")]
     Rsa,
+    /// A key that an [`ExternalSigner`](crate::ExternalSigner) holds, where the private key itself is needed: to generate
+    /// its successor, to load a stored ring without the signer, or for client-side sessions, which are signed at once.
+    #[error("the key is held by an external signer")]
+    External,
     /// The ring has no key with this `kid`.
     #[error("no key with this `kid` in the ring")]
     Unknown,

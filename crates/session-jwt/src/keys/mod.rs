@@ -1,6 +1,7 @@
 //! Keys: what signs, what verifies, and how both are rotated, stored and published. Knows nothing of tokens.
 
 pub(crate) mod error;
+pub(crate) mod external;
 mod jwk;
 pub(crate) mod jwks;
 pub(crate) mod ring;

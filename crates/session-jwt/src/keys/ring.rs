@@ -107,7 +107,8 @@ impl KeyRing {
 
     /// Does what is due at `now`: publishes the next key [`Rotation::publish_ahead`] before it signs, and removes keys whose
     /// tokens have all expired. `None` if nothing is due. Late or missing calls are safe: a key without a successor
-    /// continues to sign, and an expired key verifies nothing even before it is removed.
+    /// continues to sign, and an expired key verifies nothing even before it is removed. A key of an external signer has no
+    /// successor until one is [published](Self::publish).
     ///
     /// # Errors
     /// [`KeyError::Entropy`] if the generator failed.
@@ -117,15 +118,15 @@ impl KeyRing {
         let removed = ring.entries.len() < self.entries.len();
         let newest = self.newest();
         let planned = newest.signs_from + self.rotation.sign_for();
-        if now >= planned - self.rotation.publish_ahead() {
+        if now >= planned - self.rotation.publish_ahead() && !newest.key.is_external() {
             ring.append(SigningKey::generate(newest.key.algorithm(), entropy)?, planned, now);
             return Ok(Some(ring));
         }
         Ok(removed.then_some(ring))
     }
 
-    /// Publishes `key` as the next one; it signs after [`Rotation::publish_ahead`]. For a key from elsewhere, or to switch
-    /// between EdDSA and ES256.
+    /// Publishes `key` as the next one; it signs after [`Rotation::publish_ahead`]. For a key from elsewhere, to switch
+    /// between EdDSA and ES256, or between keys that are held here and those of an external signer.
     ///
     /// # Errors
     /// [`KeyError::NextExists`] if the next key is already published, [`KeyError::DuplicateKid`] if the ring already has
@@ -165,7 +166,8 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`KeyError::Unknown`] if there is no such key; [`KeyError::Entropy`] if a new key is needed and the generator
-    /// failed.
+    /// failed; [`KeyError::External`] if a new key is needed and this one is that of an external signer:
+    /// [`publish`](Self::publish) its successor first.
     pub fn retire(&self, kid: &str, now: Timestamp, entropy: &dyn Entropy) -> Result<Self, KeyError> {
         let mut ring = self.clone();
         ring.entries.retain(|entry| entry.key.kid() != kid);
@@ -182,7 +184,11 @@ impl KeyRing {
                 }
             }
             Some(_) | None => {
-                let key = SigningKey::generate(self.newest().key.algorithm(), entropy)?;
+                let newest = &self.newest().key;
+                if newest.is_external() {
+                    return Err(KeyError::External);
+                }
+                let key = SigningKey::generate(newest.algorithm(), entropy)?;
                 ring.entries.push(Entry::new(key, now, Timestamp::MAX));
             }
         }
@@ -235,6 +241,11 @@ impl KeyRing {
     #[must_use]
     pub fn rotation(&self) -> Rotation {
         self.rotation
+    }
+
+    /// Whether a key of the ring is elsewhere.
+    pub(crate) fn has_external(&self) -> bool {
+        self.entries.iter().any(|entry| entry.key.is_external())
     }
 
     /// The index of the key that signs at `now`: the first that has not stopped. On a server whose clock is behind, that may

@@ -1,6 +1,7 @@
 //! [`SigningKey`].
 
 use std::fmt;
+use std::sync::Arc;
 
 use ed25519_dalek::Signer as _;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
@@ -10,6 +11,7 @@ use session_core::{Entropy, EntropyError};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::error::KeyError;
+use super::external::{ExternalSigner, SigningError};
 use super::jwk::Jwk;
 use super::secret::Secret;
 use super::verifying_key::{Material, PublicKey, VerifyingKey};
@@ -54,6 +56,8 @@ enum Private {
     Hs256(Secret),
     EdDsa(ed25519_dalek::SigningKey),
     Es256(p256::ecdsa::SigningKey),
+    /// Elsewhere.
+    External(Arc<dyn ExternalSigner>),
 }
 
 impl SigningKey {
@@ -73,14 +77,12 @@ impl SigningKey {
                 }
                 Err(KeyError::Entropy(EntropyError))
             }
-            Algorithm::EdDsa => {
-                Ok(Self::new(Private::EdDsa(ed25519_dalek::SigningKey::from_bytes(&*random(entropy)?))))
-            }
+            Algorithm::EdDsa => Ok(Self::eddsa(ed25519_dalek::SigningKey::from_bytes(&*random(entropy)?))),
             Algorithm::Es256 => {
                 // One candidate in 2^32 is out of range. A generator that produces two of them is broken.
                 for _ in 0..2 {
                     if let Ok(key) = p256::ecdsa::SigningKey::from_slice(&*random(entropy)?) {
-                        return Ok(Self::new(Private::Es256(key)));
+                        return Ok(Self::es256(key));
                     }
                 }
                 Err(KeyError::Entropy(EntropyError))
@@ -97,7 +99,7 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError::TooShort`], [`KeyError::TooLong`], [`KeyError::WellKnown`] or [`KeyError::NotASecret`].
     pub fn from_secret(bytes: &[u8]) -> Result<Self, KeyError> {
-        Secret::new(bytes).map(|secret| Self::new(Private::Hs256(secret)))
+        Secret::new(bytes).map(Self::hs256)
     }
 
     /// An EdDSA (Ed25519) or ES256 (P-256) key in PKCS#8 (`BEGIN PRIVATE KEY`), as OpenSSL writes it. Convert the older
@@ -107,19 +109,38 @@ impl SigningKey {
     /// [`KeyError::Pem`] for anything else.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         if let Ok(key) = ed25519_dalek::SigningKey::from_pkcs8_pem(pem) {
-            return Ok(Self::new(Private::EdDsa(key)));
+            return Ok(Self::eddsa(key));
         }
         let key = p256::ecdsa::SigningKey::from_pkcs8_pem(pem).map_err(|_| KeyError::Pem)?;
-        Ok(Self::new(Private::Es256(key)))
+        Ok(Self::es256(key))
+    }
+
+    /// A key whose private half `signer` holds, and whose public half is `public`; its `kid` is that of `public`. It signs
+    /// access tokens, not client-side sessions.
+    ///
+    /// A stored ring holds the public half of such a key, and [`KeyRing::from_json_with`](crate::KeyRing::from_json_with)
+    /// asks for the signer. Rotation generates no successor: make another key where this one is, and
+    /// [`publish`](crate::KeyRing::publish) it.
+    #[must_use]
+    pub fn external(public: &PublicKey, signer: Arc<dyn ExternalSigner>) -> Self {
+        let verifying = VerifyingKey::Public(public.material().clone());
+        Self { private: Private::External(signer), verifying, kid: public.kid().into() }
+    }
+
+    /// Whether an external signer holds it.
+    #[must_use]
+    pub fn is_external(&self) -> bool {
+        matches!(self.private, Private::External(_))
     }
 
     /// Writes PKCS#8. Secret.
     ///
     /// # Errors
-    /// [`KeyError::Pem`] for an HS256 key: PEM has no form for it.
+    /// [`KeyError::Pem`] for an HS256 key: PEM has no form for it. [`KeyError::External`] for one that is elsewhere.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
         let pem = match &self.private {
             Private::Hs256(_) => return Err(KeyError::Pem),
+            Private::External(_) => return Err(KeyError::External),
             Private::EdDsa(key) => {
                 // Without the public half: OpenSSL does not read version 2 of PKCS#8, which has it.
                 let mut bytes = KeypairBytes { secret_key: key.to_bytes(), public_key: None };
@@ -147,17 +168,16 @@ impl SigningKey {
         }
         let key = match jwk.algorithm().ok_or(KeyError::Jwk)? {
             Algorithm::Hs256 => return Self::from_secret(&jwk.k()?),
-            Algorithm::EdDsa => Private::EdDsa(ed25519_dalek::SigningKey::from_bytes(&*jwk.d()?)),
+            Algorithm::EdDsa => Self::eddsa(ed25519_dalek::SigningKey::from_bytes(&*jwk.d()?)),
             Algorithm::Es256 => {
-                Private::Es256(p256::ecdsa::SigningKey::from_slice(&*jwk.d()?).map_err(|_| KeyError::Invalid)?)
+                Self::es256(p256::ecdsa::SigningKey::from_slice(&*jwk.d()?).map_err(|_| KeyError::Invalid)?)
             }
             Algorithm::Rs256 | Algorithm::Ps256 => return Err(KeyError::Rsa),
         };
-        let key = Self::new(key);
         if *key.kid == *PublicKey::from_parsed(jwk)?.kid() { Ok(key) } else { Err(KeyError::Mismatch) }
     }
 
-    /// Writes the private JWK. Secret.
+    /// Writes the private JWK. Secret. Of a key that is elsewhere, it is the public one.
     #[must_use]
     pub fn to_jwk(&self) -> Zeroizing<String> {
         encoding::secret_json(&self.jwk(), 512)
@@ -171,6 +191,10 @@ impl SigningKey {
                 let scalar = Zeroizing::new(key.to_bytes());
                 Material::P256(*key.verifying_key()).jwk(&self.kid).with_private(&scalar)
             }
+            Private::External(_) => match &self.verifying {
+                VerifyingKey::Public(material) => material.jwk(&self.kid),
+                VerifyingKey::Hmac(_) => unreachable!("it was made with a public key"),
+            },
         }
     }
 
@@ -185,7 +209,7 @@ impl SigningKey {
     pub fn public(&self) -> Option<PublicKey> {
         match &self.verifying {
             VerifyingKey::Hmac(_) => None,
-            VerifyingKey::Public(point) => Some(PublicKey::new(point.clone())),
+            VerifyingKey::Public(material) => Some(PublicKey::named(material.clone(), &self.kid)),
         }
     }
 
@@ -200,8 +224,32 @@ impl SigningKey {
         &self.verifying
     }
 
-    /// Appends a dot and the signature of all that `token` holds. `None` if the library failed to sign.
-    pub(crate) fn sign(&self, token: &mut String) -> Option<()> {
+    /// Appends a dot and the signature of all that `token` holds. Waits for external signers only.
+    pub(crate) async fn sign(&self, token: &mut String) -> Result<(), SigningError> {
+        let Private::External(signer) = &self.private else {
+            return self.sign_now(token).ok_or(SigningError::Failed);
+        };
+        let signature = signer.sign(token.as_bytes()).await?;
+        // A token that nobody accepts would log users out, and nobody would know why. It is cheap beside the call.
+        let signature = self.genuine(token.as_bytes(), signature).ok_or(SigningError::WrongSignature)?;
+        append(token, &signature);
+        Ok(())
+    }
+
+    /// The signature as JWS has it, if it is one of `message`.
+    fn genuine(&self, message: &[u8], signature: Vec<u8>) -> Option<Vec<u8>> {
+        if self.verifying.verify(message, &signature) {
+            return Some(signature);
+        }
+        if self.algorithm() != Algorithm::Es256 {
+            return None;
+        }
+        let signature = p256::ecdsa::Signature::from_der(&signature).ok()?.to_bytes().to_vec();
+        self.verifying.verify(message, &signature).then_some(signature)
+    }
+
+    /// As [`sign`](Self::sign), at once. `None` if the library failed to sign, or the key is elsewhere.
+    pub(crate) fn sign_now(&self, token: &mut String) -> Option<()> {
         let message = token.as_bytes();
         match &self.private {
             Private::Hs256(secret) => {
@@ -212,16 +260,24 @@ impl SigningKey {
                 let signature: p256::ecdsa::Signature = key.try_sign(message).ok()?;
                 append(token, &signature.to_bytes());
             }
+            Private::External(_) => return None,
         }
         Some(())
     }
 
-    fn new(private: Private) -> Self {
-        let verifying = match &private {
-            Private::Hs256(secret) => VerifyingKey::Hmac(secret.mac().clone()),
-            Private::EdDsa(key) => VerifyingKey::Public(Material::Ed25519(key.verifying_key())),
-            Private::Es256(key) => VerifyingKey::Public(Material::P256(*key.verifying_key())),
-        };
+    fn hs256(secret: Secret) -> Self {
+        Self::named(VerifyingKey::Hmac(secret.mac().clone()), Private::Hs256(secret))
+    }
+
+    fn eddsa(key: ed25519_dalek::SigningKey) -> Self {
+        Self::named(VerifyingKey::Public(Material::Ed25519(key.verifying_key())), Private::EdDsa(key))
+    }
+
+    fn es256(key: p256::ecdsa::SigningKey) -> Self {
+        Self::named(VerifyingKey::Public(Material::P256(*key.verifying_key())), Private::Es256(key))
+    }
+
+    fn named(verifying: VerifyingKey, private: Private) -> Self {
         Self { kid: verifying.kid().into(), private, verifying }
     }
 }

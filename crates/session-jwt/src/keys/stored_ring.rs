@@ -1,5 +1,6 @@
 //! The stored form of a [`KeyRing`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,11 +8,13 @@ use session_core::Timestamp;
 use zeroize::Zeroizing;
 
 use super::error::KeyError;
+use super::external::ExternalSigner;
 use super::jwk::Jwk;
 use super::jwks::MAX_KEYS;
 use super::ring::{Entry, KeyRing};
 use super::rotation::Rotation;
 use super::signing_key::SigningKey;
+use super::verifying_key::PublicKey;
 use crate::algorithm::AlgorithmNames;
 use crate::encoding;
 
@@ -43,6 +46,10 @@ enum StoredNames {
     FullySpecified,
 }
 
+fn is_held_here(external: &bool) -> bool {
+    !external
+}
+
 fn is_established(names: &StoredNames) -> bool {
     *names == StoredNames::Established
 }
@@ -53,11 +60,15 @@ struct StoredKey {
     signs_from: i64,
     /// `None` while the key has no successor.
     signs_until: Option<i64>,
+    /// Whether an external signer holds the key; `jwk` is the public one then.
+    #[serde(default, skip_serializing_if = "is_held_here")]
+    external: bool,
     jwk: Jwk,
 }
 
 impl KeyRing {
-    /// The ring as JSON, including its secrets: for a file that only the server can read (mode 0600), or a secret store.
+    /// The ring as JSON, including its secrets: for a file that only the server can read (mode 0600), or a secret store. Of a
+    /// key that an external signer holds, it has the public half.
     ///
     /// ```
     /// use session_core::{OsEntropy, Timestamp};
@@ -89,8 +100,22 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`KeyError::Format`] for anything else, or if the times of the keys contradict each other; [`KeyError::Rotation`],
-    /// [`KeyError::Count`], [`KeyError::Mixed`], [`KeyError::DuplicateKid`]; and the errors of [`SigningKey::from_jwk`].
+    /// [`KeyError::Count`], [`KeyError::Mixed`], [`KeyError::DuplicateKid`]; [`KeyError::External`] if it has a key of an
+    /// external signer; and the errors of [`SigningKey::from_jwk`].
     pub fn from_json(json: &str) -> Result<Self, KeyError> {
+        Self::from_json_with(json, |_| None)
+    }
+
+    /// As [`from_json`](Self::from_json), with the signer for each key that an external signer holds. `signer_of` finds it by
+    /// the `kid` or the thumbprint of the key. A signer is needed as long as the key is in the ring, also when it no longer
+    /// signs.
+    ///
+    /// # Errors
+    /// As `from_json`; [`KeyError::External`] if `signer_of` returns `None`; and the errors of [`PublicKey::from_jwk`].
+    pub fn from_json_with(
+        json: &str,
+        signer_of: impl Fn(&PublicKey) -> Option<Arc<dyn ExternalSigner>>,
+    ) -> Result<Self, KeyError> {
         let stored: Stored = serde_json::from_str(json).map_err(|_| KeyError::Format)?;
         if stored.format != FORMAT {
             return Err(KeyError::Format);
@@ -98,7 +123,7 @@ impl KeyRing {
         if stored.keys.is_empty() || stored.keys.len() > MAX_KEYS {
             return Err(KeyError::Count);
         }
-        let entries: Vec<Entry> = stored.keys.iter().map(StoredKey::entry).collect::<Result<_, _>>()?;
+        let entries: Vec<Entry> = stored.keys.iter().map(|key| key.entry(&signer_of)).collect::<Result<_, _>>()?;
         let rotation = Rotation::builder()
             .publish_ahead(Duration::from_millis(stored.publish_ahead))
             .sign_for(Duration::from_millis(stored.sign_for))
@@ -138,13 +163,21 @@ impl StoredKey {
         Self {
             signs_from: entry.signs_from.as_millis(),
             signs_until: (until != Timestamp::MAX).then_some(until.as_millis()),
+            external: entry.key.is_external(),
             jwk: entry.key.jwk(),
         }
     }
 
-    fn entry(&self) -> Result<Entry, KeyError> {
+    fn entry(&self, signer_of: impl Fn(&PublicKey) -> Option<Arc<dyn ExternalSigner>>) -> Result<Entry, KeyError> {
         let until = self.signs_until.map_or(Timestamp::MAX, Timestamp::from_millis);
-        Ok(Entry::new(SigningKey::from_parsed(&self.jwk)?, Timestamp::from_millis(self.signs_from), until))
+        let key = if self.external {
+            let public = PublicKey::from_public_jwk(&self.jwk)?;
+            let signer = signer_of(&public).ok_or(KeyError::External)?;
+            SigningKey::external(&public, signer)
+        } else {
+            SigningKey::from_parsed(&self.jwk)?
+        };
+        Ok(Entry::new(key, Timestamp::from_millis(self.signs_from), until))
     }
 }
 

@@ -38,6 +38,11 @@ impl PublicKey {
         Self { kid: material.thumbprint().into(), material }
     }
 
+    /// With a `kid` that was checked before.
+    pub(super) fn named(material: Material, kid: &str) -> Self {
+        Self { material, kid: kid.into() }
+    }
+
     /// Reads SubjectPublicKeyInfo (`BEGIN PUBLIC KEY`). The thumbprint becomes its `kid`. An RSA key is for RS256; see
     /// [`for_ps256`](Self::for_ps256).
     ///

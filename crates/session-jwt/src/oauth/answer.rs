@@ -8,6 +8,7 @@ use session_core::adapter::{HeaderEdits, RejectionKind, SetCookie, token_edits};
 use session_core::{Error, StoreErrorKind};
 
 use super::attempt::Refusal;
+use crate::keys::external::SigningError;
 use crate::token_service::TokenServiceError;
 use crate::tokens::access_tokens::IssueError;
 
@@ -177,7 +178,7 @@ impl From<TokenServiceError> for Refused {
                 Self::SERVER
             }
             TokenServiceError::Session(Error::Store(_) | Error::Entropy(_))
-            | TokenServiceError::Issue(IssueError::Entropy(_))
+            | TokenServiceError::Issue(IssueError::Entropy(_) | IssueError::Signing(SigningError::Unavailable))
             | TokenServiceError::Accounts(_) => Self::LATER,
             // What remains is a bug in the application too.
             TokenServiceError::Audience | TokenServiceError::Session(_) | TokenServiceError::Issue(_) => Self::SERVER,

@@ -17,6 +17,7 @@ use super::policy::TokenPolicy;
 use super::signer::Signer;
 use crate::encoding;
 use crate::keys::error::KeyError;
+use crate::keys::external::SigningError;
 use crate::keys::jwks::Jwks;
 use crate::keys::ring::KeyRing;
 
@@ -33,9 +34,9 @@ pub enum IssueError {
     /// The random generator failed.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// The cryptographic library failed to sign.
-    #[error("signing failed")]
-    Signing,
+    /// The key did not sign. After [`SigningError::Unavailable`], retry.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
 }
 
 /// What a token is issued for.
@@ -138,9 +139,11 @@ impl AccessTokens {
 
     /// Issues a token that is valid for the policy's lifetime, or until the deadline of the session if that is earlier.
     ///
+    /// Complete at once, unless an [`ExternalSigner`](crate::ExternalSigner) holds the key; the caller limits its time.
+    ///
     /// # Errors
     /// [`IssueError`]
-    pub fn issue(&self, subject: &Subject<'_>, now: Timestamp) -> Result<AccessToken, IssueError> {
+    pub async fn issue(&self, subject: &Subject<'_>, now: Timestamp) -> Result<AccessToken, IssueError> {
         let iat = numeric_date(now);
         let exp = (iat + self.policy.lifetime().as_secs()).min(numeric_date(subject.deadline));
         if exp <= iat {
@@ -170,7 +173,7 @@ impl AccessTokens {
             extra: subject.claims.map(|claims| &claims.extra).filter(|extra| !extra.is_empty()),
         };
         let Ok(payload) = serde_json::to_vec(&payload) else { unreachable!("strings, numbers and JSON are JSON") };
-        let text = Zeroizing::new(self.signer.sign(&payload, now).ok_or(IssueError::Signing)?);
+        let text = Zeroizing::new(self.signer.sign(&payload, now).await?);
         if text.len() > MAX_TOKEN_LEN {
             return Err(IssueError::TooLong);
         }

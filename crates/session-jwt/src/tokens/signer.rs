@@ -1,6 +1,7 @@
 //! [`Signer`]: the one signing sequence, and the keys that are in use.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,7 +13,9 @@ use super::header::{self, TokenType};
 use super::verifying_keys::VerifyingKeys;
 use crate::encoding;
 use crate::keys::error::KeyError;
+use crate::keys::external::SigningError;
 use crate::keys::ring::KeyRing;
+use crate::keys::signing_key::SigningKey;
 
 /// Signs and opens tokens of one type with the ring in use, which can be replaced at any time. Never blocks.
 pub(crate) struct Signer {
@@ -45,16 +48,29 @@ impl Signer {
         self.keys.load().ring.clone()
     }
 
-    /// A token with this payload, signed by the key of `now`. `None` if the library failed to sign.
-    pub(crate) fn sign(&self, payload: &[u8], now: Timestamp) -> Option<String> {
+    /// A token with this payload, signed by the key of `now`. Complete at once, unless an external signer holds the key.
+    pub(crate) async fn sign(&self, payload: &[u8], now: Timestamp) -> Result<String, SigningError> {
+        let (mut token, key) = self.unsigned(payload, now);
+        key.sign(&mut token).await?;
+        Ok(token)
+    }
+
+    /// The same, at once. `None` if the library failed to sign. Rings for sessions have no external key.
+    pub(crate) fn sign_now(&self, payload: &[u8], now: Timestamp) -> Option<String> {
+        let (mut token, key) = self.unsigned(payload, now);
+        key.sign_now(&mut token)?;
+        Some(token)
+    }
+
+    /// What is signed, and the key of `now`.
+    fn unsigned(&self, payload: &[u8], now: Timestamp) -> (String, Arc<SigningKey>) {
         let keys = self.keys.load();
         let index = keys.ring.signing(now);
         // The signed text is secret: its buffer is never reallocated.
         let mut token = String::with_capacity(keys.signed_len(index, payload.len()));
         token.push_str(&keys.headers[index]);
         encoding::encode_to(payload, &mut token);
-        keys.ring.entries[index].key.sign(&mut token)?;
-        Some(token)
+        (token, Arc::clone(&keys.ring.entries[index].key))
     }
 
     /// The payload of a token that [`sign`](Self::sign) made.
@@ -73,6 +89,10 @@ impl Keys {
     fn new(typ: TokenType, ring: KeyRing, validity: Duration) -> Result<Self, KeyError> {
         if ring.rotation().verify_for() < validity {
             return Err(KeyError::VerifyFor);
+        }
+        // They are signed between two requests to a store, with nothing to wait for.
+        if typ == TokenType::Session && ring.has_external() {
+            return Err(KeyError::External);
         }
         let names = ring.algorithm_names();
         let keys = ring.entries.iter().map(|entry| &entry.key);

@@ -1,6 +1,8 @@
 //! Fixed keys, and tokens as an attacker writes them.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part; a panic is how a test fails")]
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -51,7 +53,15 @@ pub(crate) const SESSION: SessionId = SessionId::from_bytes([9; 16]);
 pub(crate) fn issue(tokens: &AccessTokens, now: Timestamp) -> String {
     let authentication = alice();
     let subject = Subject::new(SESSION, &authentication, now + Duration::from_secs(8 * 3600));
-    tokens.issue(&subject, now).unwrap().expose().to_owned()
+    at_once(tokens.issue(&subject, now)).unwrap().expose().to_owned()
+}
+
+/// What a future returns that waits for nothing.
+pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
+    }
 }
 
 /// Compares headers byte for byte.
