@@ -92,6 +92,7 @@ pub use tokens::account_claims::{AccountClaims, ClaimError};
 pub use tokens::claims::Claims;
 pub use tokens::error::VerifyError;
 pub use tokens::gate::MAX_TOKEN_LEN;
+pub use tokens::issuer_claims::IssuerClaims;
 pub use tokens::policy::{TokenPolicy, TokenPolicyBuilder, TokenPolicyError};
 pub use tokens::verifier::Verifier;
 pub use tokens::verifying_keys::VerifyingKeys;

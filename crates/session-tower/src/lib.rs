@@ -45,8 +45,8 @@ mod response;
 pub use extract::{Authenticated, Fresh, Session};
 #[cfg(feature = "jwt")]
 pub use jwt::{
-    AnyToken, Authenticator, Bearer, BearerLayer, BearerRejection, BearerService, LiveBearer, TokenRequirement,
-    TokenRoutes,
+    AnyToken, Authenticator, Bearer, BearerLayer, BearerRejection, BearerService, ForeignBearer, LiveBearer,
+    TokenRequirement, TokenRoutes,
 };
 pub use layer::{SessionLayer, SessionService};
 pub use rejection::Rejection;

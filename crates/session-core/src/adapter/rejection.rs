@@ -172,6 +172,8 @@ pub enum BearerRejectionKind {
     InsufficientAuthentication,
     /// The store failed or did not answer in time. 503 `session_store_unavailable`.
     StoreUnavailable,
+    /// The keys of the issuer could not be fetched: nothing is known of the token. 503 `issuer_keys_unavailable`.
+    KeysUnavailable,
     /// The route is outside the adapter's bearer layer, or that layer has no store to ask: a bug in the application.
     /// 500 `bearer_layer_missing`.
     LayerMissing,
@@ -198,7 +200,7 @@ impl BearerRejectionKind {
             Self::Malformed | Self::Invalid | Self::InsufficientScope | Self::InsufficientAuthentication => {
                 Some(Some(self.code()))
             }
-            Self::StoreUnavailable | Self::LayerMissing => None,
+            Self::StoreUnavailable | Self::KeysUnavailable | Self::LayerMissing => None,
         }
     }
 
@@ -222,6 +224,9 @@ impl BearerRejectionKind {
                 (401, "insufficient_user_authentication", text)
             }
             Self::StoreUnavailable => (503, "session_store_unavailable", "the session store failed"),
+            Self::KeysUnavailable => {
+                (503, "issuer_keys_unavailable", "the keys of the issuer of access tokens could not be fetched")
+            }
             Self::LayerMissing => (500, "bearer_layer_missing", "no bearer layer with a store around this route"),
         }
     }

@@ -13,6 +13,7 @@ use super::limits::FetchLimits;
 use crate::keys::error::KeyError;
 use crate::tokens::claims::Claims;
 use crate::tokens::error::VerifyError;
+use crate::tokens::issuer_claims::IssuerClaims;
 use crate::tokens::verifier::Verifier;
 use crate::tokens::verifying_keys::VerifyingKeys;
 
@@ -119,10 +120,24 @@ impl RemoteVerifier {
     /// # Errors
     /// [`RemoteVerifyError`]
     pub async fn verify(&self, token: impl AsRef<[u8]>) -> Result<Claims, RemoteVerifyError> {
-        let token = token.as_ref();
+        self.verify_with(|verifier, now| verifier.verify(token.as_ref(), now)).await
+    }
+
+    /// Verifies an access token of other software: [`Verifier::verify_foreign`].
+    ///
+    /// # Errors
+    /// [`RemoteVerifyError`]
+    pub async fn verify_foreign(&self, token: impl AsRef<[u8]>) -> Result<IssuerClaims, RemoteVerifyError> {
+        self.verify_with(|verifier, now| verifier.verify_foreign(token.as_ref(), now)).await
+    }
+
+    async fn verify_with<T>(
+        &self,
+        verify: impl Fn(&Verifier, Timestamp) -> Result<T, VerifyError>,
+    ) -> Result<T, RemoteVerifyError> {
         let now = self.shared.clock.now();
         self.shared.prepare(now).await.map_err(RemoteVerifyError::Keys)?;
-        match self.shared.verifier.verify(token, now) {
+        match verify(&self.shared.verifier, now) {
             Err(VerifyError::Key) => {}
             answer => return Ok(answer?),
         }
@@ -132,7 +147,13 @@ impl RemoteVerifier {
             // The keys are as recent as they may be.
             Err(TooEarly(None)) => return Err(VerifyError::Key.into()),
         }
-        Ok(self.shared.verifier.verify(token, self.shared.clock.now())?)
+        Ok(verify(&self.shared.verifier, self.shared.clock.now())?)
+    }
+
+    /// The time by which tokens are verified.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     /// Fetches the keys, unless they are fresh: when a server starts, so that its first request does not wait, and a wrong

@@ -11,7 +11,7 @@ use super::payload::{ReadPayload, level};
 use super::policy::TokenPolicy;
 
 /// The last second of the year 9999. A later `NumericDate` is invalid.
-const LAST_SECOND: u64 = 253_402_300_799;
+pub(super) const LAST_SECOND: u64 = 253_402_300_799;
 /// The longest `jti`, in bytes.
 const MAX_ID_LEN: usize = 128;
 

@@ -7,6 +7,7 @@ pub(crate) mod claims;
 pub(crate) mod error;
 pub(crate) mod gate;
 pub(crate) mod header;
+pub(crate) mod issuer_claims;
 pub(crate) mod payload;
 pub(crate) mod policy;
 pub(crate) mod signer;

@@ -181,7 +181,7 @@ impl Audience<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Audience<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AudienceVisitor)
     }

@@ -7,6 +7,7 @@ use super::claims::{Claims, Expiry};
 use super::error::VerifyError;
 use super::gate::Gate;
 use super::header::AcceptedTypes;
+use super::issuer_claims::IssuerClaims;
 use super::policy::TokenPolicy;
 use super::verifying_keys::VerifyingKeys;
 
@@ -99,6 +100,15 @@ impl Verifier {
             Gate::Parsed(_) => Gate::Parsed(AcceptedTypes::AlsoGeneric),
         };
         Self { gate, ..self }
+    }
+
+    /// Verifies an access token of other software, which has none of the claims of ours: see [`IssuerClaims`]. All other
+    /// checks are the same. The [lifetime](TokenPolicy::lifetime) of the policy must be as long as the issuer's.
+    ///
+    /// # Errors
+    /// [`VerifyError`]
+    pub fn verify_foreign(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<IssuerClaims, VerifyError> {
+        IssuerClaims::check(self.gate.open(token.as_ref(), &self.keys.load(), now)?, &self.policy, now)
     }
 
     /// Verifies a token and returns its claims.

@@ -8,7 +8,7 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use session_core::adapter::BearerRejectionKind;
 use session_core::{SessionManager, SessionSummary};
-use session_jwt::Claims;
+use session_jwt::{Claims, IssuerClaims};
 
 use super::layer::{Issuer, TokenSource};
 use super::rejection::BearerRejection;
@@ -54,7 +54,7 @@ impl<S: Send + Sync, R: TokenRequirement> FromRequestParts<S> for Bearer<R> {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, BearerRejection> {
         let source = parts.extensions.get::<TokenSource>().ok_or(BearerRejectionKind::LayerMissing)?;
-        match source.open::<R>(&Head::from(&*parts)) {
+        match source.open::<R>(&Head::from(&*parts)).await {
             Ok(claims) => Ok(Self { claims, requirement: PhantomData }),
             Err(kind) => Err(source.reject::<R>(kind)),
         }
@@ -75,6 +75,59 @@ fn none_if_missing<T>(extracted: Result<T, BearerRejection>) -> Result<Option<T>
         Ok(bearer) => Ok(Some(bearer)),
         Err(rejection) if rejection.kind() == BearerRejectionKind::Missing => Ok(None),
         Err(rejection) => Err(rejection),
+    }
+}
+
+/// The claims of a valid access token of other software, which [`BearerLayer::verifier`](crate::BearerLayer::verifier) or
+/// [`BearerLayer::remote`](crate::BearerLayer::remote) verifies. Dereferences to [`IssuerClaims`]. No round trip, but for
+/// keys.
+///
+/// A [level](TokenRequirement::LEVEL) is never met: what an `acr` means knows its issuer alone.
+///
+/// # Errors
+/// [`BearerRejection`]
+pub struct ForeignBearer<R = AnyToken> {
+    claims: IssuerClaims,
+    requirement: PhantomData<fn() -> R>,
+}
+
+impl<R> Clone for ForeignBearer<R> {
+    fn clone(&self) -> Self {
+        Self { claims: self.claims.clone(), requirement: PhantomData }
+    }
+}
+
+impl<R> fmt::Debug for ForeignBearer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ForeignBearer").field(&self.claims).finish()
+    }
+}
+
+impl<R> Deref for ForeignBearer<R> {
+    type Target = IssuerClaims;
+
+    fn deref(&self) -> &IssuerClaims {
+        &self.claims
+    }
+}
+
+impl<S: Send + Sync, R: TokenRequirement> FromRequestParts<S> for ForeignBearer<R> {
+    type Rejection = BearerRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, BearerRejection> {
+        let source = parts.extensions.get::<TokenSource>().ok_or(BearerRejectionKind::LayerMissing)?;
+        match source.open_foreign::<R>(&Head::from(&*parts)).await {
+            Ok(claims) => Ok(Self { claims, requirement: PhantomData }),
+            Err(kind) => Err(source.reject::<R>(kind)),
+        }
+    }
+}
+
+impl<S: Send + Sync, R: TokenRequirement> OptionalFromRequestParts<S> for ForeignBearer<R> {
+    type Rejection = BearerRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, BearerRejection> {
+        none_if_missing(<Self as FromRequestParts<S>>::from_request_parts(parts, state).await)
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use http::Request;
 use session_core::adapter::{BearerRejectionKind, Challenge, Requirement, bearer_token, report_refusal};
 use session_core::{Assurance, Clock, EventKind, SystemClock};
-use session_jwt::{Claims, TokenService, Verifier};
+use session_jwt::{Claims, IssuerClaims, RemoteVerifier, RemoteVerifyError, TokenService, Verifier, VerifyError};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -48,6 +48,7 @@ pub(super) struct TokenSource {
 pub(super) enum Issuer {
     Service(Arc<TokenService>),
     Verifier(Arc<Verifier>, Arc<dyn Clock>),
+    Remote(RemoteVerifier),
 }
 
 impl BearerLayer {
@@ -59,6 +60,11 @@ impl BearerLayer {
     /// Tokens of another server, verified with its public keys alone. There is no store for [`LiveBearer`] to ask.
     pub fn verifier(verifier: Arc<Verifier>) -> Self {
         Self::verifier_with_clock(verifier, SystemClock)
+    }
+
+    /// Tokens of another server, whose public keys are fetched from it.
+    pub fn remote(verifier: RemoteVerifier) -> Self {
+        Self::of(Issuer::Remote(verifier))
     }
 
     /// As [`verifier`](Self::verifier), with another clock than the operating system's.
@@ -88,7 +94,7 @@ impl BearerLayer {
 
 impl TokenSource {
     /// The claims of the token in the `Authorization` header, if they meet `R`.
-    pub(super) fn open<R: TokenRequirement>(&self, head: &Head<'_>) -> Result<Claims, BearerRejectionKind> {
+    pub(super) async fn open<R: TokenRequirement>(&self, head: &Head<'_>) -> Result<Claims, BearerRejectionKind> {
         let token = bearer_token(head)?.ok_or(BearerRejectionKind::Missing)?;
         let (verified, now) = match &self.issuer {
             Issuer::Service(tokens) => (tokens.verify(token), tokens.manager().now()),
@@ -96,6 +102,7 @@ impl TokenSource {
                 let now = clock.now();
                 (verifier.verify(token, now), now)
             }
+            Issuer::Remote(verifier) => (known(verifier.verify(token).await)?, verifier.now()),
         };
         let Ok(claims) = verified else {
             self.report_invalid(head);
@@ -106,6 +113,30 @@ impl TokenSource {
         }
         let is_strong = R::LEVEL.is_none_or(|level| claims.level.is_some_and(|reached| reached >= level));
         let is_recent = R::MAX_AGE.is_none_or(|max_age| now < claims.authenticated_at + max_age);
+        if is_strong && is_recent { Ok(claims) } else { Err(BearerRejectionKind::InsufficientAuthentication) }
+    }
+
+    /// The claims of the token of other software in the `Authorization` header, if it has the scope that `R` wants.
+    pub(super) async fn open_foreign<R: TokenRequirement>(
+        &self,
+        head: &Head<'_>,
+    ) -> Result<IssuerClaims, BearerRejectionKind> {
+        let token = bearer_token(head)?.ok_or(BearerRejectionKind::Missing)?;
+        let (verified, now) = match &self.issuer {
+            Issuer::Service(_) => return Err(BearerRejectionKind::LayerMissing),
+            Issuer::Verifier(verifier, clock) => {
+                let now = clock.now();
+                (verifier.verify_foreign(token, now), now)
+            }
+            Issuer::Remote(verifier) => (known(verifier.verify_foreign(token).await)?, verifier.now()),
+        };
+        let claims = verified.map_err(|_| BearerRejectionKind::Invalid)?;
+        if !R::SCOPES.iter().all(|scope| claims.has_scope(scope)) {
+            return Err(BearerRejectionKind::InsufficientScope);
+        }
+        // What its `acr` means knows its issuer alone.
+        let is_strong = R::LEVEL.is_none();
+        let is_recent = R::MAX_AGE.is_none_or(|max_age| claims.authenticated_at.is_some_and(|at| now < at + max_age));
         if is_strong && is_recent { Ok(claims) } else { Err(BearerRejectionKind::InsufficientAuthentication) }
     }
 
@@ -128,6 +159,15 @@ impl TokenSource {
     }
 }
 
+/// Whether there are keys to verify with: without them, nothing is known of a token.
+fn known<T>(answer: Result<T, RemoteVerifyError>) -> Result<Result<T, VerifyError>, BearerRejectionKind> {
+    match answer {
+        Ok(claims) => Ok(Ok(claims)),
+        Err(RemoteVerifyError::Token(error)) => Ok(Err(error)),
+        Err(_) => Err(BearerRejectionKind::KeysUnavailable),
+    }
+}
+
 /// The levels that will do for `level`, as our tokens name them.
 const fn acr_values(level: Assurance) -> &'static str {
     match level {
@@ -142,6 +182,7 @@ impl fmt::Debug for TokenSource {
         f.write_str(match self.issuer {
             Issuer::Service(_) => "Service",
             Issuer::Verifier(..) => "Verifier",
+            Issuer::Remote(_) => "Remote",
         })
     }
 }

@@ -6,7 +6,7 @@ mod rejection;
 mod requirement;
 mod routes;
 
-pub use bearer::{Bearer, LiveBearer};
+pub use bearer::{Bearer, ForeignBearer, LiveBearer};
 pub use layer::{BearerLayer, BearerService};
 pub use rejection::BearerRejection;
 pub use requirement::{AnyToken, TokenRequirement};
