@@ -277,6 +277,23 @@ async fn devices() {
 }
 
 #[tokio::test]
+async fn back_channel_logout() {
+    let mut site = Site::new();
+    for sid in ["1", "2", "1"] {
+        let login = Login::new(alice()).provider_session("https://login.example", sid);
+        let _ = site.manager.issue_refresh_token(login, None).await.unwrap();
+    }
+    let _ = site.store.hook().take_calls();
+    let cost = site.cost(async |site| {
+        assert_eq!(site.manager.revoke_provider_session(&alice(), "https://login.example", "1").await?, 2);
+        Ok(())
+    });
+    let mut cost = cost.await;
+    cost.sort_unstable();
+    assert_eq!(cost, ["delete", "delete", "list_by_user", "load", "load", "load"]);
+}
+
+#[tokio::test]
 async fn refresh_tokens() {
     let mut site = Site::new();
     let mut token = String::new();

@@ -206,6 +206,34 @@ async fn what_cannot_be_read_is_an_error_and_keeps_no_other_session_alive() {
     assert_eq!(site.manager.revoke_all(&user("alice")).await.unwrap(), 1);
 }
 
+/// A request that was under way writes nothing any more, and a login that comes later is another session, as the documentation
+/// says.
+#[tokio::test]
+async fn what_was_under_way_does_not_bring_it_back() {
+    let site = Site::new();
+    let cookie = site.login(from("alice", "1")).await;
+    let token = site.manager.issue_refresh_token(from("alice", "1"), None).await.unwrap().token;
+    let token = PresentedToken::parse(token.encode().expose().as_bytes()).unwrap();
+    let verified = site.manager.verify_refresh_token(&token).await.unwrap().unwrap();
+    let acts: [fn(&Session) -> Result<(), Error>; 2] = [|it| it.insert(N, &1), Session::regenerate];
+    let mut slow = Vec::new();
+    for act in acts {
+        let request = RequestSession::new(site.manager.clone(), site.manager.read_cookie([cookie.as_bytes()]));
+        act(request.session().await.unwrap()).unwrap();
+        slow.push(request);
+    }
+    let login = RequestSession::new(site.manager.clone(), site.manager.read_cookie([]));
+    login.session().await.unwrap().login(from("alice", "1")).unwrap();
+    assert_eq!(site.revoke("alice", ISSUER, "1").await, 2);
+    for request in slow {
+        assert!(matches!(request.finish().await.0, Err(Error::Gone)));
+    }
+    assert!(site.manager.rotate(verified).await.unwrap().is_none());
+    assert_eq!(site.manager.count().await.unwrap().sessions, 0);
+    login.finish().await.0.unwrap();
+    assert_eq!(site.revoke("alice", ISSUER, "1").await, 1);
+}
+
 /// Nobody can list them, so none is said to have ended.
 #[tokio::test]
 async fn client_side_sessions_cannot_be_found() {
