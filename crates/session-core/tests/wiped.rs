@@ -1,6 +1,6 @@
 //! What is left in memory of a secret that was dropped: nothing. Read through `/proc/self/mem`, where it was.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 use std::fs::File;
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use session_core::adapter::SetCookie;
-use session_core::store::Credential;
+use session_core::store::{Cipher, Credential, EncryptionKey, EncryptionKeys};
 use session_core::{CookiePolicy, EncodedToken, Kind, OsEntropy, PresentedToken, SessionId, SessionToken, Timestamp};
 
 /// The memory of this process at `address`.
@@ -76,4 +76,28 @@ fn texts_of_tokens_leave_nothing_where_they_were() {
     assert_wiped_where_it_was(place(issued.encode()), EncodedToken::expose, &secret, "the text of a token");
     let cookie = CookiePolicy::standard().set(&issued.encode(), None);
     assert_wiped_where_it_was(place(cookie), SetCookie::expose, &secret, "a Set-Cookie header");
+}
+
+/// The key itself, which the cipher that was made of it does not hold.
+#[test]
+fn keys_leave_nothing_where_they_were() {
+    let key = EncryptionKey::generate(&OsEntropy).unwrap();
+    let bytes = URL_SAFE_NO_PAD.decode(&*key.to_base64()).unwrap();
+    // Where the only heap block of the key is.
+    let pointer = size_of::<usize>();
+    let words: Vec<usize> = memory((&raw const key).addr(), size_of_val(&key))
+        .chunks_exact(pointer)
+        .map(|word| usize::from_ne_bytes(word.try_into().unwrap()))
+        .collect();
+    let at = words.into_iter().find(|word| *word > 0xffff && memory(*word, bytes.len()) == bytes);
+    let at = at.expect("the test looks at the right place");
+    drop(Cipher::new(&EncryptionKeys::new(key), "test"));
+    assert_eq!(traces(&bytes, at, bytes.len()), 0);
+}
+
+#[test]
+fn texts_of_keys_leave_nothing_where_they_were() {
+    let text = EncryptionKey::generate(&OsEntropy).unwrap().to_base64();
+    let secret = text.as_bytes().to_vec();
+    assert_wiped_where_it_was(place(text), |text| text, &secret, "the text of a key");
 }

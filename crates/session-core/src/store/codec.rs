@@ -296,6 +296,12 @@ impl Record {
     }
 }
 
+/// Reads what [`Record::encode_values`] wrote; it is the same in all formats. The values share the memory of `bytes`.
+#[cfg(feature = "encryption")]
+pub(super) fn decode_values(bytes: &Bytes) -> Result<Data, StoreError> {
+    Reader { format: RecordFormat::LATEST, left: bytes }.data(bytes)
+}
+
 /// Appends `section` in the form of `postcard`: numbers as LEB128, texts and byte strings behind their length.
 fn put<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, section: &T) {
     let Ok(longer) = postcard::to_extend(section, std::mem::take(bytes)) else {

@@ -2,12 +2,18 @@
 
 mod codec;
 pub(crate) mod contract;
+#[cfg(feature = "encryption")]
+mod encryption;
 pub(crate) mod namespace;
 pub(crate) mod page;
 pub(crate) mod seal;
 
 pub use codec::{RecordHeader, layout};
 pub use contract::{CreateOutcome, CreateRequest, Freshness, Replacement, SessionStore, TouchOutcome, UpdateOutcome};
+#[cfg(feature = "encryption")]
+pub use encryption::{
+    Cipher, DecryptError, EncryptedStore, EncryptionKey, EncryptionKeyError, EncryptionKeys, PlainValues,
+};
 pub use page::{Count, Cursor, Listing, Page};
 pub use seal::Seal;
 
