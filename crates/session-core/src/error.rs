@@ -193,14 +193,24 @@ pub enum Error {
         /// The cap of the policy, in bytes.
         max: usize,
     },
-    /// A client-side session would not fit into a cookie. Answer 413.
-    #[error("the session cookie would have {size} bytes; browsers keep {max}. Store less, or keep sessions in a store")]
+    /// A client-side session would not fit into its cookie. Nothing was changed. Answer 413.
+    #[error(
+        "the session cookie would have {size} bytes; the policy allows {max}. Store less, raise \
+         CookiePolicyBuilder::size_limit if proxies let more pass, or keep sessions in a store"
+    )]
     CookieTooLarge {
         /// Size of name and value, in bytes.
         size: usize,
-        /// What browsers keep, in bytes.
+        /// The [limit](crate::CookiePolicyBuilder::size_limit), in bytes.
         max: usize,
     },
+    /// Step-up and regeneration of a client-side session that has no deny list: the cookie from before would stay good.
+    /// Nothing was changed. Answer 501.
+    #[error(
+        "the cookie from before cannot be ended, so no other takes its place: give SessionManager::client_side a deny \
+         list, or keep sessions in a store"
+    )]
+    NoDenyList,
     /// The session would hold more values than the policy allows. Answer 413.
     #[error("the session would hold {count} values; the policy allows {max}")]
     TooManyValues {

@@ -178,7 +178,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::NotAuthenticated`] if no user is logged in, [`Error::WrongUser`] if another one is,
-    /// [`Error::ResponseSent`] if it is too late.
+    /// [`Error::NoDenyList`] for a client-side session without one, [`Error::ResponseSent`] if it is too late.
     pub fn step_up(&self, step_up: StepUp) -> Result<(), Error> {
         let at = self.context().now();
         self.intend(Intent::StepUp(Arc::new(step_up), at))
@@ -188,7 +188,7 @@ impl Session {
     /// other than login and step-up: a role, a tenant, the begin and end of impersonation.
     ///
     /// # Errors
-    /// [`Error::ResponseSent`] if it is too late.
+    /// [`Error::NoDenyList`] for a client-side session without one, [`Error::ResponseSent`] if it is too late.
     pub fn regenerate(&self) -> Result<(), Error> {
         self.intend(Intent::Regenerate)
     }
@@ -268,8 +268,9 @@ impl Session {
                         (state.loaded.clone(), state.draft.clone(), state.revision)
                     };
                     draft.apply(&intent, &context.policy)?;
+                    context.check_change(loaded.as_deref(), draft.change)?;
                     let sample = sample(loaded.as_deref(), &draft, context)?;
-                    context.policy.cookie().fits(seal.sealed_len(&sample))?;
+                    context.check_len(loaded.as_deref(), &sample, seal.sealed_len(&sample))?;
                     let mut state = self.open_state()?;
                     if state.revision == revision {
                         state.draft = draft;
@@ -424,6 +425,8 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     /// What client-side sessions are sealed with; `None` if sessions are kept in a store.
     pub(crate) seal: Option<Arc<dyn Seal>>,
+    /// Whether the cookie of a session can be ended: there is a store, or a deny list.
+    pub(crate) ends_cookies: bool,
 }
 
 impl Context {

@@ -116,7 +116,7 @@ async fn a_whole_visit() {
     let (session, _, cookie) = request(cookie, &|session| session.insert(TEXT, &"hello".to_owned())).await;
     assert_eq!(session.user(), Some(alice()));
     let (session, refused, none) = request(cookie.clone(), &|session| session.insert(TEXT, &"x".repeat(3000))).await;
-    assert!(matches!(refused, Err(Error::CookieTooLarge { max: 4096, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::CookieTooLarge { max: 3000, .. })), "{refused:?}");
     assert!(none.is_none() && session.get(TEXT).unwrap().as_deref() == Some("hello"));
     clock.advance(Duration::from_secs(30 * 60));
     let (session, _, _) = request(cookie, &|_| Ok(())).await;

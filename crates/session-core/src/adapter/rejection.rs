@@ -49,7 +49,8 @@ pub enum RejectionKind {
     /// The route is inside two session layers with the same cookie name: a bug in the application. 500
     /// `session_layer_nested`.
     LayerNested,
-    /// Client-side sessions cannot be listed or revoked: a bug in the application. 501 `session_unsupported`.
+    /// Client-side sessions cannot be listed or revoked, nor regenerated without a deny list: a bug in the application. 501
+    /// `session_unsupported`.
     Unsupported,
     /// Anything else. 500 `session_error`.
     Internal,
@@ -109,7 +110,7 @@ impl RejectionKind {
                 (500, "session_layer_nested", text)
             }
             Self::Unsupported => {
-                let text = "client-side sessions cannot be listed or revoked; use a store";
+                let text = "client-side sessions cannot be listed or revoked, nor regenerated without a deny list; use a store";
                 (501, "session_unsupported", text)
             }
             Self::Internal => (500, "session_error", "the session could not be used"),
@@ -121,6 +122,7 @@ impl From<Error> for RejectionKind {
     fn from(error: Error) -> Self {
         match error {
             Error::Store(error) if error.kind() == StoreErrorKind::Unsupported => Self::Unsupported,
+            Error::NoDenyList => Self::Unsupported,
             Error::Store(_) => Self::StoreUnavailable,
             Error::Entropy(_) => Self::EntropyUnavailable,
             Error::Gone => Self::Gone,

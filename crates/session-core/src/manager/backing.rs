@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::decide::verdict::{Access, LoadedSession, Replaced};
-use crate::entropy::Entropy;
+use crate::entropy::{Entropy, EntropyError};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::event::{EventKind, Termination};
 use crate::model::credential::Credential;
@@ -85,15 +85,17 @@ impl Backing {
                 });
                 store.create(CreateRequest { record, replaces, limit, visitors: Some(visitors) }, now).await
             }
-            Self::Client { deny_list } => match replaces {
-                Some(old)
-                    if deny(deny_list.as_ref(), old.id, old.user.as_ref(), old.dead_from, now).await?
-                        == DeleteOutcome::Absent =>
-                {
-                    Ok(CreateOutcome::ReplacedAbsent)
+            Self::Client { deny_list } => {
+                let Some((list, old)) = deny_list.as_ref().zip(replaces) else {
+                    return Ok(CreateOutcome::Created { evicted: Vec::new() });
+                };
+                // Before the new one is handed out. With the version of the new one, so that the same call, repeated, is
+                // told from another request with the same cookie.
+                match list.add(old.id, old.user.as_ref(), old.dead_from, record.version, now).await? {
+                    DeleteOutcome::Deleted => Ok(CreateOutcome::Created { evicted: Vec::new() }),
+                    DeleteOutcome::Absent => Ok(CreateOutcome::ReplacedAbsent),
                 }
-                Some(_) | None => Ok(CreateOutcome::Created { evicted: Vec::new() }),
-            },
+            }
         }
     }
 
@@ -133,7 +135,11 @@ impl Backing {
     ) -> Result<DeleteOutcome, StoreError> {
         match self {
             Self::Store(store) => store.delete(id, user).await,
-            Self::Client { deny_list } => deny(deny_list.as_ref(), *id, user, dead_from, now).await,
+            Self::Client { deny_list: Some(list) } => {
+                let version = Version::first(&*list.entropy).map_err(no_entropy)?;
+                list.add(*id, user, dead_from, version, now).await
+            }
+            Self::Client { deny_list: None } => Ok(DeleteOutcome::Deleted),
         }
     }
 
@@ -166,17 +172,8 @@ impl Backing {
     }
 }
 
-async fn deny(
-    list: Option<&DenyList>,
-    id: SessionId,
-    user: Option<&UserId>,
-    dead_from: Timestamp,
-    now: Timestamp,
-) -> Result<DeleteOutcome, StoreError> {
-    match list {
-        Some(list) => list.add(id, user, dead_from, now).await,
-        None => Ok(DeleteOutcome::Deleted),
-    }
+fn no_entropy(_: EntropyError) -> StoreError {
+    StoreError::new(StoreErrorKind::Other, "the random generator failed")
 }
 
 impl DenyList {
@@ -187,14 +184,14 @@ impl DenyList {
         id: SessionId,
         user: Option<&UserId>,
         dead_from: Timestamp,
+        version: Version,
         now: Timestamp,
     ) -> Result<DeleteOutcome, StoreError> {
-        let no_entropy = |_| StoreError::new(StoreErrorKind::Other, "the random generator failed");
         let (credential, _) = Credential::issue(Kind::Cookie, id, now, &*self.entropy).map_err(no_entropy)?;
         let left = dead_from.since(now);
         let timeouts = Timeouts { idle: left, absolute: left };
         let summary = SessionSummary::new(id, Kind::Cookie, now, timeouts);
-        let entry = Record::new(summary, Version::first(&*self.entropy).map_err(no_entropy)?, credential);
+        let entry = Record::new(summary, version, credential);
         let entry = Record { format: self.format, ..entry };
         let request = CreateRequest::new(&entry);
         let request = if user.is_some() { request } else { request.among(self.visitors) };

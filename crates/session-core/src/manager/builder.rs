@@ -47,7 +47,9 @@ impl SessionManager {
     /// In exchange, and whatever the policy says: two requests that change a session at once overwrite each other, and
     /// the later response wins; there is no list of a user's sessions, no limit, and no revocation but
     /// [`Policy::not_before`]; a logout or login removes a cookie, but a copy of it works until its deadlines, unless there
-    /// is a `deny_list`; a session, with everything around it, has at most 4096 bytes, and its holder can read it.
+    /// is a `deny_list`, and without one, step-up and regeneration are [refused](crate::Error::NoDenyList); a session, with
+    /// everything around it, has at most [3000 bytes](crate::CookiePolicyBuilder::size_limit), so that it passes a proxy, and
+    /// unless its seal encrypts, its holder can read it.
     ///
     /// `deny_list` is any store, best one of its own. Sessions that end are noted there, those of visitors as far as their
     /// [limit](crate::VisitorLimit) goes, and it is asked with each request
@@ -128,7 +130,8 @@ impl SessionManagerBuilder {
         let wants_request = gate.is_some() || observers.iter().any(|observer| observer.wants_request());
         let reporter = Arc::new(Reporter { clock: Arc::clone(&clock), observers });
         let background = Arc::new(Background::new(Arc::clone(&reporter)));
-        let context = Context { policy, clock, seal };
+        let ends_cookies = !matches!(backing, Backing::Client { deny_list: None });
+        let context = Context { policy, clock, seal, ends_cookies };
         let (queue, touches) = (CommitQueue::default(), RecentTouches::default());
         let watches = Watches::default();
         let inner = Inner {

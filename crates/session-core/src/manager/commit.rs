@@ -197,11 +197,12 @@ impl SessionManager {
         loop {
             let now = self.now();
             let circumstances = Circumstances { activity, policy: self.policy(), now, entropy: &*self.inner.entropy };
+            self.inner.context.check_change(loaded.as_deref(), draft.change)?;
             let Plan { store, cookie, event } = plan(loaded.as_ref(), &draft, circumstances)?;
             if matches!(store, StoreOp::LoadAgain) && repetition.is_some() {
                 return Err(Error::Gone);
             }
-            let sealed = self.seal(&store, now)?;
+            let sealed = self.seal(loaded.as_deref(), &store, now)?;
             let writes = matches!(store, StoreOp::Update { .. } | StoreOp::Create { .. });
             let outcome = match &loaded {
                 // Others are repeating their commit of this session: a try now would only disturb them.
@@ -390,7 +391,7 @@ impl SessionManager {
     }
 
     /// The cookie that carries a client-side session after this.
-    fn seal(&self, op: &StoreOp, now: Timestamp) -> Result<Option<SetCookie>, Error> {
+    fn seal(&self, loaded: Option<&LoadedSession>, op: &StoreOp, now: Timestamp) -> Result<Option<SetCookie>, Error> {
         let Some(seal) = &self.inner.context.seal else { return Ok(None) };
         let seen;
         let record = match op {
@@ -402,8 +403,8 @@ impl SessionManager {
             StoreOp::Nothing | StoreOp::LoadAgain | StoreOp::Delete(_) => return Ok(None),
         };
         let sealed = seal.seal(record, now).map_err(|error| self.store_failed("seal", error))?;
+        self.inner.context.check_len(loaded, record, sealed.len())?;
         let cookie = self.policy().cookie();
-        cookie.fits(sealed.len())?;
         Ok(Some(cookie.set_text(&sealed, max_age(&record.summary, self.policy(), now))))
     }
 

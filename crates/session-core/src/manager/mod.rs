@@ -6,6 +6,7 @@ pub(crate) mod handle;
 pub(crate) mod refresh;
 
 mod backing;
+mod client_side;
 mod commit;
 mod devices;
 mod open;

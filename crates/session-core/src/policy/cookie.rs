@@ -48,6 +48,8 @@ pub struct CookiePolicy {
     path: String,
     same_site: SameSite,
     secure: bool,
+    /// Longest name and value of a client-side session together, in bytes.
+    size_limit: usize,
     /// What was used before, by attributes that make another cookie of it.
     former: Vec<Self>,
 }
@@ -61,6 +63,11 @@ const HOST_PREFIX: &str = "__Host-";
 /// Longest name and value together, in bytes; longer ones are dropped by browsers (RFC 6265bis).
 const MAX_PAIR: usize = 4096;
 
+/// nginx reads the head of a response into one buffer of a memory page, often 4096 bytes, and answers 502 if it does not fit:
+/// this leaves 1096 bytes to the attributes of the cookie and to all other headers.
+const SIZE_LIMIT: usize = 3000;
+const MIN_SIZE_LIMIT: usize = 128;
+
 impl CookiePolicy {
     /// `__Host-id`, `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`.
     #[must_use]
@@ -71,6 +78,7 @@ impl CookiePolicy {
             path: "/".to_owned(),
             same_site: SameSite::Lax,
             secure: true,
+            size_limit: SIZE_LIMIT,
             former: Vec::new(),
         }
     }
@@ -189,10 +197,15 @@ impl CookiePolicy {
         self.set_text(token.expose(), max_age)
     }
 
-    /// Whether browsers keep a cookie whose value has `len` bytes.
+    /// Whether a client-side session of `len` bytes is within the limit.
     pub(crate) fn fits(&self, len: usize) -> Result<(), Error> {
-        let size = self.name.len() + len;
-        if size > MAX_PAIR { Err(Error::CookieTooLarge { size, max: MAX_PAIR }) } else { Ok(()) }
+        let (size, max) = (self.name.len() + len, self.size_limit);
+        if size > max { Err(Error::CookieTooLarge { size, max }) } else { Ok(()) }
+    }
+
+    /// Whether browsers keep a cookie whose value has `len` bytes.
+    pub(crate) fn is_kept(&self, len: usize) -> bool {
+        self.name.len() + len <= MAX_PAIR
     }
 
     pub(crate) fn set_text(&self, value: &str, max_age: Option<Duration>) -> SetCookie {
@@ -352,6 +365,21 @@ impl CookiePolicyBuilder {
         self
     }
 
+    /// How long the cookie of a client-side session may be, in bytes: name and value together. At most 4096, which is what
+    /// browsers keep. A session that would be longer is [refused](Error::CookieTooLarge) before anything is stored; one that is
+    /// longer already, because the limit was lowered, goes on, and may shrink.
+    ///
+    /// Without it, 3000. Proxies have a buffer for all headers of a response: nginx one of 4 or 8 KiB (`proxy_buffer_size`), and
+    /// it answers 502 if they do not fit. With this default, there are 4096 bytes at most if the other headers and the
+    /// attributes of the cookie have 1096. Raise it together with the buffers of every proxy; lower it if the application sends
+    /// long headers, a content security policy say, or cookies of its own.
+    ///
+    /// A cookie that holds a token is short, and has no limit.
+    pub fn size_limit(mut self, bytes: usize) -> Self {
+        self.cookie.size_limit = bytes;
+        self
+    }
+
     /// Allows the cookie over plain http. For local development; the name must have no prefix then, and should be no other
     /// application's: see [`CookiePolicy::local_development`].
     pub fn insecure_for_local_development(mut self) -> Self {
@@ -369,6 +397,9 @@ impl CookiePolicyBuilder {
         let is_attribute = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b';');
         if !is_token(&cookie.name) || cookie.name.len() + crate::SessionToken::TEXT_LEN > MAX_PAIR {
             return Err(CookiePolicyError::Name);
+        }
+        if !(MIN_SIZE_LIMIT..=MAX_PAIR).contains(&cookie.size_limit) {
+            return Err(CookiePolicyError::SizeLimit);
         }
         if !cookie.path.starts_with('/') || !is_attribute(&cookie.path) {
             return Err(CookiePolicyError::Path);
@@ -436,6 +467,9 @@ pub enum CookiePolicyError {
     /// The name has characters that a cookie's name cannot have, or too many.
     #[error("a cookie name must be 1 to 4032 letters, digits or one of !#$%&'*+-.^_`|~")]
     Name,
+    /// Browsers keep no cookie that long, or no session is that short.
+    #[error("the size limit of a cookie must be between 128 and 4096 bytes")]
+    SizeLimit,
     /// The path is not one.
     #[error("the path of a cookie must begin with / and have no control characters and no semicolon")]
     Path,

@@ -97,7 +97,8 @@ fn words(rejection: Rejection) -> Markup {
             html! {
                 p {
                     "With " code { "--mode client" } ", each session is in its own browser and nowhere \
-                     else. So your devices cannot be listed, nor their sessions ended from here. " a href="/kinds" { "The three kinds of sessions" }
+                     else. So your devices cannot be listed, nor their sessions ended from here, and without a \
+                     store you are not asked for your password again: sign in again instead. " a href="/kinds" { "The three kinds of sessions" }
                     ". " (back())
                 }
             },

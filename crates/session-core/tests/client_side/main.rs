@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bed;
+#[path = "../plain/mod.rs"]
 mod plain;
+mod renewal;
+mod size;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,54 +15,14 @@ use session_conformance::ReferenceStore;
 use session_core::adapter::RequestSession;
 use session_core::store::{Freshness, SessionStore};
 use session_core::{
-    Clock as _, Error, Key, Login, ManualClock, Persistence, Policy, RecordFormat, Session, SessionManager, StepUp,
-    StoreErrorKind, UserId,
+    Clock as _, Error, Key, Login, ManualClock, Persistence, Policy, RecordFormat, Session, SessionManager,
+    StoreErrorKind,
 };
 
+use crate::bed::{Browser, alice, manager};
 use crate::plain::Plain;
 
 const N: Key<u64> = Key::new("n");
-const TEXT: Key<String> = Key::new("text");
-
-struct Browser {
-    manager: SessionManager,
-    cookie: Option<String>,
-}
-
-impl Browser {
-    fn new(manager: &SessionManager) -> Self {
-        Self { manager: manager.clone(), cookie: None }
-    }
-
-    fn copy(&self) -> Self {
-        Self { manager: self.manager.clone(), cookie: self.cookie.clone() }
-    }
-
-    async fn request<T>(&mut self, act: impl FnOnce(&Session) -> T) -> Result<T, Error> {
-        let header = self.cookie.as_ref().map(|cookie| format!("__Host-id={cookie}"));
-        let presented = self.manager.read_cookie(header.as_deref().map(str::as_bytes));
-        let request = RequestSession::new(self.manager.clone(), presented);
-        let answer = act(request.session().await?);
-        let (outcome, headers) = request.finish().await;
-        if let Some(set) = headers.set_cookie {
-            let value = set.expose().split(['=', ';']).nth(1).unwrap().to_owned();
-            self.cookie = Some(value).filter(|value| !value.is_empty());
-        }
-        outcome.map(|()| answer)
-    }
-
-    async fn user(&mut self) -> Option<UserId> {
-        self.request(Session::user).await.unwrap()
-    }
-}
-
-fn alice() -> UserId {
-    UserId::new("alice").unwrap()
-}
-
-fn manager(clock: &ManualClock, deny_list: Option<Arc<dyn SessionStore>>) -> SessionManager {
-    SessionManager::client_side(Plain, deny_list).policy(Policy::standard()).clock(clock.clone()).build()
-}
 
 #[tokio::test]
 async fn a_session_is_in_its_cookie() {
@@ -139,32 +103,6 @@ async fn what_is_not_a_seal_is_nobody() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_browsers_would_drop_is_refused_when_it_is_written() {
-    let manager = manager(&ManualClock::default(), None);
-    let mut browser = Browser::new(&manager);
-    browser.request(|session| session.insert(TEXT, &"x".repeat(500)).unwrap()).await.unwrap();
-    let before = browser.cookie.clone();
-    let refused = browser.request(|session| session.insert(TEXT, &"x".repeat(3000))).await.unwrap().unwrap_err();
-    let Error::CookieTooLarge { size, max } = refused else { panic!("{refused:?}") };
-    assert!(max == 4096 && size > 6000, "{size} of {max}");
-    assert!(refused.to_string().contains(&size.to_string()));
-    assert_eq!(browser.cookie, before, "nothing is lost");
-    // To the last byte.
-    let mut fits = 0;
-    for length in 1500..2000 {
-        let mut copy = browser.copy();
-        match copy.request(|session| session.insert(TEXT, &"x".repeat(length))).await.unwrap() {
-            Ok(()) => fits = "__Host-id".len() + copy.cookie.unwrap().len(),
-            Err(error) => {
-                assert!(matches!(error, Error::CookieTooLarge { size, .. } if size > 4096), "{error:?}");
-                break;
-            }
-        }
-    }
-    assert!((4095..=4096).contains(&fits), "{fits}");
-}
-
-#[tokio::test]
 async fn without_a_deny_list_a_copy_outlives_the_logout() {
     let manager = manager(&ManualClock::default(), None);
     let mut browser = Browser::new(&manager);
@@ -214,35 +152,6 @@ async fn what_needs_a_store_says_so() {
         assert_eq!(error.kind(), StoreErrorKind::Unsupported);
     }
     assert_eq!(browser.user().await, Some(alice()));
-}
-
-/// A copy of the cookie from before is worth nothing after a new token was issued.
-#[tokio::test]
-async fn with_a_deny_list_a_regeneration_ends_the_old_cookie() {
-    for has_deny_list in [true, false] {
-        for step_up in [true, false] {
-            let clock = ManualClock::default();
-            let store: Arc<dyn SessionStore> = Arc::new(ReferenceStore::new());
-            let manager = manager(&clock, has_deny_list.then_some(store));
-            let mut browser = Browser::new(&manager);
-            browser.request(|it| it.login(Login::new(alice()))).await.unwrap().unwrap();
-            browser.request(|it| it.insert(N, &7)).await.unwrap().unwrap();
-            let (mut old, began) = (browser.copy(), browser.request(|it| it.info().unwrap()).await.unwrap());
-            clock.advance(Duration::from_secs(60));
-            let renew = |it: &Session| if step_up { it.step_up(StepUp::new(alice())) } else { it.regenerate() };
-            browser.request(renew).await.unwrap().unwrap();
-            let now = browser.request(|it| (it.info().unwrap(), it.get(N).unwrap(), it.user())).await.unwrap();
-            assert_eq!((now.1, now.2), (Some(7), Some(alice())), "it goes on");
-            assert_eq!(now.0.created_at, began.created_at, "and ends when it would have ended");
-            assert_ne!(now.0.id, began.id);
-            assert_eq!(old.user().await.is_none(), has_deny_list);
-            if has_deny_list {
-                // A request that was under way with the old one.
-                let mut raced = old.copy();
-                assert!(raced.request(renew).await.unwrap().is_err() || raced.user().await.is_none());
-            }
-        }
-    }
 }
 
 /// An entry is kept for as long as a copy could be alive, and no longer: visitors cannot fill the list for a month.
