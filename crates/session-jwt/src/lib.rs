@@ -6,7 +6,7 @@
 //! - [`Verifier`]: only verifies, with public keys ([`VerifyingKeys`]) from a [`Jwks`] document. [`RemoteVerifier`] fetches
 //!   the document, and keeps it fresh.
 //! - [`TokenService`]: pairs of an access token and a refresh token, whose session is in a store.
-//! - [`JwtSeal`]: client-side sessions, signed with the same kind of keys.
+//! - [`JwtSeal`]: client-side sessions, signed with the same kind of keys, and encrypted if it is asked to.
 //!
 //! ```
 //! use std::time::Duration;

@@ -16,6 +16,8 @@ pub(crate) enum TokenType {
     Access,
     /// A client-side session.
     Session,
+    /// An encrypted one: no claims, but bytes.
+    EncryptedSession,
 }
 
 impl TokenType {
@@ -23,6 +25,7 @@ impl TokenType {
         match self {
             Self::Access => "at+jwt",
             Self::Session => "session+jwt",
+            Self::EncryptedSession => "encrypted-session",
         }
     }
 }
