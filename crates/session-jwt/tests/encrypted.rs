@@ -141,14 +141,14 @@ fn nothing_else_is_opened() {
     }
 }
 
-#[test]
-fn neither_kind_of_token_passes_for_the_other() {
+#[tokio::test]
+async fn neither_kind_of_token_passes_for_the_other() {
     let now = ManualClock::default().now();
     let ring = ring(Algorithm::Hs256, now);
     let tokens = AccessTokens::new(TokenPolicy::new(ISSUER, ISSUER).unwrap(), ring.clone()).unwrap();
     let record = record(now, 0);
     let authentication = record.summary.authentication.as_ref().unwrap();
-    let access = tokens.issue(&Subject::new(record.id(), authentication, Timestamp::MAX), now).unwrap();
+    let access = tokens.issue(&Subject::new(record.id(), authentication, Timestamp::MAX), now).await.unwrap();
     for plain in [PlainValues::Refused, PlainValues::Accepted] {
         let seal = signed(&ring).encrypted(&keys(&[&key()])).plain(plain);
         let text = seal.seal(&record, now).unwrap();

@@ -9,8 +9,8 @@ use crate::model::record::Record;
 
 /// Turns sessions into text that a client can keep and cannot change, and back. `session-jwt` has one that signs JWTs.
 ///
-/// The text is the session: its holder can use it, and read it, until its deadlines. A seal protects it against
-/// changes, not against being kept: an older text of a session is as good as a newer one.
+/// The text is the session: its holder can use it until its deadlines and, unless the seal encrypts, read it. A seal protects
+/// it against changes, not against being kept: an older text of a session is as good as a newer one.
 pub trait Seal: fmt::Debug + Send + Sync + 'static {
     /// The text of `record`: printable ASCII without space, quotes, comma, semicolon and backslash, as cookies want it.
     ///
