@@ -91,7 +91,7 @@ impl Keys {
             return Err(KeyError::VerifyFor);
         }
         // They are signed between two requests to a store, with nothing to wait for.
-        if typ == TokenType::Session && ring.has_external() {
+        if typ != TokenType::Access && ring.has_external() {
             return Err(KeyError::External);
         }
         let names = ring.algorithm_names();
