@@ -1,10 +1,10 @@
 //! A key ring in a file: the option `--keys`.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use session_core::{OsEntropy, Timestamp};
 use session_jwt::{Algorithm, KeyError, KeyRing, Rotation};
@@ -20,11 +20,20 @@ const DAY: u64 = 24 * 3600;
 /// More than a hundred keys need.
 const MAX_LEN: u64 = 256 * 1024;
 
+/// How long a process waits for the lock. Whoever holds it writes one small file; so somebody who holds it longer hangs, or
+/// is no demo. Neither start nor end of a server takes longer for that.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// How often it looks: a lock of a file announces nothing, and a thread that waits for one cannot be called back.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// A key ring in a file that several processes on one machine share.
 ///
 /// The file is replaced as a whole, by the one process that holds the lock `PATH.lock` (an empty file that stays). So a
 /// reader sees either the old ring or the new one, and processes that start at once end up with the same ring. On
 /// several machines, a real site keeps its ring in a secret store.
+///
+/// It is a regular file of the user who runs the server, and nobody else may read or write it. A symbolic link is refused:
+/// whoever can change where it leads chooses the keys.
 #[derive(Clone, Debug)]
 pub struct KeyFile {
     path: PathBuf,
@@ -39,7 +48,8 @@ impl KeyFile {
     /// Reads the ring; generates one if there is no file.
     ///
     /// # Errors
-    /// If the file is not a key ring, is readable by other users, or cannot be read or created. It is left unchanged.
+    /// If the file is not a key ring, is accessible to other users or belongs to one, is no regular file, or cannot be read
+    /// or created; or if another process holds the lock for more than five seconds. It is left unchanged.
     pub fn open(&self, now: Timestamp) -> Result<KeyRing, KeyFileError> {
         let opened = || {
             if let Some(ring) = self.read()? {
@@ -81,13 +91,11 @@ impl KeyFile {
 
     /// `None` if there is no file.
     fn read(&self) -> Result<Option<KeyRing>, Problem> {
-        let file = match File::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        let file = match open(OpenOptions::new().read(true), &self.path) {
+            Err(Problem::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
-        if let Some(mode) = readable_by_others(&file.metadata()?) {
-            return Err(Problem::Readable(mode));
-        }
+        check_access(&file.metadata()?)?;
         let mut text = String::new();
         file.take(MAX_LEN).read_to_string(&mut text)?;
         Ok(Some(KeyRing::from_json(&text)?))
@@ -110,9 +118,17 @@ impl KeyFile {
 
     /// Waits for the lock, which is held until the file is dropped.
     fn lock(&self) -> Result<File, Problem> {
-        let file = private().create(true).truncate(false).open(self.beside(".lock"))?;
-        file.lock()?;
-        Ok(file)
+        let path = self.beside(".lock");
+        let file = open(private().create(true).truncate(false), &path)?;
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(Problem::Locked(path)),
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+        }
     }
 
     fn beside(&self, ending: &str) -> PathBuf {
@@ -140,16 +156,64 @@ fn private() -> OpenOptions {
     options
 }
 
-/// The mode of a file that other users can access.
+/// Opens a regular file. Follows no symbolic link, and waits for nobody: opening a FIFO would.
+fn open(options: &mut OpenOptions, path: &Path) -> Result<File, Problem> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+    }
+    match options.open(path) {
+        Ok(file) if file.metadata()?.is_file() => Ok(file),
+        opened => match fs::symlink_metadata(path) {
+            Ok(metadata) if !metadata.is_file() => Err(Problem::Kind(path.to_owned(), kind(metadata.file_type()))),
+            // It was replaced in the meantime, or cannot be opened for another reason.
+            Ok(_) | Err(_) => Err(opened.err().unwrap_or_else(|| io::ErrorKind::InvalidInput.into()).into()),
+        },
+    }
+}
+
+fn kind(kind: fs::FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+
+        if kind.is_fifo() {
+            return "a FIFO";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+        if kind.is_block_device() || kind.is_char_device() {
+            return "a device";
+        }
+    }
+    if kind.is_symlink() {
+        "a symbolic link"
+    } else if kind.is_dir() {
+        "a directory"
+    } else {
+        "something else"
+    }
+}
+
+/// Whether the file is that of this user alone.
 #[cfg(unix)]
-fn readable_by_others(metadata: &fs::Metadata) -> Option<u32> {
-    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
-    (metadata.is_file() && mode & 0o077 != 0).then_some(mode)
+fn check_access(metadata: &fs::Metadata) -> Result<(), Problem> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    let mode = metadata.permissions().mode() & 0o7777;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(Problem::Owner(metadata.uid()));
+    }
+    if mode & 0o077 == 0 { Ok(()) } else { Err(Problem::Readable(mode)) }
 }
 
 #[cfg(not(unix))]
-fn readable_by_others(_: &fs::Metadata) -> Option<u32> {
-    None
+fn check_access(_: &fs::Metadata) -> Result<(), Problem> {
+    Ok(())
 }
 
 /// Why there are no keys. Quotes no content of the file.
@@ -162,7 +226,13 @@ pub struct KeyFileError {
 #[derive(Debug)]
 enum Problem {
     Io(io::Error),
+    /// The file at this path is something else.
+    Kind(PathBuf, &'static str),
+    /// It belongs to this user.
+    Owner(u32),
     Readable(u32),
+    /// Another process holds this lock.
+    Locked(PathBuf),
     Content(KeyError),
 }
 
@@ -183,6 +253,18 @@ impl fmt::Display for KeyFileError {
         let path = self.path.display();
         match &self.problem {
             Problem::Io(error) => write!(f, "--keys {path}: {error}"),
+            Problem::Kind(found, kind) => {
+                write!(f, "--keys {path}: {} is {kind}, and must be a regular file", found.display())
+            }
+            Problem::Owner(user) => {
+                write!(f, "--keys {path}: it belongs to another user ({user}), who can read and replace the keys. ")?;
+                write!(f, "If the keys are yours: chown it to the user who runs this server")
+            }
+            Problem::Locked(lock) => {
+                let (lock, seconds) = (lock.display(), LOCK_PATIENCE.as_secs());
+                write!(f, "--keys {path}: another process holds the lock for more than {seconds} seconds. ")?;
+                write!(f, "Find it, for example with: fuser {lock}")
+            }
             Problem::Readable(mode) => {
                 write!(f, "--keys {path}: others can read it (mode {mode:04o}), and keys are secrets. ")?;
                 write!(f, "Was it meant to be readable? If not: chmod 600 {path}")

@@ -152,10 +152,9 @@ impl Bed {
     }
 
     async fn keys_error(&self, number: u8) -> FetchError {
-        match self.verifier.verify(token(number)).await.unwrap_err() {
-            RemoteVerifyError::Keys(error) => error,
-            other => panic!("{other:?}"),
-        }
+        let error = self.verifier.verify(token(number)).await.unwrap_err();
+        let RemoteVerifyError::Keys(error) = error else { panic!("{error:?}") };
+        error
     }
 
     /// Lets what goes on in the background end.
@@ -357,10 +356,8 @@ async fn garbage_replaces_no_keys() {
         bed.client.becomes(server.clone());
         bed.clock.advance(11 * MINUTE);
         assert!(bed.knows(1).await, "{server:?}");
-        match bed.keys_error(2).await {
-            FetchError::Keys(found) => assert_eq!(found, error, "{server:?}"),
-            other => panic!("{other:?}"),
-        }
+        let found = bed.keys_error(2).await;
+        assert!(matches!(found, FetchError::Keys(found) if found == error), "{server:?}: {found:?}");
         assert!(bed.knows(1).await);
     }
     for server in [Server::Serves(huge, None), Server::Floods(100_000_000), Server::Floods(513 * 1024)] {

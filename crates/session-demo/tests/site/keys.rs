@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Barrier;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser as _;
-use session_core::Timestamp;
+use session_core::{Clock as _, SystemClock, Timestamp};
 use session_demo::args::Args;
 use session_demo::keys::{KeyFile, KeyFileError};
 use session_demo::sessions::Sessions;
@@ -129,6 +130,107 @@ async fn a_file_that_others_can_read_is_refused() {
     }
     fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o400)).unwrap();
     Demo::start(&["--mode", "hybrid", "--keys", &keys]);
+}
+
+/// Neither read nor replaced, and nobody waits for the other end of a FIFO.
+#[tokio::test]
+async fn what_is_no_regular_file_is_refused() {
+    let folder = Folder::new();
+    let (keys, real) = (folder.keys(), folder.0.join("real.json"));
+    Demo::start(&["--mode", "hybrid", "--keys", &real.display().to_string()]);
+    let ring = fs::read_to_string(&real).unwrap();
+    let path = folder.file();
+    let link = |target: &Path| std::os::unix::fs::symlink(target, folder.file()).unwrap();
+    let fifo = |path: &Path| assert!(Command::new("mkfifo").arg("-m600").arg(path).status().unwrap().success());
+    let makers: [(&dyn Fn(), &str); 8] = [
+        (&|| link(&real), "is a symbolic link"),
+        (&|| link(Path::new("real.json")), "is a symbolic link"),
+        (&|| link(&folder.0.join("nowhere.json")), "is a symbolic link"),
+        (&|| link(&path), "is a symbolic link"),
+        (&|| link(&folder.0), "is a symbolic link"),
+        (&|| fifo(&path), "is a FIFO"),
+        (&|| fs::create_dir(&path).unwrap(), "is a directory"),
+        (&|| drop(UnixListener::bind(&path).unwrap()), "is a socket"),
+    ];
+    let refused = |found: String, message: &'static str| {
+        let keys = &keys;
+        async move { assert_refused(&["--mode", "hybrid", "--keys", keys], &[&found, message, "regular file"]).await }
+    };
+    for (make, message) in makers {
+        make();
+        refused(keys.clone(), message).await;
+        assert!(fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()), "it is left as it is");
+        assert!(!folder.0.join("nowhere.json").exists());
+        fs::remove_dir(&path).or_else(|_| fs::remove_file(&path)).unwrap();
+    }
+    for device in ["/dev/null", "/dev/zero"] {
+        assert_refused(&["--mode", "hybrid", "--keys", device], &[device, "is a device"]).await;
+    }
+    // Nor as the lock.
+    let lock = folder.0.join("keys.json.lock");
+    let _ = fs::remove_file(&lock);
+    let lock_makers: [(&dyn Fn(), &str); 3] = [
+        (&|| fifo(&lock), "is a FIFO"),
+        (&|| std::os::unix::fs::symlink(&real, &lock).unwrap(), "is a symbolic link"),
+        (&|| std::os::unix::fs::symlink("nowhere", &lock).unwrap(), "is a symbolic link"),
+    ];
+    for (make, message) in lock_makers {
+        make();
+        refused(lock.display().to_string(), message).await;
+        fs::remove_file(&lock).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&real).unwrap(), ring);
+}
+
+#[tokio::test]
+async fn a_file_of_another_user_is_refused() {
+    let folder = Folder::new();
+    let keys = folder.keys();
+    Demo::start(&["--mode", "hybrid", "--keys", &keys]);
+    // Only root can give a file away. Whoever is not root finds files of root.
+    let (path, owner) = match std::os::unix::fs::chown(folder.file(), Some(65534), None) {
+        Ok(()) => (keys, "another user (65534)"),
+        Err(_) => ("/etc/passwd".to_owned(), "another user (0)"),
+    };
+    assert_refused(&["--mode", "hybrid", "--keys", &path], &[owner, "chown"]).await;
+}
+
+/// It is held by this process.
+#[tokio::test]
+async fn a_lock_that_is_never_released_keeps_no_server_from_starting_or_ending() {
+    let folder = Folder::new();
+    let (keys, path) = (folder.keys(), folder.0.join("keys.json.lock"));
+    let lock = fs::File::create(&path).unwrap();
+    lock.lock().unwrap();
+    let began = Instant::now();
+    let messages = ["holds the lock for more than 5 seconds", &*path.display().to_string()];
+    assert_refused(&["--mode", "hybrid", "--keys", &keys], &messages).await;
+    assert!((5..15).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    assert!(!folder.file().exists());
+    drop(lock);
+
+    // Those who have their keys need no lock, until a rotation is due; and that is given up, too.
+    Demo::start(&["--mode", "hybrid", "--keys", &keys]);
+    let lock = fs::File::open(&path).unwrap();
+    lock.lock().unwrap();
+    let demo = Demo::start(&["--mode", "hybrid", "--keys", &keys]);
+    demo.stop();
+    let ring = KeyFile::new(&keys).open(SystemClock.now()).unwrap();
+    let due = SystemClock.now() + Duration::from_secs(29 * 24 * 3600);
+    let rotate = tokio::task::spawn_blocking({
+        let file = KeyFile::new(&keys);
+        move || file.rotate(due)
+    });
+    let error = tokio::time::timeout(Duration::from_secs(15), rotate).await.unwrap().unwrap().unwrap_err();
+    assert!(error.to_string().contains("holds the lock"), "{error}");
+    assert_eq!(*ring.to_json(), fs::read_to_string(folder.file()).unwrap());
+    // One that is released in time is waited for.
+    let file = KeyFile::new(&keys);
+    let rotate = tokio::task::spawn_blocking(move || file.rotate(due));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!rotate.is_finished());
+    drop(lock);
+    assert_eq!(rotate.await.unwrap().unwrap().keys(due).count(), 2);
 }
 
 /// The time of the test's runtime is virtual.
