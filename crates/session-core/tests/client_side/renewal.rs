@@ -36,7 +36,9 @@ async fn with_a_deny_list_a_regeneration_ends_the_old_cookie() {
     }
 }
 
-const RENEWALS: [fn(&Session) -> Result<(), Error>; 2] = [Session::regenerate, |it| it.step_up(StepUp::new(alice()))];
+type Renewal = fn(&Session) -> Result<(), Error>;
+
+const RENEWALS: [Renewal; 2] = [Session::regenerate, |it| it.step_up(StepUp::new(alice()))];
 
 /// Of two requests that renew one cookie, one goes on.
 #[tokio::test]
