@@ -9,7 +9,7 @@ import { randomUUID } from "node:crypto";
 import { strict as assert } from "node:assert";
 
 const ask = JSON.parse(readFileSync(0, "utf8"));
-const requiredClaims = ["iss", "sub", "aud", "exp", "iat", "jti", "sid", "auth_time", "amr"];
+const requiredClaims = ["iss", "sub", "aud", "exp", "iat", "jti", "sid", "client_id", "auth_time", "amr"];
 
 /** The claims of one of our tokens, by the key that its header names. */
 async function verify(algorithm, token) {
@@ -48,12 +48,13 @@ for (const [algorithm, token] of Object.entries(ask.tokens)) {
   answer.refused[algorithm] = await refuses(algorithm, token);
 }
 answer.tokens.HS256 = await sign(await jose.importJWK(ask.secret, "HS256"), "HS256", ask.secret.kid);
-for (const algorithm of ["EdDSA", "ES256"]) {
+for (const algorithm of ask.theirs) {
   const { publicKey, privateKey } = await jose.generateKeyPair(algorithm, { extractable: true });
   const kid = randomUUID();
   const describe = async (key) => ({ ...(await jose.exportJWK(key)), kid, use: "sig", alg: algorithm });
   answer.tokens[algorithm] = await sign(privateKey, algorithm, kid);
   answer.jwks.keys.push(await describe(publicKey));
+  if (!(algorithm in ask.pems)) continue;
   answer.keys[algorithm] = {
     pem: await jose.exportPKCS8(privateKey),
     public_pem: await jose.exportSPKI(publicKey),

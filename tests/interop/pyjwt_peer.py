@@ -10,11 +10,11 @@ import sys
 
 import jwt
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 ask = json.load(sys.stdin)
 expected = {"audience": ask["audience"], "issuer": ask["issuer"]}
-required = ["iss", "sub", "aud", "exp", "iat", "jti", "sid", "auth_time", "amr"]
+required = ["iss", "sub", "aud", "exp", "iat", "jti", "sid", "client_id", "auth_time", "amr"]
 
 
 def verify(algorithm, token):
@@ -68,8 +68,17 @@ def sign(key, algorithm, kid):
     ]
 
 
+def generate(algorithm):
+    match algorithm:
+        case "EdDSA":
+            return ed25519.Ed25519PrivateKey.generate()
+        case "ES256":
+            return ec.generate_private_key(ec.SECP256R1())
+        case "RS256" | "PS256":
+            return rsa.generate_private_key(65537, 2048)
+
+
 secret = base64.urlsafe_b64decode(ask["secret"]["k"] + "==")
-keys = {"EdDSA": ed25519.Ed25519PrivateKey.generate(), "ES256": ec.generate_private_key(ec.SECP256R1())}
 answer = {
     "claims": {algorithm: verify(algorithm, token) for algorithm, token in ask["tokens"].items()},
     "refused": {algorithm: refuses(algorithm, token) for algorithm, token in ask["tokens"].items()},
@@ -77,10 +86,12 @@ answer = {
     "jwks": {"keys": []},
     "keys": {},
 }
-for algorithm, key in keys.items():
-    kid = secrets.token_urlsafe(9)
+for algorithm in ask["theirs"]:
+    key, kid = generate(algorithm), secrets.token_urlsafe(9)
     answer["tokens"][algorithm] = sign(key, algorithm, kid)
     answer["jwks"]["keys"].append(jwk(key.public_key(), algorithm, kid))
+    if algorithm not in ask["pems"]:
+        continue
     answer["keys"][algorithm] = {
         "pem": pem(key),
         "public_pem": public_pem(key.public_key()),

@@ -32,12 +32,16 @@ pub(super) enum Registry {
     PyPi,
 }
 
+/// Cargo's target folder: what is fetched is kept there.
+pub(super) fn target() -> PathBuf {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    std::env::var_os("CARGO_TARGET_DIR").map_or(default, PathBuf::from)
+}
+
 impl Download {
     /// The path of the server. Downloads it the first time.
     pub(super) fn program(&self) -> Result<PathBuf, ServerError> {
-        let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or(default, PathBuf::from);
-        self.program_in(&target.join("servers"), fetch)
+        self.program_in(&target().join("servers"), fetch)
     }
 
     fn program_in(

@@ -68,7 +68,7 @@ pub(crate) fn chromium() -> Result<PathBuf, ServerError> {
 ///
 /// # Errors
 /// [`ServerError`] if it is missing and could not be installed.
-pub fn python() -> Result<PathBuf, ServerError> {
+pub(super) fn python() -> Result<PathBuf, ServerError> {
     // Debian has the modules in a package of their own.
     PYTHON.find_with(|python| succeeds(Command::new(python).args(["-c", "import ensurepip, venv"])))
 }
@@ -77,7 +77,7 @@ pub fn python() -> Result<PathBuf, ServerError> {
 ///
 /// # Errors
 /// [`ServerError`] if it is missing and could not be installed.
-pub fn node() -> Result<PathBuf, ServerError> {
+pub(super) fn node() -> Result<PathBuf, ServerError> {
     NODE.find_with(runs)
 }
 
@@ -85,7 +85,7 @@ pub fn node() -> Result<PathBuf, ServerError> {
 ///
 /// # Errors
 /// [`ServerError`] if it is missing and could not be installed.
-pub fn npm() -> Result<PathBuf, ServerError> {
+pub(super) fn npm() -> Result<PathBuf, ServerError> {
     NPM.find_with(runs)
 }
 

