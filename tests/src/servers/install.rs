@@ -39,6 +39,23 @@ pub(super) const PGBOUNCER: Program =
 
 pub(super) const NGINX: Program = Program { names: &["nginx"], debian: "nginx", packages: ["nginx"; 5] };
 
+/// Apache comes with the module, which needs it. Its own package would set up a service.
+const APACHE: Program = Program {
+    names: &["apache2", "httpd"],
+    debian: "libapache2-mod-auth-openidc",
+    packages: [
+        "httpd mod_auth_openidc",
+        "apache2 apache-mod-auth-openidc",
+        "apache mod_auth_openidc",
+        "apache2 apache2-mod_auth_openidc",
+        "httpd",
+    ],
+};
+
+/// Where distributions have the modules of Apache.
+const APACHE_MODULES: [&str; 4] =
+    ["/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/lib64/apache2", "/usr/lib/httpd/modules"];
+
 const CHROMIUM: Program = Program {
     names: &["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"],
     debian: "chromium",
@@ -62,6 +79,15 @@ const NPM: Program = Program { names: &["npm"], debian: "npm", packages: ["nodej
 /// Chromium: that of the environment variable `CHROMIUM`, or an installed one.
 pub(crate) fn chromium() -> Result<PathBuf, ServerError> {
     CHROMIUM.find_unless("CHROMIUM")
+}
+
+/// Apache with mod_auth_openidc, and the folder of its modules.
+pub(super) fn apache() -> Result<(PathBuf, PathBuf), ServerError> {
+    let modules =
+        || APACHE_MODULES.map(PathBuf::from).into_iter().find(|folder| folder.join("mod_auth_openidc.so").is_file());
+    let program = APACHE.find_with(|_| modules().is_some())?;
+    let modules = modules().ok_or_else(|| ServerError::new("mod_auth_openidc is gone"))?;
+    Ok((program, modules))
 }
 
 /// Python, with the modules that make virtual environments.

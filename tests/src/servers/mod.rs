@@ -3,8 +3,8 @@
 //!
 //! [`redis_url`] and [`postgres_url`] are for tests that need any server: that of `REDIS_URL` or `DATABASE_URL`, or one
 //! shared by the whole process. Tests that stop or kill a server start their own: [`Redis`], [`RedisSentinel`],
-//! [`RedisCluster`], [`Postgres`], [`PgBouncer`]. [`Nginx`] stands before sites, and [`Server::launch`] starts a program of
-//! the test itself. All of them listen on free ports of 127.0.0.1.
+//! [`RedisCluster`], [`Postgres`], [`PgBouncer`]. [`Nginx`] stands before sites, [`Apache`] before what needs an access token,
+//! and [`Server::launch`] starts a program of the test itself. All of them listen on free ports of 127.0.0.1.
 //!
 //! ```no_run
 //! # use session_testbed::proxy::{Mode, Proxy};
@@ -32,6 +32,7 @@
 //! server and everything that it started, and removes its folder. If the supervisor is killed, the kernel kills the
 //! server.
 
+mod apache;
 mod base;
 mod cluster;
 mod download;
@@ -47,6 +48,7 @@ mod script;
 mod sentinel;
 mod shared;
 
+pub use apache::Apache;
 pub use base::{ServerError, namespace};
 pub use cluster::RedisCluster;
 pub(crate) use install::{chromium, is_root, with_setpriv};
