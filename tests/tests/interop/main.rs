@@ -3,5 +3,6 @@
 //! The clients are scripts in `tests/interop`; the gateway is Apache with mod_auth_openidc.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod clients;
 mod gateway;
 mod site;
