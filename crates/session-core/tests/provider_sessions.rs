@@ -19,6 +19,9 @@ use session_core::{
 const N: Key<u64> = Key::new("n");
 const ISSUER: &str = "https://login.example";
 
+/// What a request does.
+type Act = fn(&Session) -> Result<(), Error>;
+
 #[derive(Clone)]
 struct Site {
     store: Arc<ReferenceStore>,
@@ -111,7 +114,6 @@ async fn the_sessions_that_began_in_it_end_and_no_others() {
 async fn it_outlives_everything_but_the_next_login() {
     let renewal = Renewal { timeout: Duration::from_secs(900), grace: Duration::from_secs(10) };
     let policy = Policy::standard().to_builder().renewal(Some(renewal)).build().unwrap();
-    type Act = fn(&Session) -> Result<(), Error>;
     let steps: [(&str, Act); 7] = [
         ("a write", |it| it.insert(N, &1)),
         ("a renewal", |_| Ok(())),
@@ -215,7 +217,7 @@ async fn what_was_under_way_does_not_bring_it_back() {
     let token = site.manager.issue_refresh_token(from("alice", "1"), None).await.unwrap().token;
     let token = PresentedToken::parse(token.encode().expose().as_bytes()).unwrap();
     let verified = site.manager.verify_refresh_token(&token).await.unwrap().unwrap();
-    let acts: [fn(&Session) -> Result<(), Error>; 2] = [|it| it.insert(N, &1), Session::regenerate];
+    let acts: [Act; 2] = [|it| it.insert(N, &1), Session::regenerate];
     let mut slow = Vec::new();
     for act in acts {
         let request = RequestSession::new(site.manager.clone(), site.manager.read_cookie([cookie.as_bytes()]));

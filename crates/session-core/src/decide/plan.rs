@@ -17,6 +17,7 @@ use crate::model::data::Data;
 use crate::model::device::Device;
 use crate::model::id::SessionId;
 use crate::model::record::{Record, Version};
+use crate::model::reserved::ProviderSession;
 use crate::model::summary::{Authentication, Persistence, SessionSummary, Timeouts};
 use crate::model::token::{Kind, PresentedToken, SessionToken};
 use crate::policy::limit::SessionLimit;
@@ -139,9 +140,7 @@ impl Draft {
             Some(previous) if previous.user != login.user => self.data = Data::default(),
             Some(_) | None => self.data.restrict(&login.carry_over),
         }
-        if let Some(provider_session) = login.provider_session {
-            provider_session.write(&mut self.data);
-        }
+        ProviderSession::write(login.provider_session, &mut self.data);
         self.authentication = Some(Authentication::new(login.user.clone(), login.proof(at)));
         self.persistence = policy.persistence(login.remember);
         self.timeouts = login.timeouts;

@@ -92,9 +92,12 @@ impl ProviderSession {
         digest.map(|digest| Some(Self(digest))).map_err(|_| corrupt("the provider's session is damaged"))
     }
 
-    /// Keeps it among these values.
-    pub(crate) fn write(self, data: &mut Data) {
-        data.insert(Bytes::from_static(PROVIDER_SESSION), Bytes::copy_from_slice(&self.0));
+    /// Keeps it among these values, or none.
+    pub(crate) fn write(this: Option<Self>, data: &mut Data) {
+        match this {
+            Some(Self(digest)) => data.insert(Bytes::from_static(PROVIDER_SESSION), Bytes::copy_from_slice(&digest)),
+            None => data.remove(PROVIDER_SESSION),
+        }
     }
 }
 
