@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use session_conformance::ReferenceStore;
 use session_core::adapter::{
-    BearerRejectionKind, Enforcement, MissingOrigin, OriginError, OriginGuard, PresentedCookie, RejectionKind,
-    RequestHead, TokenTransport, bearer_token,
+    BearerRejectionKind, Challenge, Enforcement, MissingOrigin, OriginError, OriginGuard, PresentedCookie,
+    RejectionKind, RequestHead, Requirement, TokenTransport, bearer_token,
 };
 use session_core::{
-    CookiePolicy, EntropyError, Error, Event, EventKind, OriginRefusal, RequestContext, SessionManager,
+    CookiePolicy, EntropyError, Error, Event, EventKind, OriginRefusal, RequestContext, SameSite, SessionManager,
     SessionObserver, StoreError, StoreErrorKind,
 };
 
@@ -479,14 +479,21 @@ fn every_error_has_its_rejection() {
 
 #[test]
 fn bearer_rejections_are_those_of_rfc_6750() {
+    // Which have a challenge, and whether it names the error: to a request without a token it does not.
     for (rejection, status, code, challenge) in [
-        (BearerRejectionKind::Missing, 401, "unauthenticated", Some("Bearer")),
-        (BearerRejectionKind::Malformed, 400, "invalid_request", Some("Bearer error=\"invalid_request\"")),
-        (BearerRejectionKind::Invalid, 401, "invalid_token", Some("Bearer error=\"invalid_token\"")),
+        (BearerRejectionKind::Missing, 401, "unauthenticated", Some(false)),
+        (BearerRejectionKind::Malformed, 400, "invalid_request", Some(true)),
+        (BearerRejectionKind::Invalid, 401, "invalid_token", Some(true)),
+        (BearerRejectionKind::InsufficientScope, 403, "insufficient_scope", Some(true)),
+        (BearerRejectionKind::InsufficientAuthentication, 401, "insufficient_user_authentication", Some(true)),
         (BearerRejectionKind::StoreUnavailable, 503, "session_store_unavailable", None),
+        (BearerRejectionKind::KeysUnavailable, 503, "issuer_keys_unavailable", None),
         (BearerRejectionKind::LayerMissing, 500, "bearer_layer_missing", None),
     ] {
-        assert_eq!((rejection.status(), rejection.code(), rejection.challenge()), (status, code, challenge));
+        assert_eq!((rejection.status(), rejection.code()), (status, code));
+        let value = Challenge::new().of(rejection, &Requirement::NONE);
+        let named = format!("Bearer error=\"{code}\", error_description=\"{rejection}\"");
+        assert_eq!(value, challenge.map(|is_named| if is_named { named } else { "Bearer".to_owned() }));
         assert_eq!(rejection.body(), format!(r#"{{"error":"{code}"}}"#));
         assert!(!rejection.to_string().is_empty());
     }

@@ -116,7 +116,7 @@ pub enum TokenServiceError {
 /// |---|---|
 /// | [`verify`](Self::verify) | 0 |
 /// | [`login`](Self::login) | 1 |
-/// | [`refresh`](Self::refresh) | 2; 1 for a replay inside the grace window; plus those of [`Accounts`] |
+/// | [`refresh`](Self::refresh) | 2, also for the first replay inside the grace window, 1 for the next; plus those of [`Accounts`] |
 /// | [`revoke`](Self::revoke) | 2; 1 with an access token |
 /// | [`check_session`](Self::check_session) | 1 |
 pub struct TokenService {
@@ -167,11 +167,7 @@ impl TokenService {
         login: Login,
         presented: &PresentedCookie,
     ) -> Result<TokenPair, TokenServiceError> {
-        let cookies = match presented {
-            PresentedCookie::Several { cookies, .. } => cookies.as_slice(),
-            one => std::slice::from_ref(one),
-        };
-        let mut tokens = cookies.iter().filter_map(PresentedCookie::token);
+        let mut tokens = presented.tokens();
         let first = tokens.next();
         let pair = self.login_instead(login, first).await?;
         for other in tokens.filter(|other| first.is_some_and(|first| first.id() != other.id())) {

@@ -5,7 +5,7 @@ use std::fmt;
 use axum_core::body::Body;
 use axum_core::response::IntoResponse;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use session_core::Error;
 use session_core::adapter::RejectionKind;
@@ -56,6 +56,9 @@ impl Rejection {
 
     pub(crate) fn response(self) -> Response<Bytes> {
         let mut response = json_response(self.0.status(), self.0.body());
+        if let Some(challenge) = self.0.challenge() {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
         response.extensions_mut().insert(self);
         response
     }

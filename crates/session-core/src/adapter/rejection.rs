@@ -75,6 +75,13 @@ impl RejectionKind {
         error_body(self.code())
     }
 
+    /// The value of `WWW-Authenticate`, which RFC 9110 wants with 401. There is no registered scheme for cookies; browsers
+    /// ignore this one. An application that has a better answer replaces it.
+    #[must_use]
+    pub const fn challenge(self) -> Option<&'static str> {
+        if self.status() == 401 { Some("Cookie") } else { None }
+    }
+
     /// The request headers that led to this rejection: they belong into `Vary`, see [`vary`](super::vary).
     #[must_use]
     pub fn varies_by(self) -> Option<&'static str> {

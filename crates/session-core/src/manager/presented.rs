@@ -20,17 +20,17 @@ impl SessionManager {
     /// # Errors
     /// As `verify_refresh_token`.
     pub async fn verify_presented(&self, presented: &PresentedCookie) -> Result<Option<VerifiedRefreshToken>, Error> {
-        let cookies = match presented {
+        match presented {
             PresentedCookie::Token(token) => return self.verify_refresh_token(token).await,
-            PresentedCookie::Several { cookies, .. } => cookies,
+            PresentedCookie::Several { .. } => {}
             PresentedCookie::Malformed | PresentedCookie::Sealed(_) => {
                 self.report(EventKind::MalformedToken, None, None);
                 return Ok(None);
             }
             PresentedCookie::Nothing | PresentedCookie::Withheld => return Ok(None),
-        };
+        }
         self.report(EventKind::AmbiguousCookie, None, None);
-        let tokens: Vec<&PresentedToken> = cookies.iter().filter_map(PresentedCookie::token).collect();
+        let tokens: Vec<&PresentedToken> = presented.tokens().collect();
         let mut live = Vec::new();
         let mut failed = None;
         for (at, token) in tokens.iter().enumerate() {
@@ -80,15 +80,9 @@ impl SessionManager {
     /// # Errors
     /// [`Error::Store`] if the store failed. Idempotent: repeat it with all of them.
     pub async fn revoke_presented(&self, presented: &PresentedCookie) -> Result<DeleteOutcome, Error> {
-        let cookies = match presented {
-            PresentedCookie::Several { cookies, .. } => cookies.as_slice(),
-            one => std::slice::from_ref(one),
-        };
         let mut outcome = DeleteOutcome::Absent;
-        for cookie in cookies {
-            if let Some(token) = cookie.token()
-                && self.revoke_refresh_token(token).await? == DeleteOutcome::Deleted
-            {
+        for token in presented.tokens() {
+            if self.revoke_refresh_token(token).await? == DeleteOutcome::Deleted {
                 outcome = DeleteOutcome::Deleted;
             }
         }

@@ -280,6 +280,12 @@ impl PresentedCookie {
             Self::Nothing | Self::Malformed | Self::Withheld | Self::Several { .. } | Self::Sealed(_) => None,
         }
     }
+
+    /// All tokens among what was presented.
+    pub fn tokens(&self) -> impl Iterator<Item = &PresentedToken> {
+        let several = if let Self::Several { cookies, .. } = self { cookies.as_slice() } else { &[] };
+        self.token().into_iter().chain(several.iter().filter_map(Self::token))
+    }
 }
 
 impl fmt::Debug for PresentedCookie {

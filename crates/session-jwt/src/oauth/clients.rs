@@ -129,7 +129,7 @@ impl PresentedClient {
         for (id, secret) in &self.spellings {
             match clients.status(id, secret.as_ref()).await.map_err(|_| Refused::LATER)? {
                 ClientStatus::Unknown => {}
-                known => return Ok(Some((id, known))),
+                known @ (ClientStatus::Public | ClientStatus::Authenticated) => return Ok(Some((id, known))),
             }
         }
         Ok(None)

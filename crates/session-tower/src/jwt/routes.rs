@@ -265,14 +265,14 @@ async fn refresh<A: Authenticator>(State(routes): State<TokenRoutes<A>>, parts: 
 async fn revoke<A: Authenticator>(State(routes): State<TokenRoutes<A>>, parts: Parts, body: Content) -> Response {
     match content(body) {
         Ok(body) => respond(routes.endpoint.revoke(&Head::from(&parts), &body).await),
-        Err(answer) => respond(answer),
+        Err(status) => respond(unread(status)),
     }
 }
 
 async fn introspect<A: Authenticator>(State(routes): State<TokenRoutes<A>>, parts: Parts, body: Content) -> Response {
     match content(body) {
         Ok(body) => respond(routes.endpoint.introspect(&Head::from(&parts), &body).await),
-        Err(answer) => respond(answer),
+        Err(status) => respond(unread(status)),
     }
 }
 
@@ -280,7 +280,7 @@ impl<A: Authenticator> TokenRoutes<A> {
     async fn answer(&self, route: TokenRoute, parts: &Parts, body: Content) -> Response {
         let body = match content(body) {
             Ok(body) => body,
-            Err(answer) => return respond(answer),
+            Err(status) => return respond(unread(status)),
         };
         let (endpoint, head) = (&self.endpoint, Head::from(parts));
         respond(match endpoint.token(&head, &body, route).await {
@@ -300,12 +300,13 @@ impl<A: Authenticator> TokenRoutes<A> {
     }
 }
 
-/// What was sent, unless it is too long or did not arrive.
-fn content(body: Content) -> Result<Bytes, Answer> {
-    body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Answer::too_large(),
-        _ => Answer::unreadable(),
-    })
+fn content(body: Content) -> Result<Bytes, StatusCode> {
+    body.map_err(|rejection| rejection.status())
+}
+
+/// What was sent is too long, or did not arrive.
+fn unread(status: StatusCode) -> Answer {
+    if status == StatusCode::PAYLOAD_TOO_LARGE { Answer::too_large() } else { Answer::unreadable() }
 }
 
 fn respond(answer: Answer) -> Response {
