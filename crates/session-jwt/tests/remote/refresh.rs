@@ -25,11 +25,18 @@ async fn a_known_key_costs_no_fetch() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_first_callers_share_one_fetch() {
     let bed = Bed::new(serves(&[1]));
+    bed.client.close();
     let calls = (0..64).map(|_| {
         let verifier = bed.verifier.clone();
         tokio::spawn(async move { verifier.verify(token(1)).await.is_ok() })
     });
-    for call in calls.collect::<Vec<_>>() {
+    let calls: Vec<_> = calls.collect();
+    while bed.client.fetches() == 0 {
+        tokio::task::yield_now().await;
+    }
+    bed.settle().await;
+    bed.client.open();
+    for call in calls {
         assert!(call.await.unwrap());
     }
     assert_eq!(bed.client.fetches(), 1);
