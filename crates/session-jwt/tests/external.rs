@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::{Forge, ISSUER, SESSION, alice, encode, now, policy};
-use ring::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256};
+use ring::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding};
 use session_core::{OsEntropy, Policy, Timestamp};
 use session_jwt::{
     AccessTokens, Algorithm, AlgorithmNames, ExternalSigner, IssueError, JwtSeal, KeyError, KeyRing, KeyState,
@@ -56,7 +56,9 @@ impl Kms {
     fn new(algorithm: Algorithm, number: u8) -> Arc<Self> {
         let forge = match algorithm {
             Algorithm::Rs256 | Algorithm::Ps256 => KmsKey::Rsa(rsa(), algorithm),
-            other => KmsKey::Forge(Forge::new(other, number)),
+            other @ (Algorithm::EdDsa | Algorithm::Es256 | Algorithm::Hs256 | _) => {
+                KmsKey::Forge(Forge::new(other, number))
+            }
         };
         Arc::new(Self { forge, mode: Mutex::new(Mode::Signs), calls: AtomicUsize::new(0) })
     }
@@ -87,11 +89,9 @@ impl Kms {
             KmsKey::Rsa(pair, algorithm) => {
                 let mut signature = vec![0; pair.public().modulus_len()];
                 let random = ring::rand::SystemRandom::new();
-                match algorithm {
-                    Algorithm::Rs256 => pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature),
-                    _ => pair.sign(&RSA_PSS_SHA256, &random, message, &mut signature),
-                }
-                .unwrap();
+                let padding: &'static dyn RsaEncoding =
+                    if *algorithm == Algorithm::Rs256 { &RSA_PKCS1_SHA256 } else { &RSA_PSS_SHA256 };
+                pair.sign(padding, &random, message, &mut signature).unwrap();
                 signature
             }
         }
@@ -187,7 +187,7 @@ fn algorithm_like(algorithm: Algorithm) -> Algorithm {
     match algorithm {
         Algorithm::Rs256 => Algorithm::Ps256,
         Algorithm::Ps256 => Algorithm::Rs256,
-        other => other,
+        other @ (Algorithm::EdDsa | Algorithm::Es256 | Algorithm::Hs256 | _) => other,
     }
 }
 
