@@ -78,6 +78,7 @@ def client(secret=None, method=None):
         token_endpoint=metadata["token_endpoint"],
         token_endpoint_auth_method=method,
         revocation_endpoint_auth_method=method,
+        scope="read write",
     )
 
 

@@ -17,8 +17,8 @@ base, user, password = sys.argv[1:]
 token_url = base + "/token"
 
 
-def session():
-    return OAuth2Session(client=LegacyApplicationClient(client_id="shop"))
+def session(scope=None):
+    return OAuth2Session(client=LegacyApplicationClient(client_id="shop", scope=scope))
 
 
 def refused(call):
@@ -42,6 +42,8 @@ answer = {
         "basic": pairs(session()),
         "secret": pairs(session(), client_secret="of the shop"),
         "body": pairs(session(), include_client_id=True),
+        # A refresh asks for the scope again.
+        "scope": pairs(session(["read", "write"])),
     },
     "refused": {
         "password": refused(lambda: session().fetch_token(token_url, username=user, password="wrong")),

@@ -58,7 +58,7 @@ async fn requests_oauthlib_logs_in_and_refreshes() {
     let site = Site::start().await;
     let arguments = [&*site.issuer(), "alice", PASSWORD];
     let answer = run_script("requests_oauthlib_client.py", &arguments, "").await.unwrap();
-    for how in ["basic", "secret", "body"] {
+    for how in ["basic", "secret", "body", "scope"] {
         check_pairs(&site, &answer["pairs"][how], how);
     }
     for what in ["password", "user", "refresh_token"] {

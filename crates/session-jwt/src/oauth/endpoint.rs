@@ -220,7 +220,8 @@ impl TokenEndpoint {
                 silent.identify(self.clients.as_deref()).await?.ok_or(Refused::CLIENT)?;
             }
         }
-        if let Some(scope) = scope {
+        // Where an application has no scopes, clients repeat the one that they asked for: they were not told otherwise.
+        if let Some(scope) = scope.filter(|_| !verified.grant().scope().is_empty()) {
             verified.narrow(scope).map_err(|_| Refused::SCOPE)?;
         }
         Ok(self.pair(&self.tokens.complete_refresh(verified).await?))
