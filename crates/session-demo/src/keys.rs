@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use session_core::{OsEntropy, Timestamp};
 use session_jwt::{Algorithm, KeyError, KeyRing, Rotation};
@@ -20,10 +20,10 @@ const DAY: u64 = 24 * 3600;
 /// More than a hundred keys need.
 const MAX_LEN: u64 = 256 * 1024;
 
-/// How long a process waits for the lock. Whoever holds it writes one small file; so somebody who holds it longer hangs, or
+/// How often a process tries to get the lock: for 5 seconds. Whoever holds it writes one small file; so somebody who holds it longer hangs, or
 /// is no demo. Neither start nor end of a server takes longer for that.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-/// How often it looks: a lock of a file announces nothing, and a thread that waits for one cannot be called back.
+const LOCK_ATTEMPTS: u32 = 250;
+/// The pause between two attempts: a lock of a file announces nothing, and a thread that waits for one cannot be called back.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// A key ring in a file that several processes on one machine share.
@@ -120,15 +120,14 @@ impl KeyFile {
     fn lock(&self) -> Result<File, Problem> {
         let path = self.beside(".lock");
         let file = open(private().create(true).truncate(false), &path)?;
-        let deadline = Instant::now() + LOCK_PATIENCE;
-        loop {
+        for _ in 0..LOCK_ATTEMPTS {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
-                Err(TryLockError::WouldBlock) => return Err(Problem::Locked(path)),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
                 Err(TryLockError::Error(error)) => return Err(error.into()),
             }
         }
+        Err(Problem::Locked(path))
     }
 
     fn beside(&self, ending: &str) -> PathBuf {
@@ -261,7 +260,7 @@ impl fmt::Display for KeyFileError {
                 write!(f, "If the keys are yours: chown it to the user who runs this server")
             }
             Problem::Locked(lock) => {
-                let (lock, seconds) = (lock.display(), LOCK_PATIENCE.as_secs());
+                let (lock, seconds) = (lock.display(), (LOCK_ATTEMPTS * LOCK_PAUSE).as_secs());
                 write!(f, "--keys {path}: another process holds the lock for more than {seconds} seconds. ")?;
                 write!(f, "Find it, for example with: fuser {lock}")
             }

@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use session_core::{Login, UserId};
 
-use super::answer::Answer;
-
 /// What comes of credentials.
 ///
 /// Whatever it says must not tell whether a user exists: of an unknown name say what you say of a wrong password, after as
@@ -185,10 +183,10 @@ impl Pending {
     }
 
     /// 403 `mfa_required`, with the continuation token.
-    pub(super) fn into_answer(self, ticket: &str) -> Answer {
+    pub(super) fn into_refusal(self, ticket: &str) -> Refusal {
         let refusal = Refusal::new("mfa_required").description("a second factor is needed; send it with the mfa_token");
         let refusal = Refusal { members: self.members, ..refusal.forbidden() };
-        refusal.member("mfa_token", ticket).member("expires_in", Self::LIFETIME.as_secs()).into()
+        refusal.member("mfa_token", ticket).member("expires_in", Self::LIFETIME.as_secs())
     }
 }
 

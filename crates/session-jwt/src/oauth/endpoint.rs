@@ -184,7 +184,7 @@ impl TokenEndpoint {
         };
         pending.client = request.client;
         match self.tokens.manager().issue_ticket(&pending, Pending::LIFETIME).await {
-            Ok(ticket) => pending.into_answer(ticket.expose()),
+            Ok(ticket) => pending.into_refusal(ticket.expose()).into(),
             Err(error) => Refused::from(error).into(),
         }
     }
