@@ -2,29 +2,35 @@
 
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use session_core::Timestamp;
 
 use super::account_claims::ClaimError;
-use super::claims::LAST_SECOND;
 use super::error::VerifyError;
-use super::payload::Audience;
+use super::members::{Members, Times};
 use super::policy::TokenPolicy;
 
-/// What a verified access token of other software states: of Keycloak, Entra ID, Auth0. Only verification creates one:
+/// What names the client: RFC 9068, OpenID Connect (Keycloak, Auth0, Entra ID), Okta, and Entra ID in version 1.
+const CLIENT: [&str; 4] = ["client_id", "azp", "cid", "appid"];
+/// What names the scope: RFC 9068, and Entra ID and Okta.
+const SCOPE: [&str; 2] = ["scope", "scp"];
+
+/// What a verified access token of other software states: of Keycloak, Entra ID, Auth0, Okta. Only verification creates one:
 /// holding it proves that every check has passed.
 ///
-/// Such tokens know nothing of our sessions, so little is required: `iss`, `aud`, `sub` and `exp`. `nbf`, `iat` and `scope`
-/// are checked if they are there. `Debug` hides the subject and the token.
+/// Such tokens know nothing of our sessions, so little is required: `iss`, `aud`, `sub` and `exp`. `nbf`, `iat`, `auth_time`
+/// and `scope` are checked if they are there; a claim that is `null` is not. Without `iat`, the token has at most the
+/// policy's [lifetime](TokenPolicy::lifetime) left. A claim that occurs twice is an error. `Debug`
+/// hides the subject and the token.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct IssuerClaims {
     /// Whom the issuer means (`sub`): unique among its users, and no name of another issuer's.
     pub subject: String,
-    /// The application that the token was issued to (`client_id`, or `azp`).
+    /// The application that the token was issued to (`client_id`, `azp`, `cid` or `appid`).
     pub client: Option<String>,
-    /// What the token may be used for (`scope`), separated by blanks: see [`has_scope`](Self::has_scope).
+    /// What the token may be used for (`scope`, or `scp`; a text or an array), separated by blanks: see [`has_scope`](Self::has_scope).
     pub scope: Option<String>,
     /// When the user authenticated (`auth_time`).
     pub authenticated_at: Option<Timestamp>,
@@ -37,25 +43,6 @@ pub struct IssuerClaims {
     /// When the token expires (`exp`). A verifier adds the leeway.
     pub expires_at: Timestamp,
     payload: Vec<u8>,
-}
-
-/// Members that occur twice are refused.
-#[derive(Deserialize)]
-struct Read<'a> {
-    #[serde(borrow)]
-    iss: Option<std::borrow::Cow<'a, str>>,
-    #[serde(borrow)]
-    aud: Option<Audience<'a>>,
-    sub: Option<String>,
-    exp: Option<f64>,
-    nbf: Option<f64>,
-    iat: Option<f64>,
-    auth_time: Option<f64>,
-    client_id: Option<String>,
-    azp: Option<String>,
-    scope: Option<serde_json::Value>,
-    acr: Option<serde_json::Value>,
-    jti: Option<String>,
 }
 
 impl IssuerClaims {
@@ -75,52 +62,41 @@ impl IssuerClaims {
 
     /// Reads a signed payload and checks it: the only way to get [`IssuerClaims`].
     pub(super) fn check(json: Vec<u8>, policy: &TokenPolicy, now: Timestamp) -> Result<Self, VerifyError> {
-        let raw: Read<'_> = serde_json::from_slice(&json).map_err(|_| VerifyError::Payload)?;
-        if raw.iss.ok_or(VerifyError::Missing("iss"))? != policy.issuer() {
-            return Err(VerifyError::Issuer);
+        let claims = Members::parse(&json)?;
+        claims.check_names(policy)?;
+        let subject = claims.text("sub")?.ok_or(VerifyError::Missing("sub"))?;
+        let Times { issued_at, expires_at } = claims.check_times(policy, now)?;
+        let authenticated_at = claims.time("auth_time")?;
+        if authenticated_at.is_some_and(|at| at > now + policy.leeway()) {
+            return Err(VerifyError::Invalid("auth_time"));
         }
-        if !raw.aud.ok_or(VerifyError::Missing("aud"))?.includes(policy.audience()) {
-            return Err(VerifyError::Audience);
+        let mut client = None;
+        for name in CLIENT {
+            let named = claims.text(name)?;
+            client = client.or(named);
         }
-        let subject = raw.sub.filter(|sub| !sub.is_empty()).ok_or(VerifyError::Missing("sub"))?;
-        let expires_at = time(raw.exp, "exp")?.ok_or(VerifyError::Missing("exp"))?;
-        let issued_at = time(raw.iat, "iat")?;
-        let (earliest, latest) = (now - policy.leeway(), now + policy.leeway());
-        if earliest >= expires_at {
-            return Err(VerifyError::Expired);
-        }
-        if time(raw.nbf, "nbf")?.is_some_and(|nbf| nbf > latest) {
-            return Err(VerifyError::NotYetValid);
-        }
-        if issued_at.is_some_and(|issued_at| issued_at > latest) {
-            return Err(VerifyError::IssuedInFuture);
-        }
-        let begins = issued_at.unwrap_or(latest);
-        if expires_at.since(begins) > policy.lifetime() || issued_at.is_some_and(|begins| expires_at <= begins) {
-            return Err(VerifyError::Lifetime);
-        }
-        let text = |value: Option<serde_json::Value>| value.and_then(|value| value.as_str().map(str::to_owned));
-        Ok(Self {
-            subject,
-            client: raw.client_id.or(raw.azp),
-            scope: text(raw.scope),
-            authenticated_at: time(raw.auth_time, "auth_time")?,
-            acr: text(raw.acr),
-            token_id: raw.jti,
-            issued_at,
-            expires_at,
-            payload: json,
-        })
+        let acr = claims.get::<Value>("acr")?.and_then(|acr| acr.as_str().map(str::to_owned));
+        let (scope, token_id) = (scope(&claims)?, claims.text("jti")?);
+        Ok(Self { subject, client, scope, authenticated_at, acr, token_id, issued_at, expires_at, payload: json })
     }
 }
 
-/// A `NumericDate`, which may have a fraction (RFC 7519, section 2).
-fn time(claim: Option<f64>, name: &'static str) -> Result<Option<Timestamp>, VerifyError> {
-    let Some(seconds) = claim else { return Ok(None) };
-    if !(0.0..=LAST_SECOND as f64).contains(&seconds) {
-        return Err(VerifyError::Invalid(name));
+/// One text, or an array of scopes. None of them has a blank: it would be read as two.
+fn scope(claims: &Members<'_>) -> Result<Option<String>, VerifyError> {
+    for name in SCOPE {
+        match claims.get::<Value>(name)? {
+            None => {}
+            Some(Value::String(text)) => return Ok(Some(text)),
+            Some(value) => {
+                let all: Vec<String> = serde_json::from_value(value).map_err(|_| VerifyError::Invalid(name))?;
+                if all.iter().any(|one| one.is_empty() || one.contains(' ')) {
+                    return Err(VerifyError::Invalid(name));
+                }
+                return Ok(Some(all.join(" ")));
+            }
+        }
     }
-    Ok(Some(Timestamp::from_millis((seconds * 1000.0) as i64)))
+    Ok(None)
 }
 
 impl fmt::Debug for IssuerClaims {

@@ -8,6 +8,7 @@ pub(crate) mod error;
 pub(crate) mod gate;
 pub(crate) mod header;
 pub(crate) mod issuer_claims;
+mod members;
 pub(crate) mod payload;
 pub(crate) mod policy;
 pub(crate) mod signer;

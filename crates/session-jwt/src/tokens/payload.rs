@@ -1,6 +1,6 @@
 //! The payload of an access token as JSON: written, and read strictly.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -96,6 +96,12 @@ impl<'a> ReadPayload<'a> {
 /// A string, borrowed unless it has escapes.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Borrow<str> for Text<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 impl Deref for Text<'_> {
     type Target = str;
