@@ -131,6 +131,9 @@ pub enum EventKind {
     MalformedToken,
     /// An access token was presented that is malformed, forged or expired, or whose session has ended.
     InvalidAccessToken,
+    /// A logout token of an OpenID provider was refused: it is malformed, forged or expired, was used before, or names no
+    /// user. If it is genuine, sessions live on here that ended there.
+    InvalidLogoutToken,
     /// Credentials were refused where this library asks for them: at the token routes of an adapter.
     LoginRefused,
     /// Several cookies of the session's name were presented, with different values. See
@@ -254,7 +257,7 @@ impl Reporter {
     }
 }
 
-/// Writes events to [`tracing`], target `session`: refused requests and reuse as warnings, store failures as errors,
+/// Writes events to [`tracing`], target `session`: refused requests, refused logout tokens and reuse as warnings, store failures as errors,
 /// the rest at debug level. Neither ids nor users are written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingObserver;
@@ -269,6 +272,7 @@ impl SessionObserver for TracingObserver {
             EventKind::TokenReuse
             | EventKind::AmbiguousCookie
             | EventKind::LimitReached
+            | EventKind::InvalidLogoutToken
             | EventKind::NotStored
             | EventKind::ReplayRefused
             | EventKind::Terminated(Termination::Reuse) => tracing::warn!(target: "session", ?kind, "session event"),
