@@ -93,6 +93,7 @@ pub use tokens::claims::Claims;
 pub use tokens::error::VerifyError;
 pub use tokens::gate::MAX_TOKEN_LEN;
 pub use tokens::issuer_claims::IssuerClaims;
+pub use tokens::logout_claims::LogoutClaims;
 pub use tokens::policy::{TokenPolicy, TokenPolicyBuilder, TokenPolicyError};
 pub use tokens::verifier::Verifier;
 pub use tokens::verifying_keys::VerifyingKeys;

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::{AUDIENCE, Claims, Forge, ISSUER, NOW, at, encode, now};
+use common::{AUDIENCE, Claims, Forge, ISSUER, NOW, at, encode, header, now};
 use ring::rand::SystemRandom;
 use ring::rsa::KeyPair;
 use serde::Deserialize;
@@ -339,6 +339,22 @@ fn the_client_has_one_name() {
     let all = [("appid", "\"d\""), ("cid", "\"c\""), ("azp", "\"b\""), ("client_id", "\"a\"")];
     for (number, name) in ["d", "c", "b", "a"].into_iter().enumerate() {
         assert_eq!(verify(&claims(&all[..=number])).unwrap().client.as_deref(), Some(name));
+    }
+}
+
+/// An issuer that writes `JWT` into all headers signs them with the same keys.
+#[test]
+fn a_logout_token_is_no_access_token() {
+    let event = r#"{"http://schemas.openid.net/event/backchannel-logout":{}}"#;
+    let token = claims(&[("jti", "\"j\""), ("events", event)]);
+    assert_refused(&token, VerifyError::Type);
+    let generic = verifier().allow_generic_type();
+    let typed = |typ| forge().token(header("EdDSA", &forge().kid(), typ), token.json());
+    for typ in ["JWT", "logout+jwt", "at+jwt"] {
+        assert_eq!(generic.verify_foreign(typed(typ), now()).unwrap_err(), VerifyError::Type, "{typ}");
+    }
+    for events in ["null", "[]", "{}", "\"concerts\"", r#"{"https://schemas.openid.net/secevent/caep":{}}"#] {
+        assert!(verify(&claims(&[("events", events)])).is_ok(), "{events}: a claim of the application's");
     }
 }
 

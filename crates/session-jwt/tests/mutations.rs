@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::LazyLock;
 
-use common::{ALGORITHMS, Forge, issue, now, parsed, policy};
+use common::{ALGORITHMS, Forge, header, issue, now, parsed, policy};
 use proptest::prelude::*;
 use session_jwt::{AccessTokens, Algorithm, Verifier};
 
@@ -115,6 +115,9 @@ proptest! {
             for payload in [bytes.as_slice(), json.as_bytes()] {
                 prop_assert!(parsed.verify(forge.token(forge.header(), payload), now()).is_err());
                 prop_assert!(parsed.verify(forge.token(payload, payload), now()).is_err());
+                prop_assert!(parsed.verify_foreign(forge.token(forge.header(), payload), now()).is_err());
+                let logout = forge.token(header(forge.alg(), &forge.kid(), "logout+jwt"), payload);
+                prop_assert!(parsed.verify_logout(logout, now()).is_err());
             }
         }
     }

@@ -14,6 +14,7 @@ use crate::keys::error::KeyError;
 use crate::tokens::claims::Claims;
 use crate::tokens::error::VerifyError;
 use crate::tokens::issuer_claims::IssuerClaims;
+use crate::tokens::logout_claims::LogoutClaims;
 use crate::tokens::verifier::Verifier;
 use crate::tokens::verifying_keys::VerifyingKeys;
 
@@ -129,6 +130,14 @@ impl RemoteVerifier {
     /// [`RemoteVerifyError`]
     pub async fn verify_foreign(&self, token: impl AsRef<[u8]>) -> Result<IssuerClaims, RemoteVerifyError> {
         self.verify_with(|verifier, now| verifier.verify_foreign(token.as_ref(), now)).await
+    }
+
+    /// Verifies a logout token of an OpenID provider: [`Verifier::verify_logout`].
+    ///
+    /// # Errors
+    /// [`RemoteVerifyError`]
+    pub async fn verify_logout(&self, token: impl AsRef<[u8]>) -> Result<LogoutClaims, RemoteVerifyError> {
+        self.verify_with(|verifier, now| verifier.verify_logout(token.as_ref(), now)).await
     }
 
     async fn verify_with<T>(

@@ -13,7 +13,7 @@ use super::policy::TokenPolicy;
 /// The last second of the year 9999. A later `NumericDate` is invalid.
 pub(super) const LAST_SECOND: u64 = 253_402_300_799;
 /// The longest `jti`, in bytes.
-const MAX_ID_LEN: usize = 128;
+pub(super) const MAX_ID_LEN: usize = 128;
 
 /// What a verified access token states. Only verification creates one: holding it proves that every check has passed.
 ///

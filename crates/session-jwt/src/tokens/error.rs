@@ -3,7 +3,7 @@
 /// Why a token was rejected. Contains nothing of the token.
 ///
 /// For logs and tests: a client gets the same `401` with `error="invalid_token"` (RFC 6750) for all of them. The response
-/// never says why a token was rejected.
+/// never says why a token was rejected. The provider of a logout token is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
@@ -18,8 +18,8 @@ pub enum VerifyError {
     /// member that is refused or occurs twice.
     #[error("the header is not one of ours")]
     Header,
-    /// `typ` is not that of an access token.
-    #[error("the token is not an access token")]
+    /// It is not a token of the kind that was asked for: `typ` says so, or `events` that it is a logout token.
+    #[error("the token is of another kind")]
     Type,
     /// `kid` names no key that verifies now; or there is no `kid`, and not exactly one key for `alg`.
     #[error("the token is signed by an unknown key")]
@@ -42,7 +42,7 @@ pub enum VerifyError {
     /// This claim is missing.
     #[error("the claim {0} is missing")]
     Missing(&'static str),
-    /// This claim has the wrong JSON type or an invalid value.
+    /// This claim has the wrong JSON type or an invalid value; or it must not be there.
     #[error("the claim {0} has the wrong type or value")]
     Invalid(&'static str),
     /// `iss` is another issuer.

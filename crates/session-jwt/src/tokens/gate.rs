@@ -29,6 +29,14 @@ pub(crate) enum Gate {
 }
 
 impl Gate {
+    /// For logout tokens what this one is for access tokens. Headers are parsed: we write none.
+    pub(super) const fn for_logout(self) -> Self {
+        match self {
+            Self::Exact => Self::Parsed(AcceptedTypes::LogoutToken),
+            Self::Parsed(types) => Self::Parsed(types.for_logout()),
+        }
+    }
+
     /// The payload of `token`, if its signature was made by the key that its header leads to.
     pub(super) fn open(self, token: &[u8], keys: &VerifyingKeys, now: Timestamp) -> Result<Vec<u8>, VerifyError> {
         if token.len() > MAX_TOKEN_LEN {

@@ -30,13 +30,17 @@ impl TokenType {
     }
 }
 
-/// Which values of `typ` a verifier for another issuer takes for an access token.
+/// Which values of `typ` a verifier for another issuer accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AcceptedTypes {
-    /// `at+jwt`, as RFC 9068 demands.
+    /// `at+jwt`, as RFC 9068 demands of access tokens.
     AccessToken,
     /// Also `JWT`, and none.
     AlsoGeneric,
+    /// `logout+jwt`, as OpenID Connect Back-Channel Logout asks of logout tokens.
+    LogoutToken,
+    /// Also `JWT`, and none.
+    LogoutAlsoGeneric,
 }
 
 /// The longest header segment of another issuer: some write a certificate there.
@@ -70,7 +74,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads the header segment of an access token of another issuer.
+    /// Reads the header segment of a token of another issuer.
     pub(super) fn read(segment: &[u8], types: AcceptedTypes) -> Result<Self, VerifyError> {
         if segment.len() > MAX_SEGMENT_LEN {
             return Err(VerifyError::Header);
@@ -94,8 +98,21 @@ impl Header {
 }
 
 impl AcceptedTypes {
+    /// For a logout token what these are for an access token.
+    pub(super) const fn for_logout(self) -> Self {
+        match self {
+            Self::AccessToken | Self::LogoutToken => Self::LogoutToken,
+            Self::AlsoGeneric | Self::LogoutAlsoGeneric => Self::LogoutAlsoGeneric,
+        }
+    }
+
     fn include(self, typ: Option<&str>) -> bool {
-        let also_generic = self == Self::AlsoGeneric;
+        let (own, also_generic) = match self {
+            Self::AccessToken => (TokenType::Access.as_str(), false),
+            Self::AlsoGeneric => (TokenType::Access.as_str(), true),
+            Self::LogoutToken => ("logout+jwt", false),
+            Self::LogoutAlsoGeneric => ("logout+jwt", true),
+        };
         let Some(typ) = typ else { return also_generic };
         // A media type: its case is irrelevant (RFC 2045), and the prefix is optional (RFC 7515, 4.1.9).
         let prefix = "application/";
@@ -103,7 +120,7 @@ impl AcceptedTypes {
             Some(start) if start.eq_ignore_ascii_case(prefix) => &typ[prefix.len()..],
             Some(_) | None => typ,
         };
-        name.eq_ignore_ascii_case(TokenType::Access.as_str()) || also_generic && name.eq_ignore_ascii_case("JWT")
+        name.eq_ignore_ascii_case(own) || also_generic && name.eq_ignore_ascii_case("JWT")
     }
 }
 

@@ -8,6 +8,7 @@ use session_core::Timestamp;
 
 use super::account_claims::ClaimError;
 use super::error::VerifyError;
+use super::logout_claims::is_logout;
 use super::members::{Members, Times};
 use super::policy::TokenPolicy;
 
@@ -21,7 +22,7 @@ const SCOPE: [&str; 2] = ["scope", "scp"];
 ///
 /// Such tokens know nothing of our sessions, so little is required: `iss`, `aud`, `sub` and `exp`. `nbf`, `iat`, `auth_time`
 /// and `scope` are checked if they are there; a claim that is `null` is not. Without `iat`, the token has at most the
-/// policy's [lifetime](TokenPolicy::lifetime) left. A claim that occurs twice is an error. `Debug`
+/// policy's [lifetime](TokenPolicy::lifetime) left. A claim that occurs twice is an error, and so is a logout token. `Debug`
 /// hides the subject and the token.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -64,6 +65,10 @@ impl IssuerClaims {
     pub(super) fn check(json: Vec<u8>, policy: &TokenPolicy, now: Timestamp) -> Result<Self, VerifyError> {
         let claims = Members::parse(&json)?;
         claims.check_names(policy)?;
+        // Signed by the same keys, and maybe without a `typ` of its own.
+        if is_logout(&claims) == Ok(true) {
+            return Err(VerifyError::Type);
+        }
         let subject = claims.text("sub")?.ok_or(VerifyError::Missing("sub"))?;
         let Times { issued_at, expires_at } = claims.check_times(policy, now)?;
         let authenticated_at = claims.time("auth_time")?;

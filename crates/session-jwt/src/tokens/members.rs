@@ -35,6 +35,11 @@ impl<'a> Members<'a> {
         Ok(Self(members))
     }
 
+    /// Whether there is one of this name, `null` included.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// The one of this name, if it is there.
     pub(super) fn get<T: Deserialize<'a>>(&self, name: &'static str) -> Result<Option<T>, VerifyError> {
         match self.0.get(name) {

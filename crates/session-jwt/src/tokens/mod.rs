@@ -1,5 +1,5 @@
 //! Tokens: the signing sequence and the gate, which access tokens and client-side sessions share; access tokens and their
-//! claims.
+//! claims; logout tokens of OpenID providers.
 
 pub(crate) mod access_tokens;
 pub(crate) mod account_claims;
@@ -8,6 +8,7 @@ pub(crate) mod error;
 pub(crate) mod gate;
 pub(crate) mod header;
 pub(crate) mod issuer_claims;
+pub(crate) mod logout_claims;
 mod members;
 pub(crate) mod payload;
 pub(crate) mod policy;

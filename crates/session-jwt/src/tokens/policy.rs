@@ -51,6 +51,8 @@ pub struct TokenPolicy {
 impl TokenPolicy {
     /// The longest issuer, audience or client, in bytes.
     pub const MAX_NAME_LEN: usize = 512;
+    /// The longest leeway.
+    const MAX_LEEWAY: Duration = Duration::from_secs(60);
 
     /// Tokens of `issuer` for `audience`, with the defaults of [`builder`](Self::builder).
     ///
@@ -152,7 +154,7 @@ impl TokenPolicyBuilder {
         if !allowed.contains(lifetime) || lifetime.subsec_nanos() != 0 {
             return Err(TokenPolicyError::Lifetime);
         }
-        if *leeway > Duration::from_secs(60) {
+        if *leeway > TokenPolicy::MAX_LEEWAY {
             return Err(TokenPolicyError::Leeway);
         }
         Ok(self.0)

@@ -8,6 +8,7 @@ use super::error::VerifyError;
 use super::gate::Gate;
 use super::header::AcceptedTypes;
 use super::issuer_claims::IssuerClaims;
+use super::logout_claims::LogoutClaims;
 use super::policy::TokenPolicy;
 use super::verifying_keys::VerifyingKeys;
 
@@ -109,6 +110,35 @@ impl Verifier {
     /// [`VerifyError`]
     pub fn verify_foreign(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<IssuerClaims, VerifyError> {
         IssuerClaims::check(self.gate.open(token.as_ref(), &self.keys.load(), now)?, &self.policy, now)
+    }
+
+    /// Verifies a logout token of an OpenID provider (Back-Channel Logout 1.0, section 2.6). The audience of the policy is the
+    /// application's client id, and its [lifetime](TokenPolicy::lifetime) the longest that a logout token may have.
+    ///
+    /// `typ` is `logout+jwt`; `JWT` or none only with [`allow_generic_type`](Self::allow_generic_type). `iss`, `aud`, `iat`,
+    /// `exp`, `jti`, `events` and one of `sub` and `sid` are required, `nonce` is refused. `alg` is that of the key, never
+    /// `none`. That the token was not used before, is not checked.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use session_core::Timestamp;
+    /// use session_jwt::{TokenPolicy, Verifier, VerifyError, VerifyingKeys};
+    ///
+    /// let document = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"}]}"#;
+    /// let policy = TokenPolicy::builder("https://login.example", "our-client-id").lifetime(Duration::from_secs(120));
+    /// let verifier = Verifier::for_issuer(policy.build()?, VerifyingKeys::from_jwks(document)?);
+    /// // {"alg":"EdDSA","kid":"a","typ":"at+jwt"}: an access token
+    /// let token = "eyJhbGciOiJFZERTQSIsImtpZCI6ImEiLCJ0eXAiOiJhdCtqd3QifQ.e30.AAAA";
+    /// let now = Timestamp::from_millis(1_767_225_600_000);
+    /// assert_eq!(verifier.verify_logout(token, now).unwrap_err(), VerifyError::Type);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`VerifyError`]
+    pub fn verify_logout(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<LogoutClaims, VerifyError> {
+        let payload = self.gate.for_logout().open(token.as_ref(), &self.keys.load(), now)?;
+        LogoutClaims::check(&payload, &self.policy, now)
     }
 
     /// Verifies a token and returns its claims.
