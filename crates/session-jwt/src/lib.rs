@@ -6,6 +6,7 @@
 //! - [`Verifier`]: only verifies, with public keys ([`VerifyingKeys`]) from a [`Jwks`] document. [`RemoteVerifier`] fetches
 //!   the document, and keeps it fresh.
 //! - [`TokenService`]: pairs of an access token and a refresh token, whose session is in a store.
+//! - [`BackchannelLogout`]: ends sessions when an OpenID provider says so.
 //! - [`JwtSeal`]: client-side sessions, signed with the same kind of keys, and encrypted if it is asked to.
 //!
 //! ```
@@ -79,6 +80,7 @@ pub use keys::signing_key::SigningKey;
 pub use keys::verifying_key::PublicKey;
 pub use oauth::answer::Answer;
 pub use oauth::attempt::{Attempt, Pending, Refusal};
+pub use oauth::backchannel::{BackchannelLogout, ProviderUsers};
 pub use oauth::clients::{ClientSecret, ClientStatus, Clients};
 pub use oauth::endpoint::{LoginRequest, Step, TokenEndpoint, TokenRoute};
 pub use oauth::fields::Fields;

@@ -3,8 +3,10 @@
 
 pub(crate) mod answer;
 pub(crate) mod attempt;
+pub(crate) mod backchannel;
 pub(crate) mod clients;
 pub(crate) mod endpoint;
 pub(crate) mod fields;
 pub(crate) mod introspection;
 pub(crate) mod metadata;
+mod used_tokens;

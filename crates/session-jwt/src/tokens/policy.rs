@@ -52,7 +52,7 @@ impl TokenPolicy {
     /// The longest issuer, audience or client, in bytes.
     pub const MAX_NAME_LEN: usize = 512;
     /// The longest leeway.
-    const MAX_LEEWAY: Duration = Duration::from_secs(60);
+    pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(60);
 
     /// Tokens of `issuer` for `audience`, with the defaults of [`builder`](Self::builder).
     ///

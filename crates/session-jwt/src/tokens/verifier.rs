@@ -112,7 +112,8 @@ impl Verifier {
         IssuerClaims::check(self.gate.open(token.as_ref(), &self.keys.load(), now)?, &self.policy, now)
     }
 
-    /// Verifies a logout token of an OpenID provider (Back-Channel Logout 1.0, section 2.6). The audience of the policy is the
+    /// Verifies a logout token of an OpenID provider (Back-Channel Logout 1.0, section 2.6), for an application that ends
+    /// sessions by itself; else see [`BackchannelLogout`](crate::BackchannelLogout). The audience of the policy is the
     /// application's client id, and its [lifetime](TokenPolicy::lifetime) the longest that a logout token may have.
     ///
     /// `typ` is `logout+jwt`; `JWT` or none only with [`allow_generic_type`](Self::allow_generic_type). `iss`, `aud`, `iat`,
