@@ -25,7 +25,8 @@
 //!   for none costs no store call. As `Option<Authenticated>` and `Option<Fresh<300>>` they also let others in.
 //! - [`Rejection`] is every answer given in place of the application's. Handlers return it, and get it from `?`.
 //! - With the feature `jwt`, [`Bearer`] and [`LiveBearer`] take access tokens from the `Authorization` header, and
-//!   [`TokenRoutes`] are the routes that issue, refresh and revoke tokens.
+//!   [`TokenRoutes`] are the routes that issue, refresh and revoke tokens. [`backchannel_logout`] is where an OpenID provider
+//!   says that a user has logged out there.
 //!
 //! Works around any tower service, whatever the body of its responses; the extractors need `axum-core` only.
 //!
@@ -46,7 +47,7 @@ pub use extract::{Authenticated, Fresh, Session};
 #[cfg(feature = "jwt")]
 pub use jwt::{
     AnyToken, Authenticator, Bearer, BearerLayer, BearerRejection, BearerService, ForeignBearer, LiveBearer,
-    TokenRequirement, TokenRoutes,
+    TokenRequirement, TokenRoutes, backchannel_logout,
 };
 pub use layer::{SessionLayer, SessionService};
 pub use rejection::Rejection;

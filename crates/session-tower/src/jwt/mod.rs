@@ -1,11 +1,14 @@
-//! Access tokens in the `Authorization` header, and the routes that issue them. Feature `jwt`.
+//! Access tokens in the `Authorization` header, and the routes that issue them; the back-channel logout of OpenID providers. Feature `jwt`.
 
+mod backchannel;
 mod bearer;
 mod layer;
 mod rejection;
 mod requirement;
+mod respond;
 mod routes;
 
+pub use backchannel::backchannel_logout;
 pub use bearer::{Bearer, ForeignBearer, LiveBearer};
 pub use layer::{BearerLayer, BearerService};
 pub use rejection::BearerRejection;

@@ -5,15 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{MethodRouter, get, post};
-use axum_core::body::Body;
-use axum_core::response::{IntoResponse as _, Response};
-use http::header::CONTENT_TYPE;
+use axum_core::response::Response;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use session_core::adapter::{OriginGuard, TokenTransport};
 use session_core::{CookiePolicy, CookiePolicyError};
@@ -21,11 +16,8 @@ use session_jwt::{
     AccountsError, Answer, Attempt, Clients, Fields, Pending, Refusal, Step, TokenEndpoint, TokenRoute, TokenService,
 };
 
-use crate::head::{Head, apply};
-use crate::rejection::status;
-
-/// Longer than any credentials and tokens.
-const MAX_BODY: usize = 64 * 1024;
+use super::respond::{Content, MAX_BODY, content, respond, unread};
+use crate::head::Head;
 
 /// How an application verifies credentials.
 #[async_trait]
@@ -252,8 +244,6 @@ impl<A: fmt::Debug> fmt::Debug for TokenRoutes<A> {
     }
 }
 
-type Content = Result<Bytes, BytesRejection>;
-
 async fn token<A: Authenticator>(State(routes): State<TokenRoutes<A>>, parts: Parts, body: Content) -> Response {
     routes.answer(TokenRoute::Token, &parts, body).await
 }
@@ -298,33 +288,4 @@ impl<A: Authenticator> TokenRoutes<A> {
             }
         })
     }
-}
-
-fn content(body: Content) -> Result<Bytes, StatusCode> {
-    body.map_err(|rejection| rejection.status())
-}
-
-/// What was sent is too long, or did not arrive.
-fn unread(status: StatusCode) -> Answer {
-    if status == StatusCode::PAYLOAD_TOO_LARGE { Answer::too_large() } else { Answer::unreadable() }
-}
-
-fn respond(answer: Answer) -> Response {
-    try_respond(answer).or_else(|| try_respond(Answer::server_error())).unwrap_or_else(|| status(500).into_response())
-}
-
-/// `None` if a header cannot be written, which no checked configuration causes.
-fn try_respond(answer: Answer) -> Option<Response> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status(answer.status());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type()));
-    for (name, value) in answer.headers() {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?);
-    }
-    if let Some(edits) = answer.edits() {
-        apply(edits, headers).ok()?;
-    }
-    *response.body_mut() = Body::from(answer.into_body());
-    Some(response)
 }

@@ -1,8 +1,10 @@
 //! Access tokens and the routes that hand them out.
 
+mod backchannel;
 mod bearer;
 mod clients;
 mod cookie;
+mod provider;
 mod requirement;
 mod routes;
 mod second_factor;
