@@ -4,6 +4,7 @@ mod backchannel;
 mod bearer;
 mod clients;
 mod cookie;
+mod foreign;
 mod provider;
 mod requirement;
 mod routes;
