@@ -133,6 +133,14 @@ impl Page {
         self.arrive(before).await
     }
 
+    /// Closes the tab, whatever it is doing.
+    ///
+    /// # Errors
+    /// If Chromium does not answer.
+    pub async fn close(self) -> Result<(), ServerError> {
+        self.pipe.call(None, "Target.closeTarget", json!({ "targetId": self.target })).await.map(drop)
+    }
+
     /// The value of a JavaScript expression; if that is a promise, what it resolves to.
     ///
     /// # Errors

@@ -3,12 +3,15 @@
 //! Every test is a person of its own ([`Bed::person`]), who shares no cookie with others. Sessions of an account are in one
 //! list of devices, though, and there can be ten: a test that looks at devices takes an account that no other takes.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::Value;
 use session_testbed::browser::{Chromium, Context, Page};
 use session_testbed::servers::{Nginx, Server};
 use tokio::sync::OnceCell;
+
+use crate::applications::{Applications, DOMAIN};
 
 /// The demo, behind nginx as its documentation shows it.
 pub(crate) const SHOP: &str = "https://shop.example.test";
@@ -50,6 +53,7 @@ pub(crate) const BLANK: &str = "/-/blank";
 pub(crate) struct Bed {
     _demos: Vec<Server>,
     pub(crate) nginx: Nginx,
+    pub(crate) applications: Applications,
     chromium: Chromium,
 }
 
@@ -63,11 +67,13 @@ impl Bed {
     async fn start() -> Self {
         let embedded_by = ["--embedded-by", OTHER, "--embedded-by", THIRD];
         let shop = demo(&[]).await;
+        let applications = Applications::start();
         let mut demos = Vec::new();
         let mut sites = vec![
             ("sibling.example.test".to_owned(), String::new()),
             ("other.test".to_owned(), String::new()),
             ("third.test".to_owned(), String::new()),
+            (format!("*.{DOMAIN}"), proxied(applications.address(), HOSTS[0].1)),
         ];
         for (name, options) in [
             ("strict", &["--policy", "high-assurance"][..]),
@@ -76,14 +82,14 @@ impl Bed {
             ("client", &["--mode", "client"]),
         ] {
             let demo = demo(options).await;
-            sites.push((format!("{name}.example.test"), proxied(&demo, HOSTS[0].1)));
+            sites.push((format!("{name}.example.test"), proxied(demo.address(), HOSTS[0].1)));
             demos.push(demo);
         }
         for (name, host) in HOSTS {
-            sites.push((format!("{name}.example.test"), proxied(&shop, host)));
+            sites.push((format!("{name}.example.test"), proxied(shop.address(), host)));
             // As from browsers before 2023, which do not say where a request comes from but in `Origin`.
             let old = format!("{host} proxy_set_header Sec-Fetch-Site '';");
-            sites.push((format!("{name}-old.example.test"), proxied(&shop, &old)));
+            sites.push((format!("{name}-old.example.test"), proxied(shop.address(), &old)));
         }
         demos.push(shop);
         let blank = format!("location = {BLANK} {{ return 200 '<!DOCTYPE html><title>blank</title>'; }}");
@@ -91,7 +97,7 @@ impl Bed {
         let sites: Vec<(&str, &str)> = sites.iter().map(|(name, site)| (name.as_str(), site.as_str())).collect();
         let nginx = Nginx::launch(&sites).await.unwrap();
         let chromium = Chromium::launch(&nginx.chromium_flags()).await.unwrap();
-        Self { _demos: demos, nginx, chromium }
+        Self { _demos: demos, nginx, applications, chromium }
     }
 
     /// Someone who was never here before.
@@ -111,18 +117,17 @@ pub(crate) async fn demo(options: &[&'static str]) -> Server {
     Server::launch("session-demo", command).await.unwrap()
 }
 
-/// Directives that pass everything on to a demo, WebSockets too.
-fn proxied(demo: &Server, headers: &str) -> String {
+/// Directives that pass everything on to this server, WebSockets too.
+fn proxied(server: SocketAddr, headers: &str) -> String {
     format!(
         "location / {{
-            proxy_pass http://{};
+            proxy_pass http://{server};
             proxy_http_version 1.1;
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection $connection_upgrade;
             {headers}
         }}
-        ",
-        demo.address()
+        "
     )
 }
 
