@@ -135,9 +135,38 @@ impl<A: Authenticator> TokenRoutes<A> {
     /// # Ok::<_, session_core::CookiePolicyError>(())
     /// ```
     ///
-    /// For a single-page application on the same site; on another origin of it, trust that
-    /// [origin](Self::origin_guard), and let CORS answer it with credentials. To one on another site the browser sends no
-    /// cookie: it keeps the refresh token itself, from bodies.
+    /// For a single-page application on the same site. At another origin of it, say `app.example.org` beside
+    /// `api.example.org`, the application needs two permissions: the guard's, to act, and that of CORS, to read answers. It says
+    /// `credentials: "include"` with each call of the routes, or the browser neither sends the cookie nor takes one.
+    ///
+    /// ```
+    /// # use session_core::CookiePolicy;
+    /// # use session_tower::{Authenticator, TokenRoutes};
+    /// # fn demo<A: Authenticator>(routes: TokenRoutes<A>, cookie: CookiePolicy)
+    /// # -> Result<axum::Router, Box<dyn std::error::Error>> {
+    /// use axum::Router;
+    /// use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+    /// use http::{HeaderValue, Method};
+    /// use session_tower::OriginGuard;
+    /// use tower_http::cors::CorsLayer;
+    ///
+    /// let app = "https://app.example.org";
+    /// let guard = OriginGuard::new().trusted_origin(app)?;
+    /// let routes = routes.refresh_in_cookie(cookie)?.origin_guard(guard);
+    /// let cors = CorsLayer::new()
+    ///     .allow_origin(HeaderValue::from_static(app)) // exactly, because of the credentials
+    ///     .allow_credentials(true)
+    ///     .allow_methods([Method::GET, Method::POST])
+    ///     .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+    ///     .expose_headers([RETRY_AFTER, WWW_AUTHENTICATE]);
+    /// // Outside of all routes, so that it answers preflights, and the application can read errors too.
+    /// let api = Router::new().nest("/api", routes.router()).layer(cors);
+    /// # Ok(api)
+    /// # }
+    /// ```
+    ///
+    /// To an application on another site the browser sends no cookie, and takes none from there: it keeps the refresh token
+    /// itself, from bodies, with CORS alone.
     ///
     /// # Errors
     /// [`CookiePolicyError::Refresh`] unless its name begins with `__Host-` and it is `SameSite=Strict`.

@@ -4,6 +4,7 @@ mod backchannel;
 mod bearer;
 mod clients;
 mod cookie;
+mod cors;
 mod foreign;
 mod provider;
 mod requirement;
