@@ -57,7 +57,8 @@ impl BearerLayer {
         Self::of(Issuer::Service(tokens))
     }
 
-    /// Tokens of another server, verified with its public keys alone. There is no store for [`LiveBearer`] to ask.
+    /// Tokens of another server, verified with its public keys alone. There is no store for
+    /// [`LiveBearer`](crate::LiveBearer) to ask.
     pub fn verifier(verifier: Arc<Verifier>) -> Self {
         Self::verifier_with_clock(verifier, SystemClock)
     }

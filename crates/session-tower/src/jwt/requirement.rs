@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use session_core::Assurance;
 
-/// What a route wants of an access token, beside that it is valid: the parameter of [`Bearer`] and [`LiveBearer`].
+/// What a route wants of an access token, beside that it is valid: the parameter of [`Bearer`](crate::Bearer)
+/// and [`LiveBearer`](crate::LiveBearer).
 ///
 /// ```
 /// use std::time::Duration;
