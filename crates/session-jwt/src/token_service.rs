@@ -204,7 +204,9 @@ impl TokenService {
     /// [`TokenServiceError`]. Unless it is [`InvalidGrant`](TokenServiceError::InvalidGrant), retry with the same token.
     pub async fn refresh(&self, token: &str) -> Result<TokenPair, TokenServiceError> {
         let token = PresentedToken::parse(token.as_bytes()).map_err(|_| TokenServiceError::InvalidGrant)?;
-        self.complete_refresh(self.verify_refresh(&PresentedCookie::Token(token)).await?).await
+        let verified = self.verify_refresh(&PresentedCookie::Token(token)).await?;
+        let claims = self.claims_of(&verified).await?;
+        self.rotated(verified, &claims).await
     }
 
     /// The first half of a refresh: whose token is it?
@@ -223,7 +225,26 @@ impl TokenService {
     }
 
     /// The second half: it is used up.
-    pub(crate) async fn complete_refresh(&self, refresh: VerifiedRefreshToken) -> Result<TokenPair, TokenServiceError> {
+    pub(crate) async fn rotated(
+        &self,
+        refresh: VerifiedRefreshToken,
+        claims: &AccountClaims,
+    ) -> Result<TokenPair, TokenServiceError> {
+        let rotated = valid(self.manager.rotate(refresh).await)?.ok_or(TokenServiceError::InvalidGrant)?;
+        self.pair(rotated, claims).await
+    }
+
+    /// The second half, if it [is settling](VerifiedRefreshToken::is_settling) where its client keeps it: it stays.
+    pub(crate) async fn kept(
+        &self,
+        refresh: &VerifiedRefreshToken,
+        claims: &AccountClaims,
+    ) -> Result<(AccessToken, Scope), TokenServiceError> {
+        self.access(refresh.session(), refresh.grant(), refresh.scope().clone(), claims).await
+    }
+
+    /// In between: whether the account is in order, and what the application says of it.
+    pub(crate) async fn claims_of(&self, refresh: &VerifiedRefreshToken) -> Result<AccountClaims, TokenServiceError> {
         let session = refresh.session();
         let user = session.user().ok_or(TokenServiceError::InvalidGrant)?;
         // Its access tokens would be refused.
@@ -238,8 +259,7 @@ impl TokenService {
                 return Err(TokenServiceError::InvalidGrant);
             }
         }
-        let claims = self.accounts.claims(user, refresh.grant()).await?;
-        self.pair(valid(self.manager.rotate(refresh).await)?.ok_or(TokenServiceError::InvalidGrant)?, &claims).await
+        Ok(self.accounts.claims(user, refresh.grant()).await?)
     }
 
     /// Logout: ends the session of a refresh token or of an access token, also of one that has expired, as long as the key
@@ -311,6 +331,18 @@ impl TokenService {
 
     async fn pair(&self, refresh: IssuedRefreshToken, claims: &AccountClaims) -> Result<TokenPair, TokenServiceError> {
         let IssuedRefreshToken { token, session, grant, scope, .. } = refresh;
+        let (access, scope) = self.access(&session, &grant, scope, claims).await?;
+        Ok(TokenPair { access, refresh: token.encode(), session, scope })
+    }
+
+    /// An access token, and its scope.
+    async fn access(
+        &self,
+        session: &SessionSummary,
+        grant: &Grant,
+        scope: Scope,
+        claims: &AccountClaims,
+    ) -> Result<(AccessToken, Scope), TokenServiceError> {
         let authentication = session.authentication.as_ref().ok_or(TokenServiceError::InvalidGrant)?;
         let scope = claims.limit(scope);
         let mut subject = Subject::new(session.id, authentication, session.absolute_deadline());
@@ -318,8 +350,7 @@ impl TokenService {
         subject.audiences = grant.audiences();
         subject.scope = Some(scope.as_str()).filter(|scope| !scope.is_empty());
         subject.claims = Some(claims);
-        let access = self.tokens.issue(&subject, self.manager.now()).await?;
-        Ok(TokenPair { access, refresh: token.encode(), session, scope })
+        Ok((self.tokens.issue(&subject, self.manager.now()).await?, scope))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::commit::Outcome;
 use super::patience::Patience;
 use super::{Existence, SessionManager};
+use crate::clock::Timestamp;
 use crate::decide::intent::Login;
 use crate::decide::plan::{Draft, StoreOp, new_record, rotated, tightened};
 use crate::decide::replays::{Allowance, allow, replayed};
@@ -79,6 +80,20 @@ impl VerifiedRefreshToken {
         }
         self.scope = scope;
         Ok(())
+    }
+
+    /// The scope of the access token that comes with it.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Whether it is the current token, and the window of its predecessor is still open: it was handed out a moment ago, and
+    /// other tabs of the same browser may be on their way with its predecessor, or yet to be told of it. Where the browser
+    /// keeps the token, there is no need to [rotate](SessionManager::rotate) it yet: it would become the predecessor's
+    /// predecessor of what those tabs present, which is reuse.
+    #[must_use]
+    pub fn is_settling(&self, now: Timestamp) -> bool {
+        self.status == TokenStatus::Current && self.record.credential.grace(Duration::ZERO, now) == Grace::Open
     }
 
     fn issued(self, token: SessionToken, session: SessionSummary) -> IssuedRefreshToken {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use session_core::adapter::{OriginGuard, PresentedCookie, RequestHead, TokenTransport, report_refusal};
 use session_core::{DeleteOutcome, EventKind, Login, PresentedToken, Scope};
 
@@ -12,6 +12,7 @@ use super::attempt::{Attempt, Pending, Refusal};
 use super::clients::{ClientStatus, Clients, PresentedClient};
 use super::fields::Fields;
 use crate::token_service::{AccountsError, TokenPair, TokenService};
+use crate::tokens::access_tokens::AccessToken;
 
 /// What is behind the token routes of an adapter, without types of a framework. An adapter shows a request as
 /// [`RequestHead`] and bytes, asks the application about credentials in between, and turns the [`Answer`] into a response.
@@ -224,7 +225,12 @@ impl TokenEndpoint {
         if let Some(scope) = scope.filter(|_| !verified.grant().scope().is_empty()) {
             verified.narrow(scope).map_err(|_| Refused::SCOPE)?;
         }
-        Ok(self.pair(&self.tokens.complete_refresh(verified).await?))
+        let claims = self.tokens.claims_of(&verified).await?;
+        if self.transport.is_cookie() && verified.is_settling(self.tokens.manager().now()) {
+            let (access, scope) = self.tokens.kept(&verified, &claims).await?;
+            return Ok(Answer::json(200, members(&access, &scope)));
+        }
+        Ok(self.pair(&self.tokens.rotated(verified, &claims).await?))
     }
 
     /// Ends the session of the token in the body, a refresh token or an access token (RFC 7009), and those of the cookie.
@@ -254,14 +260,7 @@ impl TokenEndpoint {
     }
 
     fn pair(&self, pair: &TokenPair) -> Answer {
-        let mut body = json!({
-            "access_token": pair.access.expose(),
-            "token_type": "Bearer",
-            "expires_in": pair.access.expires_in().as_secs(),
-        });
-        if !pair.scope.is_empty() {
-            body["scope"] = pair.scope.as_str().into();
-        }
+        let mut body = members(&pair.access, &pair.scope);
         let cookie = self.transport.set(&pair.refresh, &pair.session, self.tokens.manager().now());
         if cookie.is_none() {
             body["refresh_token"] = pair.refresh.expose().into();
@@ -293,6 +292,19 @@ impl TokenEndpoint {
 pub(super) fn fields(head: &impl RequestHead, body: &[u8]) -> Result<Fields, Refused> {
     let content_type = head.values("content-type").next().filter(|_| !body.is_empty());
     Fields::parse(content_type, body)
+}
+
+/// What a token response has in any case.
+fn members(access: &AccessToken, scope: &Scope) -> Value {
+    let mut body = json!({
+        "access_token": access.expose(),
+        "token_type": "Bearer",
+        "expires_in": access.expires_in().as_secs(),
+    });
+    if !scope.is_empty() {
+        body["scope"] = scope.as_str().into();
+    }
+    body
 }
 
 fn presented(text: &str) -> PresentedCookie {

@@ -71,7 +71,9 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 ///
 /// With [`refresh_in_cookie`](Self::refresh_in_cookie) the refresh token is in a cookie instead, and in no body: for
 /// browsers, where scripts must not read it. Requests that another site made a browser send are refused then (403
-/// `cross_origin`). A refresh that fails leaves the cookie alone: the client may have a newer one by then. A revocation ends
+/// `cross_origin`). A cookie that was replaced less than the [grace window](session_core::Policy::refresh_grace) ago is not
+/// replaced again: any number of tabs that refresh together end with the same one. A refresh that fails leaves the cookie
+/// alone: the client may have a newer one by then. A revocation ends
 /// the sessions of all cookies of the name, whatever the body says.
 ///
 /// A session is stepped up by a login in its place, with a stronger proof: by the cookie, or by the parameter `refresh_token`

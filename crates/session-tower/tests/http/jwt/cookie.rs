@@ -17,6 +17,11 @@ async fn refresh(service: &Service, cookie: &str) -> Answer {
     service.post_with("/api/token/refresh", &with(cookie), "").await
 }
 
+/// Until a cookie that was just replaced may be replaced again.
+fn settle(service: &Service) {
+    service.site.clock.advance(service.site.manager.policy().refresh_grace());
+}
+
 async fn revoke(service: &Service, cookie: &str) -> Answer {
     service.post_with("/api/token/revoke", &with(cookie), "").await
 }
@@ -68,6 +73,7 @@ async fn a_failed_refresh_leaves_the_cookie() {
     let service = Service::with_cookie();
     let first = login(&service, "").await.cookie();
     let second = refresh(&service, &first).await.cookie();
+    settle(&service);
     let _third = refresh(&service, &second).await.cookie();
     for cookie in ["", "__Host-refresh=", "__Host-refresh=\"x\"", "other=1", &*first, &*second] {
         assert_refused(&refresh(&service, cookie).await, 400, "invalid_grant");
@@ -242,7 +248,9 @@ async fn an_older_token_of_the_same_session_beside_the_current_one_raises_no_ala
     let service = Service::with_cookie();
     let first = login(&service, "").await.cookie();
     let second = refresh(&service, &first).await.cookie();
+    settle(&service);
     let third = refresh(&service, &second).await.cookie();
+    settle(&service);
     let fourth = refresh(&service, &format!("{first}; {third}")).await;
     assert_eq!(fourth.status, 200);
     assert_eq!(devices(&service).await, 1);
@@ -272,4 +280,35 @@ async fn a_former_cookie_is_removed() {
     assert!(cookies[0].starts_with("__Host-refresh=") && cookies[1].starts_with("__Secure-refresh=; "), "{cookies:?}");
     let cookie = cookies[0].split(';').next().unwrap().to_owned();
     assert_eq!(revoke(&service, &cookie).await.all("set-cookie").len(), 2);
+}
+
+/// Tabs that come in any order, whatever the others have done a moment ago: one rotation, the same cookie for all, no alarm.
+#[tokio::test]
+async fn a_cookie_that_was_just_replaced_stays() {
+    let service = Service::with_cookie();
+    let first = login(&service, "").await.cookie();
+    let second = refresh(&service, &first).await.cookie();
+    service.site.events.take();
+    for cookie in [&second, &first, &second, &second, &first] {
+        let before = service.site.store.calls();
+        let answer = refresh(&service, cookie).await;
+        assert_eq!(answer.status, 200);
+        if cookie == &second {
+            assert_eq!(answer.all("set-cookie"), [""; 0], "the browser has it");
+            assert_eq!(service.site.store.calls(), (before.0 + 1, before.1));
+        } else {
+            assert_eq!(answer.cookie(), second);
+        }
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert!(service.tokens.verify(body["access_token"].as_str().unwrap()).is_ok());
+    }
+    assert_eq!(service.site.events.take(), [EventKind::Replayed, EventKind::Replayed]);
+    settle(&service);
+    let third = refresh(&service, &second).await.cookie();
+    assert_ne!(third, second);
+    assert_eq!(devices(&service).await, 1);
+    settle(&service);
+    let _ = refresh(&service, &third).await;
+    assert_refused(&refresh(&service, &first).await, 400, "invalid_grant");
+    assert_eq!(devices(&service).await, 0, "older ones are reuse, as ever");
 }
