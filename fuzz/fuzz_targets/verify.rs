@@ -72,6 +72,10 @@ fuzz_target!(|input: &[u8]| {
             let parsed = fixture.parsed[0].verify(&token, NOW);
             assert_eq!(exact.as_ref().err(), parsed.as_ref().err());
             exact.iter().for_each(check);
+            // Of other software, with the same signature.
+            let foreign = fixture.parsed[0].verify_foreign(&token, NOW);
+            assert!(foreign.is_err() || foreign.is_ok_and(|claims| !claims.subject.is_empty()));
+            let _ = fixture.parsed[0].verify_logout(&token, NOW);
         }
         // A header, with a valid signature over a valid payload.
         2 => {

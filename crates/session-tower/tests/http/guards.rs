@@ -13,7 +13,9 @@ use session_tower::{Authenticated, Rejection, Session};
 async fn authenticated_means_logged_in_and_nothing_less() {
     let site = Site::standard();
     let app = site.app();
-    call(&app, "GET", "/me", "").await.assert_rejected(401, "unauthenticated");
+    let answer = call(&app, "GET", "/me", "").await;
+    answer.assert_rejected(401, "unauthenticated");
+    assert_eq!(answer.all("www-authenticate"), ["Cookie"], "a 401 has a challenge (RFC 9110)");
     let anonymous = call(&app, "POST", "/count", "").await.cookie();
     call(&app, "GET", "/me", &anonymous).await.assert_rejected(401, "unauthenticated");
     let cookie = call(&app, "POST", "/login/alice", &anonymous).await.cookie();
