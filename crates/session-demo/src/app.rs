@@ -7,7 +7,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
-use session_tower::{BearerLayer, SessionLayer, TokenRoutes};
+use session_tower::{BearerLayer, Challenge, SessionLayer, TokenRoutes};
 
 use crate::accounts::Accounts;
 use crate::args::Embedder;
@@ -25,7 +25,12 @@ pub fn build_router(sessions: &Sessions, address: &str, embedded_by: &[Embedder]
     let mut site = Router::new().merge(pages.layer(Extension(mode)));
     if let Sessions::Hybrid(service) = sessions {
         let tokens = TokenRoutes::new(service.clone(), Accounts);
-        api = api.layer(BearerLayer::new(service.clone())).layer(middleware::from_fn(uncached)).merge(tokens.router());
+        let described = format!("{address}/.well-known/oauth-protected-resource");
+        let challenge = Challenge::new().resource_metadata(described).unwrap_or_default();
+        api = api
+            .layer(BearerLayer::new(service.clone()).challenge(challenge))
+            .layer(middleware::from_fn(uncached))
+            .merge(tokens.router());
         let metadata = tokens.metadata(format!("{address}/api"), address);
         site = site.merge(tokens.jwks()).merge(metadata).merge(tokens.resource_metadata());
     }

@@ -27,8 +27,8 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     pub keys: Option<PathBuf>,
     /// Who issues the tokens: the address of the site, as its clients know it, without a slash at the end. Several demos that
-    /// share keys have the same [default: https://NAMESPACE.example]. For --mode hybrid and client
-    #[arg(long, value_name = "URL")]
+    /// share keys have the same [default: that of NAMESPACE.example, with https]. For --mode hybrid and client
+    #[arg(long, value_name = "URL", value_parser = parse_issuer)]
     pub issuer: Option<String>,
     /// Where sessions are kept: memory, or the URL of a server that several demos share: redis://…, rediss://…,
     /// redis+sentinel://…, redis+cluster://…, unix://…, or postgres://…; with --mode client, the ids of sessions that
@@ -64,6 +64,17 @@ pub struct Args {
     /// them, a user has a session of their own. Browsers demand https of this site
     #[arg(long, value_name = "ORIGIN", conflicts_with = "insecure_cookies")]
     pub embedded_by: Vec<Embedder>,
+}
+
+/// The origin of a site, which is all that the documents of this one can be found at.
+fn parse_issuer(text: &str) -> Result<String, String> {
+    let is_web = text.starts_with("https://") || text.starts_with("http://");
+    match OriginGuard::new().trusted_origin(text) {
+        Ok(_) if is_web && !text.contains('*') => Ok(text.to_owned()),
+        Ok(_) | Err(_) => {
+            Err("an issuer is http or https, a host, and maybe a port, as in https://login.example".into())
+        }
+    }
 }
 
 /// The origin of a site that may show this one in a frame.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use session_core::{OsEntropy, Timestamp};
-use session_jwt::{Algorithm, KeyError, KeyRing, Rotation};
+use session_jwt::{Algorithm, KeyError, KeyRing, Rotation, Zeroizing};
 
 /// An algorithm with public keys, so that other servers can verify.
 const ALGORITHM: Algorithm = Algorithm::EdDsa;
@@ -96,7 +96,8 @@ impl KeyFile {
             opened => opened?,
         };
         check_access(&file.metadata()?)?;
-        let mut text = String::new();
+        // It is never reallocated, and wiped.
+        let mut text = Zeroizing::new(String::with_capacity(usize::try_from(MAX_LEN).unwrap_or_default()));
         file.take(MAX_LEN).read_to_string(&mut text)?;
         Ok(Some(KeyRing::from_json(&text)?))
     }

@@ -37,8 +37,12 @@ impl Sessions {
         if args.mode == Mode::Cookie && args.keys.is_some() {
             return Err("--keys is for --mode hybrid and --mode client: nothing is signed with --mode cookie".into());
         }
-        let ring = || match &args.keys {
-            Some(path) => KeyFile::new(path).open(SystemClock.now()).map_err(Box::<dyn Error>::from),
+        let ring = async || match args.keys.clone() {
+            // Waits for a lock, which must not keep the server from ending.
+            Some(path) => {
+                let opened = tokio::task::spawn_blocking(move || KeyFile::new(path).open(SystemClock.now()));
+                opened.await?.map_err(Box::<dyn Error>::from)
+            }
             None => Ok(keys::generate(SystemClock.now())?),
         };
         let memory = StoreUrl::from("memory");
@@ -47,12 +51,12 @@ impl Sessions {
         Ok(match args.mode {
             Mode::Cookie => Self::Cookie(manager(SessionManager::builder(store().await?))),
             Mode::Hybrid => {
-                let tokens = Arc::new(AccessTokens::new(token_policy(&policy, &args.issuer())?, ring()?)?);
+                let tokens = Arc::new(AccessTokens::new(token_policy(&policy, &args.issuer())?, ring().await?)?);
                 let manager = manager(SessionManager::builder(store().await?));
                 Self::Hybrid(Arc::new(TokenService::new(manager, tokens, Accounts)?))
             }
             Mode::Client => {
-                let seal = Arc::new(JwtSeal::new(args.issuer(), ring()?, &policy)?);
+                let seal = Arc::new(JwtSeal::new(args.issuer(), ring().await?, &policy)?);
                 let deny_list = if args.store.is_some() { Some(store().await?) } else { None };
                 Self::Client(manager(SessionManager::client_side(Arc::clone(&seal), deny_list)), seal)
             }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use session_core::adapter::PresentedCookie;
 use session_core::{
     Authentication, DeleteOutcome, EncodedToken, Error, EventKind, Grant, IssuedRefreshToken, Login, Persistence,
-    PresentedToken, Scope, SessionManager, SessionSummary, Timestamp, UserId, VerifiedRefreshToken,
+    PresentedToken, Scope, SessionManager, SessionSummary, StoreErrorKind, Timestamp, UserId, VerifiedRefreshToken,
 };
 
 use crate::tokens::access_tokens::{AccessToken, AccessTokens, IssueError, Subject};
@@ -102,7 +102,8 @@ pub enum TokenServiceError {
     /// The status of the account could not be determined. Retry with the same token.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
-    /// The access token could not be issued. Inside the grace window, retry with the same refresh token.
+    /// The access token could not be issued. Inside the grace window, retry with the same refresh token. A login began no
+    /// session then; the one that it was to replace has ended all the same.
     #[error(transparent)]
     Issue(#[from] IssueError),
 }
@@ -170,7 +171,7 @@ impl TokenService {
         let mut tokens = presented.tokens();
         let first = tokens.next();
         let pair = self.login_instead(login, first).await?;
-        for other in tokens.filter(|other| first.is_some_and(|first| first.id() != other.id())) {
+        for other in tokens {
             // The login stands. A session that could not be ended is reported, and has no cookie any more.
             let _ = self.manager.revoke_refresh_token(other).await;
         }
@@ -183,7 +184,9 @@ impl TokenService {
         replaces: Option<&PresentedToken>,
     ) -> Result<TokenPair, TokenServiceError> {
         let login = self.with_audience(login)?;
-        self.check_audiences(login.granted()).map_err(|_| TokenServiceError::Audience)?;
+        if !self.is_ours(login.granted()) {
+            return Err(TokenServiceError::Audience);
+        }
         // Before there is a session: without an answer there is no login.
         let claims = self.accounts.claims(login.user(), login.granted()).await?;
         let issued = self.manager.issue_refresh_token(login, replaces).await?;
@@ -217,7 +220,7 @@ impl TokenService {
         let verified = valid(self.manager.verify_presented(presented).await)?;
         let refresh = verified.ok_or(TokenServiceError::InvalidGrant)?;
         // That of another issuer with the same store.
-        if self.check_audiences(refresh.grant()).is_err() {
+        if !self.is_ours(refresh.grant()) {
             self.manager.report(EventKind::UnknownToken, Some(refresh.session().id), None);
             return Err(TokenServiceError::InvalidGrant);
         }
@@ -240,7 +243,14 @@ impl TokenService {
         refresh: &VerifiedRefreshToken,
         claims: &AccountClaims,
     ) -> Result<(AccessToken, Scope), TokenServiceError> {
-        self.access(refresh.session(), refresh.grant(), refresh.scope().clone(), claims).await
+        let session = refresh.session();
+        let user = session.user().ok_or(TokenServiceError::InvalidGrant)?;
+        // It may have ended while the application was asked.
+        let is_alive = self.manager.find_live(&session.id, user).await?.is_some();
+        if !is_alive {
+            return Err(TokenServiceError::InvalidGrant);
+        }
+        self.access(session, refresh.grant(), refresh.scope().clone(), claims).await
     }
 
     /// In between: whether the account is in order, and what the application says of it.
@@ -271,7 +281,7 @@ impl TokenService {
         if let Ok(token) = PresentedToken::parse(token.as_bytes()) {
             return self.manager.revoke_refresh_token(&token).await;
         }
-        match self.tokens.verify_expired(token, self.manager.now()) {
+        match self.tokens.verify_at_any_time(token, self.manager.now()) {
             Ok(claims) => self.manager.revoke(&claims.user, &claims.session).await,
             Err(_) => Ok(DeleteOutcome::Absent),
         }
@@ -285,6 +295,12 @@ impl TokenService {
     /// [`VerifyError`]
     pub fn verify(&self, access: &str) -> Result<Claims, VerifyError> {
         let claims = self.tokens.verify(access, self.manager.now())?;
+        if self.is_too_old(claims.authenticated_at) { Err(VerifyError::NotBefore) } else { Ok(claims) }
+    }
+
+    /// As [`verify`](Self::verify), for whichever audience of ours it is.
+    pub(crate) fn verify_for_any(&self, access: &str) -> Result<Claims, VerifyError> {
+        let claims = self.tokens.verify_for_any(access, self.manager.now())?;
         if self.is_too_old(claims.authenticated_at) { Err(VerifyError::NotBefore) } else { Ok(claims) }
     }
 
@@ -324,9 +340,8 @@ impl TokenService {
     }
 
     /// Whether all that was granted is ours to grant.
-    fn check_audiences(&self, grant: &Grant) -> Result<(), ()> {
-        let is_ours = grant.audiences().iter().all(|audience| self.tokens.policy().issues_for(audience));
-        if is_ours { Ok(()) } else { Err(()) }
+    pub(crate) fn is_ours(&self, grant: &Grant) -> bool {
+        grant.audiences().iter().all(|audience| self.tokens.policy().issues_for(audience))
     }
 
     async fn pair(&self, refresh: IssuedRefreshToken, claims: &AccountClaims) -> Result<TokenPair, TokenServiceError> {
@@ -359,11 +374,15 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_millis(time.as_millis() - time.as_millis().rem_euclid(1000))
 }
 
-/// A token that was used up is invalid, also while that is not taken for reuse: it never yields its successor again.
+/// A token that was used up is invalid, also while that is not taken for reuse: it never yields its successor again. So is that of
+/// a session that cannot be read.
 fn valid<T>(answer: Result<T, Error>) -> Result<T, TokenServiceError> {
-    answer.map_err(
-        |error| if matches!(error, Error::Superseded) { TokenServiceError::InvalidGrant } else { error.into() },
-    )
+    answer.map_err(|error| match error {
+        Error::Superseded => TokenServiceError::InvalidGrant,
+        // Reported. No repetition helps its client, and a login does.
+        Error::Store(error) if error.kind() == StoreErrorKind::Corrupt => TokenServiceError::InvalidGrant,
+        error => error.into(),
+    })
 }
 
 impl fmt::Debug for TokenService {

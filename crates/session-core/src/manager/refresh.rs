@@ -187,6 +187,11 @@ impl SessionManager {
             self.report(EventKind::UnknownToken, Some(token.id()), None);
             return Ok(None);
         };
+        // A ticket, which is of no session.
+        if record.user().is_none() {
+            self.report(EventKind::UnknownToken, Some(token.id()), None);
+            return Ok(None);
+        }
         let Some(status) = self.admit(&record, Kind::Refresh, token).await? else { return Ok(None) };
         if status == TokenStatus::Superseded && self.allowance(&record)? == Allowance::Spent {
             return Err(self.refuse_replay(&record));
@@ -299,10 +304,17 @@ impl SessionManager {
     /// Ends the session of a refresh token: the logout of a client without a cookie. Any token of the session will do, also
     /// one that was used up; one that is none of its tokens changes nothing. Two round trips.
     ///
+    /// A session that cannot be read stays, and is reported: [`revoke`](Self::revoke) ends it without reading it.
+    ///
     /// # Errors
     /// [`Error::Store`] if the store failed. Idempotent.
     pub async fn revoke_refresh_token(&self, token: &PresentedToken) -> Result<DeleteOutcome, Error> {
-        let Some(record) = self.load(token.id(), Freshness::Latest).await? else { return Ok(DeleteOutcome::Absent) };
+        let record = match self.load(token.id(), Freshness::Latest).await {
+            // Reported. Whose token it is, nobody can tell; nobody can use it either.
+            Err(Error::Store(error)) if error.kind() == StoreErrorKind::Corrupt => return Ok(DeleteOutcome::Absent),
+            record => record?,
+        };
+        let Some(record) = record else { return Ok(DeleteOutcome::Absent) };
         if record.summary.kind != Kind::Refresh || record.check(token) == TokenCheck::Unknown {
             self.report(EventKind::UnknownToken, Some(record.id()), None);
             return Ok(DeleteOutcome::Absent);

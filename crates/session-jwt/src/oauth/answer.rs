@@ -137,6 +137,13 @@ impl Refused {
     pub(super) const SERVER: Self = Self(500, "server_error", "the server failed");
 }
 
+impl Refused {
+    /// Whether it is about who the client is.
+    pub(super) fn is_client(&self) -> bool {
+        self.1 == Self::CLIENT.1
+    }
+}
+
 impl From<Refused> for Answer {
     fn from(refused: Refused) -> Self {
         let Refused(status, error, description) = refused;

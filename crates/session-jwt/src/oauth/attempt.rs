@@ -134,8 +134,9 @@ pub struct Pending {
 impl Pending {
     /// How long the second factor may take: as the challenges of others, 5 minutes.
     pub const LIFETIME: Duration = Duration::from_secs(300);
-    /// How often it may be tried with one first factor.
+    /// How often it may be tried with one first factor. Who knows the password can begin again: limit attempts by user, too.
     pub const MAX_ATTEMPTS: u32 = 5;
+    pub(super) const PURPOSE: &str = "second factor";
 
     /// `user` has shown a first factor.
     pub fn new(user: UserId) -> Self {

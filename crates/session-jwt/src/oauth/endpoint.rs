@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use session_core::adapter::{OriginGuard, PresentedCookie, RequestHead, TokenTransport, report_refusal};
-use session_core::{DeleteOutcome, EventKind, Login, PresentedToken, Scope};
+use session_core::{DeleteOutcome, EventKind, Grant, Login, PresentedToken, Scope};
 
 use super::answer::{Answer, Refused};
 use super::attempt::{Attempt, Pending, Refusal};
@@ -121,11 +121,13 @@ impl TokenEndpoint {
         } else {
             fields.text("refresh_token")?.map_or(PresentedCookie::Nothing, presented)
         };
+        // What nobody can grant need not be asked for; what is granted decides the application.
+        let _ = fields.text("scope")?.map(Scope::parse).transpose().map_err(|_| Refused::SCOPE)?;
         let client = client.map(|(client, _)| client);
         let Some(ticket) = fields.text("mfa_token")? else {
             return Ok(Step::Login(LoginRequest { fields, client, replaces, attempts: None }));
         };
-        let pending: Option<Pending> = self.tokens.manager().redeem_ticket(ticket).await?;
+        let pending: Option<Pending> = self.tokens.manager().redeem_ticket(Pending::PURPOSE, ticket).await?;
         let Some(pending) = pending.filter(|pending| pending.client == client) else {
             report_refusal(self.tokens.manager(), head, EventKind::LoginRefused);
             return Err(Refused::GRANT);
@@ -184,7 +186,7 @@ impl TokenEndpoint {
             }
         };
         pending.client = request.client;
-        match self.tokens.manager().issue_ticket(&pending, Pending::LIFETIME).await {
+        match self.tokens.manager().issue_ticket(Pending::PURPOSE, &pending, Pending::LIFETIME).await {
             Ok(ticket) => pending.into_refusal(ticket.expose()).into(),
             Err(error) => Refused::from(error).into(),
         }
@@ -241,13 +243,13 @@ impl TokenEndpoint {
     async fn end(&self, head: &impl RequestHead, body: &[u8]) -> Result<Answer, Refused> {
         self.check_origin(head)?;
         let fields = fields(head, body)?;
-        let _ = self.identify(head, &fields).await?;
+        let client = self.identify(head, &fields).await?;
         let (token, cookie) = (fields.text("token")?, self.transport.presented(head));
         if token.is_none() && matches!(cookie, PresentedCookie::Nothing) {
             return Err(Refused::NO_TOKEN);
         }
         if let Some(token) = token {
-            let _ = self.tokens.revoke(token).await?;
+            self.end_token(head, token, client.as_ref().map(|(client, _)| client.as_str())).await?;
         }
         let ended = self.tokens.manager().revoke_presented(&cookie).await?;
         let answer = Answer::json(200, json!({}));
@@ -257,6 +259,26 @@ impl TokenEndpoint {
             return Ok(answer.with_cookie(self.transport.remove(), self.transport.remove_former()));
         }
         Ok(answer)
+    }
+
+    /// Ends the session of a token, unless `client` names itself and it is another's (RFC 7009, section 2.1).
+    async fn end_token(&self, head: &impl RequestHead, token: &str, client: Option<&str>) -> Result<(), Refused> {
+        let manager = self.tokens.manager();
+        let owner = match (PresentedToken::parse(token.as_bytes()), client) {
+            (_, None) => None,
+            (Ok(token), Some(_)) => manager.inspect_refresh_token(&token).await?.map(|(_, grant)| grant),
+            (Err(_), Some(_)) => None,
+        };
+        let owner = owner.as_ref().and_then(Grant::client);
+        if owner.is_some_and(|owner| Some(owner) != client) {
+            report_refusal(manager, head, EventKind::UnknownToken);
+            return Err(Refused::GRANT);
+        }
+        let outcome = self.tokens.revoke(token).await?;
+        if outcome == DeleteOutcome::Absent && PresentedToken::parse(token.as_bytes()).is_err() {
+            report_refusal(manager, head, EventKind::InvalidAccessToken);
+        }
+        Ok(())
     }
 
     fn pair(&self, pair: &TokenPair) -> Answer {
@@ -282,9 +304,23 @@ impl TokenEndpoint {
         head: &impl RequestHead,
         fields: &Fields,
     ) -> Result<Option<(String, ClientStatus)>, Refused> {
+        let identified = self.identified(head, fields).await;
+        if identified.as_ref().is_err_and(Refused::is_client) {
+            report_refusal(self.tokens.manager(), head, EventKind::LoginRefused);
+        }
+        identified
+    }
+
+    async fn identified(
+        &self,
+        head: &impl RequestHead,
+        fields: &Fields,
+    ) -> Result<Option<(String, ClientStatus)>, Refused> {
         let Some(client) = PresentedClient::read(head, fields)? else { return Ok(None) };
-        let known = client.identify(self.clients.as_deref()).await?.ok_or(Refused::CLIENT)?;
-        Ok(Some((known.0.to_owned(), known.1)))
+        let (name, status) = client.identify(self.clients.as_deref()).await?.ok_or(Refused::CLIENT)?;
+        // Before anything is judged: nothing is granted to one without a name.
+        Grant::new().with_client(name).map_err(|_| Refused::CLIENT)?;
+        Ok(Some((name.to_owned(), status)))
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::answer::Refused;
 
@@ -13,7 +14,7 @@ use super::answer::Refused;
 #[derive(Clone)]
 pub struct Fields {
     format: Format,
-    body: Vec<u8>,
+    body: Zeroizing<Vec<u8>>,
     entries: Vec<(String, Value)>,
 }
 
@@ -24,7 +25,8 @@ enum Format {
 }
 
 impl Fields {
-    /// Reads a body. What it is says its media type, whatever its parameters; without one of the two, its first character.
+    /// Reads a body. What it is says its media type, whatever its parameters, and its first character: no form begins with `{`,
+    /// and `curl -d` calls everything a form.
     pub(super) fn parse(content_type: Option<&[u8]>, body: &[u8]) -> Result<Self, Refused> {
         let format = format(content_type, body);
         let entries = match format {
@@ -35,7 +37,7 @@ impl Fields {
             }
             Format::Json => serde_json::from_slice::<Entries>(body).map_err(|_| Refused::UNREADABLE)?.0,
         };
-        Ok(Self { format, body: body.to_vec(), entries })
+        Ok(Self { format, body: Zeroizing::new(body.to_vec()), entries })
     }
 
     /// Whether it is a form, and not JSON.
@@ -71,12 +73,8 @@ impl Fields {
 fn format(content_type: Option<&[u8]>, body: &[u8]) -> Format {
     let media_type = content_type.unwrap_or_default().split(|byte| *byte == b';').next().unwrap_or_default();
     let media_type = media_type.trim_ascii().to_ascii_lowercase();
-    match &media_type[..] {
-        b"application/x-www-form-urlencoded" => Format::Form,
-        b"application/json" => Format::Json,
-        _ if body.trim_ascii_start().first() == Some(&b'{') => Format::Json,
-        _ => Format::Form,
-    }
+    let is_object = body.trim_ascii_start().first() == Some(&b'{');
+    if is_object || media_type == b"application/json" { Format::Json } else { Format::Form }
 }
 
 /// The members of an object, also those that are repeated.

@@ -10,21 +10,27 @@ use super::endpoint::{TokenEndpoint, fields};
 use crate::tokens::payload::numeric_date;
 
 impl TokenEndpoint {
-    /// Tells a client that has authenticated whether a token is good, and of whom it is: an access token whose session is
-    /// alive, or the current refresh token of one. Uses nothing up. One round trip.
+    /// Tells a client that has authenticated whether a token is good, and of whom it is: an access token of this issuer whose
+    /// session is alive. Uses nothing up. One round trip.
+    ///
+    /// Of a refresh token it tells the client that it was granted to, which says what it is (`token_type_hint=refresh_token`),
+    /// whether it is the current one of a live session. To everybody else it is no active token: a gateway that is shown one
+    /// must not take it for an access token.
     pub async fn introspect(&self, head: &impl RequestHead, body: &[u8]) -> Answer {
         self.tell(head, body).await.unwrap_or_else(Answer::from)
     }
 
     async fn tell(&self, head: &impl RequestHead, body: &[u8]) -> Result<Answer, Refused> {
         let fields = fields(head, body)?;
-        match self.identify(head, &fields).await? {
-            Some((_, ClientStatus::Authenticated)) => {}
+        let client = match self.identify(head, &fields).await? {
+            Some((client, ClientStatus::Authenticated)) => client,
             Some((_, ClientStatus::Public | ClientStatus::Unknown)) | None => return Err(Refused::CLIENT),
-        }
+        };
         let token = fields.text("token")?.ok_or(Refused::NO_TOKEN)?;
+        let is_asked_for = fields.text("token_type_hint")? == Some("refresh_token");
         let of_token = match PresentedToken::parse(token.as_bytes()) {
-            Ok(token) => self.of_refresh_token(&token).await?,
+            Ok(token) if is_asked_for => self.of_refresh_token(&token, &client).await?,
+            Ok(_) => None,
             Err(_) => self.of_access_token(token).await?,
         };
         let mut members = of_token.unwrap_or_default();
@@ -34,7 +40,7 @@ impl TokenEndpoint {
     }
 
     async fn of_access_token(&self, token: &str) -> Result<Option<Map<String, Value>>, Refused> {
-        let Ok(claims) = self.tokens.verify(token) else { return Ok(None) };
+        let Ok(claims) = self.tokens.verify_for_any(token) else { return Ok(None) };
         if self.tokens.check_session(&claims).await?.is_none() {
             return Ok(None);
         }
@@ -43,14 +49,21 @@ impl TokenEndpoint {
         Ok(Some(members))
     }
 
-    async fn of_refresh_token(&self, token: &PresentedToken) -> Result<Option<Map<String, Value>>, Refused> {
+    async fn of_refresh_token(
+        &self,
+        token: &PresentedToken,
+        client: &str,
+    ) -> Result<Option<Map<String, Value>>, Refused> {
         let Some((session, grant)) = self.tokens.manager().inspect_refresh_token(token).await? else { return Ok(None) };
+        if grant.client() != Some(client) || !self.tokens.is_ours(&grant) {
+            return Ok(None);
+        }
         let Some(user) = session.user() else { return Ok(None) };
         let policy = self.tokens.tokens().policy();
         let mut members = json!({
             "iss": policy.issuer(),
             "sub": user.as_str(),
-            "client_id": grant.client().unwrap_or(policy.client()),
+            "client_id": client,
             "sid": session.id,
             "iat": numeric_date(session.created_at),
             "exp": numeric_date(session.deadline()),

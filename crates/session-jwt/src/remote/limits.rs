@@ -103,6 +103,8 @@ impl FetchLimitsBuilder {
 
     /// How long keys serve while every fetch fails, since the last that did not; at most 30 days. It is also how long
     /// somebody who can block the fetches can keep a retired key alive. Default: 1 day.
+    /// That includes an issuer that publishes no usable key any more, which looks like a fault: to withdraw the keys of an issuer
+    /// at once, replace the verifier.
     pub fn keep_for(mut self, time: Duration) -> Self {
         self.0.keep_for = time;
         self

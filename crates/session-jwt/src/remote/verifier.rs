@@ -41,7 +41,7 @@ use crate::tokens::verifying_keys::VerifyingKeys;
 /// let verifier = Verifier::for_issuer(policy, VerifyingKeys::none());
 /// let verifier = RemoteVerifier::new(verifier, "https://partner.example/jwks.json", client)?;
 /// verifier.load().await?; // optional: a wrong URL is noticed at the start
-/// let claims = verifier.verify(token).await?;
+/// let claims = verifier.verify_foreign(token).await?; // `verify`, if the issuer is one of ours
 /// # Ok(())
 /// # }
 /// ```
@@ -169,7 +169,7 @@ impl RemoteVerifier {
     /// URL is noticed.
     ///
     /// # Errors
-    /// [`FetchError`]. The next verification tries again.
+    /// [`FetchError`]. A verification tries again after [`FetchLimits::min_interval`].
     pub async fn load(&self) -> Result<(), FetchError> {
         let now = self.shared.clock.now();
         match self.shared.age(now) {

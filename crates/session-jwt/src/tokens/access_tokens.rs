@@ -8,7 +8,7 @@ use session_core::{Authentication, Entropy, EntropyError, OsEntropy, SessionId, 
 use zeroize::Zeroizing;
 
 use super::account_claims::AccountClaims;
-use super::claims::{Claims, Expiry};
+use super::claims::{Check, Claims};
 use super::error::VerifyError;
 use super::gate::MAX_TOKEN_LEN;
 use super::header::TokenType;
@@ -166,7 +166,8 @@ impl AccessTokens {
             jti: &encoding::encode(id),
             client_id: subject.client.unwrap_or(self.policy.client()),
             sid: subject.session,
-            auth_time: numeric_date(proof.at),
+            // By a server whose clock is ahead.
+            auth_time: numeric_date(proof.at).min(iat),
             acr: acr(proof.level),
             amr: &proof.methods,
             scope: subject.scope,
@@ -185,12 +186,17 @@ impl AccessTokens {
     /// # Errors
     /// [`VerifyError`]
     pub fn verify(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
-        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Expiry::Checked)
+        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Check::Full)
     }
 
-    /// As [`verify`](Self::verify), also after it has expired, as long as its key is in the ring: to end its session.
-    pub(crate) fn verify_expired(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
-        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Expiry::Ignored)
+    /// As [`verify`](Self::verify), for whichever audience of ours it is.
+    pub(crate) fn verify_for_any(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
+        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Check::AnyAudience)
+    }
+
+    /// The same, also after it has expired, as long as its key is in the ring: to end its session.
+    pub(crate) fn verify_at_any_time(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
+        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Check::AnyTime)
     }
 
     /// Replaces the keys, after a rotation or after a stored ring was loaded. Running calls finish with the previous ones.

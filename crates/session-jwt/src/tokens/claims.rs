@@ -51,12 +51,15 @@ pub struct Claims {
     payload: Vec<u8>,
 }
 
-/// Whether a token that has expired is refused.
+/// How much is asked of a token of this issuer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Expiry {
-    Checked,
-    /// For what a token may still be good for then: to end its session.
-    Ignored,
+pub(super) enum Check {
+    /// It is for the audience of the policy, now.
+    Full,
+    /// It is for any audience that the issuer serves, now.
+    AnyAudience,
+    /// The same, at any time: for what a token may still be good for then, to end its session.
+    AnyTime,
 }
 
 impl Claims {
@@ -89,36 +92,39 @@ impl Claims {
     }
 
     /// Reads a signed payload and checks it: the only way to get [`Claims`].
-    pub(super) fn read(
-        json: Vec<u8>,
-        policy: &TokenPolicy,
-        now: Timestamp,
-        expiry: Expiry,
-    ) -> Result<Self, VerifyError> {
+    pub(super) fn read(json: Vec<u8>, policy: &TokenPolicy, now: Timestamp, check: Check) -> Result<Self, VerifyError> {
         let raw = ReadPayload::parse(&json)?;
         if *require(raw.iss, "iss")? != *policy.issuer() {
             return Err(VerifyError::Issuer);
         }
-        if !require(raw.aud, "aud")?.includes(policy.audience()) {
+        let audience = require(raw.aud, "aud")?;
+        let is_ours = match check {
+            Check::Full => audience.includes(policy.audience()),
+            Check::AnyAudience | Check::AnyTime => audience.any(|audience| policy.issues_for(audience)),
+        };
+        if !is_ours {
             return Err(VerifyError::Audience);
         }
         let (issued_at, expires_at) = (time(raw.iat, "iat")?, time(raw.exp, "exp")?);
         let authenticated_at = time(raw.auth_time, "auth_time")?;
-        let (earliest, latest) = (now - policy.leeway(), now + policy.leeway());
-        if earliest >= expires_at && expiry == Expiry::Checked {
-            return Err(VerifyError::Expired);
-        }
-        if raw.nbf.is_some() && time(raw.nbf, "nbf")? > latest {
-            return Err(VerifyError::NotYetValid);
-        }
-        if issued_at > latest {
-            return Err(VerifyError::IssuedInFuture);
-        }
-        if expires_at <= issued_at || expires_at.since(issued_at) > policy.lifetime() {
-            return Err(VerifyError::Lifetime);
-        }
-        if authenticated_at > issued_at + policy.leeway() {
-            return Err(VerifyError::Invalid("auth_time"));
+        let not_before = if raw.nbf.is_some() { Some(time(raw.nbf, "nbf")?) } else { None };
+        if check != Check::AnyTime {
+            if now - policy.leeway() >= expires_at {
+                return Err(VerifyError::Expired);
+            }
+            let latest = now + policy.ahead();
+            if not_before.is_some_and(|not_before| not_before > latest) {
+                return Err(VerifyError::NotYetValid);
+            }
+            if issued_at > latest {
+                return Err(VerifyError::IssuedInFuture);
+            }
+            if expires_at <= issued_at || expires_at.since(issued_at) > policy.lifetime() {
+                return Err(VerifyError::Lifetime);
+            }
+            if authenticated_at > issued_at + policy.ahead() {
+                return Err(VerifyError::Invalid("auth_time"));
+            }
         }
         let token_id = require(raw.jti, "jti")?;
         if token_id.is_empty() || token_id.len() > MAX_ID_LEN {

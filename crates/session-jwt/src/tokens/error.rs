@@ -58,10 +58,10 @@ pub enum VerifyError {
     /// [`TokenService`](crate::TokenService) knows.
     #[error("the session began too early")]
     NotBefore,
-    /// Before `nbf`, even with the leeway.
+    /// Before `nbf`, by more than [`TokenPolicy::ahead`](crate::TokenPolicy::ahead).
     #[error("the token is not valid yet")]
     NotYetValid,
-    /// Before `iat`, even with the leeway.
+    /// Before `iat`, by more than [`TokenPolicy::ahead`](crate::TokenPolicy::ahead).
     #[error("the token was issued in the future")]
     IssuedInFuture,
     /// `exp` is not after `iat`, or later than the policy's lifetime allows.

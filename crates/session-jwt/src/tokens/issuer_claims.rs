@@ -8,7 +8,7 @@ use session_core::Timestamp;
 
 use super::account_claims::ClaimError;
 use super::error::VerifyError;
-use super::logout_claims::is_logout;
+use super::logout_claims::mentions_logout;
 use super::members::{Members, Times};
 use super::policy::TokenPolicy;
 
@@ -66,13 +66,13 @@ impl IssuerClaims {
         let claims = Members::parse(&json)?;
         claims.check_names(policy)?;
         // Signed by the same keys, and maybe without a `typ` of its own.
-        if is_logout(&claims) == Ok(true) {
+        if mentions_logout(&claims) {
             return Err(VerifyError::Type);
         }
         let subject = claims.text("sub")?.ok_or(VerifyError::Missing("sub"))?;
         let Times { issued_at, expires_at } = claims.check_times(policy, now)?;
         let authenticated_at = claims.time("auth_time")?;
-        if authenticated_at.is_some_and(|at| at > now + policy.leeway()) {
+        if authenticated_at.is_some_and(|at| at > now + policy.ahead()) {
             return Err(VerifyError::Invalid("auth_time"));
         }
         let mut client = None;

@@ -72,6 +72,15 @@ pub(super) fn is_logout(claims: &Members<'_>) -> Result<bool, VerifyError> {
     if event.is_some() { Ok(true) } else { Err(VerifyError::Invalid("events")) }
 }
 
+/// Whether `events` has that member, whatever its value: then it is nothing else.
+pub(super) fn mentions_logout(claims: &Members<'_>) -> bool {
+    let Ok(Some(events)) = claims.get::<&serde_json::value::RawValue>("events") else { return false };
+    match Members::parse(events.get().as_bytes()) {
+        Ok(events) => events.has(EVENT),
+        Err(error) => error == VerifyError::Duplicate,
+    }
+}
+
 /// A text that may be missing. An empty one is not taken for a missing one: without `sid`, more ends.
 fn name(claims: &Members<'_>, name: &'static str) -> Result<Option<String>, VerifyError> {
     match claims.get::<String>(name)? {

@@ -68,8 +68,8 @@ impl<'a> Members<'a> {
     pub(super) fn check_times(&self, policy: &TokenPolicy, now: Timestamp) -> Result<Times, VerifyError> {
         let expires_at = self.time("exp")?.ok_or(VerifyError::Missing("exp"))?;
         let issued_at = self.time("iat")?;
-        let (earliest, latest) = (now - policy.leeway(), now + policy.leeway());
-        if earliest >= expires_at {
+        let latest = now + policy.ahead();
+        if now - policy.leeway() >= expires_at {
             return Err(VerifyError::Expired);
         }
         if self.time("nbf")?.is_some_and(|nbf| nbf > latest) {

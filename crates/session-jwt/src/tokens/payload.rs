@@ -179,6 +179,13 @@ pub(super) enum Audience<'a> {
 }
 
 impl Audience<'_> {
+    pub(super) fn any(&self, is_ours: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::One(one) => is_ours(one),
+            Self::Several(all) => all.iter().any(|one| is_ours(one)),
+        }
+    }
+
     pub(super) fn includes(&self, audience: &str) -> bool {
         match self {
             Self::One(one) => *one == audience,

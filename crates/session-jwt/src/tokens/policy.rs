@@ -99,10 +99,18 @@ impl TokenPolicy {
         self.lifetime
     }
 
-    /// By how much clocks may differ.
+    /// How long after `exp` a token is still accepted.
     #[must_use]
     pub fn leeway(&self) -> Duration {
         self.leeway
+    }
+
+    /// By how much `iat`, `nbf` and `auth_time` may lie in the future: 30 seconds, as sessions tolerate
+    /// ([`max_clock_skew`](session_core::PolicyBuilder::max_clock_skew)), or the leeway if that is longer. A token that another
+    /// server has just issued must not be refused because its clock is ahead, and nobody gains by a token that begins later.
+    #[must_use]
+    pub fn ahead(&self) -> Duration {
+        self.leeway.max(Duration::from_secs(30))
     }
 }
 
@@ -119,7 +127,8 @@ impl TokenPolicyBuilder {
         self
     }
 
-    /// By how much clocks may differ, at most a minute. It extends the life of every token. Default: 5 seconds.
+    /// How long after `exp` a token is still accepted, at most a minute: by how much clocks may differ. It extends the life of
+    /// every token. Default: 5 seconds. (What lies in the future is tolerated for [longer](TokenPolicy::ahead).)
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.0.leeway = leeway;
         self

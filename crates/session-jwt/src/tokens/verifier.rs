@@ -3,7 +3,7 @@
 use arc_swap::ArcSwap;
 use session_core::Timestamp;
 
-use super::claims::{Claims, Expiry};
+use super::claims::{Check, Claims};
 use super::error::VerifyError;
 use super::gate::Gate;
 use super::header::AcceptedTypes;
@@ -147,7 +147,7 @@ impl Verifier {
     /// # Errors
     /// [`VerifyError`]
     pub fn verify(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
-        Claims::read(self.gate.open(token.as_ref(), &self.keys.load(), now)?, &self.policy, now, Expiry::Checked)
+        Claims::read(self.gate.open(token.as_ref(), &self.keys.load(), now)?, &self.policy, now, Check::Full)
     }
 
     /// Replaces the keys, after the JWKS document was reloaded. Running verifications finish with the previous ones. Never

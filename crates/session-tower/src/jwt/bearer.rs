@@ -82,7 +82,9 @@ fn none_if_missing<T>(extracted: Result<T, BearerRejection>) -> Result<Option<T>
 /// [`BearerLayer::remote`](crate::BearerLayer::remote) verifies. Dereferences to [`IssuerClaims`]. No round trip, but for
 /// keys.
 ///
-/// A [level](TokenRequirement::LEVEL) is never met: what an `acr` means knows its issuer alone.
+/// Tokens of others often live for an hour: the [lifetime](session_jwt::TokenPolicy::lifetime) of the verifier's policy, five
+/// minutes by default, must be as long. A [level](TokenRequirement::LEVEL) is never met: what an `acr` means knows its issuer
+/// alone.
 ///
 /// # Errors
 /// [`BearerRejection`]

@@ -22,7 +22,9 @@ use crate::head::Head;
 /// How an application verifies credentials.
 #[async_trait]
 pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
-    /// What a client sends, as a form or JSON: a name and a password, say, and the scope that it wants.
+    /// What a client sends, as a form or JSON: a name and a password, say, and the `scope` that it wants, which it gets only if
+    /// the application puts it into the [`Grant`](session_core::Grant) of the login. `grant_type`, `client_id` and others are
+    /// among the parameters, so it must ignore what it does not know.
     type Credentials: DeserializeOwned + Send;
 
     /// Whether the credentials are right: a [`Login`](session_core::Login), which may have a
@@ -240,7 +242,8 @@ impl<A: Authenticator> TokenRoutes<A> {
 
     /// `/.well-known/oauth-authorization-server`, which belongs at the root of the site (RFC 8414). `routes` is the URL that
     /// [`router`](Self::router) is mounted at, `root` that of [`jwks`](Self::jwks). Clients expect the document at the
-    /// [issuer](session_jwt::TokenPolicy::issuer): an https URL; if that has a path, mount
+    /// [issuer](session_jwt::TokenPolicy::issuer): an https URL. It names all routes of [`router`](Self::router): who mounts
+    /// fewer writes a document. If the issuer has a path, mount
     /// [`TokenEndpoint::metadata`] at `/.well-known/oauth-authorization-server/<path>`.
     pub fn metadata(&self, routes: impl AsRef<str>, root: impl AsRef<str>) -> Router {
         let [routes, root] = [routes.as_ref(), root.as_ref()].map(|url| url.trim_end_matches('/').to_owned());

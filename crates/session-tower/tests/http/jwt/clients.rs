@@ -154,22 +154,68 @@ async fn introspection_tells_what_a_token_is_worth_now() {
     ] {
         assert_eq!(of_access[name], value, "{name}");
     }
+    // A gateway that is shown a refresh token must not take it for an access token.
+    let inactive = json!({ "active": false });
+    assert_eq!(introspect(&service, &pair.refresh).await, inactive);
+    let hinted = |token: &str| format!("{token}&token_type_hint=refresh_token");
+    assert_eq!(introspect(&service, &hinted(&pair.refresh)).await, inactive, "nor tell whose it is to another client");
+    let gateway = basic("gate-way:s+cr%t-");
+    let pair = Pair::of(&post(&service, "/api/token", &gateway, PASSWORD).await);
     let before = service.site.store.calls();
-    let of_refresh = introspect(&service, &pair.refresh).await;
+    let of_refresh = introspect(&service, &hinted(&pair.refresh)).await;
     assert_eq!((&of_refresh["active"], &of_refresh["sub"]), (&json!(true), &json!("alice")));
+    assert_eq!(of_refresh["client_id"], "gate-way");
     let after = service.site.store.calls();
     assert_eq!((after.0 - before.0, after.1 - before.1), (1, 0), "it is not used up");
 
-    let inactive = json!({ "active": false });
-    let next = Pair::of(&service.refresh(&pair.refresh).await);
-    assert_eq!(introspect(&service, &pair.refresh).await, inactive, "it was used up");
+    let refresh = format!("grant_type=refresh_token&refresh_token={}", pair.refresh);
+    let next = Pair::of(&post(&service, "/api/token", &gateway, &refresh).await);
+    assert_eq!(introspect(&service, &hinted(&pair.refresh)).await, inactive, "it was used up");
     assert_eq!(service.site.store.calls().1, after.1 + 1, "and asking about it is no reuse");
     service.revoke(&next.refresh).await;
-    for token in [&*next.access, &next.refresh, "x", "a.b.c"] {
+    for token in [&*next.access, &hinted(&next.refresh), "x", "a.b.c"] {
         assert_eq!(introspect(&service, token).await, inactive);
     }
     service.site.on_read(Behaviour::Fails);
-    let answer =
-        post(&service, "/api/token/introspect", &basic("gate-way:s+cr%t-"), &format!("token={}", next.refresh)).await;
+    let answer = post(
+        &service,
+        "/api/token/introspect",
+        &basic("gate-way:s+cr%t-"),
+        &format!("token={}", hinted(&next.refresh)),
+    )
+    .await;
     assert_refused(&answer, 503, "temporarily_unavailable");
+}
+
+/// A name that nobody can have is refused before the password is looked at: else it would tell, without a trace, whether that is
+/// right.
+#[tokio::test]
+async fn a_client_without_a_name_learns_nothing_of_passwords() {
+    for service in [Service::standard(), registered()] {
+        service.site.events.take();
+        for name in ["%01", "%C3%BC", &"x".repeat(600)] {
+            for password in ["right", "wrong"] {
+                let body = format!("grant_type=password&username=alice&password={password}&client_id={name}");
+                assert_refused(&post(&service, "/api/token", "", &body).await, 401, "invalid_client");
+                assert_eq!(service.site.events.take(), [EventKind::LoginRefused]);
+            }
+        }
+        for secret in ["gate-way:wrong", "nobody:x", "!"] {
+            let refused = post(&service, "/api/token/introspect", &basic(secret), "token=x").await;
+            let events = service.site.events.take();
+            assert_eq!(events.len(), usize::from(refused.status == 401), "{secret}: {events:?}");
+        }
+    }
+}
+
+/// Nobody ends a session with the name of another client (RFC 7009, section 2.1).
+#[tokio::test]
+async fn a_client_does_not_revoke_the_tokens_of_another() {
+    let service = Service::standard();
+    let pair = Pair::of(&post(&service, "/api/token", "", &format!("{PASSWORD}&client_id=shop")).await);
+    let body = |client: &str| format!("token={}&client_id={client}", pair.refresh);
+    assert_refused(&post(&service, "/api/token/revoke", "", &body("other")).await, 400, "invalid_grant");
+    assert_eq!(service.get("/live", &pair.access).await.status, 200);
+    assert_eq!(post(&service, "/api/token/revoke", "", &body("shop")).await.status, 200);
+    assert_eq!(service.get("/live", &pair.access).await.status, 401);
 }

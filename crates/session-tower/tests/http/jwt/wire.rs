@@ -60,6 +60,19 @@ async fn what_clients_add_is_ignored() {
     }
 }
 
+/// `curl -d` says that everything is a form.
+#[tokio::test]
+async fn an_object_is_json_whatever_its_type_says() {
+    let service = Service::standard();
+    let body = r#"{"username":"alice","password":"right"}"#;
+    let pair = Pair::of(&form(&service, "/api/token", body).await);
+    let body = json!({ "refresh_token": pair.refresh }).to_string();
+    let pair = Pair::of(&form(&service, "/api/token/refresh", &body).await);
+    let body = json!({ "token": pair.access }).to_string();
+    assert_eq!(form(&service, "/api/token/revoke", &body).await.status, 200);
+    assert_eq!(service.get("/live", &pair.access).await.status, 401);
+}
+
 #[tokio::test]
 async fn values_of_a_form_are_decoded() {
     let service = Service::standard();
@@ -79,6 +92,7 @@ async fn errors_are_those_of_the_specification() {
             ("grant_type=Password&username=alice&password=right".to_owned(), "unsupported_grant_type"),
             ("grant_type=password&username=alice&password=wrong".to_owned(), "invalid_grant"),
             ("grant_type=password&username=alice".to_owned(), "invalid_request"),
+            ("grant_type=password&username=alice&password=right&scope=a%22b".to_owned(), "invalid_scope"),
             ("grant_type=password&username=alice&username=bob&password=right".to_owned(), "invalid_request"),
             ("grant_type=password&grant_type=password&username=alice&password=right".to_owned(), "invalid_request"),
             ("grant_type=refresh_token".to_owned(), "invalid_request"),
