@@ -20,7 +20,7 @@ use crate::store::contract::{
 use crate::store::page::{Count, Cursor, Listing, Page};
 
 /// A store that encrypts the values of sessions before its backend sees them: what is in tables, dumps, backups and on the
-/// wire is ciphertext. Any store can be inside; round trips are the same.
+/// wire is ciphertext. Any store can be inside; round trips are the same. With the feature `encryption`.
 ///
 /// **Encrypted** are names and values, also of a session that has none: nobody can tell, nor make, one that has lost them.
 /// **Not encrypted** is what stores and lists work with: the id, the user, when the session began and was last used, its timeouts, how
