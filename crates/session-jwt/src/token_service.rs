@@ -377,11 +377,14 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
 /// A token that was used up is invalid, also while that is not taken for reuse: it never yields its successor again. So is that of
 /// a session that cannot be read.
 fn valid<T>(answer: Result<T, Error>) -> Result<T, TokenServiceError> {
-    answer.map_err(|error| match error {
-        Error::Superseded => TokenServiceError::InvalidGrant,
-        // Reported. No repetition helps its client, and a login does.
-        Error::Store(error) if error.kind() == StoreErrorKind::Corrupt => TokenServiceError::InvalidGrant,
-        error => error.into(),
+    // Reported. No repetition helps its client, and a login does.
+    let is_unreadable = |error: &Error| matches!(error, Error::Store(error) if error.kind() == StoreErrorKind::Corrupt);
+    answer.map_err(|error| {
+        if matches!(error, Error::Superseded) || is_unreadable(&error) {
+            TokenServiceError::InvalidGrant
+        } else {
+            error.into()
+        }
     })
 }
 
