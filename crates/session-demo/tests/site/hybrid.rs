@@ -187,3 +187,37 @@ async fn tokens_are_there_in_this_mode_only() {
         assert_eq!(answer.assert(200).json()["user"], Value::Null, "the header is ignored");
     }
 }
+
+/// What other people's clients send: forms at each token route, and the documents that they begin with.
+#[tokio::test]
+async fn forms_do_what_the_specifications_say() {
+    let demo = Demo::start(&["--mode", "hybrid"]);
+    let browser = demo.browser();
+    let password = "grant_type=password&username=alice&password=correct-horse";
+    for (token_at, refresh_at) in [("/api/token", "/api/token/refresh"), ("/api/token/refresh", "/api/token")] {
+        let first = Pair::of(&browser.submit(token_at, password).await);
+        let form = format!("grant_type=refresh_token&refresh_token={}", first.refresh);
+        let second = Pair::of(&browser.submit(refresh_at, &form).await);
+        let form = format!("token={}&token_type_hint=access_token", second.access);
+        browser.submit("/api/token/revoke", &form).await.assert(200);
+        let bad = call(&demo, "GET", "/api/me", &second.access).await;
+        bad.assert_error(401, "invalid_token");
+        let challenge = bad.header("www-authenticate").unwrap();
+        assert!(challenge.starts_with("Bearer ") && challenge.contains("invalid_token"), "{challenge}");
+        let form = format!("grant_type=refresh_token&refresh_token={}", second.refresh);
+        browser.submit(refresh_at, &form).await.assert_error(400, "invalid_grant");
+        browser.submit(token_at, "grant_type=device_code").await.assert_error(400, "unsupported_grant_type");
+        browser.submit(token_at, "grant_type=password&username=alice").await.assert_error(400, "invalid_request");
+    }
+    // As the pages and the README say it, with curl's idea of a type.
+    let pair = Pair::of(&browser.submit("/api/token", r#"{"username":"alice","password":"correct-horse"}"#).await);
+    let body = json!({ "refresh_token": pair.refresh }).to_string();
+    let _ = Pair::of(&browser.submit("/api/token/refresh", &body).await);
+
+    let document = browser.get("/.well-known/oauth-authorization-server").await.assert(200).json();
+    let keys = document["jwks_uri"].as_str().unwrap();
+    assert!(keys.ends_with("/.well-known/jwks.json"), "{keys}");
+    let path = keys.splitn(4, '/').nth(3).unwrap();
+    let keys = browser.get(&format!("/{path}")).await.assert(200).json();
+    assert_eq!(keys["keys"][0]["alg"], "EdDSA");
+}
