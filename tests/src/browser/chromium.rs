@@ -121,6 +121,13 @@ impl Chromium {
     /// If it does not end, or does not start.
     pub async fn restart(&self) -> Result<(), ServerError> {
         self.pipe.tell("Browser.close", json!({}));
+        // On a busy machine it now and then ends as soon as it has started.
+        for _ in 0..2 {
+            self.pipe.again().await?;
+            if self.answers().await.is_ok() {
+                return Ok(());
+            }
+        }
         self.pipe.again().await?;
         self.answers().await
     }
