@@ -87,6 +87,23 @@ pub(crate) fn judge(
     }
 }
 
+/// Which of several tokens of one session gives access to it: the current one if it is among them. The others are then older
+/// copies in the same browser, and no theft.
+pub(crate) fn best_of<'t>(
+    record: &Record,
+    kind: Kind,
+    tokens: &[&'t PresentedToken],
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<(&'t PresentedToken, TokenStatus)> {
+    let status = |token: &PresentedToken| match judge(record, kind, token, policy, now) {
+        TokenVerdict::Accepted(status) => Some(status),
+        TokenVerdict::Unknown | TokenVerdict::Expired(_) | TokenVerdict::Raced | TokenVerdict::Reuse => None,
+    };
+    let accepted = tokens.iter().filter_map(|token| Some((*token, status(token)?)));
+    accepted.max_by_key(|(_, status)| *status == TokenStatus::Current)
+}
+
 /// What a token that was accepted when its request began is to what is stored now, however long ago that was. Not a matter
 /// of reuse: `None` only means that the session ended for this request.
 pub(crate) fn still_accepted(

@@ -2,12 +2,14 @@
 
 use super::SessionManager;
 use super::refresh::VerifiedRefreshToken;
+use super::several::by_session;
 use crate::decide::plan::tightened;
-use crate::decide::verdict::{TokenStatus, TokenVerdict, Verdict, judge, later_login, verdict};
+use crate::decide::verdict::{Verdict, best_of, later_login, verdict};
 use crate::error::{Error, StoreErrorKind};
 use crate::event::EventKind;
 use crate::model::credential::TokenCheck;
 use crate::model::grant::Grant;
+use crate::model::id::SessionId;
 use crate::model::summary::SessionSummary;
 use crate::model::token::{Kind, PresentedToken};
 use crate::policy::cookie::PresentedCookie;
@@ -30,16 +32,10 @@ impl SessionManager {
             PresentedCookie::Nothing | PresentedCookie::Withheld => return Ok(None),
         }
         self.report(EventKind::AmbiguousCookie, None, None);
-        let tokens: Vec<&PresentedToken> = presented.tokens().collect();
         let mut live = Vec::new();
         let mut failed = None;
-        for (at, token) in tokens.iter().enumerate() {
-            if tokens[..at].iter().any(|earlier| earlier.id() == token.id()) {
-                continue;
-            }
-            let of_session: Vec<&PresentedToken> =
-                tokens.iter().filter(|other| other.id() == token.id()).copied().collect();
-            match self.verify_one_of(&of_session).await {
+        for (id, tokens) in by_session(presented.tokens()) {
+            match self.verify_one_of(id, &tokens).await {
                 Ok(verified) => live.extend(verified),
                 // A session that cannot be read, or a token that lost a race: another one may do.
                 Err(error @ Error::Superseded) => failed = Some(error),
@@ -54,24 +50,22 @@ impl SessionManager {
         }
     }
 
-    /// Several tokens of one session: older copies in the same browser are no theft.
-    async fn verify_one_of(&self, tokens: &[&PresentedToken]) -> Result<Option<VerifiedRefreshToken>, Error> {
-        if let [token] = tokens {
-            return self.verify_refresh_token(token).await;
-        }
-        let Some(first) = tokens.first() else { return Ok(None) };
-        let Some(record) = self.load(first.id(), Freshness::Latest).await? else {
-            self.report(EventKind::UnknownToken, Some(first.id()), None);
+    /// The token that counts for the session `id`, all of whose tokens are `tokens`.
+    async fn verify_one_of(
+        &self,
+        id: SessionId,
+        tokens: &[&PresentedToken],
+    ) -> Result<Option<VerifiedRefreshToken>, Error> {
+        let Some(record) = self.load(id, Freshness::Latest).await? else {
+            self.report(EventKind::UnknownToken, Some(id), None);
             return Ok(None);
         };
-        let now = self.now();
-        let status = |token: &PresentedToken| match judge(&record, Kind::Refresh, token, self.policy(), now) {
-            TokenVerdict::Accepted(status) => Some(status),
-            TokenVerdict::Unknown | TokenVerdict::Expired(_) | TokenVerdict::Raced | TokenVerdict::Reuse => None,
-        };
-        let accepted = tokens.iter().filter_map(|token| Some((*token, status(token)?)));
-        let best = accepted.max_by_key(|(_, status)| *status == TokenStatus::Current).map(|(token, _)| token);
-        self.verify_refresh_token(best.unwrap_or(first)).await
+        let best = best_of(&record, Kind::Refresh, tokens, self.policy(), self.now());
+        // None is good: what the first of them is decides what happens.
+        match best.map(|(token, _)| token).or(tokens.first().copied()) {
+            Some(token) => self.verify_loaded(record, token).await,
+            None => Ok(None),
+        }
     }
 
     /// Ends the session of each token that a request presented: a logout. Any tokens of the sessions will do, also those that

@@ -187,6 +187,15 @@ impl SessionManager {
             self.report(EventKind::UnknownToken, Some(token.id()), None);
             return Ok(None);
         };
+        self.verify_loaded(record, token).await
+    }
+
+    /// The same, of a session that was read.
+    pub(super) async fn verify_loaded(
+        &self,
+        record: Record,
+        token: &PresentedToken,
+    ) -> Result<Option<VerifiedRefreshToken>, Error> {
         // A ticket, which is of no session.
         if record.user().is_none() {
             self.report(EventKind::UnknownToken, Some(token.id()), None);

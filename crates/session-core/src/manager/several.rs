@@ -1,7 +1,7 @@
 //! Several cookies of the session's name: which one counts.
 
 use super::SessionManager;
-use crate::decide::verdict::{Access, LoadedSession, TokenStatus, TokenVerdict, judge, later_login};
+use crate::decide::verdict::{Access, LoadedSession, best_of, later_login};
 use crate::error::{Error, StoreErrorKind};
 use crate::event::{EventKind, Termination};
 use crate::model::id::SessionId;
@@ -32,7 +32,7 @@ impl SessionManager {
                 }
             }
         }
-        for (id, tokens) in by_session(cookies) {
+        for (id, tokens) in by_session(cookies.iter().filter_map(PresentedCookie::token)) {
             match self.open_one_of(id, &tokens).await {
                 Ok(session) => live.extend(session),
                 Err(Error::Superseded) => raced = true,
@@ -63,20 +63,13 @@ impl SessionManager {
         Ok(session)
     }
 
-    /// The session `id`, if one of `tokens` gives access to it: the others are then older copies in the same browser, and no
-    /// theft.
+    /// The session `id`, if one of `tokens` gives access to it.
     async fn open_one_of(&self, id: SessionId, tokens: &[&PresentedToken]) -> Result<Option<Candidate>, Error> {
         let Some(record) = self.load(id, Freshness::Cached).await? else {
             self.report(EventKind::UnknownToken, Some(id), None);
             return Ok(None);
         };
-        let now = self.now();
-        let status = |token: &PresentedToken| match judge(&record, Kind::Cookie, token, self.policy(), now) {
-            TokenVerdict::Accepted(status) => Some(status),
-            TokenVerdict::Unknown | TokenVerdict::Expired(_) | TokenVerdict::Raced | TokenVerdict::Reuse => None,
-        };
-        let accepted = tokens.iter().filter_map(|token| Some((*token, status(token)?)));
-        if let Some((token, status)) = accepted.max_by_key(|(_, status)| *status == TokenStatus::Current) {
+        if let Some((token, status)) = best_of(&record, Kind::Cookie, tokens, self.policy(), self.now()) {
             self.report_replay(&record, status);
             let cookie = self.successor_cookie(&record, token, status);
             return Ok(Some((LoadedSession { record, access: Access::Token(token.copy(), status) }, cookie)));
@@ -88,11 +81,12 @@ impl SessionManager {
     }
 }
 
-/// The tokens among `cookies`, those of one session together.
-fn by_session(cookies: &[PresentedCookie]) -> Vec<(SessionId, Vec<&PresentedToken>)> {
+/// The tokens, those of one session together.
+pub(super) fn by_session<'t>(
+    tokens: impl Iterator<Item = &'t PresentedToken>,
+) -> Vec<(SessionId, Vec<&'t PresentedToken>)> {
     let mut sessions: Vec<(SessionId, Vec<&PresentedToken>)> = Vec::new();
-    for cookie in cookies {
-        let PresentedCookie::Token(token) = cookie else { continue };
+    for token in tokens {
         match sessions.iter_mut().find(|(id, _)| *id == token.id()) {
             Some((_, tokens)) => tokens.push(token),
             None => sessions.push((token.id(), vec![token])),

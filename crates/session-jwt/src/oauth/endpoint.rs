@@ -264,18 +264,16 @@ impl TokenEndpoint {
     /// Ends the session of a token, unless `client` names itself and it is another's (RFC 7009, section 2.1).
     async fn end_token(&self, head: &impl RequestHead, token: &str, client: Option<&str>) -> Result<(), Refused> {
         let manager = self.tokens.manager();
-        let owner = match (PresentedToken::parse(token.as_bytes()), client) {
-            (_, None) => None,
-            (Ok(token), Some(_)) => manager.inspect_refresh_token(&token).await?.map(|(_, grant)| grant),
-            (Err(_), Some(_)) => None,
-        };
-        let owner = owner.as_ref().and_then(Grant::client);
-        if owner.is_some_and(|owner| Some(owner) != client) {
+        let refresh = PresentedToken::parse(token.as_bytes()).ok();
+        if let (Some(refresh), Some(client)) = (&refresh, client)
+            && let Some((_, grant)) = manager.inspect_refresh_token(refresh).await?
+            && grant.client().is_some_and(|owner| owner != client)
+        {
             report_refusal(manager, head, EventKind::UnknownToken);
             return Err(Refused::GRANT);
         }
         let outcome = self.tokens.revoke(token).await?;
-        if outcome == DeleteOutcome::Absent && PresentedToken::parse(token.as_bytes()).is_err() {
+        if outcome == DeleteOutcome::Absent && refresh.is_none() {
             report_refusal(manager, head, EventKind::InvalidAccessToken);
         }
         Ok(())

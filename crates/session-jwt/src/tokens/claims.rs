@@ -51,6 +51,11 @@ pub struct Claims {
     payload: Vec<u8>,
 }
 
+/// Whether `scope` is among these tokens.
+pub(super) fn names_scope(scopes: Option<&str>, scope: &str) -> bool {
+    scopes.is_some_and(|scopes| scopes.split(' ').any(|one| one == scope))
+}
+
 /// How much is asked of a token of this issuer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Check {
@@ -66,7 +71,7 @@ impl Claims {
     /// Whether the token may be used for `scope`, a single one.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
-        self.scope.as_deref().is_some_and(|scopes| scopes.split(' ').any(|one| one == scope))
+        names_scope(self.scope.as_deref(), scope)
     }
 
     /// The claims of the application, which [`AccountClaims`](crate::AccountClaims) has set: any type that reads them from an

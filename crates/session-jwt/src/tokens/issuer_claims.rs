@@ -7,6 +7,7 @@ use serde_json::Value;
 use session_core::Timestamp;
 
 use super::account_claims::ClaimError;
+use super::claims::names_scope;
 use super::error::VerifyError;
 use super::logout_claims::mentions_logout;
 use super::members::{Members, Times};
@@ -50,7 +51,7 @@ impl IssuerClaims {
     /// Whether the token may be used for `scope`, a single one.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
-        self.scope.as_deref().is_some_and(|scopes| scopes.split(' ').any(|one| one == scope))
+        names_scope(self.scope.as_deref(), scope)
     }
 
     /// All claims of the token: any type that reads what it needs from an object, in which there are other claims too.
