@@ -294,14 +294,12 @@ impl TokenService {
     /// # Errors
     /// [`VerifyError`]
     pub fn verify(&self, access: &str) -> Result<Claims, VerifyError> {
-        let claims = self.tokens.verify(access, self.manager.now())?;
-        if self.is_too_old(claims.authenticated_at) { Err(VerifyError::NotBefore) } else { Ok(claims) }
+        self.young_enough(self.tokens.verify(access, self.manager.now())?)
     }
 
     /// As [`verify`](Self::verify), for whichever audience of ours it is.
     pub(crate) fn verify_for_any(&self, access: &str) -> Result<Claims, VerifyError> {
-        let claims = self.tokens.verify_for_any(access, self.manager.now())?;
-        if self.is_too_old(claims.authenticated_at) { Err(VerifyError::NotBefore) } else { Ok(claims) }
+        self.young_enough(self.tokens.verify_for_any(access, self.manager.now())?)
     }
 
     /// The session of a verified token, loaded from the store; `None` if it has ended. For actions that must not be possible
@@ -323,6 +321,10 @@ impl TokenService {
     #[must_use]
     pub fn tokens(&self) -> &Arc<AccessTokens> {
         &self.tokens
+    }
+
+    fn young_enough(&self, claims: Claims) -> Result<Claims, VerifyError> {
+        if self.is_too_old(claims.authenticated_at) { Err(VerifyError::NotBefore) } else { Ok(claims) }
     }
 
     /// Whether a session is dead whose user logged in at `authenticated_at`.

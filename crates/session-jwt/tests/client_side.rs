@@ -1,14 +1,14 @@
 //! Client-side sessions, signed.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod common;
+
 use std::time::Duration;
 
+use common::visit::visit;
 use session_conformance::RecordBuilder;
-use session_core::adapter::RequestSession;
 use session_core::store::{Record, Seal};
-use session_core::{
-    Clock as _, Error, Key, Login, ManualClock, OsEntropy, Policy, Session, SessionManager, Timestamp, UserId,
-};
+use session_core::{Clock as _, Error, Key, Login, ManualClock, OsEntropy, Policy, SessionManager, Timestamp, UserId};
 use session_jwt::{AccessTokens, Algorithm, JwtSeal, KeyError, KeyRing, Rotation, Subject, TokenPolicy, VerifyError};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -102,23 +102,14 @@ async fn a_whole_visit() {
     let clock = ManualClock::default();
     let seal = seal(ring(Algorithm::Es256, clock.now()));
     let manager = SessionManager::client_side(seal, None).clock(clock.clone()).build();
-    let request = async |cookie: Option<String>, act: &dyn Fn(&Session) -> Result<(), Error>| {
-        let header = cookie.map(|cookie| format!("__Host-id={cookie}"));
-        let request = RequestSession::new(manager.clone(), manager.read_cookie(header.as_deref().map(str::as_bytes)));
-        let session = request.session().await.unwrap().clone();
-        let acted = act(&session);
-        let (outcome, headers) = request.finish().await;
-        outcome.unwrap();
-        let cookie = headers.set_cookie.map(|set| set.expose().split(['=', ';']).nth(1).unwrap().to_owned());
-        (session, acted, cookie)
-    };
-    let (_, _, cookie) = request(None, &|session| session.login(Login::new(alice()).method("pwd"))).await;
-    let (session, _, cookie) = request(cookie, &|session| session.insert(TEXT, &"hello".to_owned())).await;
+    let (_, _, cookie) = visit(&manager, None, |session| session.login(Login::new(alice()).method("pwd"))).await;
+    let (session, _, cookie) = visit(&manager, cookie, |session| session.insert(TEXT, &"hello".to_owned())).await;
     assert_eq!(session.user(), Some(alice()));
-    let (session, refused, none) = request(cookie.clone(), &|session| session.insert(TEXT, &"x".repeat(3000))).await;
+    let (session, refused, none) =
+        visit(&manager, cookie.clone(), |session| session.insert(TEXT, &"x".repeat(3000))).await;
     assert!(matches!(refused, Err(Error::CookieTooLarge { max: 3000, .. })), "{refused:?}");
     assert!(none.is_none() && session.get(TEXT).unwrap().as_deref() == Some("hello"));
     clock.advance(Duration::from_secs(30 * 60));
-    let (session, _, _) = request(cookie, &|_| Ok(())).await;
+    let (session, _, _) = visit(&manager, cookie, |_| ()).await;
     assert!(session.user().is_none(), "the idle timeout is enforced");
 }

@@ -1,6 +1,8 @@
 //! Fixed keys, and tokens as an attacker writes them.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part; a panic is how a test fails")]
 
+pub(crate) mod visit;
+
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
