@@ -46,8 +46,8 @@ mod response;
 pub use extract::{Authenticated, Fresh, Session};
 #[cfg(feature = "jwt")]
 pub use jwt::{
-    AnyToken, Authenticator, Bearer, BearerLayer, BearerRejection, BearerService, ForeignBearer, LiveBearer,
-    TokenRequirement, TokenRoutes, backchannel_logout,
+    Authenticator, Bearer, BearerLayer, BearerRejection, BearerService, ForeignBearer, LiveBearer, TokenRoutes,
+    backchannel_logout,
 };
 pub use layer::{SessionLayer, SessionService};
 pub use rejection::Rejection;
@@ -58,3 +58,5 @@ pub use session_core::adapter::{BearerRejectionKind, Challenge, ChallengeError};
 pub use session_core::adapter::{
     Enforcement, MissingOrigin, OriginError, OriginGuard, RejectionKind, RequestInfo, safe_next,
 };
+#[cfg(feature = "jwt")]
+pub use session_jwt::{AnyToken, TokenRequirement};

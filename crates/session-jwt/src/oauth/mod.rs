@@ -9,4 +9,5 @@ pub(crate) mod endpoint;
 pub(crate) mod fields;
 pub(crate) mod introspection;
 pub(crate) mod metadata;
+pub(crate) mod requirement;
 mod used_tokens;

@@ -8,11 +8,10 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use session_core::adapter::BearerRejectionKind;
 use session_core::{SessionManager, SessionSummary};
-use session_jwt::{Claims, IssuerClaims};
+use session_jwt::{AnyToken, Claims, IssuerClaims, TokenRequirement};
 
 use super::layer::{Issuer, TokenSource};
 use super::rejection::BearerRejection;
-use super::requirement::{AnyToken, TokenRequirement};
 use crate::head::Head;
 
 /// The claims of a valid access token that meets the requirement `R`. Dereferences to [`Claims`]. No round trip: that a
@@ -21,6 +20,20 @@ use crate::head::Head;
 /// which knows no policy of sessions.
 ///
 /// As `Option<Bearer>`, for routes that also work without a token: `None` without one, and a rejection if it is invalid.
+///
+/// ```
+/// use session_tower::{Bearer, TokenRequirement};
+///
+/// struct Payments;
+///
+/// impl TokenRequirement for Payments {
+///     const SCOPES: &'static [&'static str] = &["payments:write"];
+/// }
+///
+/// async fn pay(bearer: Bearer<Payments>) -> String {
+///     format!("{} may pay", bearer.user.as_str())
+/// }
+/// ```
 ///
 /// # Errors
 /// [`BearerRejection`]

@@ -6,13 +6,15 @@ use std::task::{Context, Poll};
 
 use http::Request;
 use session_core::adapter::{BearerRejectionKind, Challenge, Requirement, bearer_token, report_refusal};
-use session_core::{Assurance, Clock, EventKind, SystemClock};
-use session_jwt::{Claims, IssuerClaims, RemoteVerifier, RemoteVerifyError, TokenService, Verifier, VerifyError};
+use session_core::{Clock, EventKind, SystemClock};
+use session_jwt::{
+    Claims, IssuerClaims, RemoteVerifier, RemoteVerifyError, TokenRequirement, TokenService, Verifier, VerifyError,
+    acr_values,
+};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::rejection::BearerRejection;
-use super::requirement::TokenRequirement;
 use crate::head::Head;
 
 /// Tells the extractors inside it how access tokens are verified. Does not look at requests itself.
@@ -109,12 +111,7 @@ impl TokenSource {
             self.report_invalid(head);
             return Err(BearerRejectionKind::Invalid);
         };
-        if !R::SCOPES.iter().all(|scope| claims.has_scope(scope)) {
-            return Err(BearerRejectionKind::InsufficientScope);
-        }
-        let is_strong = R::LEVEL.is_none_or(|level| claims.level.is_some_and(|reached| reached >= level));
-        let is_recent = R::MAX_AGE.is_none_or(|max_age| now < claims.authenticated_at + max_age);
-        if is_strong && is_recent { Ok(claims) } else { Err(BearerRejectionKind::InsufficientAuthentication) }
+        claims.meets::<R>(now).map(|()| claims)
     }
 
     /// The claims of the token of other software in the `Authorization` header, if it has the scope that `R` wants.
@@ -132,13 +129,7 @@ impl TokenSource {
             Issuer::Remote(verifier) => (known(verifier.verify_foreign(token).await)?, verifier.now()),
         };
         let claims = verified.map_err(|_| BearerRejectionKind::Invalid)?;
-        if !R::SCOPES.iter().all(|scope| claims.has_scope(scope)) {
-            return Err(BearerRejectionKind::InsufficientScope);
-        }
-        // What its `acr` means knows its issuer alone.
-        let is_strong = R::LEVEL.is_none();
-        let is_recent = R::MAX_AGE.is_none_or(|max_age| claims.authenticated_at.is_some_and(|at| now < at + max_age));
-        if is_strong && is_recent { Ok(claims) } else { Err(BearerRejectionKind::InsufficientAuthentication) }
+        claims.meets::<R>(now).map(|()| claims)
     }
 
     /// An event, where there is a manager that has observers.
@@ -166,15 +157,6 @@ fn known<T>(answer: Result<T, RemoteVerifyError>) -> Result<Result<T, VerifyErro
         Ok(claims) => Ok(Ok(claims)),
         Err(RemoteVerifyError::Token(error)) => Ok(Err(error)),
         Err(_) => Err(BearerRejectionKind::KeysUnavailable),
-    }
-}
-
-/// The levels that will do for `level`, as our tokens name them.
-const fn acr_values(level: Assurance) -> &'static str {
-    match level {
-        Assurance::Aal1 => "aal1 aal2 aal3",
-        Assurance::Aal2 => "aal2 aal3",
-        Assurance::Aal3 => "aal3",
     }
 }
 

@@ -1,10 +1,10 @@
-//! Access tokens in the `Authorization` header, and the routes that issue them; the back-channel logout of OpenID providers. Feature `jwt`.
+//! Access tokens in the `Authorization` header, and the routes that issue them; the back-channel logout of OpenID providers.
+//! Feature `jwt`.
 
 mod backchannel;
 mod bearer;
 mod layer;
 mod rejection;
-mod requirement;
 mod respond;
 mod routes;
 
@@ -12,5 +12,4 @@ pub use backchannel::backchannel_logout;
 pub use bearer::{Bearer, ForeignBearer, LiveBearer};
 pub use layer::{BearerLayer, BearerService};
 pub use rejection::BearerRejection;
-pub use requirement::{AnyToken, TokenRequirement};
 pub use routes::{Authenticator, TokenRoutes};
