@@ -50,7 +50,7 @@ fn check(claims: &Claims) {
     assert!(NOW < claims.expires_at + Duration::from_secs(5));
     assert!(claims.issued_at <= NOW + Duration::from_secs(5));
     assert!(claims.expires_at.since(claims.issued_at) <= Duration::from_secs(300));
-    assert!(!claims.user.as_str().is_empty() && !claims.token_id.is_empty());
+    assert!(!claims.user.as_str().is_empty() && !claims.token_id().is_empty());
 }
 
 const GOOD: &str = r#"{"iss":"i","sub":"u","aud":"a","exp":1767225900,"iat":1767225600,"jti":"j","sid":"CQkJCQkJCQkJCQkJCQkJCQ","auth_time":1767225600,"amr":[]}"#;

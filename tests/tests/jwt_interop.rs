@@ -100,7 +100,7 @@ async fn exchange(peer: &'static str, ours: &[&str], theirs: &[&str]) {
             let token = token.as_str().unwrap();
             let claims = verifier.verify(token, now).unwrap_or_else(|error| panic!("{name}: {error}: {token}"));
             assert_eq!((claims.session, &claims.user), (session, &authentication.user));
-            assert_eq!((claims.token_id.as_str(), claims.level), ("of the peer", Some(Assurance::Aal2)));
+            assert_eq!((claims.token_id(), claims.level), ("of the peer", Some(Assurance::Aal2)));
             // An issuer accepts it only with its own secret, under a header that is written like its own.
             for (_, issuer) in &issuers {
                 assert_eq!(issuer.verify(token, now).is_ok(), token.starts_with(&own_header(name, issuer)));

@@ -356,7 +356,7 @@ fn json(table: &mut Table) {
     table.payload("an empty object", "{}", Missing("iss"));
     table.payload("NUL bytes", b"\0\0\0", Payload);
     table.payload("not UTF-8", [good.as_bytes(), b"\xff"].concat(), Payload);
-    table.payload("a claim that is not UTF-8", b"{\"iss\":\"\xff\"}", Invalid("iss"));
+    table.payload("a claim that is not UTF-8", b"{\"iss\":\"\xff\"}", Payload);
     table.payload("names without quotes", "{iss:1}", Payload);
     table.payload("4000 brackets", Claims::good().also("x", &"[".repeat(4000)).json(), Payload);
     table.payload("compressed", [0x1f, 0x8b, 8, 0], Payload);

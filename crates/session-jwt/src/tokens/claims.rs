@@ -6,8 +6,9 @@ use serde::de::DeserializeOwned;
 use session_core::{Assurance, SessionId, Timestamp, UserId};
 
 use super::account_claims::ClaimError;
+use super::as_written;
 use super::error::VerifyError;
-use super::payload::{ReadPayload, level};
+use super::payload::{ReadPayload, Text, level};
 use super::policy::TokenPolicy;
 
 /// The last second of the year 9999. A later `NumericDate` is invalid.
@@ -33,22 +34,27 @@ pub struct Claims {
     pub user: UserId,
     /// When the user last authenticated (`auth_time`), in whole seconds.
     pub authenticated_at: Timestamp,
-    /// The methods of authentication (`amr`).
-    pub methods: Vec<String>,
     /// The assurance level reached (`acr`). `None` if the token has none or not one of ours: treat it as the lowest.
     pub level: Option<Assurance>,
-    /// The identifier of this token (`jti`).
-    pub token_id: String,
-    /// The application with which the session was opened (`client_id`).
-    pub client: Option<String>,
-    /// What the token may be used for (`scope`), separated by blanks: see [`has_scope`](Self::has_scope).
-    pub scope: Option<String>,
     /// When the token was issued (`iat`), in whole seconds.
     pub issued_at: Timestamp,
     /// When the token expires (`exp`), in whole seconds. A verifier adds the leeway.
     pub expires_at: Timestamp,
-    /// All of it, as it was signed.
-    payload: Vec<u8>,
+    token_id: Span,
+    client: Option<Span>,
+    scope: Option<Span>,
+    methods: Vec<Span>,
+    /// The payload, as it was signed; behind it, without their escapes, the texts that have some. One buffer for all texts: a
+    /// token is verified with each request, which looks at few of them.
+    texts: String,
+    payload_len: usize,
+}
+
+/// Where in [`Claims::texts`] a text is.
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    end: usize,
 }
 
 /// Whether `scope` is among these tokens.
@@ -68,10 +74,33 @@ pub(super) enum Check {
 }
 
 impl Claims {
+    /// The identifier of this token (`jti`).
+    #[must_use]
+    pub fn token_id(&self) -> &str {
+        self.text(self.token_id)
+    }
+
+    /// The application with which the session was opened (`client_id`).
+    #[must_use]
+    pub fn client(&self) -> Option<&str> {
+        self.client.map(|client| self.text(client))
+    }
+
+    /// The methods of authentication (`amr`).
+    pub fn methods(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.methods.iter().map(|method| self.text(*method))
+    }
+
+    /// What the token may be used for (`scope`), separated by blanks: see [`has_scope`](Self::has_scope).
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.map(|scope| self.text(scope))
+    }
+
     /// Whether the token may be used for `scope`, a single one.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
-        names_scope(self.scope.as_deref(), scope)
+        names_scope(self.scope(), scope)
     }
 
     /// The claims of the application, which [`AccountClaims`](crate::AccountClaims) has set: any type that reads them from an
@@ -93,12 +122,18 @@ impl Claims {
     /// # Errors
     /// [`ClaimError::Type`] if the token's are not of this type.
     pub fn application<T: DeserializeOwned>(&self) -> Result<T, ClaimError> {
-        serde_json::from_slice(&self.payload).map_err(|_| ClaimError::Type)
+        let payload = self.text(Span { start: 0, end: self.payload_len });
+        serde_json::from_str(payload).map_err(|_| ClaimError::Type)
+    }
+
+    fn text(&self, span: Span) -> &str {
+        self.texts.get(span.start..span.end).unwrap_or_default()
     }
 
     /// Reads a signed payload and checks it: the only way to get [`Claims`].
     pub(super) fn read(json: Vec<u8>, policy: &TokenPolicy, now: Timestamp, check: Check) -> Result<Self, VerifyError> {
-        let raw = ReadPayload::parse(&json)?;
+        let json = String::from_utf8(json).map_err(|_| VerifyError::Payload)?;
+        let raw = as_written::read(&json).map_or_else(|| ReadPayload::parse(&json), Ok)?;
         if *require(raw.iss, "iss")? != *policy.issuer() {
             return Err(VerifyError::Issuer);
         }
@@ -137,21 +172,47 @@ impl Claims {
         }
         let session = require(raw.sid, "sid")?;
         let user = UserId::new(&*require(raw.sub, "sub")?).map_err(|_| VerifyError::Invalid("sub"))?;
-        let (methods, level) = (require(raw.amr, "amr")?, raw.acr.and_then(|acr| level(&acr)));
-        let (client, scope) = (raw.client_id, raw.scope);
+        let level = raw.acr.and_then(|acr| level(&acr));
+        let mut texts = Texts { json: &json, unescaped: String::new() };
+        let methods = require(raw.amr, "amr")?.into_iter().map(|method| texts.span(method)).collect();
+        let token_id = texts.span(token_id);
+        let client = raw.client_id.map(|client| texts.span(client));
+        let scope = raw.scope.map(|scope| texts.span(scope));
+        let (payload_len, unescaped) = (json.len(), texts.unescaped);
+        let texts = if unescaped.is_empty() { json } else { json + &unescaped };
         Ok(Self {
             session,
             user,
             authenticated_at,
-            methods,
             level,
+            issued_at,
+            expires_at,
             token_id,
             client,
             scope,
-            issued_at,
-            expires_at,
-            payload: json,
+            methods,
+            texts,
+            payload_len,
         })
+    }
+}
+
+/// The texts of a payload, on their way into one buffer.
+struct Texts<'a> {
+    json: &'a str,
+    unescaped: String,
+}
+
+impl Texts<'_> {
+    /// Where `text` is in the payload, or where it will be behind it.
+    fn span(&mut self, text: Text<'_>) -> Span {
+        let start = text.as_ptr().addr().wrapping_sub(self.json.as_ptr().addr());
+        if start < self.json.len() {
+            return Span { start, end: start + text.len() };
+        }
+        let start = self.json.len() + self.unescaped.len();
+        self.unescaped.push_str(&text);
+        Span { start, end: start + text.len() }
     }
 }
 
@@ -159,7 +220,7 @@ impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims")
             .field("authenticated_at", &self.authenticated_at)
-            .field("methods", &self.methods)
+            .field("methods", &self.methods().collect::<Vec<_>>())
             .field("level", &self.level)
             .field("issued_at", &self.issued_at)
             .field("expires_at", &self.expires_at)

@@ -3,6 +3,7 @@
 
 pub(crate) mod access_tokens;
 pub(crate) mod account_claims;
+mod as_written;
 pub(crate) mod claims;
 pub(crate) mod error;
 pub(crate) mod gate;

@@ -67,6 +67,7 @@ pub(crate) fn numeric_date(time: Timestamp) -> u64 {
 
 /// The payload as it is read: every claim has the right JSON type and occurs at most once, but any may be missing.
 #[derive(Default)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(super) struct ReadPayload<'a> {
     pub(super) iss: Option<Text<'a>>,
     pub(super) sub: Option<Text<'a>>,
@@ -74,19 +75,19 @@ pub(super) struct ReadPayload<'a> {
     pub(super) exp: Option<u64>,
     pub(super) nbf: Option<u64>,
     pub(super) iat: Option<u64>,
-    pub(super) jti: Option<String>,
+    pub(super) jti: Option<Text<'a>>,
     pub(super) sid: Option<SessionId>,
     pub(super) auth_time: Option<u64>,
     pub(super) acr: Option<Text<'a>>,
-    pub(super) amr: Option<Vec<String>>,
-    pub(super) client_id: Option<String>,
-    pub(super) scope: Option<String>,
+    pub(super) amr: Option<Vec<Text<'a>>>,
+    pub(super) client_id: Option<Text<'a>>,
+    pub(super) scope: Option<Text<'a>>,
 }
 
 impl<'a> ReadPayload<'a> {
-    pub(super) fn parse(json: &'a [u8]) -> Result<Self, VerifyError> {
+    pub(super) fn parse(json: &'a str) -> Result<Self, VerifyError> {
         let why = Cell::new(VerifyError::Payload);
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        let mut deserializer = serde_json::Deserializer::from_str(json);
         let payload = deserializer.deserialize_map(PayloadVisitor(&why)).map_err(|_| why.get())?;
         deserializer.end().map_err(|_| VerifyError::Payload)?;
         Ok(payload)
@@ -95,7 +96,20 @@ impl<'a> ReadPayload<'a> {
 
 /// A string, borrowed unless it has escapes.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[cfg_attr(test, derive(Debug))]
 pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> Text<'a> {
+    pub(super) fn into_inner(self) -> Cow<'a, str> {
+        self.0
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Text<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Self(text)
+    }
+}
 
 impl Borrow<str> for Text<'_> {
     fn borrow(&self) -> &str {
@@ -173,6 +187,7 @@ impl<'de> Visitor<'de> for PayloadVisitor<'_> {
 
 /// `aud`: one string, or an array of strings (RFC 7519, 4.1.3). Not `untagged`, which copies what it reads first: that took
 /// as long as everything else here.
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(super) enum Audience<'a> {
     One(Cow<'a, str>),
     Several(Vec<Text<'a>>),

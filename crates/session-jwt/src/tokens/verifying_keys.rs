@@ -31,8 +31,8 @@ use crate::keys::verifying_key::{PublicKey, VerifyingKey};
 pub struct VerifyingKeys {
     /// Each with the time from which it verifies nothing.
     keys: Vec<(VerifyingKey, Timestamp)>,
-    /// From the header segment that we write to the index of its key.
-    by_header: HashMap<Box<[u8]>, usize>,
+    /// The header segments that we write, each with the index of its key. Few: to compare them takes less time than a hash.
+    by_header: Vec<(Box<[u8]>, usize)>,
     /// To the indices of its keys: one, or more that differ in their algorithm.
     by_kid: HashMap<Box<str>, Vec<usize>>,
 }
@@ -94,7 +94,8 @@ impl VerifyingKeys {
     }
 
     pub(super) fn by_header(&self, segment: &[u8], now: Timestamp) -> Option<&VerifyingKey> {
-        self.live(self.by_header.get(segment), now)
+        let (_, index) = self.by_header.iter().find(|(header, _)| **header == *segment)?;
+        self.live(Some(index), now)
     }
 
     /// The key with this name, if it is for `algorithm`.
@@ -119,13 +120,13 @@ impl VerifyingKeys {
     /// No keys: nothing verifies. For a [`RemoteVerifier`](crate::RemoteVerifier), which fetches them.
     #[must_use]
     pub fn none() -> Self {
-        Self { keys: Vec::new(), by_header: HashMap::new(), by_kid: HashMap::new() }
+        Self { keys: Vec::new(), by_header: Vec::new(), by_kid: HashMap::new() }
     }
 
     fn add(&mut self, typ: TokenType, kid: &str, key: VerifyingKey, until: Timestamp) {
         let index = self.keys.len();
         for alg in key.algorithm().spellings() {
-            self.by_header.insert(header::segment(typ, alg, kid).into_bytes().into(), index);
+            self.by_header.push((header::segment(typ, alg, kid).into_bytes().into(), index));
         }
         self.by_kid.entry(kid.into()).or_default().push(index);
         self.keys.push((key, until));

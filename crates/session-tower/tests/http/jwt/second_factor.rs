@@ -87,7 +87,7 @@ async fn a_second_factor_ends_in_a_login() {
     assert!(service.site.manager.list(&UserId::new("alice").unwrap()).await.unwrap().is_empty(), "no session yet");
     let answer = post(&app, &json!({ "mfa_token": ticket, "otp": "123456" })).await;
     let claims = service.tokens.verify(&Pair::of(&answer).access).unwrap();
-    assert_eq!((claims.user.as_str(), &claims.methods[..]), ("alice", &["pwd".to_owned(), "otp".to_owned()][..]));
+    assert_eq!((claims.user.as_str(), claims.methods().collect::<Vec<_>>()), ("alice", vec!["pwd", "otp"]));
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(body["scope"], "a b");
     // Once.
