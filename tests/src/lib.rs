@@ -1,5 +1,6 @@
-//! The one list of backends, the servers they run on, a browser, and what tests across crates need.
+//! The one list of backends, that of adapters, the servers they run on, a browser, and what tests across crates need.
 
+mod adapter;
 mod backend;
 pub mod browser;
 pub mod calls;
@@ -12,6 +13,7 @@ mod secrets;
 pub mod servers;
 pub mod table;
 
+pub use adapter::{Tower, adapters};
 pub use backend::{Moka, Postgres, Redis, RedisOn, backends, backends_by_release};
 pub use client::Client;
 pub use recording::{Recorder, RecordingStore};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use session_core::{Error, Session, SessionManager};
+use session_core::{Error, Login, Session, SessionManager};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::outcome::Failure;
@@ -98,6 +98,52 @@ pub trait AdapterHarness: fmt::Debug + Send + Sync + 'static {
         request: HttpRequest,
         handler: Option<Handler>,
     ) -> Result<HttpResponse, Failure>;
+
+    /// Sends a token request to an application that has the token routes of the adapter, and returns the response. `None`
+    /// from an adapter without token routes: cases about refresh tokens then ask the manager, and say so.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    async fn send_token_request(
+        &self,
+        _manager: SessionManager,
+        _request: TokenRequest,
+    ) -> Option<Result<HttpResponse, Failure>> {
+        None
+    }
+}
+
+/// What an app without cookies sends to token routes. Its tokens travel in the body; it has no name.
+#[derive(Clone)]
+pub enum TokenRequest {
+    /// `grant_type=password`, with credentials for which the application logs in like this; and the refresh token of the
+    /// session that is replaced, unless it is empty.
+    LogIn {
+        /// What the application answers to the credentials.
+        login: Login,
+        /// The parameter `refresh_token`.
+        replaces: String,
+    },
+    /// `grant_type=refresh_token`.
+    Refresh {
+        /// The parameter `refresh_token`.
+        refresh_token: String,
+    },
+    /// A revocation (RFC 7009).
+    Revoke {
+        /// The parameter `token`.
+        token: String,
+    },
+}
+
+impl fmt::Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LogIn { .. } => "LogIn",
+            Self::Refresh { .. } => "Refresh",
+            Self::Revoke { .. } => "Revoke",
+        })
+    }
 }
 
 /// What a client sends. Its body is empty.

@@ -16,6 +16,12 @@ pub fn matching(glob: &str) -> Vec<&'static Case> {
     cases().into_iter().filter(|case| glob_matches(glob, case.id)).collect()
 }
 
+/// Whether the case sends whole requests, or is about refresh tokens: whether it is one for adapters.
+#[must_use]
+pub fn is_request(case: &Case) -> bool {
+    REQUEST_CASES.into_iter().flatten().any(|request| request.id == case.id)
+}
+
 fn glob_matches(glob: &str, id: &str) -> bool {
     match glob.split_once('*') {
         None => glob == id,

@@ -106,7 +106,8 @@
 //!
 //! # Test your HTTP adapter
 //! Request cases send their requests through an HTTP adapter: [`CoreAdapter`] when a backend is tested. Implement
-//! [`AdapterHarness`], and [`adapter_main`] runs them through yours.
+//! [`AdapterHarness`], and [`adapter_main`] runs them through yours; [`run_adapter`] does it from a program. If the adapter has
+//! token routes, so are those about refresh tokens.
 //!
 //! # The suite is tested, too
 //! Beside each store case stand the [faults](Fault) it catches. This crate's own tests seed each fault in turn into
@@ -142,9 +143,9 @@ mod service;
 mod table;
 mod test_store;
 
-pub use adapter::{AdapterHarness, Handler, HttpRequest, HttpResponse};
+pub use adapter::{AdapterHarness, Handler, HttpRequest, HttpResponse, TokenRequest};
 pub use case::Case;
-pub use catalog::{cases, matching};
+pub use catalog::{cases, is_request, matching};
 pub use core_adapter::CoreAdapter;
 pub use encrypted::EncryptedHarness;
 pub use env::Env;
@@ -158,5 +159,5 @@ pub use record::RecordBuilder;
 pub use reference::ReferenceStore;
 pub use reference_harness::ReferenceHarness;
 pub use report::{CaseReport, CaseResult, Report, Row, Tally};
-pub use runner::{Options, run, run_case};
+pub use runner::{Options, run, run_adapter, run_case};
 pub use service::{Disruption, Service};

@@ -10,10 +10,9 @@ use crate::adapter::AdapterHarness;
 use crate::case::Case;
 use crate::catalog::cases;
 use crate::harness::Harness;
-use crate::reference_harness::ReferenceHarness;
 use crate::report::CaseResult;
 use crate::request::REQUEST_CASES;
-use crate::runner::{Options, run_case, void_waivers};
+use crate::runner::{Options, run_adapter_case, run_case, void_waivers};
 
 /// The `main` of a test with `harness = false`: runs the suite and understands the arguments of `cargo test`.
 ///
@@ -37,21 +36,16 @@ pub fn main(harness: impl Harness) -> ExitCode {
 /// [`main`] for an HTTP adapter: runs the cases of whole requests through it, over
 /// [`ReferenceStore`](crate::ReferenceStore).
 ///
-/// A case is a test called `adapter::case/id`. One that sends no HTTP request, because it is about refresh tokens
-/// alone, is shown as ignored.
+/// A case is a test called `adapter::case/id`. One that does not apply, as [`run_adapter`](crate::run_adapter) says, is shown
+/// as ignored.
 #[must_use]
 pub fn adapter_main(adapter: impl AdapterHarness) -> ExitCode {
     let adapter: Arc<dyn AdapterHarness> = Arc::new(adapter);
     run_trials(|runtime| {
         let run = |case: &'static Case| {
-            let harness = Arc::new(ReferenceHarness::through(Arc::clone(&adapter)));
-            trial(format!("{}::{}", adapter.adapter(), case.id), runtime, async move {
-                let report = run_case(Arc::clone(&harness) as Arc<dyn Harness>, case, Options::default()).await;
-                if report.result == CaseResult::Pass && !harness.adapter_is_used() {
-                    return CaseResult::NotApplicable("is about refresh tokens, and sends no HTTP request".to_owned());
-                }
-                report.result
-            })
+            let name = format!("{}::{}", adapter.adapter(), case.id);
+            let adapter = Arc::clone(&adapter);
+            trial(name, runtime, async move { run_adapter_case(adapter, case, Options::default()).await.result })
         };
         REQUEST_CASES.into_iter().flatten().map(run).collect()
     })

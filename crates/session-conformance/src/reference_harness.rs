@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use session_core::store::SessionStore;
-use session_core::{Namespace, StoreError, StoreErrorKind};
+use session_core::{Namespace, SessionManager, StoreError, StoreErrorKind};
 
-use crate::adapter::AdapterHarness;
+use crate::adapter::{AdapterHarness, Handler, HttpRequest, HttpResponse, TokenRequest};
 use crate::core_adapter::CoreAdapter;
 use crate::harness::{Capabilities, Harness};
 use crate::intercept::{Intercept, Intercepted, StoreCall};
@@ -22,20 +22,19 @@ use crate::service::{Disruption, Service};
 #[derive(Debug, Default)]
 pub struct ReferenceHarness {
     stores: Mutex<HashMap<Namespace, Arc<ReferenceStore>>>,
-    adapter: Option<Arc<dyn AdapterHarness>>,
-    adapter_is_used: AtomicBool,
+    adapter: Option<Arc<Watched>>,
 }
 
 impl ReferenceHarness {
     /// The reference store with `adapter` in front of it, in place of core's own steps.
     #[must_use]
     pub fn through(adapter: Arc<dyn AdapterHarness>) -> Self {
-        Self { adapter: Some(adapter), ..Self::default() }
+        Self { adapter: Some(Arc::new(Watched { adapter, is_used: AtomicBool::new(false) })), ..Self::default() }
     }
 
-    /// Whether a case sent a request.
+    /// Whether a case sent a request that the adapter answered.
     pub(crate) fn adapter_is_used(&self) -> bool {
-        self.adapter_is_used.load(Ordering::Relaxed)
+        self.adapter.as_ref().is_some_and(|adapter| adapter.is_used.load(Ordering::Relaxed))
     }
 }
 
@@ -60,8 +59,44 @@ impl Harness for ReferenceHarness {
     }
 
     fn adapter(&self) -> Arc<dyn AdapterHarness> {
-        self.adapter_is_used.store(true, Ordering::Relaxed);
-        self.adapter.clone().unwrap_or_else(|| Arc::new(CoreAdapter))
+        match &self.adapter {
+            Some(adapter) => Arc::clone(adapter) as Arc<dyn AdapterHarness>,
+            None => Arc::new(CoreAdapter),
+        }
+    }
+}
+
+/// Knows whether its adapter answered anything.
+#[derive(Debug)]
+struct Watched {
+    adapter: Arc<dyn AdapterHarness>,
+    is_used: AtomicBool,
+}
+
+#[async_trait]
+impl AdapterHarness for Watched {
+    fn adapter(&self) -> &'static str {
+        self.adapter.adapter()
+    }
+
+    async fn send(
+        &self,
+        manager: SessionManager,
+        request: HttpRequest,
+        handler: Option<Handler>,
+    ) -> Result<HttpResponse, Failure> {
+        self.is_used.store(true, Ordering::Relaxed);
+        self.adapter.send(manager, request, handler).await
+    }
+
+    async fn send_token_request(
+        &self,
+        manager: SessionManager,
+        request: TokenRequest,
+    ) -> Option<Result<HttpResponse, Failure>> {
+        let answer = self.adapter.send_token_request(manager, request).await;
+        self.is_used.fetch_or(answer.is_some(), Ordering::Relaxed);
+        answer
     }
 }
 

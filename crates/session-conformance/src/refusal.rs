@@ -28,6 +28,9 @@ impl Refusal {
     pub(crate) const WRONG_USER: Self = Self::new(RejectionKind::WrongUser);
     pub(crate) const TOO_LARGE: Self = Self::new(RejectionKind::TooLarge);
     pub(crate) const INVALID_VALUE: Self = Self::new(RejectionKind::InvalidValue);
+    /// Of a token route.
+    pub(crate) const INVALID_REQUEST: Self =
+        Self { status: 400, code: Cow::Borrowed("invalid_request"), detail: String::new() };
     pub(crate) const RESPONSE_SENT: Self = Self::new(RejectionKind::ResponseSent);
 
     const fn new(kind: RejectionKind) -> Self {

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 
+use crate::adapter::AdapterHarness;
 use crate::case::Case;
-use crate::catalog::cases;
+use crate::catalog::{cases, is_request};
 use crate::env::Env;
 use crate::faults::Fault;
 use crate::harness::{Harness, Need};
 use crate::outcome::{Failure, Outcome};
+use crate::reference_harness::ReferenceHarness;
 use crate::report::{CaseReport, CaseResult};
 
 /// How to run.
@@ -47,6 +49,35 @@ pub async fn run(harness: Arc<dyn Harness>, cases: &[&'static Case], options: Op
 pub async fn run_case(harness: Arc<dyn Harness>, case: &'static Case, options: Options) -> CaseReport {
     let result = judge(harness, case, options).await;
     CaseReport { id: case.id, summary: case.summary, needs: case.needs, result }
+}
+
+/// Runs those of `cases` that are about whole requests through `adapter`, over [`ReferenceStore`](crate::ReferenceStore), and
+/// reports in the same order. As for [`run`], the runtime must be multi-threaded.
+///
+/// A case that is about refresh tokens alone does not apply to an adapter without token routes; nor does one that needs the two
+/// halves of a refresh apart, which no route has.
+pub async fn run_adapter(
+    adapter: Arc<dyn AdapterHarness>,
+    cases: &[&'static Case],
+    options: Options,
+) -> Vec<CaseReport> {
+    let cases = cases.iter().filter(|case| is_request(case));
+    let runs = cases.map(|case| run_adapter_case(Arc::clone(&adapter), case, options));
+    stream::iter(runs).buffered(options.at_once.max(1)).collect().await
+}
+
+pub(crate) async fn run_adapter_case(
+    adapter: Arc<dyn AdapterHarness>,
+    case: &'static Case,
+    options: Options,
+) -> CaseReport {
+    let harness = Arc::new(ReferenceHarness::through(adapter));
+    let report = run_case(Arc::clone(&harness) as Arc<dyn Harness>, case, options).await;
+    if report.result == CaseResult::Pass && !harness.adapter_is_used() {
+        let why = "is about refresh tokens, and sends no request through the adapter".to_owned();
+        return CaseReport { result: CaseResult::NotApplicable(why), ..report };
+    }
+    report
 }
 
 async fn judge(harness: Arc<dyn Harness>, case: &'static Case, options: Options) -> CaseResult {

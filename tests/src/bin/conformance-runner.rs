@@ -1,5 +1,5 @@
-//! `cargo xtask conformance`: runs the conformance suite on every backend. Prints progress to standard error and the
-//! report to standard output.
+//! `cargo xtask conformance`: runs the conformance suite on every backend, and its cases of whole requests through every
+//! adapter. Prints progress to standard error and the reports to standard output.
 //!
 //! With `--servers all`, it runs on every release of the servers that README.md names, which are downloaded.
 
@@ -8,19 +8,26 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use session_conformance::{CaseResult, Harness, Options, Report, Row, Tally, cases, matching, run};
+use serde_json::{Map, Value};
+use session_conformance::{
+    AdapterHarness, CaseReport, CaseResult, Harness, Options, Report, Row, Tally, cases, is_request, matching, run,
+    run_adapter,
+};
 use session_redis::RedisStore;
 use session_testbed::servers::{REFUSED_RELEASE, Redis, Release, namespace};
 use session_testbed::table::{Format, Table};
-use session_testbed::{backends, backends_by_release};
+use session_testbed::{adapters, backends, backends_by_release};
 
-/// Runs the conformance suite on every backend and prints the table case × backend.
+/// Runs the conformance suite on every backend and through every adapter, and prints the tables case × backend and case × adapter.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask conformance")]
 struct Arguments {
-    /// Only this backend; may be given several times. Without it, all.
+    /// Only this backend; may be given several times. Without it, all, unless only adapters are named.
     #[arg(long, value_name = "NAME")]
     backend: Vec<String>,
+    /// Only this adapter; may be given several times. Without it, all, unless only backends are named.
+    #[arg(long, value_name = "NAME")]
+    adapter: Vec<String>,
     /// The servers that backends run on.
     #[arg(long, value_enum, default_value_t)]
     servers: Servers,
@@ -44,8 +51,10 @@ enum Servers {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let printed = match report(&arguments).await {
-        Ok(report) => print(&report, arguments.format).map(|()| report.has_failed()),
+    let printed = match reports(&arguments).await {
+        Ok(reports) => {
+            print(&reports, arguments.format).map(|()| reports.iter().any(|(_, report)| report.has_failed()))
+        }
         Err(message) => Err(message),
     };
     match printed {
@@ -61,30 +70,56 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn report(arguments: &Arguments) -> Result<Report, String> {
+/// What the columns of a report are.
+#[derive(Clone, Copy)]
+enum Columns {
+    Backends,
+    Adapters,
+}
+
+/// Those that are asked for; none is empty.
+async fn reports(arguments: &Arguments) -> Result<Vec<(Columns, Report)>, String> {
     let cases = arguments.case.as_deref().map_or_else(cases, matching);
     if cases.is_empty() {
         return Err(format!("no case matches `{}`", arguments.case.as_deref().unwrap_or_default()));
     }
-    let mut report = Report::default();
-    let selected = select(arguments)?;
-    if arguments.servers == Servers::All && arguments.backend.is_empty() {
+    let (backends, adapters) = (backends_of(arguments)?, adapters_of(arguments)?);
+    if arguments.servers == Servers::All && arguments.backend.is_empty() && !backends.is_empty() {
         eprintln!("{}: refused at connect: {}", REFUSED_RELEASE.name(), refusal().await?);
     }
-    for harness in selected {
+    let mut reports = Vec::new();
+    let mut report = Report::default();
+    for harness in backends {
         let backend = harness.backend();
-        let start = Instant::now();
-        eprintln!("{backend}: {} cases …", cases.len());
-        let results = run(harness, &cases, Options::default()).await;
-        for result in &results {
-            if let CaseResult::Fail(why) = &result.result {
-                eprintln!("{backend}: {} failed: {why}", result.id);
-            }
-        }
-        report.add(backend, &results);
-        eprintln!("{backend}: done in {:.1} s", start.elapsed().as_secs_f64());
+        add(&mut report, backend, cases.len(), run(harness, &cases, Options::default())).await;
     }
-    Ok(report)
+    if !report.backends.is_empty() {
+        reports.push((Columns::Backends, report));
+    }
+    let requests: Vec<_> = cases.into_iter().filter(|case| is_request(case)).collect();
+    let mut report = Report::default();
+    for harness in adapters.into_iter().filter(|_| !requests.is_empty()) {
+        let adapter = harness.adapter();
+        add(&mut report, adapter, requests.len(), run_adapter(harness, &requests, Options::default())).await;
+    }
+    if !report.backends.is_empty() {
+        reports.push((Columns::Adapters, report));
+    }
+    if reports.is_empty() { Err("no case that was asked for sends a request".to_owned()) } else { Ok(reports) }
+}
+
+/// Runs one column, and shows how it goes.
+async fn add(report: &mut Report, name: &str, cases: usize, run: impl Future<Output = Vec<CaseReport>>) {
+    let start = Instant::now();
+    eprintln!("{name}: {cases} cases …");
+    let results = run.await;
+    for result in &results {
+        if let CaseResult::Fail(why) = &result.result {
+            eprintln!("{name}: {} failed: {why}", result.id);
+        }
+    }
+    report.add(name, &results);
+    eprintln!("{name}: done in {:.1} s", start.elapsed().as_secs_f64());
 }
 
 /// What session-redis says of a release that is too old: which it is, and which it needs.
@@ -108,36 +143,75 @@ async fn refusal() -> Result<String, String> {
     }
 }
 
-/// The backends that are asked for, or all if none is named.
-fn select(arguments: &Arguments) -> Result<Vec<Arc<dyn Harness>>, String> {
-    let names = &arguments.backend;
-    let mut backends = match arguments.servers {
+/// The backends that are asked for, or all if nothing is named.
+fn backends_of(arguments: &Arguments) -> Result<Vec<Arc<dyn Harness>>, String> {
+    let backends = match arguments.servers {
         Servers::Installed => backends(),
         Servers::All => backends_by_release(),
     };
-    let known: Vec<&str> = backends.iter().map(|harness| harness.backend()).collect();
-    if let Some(unknown) = names.iter().find(|name| !backends.iter().any(|harness| is_named(harness.as_ref(), name))) {
-        return Err(format!("there is no backend `{unknown}`; there are: {}", known.join(", ")));
+    select("backend", backends, &arguments.backend, &arguments.adapter, |harness| harness.backend())
+}
+
+/// The adapters that are asked for, or all if nothing is named.
+fn adapters_of(arguments: &Arguments) -> Result<Vec<Arc<dyn AdapterHarness>>, String> {
+    select("adapter", adapters(), &arguments.adapter, &arguments.backend, |harness| harness.adapter())
+}
+
+/// Those of `all` that are among `names`; without names all, unless there are names of the other kind.
+fn select<T>(
+    kind: &str,
+    mut all: Vec<T>,
+    names: &[String],
+    others: &[String],
+    name_of: impl Fn(&T) -> &'static str,
+) -> Result<Vec<T>, String> {
+    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|one| is_named(name_of(one), name))) {
+        let known: Vec<&str> = all.iter().map(name_of).collect();
+        return Err(format!("there is no {kind} `{unknown}`; there are: {}", known.join(", ")));
     }
-    backends.retain(|harness| names.is_empty() || names.iter().any(|name| is_named(harness.as_ref(), name)));
-    Ok(backends)
+    match names {
+        [] if others.is_empty() => {}
+        names => all.retain(|one| names.iter().any(|name| is_named(name_of(one), name))),
+    }
+    Ok(all)
 }
 
 /// By its whole name, or by that without the version.
-fn is_named(harness: &dyn Harness, name: &str) -> bool {
-    harness.backend() == name || harness.backend().split(' ').next() == Some(name)
+fn is_named(full: &str, name: &str) -> bool {
+    full == name || full.split(' ').next() == Some(name)
 }
 
-fn print(report: &Report, format: Format) -> Result<(), String> {
+fn print(reports: &[(Columns, Report)], format: Format) -> Result<(), String> {
     match format {
-        Format::Text => print!("{}", text(report)),
-        Format::Md => print!("{}", markdown(report)),
+        Format::Text => print!("{}", joined(reports, text)),
+        Format::Md => print!("{}", joined(reports, markdown)),
         Format::Json => {
-            let json = serde_json::to_string(report);
-            println!("{}", json.map_err(|error| format!("the report cannot be encoded: {error}"))?);
+            println!("{}", json(reports).map_err(|error| format!("the report cannot be encoded: {error}"))?)
         }
     }
     Ok(())
+}
+
+fn joined(reports: &[(Columns, Report)], show: fn(&Report) -> String) -> String {
+    reports.iter().map(|(_, report)| show(report)).collect::<Vec<_>>().join("\n")
+}
+
+/// The report of the backends; in it, as `adapters`, that of the adapters.
+fn json(reports: &[(Columns, Report)]) -> serde_json::Result<Value> {
+    let mut json = Map::new();
+    for (columns, report) in reports {
+        match (columns, serde_json::to_value(report)?) {
+            (Columns::Backends, Value::Object(report)) => json.extend(report),
+            (Columns::Adapters, Value::Object(mut report)) => {
+                // Its columns.
+                let names = report.remove("backends").unwrap_or_default();
+                report.insert("adapters".to_owned(), names);
+                json.insert("adapters".to_owned(), Value::Object(report));
+            }
+            (_, other) => return Ok(other),
+        }
+    }
+    Ok(Value::Object(json))
 }
 
 /// The table case × backend, the reason for every result other than `pass`, and totals by backend.

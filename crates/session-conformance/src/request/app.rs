@@ -1,12 +1,15 @@
 //! [`App`]: a client without cookies, which keeps a refresh token; and the endpoints of a [`Node`] for it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use session_core::{DeleteOutcome, Error, IssuedRefreshToken, PresentedToken, VerifiedRefreshToken};
 
+use super::app_tokens::{AppTokens, send};
 use super::client::{Client, LoginOptions};
 use super::node::Node;
 use super::support::login;
+use crate::adapter::TokenRequest;
 use crate::refusal::Refusal;
 
 /// An app that refreshes at each use. Clones share one token.
@@ -26,10 +29,6 @@ impl App {
         *self.lock() = token;
     }
 
-    fn keep(&self, issued: &IssuedRefreshToken) {
-        self.set_token(text(issued));
-    }
-
     fn lock(&self) -> MutexGuard<'_, String> {
         self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -37,6 +36,9 @@ impl App {
 
 impl Client for App {
     type Change = Option<VerifiedRefreshToken>;
+
+    /// Access tokens live for whole seconds, so that there is none for the last second of a session.
+    const LAST: Duration = Duration::from_millis(1001);
 
     fn new(node: &Node) -> Self {
         Self { node: node.clone(), token: Arc::default() }
@@ -51,19 +53,27 @@ impl Client for App {
     }
 
     async fn log_in_with(&self, user: &str, options: LoginOptions) -> Result<(), Refusal> {
-        let replaces = presented(&self.token());
-        self.keep(&self.node.manager().issue_refresh_token(options(login(user)?), replaces.as_ref()).await?);
+        let (login, replaces) = (options(login(user)?), self.token());
+        let request = TokenRequest::LogIn { login: login.clone(), replaces: replaces.clone() };
+        let token = match send(&self.node, request).await {
+            Some(answer) => answer?.ok_or(Refusal::NOT_AUTHENTICATED)?.refresh,
+            None => text(&self.node.manager().issue_refresh_token(login, presented(&replaces).as_ref()).await?),
+        };
+        self.set_token(token);
         Ok(())
     }
 
     async fn user(&self) -> Result<Option<String>, Refusal> {
-        let Some(issued) = self.node.issue(&self.token()).await? else { return Ok(None) };
-        self.keep(&issued);
-        Ok(issued.session.authentication.map(|authentication| authentication.user.as_str().to_owned()))
+        let Some(tokens) = self.node.tokens(&self.token()).await? else { return Ok(None) };
+        self.set_token(tokens.refresh);
+        Ok(tokens.user)
     }
 
     async fn log_out(&self) -> Result<(), Refusal> {
-        let _ = self.node.revoke_refresh_token(&self.token()).await?;
+        match send(&self.node, TokenRequest::Revoke { token: self.token() }).await {
+            Some(answer) => drop(answer?),
+            None => drop(self.node.revoke_refresh_token(&self.token()).await?),
+        }
         Ok(())
     }
 
@@ -92,15 +102,21 @@ impl Client for App {
 
 impl Node {
     /// The successor of `token`, if it is good.
-    pub(super) async fn refresh(&self, token: &str) -> Result<Option<String>, Error> {
-        Ok(self.issue(token).await?.as_ref().map(text))
+    pub(super) async fn refresh(&self, token: &str) -> Result<Option<String>, Refusal> {
+        Ok(self.tokens(token).await?.map(|tokens| tokens.refresh))
     }
 
-    async fn issue(&self, token: &str) -> Result<Option<IssuedRefreshToken>, Error> {
-        match self.verify_refresh_token(token).await? {
-            Some(verified) => self.manager().rotate(verified).await,
-            None => Ok(None),
+    /// A refresh, through the token route of the adapter if there is one.
+    async fn tokens(&self, token: &str) -> Result<Option<AppTokens>, Refusal> {
+        if let Some(answer) = send(self, TokenRequest::Refresh { refresh_token: token.to_owned() }).await {
+            return answer;
         }
+        let Some(verified) = self.verify_refresh_token(token).await? else { return Ok(None) };
+        let issued = self.manager().rotate(verified).await?;
+        Ok(issued.map(|issued| {
+            let user = issued.session.authentication.as_ref().map(|known| known.user.as_str().to_owned());
+            AppTokens { refresh: text(&issued), user }
+        }))
     }
 
     /// The first half of a refresh.

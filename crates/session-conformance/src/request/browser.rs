@@ -1,6 +1,7 @@
 //! [`Browser`]: a client that keeps its session in a cookie; and its requests, before, while and after their handlers run.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use session_core::{Error, Session};
@@ -9,7 +10,7 @@ use tokio::sync::oneshot;
 use super::client::{Client, LoginOptions};
 use super::jar::CookieJar;
 use super::node::Node;
-use super::support::{HOST, NOTE, Note, login, note_of, refused, user_of};
+use super::support::{HOST, MILLI, NOTE, Note, login, note_of, refused, user_of};
 use crate::adapter::{Handler, HttpRequest, HttpResponse, Running};
 use crate::outcome::{Failure, Outcome, ensure, ensure_eq};
 use crate::refusal::Refusal;
@@ -96,6 +97,8 @@ impl Browser {
 
 impl Client for Browser {
     type Change = Exchange;
+
+    const LAST: Duration = MILLI;
 
     fn new(node: &Node) -> Self {
         let jar = CookieJar::new(node.env().clock().clone());

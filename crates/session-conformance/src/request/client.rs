@@ -1,5 +1,7 @@
 //! [`Client`]: what a browser with a cookie and an app with a refresh token have in common.
 
+use std::time::Duration;
+
 use session_core::{Login, PresentedToken, SessionId};
 
 use super::node::Node;
@@ -14,6 +16,9 @@ pub(super) type LoginOptions = fn(Login) -> Login;
 pub(super) trait Client: Sized {
     /// A request under way that changes the session.
     type Change;
+
+    /// How long before the absolute deadline of its session it can make its last request.
+    const LAST: Duration;
 
     /// Without a session.
     fn new(node: &Node) -> Self;

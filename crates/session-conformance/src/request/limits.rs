@@ -1,5 +1,7 @@
 //! The session limit, through logins.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use session_core::LimitPolicy;
 
@@ -83,6 +85,8 @@ pub(super) async fn dead_by_policy_does_not_count<C: Client>(env: Env) -> Outcom
     let cut = policy(|it| it.session_limit(1, LimitPolicy::Reject).not_before(env.now()))?;
     let node = Node::start(&env, cut).await?;
     node.assert_sessions("alice", 0, "after the cut").await?;
+    // Access tokens tell the time of a login in whole seconds.
+    env.clock().advance(Duration::from_secs(1));
     assert_alive::<C>(&logged_in(&node, 1).await?, &[true]).await
 }
 

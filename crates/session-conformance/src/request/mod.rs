@@ -1,6 +1,7 @@
 //! Cases of whole requests, through an HTTP adapter and `SessionManager`.
 
 mod app;
+mod app_tokens;
 mod browser;
 mod client;
 mod cookies;

@@ -76,6 +76,11 @@ impl Node {
         self.state().fault = None;
     }
 
+    /// Whether there are no random bytes.
+    pub(super) fn is_without_entropy(&self) -> bool {
+        matches!(self.state().fault, Some(InjectedFault::NoEntropy))
+    }
+
     /// The names of the store operations since the last call of this, in order.
     pub(super) fn calls(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.state().calls)
