@@ -68,7 +68,10 @@ fn test_exists(name: &str) -> bool {
     }
     let candidates = ["tests", "src"].map(|place| folder.join(place).join(&file).with_extension("rs"));
     let nested = folder.join("src").join(&file).join("tests.rs");
-    candidates.into_iter().chain([nested]).any(|path| {
+    // A program of several files, which the name leaves out.
+    let programs = std::fs::read_dir(folder.join("tests")).into_iter().flatten().flatten();
+    let in_programs = programs.map(|program| program.path().join(&file).with_extension("rs"));
+    candidates.into_iter().chain([nested]).chain(in_programs).any(|path| {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         text.contains(&format!("fn {test}("))
     })

@@ -1,11 +1,9 @@
 //! Client-side sessions, signed.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
 use std::time::Duration;
 
-use common::visit::visit;
+use crate::common::visit::visit;
 use session_conformance::RecordBuilder;
 use session_core::store::{Record, Seal};
 use session_core::{Clock as _, Error, Key, Login, ManualClock, OsEntropy, Policy, SessionManager, Timestamp, UserId};

@@ -1,9 +1,7 @@
 //! RFC 9864: an algorithm with two names is one algorithm.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
-use common::{ALGORITHMS, Claims, Forge, exact, header, issue, now, parsed, policy};
+use crate::common::{ALGORITHMS, Claims, Forge, exact, header, issue, now, parsed, policy};
 use session_core::OsEntropy;
 use session_jwt::{
     AccessTokens, Algorithm, AlgorithmNames, KeyRing, PublicKey, SigningKey, Verifier, VerifyError, VerifyingKeys,
@@ -14,7 +12,8 @@ const NAMES: [(Algorithm, [&str; 2], &str); 2] =
     [(Algorithm::EdDsa, ["EdDSA", "Ed25519"], "Ed25519"), (Algorithm::Es256, ["ES256", "ESP256"], "ES256")];
 
 fn alg(token: &str) -> String {
-    let header: serde_json::Value = serde_json::from_slice(&common::decode(token.split('.').next().unwrap())).unwrap();
+    let header: serde_json::Value =
+        serde_json::from_slice(&crate::common::decode(token.split('.').next().unwrap())).unwrap();
     header["alg"].as_str().unwrap().to_owned()
 }
 

@@ -1,8 +1,6 @@
 //! A check that fails denies: whatever the store does, nobody is let in by it.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod plain;
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

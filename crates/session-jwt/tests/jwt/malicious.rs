@@ -2,11 +2,9 @@
 //! one that parses them, with the expected error and without panic.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{ALGORITHMS, AUDIENCE, Claims, Forge, ISSUER, NOW, encode, exact, header, hmac, now, parsed};
+use crate::common::{ALGORITHMS, AUDIENCE, Claims, Forge, ISSUER, NOW, encode, exact, header, hmac, now, parsed};
 use curve25519_dalek::Scalar;
 use session_jwt::KeyError;
 use session_jwt::VerifyError::{self, *};
@@ -211,7 +209,7 @@ fn segments(table: &mut Table) {
 fn signatures(table: &mut Table) {
     let good = table.forge.good();
     let (message, signature) = good.rsplit_once('.').unwrap();
-    let bytes = common::decode(signature);
+    let bytes = crate::common::decode(signature);
     let with = |bytes: &[u8]| format!("{message}.{}", encode(bytes));
     table.both("signature of zeros", with(&vec![0; bytes.len()]), Signature);
     table.both("signature of ones", with(&vec![0xff; bytes.len()]), Signature);
@@ -238,7 +236,7 @@ fn signatures(table: &mut Table) {
         use p256::ecdsa::signature::Signer as _;
         let signature: p256::ecdsa::Signature = key.sign(message.as_bytes());
         let (r, s) = bytes.split_at(32);
-        let (zero, order) = ([0; 32], common::decode("_____wAAAAD__________7zm-q2nF56E87nKwvxjJVE"));
+        let (zero, order) = ([0; 32], crate::common::decode("_____wAAAAD__________7zm-q2nF56E87nKwvxjJVE"));
         table.both("ECDSA in DER", with(signature.to_der().as_bytes()), Signature);
         table.both("r is 0", with(&[&zero[..], s].concat()), Signature);
         table.both("s is 0", with(&[r, &zero[..]].concat()), Signature);
@@ -251,7 +249,7 @@ fn signatures(table: &mut Table) {
         let hash = Sha512::digest([&point, key.verifying_key().as_bytes().as_slice(), message.as_bytes()].concat());
         let scalar = Scalar::from_bytes_mod_order_wide(&hash.into()) * key.to_scalar();
         table.both("R is the neutral point", with(&[&point[..], scalar.as_bytes()].concat()), Signature);
-        let order = common::decode("7dP1XBpjEljWnPei3vneFAAAAAAAAAAAAAAAAAAAABA");
+        let order = crate::common::decode("7dP1XBpjEljWnPei3vneFAAAAAAAAAAAAAAAAAAAABA");
         table.both("S is the order", with(&[&bytes[..32], &order].concat()), Signature);
     }
 }

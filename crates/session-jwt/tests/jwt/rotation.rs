@@ -1,11 +1,9 @@
 //! The life of a key: published, signing, verifying, expired.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{ALGORITHMS, Forge, exact, issue, now, parsed, policy};
+use crate::common::{ALGORITHMS, Forge, exact, issue, now, parsed, policy};
 use proptest::prelude::*;
 use session_core::{Clock as _, ManualClock, OsEntropy, Timestamp};
 use session_jwt::KeyState::{self, Expired, Published, Signing, Verifying};
@@ -30,7 +28,8 @@ fn states(ring: &KeyRing, now: Timestamp) -> Vec<KeyState> {
 }
 
 fn kid(token: &str) -> String {
-    let header: serde_json::Value = serde_json::from_slice(&common::decode(token.split('.').next().unwrap())).unwrap();
+    let header: serde_json::Value =
+        serde_json::from_slice(&crate::common::decode(token.split('.').next().unwrap())).unwrap();
     header["kid"].as_str().unwrap().to_owned()
 }
 

@@ -1,9 +1,7 @@
 //! What is accepted as a key, and what is refused.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
-use common::{ALGORITHMS, Broken, Constant, Forge, encode, now, policy};
+use crate::common::{ALGORITHMS, Broken, Constant, Forge, encode, now, policy};
 use session_core::{EntropyError, OsEntropy};
 use session_jwt::{AccessTokens, Algorithm, KeyError, KeyRing, PublicKey, Rotation, SigningKey, VerifyingKeys};
 
@@ -20,7 +18,7 @@ fn weak_hmac_keys_are_refused() {
         ("a pattern", &pattern, KeyError::WellKnown),
         ("the example of jwt.io", b"a-string-secret-at-least-256-bits-long", KeyError::WellKnown),
         ("a default of a product", b"super-secret-jwt-token-with-at-least-32-characters-long", KeyError::WellKnown),
-        ("RFC 7520", &common::decode("hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg"), KeyError::WellKnown),
+        ("RFC 7520", &crate::common::decode("hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg"), KeyError::WellKnown),
     ];
     for (name, bytes, error) in table {
         assert_eq!(SigningKey::from_secret(bytes).unwrap_err(), error, "{name}");
@@ -70,7 +68,7 @@ fn a_key_file_or_a_public_key_is_no_hmac_key() {
         ("PEM without its frame", b"MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=".to_vec()),
         ("RSA", rsa.as_bytes().to_vec()),
     ];
-    forms.extend(spellings(&common::decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")));
+    forms.extend(spellings(&crate::common::decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")));
     for (algorithm, number) in [Algorithm::EdDsa, Algorithm::Es256].into_iter().flat_map(|it| [(it, 1), (it, 77)]) {
         let forge = Forge::new(algorithm, number);
         for (name, bytes) in forge.public_forms() {
@@ -118,7 +116,7 @@ fn points_that_are_none_are_refused() {
     let ec = |x: &str, y: &str| format!(r#"{{"kty":"EC","crv":"P-256","kid":"k","x":"{x}","y":"{y}"}}"#);
     let zero = encode([0; 32]);
     let one = encode([&[1][..], &[0; 31]].concat());
-    let small_order = encode(common::decode("x2oHD3fhw1KaGqDFSX78xLtcQn-jqw_hyRjVtiuJoXA"));
+    let small_order = encode(crate::common::decode("x2oHD3fhw1KaGqDFSX78xLtcQn-jqw_hyRjVtiuJoXA"));
     let (x, y) = ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
     assert!(PublicKey::from_jwk(&ec(x, y)).is_ok());
     let prime = "_____wAAAAEAAAAAAAAAAAAAAAD_______________8";
@@ -134,7 +132,7 @@ fn points_that_are_none_are_refused() {
         ("P-256, not on the curve", ec(x, x), KeyError::Invalid),
         ("P-256, all zero", ec(&zero, &zero), KeyError::Invalid),
         ("P-256, x is the prime", ec(prime, y), KeyError::Invalid),
-        ("P-256, x without its leading byte", ec(&encode(&common::decode(x)[1..]), y), KeyError::Jwk),
+        ("P-256, x without its leading byte", ec(&encode(&crate::common::decode(x)[1..]), y), KeyError::Jwk),
         ("P-256 without y", format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}"}}"#), KeyError::Jwk),
         ("another curve", ec(x, y).replace("P-256", "P-384"), KeyError::Jwk),
         ("X25519", okp(&one).replace("Ed25519", "X25519"), KeyError::Jwk),

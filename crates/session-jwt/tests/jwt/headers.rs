@@ -1,9 +1,7 @@
 //! What the verifier for other issuers overlooks in a header.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
-use common::{ALGORITHMS, AUDIENCE, Claims, Forge, exact, header, now, parsed};
+use crate::common::{ALGORITHMS, AUDIENCE, Claims, Forge, exact, header, now, parsed};
 use session_jwt::VerifyError::{Header, Type};
 
 #[test]

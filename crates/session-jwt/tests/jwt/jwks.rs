@@ -1,12 +1,10 @@
 //! JWKS documents of others: what can be used serves, and the rest does no harm.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
-use common::{Claims, Forge, now, policy};
+use crate::common::{Claims, Forge, now, policy};
 use session_jwt::{Algorithm, KeyError, PublicKey, Verifier, VerifyError, VerifyingKeys};
 
-const RSA: &str = include_str!("rsa/public.pem");
+const RSA: &str = include_str!("../rsa/public.pem");
 
 /// The public JWK of a key, with this `kid`.
 fn jwk(forge: &Forge, kid: &str) -> String {
@@ -177,9 +175,9 @@ fn two_keys_with_one_name_are_told_apart_or_left_out() {
             assert_eq!(verify(&text, &token(forge, Some("good"))), Ok(()));
         }
         let claims = Claims::good().json();
-        let crossed = one.token(common::header("EdDSA", "good", "at+jwt"), &claims);
+        let crossed = one.token(crate::common::header("EdDSA", "good", "at+jwt"), &claims);
         assert_eq!(verify(&text, &crossed), Err(VerifyError::Signature));
-        let absent = one.token(common::header("RS256", "good", "at+jwt"), &claims);
+        let absent = one.token(crate::common::header("RS256", "good", "at+jwt"), &claims);
         assert_eq!(verify(&text, &absent), Err(VerifyError::Algorithm));
     }
     let public = |forge: &Forge| PublicKey::from_jwk(&jwk(forge, "good")).unwrap();

@@ -1,14 +1,12 @@
 //! The endpoint of a back-channel logout: what ends, what is answered, and what is an event.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::common::{Claims, Forge, ISSUER, NOW, header, now};
 use async_trait::async_trait;
-use common::{Claims, Forge, ISSUER, NOW, header, now};
 use serde_json::Value;
 use session_conformance::{Intercept, Intercepted, ReferenceStore, StoreCall};
 use session_core::adapter::RequestHead;

@@ -4,10 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-mod plain;
-
+use crate::plain::Plain;
 use bytes::Bytes;
-use plain::Plain;
 use session_conformance::ReferenceStore;
 use session_core::adapter::RequestSession;
 use session_core::store::{Freshness, SessionStore, UpdateOutcome, Version};

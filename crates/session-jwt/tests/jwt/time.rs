@@ -1,11 +1,9 @@
 //! Times: on each boundary, and a millisecond on either side of it.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{
+use crate::common::{
     ALGORITHMS, AUDIENCE, Broken, Claims, Forge, ISSUER, NOW, SESSION, alice, at, at_once, exact, issue, now, policy,
 };
 use session_core::{Assurance, Authentication, EntropyError, Proof, Timestamp, UserId};

@@ -1,13 +1,11 @@
 //! Client-side sessions, encrypted and signed.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
 use std::time::Duration;
 
+use crate::common::visit::visit;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use common::visit::visit;
 use session_conformance::RecordBuilder;
 use session_core::store::{Cipher, DecryptError, EncryptionKey, EncryptionKeys, PlainValues, Record, Seal};
 use session_core::{

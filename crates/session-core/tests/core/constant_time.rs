@@ -1,8 +1,8 @@
 //! Secrets are compared by `subtle`, and every comparison is made before any of them decides: what takes a measurement to see,
 //! the source tells.
 
-const CREDENTIAL: &str = include_str!("../src/model/credential.rs");
-const TOKEN: &str = include_str!("../src/model/token.rs");
+const CREDENTIAL: &str = include_str!("../../src/model/credential.rs");
+const TOKEN: &str = include_str!("../../src/model/token.rs");
 
 /// The body of a function, without comments.
 fn body<'s>(source: &'s str, head: &str) -> Vec<&'s str> {

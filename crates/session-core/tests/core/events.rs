@@ -1,8 +1,6 @@
 //! Events that an audit can use.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod plain;
-
 use std::sync::Arc;
 use std::time::Duration;
 

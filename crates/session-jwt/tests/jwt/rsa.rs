@@ -1,9 +1,7 @@
 //! Foreign tokens that are signed with RSA.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
-use common::{Claims, Forge, encode, header, now, policy};
+use crate::common::{Claims, Forge, encode, header, now, policy};
 use ring::rand::SystemRandom;
 use ring::rsa::KeyPair;
 use ring::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PSS_SHA256, RSA_PSS_SHA384, RsaEncoding};
@@ -11,10 +9,10 @@ use session_core::OsEntropy;
 use session_jwt::{Algorithm, KeyError, PublicKey, SigningKey, Verifier, VerifyError, VerifyingKeys};
 
 /// Made by OpenSSL for these tests.
-const PRIVATE: &str = include_str!("rsa/private.pem");
-const PUBLIC: &str = include_str!("rsa/public.pem");
+const PRIVATE: &str = include_str!("../rsa/private.pem");
+const PUBLIC: &str = include_str!("../rsa/public.pem");
 /// Of 1024 bits.
-const SHORT: &str = include_str!("rsa/short.pem");
+const SHORT: &str = include_str!("../rsa/short.pem");
 
 fn pair() -> KeyPair {
     use base64::Engine as _;
@@ -97,7 +95,7 @@ fn a_key_verifies_its_own_algorithm_only() {
 fn no_signature_but_that_of_the_key_is_accepted() {
     let good = token("RS256", "r", &RSA_PKCS1_SHA256);
     let (message, signature) = good.rsplit_once('.').unwrap();
-    let bytes = common::decode(signature);
+    let bytes = crate::common::decode(signature);
     let (n, _) = numbers();
     let [verifier, _] = verifiers(&own_jwk(""));
     let with = |bytes: &[u8]| format!("{message}.{}", encode(bytes));
@@ -119,7 +117,7 @@ fn no_signature_but_that_of_the_key_is_accepted() {
         vec![1; 1025],
         vec![1; 4000],
         vec![0; 64],
-        common::hmac(PUBLIC.as_bytes(), message.as_bytes()),
+        crate::common::hmac(PUBLIC.as_bytes(), message.as_bytes()),
     ];
     for bytes in wrong {
         assert_eq!(verifier.verify(with(&bytes), now()).unwrap_err(), VerifyError::Signature, "{} bytes", bytes.len());
@@ -127,7 +125,7 @@ fn no_signature_but_that_of_the_key_is_accepted() {
     for text in [format!("{good}="), format!("{good}\n"), format!("{message}.{}", "A".repeat(341))] {
         assert_eq!(verifier.verify(text, now()).unwrap_err(), VerifyError::Encoding);
     }
-    let public = common::hmac(PUBLIC.as_bytes(), message.as_bytes());
+    let public = crate::common::hmac(PUBLIC.as_bytes(), message.as_bytes());
     let confused =
         format!("{}.{}.{}", encode(header("HS256", "r", "at+jwt")), message.split('.').nth(1).unwrap(), encode(public));
     assert_eq!(verifier.verify(confused, now()).unwrap_err(), VerifyError::Algorithm);

@@ -1,14 +1,12 @@
 //! Keys that a service or a module holds.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::common::{Forge, ISSUER, SESSION, alice, encode, now, policy};
 use async_trait::async_trait;
-use common::{Forge, ISSUER, SESSION, alice, encode, now, policy};
 use ring::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding};
 use session_core::{OsEntropy, Policy, Timestamp};
 use session_jwt::{
@@ -70,8 +68,8 @@ impl Kms {
     fn public(&self) -> PublicKey {
         match &self.forge {
             KmsKey::Forge(forge) => forge.key().public().unwrap(),
-            KmsKey::Rsa(_, Algorithm::Rs256) => PublicKey::from_pem(include_str!("rsa/public.pem")).unwrap(),
-            KmsKey::Rsa(..) => PublicKey::from_pem(include_str!("rsa/public.pem")).unwrap().for_ps256().unwrap(),
+            KmsKey::Rsa(_, Algorithm::Rs256) => PublicKey::from_pem(include_str!("../rsa/public.pem")).unwrap(),
+            KmsKey::Rsa(..) => PublicKey::from_pem(include_str!("../rsa/public.pem")).unwrap().for_ps256().unwrap(),
         }
     }
 
@@ -120,7 +118,7 @@ impl ExternalSigner for Kms {
 
 fn rsa() -> ring::rsa::KeyPair {
     use base64::Engine as _;
-    let body: String = include_str!("rsa/private.pem").lines().filter(|line| !line.starts_with('-')).collect();
+    let body: String = include_str!("../rsa/private.pem").lines().filter(|line| !line.starts_with('-')).collect();
     ring::rsa::KeyPair::from_pkcs8(&base64::engine::general_purpose::STANDARD.decode(body).unwrap()).unwrap()
 }
 

@@ -1,8 +1,6 @@
 //! By what events are correlated: the public id of the session they are about, and nothing else of it.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod plain;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,11 +1,9 @@
 //! A token that was modified in any way is rejected.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
 use std::sync::LazyLock;
 
-use common::{ALGORITHMS, Forge, header, issue, now, parsed, policy};
+use crate::common::{ALGORITHMS, Forge, header, issue, now, parsed, policy};
 use proptest::prelude::*;
 use session_jwt::{AccessTokens, Algorithm, Verifier};
 

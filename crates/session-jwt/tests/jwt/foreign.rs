@@ -1,12 +1,10 @@
 //! Access tokens of other software: what it writes, and what is refused of it.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
 use std::time::Duration;
 
+use crate::common::{AUDIENCE, Claims, Forge, ISSUER, NOW, at, encode, header, now};
 use async_trait::async_trait;
-use common::{AUDIENCE, Claims, Forge, ISSUER, NOW, at, encode, header, now};
 use ring::rand::SystemRandom;
 use ring::rsa::KeyPair;
 use serde::Deserialize;
@@ -130,7 +128,7 @@ fn okta() -> Claims {
 /// Signed with RS256, as all of them do.
 fn sign(header: &str, claims: &Claims) -> String {
     use base64::Engine as _;
-    let body: String = include_str!("rsa/private.pem").lines().filter(|line| !line.starts_with('-')).collect();
+    let body: String = include_str!("../rsa/private.pem").lines().filter(|line| !line.starts_with('-')).collect();
     let pair = KeyPair::from_pkcs8(&base64::engine::general_purpose::STANDARD.decode(body).unwrap()).unwrap();
     let message = format!("{}.{}", encode(header), encode(claims.json()));
     let mut signature = vec![0; pair.public().modulus_len()];
@@ -141,7 +139,7 @@ fn sign(header: &str, claims: &Claims) -> String {
 
 #[test]
 fn tokens_of_known_issuers_are_read() {
-    let key = PublicKey::from_pem(include_str!("rsa/public.pem")).unwrap();
+    let key = PublicKey::from_pem(include_str!("../rsa/public.pem")).unwrap();
     let kid = key.kid().to_owned();
     let strict = Verifier::for_issuer(policy(24 * HOUR), VerifyingKeys::from_public([key.clone()]).unwrap());
     let generic = Verifier::for_issuer(policy(24 * HOUR), VerifyingKeys::from_public([key]).unwrap());

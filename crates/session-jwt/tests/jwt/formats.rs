@@ -2,18 +2,16 @@
 //! versions must stay readable, and are written the same, byte for byte.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{ALGORITHMS, Constant, Forge, ISSUER, SESSION, issue, now, policy};
+use crate::common::{ALGORITHMS, Constant, Forge, ISSUER, SESSION, issue, now, policy};
 use session_core::Policy;
 use session_core::store::Seal as _;
 use session_jwt::{AccessTokens, JwtSeal, KeyRing, Rotation};
 
 /// What an earlier version wrote for each of [`ALGORITHMS`]: ring, JWKS, token, sealed session.
 const WRITTEN: [&str; 3] =
-    [include_str!("formats/HS256.txt"), include_str!("formats/EdDSA.txt"), include_str!("formats/ES256.txt")];
+    [include_str!("../formats/HS256.txt"), include_str!("../formats/EdDSA.txt"), include_str!("../formats/ES256.txt")];
 
 #[test]
 fn formats_do_not_change() {

@@ -1,11 +1,9 @@
 //! Logout tokens of OpenID providers: OpenID Connect Back-Channel Logout 1.0, sections 2.4 and 2.6.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{ALGORITHMS, Claims, Forge, ISSUER, NOW, encode, exact, header, now};
+use crate::common::{ALGORITHMS, Claims, Forge, ISSUER, NOW, encode, exact, header, now};
 use session_core::Timestamp;
 use session_jwt::VerifyError::{self, *};
 use session_jwt::{Algorithm, LogoutClaims, TokenPolicy, Verifier, VerifyingKeys};

@@ -1,0 +1,29 @@
+//! What session-core promises, through its public items. One program: each is linked for itself.
+
+mod adapter;
+mod assurance;
+mod codec;
+mod constant_time;
+mod cookie;
+mod correlation;
+mod events;
+mod fails_closed;
+mod grants;
+mod handle;
+mod manager;
+mod opaque;
+#[path = "../plain/mod.rs"]
+mod plain;
+mod policy;
+mod provider_sessions;
+mod replays;
+mod responses;
+mod revoke;
+mod several;
+mod skew;
+mod store;
+mod sweep;
+mod tickets;
+mod transport;
+mod values;
+mod visitors;
