@@ -1,0 +1,44 @@
+//! What a middleware shares with its services, and extractors with their middleware.
+
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use session_core::SessionManager;
+use session_core::adapter::{OriginGuard, RequestSession};
+
+use crate::refusal::Refuser;
+use crate::rejection::Rejection;
+use crate::request_line::RequestLine;
+
+/// How an application words a rejection.
+type Render = dyn Fn(Rejection, &RequestLine) -> HttpResponse + Send + Sync;
+
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) manager: SessionManager,
+    pub(crate) guard: OriginGuard,
+    pub(crate) render: Option<Arc<Render>>,
+}
+
+/// What extractors find in the extensions of a request. A type of its own, so that only this crate finds it.
+#[derive(Clone)]
+pub(crate) struct Inside {
+    pub(crate) session: SessionOfRequest,
+    pub(crate) refuser: Refuser<Rejection>,
+}
+
+/// The session of a request.
+#[derive(Clone)]
+pub(crate) struct SessionOfRequest {
+    pub(crate) session: RequestSession,
+    /// That of the middleware around this one.
+    pub(crate) outer: Option<Arc<Self>>,
+}
+
+impl SessionOfRequest {
+    /// Whether the cookie of this middleware, or of one around it, has this name.
+    pub(crate) fn has_cookie(&self, name: &str) -> bool {
+        self.session.manager().policy().cookie().name() == name
+            || self.outer.as_ref().is_some_and(|outer| outer.has_cookie(name))
+    }
+}

@@ -1,0 +1,61 @@
+//! Sessions for [actix-web]: a middleware, extractors, and a guard against cross-site request forgery.
+//!
+//! ```
+//! use actix_web::dev::ServiceFactory;
+//! use actix_web::{App, web};
+//! use session_actix::{Rejection, Session, SessionMiddleware};
+//! use session_core::{Key, SessionManager};
+//!
+//! const VISITS: Key<u64> = Key::new("visits");
+//!
+//! async fn visit(session: Session) -> Result<String, Rejection> {
+//!     session.update(VISITS, |visits| *visits += 1)?;
+//!     Ok(format!("{:?}", session.get(VISITS)?))
+//! }
+//!
+//! # fn demo(manager: SessionManager) {
+//! let app = App::new().wrap(SessionMiddleware::new(manager)).route("/visit", web::post().to(visit));
+//! # let app: App<_> = app;
+//! # }
+//! ```
+//!
+//! - [`SessionMiddleware`] reads the cookie. Before the response head is sent, it commits what handlers did to the session and
+//!   sets the headers: `Set-Cookie`; `Cache-Control: private, no-store` beside it and in responses to logged-in users;
+//!   `Vary: Cookie` if the session was asked for. If the commit fails, so does the request: nothing is lost silently.
+//! - [`Session`] is the session of a request, anonymous or not; [`Authenticated`] that of a logged-in user; [`Fresh`] that
+//!   of a user who authenticated recently. The session is loaded when the first of them is extracted; a request that asks
+//!   for none costs no store call. As `Option<Authenticated>` and `Option<Fresh<300>>` they also let others in.
+//! - [`Rejection`] is every answer given in place of the application's. Handlers return it, and get it from `?`.
+//! - With the feature `jwt`, `Bearer` and `LiveBearer` take access tokens from the `Authorization` header, and
+//!   `TokenRoutes` are the routes that issue, refresh and revoke tokens. `backchannel_logout` is where an OpenID provider
+//!   says that a user has logged out there.
+//!
+//! # A store that fails makes nobody a visitor
+//! For actix-web, `Option<Authenticated>` is `None` after any error, also if the store did not answer. So what only says that
+//! there is nothing to extract is an error (no user is logged in, say), which an `Option`, a `Result` or an `Either` turns into
+//! whatever it likes; after all else an extractor does not return. The middleware drops the handler, commits nothing, and
+//! answers with the rejection. What is outside the middleware sees a response like any other.
+//!
+//! [actix-web]: https://docs.rs/actix-web
+
+mod config;
+mod extract;
+mod head;
+mod middleware;
+mod refusal;
+mod rejection;
+mod request_line;
+mod response;
+
+use std::pin::Pin;
+
+pub use extract::{Authenticated, Fresh, Session};
+pub use middleware::{SessionMiddleware, SessionService};
+pub use rejection::Rejection;
+pub use request_line::RequestLine;
+pub use session_core::adapter::{
+    Enforcement, MissingOrigin, OriginError, OriginGuard, RejectionKind, RequestInfo, safe_next,
+};
+
+/// A future of one worker.
+type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;

@@ -1,0 +1,171 @@
+//! What a request is given on its way in, and what happens to its response on the way out: the session is committed, then
+//! come the headers.
+
+use std::sync::Arc;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::ServiceResponse;
+use actix_web::error::InternalError;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _};
+use session_core::adapter::{RejectionKind, RequestSession, ResponseHeaders, vary};
+
+use crate::config::{Config, Inside, SessionOfRequest};
+use crate::head::{Head, apply, values};
+use crate::refusal::Refuser;
+use crate::rejection::Rejection;
+use crate::request_line::RequestLine;
+
+/// What a response needs to know of its request, and of the middleware it passes.
+pub(crate) struct Exchange {
+    pub(crate) config: Arc<Config>,
+    /// If the application words rejections.
+    pub(crate) line: Option<RequestLine>,
+    /// What extractors outside this middleware find, if there is another one around it.
+    pub(crate) outer: Option<Inside>,
+}
+
+/// What comes out of the service inside, or the rejection that an extractor ended the request with.
+type Handled<B> = Result<Result<ServiceResponse<B>, Error>, (HttpRequest, Rejection)>;
+
+impl Exchange {
+    /// Gives the request its session, or says why it must not reach the application.
+    pub(crate) fn begin(
+        &mut self,
+        request: &HttpRequest,
+        refuser: Refuser<Rejection>,
+    ) -> Result<RequestSession, RejectionKind> {
+        let Config { manager, guard, .. } = &*self.config;
+        self.outer = request.extensions().get::<Inside>().cloned();
+        let outer = self.outer.as_ref().map(|outer| Arc::new(outer.session.clone()));
+        if outer.as_ref().is_some_and(|outer| outer.has_cookie(manager.policy().cookie().name())) {
+            return Err(RejectionKind::LayerNested);
+        }
+        let session = guard.begin_request(manager, &Head(request))?;
+        let of_request = SessionOfRequest { session: session.clone(), outer };
+        request.extensions_mut().insert(Inside { session: of_request, refuser });
+        Ok(session)
+    }
+
+    /// The response, when there is one: with the session committed, and its headers.
+    pub(crate) async fn answer<B: MessageBody + 'static>(
+        self,
+        handled: impl Future<Output = Handled<B>>,
+        session: RequestSession,
+    ) -> Result<ServiceResponse, Error> {
+        let (request, response) = match handled.await {
+            Ok(Ok(response)) => {
+                let (request, response) = response.into_parts();
+                (request, self.committed(response.map_into_boxed_body(), &session).await)
+            }
+            Ok(Err(error)) => {
+                let text = error.to_string();
+                let response = self.committed(HttpResponse::from_error(error), &session).await;
+                return Err(InternalError::from_response(text, response).into());
+            }
+            // The handler did not come to an end: nothing is committed.
+            Err((request, rejection)) => {
+                let headers = session.finish_unchanged().unwrap_or_else(given_up);
+                (request, self.with_headers(self.rejected(rejection), &headers))
+            }
+        };
+        if let Some(outer) = self.outer {
+            request.extensions_mut().insert(outer);
+        }
+        Ok(ServiceResponse::new(request, response))
+    }
+
+    /// The response, or the rejection in its place, after the session was committed.
+    async fn committed(&self, response: HttpResponse, session: &RequestSession) -> HttpResponse {
+        if let Some(headers) = session.finish_unchanged() {
+            return self.with_headers(self.rendered(response), &headers);
+        }
+        let (outcome, headers) = session.finish_changed().await;
+        let response = match outcome.map_err(Rejection::from) {
+            Ok(()) => self.rendered(response),
+            Err(rejection) => keep_cookies(response, self.rejected(rejection)),
+        };
+        self.with_headers(response, &headers)
+    }
+
+    /// A rejection as it is answered.
+    pub(crate) fn rejected(&self, rejection: Rejection) -> HttpResponse {
+        self.rendered(rejection.error_response())
+    }
+
+    /// The response; if it is a rejection, in the application's words and with the `Vary` that belongs to it.
+    fn rendered(&self, mut response: HttpResponse) -> HttpResponse {
+        let Some(rejection) = response.extensions().get::<Rejection>().copied() else { return response };
+        if let (Some(render), Some(line)) = (&self.config.render, &self.line)
+            && !response.extensions().contains::<Worded>()
+        {
+            response = reworded(response, render(rejection, line));
+            response.extensions_mut().insert(Worded);
+        }
+        let headers = response.headers_mut();
+        let edit = rejection.kind().varies_by().and_then(|names| vary(values(headers, "vary"), names));
+        // Only a cookie can fail.
+        let _ = apply(edit, headers);
+        response
+    }
+
+    /// The response with the headers of the session.
+    fn with_headers(&self, mut response: HttpResponse, wanted: &ResponseHeaders) -> HttpResponse {
+        let headers = response.headers_mut();
+        let edits = wanted.edits(|name| values(headers, name));
+        if apply(edits, headers).is_err() {
+            return self.rejected(RejectionKind::Internal.into());
+        }
+        if self.outer.is_some() && wanted.set_cookie.is_some() {
+            let ours = 1 + wanted.removed_cookies.len();
+            let cookies: Vec<_> = headers.get_all(SET_COOKIE).cloned().collect();
+            let ours = cookies.into_iter().rev().take(ours).rev();
+            let mut inner = response.extensions_mut().remove::<InnerCookies>().unwrap_or_default();
+            inner.0.extend(ours);
+            response.extensions_mut().insert(inner);
+        }
+        response
+    }
+}
+
+/// The headers of a response whose session was given up: as if a user were logged in, which is not known.
+fn given_up() -> ResponseHeaders {
+    let cache_control = Some("private, no-store");
+    ResponseHeaders { vary_cookie: true, cache_control, ..ResponseHeaders::default() }
+}
+
+/// Marks a rejection that has the application's words: middlewares around this one leave it as it is.
+struct Worded;
+
+/// The cookies that inner session middlewares set and removed.
+#[derive(Default)]
+struct InnerCookies(Vec<HeaderValue>);
+
+/// Puts the application's version of a rejection in place of ours, and keeps the other headers: those of CORS, say.
+fn reworded(mut response: HttpResponse, version: HttpResponse) -> HttpResponse {
+    let (version, body) = version.into_parts();
+    let headers = response.headers_mut();
+    for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING].iter().chain(version.headers().keys()) {
+        headers.remove(name);
+    }
+    for (name, value) in version.headers() {
+        headers.append(name.clone(), value.clone());
+    }
+    *response.status_mut() = version.status();
+    response.set_body(body)
+}
+
+/// `rejection`, with the session cookies of `response`, which it replaces: the sessions of inner middlewares are committed,
+/// and nobody else gets their tokens.
+fn keep_cookies(mut response: HttpResponse, mut rejection: HttpResponse) -> HttpResponse {
+    let inner = response.extensions_mut().remove::<InnerCookies>();
+    if let Some(inner) = inner {
+        let headers = rejection.headers_mut();
+        for cookie in &inner.0 {
+            headers.append(SET_COOKIE, cookie.clone());
+        }
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        rejection.extensions_mut().insert(inner);
+    }
+    rejection
+}

@@ -1,0 +1,113 @@
+//! The whole-request cases of the shared suite, through [`SessionMiddleware`] and the extractor [`Session`].
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, mpsc as blocking};
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::test::{TestRequest, init_service, read_body};
+use actix_web::{App, HttpResponse, Route, rt, web};
+use async_trait::async_trait;
+use session_actix::{Rejection, Session, SessionMiddleware};
+use session_conformance::{AdapterHarness, Failure, Handler, HttpRequest, HttpResponse as Answer};
+use session_core::SessionManager;
+use tokio::sync::{mpsc, oneshot};
+
+#[derive(Debug)]
+struct Actix;
+
+#[async_trait]
+impl AdapterHarness for Actix {
+    fn adapter(&self) -> &'static str {
+        "actix"
+    }
+
+    async fn send(
+        &self,
+        manager: SessionManager,
+        request: HttpRequest,
+        handler: Option<Handler>,
+    ) -> Result<Answer, Failure> {
+        let (answer, answered) = oneshot::channel();
+        let (running, ended) = blocking::channel();
+        let serve = async move || {
+            let mut answer = answer;
+            let answered = tokio::select! {
+                answered = call(manager, request, handler) => Some(answered),
+                // Nobody waits for it any more.
+                () = answer.closed() => None,
+            };
+            drop::<blocking::Sender<()>>(running);
+            answered.map(|answered| answer.send(answered))
+        };
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let worker = &WORKERS[NEXT.fetch_add(1, Ordering::Relaxed) % WORKERS.len()];
+        let _ = worker.send(Box::new(|| drop(rt::spawn(async { drop(serve().await) }))));
+        let mut in_flight = InFlight { answered, ended };
+        (&mut in_flight.answered).await.map_err(|_| Failure::new("the request was dropped"))?
+    }
+}
+
+/// A request, which ends with this at the latest.
+struct InFlight {
+    answered: oneshot::Receiver<Result<Answer, Failure>>,
+    ended: blocking::Receiver<()>,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.answered.close();
+        // Nothing is ever sent: this waits for the other end to be dropped, which is another thread's.
+        let _ = self.ended.recv();
+    }
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Where requests are served: futures of actix-web stay on the thread where they were made.
+static WORKERS: LazyLock<[mpsc::UnboundedSender<Work>; 4]> = LazyLock::new(|| {
+    [(); 4].map(|()| {
+        let (sender, mut works) = mpsc::unbounded_channel::<Work>();
+        std::thread::spawn(move || {
+            rt::System::new().block_on(async {
+                while let Some(work) = works.recv().await {
+                    work();
+                }
+            });
+        });
+        sender
+    })
+});
+
+async fn call(manager: SessionManager, request: HttpRequest, handler: Option<Handler>) -> Result<Answer, Failure> {
+    let app = App::new().wrap(SessionMiddleware::new(manager)).route(request.path, route(handler));
+    let app = init_service(app).await;
+    let mut built = TestRequest::default().method(request.method.parse().unwrap()).uri(request.path);
+    for (name, value) in request.headers {
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|error| Failure::new(error.to_string()))?;
+        built = built.append_header((HeaderName::from_static(name), value));
+    }
+    let response = actix_web::test::call_service(&app, built.to_request()).await;
+    let headers = response.headers().iter();
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let (status, headers) = (response.status().as_u16(), headers.collect());
+    Ok(Answer { status, headers, body: read_body(response).await.to_vec() })
+}
+
+fn route(handler: Option<Handler>) -> Route {
+    match handler {
+        Some(handler) => web::route().to(move |session: Session| {
+            let handler = handler.clone();
+            async move {
+                let session: &session_core::Session = &session;
+                handler.run(session.clone()).await.map(|()| HttpResponse::Ok().finish()).map_err(Rejection::from)
+            }
+        }),
+        None => web::route().to(HttpResponse::Ok),
+    }
+}
+
+fn main() -> ExitCode {
+    session_conformance::adapter_main(Actix)
+}
