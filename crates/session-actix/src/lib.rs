@@ -1,7 +1,6 @@
 //! Sessions for [actix-web]: a middleware, extractors, and a guard against cross-site request forgery.
 //!
 //! ```
-//! use actix_web::dev::ServiceFactory;
 //! use actix_web::{App, web};
 //! use session_actix::{Rejection, Session, SessionMiddleware};
 //! use session_core::{Key, SessionManager};
@@ -15,7 +14,6 @@
 //!
 //! # fn demo(manager: SessionManager) {
 //! let app = App::new().wrap(SessionMiddleware::new(manager)).route("/visit", web::post().to(visit));
-//! # let app: App<_> = app;
 //! # }
 //! ```
 //!

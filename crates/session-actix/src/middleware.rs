@@ -55,18 +55,24 @@ use crate::response::Exchange;
 /// application's knowledge: a middleware outside adds them as [`RequestInfo`](crate::RequestInfo).
 ///
 /// ```
-/// use actix_web::middleware::from_fn;
-/// use actix_web::{App, HttpMessage as _};
+/// use actix_web::body::MessageBody;
+/// use actix_web::dev::{ServiceRequest, ServiceResponse};
+/// use actix_web::middleware::{Next, from_fn};
+/// use actix_web::{App, Error, HttpMessage as _};
 /// use session_actix::{RequestInfo, SessionMiddleware};
 ///
-/// # fn demo(manager: session_core::SessionManager) {
-/// let app = App::new().wrap(SessionMiddleware::new(manager)).wrap(from_fn(async |request, next| {
+/// async fn describe(
+///     request: ServiceRequest,
+///     next: Next<impl MessageBody>,
+/// ) -> Result<ServiceResponse<impl MessageBody>, Error> {
 ///     if let Some(peer) = request.peer_addr() {
 ///         request.extensions_mut().insert(RequestInfo::new().client(peer.ip()));
 ///     }
 ///     next.call(request).await
-/// }));
-/// # let app: App<_> = app;
+/// }
+///
+/// # fn demo(manager: session_core::SessionManager) {
+/// let app = App::new().wrap(SessionMiddleware::new(manager)).wrap(from_fn(describe));
 /// # }
 /// ```
 ///

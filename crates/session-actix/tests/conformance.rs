@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, mpsc as blocking};
 
+use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::test::{TestRequest, init_service, read_body};
 use actix_web::{App, HttpResponse, Route, rt, web};
@@ -82,7 +83,8 @@ static WORKERS: LazyLock<[mpsc::UnboundedSender<Work>; 4]> = LazyLock::new(|| {
 async fn call(manager: SessionManager, request: HttpRequest, handler: Option<Handler>) -> Result<Answer, Failure> {
     let app = App::new().wrap(SessionMiddleware::new(manager)).route(request.path, route(handler));
     let app = init_service(app).await;
-    let mut built = TestRequest::default().method(request.method.parse().unwrap()).uri(request.path);
+    let method = Method::from_bytes(request.method.as_bytes()).map_err(|error| Failure::new(error.to_string()))?;
+    let mut built = TestRequest::default().method(method).uri(request.path);
     for (name, value) in request.headers {
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|error| Failure::new(error.to_string()))?;
         built = built.append_header((HeaderName::from_static(name), value));
