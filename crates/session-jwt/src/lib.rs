@@ -85,6 +85,7 @@ pub use oauth::clients::{ClientSecret, ClientStatus, Clients};
 pub use oauth::endpoint::{LoginRequest, Step, TokenEndpoint, TokenRoute};
 pub use oauth::fields::Fields;
 pub use oauth::requirement::{AnyToken, TokenRequirement, acr_values};
+pub use oauth::source::TokenSource;
 pub use remote::fetch::{BoxError, FetchError, FetchJwks, JwksDocument};
 pub use remote::limits::{FetchLimits, FetchLimitsBuilder, FetchLimitsError};
 pub use remote::verifier::{JwksUrlError, RemoteVerifier, RemoteVerifyError};

@@ -10,4 +10,5 @@ pub(crate) mod fields;
 pub(crate) mod introspection;
 pub(crate) mod metadata;
 pub(crate) mod requirement;
+pub(crate) mod source;
 mod used_tokens;

@@ -8,9 +8,8 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use session_core::adapter::BearerRejectionKind;
 use session_core::{SessionManager, SessionSummary};
-use session_jwt::{AnyToken, Claims, IssuerClaims, TokenRequirement};
+use session_jwt::{AnyToken, Claims, IssuerClaims, TokenRequirement, TokenSource};
 
-use super::layer::{Issuer, TokenSource};
 use super::rejection::BearerRejection;
 use crate::head::Head;
 
@@ -69,7 +68,7 @@ impl<S: Send + Sync, R: TokenRequirement> FromRequestParts<S> for Bearer<R> {
         let source = parts.extensions.get::<TokenSource>().ok_or(BearerRejectionKind::LayerMissing)?;
         match source.open::<R>(&Head::from(&*parts)).await {
             Ok(claims) => Ok(Self { claims, requirement: PhantomData }),
-            Err(kind) => Err(source.reject::<R>(kind)),
+            Err(kind) => Err(BearerRejection::at::<R>(source, kind)),
         }
     }
 }
@@ -133,7 +132,7 @@ impl<S: Send + Sync, R: TokenRequirement> FromRequestParts<S> for ForeignBearer<
         let source = parts.extensions.get::<TokenSource>().ok_or(BearerRejectionKind::LayerMissing)?;
         match source.open_foreign::<R>(&Head::from(&*parts)).await {
             Ok(claims) => Ok(Self { claims, requirement: PhantomData }),
-            Err(kind) => Err(source.reject::<R>(kind)),
+            Err(kind) => Err(BearerRejection::at::<R>(source, kind)),
         }
     }
 }
@@ -202,17 +201,10 @@ impl<S: Send + Sync, R: TokenRequirement> FromRequestParts<S> for LiveBearer<R> 
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, BearerRejection> {
         let bearer = <Bearer<R> as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        let source: Option<TokenSource> = parts.extensions.get().cloned();
-        let Some(source @ TokenSource { issuer: Issuer::Service(tokens), .. }) = &source else {
-            return Err(BearerRejectionKind::LayerMissing.into());
-        };
-        match tokens.check_session(&bearer).await {
-            Ok(Some(session)) => Ok(Self { bearer, session, manager: tokens.manager().clone() }),
-            Ok(None) => {
-                source.report_invalid(&Head::from(&*parts));
-                Err(source.reject::<R>(BearerRejectionKind::Invalid))
-            }
-            Err(_) => Err(BearerRejectionKind::StoreUnavailable.into()),
+        let source = parts.extensions.get::<TokenSource>().ok_or(BearerRejectionKind::LayerMissing)?;
+        match source.live_session(&bearer, &Head::from(&*parts)).await {
+            Ok((session, manager)) => Ok(Self { bearer, session, manager }),
+            Err(kind) => Err(BearerRejection::at::<R>(source, kind)),
         }
     }
 }

@@ -8,6 +8,7 @@ use axum_core::response::IntoResponse;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, Response};
 use session_core::adapter::{BearerRejectionKind, Challenge, Requirement};
+use session_jwt::{TokenRequirement, TokenSource};
 
 use crate::rejection::json_response;
 
@@ -27,7 +28,7 @@ impl BearerRejection {
     #[must_use]
     pub fn insufficient_scope(scope: &str) -> Self {
         let requirement = Requirement { scope: Some(scope), ..Requirement::NONE };
-        Self::of(BearerRejectionKind::InsufficientScope, &Challenge::new(), &requirement)
+        Self::of(BearerRejectionKind::InsufficientScope, &requirement)
     }
 
     /// Which one it is.
@@ -36,14 +37,19 @@ impl BearerRejection {
         self.kind
     }
 
-    pub(super) fn of(kind: BearerRejectionKind, challenge: &Challenge, requirement: &Requirement<'_>) -> Self {
-        Self { kind, challenge: challenge.of(kind, requirement).map(Arc::from) }
+    /// At a route that wants `R`.
+    pub(super) fn at<R: TokenRequirement>(source: &TokenSource, kind: BearerRejectionKind) -> Self {
+        Self { kind, challenge: source.challenge::<R>(kind).map(Arc::from) }
+    }
+
+    fn of(kind: BearerRejectionKind, requirement: &Requirement<'_>) -> Self {
+        Self { kind, challenge: Challenge::new().of(kind, requirement).map(Arc::from) }
     }
 }
 
 impl From<BearerRejectionKind> for BearerRejection {
     fn from(kind: BearerRejectionKind) -> Self {
-        Self::of(kind, &Challenge::new(), &Requirement::NONE)
+        Self::of(kind, &Requirement::NONE)
     }
 }
 
