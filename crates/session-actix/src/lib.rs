@@ -24,8 +24,8 @@
 //!   of a user who authenticated recently. The session is loaded when the first of them is extracted; a request that asks
 //!   for none costs no store call. As `Option<Authenticated>` and `Option<Fresh<300>>` they also let others in.
 //! - [`Rejection`] is every answer given in place of the application's. Handlers return it, and get it from `?`.
-//! - With the feature `jwt`, `Bearer` and `LiveBearer` take access tokens from the `Authorization` header, and
-//!   `TokenRoutes` are the routes that issue, refresh and revoke tokens. `backchannel_logout` is where an OpenID provider
+//! - With the feature `jwt`, [`Bearer`] and [`LiveBearer`] take access tokens from the `Authorization` header, and
+//!   [`TokenRoutes`] are the routes that issue, refresh and revoke tokens. [`backchannel_logout`] is where an OpenID provider
 //!   says that a user has logged out there.
 //!
 //! # A store that fails makes nobody a visitor
@@ -39,6 +39,8 @@
 mod config;
 mod extract;
 mod head;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod middleware;
 mod refusal;
 mod rejection;
@@ -48,12 +50,21 @@ mod response;
 use std::pin::Pin;
 
 pub use extract::{Authenticated, Fresh, Session};
+#[cfg(feature = "jwt")]
+pub use jwt::{
+    Authenticator, Bearer, BearerAuth, BearerAuthService, BearerRejection, ForeignBearer, LiveBearer, TokenRoutes,
+    backchannel_logout,
+};
 pub use middleware::{SessionMiddleware, SessionService};
 pub use rejection::Rejection;
 pub use request_line::RequestLine;
+#[cfg(feature = "jwt")]
+pub use session_core::adapter::{BearerRejectionKind, Challenge, ChallengeError};
 pub use session_core::adapter::{
     Enforcement, MissingOrigin, OriginError, OriginGuard, RejectionKind, RequestInfo, safe_next,
 };
+#[cfg(feature = "jwt")]
+pub use session_jwt::{AnyToken, TokenRequirement};
 
 /// A future of one worker.
 type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
