@@ -1,5 +1,6 @@
 //! The accounts of this site, and how a user proves who they are.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
@@ -19,47 +20,62 @@ const PASSWORD: &str = "correct-horse";
 
 /// What a login takes, in a form or in JSON.
 #[derive(Deserialize)]
-pub(crate) struct Credentials {
-    pub(crate) username: String,
+pub struct Credentials {
+    /// The name of the user.
+    pub username: String,
     password: String,
     #[serde(default)]
     remember: bool,
     /// The page that the form leads to afterwards; whatever the address of the form said.
-    pub(crate) next: Option<String>,
+    pub next: Option<String>,
 }
 
 impl Credentials {
-    /// The login of this request, if name and password are right.
-    pub(crate) fn login(&self, parts: &Parts) -> Option<Login> {
-        let login = Login::new(verify(&self.username, &self.password)?).method("pwd").device(device(parts));
+    /// The login from this device, if name and password are right.
+    #[must_use]
+    pub fn login(&self, device: Device) -> Option<Login> {
+        let login = Login::new(verify(&self.username, &self.password)?).method("pwd").device(device);
         Some(if self.remember { login.remember() } else { login })
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
     }
 }
 
 /// The password of a user who is already logged in.
 #[derive(Deserialize)]
-pub(crate) struct Reauthentication {
+pub struct Reauthentication {
     password: String,
 }
 
 impl Reauthentication {
     /// The step-up, if the password is right.
-    pub(crate) fn step_up(&self, user: &UserId) -> Option<StepUp> {
+    #[must_use]
+    pub fn step_up(&self, user: &UserId) -> Option<StepUp> {
         verify(user.as_str(), &self.password).map(|user| StepUp::new(user).method("pwd"))
+    }
+}
+
+impl fmt::Debug for Reauthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reauthentication").finish_non_exhaustive()
     }
 }
 
 /// What the token routes need to know: which logins are right, and which accounts are active. A real site queries its
 /// database.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Accounts;
+pub struct Accounts;
 
 #[async_trait]
 impl Authenticator for Accounts {
     type Credentials = Credentials;
 
     async fn authenticate(&self, credentials: Credentials, parts: &Parts) -> Result<Attempt, AccountsError> {
-        Ok(credentials.login(parts).into())
+        Ok(credentials.login(device(parts)).into())
     }
 }
 
@@ -81,7 +97,7 @@ fn verify(username: &str, password: &str) -> Option<UserId> {
 ///
 /// Behind a proxy that is the proxy. A real site then takes the address from a header that its own proxy sets, and from
 /// no other: any client can send an `X-Forwarded-For`.
-fn device(parts: &Parts) -> Device {
+pub(crate) fn device(parts: &Parts) -> Device {
     let mut device = Device::new();
     if let Some(user_agent) = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()) {
         device = device.with_user_agent(user_agent);

@@ -16,7 +16,7 @@
 //! Not shown, because they are not about sessions: hashing passwords, and limiting the rate of login attempts. A real
 //! site needs both.
 
-mod accounts;
+pub mod accounts;
 mod actions;
 mod api;
 mod app;

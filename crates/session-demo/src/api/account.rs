@@ -10,7 +10,7 @@ use session_core::{SessionId, SessionSummary};
 use session_tower::{Authenticated, Bearer, Fresh, Session};
 
 use super::error::{ApiError, Json};
-use crate::accounts::{Credentials, Reauthentication};
+use crate::accounts::{Credentials, Reauthentication, device};
 use crate::actions;
 use crate::caller::access_token;
 
@@ -18,7 +18,7 @@ pub(super) async fn login(
     mut parts: Parts,
     Json(credentials): Json<Credentials>,
 ) -> Result<JsonResponse<Value>, ApiError> {
-    let login = credentials.login(&parts).ok_or(ApiError::InvalidCredentials)?;
+    let login = credentials.login(device(&parts)).ok_or(ApiError::InvalidCredentials)?;
     let session = actions::log_in(&mut parts, login).await?;
     Ok(JsonResponse(json!({ "user": credentials.username, "session_id": session.id() })))
 }

@@ -15,7 +15,7 @@ use session_tower::{Authenticated, Fresh, Rejection, Session, safe_next};
 use super::errors::{Form, PageError};
 use super::kinds;
 use super::layout::{moment, page, password_form, utc};
-use crate::accounts::{Credentials, Reauthentication};
+use crate::accounts::{Credentials, Reauthentication, device};
 use crate::actions::{self, CART, COUNTER};
 use crate::args::Mode;
 
@@ -61,7 +61,7 @@ pub(super) async fn show(
 
 pub(super) async fn login(mut parts: Parts, Form(credentials): Form<Credentials>) -> Result<Response, PageError> {
     let next = credentials.next.as_deref();
-    let Some(login) = credentials.login(&parts) else {
+    let Some(login) = credentials.login(device(&parts)) else {
         let content = sign_in_form(Some("The name or the password is wrong."), next);
         return Ok((StatusCode::UNAUTHORIZED, page("Sign in", None, &content)).into_response());
     };
