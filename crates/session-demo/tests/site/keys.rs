@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -14,35 +14,9 @@ use session_demo::args::Args;
 use session_demo::keys::{KeyFile, KeyFileError};
 use session_demo::sessions::Sessions;
 use session_jwt::{KeyRing, KeyState};
-use session_testbed::servers::namespace;
 
+use crate::folder::Folder;
 use crate::support::{Demo, assert_refused};
-
-/// A folder for key files, until it is dropped.
-pub(crate) struct Folder(PathBuf);
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(namespace().as_str());
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.join("keys.json")
-    }
-
-    /// The path of the file, which is not there yet.
-    pub(crate) fn keys(&self) -> String {
-        self.file().display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 async fn jwks(demo: &Demo) -> String {
     demo.browser().get("/.well-known/jwks.json").await.assert(200).text().to_owned()

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::keys::Folder;
+use crate::folder::Folder;
 use crate::server::{Backend, Nodes, Server, empty_store, on_both, psql};
 use crate::support::{Browser, Demo};
 

@@ -14,20 +14,7 @@ pub(crate) enum Backend {
     Postgres,
 }
 
-/// Runs each of these tests on both kinds of servers.
-macro_rules! on_both {
-    ($($test:ident),+ $(,)?) => {
-        mod redis {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { super::$test($crate::server::Backend::Redis).await; })+
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { super::$test($crate::server::Backend::Postgres).await; })+
-        }
-    };
-}
-pub(crate) use on_both;
+pub(crate) use crate::program::on_both;
 
 /// A server of one test.
 #[derive(Debug)]

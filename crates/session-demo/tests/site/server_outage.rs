@@ -6,6 +6,7 @@ use futures::future::{join, join_all};
 use serde_json::json;
 use session_testbed::proxy::{Mode, Proxy};
 
+use crate::program::HAS_PAGES;
 use crate::server::{Backend, Nodes, Server, on_both};
 use crate::support::{Browser, Demo};
 
@@ -129,7 +130,8 @@ impl<'n> Site<'n> {
         let requests = [&self.nodes.a, &self.nodes.b].into_iter().flat_map(|node| {
             let of_browsers = self.browsers.iter().flat_map(move |browser| {
                 let copy = move || browser.copy().at(node);
-                REQUESTS.map(move |(method, path, body)| (copy(), method, path, body))
+                let requests = REQUESTS.iter().filter(|(_, path, _)| HAS_PAGES || path.starts_with("/api"));
+                requests.map(move |(method, path, body)| (copy(), *method, *path, *body))
             });
             of_browsers.chain([(node.browser(), "POST", "/api/login", LOGIN)])
         });

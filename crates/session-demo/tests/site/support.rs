@@ -14,6 +14,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
+use crate::program;
+
 /// The demo, on a free port, until it is dropped.
 pub(crate) struct Demo {
     child: Child,
@@ -28,7 +30,7 @@ impl Demo {
 
     /// Started by a command with changes.
     pub(crate) fn start_with(options: &[&str], change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_session-demo"));
+        let mut command = Command::new(program::path());
         command.args(["--listen", "127.0.0.1:0"]).args(options).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = change(&mut command).spawn().unwrap();
         let mut line = String::new();
@@ -82,12 +84,12 @@ impl Drop for Demo {
 
 /// Asserts that a demo with these options ends with an error that has these messages, and not the password.
 pub(crate) async fn assert_refused(options: &[&str], messages: &[&str]) {
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_session-demo"));
+    let mut command = tokio::process::Command::new(program::path());
     let output = command.args(options).kill_on_drop(true).output();
     let output = tokio::time::timeout(Duration::from_secs(30), output).await.expect("an end").unwrap();
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     // 1 with a message of ours, 2 with one about the command line.
-    let is_ours = text.lines().any(|line| line.starts_with("session-demo: "));
+    let is_ours = text.lines().any(|line| line.starts_with(&format!("{}: ", program::NAME)));
     assert_eq!(output.status.code(), Some(if is_ours { 1 } else { 2 }), "{options:?}: {text}");
     assert!(messages.iter().all(|message| text.contains(message)), "{options:?}: {text}");
     assert!(!text.contains("hunter2"), "{options:?}: {text}");
