@@ -1,0 +1,124 @@
+//! Which route is inside which middleware.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{Error, HttpMessage as _, Resource};
+use session_actix::{BearerAuth, Challenge, RequestInfo, SessionMiddleware, TokenRoutes};
+use session_demo::args::Mode;
+use session_demo::sessions::Sessions;
+
+use crate::account::{self, Accounts};
+use crate::body::read_body;
+use crate::error::ApiError;
+use crate::{data, devices, live};
+
+/// What the workers share.
+#[derive(Clone)]
+pub(crate) struct Site {
+    mode: Mode,
+    sessions: SessionMiddleware,
+    /// In hybrid mode.
+    tokens: Option<(TokenRoutes<Accounts>, BearerAuth)>,
+    /// Where the site is, without a slash at the end.
+    address: String,
+}
+
+impl Site {
+    pub(crate) fn new(sessions: &Sessions, address: String) -> Self {
+        let tokens = match sessions {
+            Sessions::Hybrid(service) => {
+                let described = format!("{address}/.well-known/oauth-protected-resource");
+                let challenge = Challenge::new().resource_metadata(described).unwrap_or_default();
+                let auth = BearerAuth::new(service.clone()).challenge(challenge);
+                Some((TokenRoutes::new(service.clone(), Accounts), auth))
+            }
+            Sessions::Cookie(_) | Sessions::Client(..) => None,
+        };
+        Self { mode: sessions.mode(), sessions: SessionMiddleware::new(sessions.manager().clone()), tokens, address }
+    }
+
+    /// The whole site. The body of a request is read first, whatever it is for.
+    pub(crate) fn configure(&self, config: &mut ServiceConfig) {
+        let site = web::scope("").wrap(from_fn(describe)).wrap(from_fn(read_body));
+        let site = site.route("/", web::get().to(async || "The API of session-demo, with actix-web."));
+        config.service(site.configure(|config| self.routes(config)));
+    }
+
+    fn routes(&self, config: &mut ServiceConfig) {
+        let live = web::resource("/ws").wrap(self.sessions.clone()).route(web::get().to(live::socket));
+        let routes = |config: &mut ServiceConfig| api(config, self.mode);
+        let api = web::scope("").wrap(self.sessions.clone()).configure(routes).default_service(web::to(not_found));
+        let Some((tokens, auth)) = &self.tokens else {
+            config.service(live).service(web::scope("/api").service(api));
+            return;
+        };
+        let api = api.wrap(auth.clone()).wrap(from_fn(uncached));
+        config
+            .service(live)
+            // The token routes are outside of the session middleware: their clients have no session cookie.
+            .service(web::scope("/api").configure(tokens.configure()).service(api))
+            .service(tokens.jwks())
+            .service(tokens.metadata(format!("{}/api", self.address), &self.address))
+            .service(tokens.resource_metadata());
+    }
+}
+
+/// In hybrid mode, `/me` and `/devices` take access tokens too, and look up the session in the store; `/whoami` does not.
+fn api(config: &mut ServiceConfig, mode: Mode) {
+    match mode {
+        Mode::Cookie => config.configure(devices),
+        Mode::Hybrid => config.configure(devices).service(resource("/whoami").get(account::whoami)),
+        Mode::Client => config
+            .service(web::resource("/devices").to(devices::unsupported))
+            .service(web::resource("/devices/{rest:.*}").to(devices::unsupported)),
+    };
+    config
+        // Does not ask for its session, and so makes no store call, whatever the cookie.
+        .service(resource("/ping").get(async || "pong"))
+        .service(resource("/events").get(live::events))
+        .service(resource("/login").post(account::login))
+        .service(resource("/logout").post(account::logout))
+        .service(resource("/me").get(account::me))
+        .service(resource("/reauthenticate").post(account::reauthenticate))
+        .service(resource("/sensitive").get(account::sensitive))
+        .service(resource("/data").get(data::keys))
+        .service(resource("/data/{key}").put(data::store).get(data::load).delete(data::remove))
+        .service(resource("/counter/{key}").post(data::count));
+}
+
+fn devices(config: &mut ServiceConfig) {
+    config
+        .service(resource("/devices").get(devices::list))
+        .service(resource("/devices/revoke-others").post(devices::revoke_others))
+        .service(resource("/devices/revoke-all").post(devices::revoke_all))
+        .service(resource("/devices/{id}").delete(devices::revoke));
+}
+
+fn resource(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(async || Err::<&str, _>(ApiError::MethodNotAllowed)))
+}
+
+async fn not_found() -> Result<&'static str, ApiError> {
+    Err(ApiError::NotFound)
+}
+
+/// Says for events where a request comes from.
+async fn describe(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    if let Some(peer) = request.peer_addr() {
+        request.extensions_mut().insert(RequestInfo::new().client(peer.ip()));
+    }
+    next.call(request).await
+}
+
+/// Keeps answers to access tokens out of caches, as the session middleware does with answers to cookies.
+async fn uncached(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let has_token = request.headers().contains_key(AUTHORIZATION);
+    let mut response = next.call(request).await?;
+    if has_token && !response.headers().contains_key(CACHE_CONTROL) {
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    }
+    Ok(response)
+}
