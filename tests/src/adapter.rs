@@ -1,5 +1,6 @@
 //! The one list of adapters to HTTP frameworks.
 
+mod actix;
 mod application;
 mod tower;
 
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use session_conformance::{AdapterHarness, CoreAdapter};
 
+pub use actix::Actix;
 pub use tower::Tower;
 
 /// Every adapter of this repository, after the steps of core that they all take: what the conformance runner sends whole
@@ -16,5 +18,6 @@ pub fn adapters() -> Vec<Arc<dyn AdapterHarness>> {
     vec![
         Arc::new(CoreAdapter), // one line for each adapter
         Arc::new(Tower),
+        Arc::new(Actix),
     ]
 }

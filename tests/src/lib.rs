@@ -13,7 +13,7 @@ mod secrets;
 pub mod servers;
 pub mod table;
 
-pub use adapter::{Tower, adapters};
+pub use adapter::{Actix, Tower, adapters};
 pub use backend::{Moka, Postgres, Redis, RedisOn, backends, backends_by_release};
 pub use client::Client;
 pub use recording::{Recorder, RecordingStore};
