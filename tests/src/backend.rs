@@ -4,6 +4,7 @@ mod moka;
 mod postgres;
 mod redis;
 mod servers;
+mod sqlite;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::servers::{POSTGRES_RELEASES, REDIS_RELEASES};
 pub use moka::Moka;
 pub use postgres::Postgres;
 pub use redis::{Redis, RedisOn};
+pub use sqlite::Sqlite;
 
 /// Every backend of this repository: what the conformance runner and the tests across backends run on.
 #[must_use]
@@ -24,6 +26,7 @@ pub fn backends() -> Vec<Arc<dyn Harness>> {
         Arc::new(Redis::Sentinel),
         Arc::new(Redis::Cluster),
         Arc::new(Postgres::default()),
+        Arc::new(Sqlite::default()),
     ]
 }
 

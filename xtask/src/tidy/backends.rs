@@ -11,7 +11,7 @@ const LINES: usize = 420;
 
 /// What is not counted: what only connects, repairs, pools, configures, installs or frees; and what stands in for the
 /// server where there is none. Backend, file or folder (with `/`) under its `src`, what it does.
-const APART: [(&str, &str, &str); 13] = [
+const APART: [(&str, &str, &str); 15] = [
     ("session-moka", "entry.rs", "in place of a server: the layout of a row"),
     ("session-moka", "expiry.rs", "frees the memory of expired sessions"),
     ("session-moka", "stripe.rs", "in place of a server: the rows under one lock, and the index by user"),
@@ -25,6 +25,8 @@ const APART: [(&str, &str, &str); 13] = [
     ("session-redis", "pages.rs", "in place of an index of all sessions: searches the servers"),
     ("session-redis", "room.rs", "in place of memory: ends visitors for a login"),
     ("session-redis", "link/", "repairs connections, and coalesces loads"),
+    ("session-sqlite", "builder.rs", "configures the store"),
+    ("session-sqlite", "link/", "opens the file, installs the tables, and executes writes in batches"),
 ];
 
 /// Libraries outside core and suite that implement the store trait.

@@ -1,0 +1,71 @@
+//! Setting up a [`SqliteStore`].
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use session_core::{Namespace, StoreError};
+
+use crate::link::{File, Readers, Writer};
+use crate::store::SqliteStore;
+
+const READERS: u32 = 4;
+const OPERATION_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// Sets up a [`SqliteStore`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SqliteStoreBuilder {
+    path: PathBuf,
+    namespace: Namespace,
+    readers: u32,
+    operation_timeout: Duration,
+}
+
+impl SqliteStore {
+    /// Opens the store of the application `namespace` in the file at `path`, with the defaults of the
+    /// [`builder`](Self::builder): creates the file and the tables unless they are there.
+    ///
+    /// # Errors
+    /// As [`SqliteStoreBuilder::open`].
+    pub async fn open(path: impl AsRef<Path>, namespace: Namespace) -> Result<Self, StoreError> {
+        Self::builder(path, namespace).open().await
+    }
+
+    /// A builder of the store of the application `namespace` in the file at `path`. Opens nothing yet.
+    pub fn builder(path: impl AsRef<Path>, namespace: Namespace) -> SqliteStoreBuilder {
+        let path = path.as_ref().to_owned();
+        SqliteStoreBuilder { path, namespace, readers: READERS, operation_timeout: OPERATION_TIMEOUT }
+    }
+}
+
+impl SqliteStoreBuilder {
+    /// How many reads may be under way at once, each on a connection with a thread of its own. By default 4; zero is one.
+    pub fn readers(mut self, readers: u32) -> Self {
+        self.readers = readers.max(1);
+        self
+    }
+
+    /// How long an operation may take, waiting for its turn and for other processes included. By default 1.5 seconds: a little
+    /// less than the policy's store timeout, so that the error says what happened. Two thirds of it are for the lock of the
+    /// file, while another process has it.
+    pub fn operation_timeout(mut self, timeout: Duration) -> Self {
+        self.operation_timeout = timeout;
+        self
+    }
+
+    /// Opens the store: creates the file, for its owner only (mode 0600), and the tables, unless they are there.
+    ///
+    /// # Errors
+    /// Each says what to do. [`Unavailable`](session_core::StoreErrorKind::Unavailable): the folder is missing or read-only, so
+    /// is the file, or another process holds its lock. [`Corrupt`](session_core::StoreErrorKind::Corrupt): the file is no
+    /// database, or damaged. [`Full`](session_core::StoreErrorKind::Full): the disk has no room.
+    /// [`Other`](session_core::StoreErrorKind::Other): the path is empty, `:memory:` or that of a folder; a newer release has
+    /// made the tables, and nothing was changed; or the file system cannot do write-ahead logging.
+    pub async fn open(self) -> Result<SqliteStore, StoreError> {
+        let file = File::new(&self.path, self.operation_timeout * 2 / 3)?;
+        let connection = file.prepare(&self.namespace).await?;
+        let writer = Writer::start(file.clone(), connection)?;
+        let readers = Readers::new(file, self.readers);
+        Ok(SqliteStore::new(self.namespace, self.operation_timeout, writer, readers))
+    }
+}

@@ -1,0 +1,167 @@
+//! [`File`]: the file of a store, and how it is opened.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use session_core::{Namespace, StoreError, StoreErrorKind};
+use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, SqliteConnection};
+
+use super::error::{is_busy, refused_path, store_error};
+use super::migrate;
+use super::patience::Patience;
+
+/// The longest that the file of writes that are not in the database yet stays, in bytes: what a burst has left is given back.
+const LONGEST_WAL: &str = "67108864";
+
+/// Where the sessions are, and how long to wait for its lock.
+#[derive(Clone, Debug)]
+pub(crate) struct File {
+    path: PathBuf,
+    pub(crate) lock_timeout: Duration,
+    /// Held by who writes.
+    pub(crate) turn: Turn,
+}
+
+/// The stores of this process on one file, such as those of several applications, take turns in the order in which they came:
+/// SQLite has no queue for its lock, one can only try again and again.
+pub(crate) type Turn = Arc<tokio::sync::Mutex<()>>;
+
+/// By path.
+static TURNS: Mutex<BTreeMap<PathBuf, Weak<tokio::sync::Mutex<()>>>> = Mutex::new(BTreeMap::new());
+
+fn turn(path: &Path) -> Turn {
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    turns.retain(|_, turn| turn.strong_count() > 0);
+    if let Some(turn) = turns.get(path).and_then(Weak::upgrade) {
+        return turn;
+    }
+    let turn = Turn::default();
+    turns.insert(path.to_owned(), Arc::downgrade(&turn));
+    turn
+}
+
+impl File {
+    /// # Errors
+    /// If the path cannot be that of a file.
+    pub(crate) fn new(path: &Path, lock_timeout: Duration) -> Result<Self, StoreError> {
+        if path.as_os_str().is_empty() || path == Path::new(":memory:") {
+            let detail = "a path of a file is needed; sessions that live in memory are those of session-moka";
+            return Err(refused_path(detail));
+        }
+        // From the root: SQLite would take `file:…` for a URI otherwise.
+        let path = std::path::absolute(path).map_err(|error| {
+            refused_path("the path is relative, and the current folder cannot be found").with_source(error)
+        })?;
+        let turn = turn(&path);
+        Ok(Self { path, lock_timeout, turn })
+    }
+
+    /// Makes the file and the tables, unless they are there. Returns the connection that writes.
+    pub(crate) async fn prepare(&self, namespace: &Namespace) -> Result<SqliteConnection, StoreError> {
+        let options =
+            if self.create()? { self.writer().auto_vacuum(SqliteAutoVacuum::Incremental) } else { self.writer() };
+        let _turn = self.turn.lock().await;
+        let mut patience = Patience::new(self.lock_timeout);
+        let mut connection = loop {
+            if let Some(connected) = patience.unless_over(options.connect().await).await {
+                break connected.map_err(unopened)?;
+            }
+        };
+        let missing = migrate::missing(&mut connection, namespace).await.map_err(unopened)??;
+        let mode: String = loop {
+            // To change the mode, SQLite does not wait for locks itself.
+            let mode = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut connection).await;
+            if let Some(mode) = patience.unless_over(mode).await {
+                break mode.map_err(unopened)?;
+            }
+        };
+        if mode != "wal" {
+            let detail = "the file system has no shared memory, as write-ahead logging needs it; use a local disk";
+            return Err(StoreError::new(StoreErrorKind::Other, detail).unsent());
+        }
+        loop {
+            // Also if nothing is missing: it shows whether the file may be written.
+            let begun = sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await;
+            if missing.is_empty() && begun.as_ref().is_err_and(is_busy) {
+                return Ok(connection);
+            }
+            if let Some(begun) = patience.unless_over(begun).await {
+                begun.map_err(unopened)?;
+                break;
+            }
+        }
+        migrate::run(&mut connection, namespace).await.map_err(unopened)??;
+        Ok(connection)
+    }
+
+    /// The connection that writes. It does not wait for locks: see [`Patience`].
+    pub(crate) async fn connect_writer(&self) -> Result<SqliteConnection, sqlx::Error> {
+        self.writer().connect().await
+    }
+
+    /// A connection that only reads.
+    pub(crate) async fn connect_reader(&self) -> Result<SqliteConnection, sqlx::Error> {
+        self.options().busy_timeout(self.lock_timeout).pragma("query_only", "ON").connect().await
+    }
+
+    fn writer(&self) -> SqliteConnectOptions {
+        // What is acknowledged is on disk. What SQLite notes for a rollback is in memory: it contains sessions.
+        let options = self.options().synchronous(SqliteSynchronous::Full).pragma("temp_store", "MEMORY");
+        options.pragma("journal_size_limit", LONGEST_WAL)
+    }
+
+    fn options(&self) -> SqliteConnectOptions {
+        let options = SqliteConnectOptions::new().filename(&self.path).busy_timeout(Duration::ZERO);
+        options.disable_statement_logging()
+    }
+
+    /// Creates the file, for its owner only, unless it exists. SQLite gives the files beside it the same mode. Returns
+    /// whether it is empty.
+    fn create(&self) -> Result<bool, StoreError> {
+        // POSIX drops all locks that a process has on a file when it closes any of its handles: nobody else here may have
+        // opened the new file before ours is closed.
+        static CREATING: Mutex<()> = Mutex::new(());
+        let creating = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        match options.open(&self.path).map(drop) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(cannot_create(error)),
+        }
+        drop(creating);
+        match std::fs::metadata(&self.path) {
+            Ok(found) if found.is_file() => Ok(found.len() == 0),
+            Ok(_) => Err(refused_path("the path is that of a folder or a device; a file is needed")),
+            Err(error) => Err(cannot_create(error)),
+        }
+    }
+}
+
+fn unopened(error: sqlx::Error) -> StoreError {
+    store_error(error).unsent()
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "an enum of the standard library, which grows")]
+fn cannot_create(error: io::Error) -> StoreError {
+    let (kind, detail) = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            (StoreErrorKind::Unavailable, "the folder of the file does not exist; create it")
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            (StoreErrorKind::Unavailable, "the file cannot be created: its folder is read-only; let this user write it")
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            (StoreErrorKind::Full, "the file cannot be created: the disk has no room; make room")
+        }
+        _ => (StoreErrorKind::Unavailable, "the file cannot be created"),
+    };
+    StoreError::new(kind, detail).with_source(error).unsent()
+}

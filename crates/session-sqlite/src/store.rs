@@ -1,0 +1,176 @@
+//! [`SqliteStore`]: the contract of `SessionStore`, each operation one transaction.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use session_core::store::{
+    Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
+    UpdateOutcome, Version,
+};
+use session_core::{DeleteOutcome, Namespace, SessionId, StoreError, Timestamp, UserId};
+use sqlx::sqlite::SqliteRow;
+
+use crate::link::{Operation, Readers, Statement, Writer, no_answer};
+use crate::operation::{Create, Delete, DeleteByUser, DeleteExpired, Shrink, Touch, Update};
+use crate::row::{self, EncodedRow, column};
+use crate::statements::Statements;
+
+/// How many sessions a page may have, whatever is asked for: an answer stays within a few megabytes.
+const LONGEST_PAGE: u32 = 10_000;
+
+/// How many expired sessions one transaction deletes: some milliseconds, for which other writes wait.
+const SHORT_SWEEP: u32 = 250;
+
+/// The sessions of an application in a file of SQLite. Cheap to clone: clones share the connections.
+#[derive(Clone)]
+pub struct SqliteStore {
+    namespace: Namespace,
+    timeout: Duration,
+    sql: Arc<Statements>,
+    link: Arc<(Writer, Readers)>,
+}
+
+impl SqliteStore {
+    pub(crate) fn new(namespace: Namespace, timeout: Duration, writer: Writer, readers: Readers) -> Self {
+        let sql = Arc::new(Statements::new(&namespace));
+        Self { namespace, timeout, sql, link: Arc::new((writer, readers)) }
+    }
+
+    /// Waits for what was accepted, moves all of it into the file itself, unless another process reads older states, and
+    /// closes the connections. Operations of any handle are errors from then on.
+    ///
+    /// Nothing that was acknowledged is lost without it; dropping the last handle does the same in the background.
+    pub async fn close(&self) {
+        let (writer, readers) = &*self.link;
+        readers.close().await;
+        writer.close().await;
+    }
+
+    async fn write<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
+        self.in_time(self.link.0.run(operation)).await
+    }
+
+    async fn read(
+        &self,
+        sql: &Arc<str>,
+        bind: impl FnOnce(Statement) -> Statement + Send,
+    ) -> Result<Vec<SqliteRow>, StoreError> {
+        self.in_time(self.link.1.fetch(sql, bind)).await
+    }
+
+    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        tokio::time::timeout(self.timeout, answer).await.unwrap_or_else(|_| Err(no_answer()))
+    }
+
+    /// What follows `id`, in this application.
+    fn behind(&self, id: &SessionId) -> Cursor {
+        Cursor::new(format!("{}.{id}", self.namespace))
+    }
+
+    fn position(&self, cursor: &Cursor) -> Result<SessionId, StoreError> {
+        match cursor.as_str().split_once('.') {
+            Some((namespace, id)) if namespace == self.namespace.as_str() => Cursor::new(id).session_id(),
+            Some(_) | None => Err(Cursor::invalid()),
+        }
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl SessionStore for SqliteStore {
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
+    async fn load(&self, id: &SessionId, _freshness: Freshness) -> Result<Option<Record>, StoreError> {
+        let rows = self.read(&self.sql.load, |statement| statement.bind(row::id(id))).await?;
+        rows.first().map(row::record).transpose()
+    }
+
+    async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+        self.write(Create::new(&self.sql, request, now)?).await
+    }
+
+    async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
+        let (sql, row) = (Arc::clone(&self.sql), EncodedRow::of(record)?);
+        self.write(Update { sql, row, expected, now: now.as_millis() }).await
+    }
+
+    async fn touch(&self, id: &SessionId, _user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
+        self.write(Touch { sql: Arc::clone(&self.sql), id: *id, now: row::time(now)? }).await
+    }
+
+    async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
+        self.write(Delete { sql: Arc::clone(&self.sql), id: *id, user: user.cloned() }).await
+    }
+
+    async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError> {
+        let bind = |statement: Statement| statement.bind(row::user(Some(user))).bind(now.as_millis());
+        listing(&self.read(&self.sql.list_by_user, bind).await?)
+    }
+
+    async fn delete_by_user(
+        &self,
+        user: &UserId,
+        keep: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<Listing, StoreError> {
+        let (sql, keep, now) = (Arc::clone(&self.sql), keep.copied(), now.as_millis());
+        let mut deleted = self.write(DeleteByUser { sql, user: user.clone(), keep, now }).await?;
+        // One whose times cannot be read is unreadable, not expired.
+        deleted.retain(|row| column(row, 8).unwrap_or(true));
+        listing(&deleted)
+    }
+
+    async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError> {
+        let after = after.map(|after| self.position(after)).transpose()?;
+        let limit = limit.get().min(LONGEST_PAGE);
+        let bind = |statement: Statement| statement.bind(after.as_ref().map(row::id)).bind(now.as_millis()).bind(limit);
+        let rows = self.read(&self.sql.list_all, bind).await?;
+        let is_full = rows.len() >= limit as usize;
+        let last = rows.last().filter(|_| is_full).map(|row| row::read_id(row, 0)).transpose()?;
+        Ok(Page::new(listing(&rows)?, last.map(|last| self.behind(&last))))
+    }
+
+    /// Exact. A million sessions take about 50 ms on a connection that reads.
+    async fn count(&self, now: Timestamp) -> Result<Count, StoreError> {
+        let rows = self.read(&self.sql.count, |statement| statement.bind(now.as_millis())).await?;
+        let sessions = rows.first().map_or(Ok(0), |row| column::<i64>(row, 0))?;
+        Ok(Count::exact(u64::try_from(sessions).unwrap_or(0)))
+    }
+
+    /// Short transactions, so that other writes get in between; then free pages are given back to the file system.
+    async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
+        let (now, mut left) = (now.as_millis(), limit.get());
+        let mut deleted = 0;
+        while left > 0 {
+            let (sql, limit) = (Arc::clone(&self.sql), left.min(SHORT_SWEEP));
+            let now_deleted = self.write(DeleteExpired { sql, now, limit }).await?;
+            deleted += now_deleted;
+            left -= limit;
+            if now_deleted < u64::from(limit) {
+                break;
+            }
+        }
+        if deleted > 0 {
+            self.write(Shrink).await?;
+        }
+        Ok(deleted)
+    }
+}
+
+fn listing(rows: &[SqliteRow]) -> Result<Listing, StoreError> {
+    let mut listing = Listing::default();
+    for row in rows {
+        listing.add(row::read_id(row, 0)?, row::summary(row))?;
+    }
+    Ok(listing)
+}
