@@ -19,6 +19,7 @@ pub struct SqliteStoreBuilder {
     namespace: Namespace,
     readers: u32,
     operation_timeout: Duration,
+    max_size: Option<u64>,
 }
 
 impl SqliteStore {
@@ -34,7 +35,7 @@ impl SqliteStore {
     /// A builder of the store of the application `namespace` in the file at `path`. Opens nothing yet.
     pub fn builder(path: impl AsRef<Path>, namespace: Namespace) -> SqliteStoreBuilder {
         let path = path.as_ref().to_owned();
-        SqliteStoreBuilder { path, namespace, readers: READERS, operation_timeout: OPERATION_TIMEOUT }
+        SqliteStoreBuilder { path, namespace, readers: READERS, operation_timeout: OPERATION_TIMEOUT, max_size: None }
     }
 }
 
@@ -53,6 +54,16 @@ impl SqliteStoreBuilder {
         self
     }
 
+    /// The quota: how large the file may become, in bytes, whatever else is in it. By default, as large as the disk. With a quota
+    /// below that, logouts always have room: on a full disk, they may fail with the rest.
+    ///
+    /// For a session that would exceed it, expired ones are freed, or else the visitors that were used least recently end. If
+    /// there are none, it is refused with [`Full`](session_core::StoreErrorKind::Full): no session of a user is dropped for it.
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.max_size = Some(bytes);
+        self
+    }
+
     /// Opens the store: creates the file, for its owner only (mode 0600), and the tables, unless they are there.
     ///
     /// # Errors
@@ -62,7 +73,7 @@ impl SqliteStoreBuilder {
     /// [`Other`](session_core::StoreErrorKind::Other): the path is empty, `:memory:` or that of a folder; a newer release has
     /// made the tables, and nothing was changed; or the file system cannot do write-ahead logging.
     pub async fn open(self) -> Result<SqliteStore, StoreError> {
-        let file = File::new(&self.path, self.operation_timeout * 2 / 3)?;
+        let file = File::new(&self.path, self.operation_timeout * 2 / 3, self.max_size)?;
         let connection = file.prepare(&self.namespace).await?;
         let writer = Writer::start(file.clone(), connection)?;
         let readers = Readers::new(file, self.readers);

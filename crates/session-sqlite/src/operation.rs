@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use session_core::store::{CreateOutcome, CreateRequest, LimitCandidate, TouchOutcome, UpdateOutcome, Version};
-use session_core::{DeleteOutcome, SessionId, SessionLimit, StoreError, Timestamp, UserId, VisitorLimit};
+use session_core::store::{CreateOutcome, CreateRequest, LimitCandidate, UpdateOutcome, Version};
+use session_core::{SessionId, SessionLimit, StoreError, Timestamp, UserId, VisitorLimit};
 use sqlx::sqlite::SqliteRow;
 
 use crate::link::{Failure, Operation, Space, Statement, Transaction};
 use crate::row::{self, EncodedRow, column};
 use crate::statements::Statements;
 
-/// How many visitors end to make room for a user: more than the pages of one record, so that few logins find none.
-const VISITORS_FOR_A_USER: i64 = 16;
+/// How many expired sessions one transaction deletes: some milliseconds, for which other writes wait.
+pub(crate) const SHORT_SWEEP: u32 = 250;
 
 /// [`SessionStore::create`](session_core::store::SessionStore::create).
 pub(crate) struct Create {
@@ -21,7 +21,6 @@ pub(crate) struct Create {
     /// The user whose sessions are counted, and the limit.
     limit: Option<(UserId, SessionLimit)>,
     visitor: Option<VisitorLimit>,
-    is_users: bool,
     now: i64,
 }
 
@@ -33,7 +32,6 @@ impl Create {
             replaces: request.replaces.map(|replaced| (replaced.id, replaced.version)),
             limit: request.record.user().cloned().zip(request.limit),
             visitor: request.visitor(),
-            is_users: request.record.user().is_some(),
             now: now.as_millis(),
         })
     }
@@ -89,7 +87,7 @@ impl Create {
             return Ok(Vec::new());
         }
         let bind = |statement: Statement| statement.bind(self.now).bind(row::id(&self.row.id)).bind(excess);
-        let expired = transaction.execute(&self.sql.delete_expired_visitors, bind).await?;
+        let expired = transaction.fetch(&self.sql.delete_expired_visitors, bind).await?.len();
         self.end(transaction, excess - i64::try_from(expired).unwrap_or(excess)).await
     }
 
@@ -113,13 +111,17 @@ impl Operation for Create {
             Err(outcome) => return Ok(outcome),
         };
         for id in removed.iter().chain(&evicted) {
-            transaction.execute(&self.sql.delete_id, |statement| statement.bind(row::id(id))).await?;
+            transaction.fetch(&self.sql.delete_id, |statement| statement.bind(row::id(id))).await?;
         }
-        if space == Space::Missing && self.is_users {
-            evicted.extend(self.end(transaction, VISITORS_FOR_A_USER).await?);
+        if let Space::Missing(visitors) = space {
+            // Expired sessions first: no live one ends for them.
+            let bind = |statement: Statement| statement.bind(self.now).bind(SHORT_SWEEP);
+            if transaction.fetch(&self.sql.delete_expired, bind).await?.is_empty() {
+                evicted.extend(self.end(transaction, visitors.into()).await?);
+            }
         }
         let bind = |statement| self.row.bind(statement).bind(self.visitor.is_some());
-        transaction.execute(&self.sql.insert, bind).await?;
+        transaction.fetch(&self.sql.insert, bind).await?;
         if let Some(limit) = self.visitor {
             evicted.extend(self.end_visitors(transaction, limit).await?);
         }
@@ -140,7 +142,7 @@ impl Operation for Update {
 
     async fn apply(&self, transaction: &mut Transaction<'_>, _space: Space) -> Result<UpdateOutcome, Failure> {
         let bind = |statement| self.row.bind(statement).bind(row::version(self.expected)).bind(self.now);
-        if transaction.execute(&self.sql.update, bind).await? > 0 {
+        if !transaction.fetch(&self.sql.update, bind).await?.is_empty() {
             return Ok(UpdateOutcome::Applied);
         }
         let bind = |statement: Statement| statement.bind(row::id(&self.row.id)).bind(self.now);
@@ -153,86 +155,19 @@ impl Operation for Update {
     }
 }
 
-/// [`SessionStore::touch`](session_core::store::SessionStore::touch).
-pub(crate) struct Touch {
-    pub(crate) sql: Arc<Statements>,
-    pub(crate) id: SessionId,
-    pub(crate) now: i64,
+/// An operation of one statement. Answers with the rows that it returns, one for each session that it changed.
+pub(crate) struct Single {
+    pub(crate) sql: Arc<str>,
+    pub(crate) bind: Bind,
 }
 
-impl Operation for Touch {
-    type Output = TouchOutcome;
+/// Gives a statement its parameters.
+pub(crate) type Bind = Box<dyn Fn(Statement) -> Statement + Send + Sync>;
 
-    async fn apply(&self, transaction: &mut Transaction<'_>, _space: Space) -> Result<TouchOutcome, Failure> {
-        let bind = |statement: Statement| statement.bind(row::id(&self.id)).bind(self.now);
-        let touched = transaction.execute(&self.sql.touch, bind).await?;
-        Ok(if touched > 0 { TouchOutcome::Applied } else { TouchOutcome::Absent })
-    }
-}
-
-/// [`SessionStore::delete`](session_core::store::SessionStore::delete).
-pub(crate) struct Delete {
-    pub(crate) sql: Arc<Statements>,
-    pub(crate) id: SessionId,
-    pub(crate) user: Option<UserId>,
-}
-
-impl Operation for Delete {
-    type Output = DeleteOutcome;
-
-    async fn apply(&self, transaction: &mut Transaction<'_>, _space: Space) -> Result<DeleteOutcome, Failure> {
-        let bind = |statement: Statement| statement.bind(row::id(&self.id)).bind(row::user(self.user.as_ref()));
-        let deleted = transaction.execute(&self.sql.delete, bind).await?;
-        Ok(if deleted > 0 { DeleteOutcome::Deleted } else { DeleteOutcome::Absent })
-    }
-}
-
-/// [`SessionStore::delete_by_user`](session_core::store::SessionStore::delete_by_user). Answers with the rows.
-pub(crate) struct DeleteByUser {
-    pub(crate) sql: Arc<Statements>,
-    pub(crate) user: UserId,
-    pub(crate) keep: Option<SessionId>,
-    pub(crate) now: i64,
-}
-
-impl Operation for DeleteByUser {
+impl Operation for Single {
     type Output = Vec<SqliteRow>;
 
     async fn apply(&self, transaction: &mut Transaction<'_>, _space: Space) -> Result<Self::Output, Failure> {
-        let bind = |statement: Statement| {
-            statement.bind(row::user(Some(&self.user))).bind(self.keep.as_ref().map(row::id)).bind(self.now)
-        };
-        Ok(transaction.fetch(&self.sql.delete_by_user, bind).await?)
+        Ok(transaction.fetch(&self.sql, &self.bind).await?)
     }
 }
-
-/// One transaction of [`SessionStore::delete_expired`](session_core::store::SessionStore::delete_expired).
-pub(crate) struct DeleteExpired {
-    pub(crate) sql: Arc<Statements>,
-    pub(crate) now: i64,
-    pub(crate) limit: u32,
-}
-
-impl Operation for DeleteExpired {
-    type Output = u64;
-
-    async fn apply(&self, transaction: &mut Transaction<'_>, _space: Space) -> Result<u64, Failure> {
-        let bind = |statement: Statement| statement.bind(self.now).bind(self.limit);
-        Ok(transaction.execute(&self.sql.delete_expired, bind).await?)
-    }
-}
-
-/// Gives free pages at the end of the file back to the file system, where the file is set up for that.
-pub(crate) struct Shrink;
-
-impl Operation for Shrink {
-    type Output = ();
-
-    async fn apply(&self, transaction: &mut Transaction<'_>, _space: Space) -> Result<(), Failure> {
-        transaction.fetch(&SHRINK.into(), |statement| statement).await?;
-        Ok(())
-    }
-}
-
-/// At most a megabyte, which takes some milliseconds.
-const SHRINK: &str = "PRAGMA incremental_vacuum(256)";

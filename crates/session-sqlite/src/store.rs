@@ -14,15 +14,12 @@ use session_core::{DeleteOutcome, Namespace, SessionId, StoreError, Timestamp, U
 use sqlx::sqlite::SqliteRow;
 
 use crate::link::{Operation, Readers, Statement, Writer, no_answer};
-use crate::operation::{Create, Delete, DeleteByUser, DeleteExpired, Shrink, Touch, Update};
+use crate::operation::{Bind, Create, SHORT_SWEEP, Single, Update};
 use crate::row::{self, EncodedRow, column};
 use crate::statements::Statements;
 
 /// How many sessions a page may have, whatever is asked for: an answer stays within a few megabytes.
 const LONGEST_PAGE: u32 = 10_000;
-
-/// How many expired sessions one transaction deletes: some milliseconds, for which other writes wait.
-const SHORT_SWEEP: u32 = 250;
 
 /// The sessions of an application in a file of SQLite. Cheap to clone: clones share the connections.
 #[derive(Clone)]
@@ -51,6 +48,10 @@ impl SqliteStore {
 
     async fn write<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
         self.in_time(self.link.0.run(operation)).await
+    }
+
+    async fn change(&self, sql: &Arc<str>, bind: Bind) -> Result<Vec<SqliteRow>, StoreError> {
+        self.write(Single { sql: Arc::clone(sql), bind }).await
     }
 
     async fn read(
@@ -105,11 +106,17 @@ impl SessionStore for SqliteStore {
     }
 
     async fn touch(&self, id: &SessionId, _user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
-        self.write(Touch { sql: Arc::clone(&self.sql), id: *id, now: row::time(now)? }).await
+        let (id, now) = (row::id(id), row::time(now)?);
+        let touched =
+            self.change(&self.sql.touch, Box::new(move |statement| statement.bind(id.clone()).bind(now))).await?;
+        Ok(if touched.is_empty() { TouchOutcome::Absent } else { TouchOutcome::Applied })
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
-        self.write(Delete { sql: Arc::clone(&self.sql), id: *id, user: user.cloned() }).await
+        let (id, user) = (row::id(id), row::user(user));
+        let bind = Box::new(move |statement: Statement| statement.bind(id.clone()).bind(user.clone()));
+        let deleted = self.change(&self.sql.delete, bind).await?;
+        Ok(if deleted.is_empty() { DeleteOutcome::Absent } else { DeleteOutcome::Deleted })
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError> {
@@ -123,8 +130,9 @@ impl SessionStore for SqliteStore {
         keep: Option<&SessionId>,
         now: Timestamp,
     ) -> Result<Listing, StoreError> {
-        let (sql, keep, now) = (Arc::clone(&self.sql), keep.copied(), now.as_millis());
-        let mut deleted = self.write(DeleteByUser { sql, user: user.clone(), keep, now }).await?;
+        let (user, keep, now) = (row::user(Some(user)), keep.map(row::id), now.as_millis());
+        let bind = Box::new(move |statement: Statement| statement.bind(user.clone()).bind(keep.clone()).bind(now));
+        let mut deleted = self.change(&self.sql.delete_by_user, bind).await?;
         // One whose times cannot be read is unreadable, not expired.
         deleted.retain(|row| column(row, 8).unwrap_or(true));
         listing(&deleted)
@@ -149,21 +157,20 @@ impl SessionStore for SqliteStore {
 
     /// Short transactions, so that other writes get in between; then free pages are given back to the file system.
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
-        let (now, mut left) = (now.as_millis(), limit.get());
-        let mut deleted = 0;
-        while left > 0 {
-            let (sql, limit) = (Arc::clone(&self.sql), left.min(SHORT_SWEEP));
-            let now_deleted = self.write(DeleteExpired { sql, now, limit }).await?;
-            deleted += now_deleted;
-            left -= limit;
-            if now_deleted < u64::from(limit) {
+        let (now, limit, mut deleted) = (now.as_millis(), limit.get() as usize, 0);
+        while deleted < limit {
+            let some = SHORT_SWEEP.min(u32::try_from(limit - deleted).unwrap_or(SHORT_SWEEP));
+            let bind = Box::new(move |statement: Statement| statement.bind(now).bind(some));
+            let found = self.change(&self.sql.delete_expired, bind).await?.len();
+            deleted += found;
+            if found < some as usize {
                 break;
             }
         }
         if deleted > 0 {
-            self.write(Shrink).await?;
+            self.change(&self.sql.shrink, Box::new(|statement| statement)).await?;
         }
-        Ok(deleted)
+        Ok(deleted as u64)
     }
 }
 

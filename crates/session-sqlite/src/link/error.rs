@@ -4,6 +4,7 @@ use session_core::{StoreError, StoreErrorKind};
 
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
+const IO: i32 = 10;
 const FULL: i32 = 13;
 
 /// Another connection holds the lock.
@@ -14,6 +15,11 @@ pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
 /// The disk or the quota has no room.
 pub(crate) fn is_full(error: &sqlx::Error) -> bool {
     code(error) == Some(FULL)
+}
+
+/// So it may be: a quota of the file system, or a limit of this process, looks like any failure to write.
+pub(crate) fn lacks_room(error: &sqlx::Error) -> bool {
+    matches!(code(error), Some(IO | FULL))
 }
 
 /// Translates an error of the driver, which is its source.
@@ -65,7 +71,7 @@ fn explain(code: i32) -> (StoreErrorKind, &'static str) {
             StoreErrorKind::Unavailable,
             "the file or its folder is read-only, or the file was moved; let this user write both",
         ),
-        10 => (
+        IO => (
             StoreErrorKind::Unavailable,
             "the operating system failed to read or write the file: look at the disk, its quota, and limits of this process",
         ),

@@ -15,6 +15,9 @@ use super::error::{is_busy, refused_path, store_error};
 use super::migrate;
 use super::patience::Patience;
 
+/// SQLite's page, in bytes, unless the file was made with another.
+const PAGE: u64 = 4096;
+
 /// The longest that the file of writes that are not in the database yet stays, in bytes: what a burst has left is given back.
 const LONGEST_WAL: &str = "67108864";
 
@@ -23,6 +26,7 @@ const LONGEST_WAL: &str = "67108864";
 pub(crate) struct File {
     path: PathBuf,
     pub(crate) lock_timeout: Duration,
+    max_size: Option<u64>,
     /// Held by who writes.
     pub(crate) turn: Turn,
 }
@@ -48,7 +52,7 @@ fn turn(path: &Path) -> Turn {
 impl File {
     /// # Errors
     /// If the path cannot be that of a file.
-    pub(crate) fn new(path: &Path, lock_timeout: Duration) -> Result<Self, StoreError> {
+    pub(crate) fn new(path: &Path, lock_timeout: Duration, max_size: Option<u64>) -> Result<Self, StoreError> {
         if path.as_os_str().is_empty() || path == Path::new(":memory:") {
             let detail = "a path of a file is needed; sessions that live in memory are those of session-moka";
             return Err(refused_path(detail));
@@ -58,7 +62,7 @@ impl File {
             refused_path("the path is relative, and the current folder cannot be found").with_source(error)
         })?;
         let turn = turn(&path);
-        Ok(Self { path, lock_timeout, turn })
+        Ok(Self { path, lock_timeout, max_size, turn })
     }
 
     /// Makes the file and the tables, unless they are there. Returns the connection that writes.
@@ -67,23 +71,12 @@ impl File {
             if self.create()? { self.writer().auto_vacuum(SqliteAutoVacuum::Incremental) } else { self.writer() };
         let _turn = self.turn.lock().await;
         let mut patience = Patience::new(self.lock_timeout);
-        let mut connection = loop {
-            if let Some(connected) = patience.unless_over(options.connect().await).await {
-                break connected.map_err(unopened)?;
+        let (mut connection, missing) = loop {
+            // To change the mode of the file, SQLite does not wait for locks itself.
+            if let Some(found) = patience.unless_over(look(&options, namespace).await).await {
+                break found.map_err(unopened)??;
             }
         };
-        let missing = migrate::missing(&mut connection, namespace).await.map_err(unopened)??;
-        let mode: String = loop {
-            // To change the mode, SQLite does not wait for locks itself.
-            let mode = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut connection).await;
-            if let Some(mode) = patience.unless_over(mode).await {
-                break mode.map_err(unopened)?;
-            }
-        };
-        if mode != "wal" {
-            let detail = "the file system has no shared memory, as write-ahead logging needs it; use a local disk";
-            return Err(StoreError::new(StoreErrorKind::Other, detail).unsent());
-        }
         loop {
             // Also if nothing is missing: it shows whether the file may be written.
             let begun = sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await;
@@ -112,7 +105,11 @@ impl File {
     fn writer(&self) -> SqliteConnectOptions {
         // What is acknowledged is on disk. What SQLite notes for a rollback is in memory: it contains sessions.
         let options = self.options().synchronous(SqliteSynchronous::Full).pragma("temp_store", "MEMORY");
-        options.pragma("journal_size_limit", LONGEST_WAL)
+        let options = options.pragma("journal_size_limit", LONGEST_WAL);
+        match self.max_size {
+            Some(bytes) => options.pragma("max_page_count", (bytes / PAGE).max(1).to_string()),
+            None => options,
+        }
     }
 
     fn options(&self) -> SqliteConnectOptions {
@@ -143,6 +140,24 @@ impl File {
             Err(error) => Err(cannot_create(error)),
         }
     }
+}
+
+/// Connects. Changes nothing if a newer release has been there. Returns the steps that are missing, too.
+async fn look(
+    options: &SqliteConnectOptions,
+    namespace: &Namespace,
+) -> Result<Result<(SqliteConnection, &'static [&'static str]), StoreError>, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    let missing = match migrate::missing(&mut connection, namespace).await? {
+        Ok(missing) => missing,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut connection).await?;
+    if mode != "wal" {
+        let detail = "the file system has no shared memory, as write-ahead logging needs it; use a local disk";
+        return Ok(Err(StoreError::new(StoreErrorKind::Other, detail).unsent()));
+    }
+    Ok(Ok((connection, missing)))
 }
 
 fn unopened(error: sqlx::Error) -> StoreError {

@@ -3,7 +3,7 @@
 use session_core::{Namespace, StoreError, StoreErrorKind};
 use sqlx::{AssertSqlSafe, SqliteConnection, raw_sql};
 
-use crate::statements::render;
+use crate::schema::render;
 
 /// In the order they apply. A released step never changes. A change is a new step.
 const STEPS: [&str; 1] = [include_str!("../sql/0001_session.sql")];

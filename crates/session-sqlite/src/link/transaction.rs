@@ -14,8 +14,8 @@ pub(crate) type Statement = Query<'static, Sqlite, SqliteArguments>;
 pub(crate) enum Space {
     /// As far as is known.
     Enough,
-    /// The operation failed for want of it, and is tried again.
-    Missing,
+    /// The operation failed for want of it, and is tried again; up to so many visitors may end for it.
+    Missing(u32),
 }
 
 /// A write. May be executed several times, of which one is committed.
@@ -52,22 +52,12 @@ impl From<StoreError> for Failure {
 pub(crate) struct Transaction<'c>(pub(super) &'c mut SqliteConnection);
 
 impl Transaction<'_> {
-    /// Returns the rows.
+    /// Executes a statement. Returns the rows.
     pub(crate) async fn fetch(
         &mut self,
         sql: &Arc<str>,
         bind: impl FnOnce(Statement) -> Statement,
     ) -> Result<Vec<SqliteRow>, sqlx::Error> {
         bind(sqlx::query(AssertSqlSafe(Arc::clone(sql)))).fetch_all(&mut *self.0).await
-    }
-
-    /// Returns how many rows were changed.
-    pub(crate) async fn execute(
-        &mut self,
-        sql: &Arc<str>,
-        bind: impl FnOnce(Statement) -> Statement,
-    ) -> Result<u64, sqlx::Error> {
-        let done = bind(sqlx::query(AssertSqlSafe(Arc::clone(sql)))).execute(&mut *self.0).await?;
-        Ok(done.rows_affected())
     }
 }

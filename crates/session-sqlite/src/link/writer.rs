@@ -11,7 +11,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::error::{closed, is_busy, is_full, store_error};
+use super::error::{closed, is_busy, is_full, lacks_room, store_error};
 use super::file::File;
 use super::patience::Patience;
 use super::transaction::{Failure, Operation, Space, Transaction};
@@ -20,6 +20,9 @@ use super::transaction::{Failure, Operation, Space, Transaction};
 const LONGEST_BATCH: usize = 64;
 /// The most operations that wait; more wait for a place.
 const QUEUE: usize = 1024;
+
+/// How many visitors may end to make room: what they free is scattered over pages.
+const ROOM: [u32; 3] = [16, 256, 4096];
 
 /// For how many transactions to be polite after another process was seen, and how long it is left the lock each time: more
 /// than the pause between its attempts. A busy process would otherwise begin again at once, and keep it for ever.
@@ -132,7 +135,12 @@ impl Loop {
     async fn run(mut self, mut waiting: mpsc::Receiver<Box<dyn Work>>) {
         let mut batch = Vec::new();
         while waiting.recv_many(&mut batch, LONGEST_BATCH).await > 0 {
-            self.work(mem::take(&mut batch)).await;
+            if let Err(error) = self.work(mem::take(&mut batch)).await {
+                // Those that came meanwhile are told the same at once: they would wait as long in vain, and not hear why in time.
+                while let Ok(work) = waiting.try_recv() {
+                    work.answer(Err(error.clone()));
+                }
+            }
             if self.polite > 0 {
                 self.polite -= 1;
                 tokio::time::sleep(TURN).await;
@@ -145,37 +153,58 @@ impl Loop {
         }
     }
 
-    /// All in one transaction; if that fails, each in its own, so that nobody fails because of another.
-    async fn work(&mut self, mut batch: Vec<Box<dyn Work>>) {
+    /// All in one transaction; if that fails, each in its own, so that nobody fails because of another. An error if none
+    /// could begin, and everyone was told so.
+    async fn work(&mut self, mut batch: Vec<Box<dyn Work>>) -> Result<(), StoreError> {
         match self.transaction(&mut batch, Space::Enough).await {
             Ok(()) => answer(batch, Ok(())),
-            Err(Failed::Begin(error)) => answer(batch, Err(store_error(error).unsent())),
+            Err(Failed::Begin(error)) => {
+                let error = store_error(error).unsent();
+                answer(batch, Err(error.clone()));
+                return Err(error);
+            }
             Err(Failed::Within(failure)) if batch.len() == 1 => self.again(batch, failure).await,
             Err(Failed::Within(_)) => {
-                for work in batch {
-                    let mut alone = vec![work];
-                    match self.transaction(&mut alone, Space::Enough).await {
-                        Ok(()) => answer(alone, Ok(())),
-                        Err(Failed::Begin(error)) => answer(alone, Err(store_error(error).unsent())),
-                        Err(Failed::Within(failure)) => self.again(alone, failure).await,
+                let mut batch = batch.into_iter();
+                while let Some(work) = batch.next() {
+                    if let Err(error) = Box::pin(self.work(vec![work])).await {
+                        answer(batch.collect(), Err(error.clone()));
+                        return Err(error);
                     }
                 }
             }
         }
+        Ok(())
     }
 
-    /// What failed for want of room is tried once more, and may make some.
+    /// What failed for want of room is tried again, and may make some.
     async fn again(&mut self, mut alone: Vec<Box<dyn Work>>, failure: Failure) {
-        let is_full = matches!(&failure, Failure::Driver(error) if is_full(error));
-        let result = match failure {
-            Failure::Driver(error) if is_full => match self.transaction(&mut alone, Space::Missing).await {
-                Ok(()) => Ok(()),
-                Err(_) => Err(store_error(error)),
-            },
-            Failure::Driver(error) => Err(store_error(error)),
-            Failure::Store(error) => Err(error),
+        let error = match failure {
+            Failure::Driver(error) => error,
+            Failure::Store(error) => return answer(alone, Err(error)),
         };
-        answer(alone, result);
+        let mut is_done = false;
+        if lacks_room(&error) {
+            self.checkpoint().await;
+            is_done = self.transaction(&mut alone, Space::Enough).await.is_ok();
+        }
+        for visitors in ROOM {
+            if !is_done && is_full(&error) {
+                is_done = self.transaction(&mut alone, Space::Missing(visitors)).await.is_ok();
+            }
+        }
+        answer(alone, if is_done { Ok(()) } else { Err(store_error(error)) });
+    }
+
+    /// Moves what was written from the log to the file, as far as that has room, so that the log begins again where it has
+    /// its place on the disk already.
+    async fn checkpoint(&mut self) {
+        if self.connection.is_none() {
+            self.connection = self.file.connect_writer().await.ok();
+        }
+        if let Some(connection) = &mut self.connection {
+            let _ = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(connection).await;
+        }
     }
 
     async fn transaction(&mut self, batch: &mut Vec<Box<dyn Work>>, space: Space) -> Result<(), Failed> {

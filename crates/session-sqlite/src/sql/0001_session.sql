@@ -1,4 +1,5 @@
--- One row per session. Times are milliseconds since the epoch, by the clock of the application.
+-- One row per session. Times are milliseconds since the epoch, by the clock of the application. It is expired when
+-- now >= {deadline}.
 CREATE TABLE {session} (
     id          BLOB    NOT NULL PRIMARY KEY,
     -- Number and nonce, compared as a whole.
@@ -11,8 +12,6 @@ CREATE TABLE {session} (
     absolute_ms INTEGER NOT NULL,
     -- Whether it is an anonymous session that was created under a limit.
     is_visitor  INTEGER NOT NULL,
-    -- Expired when now >= deadline. Computed, not stored: the one expression that says when a session is alive.
-    deadline    INTEGER NOT NULL AS (min(created_at + absolute_ms, last_seen + idle_ms)),
     -- Record::encode_body: what describes the session.
     body        BLOB    NOT NULL,
     -- Record::encode_values, last: where it is long, a list does not read it.
@@ -22,7 +21,7 @@ CREATE TABLE {session} (
 CREATE INDEX {session_user} ON {session} (user_id) WHERE user_id IS NOT NULL;
 
 -- For the sweep, for counts, and for visitors that have expired.
-CREATE INDEX {session_deadline} ON {session} (is_visitor, deadline);
+CREATE INDEX {session_deadline} ON {session} (is_visitor, {deadline});
 
 -- Visitors in the order of their last use.
 CREATE INDEX {session_visitor} ON {session} (last_seen) WHERE is_visitor = 1;

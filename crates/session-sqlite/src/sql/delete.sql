@@ -1,0 +1,1 @@
+DELETE FROM {session} WHERE id = ?1 AND user_id IS ?2 RETURNING 1

@@ -1,0 +1,1 @@
+SELECT {summary} FROM {session} WHERE user_id = ?1 AND {deadline} > ?2

@@ -1,0 +1,1 @@
+SELECT {summary}, data FROM {session} WHERE id = ?1

@@ -1,0 +1,1 @@
+SELECT version FROM {session} WHERE id = ?1 AND {deadline} > ?2

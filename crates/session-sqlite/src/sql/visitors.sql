@@ -1,0 +1,1 @@
+SELECT visitors FROM {meta}
