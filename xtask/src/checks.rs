@@ -18,8 +18,8 @@ pub(crate) fn test() -> Result<(), String> {
         Step { checks: "lints", command: Cargo::new("clippy").args(workspace).args(["--", "-D", "warnings"]) },
         // In the workspace, other members enable its features.
         Step {
-            checks: "session-tower without features",
-            command: Cargo::new("check").args(["--package", "session-tower"]),
+            checks: "adapters without features",
+            command: Cargo::new("check").args(["--package", "session-tower", "--package", "session-actix"]),
         },
         Step {
             checks: "documentation",
