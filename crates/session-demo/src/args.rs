@@ -30,9 +30,9 @@ pub struct Args {
     /// share keys have the same [default: that of NAMESPACE.example, with https]. For --mode hybrid and client
     #[arg(long, value_name = "URL", value_parser = parse_issuer)]
     pub issuer: Option<String>,
-    /// Where sessions are kept: memory, or the URL of a server that several demos share: redis://…, rediss://…,
-    /// redis+sentinel://…, redis+cluster://…, unix://…, or postgres://…; with --mode client, the ids of sessions that
-    /// were ended [default: memory; with --mode client, nowhere]
+    /// Where sessions are kept: memory; a file, which keeps them over a restart, as in sqlite:sessions.db; or the URL of a
+    /// server that several machines share: redis://…, rediss://…, redis+sentinel://…, redis+cluster://…, unix://…, or
+    /// postgres://…. With --mode client, the ids of sessions that were ended [default: memory; with --mode client, nowhere]
     #[arg(long, value_name = "URL")]
     pub store: Option<StoreUrl>,
     /// The name of this application, which keeps its sessions apart from those of others in the same store

@@ -11,13 +11,18 @@ use session_core::Policy;
 use session_demo::args::{Args, Mode};
 use session_demo::keys::KeyFile;
 use session_demo::sessions::Sessions;
+use session_demo::store::OpenStore;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How long requests in flight may take after the shutdown signal.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long what goes on after its request may take then.
+const DRAIN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -47,20 +52,39 @@ fn start(args: Args) -> Result<(), Box<dyn Error>> {
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let policy = args.policy()?;
     let mut shutdown = std::pin::pin!(shutdown_signal()?);
+    let Some(url) = &args.store else { return serve_site(&args, &policy, None, shutdown).await };
+    let store = tokio::select! {
+        store = url.open(&policy, args.namespace.clone()) => store?,
+        () = &mut shutdown => return Ok(()),
+    };
+    let served = serve_site(&args, &policy, Some(&store), shutdown).await;
+    // Whatever came of it. A disk that hangs must not keep the process from ending.
+    let _ = timeout(GRACE, store.close()).await;
+    served
+}
+
+/// The site, until `shutdown` completes.
+async fn serve_site(
+    args: &Args,
+    policy: &Policy,
+    store: Option<&OpenStore>,
+    mut shutdown: impl Future<Output = ()> + Unpin,
+) -> Result<(), Box<dyn Error>> {
     let sessions = tokio::select! {
-        sessions = Sessions::open(&args, policy.clone()) => sessions?,
+        sessions = Sessions::open(args, policy.clone(), store) => sessions?,
         () = &mut shutdown => return Ok(()),
     };
     let listener =
         TcpListener::bind(args.listen).await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let address = listener.local_addr()?;
-    if let Some(hint) = hint(address, &policy) {
+    if let Some(hint) = hint(address, policy) {
         eprintln!("{hint}");
     }
-    // Both tasks end with the runtime. With a store that expires records by itself, the first is idle.
-    tokio::spawn(sessions.manager().clone().sweep());
-    match args.keys {
-        Some(path) => drop(tokio::spawn(sessions.clone().watch_key_file(KeyFile::new(path)))),
+    // With a store that expires records by itself, it is idle.
+    let sweep = tokio::spawn(sessions.manager().clone().sweep());
+    match &args.keys {
+        // Ends with the runtime.
+        Some(path) => drop(tokio::spawn(sessions.clone().watch_key_file(KeyFile::new(path.clone())))),
         None if args.mode != Mode::Cookie => eprintln!(
             "hint: what this process signs ends with it, and no other process accepts it; with --keys PATH the keys \
              are kept, and can be shared"
@@ -69,9 +93,12 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     }
     println!("listening on http://{address}");
     std::io::stdout().flush()?;
-    let site = args.issuer.unwrap_or_else(|| format!("http://{address}"));
+    let site = args.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
     let router = session_demo::build_router(&sessions, site.trim_end_matches('/'), &args.embedded_by);
     session_demo::server::serve(listener, router, shutdown, GRACE).await;
+    sweep.abort();
+    // Commits whose clients went away.
+    sessions.manager().drain(DRAIN).await;
     Ok(())
 }
 

@@ -4,15 +4,17 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use session_core::store::SessionStore;
 use session_core::{
     Clock as _, Persistence, Policy, SessionManager, SessionManagerBuilder, SystemClock, TracingObserver,
 };
 use session_jwt::{AccessTokens, JwtSeal, KeyRing, TokenPolicy, TokenService};
+use session_moka::MokaStore;
 
 use crate::accounts::Accounts;
 use crate::args::{Args, Mode};
 use crate::keys::{self, KeyFile};
-use crate::store::StoreUrl;
+use crate::store::OpenStore;
 
 /// How often the key file is read again. Keys are published a day before they sign.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
@@ -29,11 +31,12 @@ pub enum Sessions {
 }
 
 impl Sessions {
-    /// The sessions that the options ask for. Must be called inside a tokio runtime.
+    /// The sessions that the options ask for, in the store of `--store`; without it in memory or, with [`Mode::Client`],
+    /// nowhere. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// If the store or the keys cannot be used, or the options contradict each other.
-    pub async fn open(args: &Args, policy: Policy) -> Result<Self, Box<dyn Error>> {
+    /// If the keys cannot be used, or the options contradict each other.
+    pub async fn open(args: &Args, policy: Policy, store: Option<&OpenStore>) -> Result<Self, Box<dyn Error>> {
         if args.mode == Mode::Cookie && args.keys.is_some() {
             return Err("--keys is for --mode hybrid and --mode client: nothing is signed with --mode cookie".into());
         }
@@ -45,20 +48,19 @@ impl Sessions {
             }
             None => Ok(keys::generate(SystemClock.now())?),
         };
-        let memory = StoreUrl::from("memory");
-        let store = async || args.store.as_ref().unwrap_or(&memory).open(&policy, args.namespace.clone()).await;
+        let store = store.map(OpenStore::store);
+        let in_memory = || -> Arc<dyn SessionStore> { Arc::new(MokaStore::new()) };
         let manager = |builder: SessionManagerBuilder| builder.policy(policy.clone()).observer(TracingObserver).build();
         Ok(match args.mode {
-            Mode::Cookie => Self::Cookie(manager(SessionManager::builder(store().await?))),
+            Mode::Cookie => Self::Cookie(manager(SessionManager::builder(store.unwrap_or_else(in_memory)))),
             Mode::Hybrid => {
                 let tokens = Arc::new(AccessTokens::new(token_policy(&policy, &args.issuer())?, ring().await?)?);
-                let manager = manager(SessionManager::builder(store().await?));
+                let manager = manager(SessionManager::builder(store.unwrap_or_else(in_memory)));
                 Self::Hybrid(Arc::new(TokenService::new(manager, tokens, Accounts)?))
             }
             Mode::Client => {
                 let seal = Arc::new(JwtSeal::new(args.issuer(), ring().await?, &policy)?);
-                let deny_list = if args.store.is_some() { Some(store().await?) } else { None };
-                Self::Client(manager(SessionManager::client_side(Arc::clone(&seal), deny_list)), seal)
+                Self::Client(manager(SessionManager::client_side(Arc::clone(&seal), store)), seal)
             }
         })
     }

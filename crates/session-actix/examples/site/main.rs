@@ -25,9 +25,11 @@ use std::time::Duration;
 
 use actix_web::{App, HttpServer, rt};
 use clap::Parser as _;
+use session_core::Policy;
 use session_demo::args::{Args, Mode};
 use session_demo::keys::KeyFile;
 use session_demo::sessions::Sessions;
+use session_demo::store::OpenStore;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -38,6 +40,8 @@ use crate::app::Site;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long requests in flight may take after the shutdown signal, in seconds.
 const GRACE: u64 = 5;
+/// How long what goes on after its request may take then.
+const DRAIN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -58,20 +62,37 @@ fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut shutdown = Box::pin(shutdown_signal()?);
-    let sessions = tokio::select! {
-        sessions = Sessions::open(&args, args.policy()?) => sessions?,
+    let policy = args.policy()?;
+    let Some(url) = args.store.clone() else { return serve(args, policy, None, shutdown).await };
+    let store = tokio::select! {
+        store = url.open(&policy, args.namespace.clone()) => store?,
         () = &mut shutdown => return Ok(()),
     };
+    let served = serve(args, policy, Some(&store), shutdown).await;
+    store.close().await;
+    served
+}
+
+/// The site, until `shutdown` completes.
+async fn serve(
+    args: Args,
+    policy: Policy,
+    store: Option<&OpenStore>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Box<dyn Error>> {
+    let sessions = Sessions::open(&args, policy, store).await?;
     let listener = std::net::TcpListener::bind(args.listen);
     let listener = listener.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let address = listener.local_addr()?;
-    // Both tasks end with the runtime. With a store that expires records by itself, the first is idle.
-    rt::spawn(sessions.manager().clone().sweep());
+    // With a store that expires records by itself, it is idle.
+    let sweep = rt::spawn(sessions.manager().clone().sweep());
     match args.keys {
+        // Ends with the runtime.
         Some(path) => drop(rt::spawn(sessions.clone().watch_key_file(KeyFile::new(path)))),
         None if args.mode != Mode::Cookie => eprintln!("hint: what this process signs ends with it; see --keys"),
         None => {}
     }
+    let manager = sessions.manager().clone();
     // Made once, and shared by all workers.
     let site = Site::new(&sessions, args.issuer.unwrap_or_else(|| format!("http://{address}")));
     let server = HttpServer::new(move || App::new().configure(|config| site.configure(config)))
@@ -84,7 +105,11 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         .run();
     println!("listening on http://{address}");
     std::io::stdout().flush()?;
-    Ok(server.await?)
+    server.await?;
+    sweep.abort();
+    // Commits whose clients went away.
+    manager.drain(DRAIN).await;
+    Ok(())
 }
 
 /// Completes on SIGINT or SIGTERM; both are caught as soon as this function returns.

@@ -28,6 +28,9 @@ pub(crate) const HYBRID: &str = "https://hybrid.example.test";
 /// The demo with `--mode client`.
 pub(crate) const CLIENT: &str = "https://client.example.test";
 
+/// The demo with its sessions in a file, in [`Bed::lasting`].
+pub(crate) const LASTING: &str = "https://lasting.example.test";
+
 /// Another site.
 pub(crate) const OTHER: &str = "https://other.test";
 
@@ -52,6 +55,7 @@ pub(crate) const BLANK: &str = "/-/blank";
 
 pub(crate) struct Bed {
     _demos: Vec<Server>,
+    pub(crate) lasting: Server,
     pub(crate) nginx: Nginx,
     pub(crate) applications: Applications,
     chromium: Chromium,
@@ -85,6 +89,8 @@ impl Bed {
             sites.push((format!("{name}.example.test"), proxied(demo.address(), HOSTS[0].1)));
             demos.push(demo);
         }
+        let lasting = demo(&["--store", "sqlite:sessions.db"]).await;
+        sites.push(("lasting.example.test".to_owned(), proxied(lasting.address(), HOSTS[0].1)));
         for (name, host) in HOSTS {
             sites.push((format!("{name}.example.test"), proxied(shop.address(), host)));
             // As from browsers before 2023, which do not say where a request comes from but in `Origin`.
@@ -97,7 +103,7 @@ impl Bed {
         let sites: Vec<(&str, &str)> = sites.iter().map(|(name, site)| (name.as_str(), site.as_str())).collect();
         let nginx = Nginx::launch(&sites).await.unwrap();
         let chromium = Chromium::launch(&nginx.chromium_flags()).await.unwrap();
-        Self { _demos: demos, nginx, applications, chromium }
+        Self { _demos: demos, lasting, nginx, applications, chromium }
     }
 
     /// Someone who was never here before.

@@ -2,7 +2,7 @@
 
 use session_testbed::browser::Chromium;
 
-use crate::bed::{Remember, SHOP, bed, count_of, keep, sign_in, user_of};
+use crate::bed::{LASTING, Remember, SHOP, bed, count_of, keep, sign_in, user_of};
 
 const SIGN_OUT: &str = "[action='/logout'] button";
 const COUNT: &str = "[action='/count'] button";
@@ -80,6 +80,31 @@ async fn only_who_asked_to_stay_signed_in_is_after_a_restart_of_the_browser() {
     keep(&tab, "restarted-not-remembered").await;
     let cookies = person.cookies().await.unwrap();
     assert_eq!(cookies.iter().map(|cookie| &*cookie.domain).collect::<Vec<_>>(), ["as-sent.example.test"]);
+}
+
+/// A new version of the site is deployed while people look at its pages.
+#[tokio::test]
+async fn a_restart_of_the_site_signs_nobody_out() {
+    let bed = bed().await;
+    let (alice, visitor) = (bed.person().await, bed.person().await);
+    let (tab, other) = (alice.page().await.unwrap(), visitor.page().await.unwrap());
+    sign_in(&tab, LASTING, "alice", Remember::No).await;
+    tab.click(COUNT).await.unwrap();
+    other.open(LASTING).await.unwrap();
+    other.click(COUNT).await.unwrap();
+    let before = bed.lasting.pid().await.unwrap();
+    bed.lasting.stop().await.unwrap();
+    bed.lasting.start().await.unwrap();
+    assert_ne!(bed.lasting.pid().await.unwrap(), before);
+
+    // The next thing that they do on the page from before.
+    for page in [&tab, &other] {
+        page.click(COUNT).await.unwrap();
+        assert_eq!(count_of(page).await, "2");
+    }
+    assert_eq!(user_of(&tab).await.as_deref(), Some("alice"));
+    keep(&tab, "site-restarted").await;
+    assert_eq!([tab.problems(), other.problems()].concat(), [] as [String; 0]);
 }
 
 /// The page would be in Chromium's memory of pages to go back to, or in its cache.

@@ -92,7 +92,7 @@ async fn device_routes_are_unsupported() {
 /// With `--store`, the ids of ended sessions are kept there.
 #[tokio::test]
 async fn with_a_deny_list_a_logout_holds_for_every_copy() {
-    for backend in [Backend::Redis, Backend::Postgres] {
+    for backend in [Backend::Redis, Backend::Postgres, Backend::Sqlite] {
         let (folder, server) = (Folder::new(), Server::launch(backend).await);
         let (keys, store) = (folder.keys(), server.url());
         let options = ["--mode", "client", "--keys", &keys, "--store", &store];
@@ -105,6 +105,9 @@ async fn with_a_deny_list_a_logout_holds_for_every_copy() {
         for node in [&a, &b] {
             assert_eq!(copy.copy().at(node).user().await, None);
             assert_eq!(other.at(node).user().await.as_deref(), Some("alice"));
+        }
+        if backend == Backend::Sqlite {
+            continue; // It has no server that could be down.
         }
         server.process().stop().await.unwrap();
         other.get("/api/me").await.assert_error(503, "session_store_unavailable");

@@ -1,16 +1,21 @@
-//! Where the keys are.
+//! Where the keys are, and files of sessions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use session_testbed::servers::namespace;
 
-/// A folder for key files, until it is dropped.
+/// A folder for files, until it is dropped.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(namespace().as_str());
+        Self::within(Path::new(env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    /// Elsewhere.
+    pub(crate) fn within(parent: &Path) -> Self {
+        let path = parent.join(namespace().as_str());
         fs::create_dir(&path).unwrap();
         Self(path)
     }

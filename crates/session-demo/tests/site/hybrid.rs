@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::folder::Folder;
 use crate::program::HAS_PAGES;
-use crate::server::{Backend, Nodes, empty_store, on_both};
+use crate::server::{Backend, Nodes, empty_store, on_each};
 use crate::support::{Answer, Demo};
 
-on_both!(
+on_each!(
     a_login_on_one_node_is_good_on_the_other,
     of_64_simultaneous_refreshes_one_rotates,
     reuse_ends_the_session_everywhere_and_for_good,

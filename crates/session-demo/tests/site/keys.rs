@@ -213,7 +213,7 @@ async fn what_another_demo_wrote_is_taken_over_and_what_is_no_ring_is_not() {
     let folder = Folder::new();
     let keys = folder.keys();
     let args = Args::parse_from(["session-demo", "--mode", "hybrid", "--keys", &keys]);
-    let sessions = Sessions::open(&args, args.policy().unwrap()).await.unwrap();
+    let sessions = Sessions::open(&args, args.policy().unwrap(), None).await.unwrap();
     let Sessions::Hybrid(service) = &sessions else { panic!("{sessions:?}") };
     let now = sessions.manager().now();
     let published = || service.tokens().jwks(now).to_json();

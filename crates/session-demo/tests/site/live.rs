@@ -15,10 +15,10 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::server::{Backend, Nodes, on_both};
+use crate::server::{Backend, Nodes, on_each};
 use crate::support::{Browser, Demo};
 
-on_both!(a_socket_ends_with_its_session);
+on_each!(a_socket_ends_with_its_session);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 

@@ -17,6 +17,7 @@ mod process;
 mod program;
 mod server;
 mod server_outage;
+mod sqlite;
 mod store;
 mod support;
 mod tls;

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
+use session_testbed::servers::query_file;
+
 use crate::folder::Folder;
-use crate::server::{Backend, Nodes, Server, empty_store, on_both, psql};
+use crate::server::{Backend, Nodes, Server, empty_store, on_each, psql};
 use crate::support::{Browser, Demo};
 
-on_both!(
+on_each!(
     a_cookie_is_worth_nothing_at_another_application,
     limits_and_revocation_are_those_of_one_application,
     tokens_are_worth_nothing_at_another_application,
@@ -133,9 +135,10 @@ async fn two_demos_on_ports_of_one_host_do_not_log_each_other_out() {
 #[tokio::test]
 async fn where_the_sessions_are() {
     let (redis, postgres) = (Server::launch(Backend::Redis).await, Server::launch(Backend::Postgres).await);
+    let file = Server::launch(Backend::Sqlite).await;
     for (options, name) in [(&[][..], "session-demo"), (&["--namespace", "left"], "left"), (&["--namespace", "7"], "7")]
     {
-        for (server, store) in [(&redis, redis.url()), (&postgres, postgres.url())] {
+        for (server, store) in [(&redis, redis.url()), (&postgres, postgres.url()), (&file, file.url())] {
             let demo = Demo::start(&[&["--store", &*store], options].concat());
             demo.logged_in("alice").await;
             match server {
@@ -146,6 +149,10 @@ async fn where_the_sessions_are() {
                 Server::Postgres(postgres) => {
                     let owners = format!("SELECT convert_from(user_id, 'UTF8') FROM \"{name}\".session");
                     assert_eq!(psql(postgres, &owners), "alice");
+                }
+                Server::Sqlite(folder) => {
+                    let owners = format!("SELECT CAST(user_id AS TEXT) FROM \"session.{name}\"");
+                    assert_eq!(query_file(&folder.0.join("sessions.db"), &owners).await.unwrap(), "alice");
                 }
             }
         }

@@ -1,26 +1,40 @@
-//! Real servers, and several demos on one of them.
+//! Real stores, and several demos on one of them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use session_testbed::servers::{self, Postgres, Redis, namespace};
 use tokio::sync::OnceCell;
 
+use crate::folder::Folder;
 use crate::support::Demo;
 
-/// The kind of server that a test runs on.
+/// The kind of store that a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
     Redis,
     Postgres,
+    Sqlite,
 }
 
 pub(crate) use crate::program::on_both;
 
-/// A server of one test.
-#[derive(Debug)]
+/// Runs each of these tests on those, and on a file.
+macro_rules! on_each {
+    ($($test:ident),+ $(,)?) => {
+        $crate::server::on_both!($($test),+);
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test($crate::server::Backend::Sqlite).await; })+
+        }
+    };
+}
+pub(crate) use on_each;
+
+/// A server of one test, or a folder with a file.
 pub(crate) enum Server {
     Redis(Redis),
     Postgres(Postgres),
+    Sqlite(Folder),
 }
 
 impl Server {
@@ -28,6 +42,7 @@ impl Server {
         match backend {
             Backend::Redis => Self::Redis(Redis::launch(&[]).await.unwrap()),
             Backend::Postgres => Self::Postgres(Postgres::launch(&[Postgres::FSYNC_OFF]).await.unwrap()),
+            Backend::Sqlite => Self::Sqlite(Folder::new()),
         }
     }
 
@@ -36,6 +51,7 @@ impl Server {
         match self {
             Self::Redis(redis) => redis,
             Self::Postgres(postgres) => postgres,
+            Self::Sqlite(_) => panic!("a file has no process"),
         }
     }
 
@@ -43,6 +59,7 @@ impl Server {
         match self {
             Self::Redis(redis) => redis.url(),
             Self::Postgres(postgres) => postgres.url(),
+            Self::Sqlite(folder) => format!("sqlite:{}", folder.0.join(FILE).display()),
         }
     }
 
@@ -58,9 +75,16 @@ impl Server {
             Self::Postgres(postgres) => {
                 psql(postgres, "SELECT count(*) FROM \"session-demo\".session").parse().unwrap()
             }
+            Self::Sqlite(folder) => {
+                let count = "SELECT count(*) FROM \"session.session-demo\"";
+                servers::query_file(&folder.0.join(FILE), count).await.unwrap().parse().unwrap()
+            }
         }
     }
 }
+
+/// The name of the file in its folder.
+const FILE: &str = "sessions.db";
 
 /// The result of a statement.
 pub(crate) fn psql(postgres: &Postgres, sql: &str) -> String {
@@ -100,7 +124,8 @@ impl Nodes {
     }
 }
 
-/// The URL of an unused database: with only three users, tests must not share one.
+/// The URL of an unused database: with only three users, tests must not share one. What is in a file is left for the next
+/// `cargo clean`.
 pub(crate) async fn empty_store(backend: Backend) -> String {
     static REDIS: OnceCell<Redis> = OnceCell::const_new();
     static POSTGRES: OnceCell<Postgres> = OnceCell::const_new();
@@ -118,5 +143,6 @@ pub(crate) async fn empty_store(backend: Backend) -> String {
             psql(postgres, &format!("CREATE DATABASE {name}"));
             format!("postgresql://postgres@{}/{name}", postgres.address())
         }
+        Backend::Sqlite => format!("sqlite:{}/{}.db", env!("CARGO_TARGET_TMPDIR"), namespace()),
     }
 }

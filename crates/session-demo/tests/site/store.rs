@@ -13,6 +13,9 @@ async fn an_unsupported_url_is_refused() {
         "paper",
         "hunter2",
         "memory://hunter2",
+        "sqlite",
+        "sqlite3:hunter2.db",
+        "hunter2.db",
         "localhost:6379",
         "http://:hunter2@localhost",
         "redis://:hunter2@localhost:port",
@@ -21,7 +24,7 @@ async fn an_unsupported_url_is_refused() {
         "postgres://app:hunter2@localhost:port/app",
         "postgres://app:hunter2@localhost/app?sslmode=hunter2",
     ] {
-        let message = ["--store is not understood", "memory\n", "redis://", "postgres://"];
+        let message = ["--store is not understood", "memory\n", "sqlite:", "redis://", "postgres://"];
         assert_refused(&["--store", store], &message).await;
     }
     // What session-redis understands, and refuses.

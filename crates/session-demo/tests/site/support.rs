@@ -64,7 +64,12 @@ impl Demo {
 
     /// A browser without a cookie.
     pub(crate) fn browser(&self) -> Browser<'_> {
-        Browser { demo: self, cookies: Arc::default() }
+        self.browser_with(Cookies::default())
+    }
+
+    /// A browser with these cookies.
+    pub(crate) fn browser_with(&self, cookies: Cookies) -> Browser<'_> {
+        Browser { demo: self, cookies }
     }
 
     /// A browser in which `user` is logged in.
@@ -95,11 +100,14 @@ pub(crate) async fn assert_refused(options: &[&str], messages: &[&str]) {
     assert!(!text.contains("hunter2"), "{options:?}: {text}");
 }
 
+/// By name.
+type Cookies = Arc<Mutex<BTreeMap<String, String>>>;
+
 /// Keeps cookies, as a browser does: by name, whatever the port. Clones share them, as tabs do.
 #[derive(Clone)]
 pub(crate) struct Browser<'d> {
     demo: &'d Demo,
-    cookies: Arc<Mutex<BTreeMap<String, String>>>,
+    cookies: Cookies,
 }
 
 impl<'d> Browser<'d> {
@@ -107,6 +115,11 @@ impl<'d> Browser<'d> {
     pub(crate) fn copy(&self) -> Self {
         let cookies = self.cookies.lock().unwrap().clone();
         Self { demo: self.demo, cookies: Arc::new(Mutex::new(cookies)) }
+    }
+
+    /// Its cookies, which outlive the demo: for [`Demo::browser_with`].
+    pub(crate) fn into_cookies(self) -> Cookies {
+        self.cookies
     }
 
     /// This browser, sent to another demo, by a load balancer or an address: the two share their cookies.

@@ -3,10 +3,10 @@
 use futures::future::join_all;
 use serde_json::json;
 
-use crate::server::{Backend, empty_store, on_both};
+use crate::server::{Backend, empty_store, on_each};
 use crate::support::{Browser, Demo};
 
-on_both!(a_flood_of_visitors_keeps_nobody_out);
+on_each!(a_flood_of_visitors_keeps_nobody_out);
 
 #[tokio::test]
 async fn a_flood_of_visitors_keeps_nobody_out_in_memory() {
