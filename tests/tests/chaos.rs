@@ -23,6 +23,11 @@ async fn what_clients_were_told_holds_on_moka() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_clients_were_told_holds_on_sqlite() {
+    holds(Target::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_clients_were_told_holds_on_redis() {
     holds(Target::Redis).await;
 }

@@ -4,8 +4,10 @@
 #[allow(dead_code, reason = "secrets.rs uses the rest")]
 mod life;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -13,9 +15,12 @@ use session_conformance::ReferenceStore;
 use session_core::store::{Record, SessionStore};
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_redis::RedisStore;
+use session_sqlite::SqliteStore;
 use session_testbed::Secrets;
 use session_testbed::records::shop;
-use session_testbed::servers::{Postgres, Redis, RedisCluster};
+use session_testbed::servers::{Postgres, Redis, RedisCluster, namespace};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use life::{Traces, USER, VALUE, life};
 
@@ -59,6 +64,18 @@ impl Dump {
                     dump.persistent.push(name);
                 }
             }
+        }
+        dump
+    }
+
+    /// What the files in `folder` have that they did not have `before`: a log only grows.
+    fn of_files(folder: &Path, before: &mut BTreeMap<PathBuf, Vec<u8>>) -> Self {
+        let mut dump = Self::default();
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let (bytes, before) = (fs::read(&path).unwrap(), before.entry(path).or_default());
+            let known = if bytes.starts_with(before) { before.len() } else { 0 };
+            dump.add(&bytes[known..]);
+            *before = bytes;
         }
         dump
     }
@@ -111,6 +128,23 @@ fn stored(traces: &Traces) -> Vec<(&'static str, Secrets)> {
     secrets.collect()
 }
 
+/// A folder for files of a store, until it is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(namespace().as_str());
+        fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// All files under `folder`, concatenated.
 fn files(folder: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -136,6 +170,15 @@ async fn redis_cluster_holds_no_token() {
     let cluster = RedisCluster::launch(0, &[]).await.unwrap();
     let store = RedisStore::connect(&cluster.url(), shop()).await.unwrap();
     assert_no_token(store, || Dump::of_redis(cluster.nodes())).await;
+}
+
+/// What is on the disk: the database, and the log beside it with what was there before. The index of the log is only numbers.
+#[tokio::test]
+async fn sqlite_holds_no_token() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.0.join("sessions.db"), shop()).await.unwrap();
+    let before = RefCell::default();
+    assert_no_token(store, || Dump::of_files(&folder.0, &mut before.borrow_mut())).await;
 }
 
 #[tokio::test]
@@ -187,6 +230,26 @@ async fn a_token_planted_in_redis_is_found() {
     redis::cmd("SET").arg("planted").arg("harmless").arg("PX").arg(60_000).exec(&mut connection).unwrap();
     let dump = Dump::of_redis(&nodes);
     assert_eq!((tokens.found_in(&dump.bytes), dump.persistent), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn a_token_planted_in_sqlite_is_found() {
+    let folder = Folder::new();
+    let options = SqliteConnectOptions::new().filename(folder.0.join("sessions.db")).create_if_missing(true);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::query("CREATE TABLE planted (bytes BLOB, text TEXT)").execute(&mut connection).await.unwrap();
+    let (spellings, tokens) = planted().await;
+    assert_eq!(tokens.found_in(files(&folder.0)), [""; 0]);
+    let texts = [(None, Some(String::from_utf8(spellings[0].clone()).unwrap()))];
+    for (bytes, text) in spellings.into_iter().map(|token| (Some(token), None)).chain(texts) {
+        let insert = sqlx::query("INSERT INTO planted VALUES (?, ?)").bind(&bytes).bind(&text);
+        insert.execute(&mut connection).await.unwrap();
+        assert!(!tokens.found_in(files(&folder.0)).is_empty(), "{bytes:?} {text:?}");
+        for clean in ["DELETE FROM planted", "VACUUM"] {
+            sqlx::query(clean).execute(&mut connection).await.unwrap();
+        }
+        assert_eq!(tokens.found_in(files(&folder.0)), [""; 0]);
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use session_conformance::Harness as _;
 use session_core::store::{Freshness, SessionStore};
 use session_core::{
     Assurance, DeleteOutcome, Key, Login, Policy, RecordFormat, SessionId, SessionManager, StepUp, UserId,
@@ -10,8 +11,8 @@ use session_core::{
 use session_moka::MokaStore;
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_redis::RedisStore;
-use session_testbed::Client;
 use session_testbed::servers::{namespace, postgres_url, redis_url};
+use session_testbed::{Client, Sqlite};
 
 const COUNT: Key<u64> = Key::new("count");
 
@@ -81,6 +82,13 @@ async fn two_formats_are_written_side_by_side_on_postgres() {
         store.migrate().await.unwrap();
         store
     };
+    two_formats_are_written_side_by_side([open().await, open().await]).await;
+}
+
+#[tokio::test]
+async fn two_formats_are_written_side_by_side_on_sqlite() {
+    let (backend, namespace) = (Sqlite::default(), namespace());
+    let open = async || backend.open(&namespace).await.unwrap();
     two_formats_are_written_side_by_side([open().await, open().await]).await;
 }
 

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use session_conformance::Harness as _;
 use session_core::store::SessionStore;
 use session_core::{Key, Login, Policy, SessionManager, UserId};
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_redis::RedisStore;
-use session_testbed::Client;
 use session_testbed::servers::{namespace, postgres_url, redis_url};
+use session_testbed::{Client, Sqlite};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -71,6 +72,17 @@ async fn sixteen_nodes_increment_one_session_on_postgres() {
         let store = PostgresStore::new(pool, application.clone());
         store.migrate().await.unwrap();
         stores.push(Arc::new(store));
+    }
+    every_increment_of_every_node_succeeds(stores).await;
+}
+
+/// As many processes with one file.
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_nodes_increment_one_session_on_sqlite() {
+    let (backend, application) = (Sqlite::default(), namespace());
+    let mut stores = Vec::new();
+    for _ in 0..NODES {
+        stores.push(backend.open(&application).await.unwrap());
     }
     every_increment_of_every_node_succeeds(stores).await;
 }

@@ -29,6 +29,7 @@ struct Arguments {
 #[derive(Clone, Copy, Default, ValueEnum)]
 enum Backend {
     Moka,
+    Sqlite,
     Redis,
     Postgres,
     #[default]
@@ -39,6 +40,7 @@ impl Backend {
     fn targets(self) -> Vec<Target> {
         match self {
             Self::Moka => vec![Target::Moka],
+            Self::Sqlite => vec![Target::Sqlite],
             Self::Redis => vec![Target::Redis],
             Self::Postgres => vec![Target::Postgres],
             Self::All => Target::ALL.to_vec(),

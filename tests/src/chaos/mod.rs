@@ -10,6 +10,7 @@
 mod cancel;
 mod cookie_device;
 mod fault;
+mod file;
 mod findings;
 mod ledger;
 mod link;

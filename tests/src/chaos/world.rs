@@ -11,10 +11,12 @@ use session_core::{
 use session_moka::MokaStore;
 use session_postgres::{PostgresStore, recommended_pool_options};
 use session_redis::RedisStore;
+use session_sqlite::SqliteStore;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::file::File;
 use super::ledger::Ledger;
 use super::link::{Disturbance, Link, Weather};
 use crate::proxy::Proxy;
@@ -39,6 +41,8 @@ const POOL: u32 = 8;
 pub enum Target {
     /// In this process.
     Moka,
+    /// In a file that each node has opened for itself.
+    Sqlite,
     /// On a Redis server that flushes each write to the disk.
     Redis,
     /// On a PostgreSQL server that flushes each commit to the disk.
@@ -47,13 +51,14 @@ pub enum Target {
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Moka, Self::Redis, Self::Postgres];
+    pub const ALL: [Self; 4] = [Self::Moka, Self::Sqlite, Self::Redis, Self::Postgres];
 
     /// The name of the backend.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Moka => "moka",
+            Self::Sqlite => "sqlite",
             Self::Redis => "redis",
             Self::Postgres => "postgres",
         }
@@ -73,6 +78,7 @@ struct Node {
 
 enum Servers {
     None,
+    File(File),
     Redis(Redis),
     Postgres(Postgres),
 }
@@ -81,6 +87,7 @@ impl World {
     pub(super) async fn start(target: Target, ledger: &Arc<Ledger>) -> Result<Self, Failure> {
         let servers = match target {
             Target::Moka => Servers::None,
+            Target::Sqlite => Servers::File(File::new().map_err(failure)?),
             Target::Redis => Servers::Redis(Redis::launch(&[("appendfsync", "always")]).await.map_err(failure)?),
             Target::Postgres => Servers::Postgres(Postgres::launch(&[]).await.map_err(failure)?),
         };
@@ -88,10 +95,8 @@ impl World {
         let mut nodes = Vec::new();
         for skew in SKEWS {
             let (store, link): (Arc<dyn SessionStore>, Link) = match &servers {
-                Servers::None => {
-                    let store = Arc::new(Intercepted::new(moka.clone(), Disturbance::default()));
-                    (Arc::clone(&store) as Arc<dyn SessionStore>, Link::Calls(store))
-                }
+                Servers::None => disturbed(moka.clone()),
+                Servers::File(file) => disturbed(SqliteStore::open(file.path(), shop()).await?),
                 Servers::Redis(server) => {
                     let proxy = Proxy::start(server.address()).await.map_err(failure)?;
                     let store =
@@ -138,7 +143,7 @@ impl World {
         }
     }
 
-    /// Kills the server and starts it again. Without a server, every call fails.
+    /// Kills the server and starts it again. Without a server, every call fails for a while.
     pub(super) async fn kill(&self, pause: Duration) -> Result<(), Failure> {
         let Some(server) = self.server() else {
             self.disturb(&[0, 1, 2], Weather::Cut, pause).await;
@@ -149,8 +154,11 @@ impl World {
         server.start().await.map_err(failure)
     }
 
-    /// Stops the server for a while. Without a server, no call is answered.
+    /// Stops the server for a while; or another process, which has the lock of the file. Without either, no call is answered.
     pub(super) async fn freeze(&self, lasts: Duration) -> Result<(), Failure> {
+        if let Servers::File(file) = &self.servers {
+            return file.lock(lasts).await.map_err(failure);
+        }
         let Some(server) = self.server() else {
             self.disturb(&[0, 1, 2], Weather::Silent, lasts).await;
             return Ok(());
@@ -219,6 +227,7 @@ impl World {
     pub(super) async fn leaked_connections(&self) -> Result<usize, Failure> {
         let places = match &self.servers {
             Servers::None => return Ok(0),
+            Servers::File(_) => NODES * File::CONNECTIONS + File::KEPT,
             Servers::Redis(_) => NODES,
             Servers::Postgres(_) => NODES * POOL as usize,
         };
@@ -230,6 +239,7 @@ impl World {
     async fn connections(&self) -> Option<usize> {
         match &self.servers {
             Servers::None => Some(0),
+            Servers::File(file) => Some(file.connections()),
             Servers::Redis(server) => {
                 let clients = server.command(&["CLIENT", "LIST", "TYPE", "NORMAL"]).await.ok()?;
                 Some(clients.text().lines().filter(|line| !line.contains(" cmd=client")).count())
@@ -253,11 +263,17 @@ impl World {
 
     fn server(&self) -> Option<&Server> {
         match &self.servers {
-            Servers::None => None,
+            Servers::None | Servers::File(_) => None,
             Servers::Redis(server) => Some(server),
             Servers::Postgres(server) => Some(server),
         }
     }
+}
+
+/// A store in this process, and what disturbs the calls to it.
+fn disturbed(store: impl SessionStore) -> (Arc<dyn SessionStore>, Link) {
+    let store = Arc::new(Intercepted::new(store, Disturbance::default()));
+    (Arc::clone(&store) as Arc<dyn SessionStore>, Link::Calls(store))
 }
 
 /// Renewals come soon, and what the clocks of two nodes may differ by is what they do.
