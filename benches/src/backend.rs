@@ -1,5 +1,6 @@
 //! The backends that are measured, and how a store and a floor are opened on each.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use session_core::Namespace;
@@ -7,6 +8,7 @@ use session_core::store::SessionStore;
 use session_moka::MokaStore;
 use session_postgres::PostgresStore;
 use session_redis::RedisStore;
+use session_sqlite::SqliteStore;
 use session_testbed::servers::namespace;
 
 use crate::floor::FloorStore;
@@ -25,11 +27,13 @@ pub enum Backend {
     Redis,
     /// `session-postgres`.
     Postgres,
+    /// `session-sqlite`, in a file.
+    Sqlite,
 }
 
 impl Backend {
     /// All of them, in the order of the report.
-    pub const ALL: [Self; 4] = [Self::Noop, Self::Moka, Self::Redis, Self::Postgres];
+    pub const ALL: [Self; 5] = [Self::Noop, Self::Moka, Self::Redis, Self::Postgres, Self::Sqlite];
 
     /// Its name in the report.
     #[must_use]
@@ -39,6 +43,7 @@ impl Backend {
             Self::Moka => "moka",
             Self::Redis => "redis",
             Self::Postgres => "postgres",
+            Self::Sqlite => "sqlite",
         }
     }
 
@@ -55,6 +60,7 @@ impl Backend {
                 store.migrate().await?;
                 Arc::new(store)
             }
+            Self::Sqlite => Arc::new(sqlite(&addresses.new_file()).await?),
         })
     }
 
@@ -64,6 +70,13 @@ impl Backend {
             Self::Noop | Self::Moka => Ok(FloorStore::moka()),
             Self::Redis => Ok(FloorStore::Redis(addresses.redis_connection().await?)),
             Self::Postgres => FloorStore::postgres(addresses.postgres_pool(10)?).await,
+            Self::Sqlite => FloorStore::sqlite(&addresses.new_file()).await,
         }
     }
+}
+
+/// The store in a file.
+pub(crate) async fn sqlite(file: &Path) -> Result<SqliteStore, Failure> {
+    let store = SqliteStore::builder(file, Namespace::new("session")?);
+    Ok(store.operation_timeout(STORE_TIMEOUT).open().await?)
 }

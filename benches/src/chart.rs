@@ -15,7 +15,8 @@ const OPS: [(&str, &str); 6] = [
 ];
 const CONCURRENCY: usize = 64;
 /// Backends and their colours, which differ in lightness as well.
-const BACKENDS: [(&str, &str); 3] = [("moka", "#1b4f72"), ("redis", "#d1495b"), ("postgres", "#8fbc8f")];
+const BACKENDS: [(&str, &str); 4] =
+    [("moka", "#1b4f72"), ("redis", "#d1495b"), ("postgres", "#8fbc8f"), ("sqlite", "#e9c46a")];
 
 // Pixels.
 const LEFT: f64 = 270.0;

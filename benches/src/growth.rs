@@ -20,7 +20,7 @@ use crate::store::{StoreOp, StoreOpKind};
 /// If an outcome was wrong.
 pub async fn growth(addresses: &Addresses, sizes: &[usize], length: RunLength) -> Result<Vec<Growth>, Failure> {
     let mut rows = Vec::new();
-    for backend in [Backend::Moka, Backend::Redis, Backend::Postgres] {
+    for backend in [Backend::Moka, Backend::Redis, Backend::Postgres, Backend::Sqlite] {
         let store = backend.store(addresses).await?;
         let mut ids = Vec::new();
         for size in sizes {

@@ -6,21 +6,22 @@ use session_core::store::SessionStore;
 use session_moka::MokaStore;
 use sqlx::Row as _;
 
-use crate::backend::Backend;
+use crate::backend::{self, Backend};
 use crate::op::Failure;
 use crate::populate::{Population, populate};
 use crate::report::Memory;
 use crate::servers::Addresses;
 
-/// Sessions in Redis and PostgreSQL.
+/// Sessions in Redis, PostgreSQL and SQLite.
 const STORED: usize = 200_000;
 /// Sessions in this process: enough for the memory of the process itself not to matter.
 const RESIDENT: usize = 1_000_000;
 
-/// Bytes per session: `used_memory` of Redis, table and indexes of PostgreSQL, resident memory of this process.
+/// Bytes per session: `used_memory` of Redis, table and indexes of PostgreSQL, the file of SQLite, resident memory of this
+/// process.
 ///
 /// # Errors
-/// If a server failed.
+/// If a store failed.
 pub async fn memory(addresses: &Addresses) -> Result<Vec<Memory>, Failure> {
     let mut rows = vec![resident().await?];
     for population in [Population::Anonymous, Population::Users] {
@@ -30,6 +31,10 @@ pub async fn memory(addresses: &Addresses) -> Result<Vec<Memory>, Failure> {
     for population in [Population::Anonymous, Population::Users] {
         addresses.clear().await?;
         rows.push(postgres(addresses, population).await?);
+    }
+    for population in [Population::Anonymous, Population::Users] {
+        addresses.clear().await?;
+        rows.push(sqlite(addresses, population).await?);
     }
     Ok(rows)
 }
@@ -86,4 +91,14 @@ async fn postgres(addresses: &Addresses, population: Population) -> Result<Memor
     let per = |bytes: i64| bytes as f64 / STORED as f64;
     let measured = format!("table {:.0} + indexes {:.0}", per(table), per(indexes));
     Ok(row(Backend::Postgres, population, &measured, STORED, u64::try_from(table + indexes)?))
+}
+
+async fn sqlite(addresses: &Addresses, population: Population) -> Result<Memory, Failure> {
+    eprintln!("memory: sqlite, {STORED} sessions, {} …", population.name());
+    let file = addresses.new_file();
+    let store = backend::sqlite(&file).await?;
+    populate(&(Arc::new(store.clone()) as Arc<dyn SessionStore>), population, STORED, 0).await?;
+    // Everything is in the file then.
+    store.close().await;
+    Ok(row(Backend::Sqlite, population, "the file", STORED, std::fs::metadata(&file)?.len()))
 }

@@ -35,9 +35,11 @@ pub struct Environment {
     pub redis: String,
     /// The version of PostgreSQL.
     pub postgres: String,
+    /// The version of SQLite.
+    pub sqlite: String,
     /// How servers are reached.
     pub transport: &'static str,
-    /// Whether PostgreSQL flushes each commit to the disk.
+    /// Whether PostgreSQL and SQLite flush each commit to the disk.
     pub fsync: &'static str,
 }
 
@@ -91,7 +93,7 @@ impl Environment {
     /// # Errors
     /// If a server does not answer.
     pub async fn of(servers: &Servers) -> Result<Self, Failure> {
-        let (redis, postgres) = servers.versions().await?;
+        let [redis, postgres, sqlite] = servers.versions().await?;
         let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown processor");
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -102,6 +104,7 @@ impl Environment {
             rustc,
             redis,
             postgres,
+            sqlite,
             transport: "TCP on loopback",
             fsync: "on",
         })
@@ -109,8 +112,9 @@ impl Environment {
 
     /// Two lines: the machine, and the servers.
     pub(crate) fn lines(&self) -> [String; 2] {
-        let Self { host, rustc, redis, postgres, transport, fsync } = self;
-        [format!("{host}; {rustc}"), format!("Redis {redis}, PostgreSQL {postgres} (fsync {fsync}), {transport}")]
+        let Self { host, rustc, redis, postgres, sqlite, transport, fsync } = self;
+        let servers = format!("Redis {redis}, PostgreSQL {postgres} and SQLite {sqlite} (fsync {fsync}), {transport}");
+        [format!("{host}; {rustc}"), servers]
     }
 }
 
@@ -133,6 +137,7 @@ pub(crate) fn example() -> Report {
             rustc: "rustc 1".to_owned(),
             redis: "7".to_owned(),
             postgres: "15".to_owned(),
+            sqlite: "3".to_owned(),
             transport: "TCP on loopback",
             fsync: "on",
         },

@@ -1,24 +1,29 @@
-//! The servers that benchmarks run on, and proxies that count the round trips to them.
+//! The servers and the folder that benchmarks run on, and proxies that count the round trips to the servers.
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use session_postgres::recommended_pool_options;
 use session_testbed::proxy::Proxy;
-use session_testbed::servers::{Postgres, Redis};
-use sqlx::PgPool;
+use session_testbed::servers::{Postgres, Redis, namespace};
+use sqlx::{Connection as _, PgPool, SqliteConnection};
 
 use crate::op::Failure;
 
 /// Long enough for a stalling disk to show up as a slow call, not as a failure.
 pub(crate) const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One server of each kind, configured like a fresh installation: PostgreSQL flushes each commit to the disk.
+/// One server of each kind, configured like a fresh installation: PostgreSQL flushes each commit to the disk. And a folder for
+/// files, on the same disk.
 #[derive(Debug)]
 pub struct Servers {
     redis: Redis,
     postgres: Postgres,
+    files: Arc<Folder>,
 }
 
 /// Proxies in front of both servers, which count round trips.
@@ -26,13 +31,39 @@ pub struct Servers {
 pub struct Proxies {
     redis: Proxy,
     postgres: Proxy,
+    files: Arc<Folder>,
 }
 
-/// The addresses of the servers, or of proxies in front of them.
-#[derive(Clone, Copy, Debug)]
+/// The addresses of the servers, or of proxies in front of them; and the folder.
+#[derive(Clone, Debug)]
 pub struct Addresses {
     redis: SocketAddr,
     postgres: SocketAddr,
+    files: Arc<Folder>,
+}
+
+/// A folder that is made when it is first used, and removed when it is dropped.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Folder {
+    /// Where the servers have theirs.
+    fn new() -> Arc<Self> {
+        Arc::new(Self(std::env::temp_dir().join(format!("session-benches-{}", namespace()))))
+    }
+
+    fn clear(&self) -> io::Result<()> {
+        match fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => fs::create_dir(&self.0),
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Servers {
@@ -44,13 +75,16 @@ impl Servers {
         // A checkpoint in the middle of a row would distort that row.
         let settings = [("max_wal_size", "8GB"), ("checkpoint_timeout", "1h")];
         let (redis, postgres) = tokio::try_join!(Redis::launch(&[]), Postgres::launch(&settings))?;
-        Ok(Self { redis, postgres })
+        let files = Folder::new();
+        files.clear()?;
+        Ok(Self { redis, postgres, files })
     }
 
     /// The addresses of the servers themselves.
     #[must_use]
     pub fn addresses(&self) -> Addresses {
-        Addresses { redis: self.redis.address(), postgres: self.postgres.address() }
+        let files = Arc::clone(&self.files);
+        Addresses { redis: self.redis.address(), postgres: self.postgres.address(), files }
     }
 
     /// Starts proxies in front of them, in this runtime.
@@ -58,19 +92,21 @@ impl Servers {
     /// # Errors
     /// If there is no free port.
     pub async fn proxies(&self) -> io::Result<Proxies> {
-        let Addresses { redis, postgres } = self.addresses();
-        Ok(Proxies { redis: Proxy::start(redis).await?, postgres: Proxy::start(postgres).await? })
+        let Addresses { redis, postgres, files } = self.addresses();
+        Ok(Proxies { redis: Proxy::start(redis).await?, postgres: Proxy::start(postgres).await?, files })
     }
 
-    /// The versions of Redis and PostgreSQL.
+    /// The versions of Redis, PostgreSQL and SQLite.
     ///
     /// # Errors
     /// If one does not answer.
-    pub async fn versions(&self) -> Result<(String, String), Failure> {
+    pub async fn versions(&self) -> Result<[String; 3], Failure> {
         let redis = self.addresses().redis_info("server", "redis_version").await?;
         let pool = self.addresses().postgres_pool(1)?;
         let postgres: String = sqlx::query_scalar("SHOW server_version").fetch_one(&pool).await?;
-        Ok((redis, postgres))
+        let mut sqlite = SqliteConnection::connect("sqlite::memory:").await?;
+        let sqlite = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut sqlite).await?;
+        Ok([redis, postgres, sqlite])
     }
 }
 
@@ -78,7 +114,8 @@ impl Proxies {
     /// Their addresses.
     #[must_use]
     pub fn addresses(&self) -> Addresses {
-        Addresses { redis: self.redis.address(), postgres: self.postgres.address() }
+        let files = Arc::clone(&self.files);
+        Addresses { redis: self.redis.address(), postgres: self.postgres.address(), files }
     }
 
     /// How many round trips to both servers have started so far.
@@ -93,7 +130,12 @@ impl Addresses {
     #[must_use]
     pub fn nowhere() -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { redis: nowhere, postgres: nowhere }
+        Self { redis: nowhere, postgres: nowhere, files: Folder::new() }
+    }
+
+    /// The path of a file that is not there yet. No path is used twice: whoever still has an old file open cannot get at the new.
+    pub(crate) fn new_file(&self) -> PathBuf {
+        self.files.0.join(namespace().as_str())
     }
 
     pub(crate) fn redis_url(&self) -> String {
@@ -124,7 +166,7 @@ impl Addresses {
     /// Deletes everything that stores and floors have written.
     ///
     /// # Errors
-    /// If a server refuses.
+    /// If a server, or the operating system, refuses.
     pub async fn clear(&self) -> Result<(), Failure> {
         let mut redis = self.redis_connection().await?;
         // Deleting two million keys synchronously would exceed the timeout of the connection.
@@ -143,6 +185,6 @@ impl Addresses {
         }
         sqlx::query("DROP TABLE IF EXISTS floor").execute(&pool).await?;
         pool.close().await;
-        Ok(())
+        Ok(self.files.clear()?)
     }
 }

@@ -115,7 +115,7 @@ mod tests {
     fn every_number_is_shown_and_ratios_first() {
         let text = text(&example());
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[1], "Redis 7, PostgreSQL 15 (fsync on), TCP on loopback");
+        assert_eq!(lines[1], "Redis 7, PostgreSQL 15 and SQLite 3 (fsync on), TCP on loopback");
         assert_eq!(lines[5], "op          at once  redis  moka", "{text}");
         assert_eq!(lines[6], "store-load  64       0.95   0.90", "{text}");
         for line in [

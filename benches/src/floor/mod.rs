@@ -2,6 +2,7 @@
 
 mod op;
 mod site;
+mod sqlite;
 mod store;
 
 pub(crate) use op::FloorOp;

@@ -1,6 +1,7 @@
-//! [`FloorStore`]: one `moka.get`, one `GET` on one connection, one `SELECT` by primary key. It compares no versions,
-//! revokes nothing and limits nothing.
+//! [`FloorStore`]: one `moka.get`, one `GET` on one connection, one `SELECT` by primary key or rowid. It compares no
+//! versions, revokes nothing and limits nothing.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use moka::sync::Cache;
@@ -8,6 +9,7 @@ use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use sqlx::{PgPool, Row as _};
 
+use super::sqlite::SqliteFloor;
 use crate::op::Failure;
 
 /// Time to live of a value in Redis, in seconds.
@@ -22,6 +24,8 @@ pub(crate) enum FloorStore {
     Redis(MultiplexedConnection),
     /// A pool that does not ping before each use, and a table `floor` with an index by owner.
     Postgres(PgPool),
+    /// One connection to a file, and the same table.
+    Sqlite(SqliteFloor),
 }
 
 impl FloorStore {
@@ -40,6 +44,11 @@ impl FloorStore {
         Ok(Self::Postgres(pool))
     }
 
+    /// Creates the file.
+    pub(crate) async fn sqlite(file: &Path) -> Result<Self, Failure> {
+        Ok(Self::Sqlite(SqliteFloor::open(file).await?))
+    }
+
     pub(crate) async fn get(&self, key: &str) -> Result<Option<Arc<[u8]>>, Failure> {
         match self {
             Self::Moka(cache) => Ok(cache.get(key)),
@@ -51,6 +60,7 @@ impl FloorStore {
                 let row = sqlx::query("SELECT data FROM floor WHERE id = $1").bind(key).fetch_optional(pool).await?;
                 Ok(row.map(|row| row.try_get::<&[u8], _>(0).map(Arc::from)).transpose()?)
             }
+            Self::Sqlite(floor) => floor.get(key).await,
         }
     }
 
@@ -63,6 +73,7 @@ impl FloorStore {
                 insert.bind(key).bind(owner).bind(value).execute(pool).await?;
                 Ok(())
             }
+            Self::Sqlite(floor) => floor.create(key, owner, value).await,
         }
     }
 
@@ -74,6 +85,7 @@ impl FloorStore {
             Self::Postgres(pool) => {
                 sqlx::query("UPDATE floor SET data = $2 WHERE id = $1").bind(key).bind(value).execute(pool).await?;
             }
+            Self::Sqlite(floor) => floor.set(key, value).await?,
         }
         Ok(())
     }
@@ -94,6 +106,7 @@ impl FloorStore {
                 let update = sqlx::query("UPDATE floor SET id = $2, data = $3 WHERE id = $1");
                 update.bind(old).bind(new).bind(value).execute(pool).await?;
             }
+            Self::Sqlite(floor) => floor.rename(old, new, value).await?,
         }
         Ok(())
     }
@@ -115,6 +128,7 @@ impl FloorStore {
                               FROM (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed WHERE id = $1";
                 sqlx::query(update).bind(key).bind(seen).execute(pool).await?;
             }
+            Self::Sqlite(floor) => floor.touch(key, seen).await?,
         }
         Ok(())
     }
@@ -126,6 +140,7 @@ impl FloorStore {
             Self::Postgres(pool) => {
                 sqlx::query("DELETE FROM floor WHERE id = $1").bind(key).execute(pool).await?;
             }
+            Self::Sqlite(floor) => floor.remove(key).await?,
         }
         Ok(())
     }
@@ -138,6 +153,7 @@ impl FloorStore {
                 let select = sqlx::query("SELECT data FROM floor WHERE owner = $1").bind(owner);
                 Ok(select.fetch_all(pool).await?.len())
             }
+            Self::Sqlite(floor) => floor.list(owner).await,
         }
     }
 }
