@@ -4,6 +4,7 @@ use std::future::ready;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use actix_web::body::{MessageBody, to_bytes};
 use actix_web::dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse};
@@ -258,7 +259,9 @@ pub(crate) fn request(method: &str, path: &str, cookie: &str) -> TestRequest {
 }
 
 pub(crate) async fn send(app: &Served, request: TestRequest) -> Answer {
-    match app.begin(request).await {
+    // An extractor that does not return must have left an answer.
+    let answered = tokio::time::timeout(Duration::from_secs(20), app.begin(request)).await;
+    match answered.expect("an answer") {
         Ok(response) => Answer::of(response.into_parts().1).await,
         // As the server does.
         Err(error) => Answer::of(error.error_response()).await,
