@@ -46,7 +46,8 @@
 //! **Clean-up.** Expired rows stay until [`delete_expired`](session_core::SessionManager::delete_expired) is called.
 //! [`sweep`](session_core::SessionManager::sweep) does that every few seconds; one process is enough. A call deletes in short
 //! transactions, between which other writes get their turn, and then gives up to a megabyte of free pages back to the file system.
-//! The file gets smaller with the next checkpoint. That is so in a file that this store has created; another one keeps its pages and
+//! The file gets smaller with the next checkpoint. A page is free when all that was on it has ended: where sessions of short and of
+//! long lives alternate, pages stay half full until the long ones end, or until a `VACUUM`. That is so in a file that this store has created; another one keeps its pages and
 //! reuses them, unless it was made with `auto_vacuum = INCREMENTAL`.
 //!
 //! **A full disk.** Logins, and everything else that writes, are [`Full`](session_core::StoreErrorKind::Full) or
@@ -57,7 +58,7 @@
 //! has expired, and visitors, make room first.
 //!
 //! **Cost.** A flush of the disk for each transaction: alone, a write takes as long as that; 64 writers at once share one. A
-//! session takes some 500 bytes with 177 bytes of values and its indexes, and loads take as long with a million sessions as with a
+//! session with 177 bytes of values takes some 360 bytes, indexes included, and loads take as long with a million sessions as with a
 //! thousand. `cargo bench -p session-sqlite --bench scale` measures it.
 //!
 //! **Several applications** in one file have tables of their own, `session.NAME` and `session.NAME.meta`, and an application may have

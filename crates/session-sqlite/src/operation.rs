@@ -10,8 +10,8 @@ use crate::link::{Failure, Operation, Space, Statement, Transaction};
 use crate::row::{self, EncodedRow, column};
 use crate::statements::Statements;
 
-/// How many expired sessions one transaction deletes: some milliseconds, for which other writes wait.
-pub(crate) const SHORT_SWEEP: u32 = 250;
+/// How many expired sessions one transaction deletes: a few milliseconds, for which other writes wait.
+pub(crate) const SHORT_SWEEP: u32 = 50;
 
 /// [`SessionStore::create`](session_core::store::SessionStore::create).
 pub(crate) struct Create {
