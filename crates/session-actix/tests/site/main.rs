@@ -4,6 +4,8 @@
 
 #[path = "../../../session-demo/tests/site/account.rs"]
 mod account;
+#[path = "../../../session-demo/tests/site/backend.rs"]
+mod backend;
 #[path = "../../../session-demo/tests/site/client.rs"]
 mod client;
 #[path = "../../../session-demo/tests/site/data.rs"]

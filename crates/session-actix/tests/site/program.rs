@@ -23,7 +23,7 @@ macro_rules! on_both {
     ($($test:ident),+ $(,)?) => {
         mod redis {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { super::$test($crate::server::Backend::Redis).await; })+
+            async fn $test() { super::$test($crate::backend::Backend::Redis).await; })+
         }
     };
 }

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::backend::Backend;
 use crate::folder::Folder;
 use crate::program::HAS_PAGES;
-use crate::server::{Backend, Server};
+use crate::server::Server;
 use crate::support::Demo;
 
 fn demo(keys: &str) -> Demo {

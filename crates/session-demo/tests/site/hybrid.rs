@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
+use crate::backend::Backend;
 use crate::folder::Folder;
 use crate::program::HAS_PAGES;
-use crate::server::{Backend, Nodes, empty_store, on_each};
+use crate::server::{Nodes, empty_store, on_each};
 use crate::support::{Answer, Demo};
 
 on_each!(

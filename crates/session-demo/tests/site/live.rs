@@ -15,7 +15,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::server::{Backend, Nodes, on_each};
+use crate::backend::Backend;
+use crate::server::{Nodes, on_each};
 use crate::support::{Browser, Demo};
 
 on_each!(a_socket_ends_with_its_session);

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use session_testbed::servers::query_file;
 
+use crate::backend::Backend;
 use crate::folder::Folder;
-use crate::server::{Backend, Nodes, Server, empty_store, on_each, psql};
+use crate::server::{Nodes, Server, empty_store, on_each, psql};
 use crate::support::{Browser, Demo};
 
 on_each!(

@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::server::{Backend, Nodes, Server, on_each};
+use crate::backend::Backend;
+use crate::server::{Nodes, Server, on_each};
 use crate::support::{Browser, Demo};
 
 on_each!(

@@ -17,11 +17,11 @@ macro_rules! on_both {
     ($($test:ident),+ $(,)?) => {
         mod redis {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { super::$test($crate::server::Backend::Redis).await; })+
+            async fn $test() { super::$test($crate::backend::Backend::Redis).await; })+
         }
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { super::$test($crate::server::Backend::Postgres).await; })+
+            async fn $test() { super::$test($crate::backend::Backend::Postgres).await; })+
         }
     };
 }

@@ -5,16 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use session_testbed::servers::{self, Postgres, Redis, namespace};
 use tokio::sync::OnceCell;
 
+use crate::backend::Backend;
 use crate::folder::Folder;
 use crate::support::Demo;
-
-/// The kind of store that a test runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Backend {
-    Redis,
-    Postgres,
-    Sqlite,
-}
 
 pub(crate) use crate::program::on_both;
 
@@ -24,7 +17,7 @@ macro_rules! on_each {
         $crate::server::on_both!($($test),+);
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { super::$test($crate::server::Backend::Sqlite).await; })+
+            async fn $test() { super::$test($crate::backend::Backend::Sqlite).await; })+
         }
     };
 }

@@ -6,8 +6,9 @@ use futures::future::{join, join_all};
 use serde_json::json;
 use session_testbed::proxy::{Mode, Proxy};
 
+use crate::backend::Backend;
 use crate::program::HAS_PAGES;
-use crate::server::{Backend, Nodes, Server, on_both};
+use crate::server::{Nodes, Server, on_both};
 use crate::support::{Browser, Demo};
 
 on_both!(every_outage_is_answered_and_overcome, a_demo_ends_although_the_server_does_not_answer);

@@ -3,7 +3,8 @@
 use serde_json::Value;
 use session_testbed::servers::{Redis, redis_cluster, redis_sentinel};
 
-use crate::server::{Backend, Nodes, empty_store};
+use crate::backend::Backend;
+use crate::server::{Nodes, empty_store};
 use crate::support::assert_refused;
 
 #[tokio::test]

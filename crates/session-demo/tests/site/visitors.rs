@@ -3,7 +3,8 @@
 use futures::future::join_all;
 use serde_json::json;
 
-use crate::server::{Backend, empty_store, on_each};
+use crate::backend::Backend;
+use crate::server::{empty_store, on_each};
 use crate::support::{Browser, Demo};
 
 on_each!(a_flood_of_visitors_keeps_nobody_out);
