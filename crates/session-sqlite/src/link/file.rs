@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqliteConnection};
 
 use super::error::{is_busy, refused_path, store_error};
+use super::identity::Identity;
 use super::migrate;
 use super::patience::Patience;
 
@@ -25,6 +26,7 @@ const LONGEST_WAL: &str = "67108864";
 #[derive(Clone, Debug)]
 pub(crate) struct File {
     path: PathBuf,
+    identity: Arc<Identity>,
     pub(crate) lock_timeout: Duration,
     max_size: Option<u64>,
     /// Held by who writes.
@@ -62,7 +64,8 @@ impl File {
             refused_path("the path is relative, and the current folder cannot be found").with_source(error)
         })?;
         let turn = turn(&path);
-        Ok(Self { path, lock_timeout, max_size, turn })
+        let identity = Arc::new(Identity::of(&path));
+        Ok(Self { path, identity, lock_timeout, max_size, turn })
     }
 
     /// Makes the file and the tables, unless they are there. Returns the connection that writes.
@@ -88,8 +91,16 @@ impl File {
                 break;
             }
         }
+        // It may have been replaced before it was opened.
+        self.check()?;
         migrate::run(&mut connection, namespace).await.map_err(unopened)??;
         Ok(connection)
+    }
+
+    /// # Errors
+    /// If the file at the path is not the one that [`prepare`](Self::prepare) has opened: it was moved, deleted or replaced.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        self.identity.check()
     }
 
     /// The connection that writes. It does not wait for locks: see [`Patience`].
@@ -129,16 +140,12 @@ impl File {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         match options.open(&self.path).map(drop) {
-            Ok(()) => return Ok(true),
+            Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(cannot_create(error)),
         }
         drop(creating);
-        match std::fs::metadata(&self.path) {
-            Ok(found) if found.is_file() => Ok(found.len() == 0),
-            Ok(_) => Err(refused_path("the path is that of a folder or a device; a file is needed")),
-            Err(error) => Err(cannot_create(error)),
-        }
+        Ok(self.identity.note().map_err(cannot_create)?? == 0)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod error;
 mod file;
+mod identity;
 mod migrate;
 mod patience;
 mod readers;

@@ -32,11 +32,15 @@ impl Readers {
     ) -> Result<Vec<SqliteRow>, StoreError> {
         let _place = self.places.acquire().await.map_err(|_| closed())?;
         let idle = self.lock().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.file.connect_reader().await.map_err(store_error)?,
+        let connected = match idle {
+            Some(connection) => Ok(connection),
+            None => self.file.connect_reader().await,
         };
-        let mut lease = Lease { readers: self, connection: Some(connection) };
+        // Now that it is connected: until then, another file may have come to the path.
+        let is_there = self.file.check();
+        let mut lease = Lease { readers: self, connection: None };
+        let is_connected = connected.map(|connection| lease.connection = Some(connection)).map_err(store_error);
+        is_there.and(is_connected)?;
         let Some(connection) = &mut lease.connection else { return Err(closed()) };
         let rows = bind(sqlx::query(AssertSqlSafe(Arc::clone(sql)))).fetch_all(connection).await;
         if rows.as_ref().is_err_and(|error| !is_busy(error)) {

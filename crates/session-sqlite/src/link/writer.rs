@@ -125,8 +125,8 @@ struct Loop {
 
 /// Where a transaction failed.
 enum Failed {
-    /// Before it began: nothing was executed.
-    Begin(sqlx::Error),
+    /// For everyone: each alone would fail as well.
+    All(StoreError),
     /// It was rolled back.
     Within(Failure),
 }
@@ -147,19 +147,18 @@ impl Loop {
             }
         }
         if let Some(mut connection) = self.connection {
-            // As far as others let it.
+            // As far as others let it. SQLite leaves what is beside the path alone, if another file is there.
             let _ = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await;
             let _ = connection.close().await;
         }
     }
 
-    /// All in one transaction; if that fails, each in its own, so that nobody fails because of another. An error if none
-    /// could begin, and everyone was told so.
+    /// All in one transaction; if that fails, each in its own, so that nobody fails because of another. An error if that
+    /// would be in vain, and everyone was told so.
     async fn work(&mut self, mut batch: Vec<Box<dyn Work>>) -> Result<(), StoreError> {
         match self.transaction(&mut batch, Space::Enough).await {
             Ok(()) => answer(batch, Ok(())),
-            Err(Failed::Begin(error)) => {
-                let error = store_error(error).unsent();
+            Err(Failed::All(error)) => {
                 answer(batch, Err(error.clone()));
                 return Err(error);
             }
@@ -210,14 +209,27 @@ impl Loop {
     async fn transaction(&mut self, batch: &mut Vec<Box<dyn Work>>, space: Space) -> Result<(), Failed> {
         let turn = Arc::clone(&self.file.turn);
         let _turn = turn.lock().await;
-        let mut connection = self.begin().await.map_err(Failed::Begin)?;
+        let begun = self.begin().await;
+        let is_there = self.file.check();
+        let mut connection = match (is_there, begun) {
+            (Ok(()), Ok(connection)) => connection,
+            (Ok(()), Err(error)) => return Err(Failed::All(store_error(error).unsent())),
+            (Err(error), begun) => {
+                if let Ok(mut connection) = begun {
+                    let _ = sqlx::query("ROLLBACK").execute(&mut connection).await;
+                    self.connection = Some(connection);
+                }
+                return Err(Failed::All(error.unsent()));
+            }
+        };
         // Only now: nobody else can write until the end of the transaction, so what was abandoned before never comes after
         // anything that another process was told.
         batch.retain(|work| !work.is_abandoned());
-        let result = execute(&mut connection, batch, space).await;
+        let result = execute(&mut connection, &self.file, batch, space).await;
         let Err(failure) = result else {
             self.connection = Some(connection);
-            return Ok(());
+            // What was committed to a file that is gone is acknowledged to nobody.
+            return self.file.check().map_err(Failed::All);
         };
         let rolled_back = sqlx::query("ROLLBACK").execute(&mut connection).await;
         match &failure {
@@ -263,10 +275,16 @@ impl Loop {
     }
 }
 
-async fn execute(connection: &mut SqliteConnection, batch: &mut [Box<dyn Work>], space: Space) -> Result<(), Failure> {
+async fn execute(
+    connection: &mut SqliteConnection,
+    file: &File,
+    batch: &mut [Box<dyn Work>],
+    space: Space,
+) -> Result<(), Failure> {
     for work in batch {
         work.apply(&mut Transaction(connection), space).await?;
     }
+    file.check().map_err(StoreError::unsent)?;
     sqlx::query("COMMIT").execute(connection).await?;
     Ok(())
 }

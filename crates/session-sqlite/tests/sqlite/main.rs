@@ -6,6 +6,7 @@ mod backup;
 mod common;
 mod files;
 mod full;
+mod moved;
 mod runtimes;
 mod space;
 mod table;
