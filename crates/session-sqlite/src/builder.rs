@@ -68,8 +68,8 @@ impl SqliteStoreBuilder {
     ///
     /// # Errors
     /// Each says what to do. [`Unavailable`](session_core::StoreErrorKind::Unavailable): the folder is missing or read-only, so
-    /// is the file, or another process holds its lock. [`Corrupt`](session_core::StoreErrorKind::Corrupt): the file is no
-    /// database, or damaged. [`Full`](session_core::StoreErrorKind::Full): the disk has no room.
+    /// is the file, it is no database, or damaged, or another process holds its lock.
+    /// [`Full`](session_core::StoreErrorKind::Full): the disk has no room.
     /// [`Other`](session_core::StoreErrorKind::Other): the path is empty, `:memory:` or that of a folder; a newer release has
     /// made the tables, and nothing was changed; or the file system cannot do write-ahead logging.
     pub async fn open(self) -> Result<SqliteStore, StoreError> {

@@ -47,9 +47,9 @@ pub(crate) fn refused_path(detail: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Other, detail).unsent()
 }
 
-/// A row of another shape than ours have.
+/// A row of another shape than ours have. Not `Corrupt`: that is one record, this is the table.
 pub(crate) fn unexpected_reply() -> StoreError {
-    StoreError::new(StoreErrorKind::Corrupt, "a row has another shape than ours: somebody has changed the table")
+    StoreError::new(StoreErrorKind::Other, "a row has another shape than ours: somebody has changed the table")
 }
 
 /// The primary result code of SQLite.
@@ -58,7 +58,8 @@ fn code(error: &sqlx::Error) -> Option<i32> {
     Some(extended & 0xff)
 }
 
-/// See <https://www.sqlite.org/rescode.html>.
+/// See <https://www.sqlite.org/rescode.html>. None is `Corrupt`, which core takes for a record that cannot be read, and makes its
+/// client a visitor: a damaged file would log everybody out.
 fn explain(code: i32) -> (StoreErrorKind, &'static str) {
     match code {
         BUSY | LOCKED => (
@@ -76,7 +77,7 @@ fn explain(code: i32) -> (StoreErrorKind, &'static str) {
             "the operating system failed to read or write the file: look at the disk, its quota, and limits of this process",
         ),
         11 => (
-            StoreErrorKind::Corrupt,
+            StoreErrorKind::Unavailable,
             "the file is damaged; restore a backup, or move it away to begin without sessions",
         ),
         FULL => (StoreErrorKind::Full, "the disk has no room, or the file has reached its size limit; make room"),
@@ -84,7 +85,7 @@ fn explain(code: i32) -> (StoreErrorKind, &'static str) {
             StoreErrorKind::Unavailable,
             "the file cannot be opened: is it a file, is its folder there, and may this user write both?",
         ),
-        26 => (StoreErrorKind::Corrupt, "the file is not a database of SQLite; give another path, or move it away"),
+        26 => (StoreErrorKind::Unavailable, "the file is not a database of SQLite; give another path, or move it away"),
         _ => (StoreErrorKind::Other, "SQLite refused a statement: are the tables of the store ours, and unchanged?"),
     }
 }

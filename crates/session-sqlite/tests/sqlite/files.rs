@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use session_core::adapter::{PresentedCookie, RequestSession};
 use session_core::store::{Freshness, SessionStore};
-use session_core::{StoreError, StoreErrorKind};
+use session_core::{Error, Login, Policy, SessionManager, StoreError, StoreErrorKind};
 use session_sqlite::SqliteStore;
 use session_testbed::records::{NOW, application, insert, load, record, shop, user};
 
@@ -57,7 +58,7 @@ async fn what_is_no_database_is_left_alone() {
     let folder = Folder::new();
     let text = "This is a letter. ".repeat(1000);
     fs::write(folder.join("letter"), &text).unwrap();
-    assert_refused(open(&folder.join("letter")).await, StoreErrorKind::Corrupt, "not a database");
+    assert_refused(open(&folder.join("letter")).await, StoreErrorKind::Unavailable, "not a database");
     assert_eq!(fs::read_to_string(folder.join("letter")).unwrap(), text);
     assert_refused(open(folder.path()).await, StoreErrorKind::Other, "folder");
     assert_refused(open(&folder.join("missing/file")).await, StoreErrorKind::Unavailable, "create it");
@@ -97,29 +98,43 @@ async fn tables_of_a_newer_release_are_left_alone() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_an_error_and_no_session_looks_absent() {
+async fn a_damaged_file_is_an_error_and_makes_nobody_a_visitor() {
     let folder = Folder::new();
     let path = folder.join("sessions.db");
     let store = open(&path).await.unwrap();
     let alice = record(Some(&user("alice")), NOW);
     insert(&store, &alice).await;
+    let manager = SessionManager::new(store.clone(), Policy::standard());
+    let request = RequestSession::new(manager.clone(), PresentedCookie::Nothing);
+    request.session().await.unwrap().login(Login::new(user("bob"))).unwrap();
+    let (outcome, headers) = request.finish().await;
+    outcome.unwrap();
+    let cookie = headers.set_cookie.unwrap().expose().split(';').next().unwrap().to_owned();
+    let session = manager.open(&manager.read_cookie([cookie.as_bytes()])).await.unwrap();
+    assert_eq!(session.user(), Some(user("bob")));
     for n in 0..200 {
         insert(&store, &record(Some(&user(&format!("user {n}"))), NOW)).await;
     }
+    let meta = "SELECT rootpage FROM sqlite_schema WHERE name = 'session.shop.meta'";
+    let meta = number(&mut connect(&path).await, meta).await;
     store.close().await;
-    // All but the first page, which has the schema.
+    // All but the first page, which has the schema, and the version of the tables: it can be opened.
     let mut bytes = fs::read(&path).unwrap();
-    bytes[4096..].fill(0xa5);
+    for (number, page) in (1..).zip(bytes.chunks_mut(4096)) {
+        if number != 1 && number != meta {
+            page.fill(0xa5);
+        }
+    }
     fs::write(&path, &bytes).unwrap();
-    let store = match open(&path).await {
-        Ok(store) => store,
-        Err(error) => return assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}"),
-    };
+    let store = open(&path).await.unwrap();
     let loaded = store.load(&alice.id(), Freshness::Latest).await.unwrap_err();
-    assert_eq!(loaded.kind(), StoreErrorKind::Corrupt, "{loaded}");
+    assert_eq!(loaded.kind(), StoreErrorKind::Unavailable, "{loaded}");
     assert!(loaded.to_string().contains("backup"), "{loaded}");
     let deleted = store.delete(&alice.id(), Some(&user("alice"))).await.unwrap_err();
-    assert_eq!(deleted.kind(), StoreErrorKind::Corrupt, "{deleted}");
+    assert_eq!(deleted.kind(), StoreErrorKind::Unavailable, "{deleted}");
+    let manager = SessionManager::new(store, Policy::standard());
+    let refused = manager.open(&manager.read_cookie([cookie.as_bytes()])).await.unwrap_err();
+    assert!(matches!(&refused, Error::Store(error) if error.to_string().contains("backup")), "{refused}");
 }
 
 /// An application has its own tables in the file, and two applications their sessions.

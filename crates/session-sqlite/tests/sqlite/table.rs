@@ -65,3 +65,18 @@ async fn an_unreadable_record_hides_no_other() {
     let ended = store.delete_by_user(&alice, None, NOW).await.unwrap();
     assert_eq!((ids(&ended), ended.unreadable), (vec![readable.id()], vec![strange.id()]));
 }
+
+/// Somebody has made another table of it: that is no single record, which would make its client a visitor.
+#[tokio::test]
+async fn a_row_of_another_shape_is_no_unreadable_record() {
+    let folder = Folder::new();
+    let path = folder.join("sessions.db");
+    let store = open(&path).await.unwrap();
+    let alice = record(Some(&user("alice")), NOW);
+    insert(&store, &alice).await;
+    let change = "ALTER TABLE \"session.shop\" RENAME TO old; CREATE TABLE \"session.shop\" AS SELECT * FROM old; \
+        UPDATE \"session.shop\" SET created_at = 'yesterday'";
+    execute(&mut connect(&path).await, change).await;
+    let error = store.load(&alice.id(), session_core::store::Freshness::Latest).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Other, "{error}");
+}
