@@ -2,6 +2,10 @@
 
 use session_core::{StoreError, StoreErrorKind};
 
+/// Whoever opened the file when it was read-only has left `-wal` and `-shm` that are so, too.
+pub(super) const READ_ONLY: &str =
+    "the file or its folder is read-only, or what is beside the file is, -wal or -shm; let this user write all of them";
+
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const IO: i32 = 10;
@@ -68,10 +72,7 @@ fn explain(code: i32) -> (StoreErrorKind, &'static str) {
         ),
         3 | 23 => (StoreErrorKind::Unavailable, "access to the file is denied; give this user the right to write it"),
         7 => (StoreErrorKind::Unavailable, "SQLite has no memory left"),
-        8 => (
-            StoreErrorKind::Unavailable,
-            "the file or its folder is read-only, or the file was moved; let this user write both",
-        ),
+        8 => (StoreErrorKind::Unavailable, READ_ONLY),
         IO => (
             StoreErrorKind::Unavailable,
             "the operating system failed to read or write the file: look at the disk, its quota, and limits of this process",

@@ -11,7 +11,7 @@ use session_core::{Namespace, StoreError, StoreErrorKind};
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqliteConnection};
 
-use super::error::{is_busy, refused_path, store_error};
+use super::error::{READ_ONLY, is_busy, refused_path, store_error};
 use super::identity::Identity;
 use super::migrate;
 use super::patience::Patience;
@@ -145,7 +145,10 @@ impl File {
             Err(error) => return Err(cannot_create(error)),
         }
         drop(creating);
-        Ok(self.identity.note().map_err(cannot_create)?? == 0)
+        let is_empty = self.identity.note().map_err(cannot_create)?? == 0;
+        may_write(&self.path)
+            .map_err(|error| StoreError::new(StoreErrorKind::Unavailable, READ_ONLY).with_source(error).unsent())?;
+        Ok(is_empty)
     }
 }
 
@@ -165,6 +168,32 @@ async fn look(
         return Ok(Err(StoreError::new(StoreErrorKind::Other, detail).unsent()));
     }
     Ok(Ok((connection, missing)))
+}
+
+/// Whether this process may write the file, its folder, and what is beside it. SQLite would open a file that is read-only, and
+/// leave the like beside it, which are still so when the file is not. Opens nothing: see [`File::create`].
+#[cfg(unix)]
+fn may_write(path: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+
+    // A link may lead to another folder.
+    let path = path.canonicalize()?;
+    let may = |path: &Path, access| accessat(CWD, path, access, AtFlags::EACCESS).map_err(io::Error::from);
+    may(path.parent().unwrap_or(&path), Access::WRITE_OK | Access::EXEC_OK)?;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.clone().into_os_string();
+        name.push(suffix);
+        match may(Path::new(&name), Access::READ_OK | Access::WRITE_OK) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            may => may?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn may_write(_path: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 fn unopened(error: sqlx::Error) -> StoreError {

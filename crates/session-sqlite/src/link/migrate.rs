@@ -38,6 +38,8 @@ pub(crate) async fn run(
         let noted = render(namespace, &format!("UPDATE {{meta}} SET version = {}", STEPS.len()));
         raw_sql(AssertSqlSafe(noted)).execute(&mut *connection).await?;
     }
+    // Without a write, nobody notices that there can be none.
+    raw_sql(AssertSqlSafe(render(namespace, "DELETE FROM {meta} WHERE 0"))).execute(&mut *connection).await?;
     raw_sql("COMMIT").execute(connection).await?;
     Ok(Ok(()))
 }

@@ -151,10 +151,13 @@ async fn attempt(path: &Path) {
     let login = record(Some(&user("alice")), NOW);
     let done = async {
         let store = SqliteStore::open(path, shop()).await?;
-        store.create(CreateRequest::new(&login), NOW).await
+        let created = store.create(CreateRequest::new(&login), NOW).await;
+        store.close().await;
+        Ok::<_, StoreError>(created)
     };
     match done.await {
-        Ok(_) => say("logged in"),
+        Ok(Ok(_)) => say("logged in"),
+        Ok(Err(error)) => say(&format!("opened, then {}", describe(&error))),
         Err(error) => say(&describe(&error)),
     }
 }

@@ -73,13 +73,24 @@ pub(crate) fn who_may_not_write_is_told() {
         ("works", 0o666, 0o777, "logged in"),
         ("file", 0o444, 0o777, "error Unavailable unavailable: the file or its folder is read-only"),
         ("folder", 0o666, 0o555, "error Unavailable unavailable: the file or its folder is read-only"),
-        ("closed", 0o000, 0o777, "error Unavailable unavailable: the file cannot be opened"),
+        ("closed", 0o000, 0o777, "error Unavailable unavailable: the file or its folder is read-only"),
     ] {
         let path = make(name, file, inside);
         let line = attempt(&path);
         assert!(line.starts_with(says), "{name}: {line}");
-        fs::set_permissions(path.parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
+        // Nothing is left that would be in the way when it is mended.
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "{name}");
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        fs::set_permissions(path.parent().unwrap(), Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(attempt(&path), "logged in", "{name}");
     }
+    // Left by another program.
+    let path = make("beside", 0o666, 0o777);
+    let shm = path.with_extension("db-shm");
+    fs::write(&shm, "").unwrap();
+    fs::set_permissions(&shm, Permissions::from_mode(0o444)).unwrap();
+    let line = attempt(&path);
+    assert!(line.starts_with("error Unavailable") && line.contains("-shm"), "{line}");
     let place = folder.join("empty");
     fs::create_dir(&place).unwrap();
     fs::set_permissions(&place, Permissions::from_mode(0o555)).unwrap();
