@@ -8,16 +8,29 @@ use crate::schema::render;
 /// In the order they apply. A released step never changes. A change is a new step.
 const STEPS: [&str; 1] = [include_str!("../sql/0001_session.sql")];
 
+/// What they make.
+const PARTS: [&str; 7] = [
+    "{session}",
+    "{meta}",
+    "{session_user}",
+    "{session_deadline}",
+    "{session_visitor}",
+    "{visitor_came}",
+    "{visitor_left}",
+];
+
 /// The steps that are missing. Changes nothing.
 pub(crate) async fn missing(
     connection: &mut SqliteConnection,
     namespace: &Namespace,
 ) -> Result<Result<&'static [&'static str], StoreError>, sqlx::Error> {
-    let applied = usize::try_from(applied(connection, namespace).await?);
-    Ok(applied.ok().and_then(|applied| STEPS.get(applied..)).ok_or_else(|| {
-        let detail =
-            "the tables were made by a newer release, which this one does not understand; update the application";
-        StoreError::new(StoreErrorKind::Other, detail).unsent()
+    let applied = applied(connection, namespace).await?;
+    Ok(applied.and_then(|applied| {
+        STEPS.get(applied..).ok_or_else(|| {
+            let detail =
+                "the tables were made by a newer release, which this one does not understand; update the application";
+            StoreError::new(StoreErrorKind::Other, detail).unsent()
+        })
     }))
 }
 
@@ -44,13 +57,32 @@ pub(crate) async fn run(
     Ok(Ok(()))
 }
 
-/// How many steps were applied.
-async fn applied(connection: &mut SqliteConnection, namespace: &Namespace) -> Result<i64, sqlx::Error> {
-    let named = render(namespace, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '{meta}'");
-    // The name as text, not as an identifier.
-    let exists: i64 = sqlx::query_scalar(AssertSqlSafe(named.replace('"', ""))).fetch_one(&mut *connection).await?;
-    if exists == 0 {
-        return Ok(0);
+/// How many steps were applied. An error if some of what they made is not there: whoever dropped it may have dropped sessions.
+async fn applied(
+    connection: &mut SqliteConnection,
+    namespace: &Namespace,
+) -> Result<Result<usize, StoreError>, sqlx::Error> {
+    let named = render(namespace, &format!("SELECT count(*) FROM sqlite_schema WHERE name IN ({})", PARTS.join(", ")));
+    // The names as text, not as identifiers.
+    let named = named.replace('"', "'");
+    let found: i64 = sqlx::query_scalar(AssertSqlSafe(named)).fetch_one(&mut *connection).await?;
+    if found == 0 {
+        return Ok(Ok(0));
     }
-    sqlx::query_scalar(AssertSqlSafe(render(namespace, "SELECT version FROM {meta}"))).fetch_one(connection).await
+    let incomplete = || {
+        let detail = "some of the tables of the store are missing, or their indexes or triggers; restore a backup, or drop the \
+            rest to begin without sessions";
+        StoreError::new(StoreErrorKind::Other, detail).unsent()
+    };
+    let meta = render(namespace, "SELECT count(*) FROM sqlite_schema WHERE name = {meta}").replace('"', "'");
+    let has_meta: i64 = sqlx::query_scalar(AssertSqlSafe(meta)).fetch_one(&mut *connection).await?;
+    if has_meta == 0 {
+        return Ok(Err(incomplete()));
+    }
+    let version = render(namespace, "SELECT version FROM {meta}");
+    let version: Option<i64> = sqlx::query_scalar(AssertSqlSafe(version)).fetch_optional(connection).await?;
+    let Some(version) = version.and_then(|version| usize::try_from(version).ok()) else { return Ok(Err(incomplete())) };
+    // What a newer release has is its own.
+    let is_incomplete = version <= STEPS.len() && found != PARTS.len() as i64;
+    Ok(if is_incomplete { Err(incomplete()) } else { Ok(version) })
 }

@@ -97,6 +97,29 @@ async fn tables_of_a_newer_release_are_left_alone() {
     SqliteStore::open(&path, application("left")).await.unwrap();
 }
 
+/// Somebody has dropped a table, an index or a trigger: that is said, and nothing is made anew or changed.
+#[tokio::test]
+async fn tables_that_are_missing_are_told() {
+    for drop in [
+        "DROP TABLE \"session.shop\"",
+        "DROP TABLE \"session.shop.meta\"",
+        "DELETE FROM \"session.shop.meta\"",
+        "DROP INDEX \"session.shop.session_user\"",
+        "DROP TRIGGER \"session.shop.visitor_left\"",
+    ] {
+        let folder = Folder::new();
+        let path = folder.join("sessions.db");
+        works(&path).await;
+        let mut other = connect(&path).await;
+        execute(&mut other, drop).await;
+        let schema = "SELECT coalesce(sum(length(sql) + rootpage), 0) FROM sqlite_schema";
+        let before = number(&mut other, schema).await;
+        assert_refused(open(&path).await, StoreErrorKind::Other, "missing");
+        assert_eq!(number(&mut other, schema).await, before, "{drop}");
+        SqliteStore::open(&path, application("left")).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_damaged_file_is_an_error_and_makes_nobody_a_visitor() {
     let folder = Folder::new();
