@@ -57,6 +57,9 @@ impl SqliteStoreBuilder {
     /// The quota: how large the file may become, in bytes, whatever else is in it. By default, as large as the disk. With a quota
     /// below that, logouts always have room: on a full disk, they may fail with the rest.
     ///
+    /// The log beside the file, `-wal`, is not counted: up to 64 MiB of it are kept, and it is longer while a long read or a backup
+    /// of another process holds it.
+    ///
     /// For a session that would exceed it, expired ones are freed, or else the visitors that were used least recently end. If
     /// there are none, it is refused with [`Full`](session_core::StoreErrorKind::Full): no session of a user is dropped for it.
     pub fn max_size(mut self, bytes: u64) -> Self {

@@ -9,15 +9,12 @@ use std::time::Duration;
 
 use session_core::{Namespace, StoreError, StoreErrorKind};
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection};
 
 use super::error::{READ_ONLY, is_busy, refused_path, store_error};
 use super::identity::Identity;
 use super::migrate;
 use super::patience::Patience;
-
-/// SQLite's page, in bytes, unless the file was made with another.
-const PAGE: u64 = 4096;
 
 /// The longest that the file of writes that are not in the database yet stays, in bytes: what a burst has left is given back.
 const LONGEST_WAL: &str = "67108864";
@@ -84,6 +81,7 @@ impl File {
             // Also if nothing is missing: it shows whether the file may be written.
             let begun = sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await;
             if missing.is_empty() && begun.as_ref().is_err_and(is_busy) {
+                self.limit(&mut connection).await.map_err(unopened)?;
                 return Ok(connection);
             }
             if let Some(begun) = patience.unless_over(begun).await {
@@ -91,6 +89,7 @@ impl File {
                 break;
             }
         }
+        self.limit(&mut connection).await.map_err(unopened)?;
         // It may have been replaced before it was opened.
         self.check()?;
         migrate::run(&mut connection, namespace).await.map_err(unopened)??;
@@ -105,7 +104,9 @@ impl File {
 
     /// The connection that writes. It does not wait for locks: see [`Patience`].
     pub(crate) async fn connect_writer(&self) -> Result<SqliteConnection, sqlx::Error> {
-        self.writer().connect().await
+        let mut connection = self.writer().connect().await?;
+        self.limit(&mut connection).await?;
+        Ok(connection)
     }
 
     /// A connection that only reads.
@@ -116,11 +117,16 @@ impl File {
     fn writer(&self) -> SqliteConnectOptions {
         // What is acknowledged is on disk. What SQLite notes for a rollback is in memory: it contains sessions.
         let options = self.options().synchronous(SqliteSynchronous::Full).pragma("temp_store", "MEMORY");
-        let options = options.pragma("journal_size_limit", LONGEST_WAL);
-        match self.max_size {
-            Some(bytes) => options.pragma("max_page_count", (bytes / PAGE).max(1).to_string()),
-            None => options,
-        }
+        options.pragma("journal_size_limit", LONGEST_WAL)
+    }
+
+    /// The quota. SQLite counts in pages, of the size with which the file was made.
+    async fn limit(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let Some(bytes) = self.max_size else { return Ok(()) };
+        let page: i64 = sqlx::query_scalar("PRAGMA page_size").fetch_one(&mut *connection).await?;
+        let pages = (bytes / u64::try_from(page).unwrap_or(1).max(1)).max(1);
+        sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"))).execute(connection).await?;
+        Ok(())
     }
 
     fn options(&self) -> SqliteConnectOptions {

@@ -1,11 +1,12 @@
 //! A quota: what ends for a login, and what still works.
 
+use session_conformance::RecordBuilder;
 use session_core::store::{CreateOutcome, CreateRequest, SessionStore};
 use session_core::{DeleteOutcome, StoreErrorKind, VisitorLimit};
 use session_sqlite::SqliteStore;
 use session_testbed::records::{MINUTE, NOW, load, record, shop, user};
 
-use crate::common::Folder;
+use crate::common::{Folder, connect, execute};
 
 const SIZE: u64 = 192 * 1024;
 
@@ -56,6 +57,30 @@ async fn visitors_end_before_a_user_is_refused() {
     }
     let alice = record(Some(&user("alice")), NOW);
     assert_eq!(store.create(CreateRequest::new(&alice), NOW).await.unwrap(), session_testbed::records::created());
+}
+
+/// A file that other software has made has pages of another size.
+#[tokio::test]
+async fn the_quota_is_in_bytes_whatever_the_pages_are() {
+    for page in [512, 65_536] {
+        let folder = Folder::new();
+        let path = folder.join("sessions.db");
+        let sql = format!("PRAGMA page_size = {page}; CREATE TABLE other (id)");
+        execute(&mut connect(&path).await, &sql).await;
+        let store = SqliteStore::builder(&path, shop()).max_size(8 * SIZE).open().await.unwrap();
+        let mut users = 0;
+        let refused = loop {
+            let login = RecordBuilder::new(NOW).of(&user(&format!("user {users}"))).value("cart", vec![7; 3000]);
+            match store.create(CreateRequest::new(&login.build().unwrap()), NOW).await {
+                Ok(_) if users < 2_000 => users += 1,
+                refused => break refused.unwrap_err(),
+            }
+        };
+        assert_eq!(refused.kind(), StoreErrorKind::Full, "after {users}");
+        store.close().await;
+        let size = std::fs::metadata(&path).unwrap().len();
+        assert!(size <= 8 * SIZE && size > 6 * SIZE, "pages of {page}: {size}");
+    }
 }
 
 /// What has expired makes room before anyone ends.
