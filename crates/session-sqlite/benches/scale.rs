@@ -2,9 +2,9 @@
 //!
 //! `cargo bench -p session-sqlite --bench scale -- --sessions 1000000`
 //!
-//! Fills a file in the folder for temporary files with sessions, each with a user of its own and 177 bytes of data, and measures
-//! loads and updates at a thousand and at all of them. Then half of them expire: tasks load live sessions, first alone, then
-//! while `SessionManager::sweep` deletes the expired ones, for the same time each.
+//! Fills a file in the folder for temporary files with sessions, each with a user of its own and 177 bytes of data, and
+//! measures loads and updates at a thousand and at all of them. Then half of them expire: tasks load live sessions,
+//! first alone, then while `SessionManager::sweep` deletes the expired ones, for the same time each.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

@@ -40,28 +40,30 @@ impl SqliteStore {
 }
 
 impl SqliteStoreBuilder {
-    /// How many reads may be under way at once, each on a connection with a thread of its own. By default 4; zero is one.
+    /// How many reads may be under way at once, each on a connection with a thread of its own. By default 4; zero is
+    /// one.
     pub fn readers(mut self, readers: u32) -> Self {
         self.readers = readers.max(1);
         self
     }
 
-    /// How long an operation may take, waiting for its turn and for other processes included. By default 1.5 seconds: a little
-    /// less than the policy's store timeout, so that the error says what happened. Two thirds of it are for the lock of the
-    /// file, while another process has it.
+    /// How long an operation may take, waiting for its turn and for other processes included. By default 1.5 seconds: a
+    /// little less than the policy's store timeout, so that the error says what happened. Two thirds of it are for the
+    /// lock of the file, while another process has it.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = timeout;
         self
     }
 
-    /// The quota: how large the file may become, in bytes, whatever else is in it. By default, as large as the disk. With a quota
-    /// below that, logouts always have room: on a full disk, they may fail with the rest.
+    /// The quota: how large the file may become, in bytes, whatever else is in it. By default, as large as the disk.
+    /// With a quota below that, logouts always have room: on a full disk, they may fail with the rest.
     ///
-    /// The log beside the file, `-wal`, is not counted: up to 64 MiB of it are kept, and it is longer while a long read or a backup
-    /// of another process holds it.
+    /// The log beside the file, `-wal`, is not counted: up to 64 MiB of it are kept, and it is longer while a long read
+    /// or a backup of another process holds it.
     ///
-    /// For a session that would exceed it, expired ones are freed, or else the visitors that were used least recently end. If
-    /// there are none, it is refused with [`Full`](session_core::StoreErrorKind::Full): no session of a user is dropped for it.
+    /// For a session that would exceed it, expired ones are freed, or else the visitors that were used least recently
+    /// end. If there are none, it is refused with [`Full`](session_core::StoreErrorKind::Full): no session of a user is
+    /// dropped for it.
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.max_size = Some(bytes);
         self
@@ -70,11 +72,12 @@ impl SqliteStoreBuilder {
     /// Opens the store: creates the file, for its owner only (mode 0600), and the tables, unless they are there.
     ///
     /// # Errors
-    /// Each says what to do. [`Unavailable`](session_core::StoreErrorKind::Unavailable): the folder is missing or read-only, so
-    /// is the file, it is no database, or damaged, or another process holds its lock.
+    /// Each says what to do. [`Unavailable`](session_core::StoreErrorKind::Unavailable): the folder is missing or
+    /// read-only, so is the file, it is no database, or damaged, or another process holds its lock.
     /// [`Full`](session_core::StoreErrorKind::Full): the disk has no room.
-    /// [`Other`](session_core::StoreErrorKind::Other): the path is empty, `:memory:` or that of a folder; a newer release has
-    /// made the tables, and nothing was changed; or the file system cannot do write-ahead logging.
+    /// [`Other`](session_core::StoreErrorKind::Other): the path is empty, `:memory:` or that of a folder; the file
+    /// has a second name (a hard link); a newer release has made the tables, or some of them are missing, and nothing
+    /// was changed; or the file system cannot do write-ahead logging.
     pub async fn open(self) -> Result<SqliteStore, StoreError> {
         let file = File::new(&self.path, self.operation_timeout * 2 / 3, self.max_size)?;
         let connection = file.prepare(&self.namespace).await?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use session_core::Namespace;
 
-/// From when on a session is dead: the one expression of it, which has an index. Not a generated column, because no index is
-/// enough for a query of that.
+/// From when on a session is dead: the one expression of it, which has an index. Not a generated column, because no
+/// index is enough for a query of that.
 const DEADLINE: &str = "min(created_at + absolute_ms, last_seen + idle_ms)";
 
 /// As [`row::summary`](crate::row::summary) reads it.
@@ -13,8 +13,8 @@ const SUMMARY: &str = "id, version, user_id, created_at, last_seen, idle_ms, abs
 
 /// `sql` with the names of the tables, indexes and triggers of this application.
 ///
-/// They begin with `session.`, because a name may not begin with `sqlite_`, which a namespace may. They are quoted, because a
-/// namespace may contain a `-`; it contains no quote, and no `.`.
+/// They begin with `session.`, because a name may not begin with `sqlite_`, which a namespace may. They are quoted,
+/// because a namespace may contain a `-`; it contains no quote, and no `.`.
 pub(crate) fn render(namespace: &Namespace, sql: &str) -> Arc<str> {
     let sql = sql.replace("{deadline}", DEADLINE).replace("{summary}", SUMMARY);
     let mut rendered = sql.replace("{session}", &format!("\"session.{namespace}\""));

@@ -36,8 +36,8 @@ impl SqliteStore {
         Self { namespace, timeout, sql, link: Arc::new((writer, readers)) }
     }
 
-    /// Waits for what was accepted, moves all of it into the file itself, unless another process reads older states, and
-    /// closes the connections. Operations of any handle are errors from then on.
+    /// Waits for what was accepted, moves all of it into the file itself, unless another process reads older states,
+    /// and closes the connections. Operations of any handle are errors from then on.
     ///
     /// Nothing that was acknowledged is lost without it; dropping the last handle does the same in the background.
     pub async fn close(&self) {

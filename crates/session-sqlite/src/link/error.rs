@@ -62,8 +62,8 @@ fn code(error: &sqlx::Error) -> Option<i32> {
     Some(extended & 0xff)
 }
 
-/// See <https://www.sqlite.org/rescode.html>. None is `Corrupt`, which core takes for a record that cannot be read, and makes its
-/// client a visitor: a damaged file would log everybody out.
+/// See <https://www.sqlite.org/rescode.html>. None is `Corrupt`, which core takes for a record that cannot be read, and
+/// makes its client a visitor: a damaged file would log everybody out.
 fn explain(code: i32) -> (StoreErrorKind, &'static str) {
     match code {
         BUSY | LOCKED => (

@@ -16,7 +16,8 @@ use super::identity::Identity;
 use super::migrate;
 use super::patience::Patience;
 
-/// The longest that the file of writes that are not in the database yet stays, in bytes: what a burst has left is given back.
+/// The longest that the file of writes that are not in the database yet stays, in bytes: what a burst has left is given
+/// back.
 const LONGEST_WAL: &str = "67108864";
 
 /// Where the sessions are, and how long to wait for its lock.
@@ -30,8 +31,8 @@ pub(crate) struct File {
     pub(crate) turn: Turn,
 }
 
-/// The stores of this process on one file, such as those of several applications, take turns in the order in which they came:
-/// SQLite has no queue for its lock, one can only try again and again.
+/// The stores of this process on one file, such as those of several applications, take turns in the order in which they
+/// came: SQLite has no queue for its lock, one can only try again and again.
 pub(crate) type Turn = Arc<tokio::sync::Mutex<()>>;
 
 /// By path.
@@ -97,7 +98,8 @@ impl File {
     }
 
     /// # Errors
-    /// If the file at the path is not the one that [`prepare`](Self::prepare) has opened: it was moved, deleted or replaced.
+    /// If the file at the path is not the one that [`prepare`](Self::prepare) has opened: it was moved, deleted or
+    /// replaced.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         self.identity.check()
     }
@@ -137,8 +139,8 @@ impl File {
     /// Creates the file, for its owner only, unless it exists. SQLite gives the files beside it the same mode. Returns
     /// whether it is empty.
     fn create(&self) -> Result<bool, StoreError> {
-        // POSIX drops all locks that a process has on a file when it closes any of its handles: nobody else here may have
-        // opened the new file before ours is closed.
+        // POSIX drops all locks that a process has on a file when it closes any of its handles: nobody else here may
+        // have opened the new file before ours is closed.
         static CREATING: Mutex<()> = Mutex::new(());
         let creating = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut options = OpenOptions::new();
@@ -176,8 +178,9 @@ async fn look(
     Ok(Ok((connection, missing)))
 }
 
-/// Whether this process may write the file, its folder, and what is beside it. SQLite would open a file that is read-only, and
-/// leave the like beside it, which are still so when the file is not. Opens nothing: see [`File::create`].
+/// Whether this process may write the file, its folder, and what is beside it. SQLite would open a file that is
+/// read-only, and leave the like beside it, which are still so when the file is not. Opens nothing: see
+/// [`File::create`].
 #[cfg(unix)]
 fn may_write(path: &Path) -> io::Result<()> {
     use rustix::fs::{Access, AtFlags, CWD, accessat};

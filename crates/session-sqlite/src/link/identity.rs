@@ -9,8 +9,8 @@ use session_core::{StoreError, StoreErrorKind};
 
 use super::error::refused_path;
 
-/// The file that a store has opened. Connections come later, and open what is at the path then: if that is another file, one
-/// reads what the other never wrote.
+/// The file that a store has opened. Connections come later, and open what is at the path then: if that is another
+/// file, one reads what the other never wrote.
 #[derive(Debug)]
 pub(super) struct Identity {
     path: PathBuf,

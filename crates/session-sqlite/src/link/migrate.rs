@@ -57,7 +57,8 @@ pub(crate) async fn run(
     Ok(Ok(()))
 }
 
-/// How many steps were applied. An error if some of what they made is not there: whoever dropped it may have dropped sessions.
+/// How many steps were applied. An error if some of what they made is not there: whoever dropped it may have dropped
+/// sessions.
 async fn applied(
     connection: &mut SqliteConnection,
     namespace: &Namespace,

@@ -7,8 +7,8 @@ use tokio::time::{Sleep, sleep};
 
 use super::error::is_busy;
 
-/// Shorter than SQLite's own pauses, which grow to 100 ms: between two transactions of a busy process, the lock is free for
-/// some microseconds, and whoever looks seldom never gets it.
+/// Shorter than SQLite's own pauses, which grow to 100 ms: between two transactions of a busy process, the lock is free
+/// for some microseconds, and whoever looks seldom never gets it.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// What is left of a time.

@@ -24,8 +24,8 @@ const QUEUE: usize = 1024;
 /// How many visitors may end to make room: what they free is scattered over pages.
 const ROOM: [u32; 3] = [16, 256, 4096];
 
-/// For how many transactions to be polite after another process was seen, and how long it is left the lock each time: more
-/// than the pause between its attempts. A busy process would otherwise begin again at once, and keep it for ever.
+/// For how many transactions to be polite after another process was seen, and how long it is left the lock each time:
+/// more than the pause between its attempts. A busy process would otherwise begin again at once, and keep it for ever.
 const POLITE: u32 = 100;
 const TURN: Duration = Duration::from_millis(2);
 
@@ -136,7 +136,8 @@ impl Loop {
         let mut batch = Vec::new();
         while waiting.recv_many(&mut batch, LONGEST_BATCH).await > 0 {
             if let Err(error) = self.work(mem::take(&mut batch)).await {
-                // Those that came meanwhile are told the same at once: they would wait as long in vain, and not hear why in time.
+                // Those that came meanwhile are told the same at once: they would wait as long in vain, and not hear
+                // why in time.
                 while let Ok(work) = waiting.try_recv() {
                     work.answer(Err(error.clone()));
                 }
@@ -153,8 +154,8 @@ impl Loop {
         }
     }
 
-    /// All in one transaction; if that fails, each in its own, so that nobody fails because of another. An error if that
-    /// would be in vain, and everyone was told so.
+    /// All in one transaction; if that fails, each in its own, so that nobody fails because of another. An error if
+    /// that would be in vain, and everyone was told so.
     async fn work(&mut self, mut batch: Vec<Box<dyn Work>>) -> Result<(), StoreError> {
         match self.transaction(&mut batch, Space::Enough).await {
             Ok(()) => answer(batch, Ok(())),
@@ -195,8 +196,8 @@ impl Loop {
         answer(alone, if is_done { Ok(()) } else { Err(store_error(error)) });
     }
 
-    /// Moves what was written from the log to the file, as far as that has room, so that the log begins again where it has
-    /// its place on the disk already.
+    /// Moves what was written from the log to the file, as far as that has room, so that the log begins again where it
+    /// has its place on the disk already.
     async fn checkpoint(&mut self) {
         if self.connection.is_none() {
             self.connection = self.file.connect_writer().await.ok();
@@ -222,8 +223,8 @@ impl Loop {
                 return Err(Failed::All(error.unsent()));
             }
         };
-        // Only now: nobody else can write until the end of the transaction, so what was abandoned before never comes after
-        // anything that another process was told.
+        // Only now: nobody else can write until the end of the transaction, so what was abandoned before never comes
+        // after anything that another process was told.
         batch.retain(|work| !work.is_abandoned());
         let result = execute(&mut connection, &self.file, batch, space).await;
         let Err(failure) = result else {

@@ -38,8 +38,8 @@ fn wait() {
     std::io::stdin().read_line(&mut String::new()).unwrap();
 }
 
-/// 64 tasks log in and out until this process is killed. `+id` is a login that was acknowledged, `?id` a logout that begins,
-/// `-id` one that was acknowledged.
+/// 64 tasks log in and out until this process is killed. `+id` is a login that was acknowledged, `?id` a logout that
+/// begins, `-id` one that was acknowledged.
 async fn load(path: &Path) {
     let store = SqliteStore::open(path, shop()).await.unwrap();
     let tasks = (0..64).map(|task| {

@@ -11,8 +11,8 @@ use session_testbed::records::load;
 
 use crate::parent::{Folder, Process, open, runtime};
 
-/// The operating system lets files grow to a megabyte. What does not fit is an error, what was acknowledged is there, and
-/// sessions can be read.
+/// The operating system lets files grow to a megabyte. What does not fit is an error, what was acknowledged is there,
+/// and sessions can be read.
 pub(crate) fn what_cannot_be_written_is_an_error() {
     let folder = Folder::new();
     let path = folder.join("sessions.db");

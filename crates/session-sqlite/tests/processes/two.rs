@@ -61,7 +61,8 @@ pub(crate) fn a_logout_is_seen_at_once() {
     });
 }
 
-/// While another process holds the lock, reads go on, writes are errors within the timeout, and nothing of them is done later.
+/// While another process holds the lock, reads go on, writes are errors within the timeout, and nothing of them is done
+/// later.
 pub(crate) fn a_lock_that_is_held_is_an_error_in_time() {
     let folder = Folder::new();
     let path = folder.join("sessions.db");
@@ -94,8 +95,8 @@ pub(crate) fn a_lock_that_is_held_is_an_error_in_time() {
     });
 }
 
-/// A login whose caller has gone while it waited for the lock is not executed afterwards: the other process may have answered
-/// meanwhile that there is no such session.
+/// A login whose caller has gone while it waited for the lock is not executed afterwards: the other process may have
+/// answered meanwhile that there is no such session.
 pub(crate) fn a_login_given_up_never_comes_later() {
     let folder = Folder::new();
     let path = folder.join("sessions.db");

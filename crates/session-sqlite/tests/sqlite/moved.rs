@@ -18,7 +18,8 @@ fn assert_lost<T: std::fmt::Debug>(result: Result<T, StoreError>) {
     assert!(error.to_string().contains("moved, deleted or replaced: restart"), "{error}");
 }
 
-/// Alice is logged in, and logs out after `mishap`: no logout is acknowledged that a store does not have that is opened then.
+/// Alice is logged in, and logs out after `mishap`: no logout is acknowledged that a store does not have that is opened
+/// then.
 async fn nothing_is_acknowledged_after(mishap: impl AsyncFnOnce(&Path)) {
     let folder = Folder::new();
     let path = folder.join("sessions.db");
