@@ -2,16 +2,17 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue};
-use actix_web::middleware::{Next, from_fn};
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::middleware::{DefaultHeaders, Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{Error, HttpMessage as _, Resource};
+use actix_web::{Error, HttpMessage as _};
 use session_actix::{BearerAuth, Challenge, RequestInfo, SessionMiddleware, TokenRoutes};
 use session_demo::args::Mode;
 use session_demo::sessions::Sessions;
 
 use crate::account::{self, Accounts};
 use crate::body::read_body;
+use crate::endpoint::at;
 use crate::error::ApiError;
 use crate::{data, devices, live};
 
@@ -43,12 +44,14 @@ impl Site {
     /// The whole site. The body of a request is read first, whatever it is for.
     pub(crate) fn configure(&self, config: &mut ServiceConfig) {
         let site = web::scope("").wrap(from_fn(describe)).wrap(from_fn(read_body));
-        let site = site.route("/", web::get().to(async || "The API of session-demo, with actix-web."));
-        config.service(site.configure(|config| self.routes(config)));
+        // No browser takes an answer for something else than it says.
+        let site = site.wrap(DefaultHeaders::new().add((X_CONTENT_TYPE_OPTIONS, "nosniff")));
+        let site = site.service(at("/").get(async || "The API of session-demo, with actix-web."));
+        config.service(site.configure(|config| self.routes(config)).default_service(web::to(not_found)));
     }
 
     fn routes(&self, config: &mut ServiceConfig) {
-        let live = web::resource("/ws").wrap(self.sessions.clone()).route(web::get().to(live::socket));
+        let live = at("/ws").get(live::socket).into_resource().wrap(self.sessions.clone());
         let routes = |config: &mut ServiceConfig| api(config, self.mode);
         let api = web::scope("").wrap(self.sessions.clone()).configure(routes).default_service(web::to(not_found));
         let Some((tokens, auth)) = &self.tokens else {
@@ -70,35 +73,31 @@ impl Site {
 fn api(config: &mut ServiceConfig, mode: Mode) {
     match mode {
         Mode::Cookie => config.configure(devices),
-        Mode::Hybrid => config.configure(devices).service(resource("/whoami").get(account::whoami)),
+        Mode::Hybrid => config.configure(devices).service(at("/whoami").get(account::whoami)),
         Mode::Client => config
             .service(web::resource("/devices").to(devices::unsupported))
             .service(web::resource("/devices/{rest:.*}").to(devices::unsupported)),
     };
     config
         // Does not ask for its session, and so makes no store call, whatever the cookie.
-        .service(resource("/ping").get(async || "pong"))
-        .service(resource("/events").get(live::events))
-        .service(resource("/login").post(account::login))
-        .service(resource("/logout").post(account::logout))
-        .service(resource("/me").get(account::me))
-        .service(resource("/reauthenticate").post(account::reauthenticate))
-        .service(resource("/sensitive").get(account::sensitive))
-        .service(resource("/data").get(data::keys))
-        .service(resource("/data/{key}").put(data::store).get(data::load).delete(data::remove))
-        .service(resource("/counter/{key}").post(data::count));
+        .service(at("/ping").get(async || "pong"))
+        .service(at("/events").get(live::events))
+        .service(at("/login").post(account::login))
+        .service(at("/logout").post(account::logout))
+        .service(at("/me").get(account::me))
+        .service(at("/reauthenticate").post(account::reauthenticate))
+        .service(at("/sensitive").get(account::sensitive))
+        .service(at("/data").get(data::keys))
+        .service(at("/data/{key}").put(data::store).get(data::load).delete(data::remove))
+        .service(at("/counter/{key}").post(data::count));
 }
 
 fn devices(config: &mut ServiceConfig) {
     config
-        .service(resource("/devices").get(devices::list))
-        .service(resource("/devices/revoke-others").post(devices::revoke_others))
-        .service(resource("/devices/revoke-all").post(devices::revoke_all))
-        .service(resource("/devices/{id}").delete(devices::revoke));
-}
-
-fn resource(path: &str) -> Resource {
-    web::resource(path).default_service(web::to(async || Err::<&str, _>(ApiError::MethodNotAllowed)))
+        .service(at("/devices").get(devices::list))
+        .service(at("/devices/revoke-others").post(devices::revoke_others))
+        .service(at("/devices/revoke-all").post(devices::revoke_all))
+        .service(at("/devices/{id}").delete(devices::revoke));
 }
 
 async fn not_found() -> Result<&'static str, ApiError> {

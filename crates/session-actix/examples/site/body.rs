@@ -1,13 +1,15 @@
 //! Bodies: nobody keeps a connection open without sending one, and none is larger than it may be.
 
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
-use actix_web::body::{MessageBody, SizedStream};
+use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody, SizedStream};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
+use actix_web::http::header::UPGRADE;
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::web::{Bytes, BytesMut};
+use actix_web::web::{self, Bytes, BytesMut};
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, ResponseError as _};
 use futures::stream::{self, StreamExt as _};
 use serde::de::DeserializeOwned;
@@ -29,9 +31,10 @@ pub(crate) async fn read_body(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, Error> {
-    // What follows the head of a WebSocket's handshake is no body.
-    if *request.method() == Method::GET {
-        return Ok(next.call(request).await?.map_into_boxed_body());
+    // What follows the head of a WebSocket's handshake is no body. If it is refused, nothing may follow.
+    if is_handshake(&request) {
+        let response = next.call(request).await?.map_into_boxed_body();
+        return Ok(if response.status() == StatusCode::SWITCHING_PROTOCOLS { response } else { ending(response) });
     }
     match collect(request.take_payload()).await {
         Collected::Whole(body) => {
@@ -39,9 +42,14 @@ pub(crate) async fn read_body(
             next.call(request).await.map(ServiceResponse::map_into_boxed_body)
         }
         Collected::TooLarge => Ok(request.into_response(ApiError::BodyTooLarge.error_response())),
-        Collected::TooLargeToRead => Ok(closing(request, &ApiError::BodyTooLarge)),
-        Collected::TooSlow => Ok(closing(request, &ApiError::RequestTimeout)),
+        Collected::TooLargeToRead => Ok(ending(request.into_response(ApiError::BodyTooLarge.error_response()))),
+        Collected::TooSlow => Ok(ending(request.into_response(ApiError::RequestTimeout.error_response()))),
     }
+}
+
+fn is_handshake(request: &ServiceRequest) -> bool {
+    let upgrade = request.headers().get(UPGRADE).and_then(|value| value.to_str().ok());
+    *request.method() == Method::GET && upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
 }
 
 enum Collected {
@@ -78,16 +86,21 @@ async fn collect(mut chunks: Payload) -> Collected {
 }
 
 /// The answer, and then the end of the connection: actix-web would go on reading a chunked body, which may never end.
-fn closing(request: ServiceRequest, error: &ApiError) -> ServiceResponse {
-    let (response, body) = error.error_response().into_parts();
-    let body = body.try_into_bytes().unwrap_or_default();
-    let length = body.len().try_into().unwrap_or_default();
-    let end = async {
-        sleep(FAREWELL).await;
-        Err(io::Error::other("the body was not read to its end"))
-    };
-    let body = stream::iter([Ok(body)]).chain(stream::once(end));
-    request.into_response(response.set_body(SizedStream::new(length, Box::pin(body))).map_into_boxed_body())
+fn ending(response: ServiceResponse) -> ServiceResponse {
+    response.map_body(|_, mut body| {
+        let size = body.size();
+        let chunks = stream::poll_fn(move |context| Pin::new(&mut body).poll_next(context));
+        let end = async {
+            sleep(FAREWELL).await;
+            Err(io::Error::other("the body was not read to its end").into())
+        };
+        let chunks = Box::pin(chunks.chain(stream::once(end)));
+        match size {
+            BodySize::None => BoxBody::new(()),
+            BodySize::Sized(length) => BoxBody::new(SizedStream::new(length, chunks)),
+            BodySize::Stream => BoxBody::new(BodyStream::new(chunks)),
+        }
+    })
 }
 
 /// A body of JSON, whatever its `Content-Type`.
@@ -95,12 +108,15 @@ pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest for Json<T> {
     type Error = ApiError;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let body = Bytes::from_request(request, payload);
+        // As it was sent: `Bytes` would decompress it.
+        let body = web::Payload::from_request(request, payload);
         Box::pin(async move {
-            let body = body.await.map_err(|_| ApiError::BodyTooLarge)?;
+            let body = body.await.map_err(|_| ApiError::InvalidBody)?.to_bytes_limited(MAX_BODY).await;
+            // One that did not arrive is no JSON either.
+            let body = body.map_err(|_| ApiError::BodyTooLarge)?.map_err(|_| ApiError::InvalidBody)?;
             serde_json::from_slice(&body).map(Self).map_err(|_| ApiError::InvalidBody)
         })
     }

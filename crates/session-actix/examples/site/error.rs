@@ -12,6 +12,7 @@ use session_actix::{BearerRejection, Rejection};
 pub(crate) enum ApiError {
     InvalidCredentials,
     InvalidBody,
+    InvalidHandshake,
     BodyTooLarge,
     RequestTimeout,
     InvalidKey,
@@ -34,6 +35,7 @@ impl ApiError {
         match self {
             Self::InvalidCredentials => (StatusCode::UNAUTHORIZED, "invalid_credentials"),
             Self::InvalidBody => (StatusCode::BAD_REQUEST, "invalid_body"),
+            Self::InvalidHandshake => (StatusCode::BAD_REQUEST, "invalid_handshake"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::InvalidKey => (StatusCode::BAD_REQUEST, "invalid_key"),
@@ -58,6 +60,7 @@ impl ResponseError for ApiError {
             Self::Token(rejection) => rejection.error_response(),
             Self::InvalidCredentials
             | Self::InvalidBody
+            | Self::InvalidHandshake
             | Self::BodyTooLarge
             | Self::RequestTimeout
             | Self::InvalidKey

@@ -3,13 +3,16 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use actix_web::http::Method;
 use actix_web::web::{Bytes, Payload};
 use actix_web::{Error, HttpRequest, HttpResponse, rt};
-use actix_ws::{CloseCode, CloseReason, Message, MessageStream};
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason};
 use futures::stream;
 use session_actix::{Authenticated, Rejection, RejectionKind};
 use session_core::{Key, SessionHandle};
 use tokio::time::timeout;
+
+use crate::error::ApiError;
 
 /// Counts the messages of the session's sockets.
 const MESSAGES: Key<u64> = Key::new("ws");
@@ -27,14 +30,20 @@ fn handle(session: &Authenticated) -> Result<SessionHandle, Rejection> {
 }
 
 /// Each text message is activity, and is answered with how many there were.
-pub(crate) async fn socket(session: Authenticated, request: HttpRequest, body: Payload) -> Result<HttpResponse, Error> {
+pub(crate) async fn socket(
+    session: Authenticated,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
     let handle = handle(&session)?;
-    let (response, socket, messages) = actix_ws::handle(&request, body)?;
-    rt::spawn(serve(socket, messages.max_frame_size(MAX_MESSAGE), handle));
+    let (response, socket, messages) = actix_ws::handle(&request, body).map_err(|_| ApiError::InvalidHandshake)?;
+    // A message in several frames is one message, and no longer than another.
+    let messages = messages.max_frame_size(MAX_MESSAGE).aggregate_continuations().max_continuation_size(MAX_MESSAGE);
+    rt::spawn(serve(socket, messages, handle));
     Ok(response)
 }
 
-async fn serve(mut socket: actix_ws::Session, mut messages: MessageStream, handle: SessionHandle) {
+async fn serve(mut socket: actix_ws::Session, mut messages: AggregatedMessageStream, handle: SessionHandle) {
     let mut ended = pin!(handle.ended());
     let code = loop {
         let message = tokio::select! {
@@ -43,14 +52,14 @@ async fn serve(mut socket: actix_ws::Session, mut messages: MessageStream, handl
         };
         let answer = async {
             match message {
-                Some(Ok(Message::Text(_))) => match count(&handle).await {
+                Some(Ok(AggregatedMessage::Text(_))) => match count(&handle).await {
                     Ok(count) => socket.text(count.to_string()).await.map_err(|_| None),
                     Err(session_core::Error::Gone) => Err(Some(ENDED)),
                     Err(_) => Err(Some(CloseCode::Error)),
                 },
-                Some(Ok(Message::Ping(data))) => socket.pong(&data).await.map_err(|_| None),
-                Some(Ok(Message::Binary(_) | Message::Continuation(_) | Message::Pong(_) | Message::Nop)) => Ok(()),
-                Some(Ok(Message::Close(_))) => Err(Some(CloseCode::Normal)),
+                Some(Ok(AggregatedMessage::Ping(data))) => socket.pong(&data).await.map_err(|_| None),
+                Some(Ok(AggregatedMessage::Binary(_) | AggregatedMessage::Pong(_))) => Ok(()),
+                Some(Ok(AggregatedMessage::Close(_))) => Err(Some(CloseCode::Normal)),
                 Some(Err(_)) | None => Err(None),
             }
         };
@@ -76,9 +85,14 @@ async fn count(handle: &SessionHandle) -> Result<u64, session_core::Error> {
 }
 
 /// `live`, then `ended` when the session has ended. Watching is no activity.
-pub(crate) async fn events(session: Authenticated) -> Result<HttpResponse, Rejection> {
+pub(crate) async fn events(session: Authenticated, request: HttpRequest) -> Result<HttpResponse, Rejection> {
     session.set_passive();
     let handle = handle(&session)?;
+    let mut response = HttpResponse::Ok();
+    response.content_type("text/event-stream");
+    if *request.method() == Method::HEAD {
+        return Ok(response.finish());
+    }
     let ended = Box::pin(async move { handle.ended().await });
     let begin = (Some("event: session\ndata: live\n\n"), Some(ended));
     let events = stream::unfold(begin, async |(next, ended)| {
@@ -92,5 +106,5 @@ pub(crate) async fn events(session: Authenticated) -> Result<HttpResponse, Rejec
         }
     });
     let events = futures::StreamExt::map(events, |event| Ok::<_, Error>(Bytes::from_static(event.as_bytes())));
-    Ok(HttpResponse::Ok().content_type("text/event-stream").streaming(events))
+    Ok(response.streaming(events))
 }

@@ -4,6 +4,7 @@
 //! own:
 //!
 //! - `app.rs`: where the middlewares belong;
+//! - `endpoint.rs`: which methods a path answers;
 //! - `account.rs`, `data.rs`, `devices.rs`: handlers, which read and write a session like a map;
 //! - `live.rs`: a WebSocket and a stream of events, which go on after their response and end with their session;
 //! - `caller.rs`: a user who is logged in, by a cookie or by an access token;
@@ -15,6 +16,7 @@ mod body;
 mod caller;
 mod data;
 mod devices;
+mod endpoint;
 mod error;
 mod live;
 
@@ -23,6 +25,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use actix_web::http::KeepAlive;
 use actix_web::{App, HttpServer, rt};
 use clap::Parser as _;
 use session_core::Policy;
@@ -97,6 +100,9 @@ async fn serve(
     let site = Site::new(&sessions, args.issuer.unwrap_or_else(|| format!("http://{address}")));
     let server = HttpServer::new(move || App::new().configure(|config| site.configure(config)))
         .client_request_timeout(PATIENCE)
+        // For actix-web, that is about the first request of a connection: each other head could take forever. Behind a proxy
+        // that limits them, connections may be kept.
+        .keep_alive(KeepAlive::Disabled)
         // A client that ends its side has gone: what is done for it is given up.
         .h1_allow_half_closed(false)
         .shutdown_timeout(GRACE)

@@ -8,6 +8,7 @@ mod account;
 mod backend;
 #[path = "../../../session-demo/tests/site/client.rs"]
 mod client;
+mod connections;
 #[path = "../../../session-demo/tests/site/data.rs"]
 mod data;
 #[path = "../../../session-demo/tests/site/devices.rs"]
