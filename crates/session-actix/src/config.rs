@@ -1,8 +1,10 @@
 //! What a middleware shares with its services, and extractors with their middleware.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::HttpResponse;
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use session_core::SessionManager;
 use session_core::adapter::{OriginGuard, RequestSession};
 
@@ -25,6 +27,37 @@ pub(crate) struct Config {
 pub(crate) struct Inside {
     pub(crate) session: SessionOfRequest,
     pub(crate) refuser: Refuser<Rejection>,
+    /// That of the middleware around this one.
+    pub(crate) outer: Option<Rc<Self>>,
+    pub(crate) place: Place,
+}
+
+/// Whether a request is still inside a middleware. Its response cannot say so: an error has no request whose extensions could
+/// be put back.
+#[derive(Clone, Default)]
+pub(crate) struct Place {
+    is_left: Rc<Cell<bool>>,
+}
+
+/// Leaves its place when it is dropped.
+pub(crate) struct Stay(pub(crate) Place);
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.0.is_left.set(true);
+    }
+}
+
+impl Inside {
+    /// What belongs to the innermost middleware that the request is in; after the outermost, to that.
+    pub(crate) fn of(request: &HttpRequest) -> Option<Self> {
+        let extensions = request.extensions();
+        let mut inside = extensions.get::<Self>()?;
+        while let (true, Some(outer)) = (inside.place.is_left.get(), &inside.outer) {
+            inside = outer;
+        }
+        Some(inside.clone())
+    }
 }
 
 /// The session of a request.

@@ -1,16 +1,18 @@
 //! The extractors: [`Session`], [`Authenticated`], [`Fresh`].
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use actix_web::{FromRequest, HttpRequest};
 use session_core::adapter::{RejectionKind, require_fresh};
 use session_core::{Assurance, Error, SessionHandle, SessionManager, UserId};
 
 use crate::LocalBoxFuture;
 use crate::config::{Inside, SessionOfRequest};
+use crate::refusal::log_missing;
 use crate::rejection::Rejection;
 
 /// The session of the request, anonymous or not. Dereferences to [`session_core::Session`].
@@ -22,7 +24,8 @@ use crate::rejection::Rejection;
 /// [`set_passive`](session_core::Session::set_passive), so that it does not keep the session alive.
 ///
 /// `Option<Session>` is for code that is also used where there are no sessions: `None` without a
-/// [`SessionMiddleware`](crate::SessionMiddleware) around the route, and only then.
+/// [`SessionMiddleware`](crate::SessionMiddleware) around the route, and only then. The first time in each worker, an error in
+/// the log says so.
 ///
 /// # Errors
 /// [`RejectionKind::LayerMissing`] without a [`SessionMiddleware`](crate::SessionMiddleware) around the route. If the store
@@ -50,24 +53,28 @@ impl Session {
     /// use actix_web::rt;
     /// use actix_web::web::Payload;
     /// use actix_web::{HttpRequest, HttpResponse};
-    /// use actix_ws::{Message, MessageStream};
+    /// use actix_ws::{AggregatedMessage, AggregatedMessageStream};
     /// use session_actix::{Authenticated, RejectionKind};
     /// use session_core::SessionHandle;
+    ///
+    /// const MAX_MESSAGE: usize = 4096;
     ///
     /// async fn socket(user: Authenticated, request: HttpRequest, body: Payload) -> Result<HttpResponse, actix_web::Error> {
     ///     let session = user.handle().ok_or(session_actix::Rejection::from(RejectionKind::Unauthenticated))?;
     ///     let (response, socket, messages) = actix_ws::handle(&request, body)?;
+    ///     // A message in several frames is one message.
+    ///     let messages = messages.max_frame_size(MAX_MESSAGE).aggregate_continuations().max_continuation_size(MAX_MESSAGE);
     ///     rt::spawn(echo(socket, messages, session));
     ///     Ok(response)
     /// }
     ///
-    /// async fn echo(mut socket: actix_ws::Session, mut messages: MessageStream, session: SessionHandle) {
+    /// async fn echo(mut socket: actix_ws::Session, mut messages: AggregatedMessageStream, session: SessionHandle) {
     ///     loop {
     ///         let message = tokio::select! {
     ///             () = session.ended() => break,
     ///             message = messages.recv() => message,
     ///         };
-    ///         let Some(Ok(Message::Text(text))) = message else { break };
+    ///         let Some(Ok(AggregatedMessage::Text(text))) = message else { break };
     ///         // Opening it is activity; whoever only reads opens it and commits nothing.
     ///         let Ok(current) = session.open().await else { break };
     ///         if session.commit(&current).await.is_err() || socket.text(text).await.is_err() {
@@ -169,10 +176,14 @@ async fn extract<T>(
     absent: &[RejectionKind],
     of: impl AsyncFnOnce(Session) -> Result<T, Rejection>,
 ) -> Result<T, Rejection> {
-    let inside = request.extensions().get::<Inside>().cloned();
-    let Some(Inside { session, refuser }) = inside else {
+    let Some(Inside { session, refuser, .. }) = Inside::of(&request) else {
+        thread_local! {
+            static LOGGED: Cell<bool> = const { Cell::new(false) };
+            // On its own, because an `Option<Session>` is often meant to be `None`, one of a user never.
+            static LOGGED_OF_USERS: Cell<bool> = const { Cell::new(false) };
+        }
         let rejection = Rejection::from(RejectionKind::LayerMissing);
-        tracing::error!(target: "session", path = request.path(), "{rejection}");
+        log_missing(if absent.is_empty() { &LOGGED } else { &LOGGED_OF_USERS }, &request, &rejection);
         return Err(rejection);
     };
     let extracted = async { of(Session::of(&session).await?).await };
@@ -188,7 +199,9 @@ async fn extract<T>(
 /// the anonymous session, and log in when the last factor is proved.
 ///
 /// As `Option<Authenticated>`, for routes that also work for visitors: `None` if no user is logged in. A store that failed
-/// ends the request.
+/// ends the request. A missing [`SessionMiddleware`](crate::SessionMiddleware) does not, because there is nothing that could end
+/// it: then everybody is a visitor. The first time in each worker, an error in the log says so. (With session-tower it is an
+/// error, 500.)
 ///
 /// # Errors
 /// [`RejectionKind::Unauthenticated`] if no user is logged in, whether there was no cookie or an unknown, expired or
@@ -248,7 +261,7 @@ impl FromRequest for Authenticated {
 /// Costs one round trip more than [`Authenticated`], see [`require_fresh`](Authenticated::require_fresh).
 ///
 /// `Option<Fresh>` is `None` if that was too long ago, if no user is logged in, or if the session ended meanwhile. A store that
-/// failed ends the request.
+/// failed ends the request; a missing [`SessionMiddleware`](crate::SessionMiddleware) does not, as with [`Authenticated`].
 ///
 /// # Errors
 /// [`RejectionKind::ReauthenticationRequired`] at that age or above, [`RejectionKind::Gone`] if the session ended meanwhile; else

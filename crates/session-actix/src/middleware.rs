@@ -26,8 +26,8 @@ use crate::response::Exchange;
 ///
 /// # What is committed
 /// What handlers did is committed when there is a response. An error is one, in actix-web: of a handler, which its route
-/// answers with, or of a middleware inside this one, which is given its headers here and passed on. If the commit fails, its
-/// rejection is the response, and everything of the handler's is gone; so what must survive belongs outside this middleware
+/// answers with, or of a middleware inside this one, whose response is given its headers here; the error itself is passed on. If
+/// the commit fails, its rejection is the response, or the error, and everything of the handler's is gone; so what must survive belongs outside this middleware
 /// (CORS headers, say).
 ///
 /// Nothing is committed if the handler is dropped: because it panics, or because its client disconnects. A client that only
@@ -205,7 +205,7 @@ where
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let config = Arc::clone(&self.config);
         let line = config.render.as_ref().map(|_| RequestLine::of(request.request()));
-        let mut exchange = Exchange { config, line, outer: None };
+        let mut exchange = Exchange { config, line, is_nested: false, stay: None };
         let refusals = Refusals::new();
         match exchange.begin(request.request(), refusals.refuser()) {
             Ok(session) => {

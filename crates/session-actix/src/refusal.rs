@@ -2,10 +2,12 @@
 //! that failed. So an extractor that fails does not return: it leaves its rejection here, and the middleware answers with it.
 
 use std::cell::{Cell, RefCell};
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
+use std::thread::LocalKey;
 
 use actix_web::HttpRequest;
 
@@ -74,7 +76,11 @@ impl<R: Clone> Refuser<R> {
         }
         poll_fn(|context| match self.0.upgrade() {
             Some(slot) => {
-                slot.extractors.borrow_mut().push(context.waker().clone());
+                let mut extractors = slot.extractors.borrow_mut();
+                // It may be polled often until then.
+                if !extractors.iter().any(|waker| waker.will_wake(context.waker())) {
+                    extractors.push(context.waker().clone());
+                }
                 Poll::Pending
             }
             None => Poll::Ready(()),
@@ -87,5 +93,45 @@ impl<R: Clone> Refuser<R> {
 impl<R> Clone for Refuser<R> {
     fn clone(&self) -> Self {
         Self(Weak::clone(&self.0))
+    }
+}
+
+/// Says in the log that an extractor has no middleware: once in each worker, because an `Option` may be meant to find nothing,
+/// request after request.
+pub(crate) fn log_missing(is_logged: &'static LocalKey<Cell<bool>>, request: &HttpRequest, rejection: &impl Display) {
+    if !is_logged.replace(true) {
+        tracing::error!(target: "session", path = request.path(), "{rejection}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Wake, Waker};
+
+    use actix_web::test::TestRequest;
+
+    use super::Refusals;
+
+    struct Task;
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn an_extractor_that_is_polled_again_is_kept_once() {
+        let refusals = Refusals::new();
+        let (refuser, request) = (refusals.refuser(), TestRequest::default().to_http_request());
+        let mut refused = pin!(refuser.refuse(&request, ()));
+        let waker = Waker::from(Arc::new(Task));
+        let mut context = Context::from_waker(&waker);
+        for _ in 0..3 {
+            assert!(refused.as_mut().poll(&mut context).is_pending());
+        }
+        assert_eq!(refusals.0.extractors.borrow().len(), 1);
+        drop(refusals);
+        assert!(refused.as_mut().poll(&mut context).is_ready());
     }
 }

@@ -1,16 +1,17 @@
 //! What a request is given on its way in, and what happens to its response on the way out: the session is committed, then
 //! come the headers.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::ServiceResponse;
-use actix_web::error::InternalError;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _};
+use session_core::AuthenticatedCaching;
 use session_core::adapter::{RejectionKind, RequestSession, ResponseHeaders, vary};
 
-use crate::config::{Config, Inside, SessionOfRequest};
+use crate::config::{Config, Inside, Place, SessionOfRequest, Stay};
 use crate::head::{Head, apply, values};
 use crate::refusal::Refuser;
 use crate::rejection::Rejection;
@@ -21,8 +22,10 @@ pub(crate) struct Exchange {
     pub(crate) config: Arc<Config>,
     /// If the application words rejections.
     pub(crate) line: Option<RequestLine>,
-    /// What extractors outside this middleware find, if there is another one around it.
-    pub(crate) outer: Option<Inside>,
+    /// Whether there is another session middleware around this one.
+    pub(crate) is_nested: bool,
+    /// As long as extractors find the session of this one.
+    pub(crate) stay: Option<Stay>,
 }
 
 /// What comes out of the service inside, or the rejection that an extractor ended the request with.
@@ -36,56 +39,73 @@ impl Exchange {
         refuser: Refuser<Rejection>,
     ) -> Result<RequestSession, RejectionKind> {
         let Config { manager, guard, .. } = &*self.config;
-        self.outer = request.extensions().get::<Inside>().cloned();
-        let outer = self.outer.as_ref().map(|outer| Arc::new(outer.session.clone()));
+        let around = Inside::of(request);
+        self.is_nested = around.is_some();
+        let outer = around.as_ref().map(|around| Arc::new(around.session.clone()));
         if outer.as_ref().is_some_and(|outer| outer.has_cookie(manager.policy().cookie().name())) {
             return Err(RejectionKind::LayerNested);
         }
         let session = guard.begin_request(manager, &Head(request))?;
         let of_request = SessionOfRequest { session: session.clone(), outer };
-        request.extensions_mut().insert(Inside { session: of_request, refuser });
+        let place = Place::default();
+        self.stay = Some(Stay(place.clone()));
+        request.extensions_mut().insert(Inside { session: of_request, refuser, outer: around.map(Rc::new), place });
         Ok(session)
     }
 
     /// The response, when there is one: with the session committed, and its headers.
     pub(crate) async fn answer<B: MessageBody + 'static>(
-        self,
+        mut self,
         handled: impl Future<Output = Handled<B>>,
         session: RequestSession,
     ) -> Result<ServiceResponse, Error> {
-        let (request, response) = match handled.await {
+        // However this ends, the request is no longer inside then.
+        let _stay = self.stay.take();
+        match handled.await {
             Ok(Ok(response)) => {
                 let (request, response) = response.into_parts();
-                (request, self.committed(response.map_into_boxed_body(), &session).await)
+                let (outcome, headers) = session.finish().await;
+                let outcome = outcome.map_err(Rejection::from);
+                let response = self.finished(response.map_into_boxed_body(), outcome, &headers);
+                Ok(ServiceResponse::new(request, response))
             }
             Ok(Err(error)) => {
-                let text = error.to_string();
-                let response = self.committed(HttpResponse::from_error(error), &session).await;
-                return Err(InternalError::from_response(text, response).into());
+                let (outcome, headers) = session.finish().await;
+                Err(self.passed_on(error, outcome.map_err(Rejection::from), headers))
             }
             // The handler did not come to an end: nothing is committed.
             Err((request, rejection)) => {
-                let headers = session.finish_unchanged().unwrap_or_else(given_up);
-                (request, self.with_headers(self.rejected(rejection), &headers))
+                let headers = session.finish_unchanged().unwrap_or_else(|| self.given_up());
+                let response = self.with_headers(self.rejected(rejection), &headers);
+                Ok(ServiceResponse::new(request, response))
             }
-        };
-        if let Some(outer) = self.outer {
-            request.extensions_mut().insert(outer);
         }
-        Ok(ServiceResponse::new(request, response))
     }
 
-    /// The response, or the rejection in its place, after the session was committed.
-    async fn committed(&self, response: HttpResponse, session: &RequestSession) -> HttpResponse {
-        if let Some(headers) = session.finish_unchanged() {
-            return self.with_headers(self.rendered(response), &headers);
-        }
-        let (outcome, headers) = session.finish_changed().await;
-        let response = match outcome.map_err(Rejection::from) {
+    /// The error, whose response is what [`finished`](Self::finished) makes of it, whenever it is made; or the rejection in
+    /// its place.
+    fn passed_on(self, mut error: Error, outcome: Result<(), Rejection>, headers: ResponseHeaders) -> Error {
+        let Err(rejection) = outcome else {
+            error.add_response_mapper(move |response| self.finished(response, outcome, &headers));
+            return error;
+        };
+        let mut failed = Error::from(rejection);
+        failed.add_response_mapper(move |_| self.finished(error.error_response(), outcome, &headers));
+        failed
+    }
+
+    /// The response, or the rejection in its place, after the session was committed with this outcome.
+    fn finished(
+        &self,
+        response: HttpResponse,
+        outcome: Result<(), Rejection>,
+        headers: &ResponseHeaders,
+    ) -> HttpResponse {
+        let response = match outcome {
             Ok(()) => self.rendered(response),
             Err(rejection) => keep_cookies(response, self.rejected(rejection)),
         };
-        self.with_headers(response, &headers)
+        self.with_headers(response, headers)
     }
 
     /// A rejection as it is answered.
@@ -116,7 +136,7 @@ impl Exchange {
         if apply(edits, headers).is_err() {
             return self.rejected(RejectionKind::Internal.into());
         }
-        if self.outer.is_some() && wanted.set_cookie.is_some() {
+        if self.is_nested && wanted.set_cookie.is_some() {
             let ours = 1 + wanted.removed_cookies.len();
             let cookies: Vec<_> = headers.get_all(SET_COOKIE).cloned().collect();
             let ours = cookies.into_iter().rev().take(ours).rev();
@@ -126,12 +146,15 @@ impl Exchange {
         }
         response
     }
-}
 
-/// The headers of a response whose session was given up: as if a user were logged in, which is not known.
-fn given_up() -> ResponseHeaders {
-    let cache_control = Some("private, no-store");
-    ResponseHeaders { vary_cookie: true, cache_control, ..ResponseHeaders::default() }
+    /// The headers of a response whose session was given up: as if a user were logged in, which is not known.
+    fn given_up(&self) -> ResponseHeaders {
+        let cache_control = match self.config.manager.policy().authenticated_caching() {
+            AuthenticatedCaching::NoStore => "private, no-store",
+            AuthenticatedCaching::Revalidate => "private, no-cache",
+        };
+        ResponseHeaders { vary_cookie: true, cache_control: Some(cache_control), ..ResponseHeaders::default() }
+    }
 }
 
 /// Marks a rejection that has the application's words: middlewares around this one leave it as it is.

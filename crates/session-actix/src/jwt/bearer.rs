@@ -1,5 +1,6 @@
 //! The extractors [`Bearer`], [`ForeignBearer`] and [`LiveBearer`].
 
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -14,6 +15,7 @@ use super::auth::InsideAuth;
 use super::rejection::BearerRejection;
 use crate::LocalBoxFuture;
 use crate::head::Head;
+use crate::refusal::log_missing;
 
 /// The claims of a valid access token that meets the requirement `R`. Dereferences to [`Claims`]. No round trip: that a
 /// session was revoked is noticed when the token expires; that it began before
@@ -21,7 +23,8 @@ use crate::head::Head;
 /// which knows no policy of sessions.
 ///
 /// As `Option<Bearer>`, for routes that also work without a token: `None` without one. If it is invalid, the request is
-/// answered with a rejection.
+/// answered with a rejection. Without a [`BearerAuth`](crate::BearerAuth) around the route there is nothing that could answer:
+/// `None` then, whatever the token, and the first time in each worker an error in the log. (With session-tower it is an error, 500.)
 ///
 /// ```
 /// use session_actix::{Bearer, TokenRequirement};
@@ -84,8 +87,9 @@ async fn extract<R: TokenRequirement, T>(
 ) -> Result<T, BearerRejection> {
     let inside = request.extensions().get::<InsideAuth>().cloned();
     let Some(InsideAuth { source, refuser }) = inside else {
+        thread_local!(static LOGGED: Cell<bool> = const { Cell::new(false) });
         let rejection = BearerRejection::from(BearerRejectionKind::LayerMissing);
-        tracing::error!(target: "session", path = request.path(), "{rejection}");
+        log_missing(&LOGGED, &request, &rejection);
         return Err(rejection);
     };
     match open(&source, &Head(&request)).await {

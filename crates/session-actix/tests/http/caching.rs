@@ -1,10 +1,10 @@
 //! What responses to users say about caches. What the policy says is tested in session-core.
 
-use actix_web::web;
-use session_actix::{Authenticated, Rejection, Session};
-use session_core::{ClearSiteData, Policy};
+use actix_web::{FromRequest as _, HttpRequest, web};
+use session_actix::{Authenticated, Fresh, Rejection, Session};
+use session_core::{AuthenticatedCaching, ClearSiteData, Policy};
 
-use crate::common::{Answer, Behaviour, Site, call, single, with_headers};
+use crate::common::{Answer, Behaviour, COUNT, Site, call, single, with_headers};
 
 const UNCACHED: [&str; 1] = ["private, no-store"];
 
@@ -98,5 +98,26 @@ async fn a_logout_clears_what_the_browser_keeps_if_the_policy_says_so() {
         site.on_write(Behaviour::Works);
         assert_eq!(call(&app, "POST", "/logout", &login.cookie()).await.all("clear-site-data"), expected);
         assert_eq!(call(&app, "POST", "/", "").await.all("clear-site-data"), ["\"executionContexts\""]);
+    }
+}
+
+/// A session that was changed and given up does not say who it is of.
+#[tokio::test]
+async fn an_answer_in_place_of_one_that_was_given_up_is_as_private_as_the_policy_says() {
+    for (caching, expected) in
+        [(AuthenticatedCaching::NoStore, "private, no-store"), (AuthenticatedCaching::Revalidate, "private, no-cache")]
+    {
+        let site = Site::new(Policy::standard().to_builder().authenticated_caching(caching).build().unwrap());
+        let reads = site.store.reads.clone();
+        let changes = move |session: Session, request: HttpRequest| {
+            session.update(COUNT, |count| *count += 1).unwrap();
+            reads.set(Behaviour::Fails);
+            async move { Fresh::<300>::extract(&request).await.map(|_| "never") }
+        };
+        let app = site.app_with(single(changes)).await;
+        let cookie = call(&app, "POST", "/login/alice", "").await.cookie();
+        let answer = call(&app, "GET", "/", &cookie).await;
+        answer.assert_rejected(503, "session_store_unavailable");
+        assert_eq!(answer.all("cache-control"), [expected]);
     }
 }

@@ -2,18 +2,18 @@
 
 use std::sync::{Arc, Mutex};
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::ErrorImATeapot;
 use actix_web::http::StatusCode;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Bytes};
-use actix_web::{App, Error, HttpResponse};
+use actix_web::{App, Error, HttpResponse, ResponseError};
 use futures::{FutureExt as _, stream};
 use session_actix::{Rejection, RejectionKind, Session};
 use session_core::{Error as SessionError, StepUp, UserId};
 
-use crate::common::{Behaviour, COUNT, NOTE, Site, call, request, routes, serve, single};
+use crate::common::{Answer, Behaviour, COUNT, NOTE, Site, call, request, routes, serve, single};
 
 /// The handler's own headers and body are dropped with its response: they would not be true.
 #[tokio::test]
@@ -90,6 +90,42 @@ async fn an_error_of_a_middleware_inside_is_a_response_too() {
     let app = App::new().wrap(from_fn(rejects)).wrap(site.middleware().on_rejection(words)).configure(routes);
     let answer = call(&serve(app).await, "GET", "/plain", "").await;
     assert_eq!((answer.status.as_u16(), answer.text()), (403, "no: wrong_user"));
+}
+
+/// An error of the application, whose type middlewares outside know.
+#[derive(Debug)]
+struct OutOfTea;
+
+impl std::fmt::Display for OutOfTea {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("out of tea")
+    }
+}
+
+impl ResponseError for OutOfTea {}
+
+/// It is the same error outside, and each response that is made of it is complete. If the commit failed, it is another one.
+#[tokio::test]
+async fn the_error_of_a_middleware_is_passed_on_as_it_is() {
+    let site = Site::standard();
+    let runs_out = async |request: ServiceRequest, next: Next<BoxBody>| {
+        next.call(request).await?;
+        Err::<ServiceResponse, _>(Error::from(OutOfTea))
+    };
+    let app = serve(App::new().wrap(from_fn(runs_out)).wrap(site.middleware()).configure(routes)).await;
+    let error = app.begin(request("POST", "/count", "")).await.unwrap_err();
+    assert!(error.as_error::<OutOfTea>().is_some());
+    for _ in 0..2 {
+        let answer = Answer::of(error.error_response()).await;
+        assert_eq!((answer.status.as_u16(), answer.text(), answer.all("vary")), (500, "out of tea", vec!["Cookie"]));
+        assert!(answer.cookie().starts_with("__Host-id="));
+    }
+    site.on_write(Behaviour::Fails);
+    let error = app.begin(request("POST", "/count", "")).await.unwrap_err();
+    assert!(error.as_error::<OutOfTea>().is_none() && error.as_error::<Rejection>().is_some());
+    for _ in 0..2 {
+        Answer::of(error.error_response()).await.assert_rejected(503, "session_store_unavailable");
+    }
 }
 
 /// A change after the head was sent is an error, not a silent loss.

@@ -11,7 +11,9 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::test::TestRequest;
 use actix_web::{App, Error, HttpMessage as _, web};
 use async_trait::async_trait;
-use session_actix::{Authenticated, Enforcement, MissingOrigin, OriginGuard, RequestInfo, Session, SessionMiddleware};
+use session_actix::{
+    Authenticated, Bearer, Enforcement, MissingOrigin, OriginGuard, RequestInfo, Session, SessionMiddleware,
+};
 use session_conformance::ReferenceStore;
 use session_core::store::Freshness;
 use session_core::{
@@ -238,12 +240,30 @@ async fn a_login_that_the_browser_will_lose_is_noticed_once() {
     assert_eq!(log.take(), [] as [String; 0], "once is enough");
 }
 
-/// actix-web would make `None` of it, and say nothing.
-#[tokio::test]
-async fn a_route_without_a_middleware_is_an_error_in_the_log() {
-    let app = serve(App::new().configure(single(async |user: Option<Authenticated>| user.is_some().to_string()))).await;
-    let (log, _guard) = Log::keep();
-    assert_eq!(call(&app, "GET", "/", "").await.text(), "false");
-    let lines = log.take();
-    assert!(matches!(&*lines, [line] if line.contains("ERROR session") && line.contains(".wrap(")), "{lines:?}");
+/// actix-web would make `None` of it, and say nothing. Once in each worker, for each kind of extractor: it may be meant so.
+#[test]
+fn routes_without_a_middleware_are_errors_in_the_log() {
+    let worker = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let app = App::new()
+                .route("/session", web::get().to(async |session: Option<Session>| session.is_some().to_string()))
+                .route("/user", web::get().to(async |user: Option<Authenticated>| user.is_some().to_string()))
+                .route("/token", web::get().to(async |bearer: Option<Bearer>| bearer.is_some().to_string()));
+            let app = serve(app).await;
+            let (log, _guard) = Log::keep();
+            for path in ["/session", "/user", "/token"] {
+                assert_eq!(call(&app, "GET", path, "").await.text(), "false");
+                let lines = log.take();
+                assert!(
+                    matches!(&*lines, [line] if line.contains("ERROR session") && line.contains(".wrap(")),
+                    "{lines:?}"
+                );
+                assert_eq!(call(&app, "GET", path, "").await.text(), "false");
+                assert_eq!(log.take(), [] as [String; 0], "once is enough");
+            }
+        });
+    };
+    // A thread without other tests.
+    std::thread::spawn(worker).join().unwrap();
 }

@@ -1,7 +1,8 @@
 //! A session middleware inside another one, with a cookie of its own.
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::ErrorImATeapot;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, Error, FromRequest as _, HttpResponse, ResponseError as _, web};
@@ -228,4 +229,27 @@ async fn what_is_between_two_middlewares_has_the_session_of_the_outer_one() {
     let app = App::new().wrap(shop.office.middleware()).wrap(from_fn(between)).wrap(shop.shop.middleware());
     let app = serve(app.configure(routes)).await;
     assert_eq!(call(&app, "GET", "/plain", &alice).await.all("x-customer"), ["true true"]);
+}
+
+async fn errs(_: ServiceRequest, _: Next<impl MessageBody>) -> Result<ServiceResponse, Error> {
+    Err(ErrorImATeapot("short and stout"))
+}
+
+/// Answers an error with the user of the session that it finds then.
+async fn recovers(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
+    let kept = request.request().clone();
+    assert!(next.call(request).await.is_err());
+    let session = Session::extract(&kept).await?;
+    let response = HttpResponse::Ok().body(user(&session));
+    Ok(ServiceResponse::new(kept, response))
+}
+
+#[tokio::test]
+async fn after_an_error_of_the_inner_one_there_is_the_session_of_the_outer_one() {
+    let shop = Shop::new();
+    let alice = call(&shop.app().await, "POST", "/login/alice", "").await.cookie();
+    let app = App::new().wrap(from_fn(errs)).wrap(shop.office.middleware()).wrap(from_fn(recovers));
+    let app = serve(app.wrap(shop.shop.middleware()).configure(routes)).await;
+    let answer = call(&app, "GET", "/plain", &alice).await;
+    assert_eq!((answer.text(), answer.all("vary")), ("alice", vec!["Cookie"]));
 }
