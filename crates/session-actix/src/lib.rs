@@ -34,6 +34,13 @@
 //! whatever it likes; after all else an extractor does not return. The middleware drops the handler, commits nothing, and
 //! answers with the rejection. What is outside the middleware sees a response like any other.
 //!
+//! # Operation
+//! actix-web limits how long the head of the first request of a connection may take to arrive
+//! (`HttpServer::client_request_timeout`, five seconds unless set), and how long a connection may be idle between two requests.
+//! It does not limit how long the head of a later request may take once it has begun, nor any body. A proxy in front does. Without
+//! one, `HttpServer::keep_alive(KeepAlive::Disabled)` makes each request the first of its connection, and a middleware that
+//! reads bodies limits those: the example `site` has both.
+//!
 //! [actix-web]: https://docs.rs/actix-web
 
 mod config;
