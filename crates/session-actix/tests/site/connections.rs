@@ -61,9 +61,14 @@ async fn a_connection_is_for_one_request() {
 async fn a_handshake_that_is_refused_is_followed_by_nothing() {
     let demo = Demo::start(&[]);
     for (path, status) in [("/api/ping", 200), ("/ws", 401), ("/nothing", 404)] {
-        let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
-        let received = received(&demo, &head, "x").await;
-        assert!(received.starts_with(&format!("HTTP/1.1 {status} ")), "{received}");
+        for (header, again) in
+            [("", "x"), ("Content-Length: 1000\r\n", "x"), ("Transfer-Encoding: chunked\r\n", "1\r\nx\r\n")]
+        {
+            let head =
+                format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n{header}\r\n");
+            let received = received(&demo, &head, again).await;
+            assert!(received.starts_with(&format!("HTTP/1.1 {status} ")), "{header}: {received}");
+        }
     }
 }
 
