@@ -61,9 +61,9 @@
 //! [`Unavailable`](session_core::StoreErrorKind::Unavailable) (a quota of the file system looks like a broken disk).
 //! Nothing that was acknowledged is lost, and reads go on. A logout needs a few pages in the log: it works as long as
 //! the log has room where it has its place on the disk already, and is an error after that, until there is room. So
-//! that logouts always work, set [`max_size`](SqliteStoreBuilder::max_size) some ten megabytes below what the disk has:
-//! then logins are refused in time, and what has expired, and visitors, make room first. The log is not counted: up to
-//! 64 MiB of it are kept, and it is longer while a long read or a backup of another process holds it.
+//! that logouts always work, set [`max_size`](SqliteStoreBuilder::max_size) some eighty megabytes below what the disk
+//! has: then logins are refused in time, and what has expired, and visitors, make room first. The log is not counted:
+//! up to 64 MiB of it are kept, and it is longer while a long read or a backup of another process holds it.
 //!
 //! **Cost.** A flush of the disk for each transaction: alone, a write takes as long as that; 64 writers at once share
 //! one. A session with 177 bytes of values takes some 360 bytes, indexes included, and loads take as long with a

@@ -71,8 +71,8 @@ async fn applied(
         return Ok(Ok(0));
     }
     let incomplete = || {
-        let detail = "some of the tables of the store are missing, or their indexes or triggers; restore a backup, or drop the \
-            rest to begin without sessions";
+        let detail = "some of the tables of the store are missing, or their indexes or triggers; restore a backup, or \
+            drop the rest to begin without sessions";
         StoreError::new(StoreErrorKind::Other, detail).unsent()
     };
     let meta = render(namespace, "SELECT count(*) FROM sqlite_schema WHERE name = {meta}").replace('"', "'");
