@@ -80,6 +80,19 @@ async fn a_file_that_was_replaced_acknowledges_nothing() {
     nothing_is_acknowledged_after(replace).await;
 }
 
+/// What is beside it may be of another file by then.
+#[tokio::test]
+async fn a_file_that_came_back_is_still_lost() {
+    let folder = Folder::new();
+    let (path, away) = (folder.join("sessions.db"), folder.join("away.db"));
+    let store = open(&path).await.unwrap();
+    fs::rename(&path, &away).unwrap();
+    assert_lost(store.count(NOW).await);
+    fs::rename(&away, &path).unwrap();
+    assert_lost(store.count(NOW).await);
+    assert_lost(store.create(CreateRequest::new(&record(None, NOW)), NOW).await);
+}
+
 /// Each name of a file would have a log of its own.
 #[tokio::test]
 async fn a_file_with_two_names_is_refused() {
