@@ -121,7 +121,7 @@ async fn tables_that_are_missing_are_told() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_an_error_and_makes_nobody_a_visitor() {
+async fn a_damaged_file_is_an_error_and_no_session_looks_absent() {
     let folder = Folder::new();
     let path = folder.join("sessions.db");
     let store = open(&path).await.unwrap();
