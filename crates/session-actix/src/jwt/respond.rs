@@ -35,13 +35,15 @@ where
     web::resource(path.to_owned()).route(route).default_service(others)
 }
 
-/// `GET path`, and `HEAD`.
+/// `GET path`, and `HEAD`; other methods are not those of this route.
 pub(super) fn get(path: &str, document: impl Fn() -> Answer + Clone + 'static) -> Resource {
     let answer = move || {
         let answer = respond(document());
         async move { answer }
     };
-    web::resource(path.to_owned()).route(web::get().to(answer.clone())).route(web::head().to(answer))
+    let others = web::to(async || HttpResponse::MethodNotAllowed().insert_header((ALLOW, "GET, HEAD")).finish());
+    let resource = web::resource(path.to_owned()).default_service(others);
+    resource.route(web::get().to(answer.clone())).route(web::head().to(answer))
 }
 
 fn respond(answer: Answer) -> HttpResponse {
