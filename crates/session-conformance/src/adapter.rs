@@ -99,17 +99,21 @@ pub trait AdapterHarness: fmt::Debug + Send + Sync + 'static {
         handler: Option<Handler>,
     ) -> Result<HttpResponse, Failure>;
 
-    /// Sends a token request to an application that has the token routes of the adapter, and returns the response. `None`
-    /// from an adapter without token routes: cases about refresh tokens then ask the manager, and say so.
+    /// Whether the adapter has token routes. Without them, cases about refresh tokens ask the manager.
+    fn has_token_routes(&self) -> bool {
+        false
+    }
+
+    /// Sends a token request to an application that has the token routes of the adapter, and returns the response.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// As [`send`](Self::send); or there are no such routes.
     async fn send_token_request(
         &self,
         _manager: SessionManager,
         _request: TokenRequest,
-    ) -> Option<Result<HttpResponse, Failure>> {
-        None
+    ) -> Result<HttpResponse, Failure> {
+        Err("the adapter has no token routes".into())
     }
 }
 

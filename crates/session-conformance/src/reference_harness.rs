@@ -89,14 +89,17 @@ impl AdapterHarness for Watched {
         self.adapter.send(manager, request, handler).await
     }
 
+    fn has_token_routes(&self) -> bool {
+        self.adapter.has_token_routes()
+    }
+
     async fn send_token_request(
         &self,
         manager: SessionManager,
         request: TokenRequest,
-    ) -> Option<Result<HttpResponse, Failure>> {
-        let answer = self.adapter.send_token_request(manager, request).await;
-        self.is_used.fetch_or(answer.is_some(), Ordering::Relaxed);
-        answer
+    ) -> Result<HttpResponse, Failure> {
+        self.is_used.store(true, Ordering::Relaxed);
+        self.adapter.send_token_request(manager, request).await
     }
 }
 

@@ -38,12 +38,12 @@ impl AdapterHarness for Actix {
         on_a_worker(|| call(manager, request, handler)).await
     }
 
-    async fn send_token_request(
-        &self,
-        manager: SessionManager,
-        request: TokenRequest,
-    ) -> Option<Result<Answer, Failure>> {
-        Some(on_a_worker(|| call_token_route(manager, request)).await)
+    fn has_token_routes(&self) -> bool {
+        true
+    }
+
+    async fn send_token_request(&self, manager: SessionManager, request: TokenRequest) -> Result<Answer, Failure> {
+        on_a_worker(|| call_token_route(manager, request)).await
     }
 }
 

@@ -46,12 +46,16 @@ impl AdapterHarness for Tower {
         from_http(response).await
     }
 
+    fn has_token_routes(&self) -> bool {
+        true
+    }
+
     async fn send_token_request(
         &self,
         manager: SessionManager,
         request: TokenRequest,
-    ) -> Option<Result<HttpResponse, Failure>> {
-        Some(send_token_request(manager, request).await)
+    ) -> Result<HttpResponse, Failure> {
+        send_token_request(manager, request).await
     }
 }
 

@@ -8,7 +8,7 @@ use session_core::{DeleteOutcome, Error, IssuedRefreshToken, PresentedToken, Ver
 use super::app_tokens::{AppTokens, send};
 use super::client::{Client, LoginOptions};
 use super::node::Node;
-use super::support::login;
+use super::support::{MILLI, login};
 use crate::adapter::TokenRequest;
 use crate::refusal::Refusal;
 
@@ -37,15 +37,17 @@ impl App {
 impl Client for App {
     type Change = Option<VerifiedRefreshToken>;
 
-    /// Access tokens live for whole seconds, so that there is none for the last second of a session.
-    const LAST: Duration = Duration::from_millis(1001);
-
     fn new(node: &Node) -> Self {
         Self { node: node.clone(), token: Arc::default() }
     }
 
     fn on(&self, node: &Node) -> Self {
         Self { node: node.clone(), token: Arc::clone(&self.token) }
+    }
+
+    fn last(&self) -> Duration {
+        // Access tokens live for whole seconds, so that there is none for the last second of a session.
+        if self.node.env().adapter().has_token_routes() { Duration::from_secs(1) + MILLI } else { MILLI }
     }
 
     fn token(&self) -> String {

@@ -98,8 +98,6 @@ impl Browser {
 impl Client for Browser {
     type Change = Exchange;
 
-    const LAST: Duration = MILLI;
-
     fn new(node: &Node) -> Self {
         let jar = CookieJar::new(node.env().clock().clone());
         Self { node: node.clone(), path: "/", jar: Arc::new(Mutex::new(jar)) }
@@ -107,6 +105,10 @@ impl Client for Browser {
 
     fn on(&self, node: &Node) -> Self {
         Self { node: node.clone(), ..self.clone() }
+    }
+
+    fn last(&self) -> Duration {
+        MILLI
     }
 
     fn token(&self) -> String {

@@ -17,14 +17,14 @@ pub(super) trait Client: Sized {
     /// A request under way that changes the session.
     type Change;
 
-    /// How long before the absolute deadline of its session it can make its last request.
-    const LAST: Duration;
-
     /// Without a session.
     fn new(node: &Node) -> Self;
 
     /// The same client, talking to another node.
     fn on(&self, node: &Node) -> Self;
+
+    /// How long before the absolute deadline of its session it can make its last request.
+    fn last(&self) -> Duration;
 
     /// The token it would send now; empty if it has none.
     fn token(&self) -> String;
