@@ -280,6 +280,14 @@ impl VerifyingKey {
         }
     }
 
+    /// An HMAC key that has absorbed how a message begins: it verifies the rest.
+    pub(crate) fn primed(&self, begin: &[u8]) -> Option<Self> {
+        match self {
+            Self::Hmac(mac) => Some(Self::Hmac(mac.clone().chain_update(begin))),
+            Self::Public(_) => None,
+        }
+    }
+
     /// Whether `signature` is this key's signature of `message`.
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use memchr::memchr2;
+use smallvec::SmallVec;
 
 use super::payload::{Audience, ReadPayload, Text};
 
@@ -61,9 +62,9 @@ impl<'a> Rest<'a> {
     }
 
     /// `literal`, and an array of texts, which may be empty.
-    fn texts(&mut self, literal: &str) -> Option<Vec<Text<'a>>> {
+    fn texts(&mut self, literal: &str) -> Option<SmallVec<[Text<'a>; 2]>> {
         self.skip(literal)?;
-        let mut texts = Vec::with_capacity(1);
+        let mut texts = SmallVec::new();
         if self.skip("[]").is_some() {
             return Some(texts);
         }

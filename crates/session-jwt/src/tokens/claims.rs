@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 use session_core::{Assurance, SessionId, Timestamp, UserId};
+use smallvec::SmallVec;
 
 use super::account_claims::ClaimError;
 use super::as_written;
@@ -43,7 +44,8 @@ pub struct Claims {
     token_id: Span,
     client: Option<Span>,
     scope: Option<Span>,
-    methods: Vec<Span>,
+    /// Rarely more than two: no allocation of their own.
+    methods: SmallVec<[Span; 2]>,
     /// The payload, as it was signed; behind it, without their escapes, the texts that have some. One buffer for all texts: a
     /// token is verified with each request, which looks at few of them.
     texts: String,
@@ -133,11 +135,12 @@ impl Claims {
     /// Reads a signed payload and checks it: the only way to get [`Claims`].
     pub(super) fn read(json: Vec<u8>, policy: &TokenPolicy, now: Timestamp, check: Check) -> Result<Self, VerifyError> {
         let json = String::from_utf8(json).map_err(|_| VerifyError::Payload)?;
-        let raw = as_written::read(&json).map_or_else(|| ReadPayload::parse(&json), Ok)?;
-        if *require(raw.iss, "iss")? != *policy.issuer() {
+        let ReadPayload { iss, sub, aud, exp, nbf, iat, jti, sid, auth_time, acr, amr, client_id, scope } =
+            as_written::read(&json).map_or_else(|| ReadPayload::parse(&json), Ok)?;
+        if *require(iss, "iss")? != *policy.issuer() {
             return Err(VerifyError::Issuer);
         }
-        let audience = require(raw.aud, "aud")?;
+        let audience = require(aud, "aud")?;
         let is_ours = match check {
             Check::Full => audience.includes(policy.audience()),
             Check::AnyAudience | Check::AnyTime => audience.any(|audience| policy.issues_for(audience)),
@@ -145,9 +148,9 @@ impl Claims {
         if !is_ours {
             return Err(VerifyError::Audience);
         }
-        let (issued_at, expires_at) = (time(raw.iat, "iat")?, time(raw.exp, "exp")?);
-        let authenticated_at = time(raw.auth_time, "auth_time")?;
-        let not_before = if raw.nbf.is_some() { Some(time(raw.nbf, "nbf")?) } else { None };
+        let (issued_at, expires_at) = (time(iat, "iat")?, time(exp, "exp")?);
+        let authenticated_at = time(auth_time, "auth_time")?;
+        let not_before = if nbf.is_some() { Some(time(nbf, "nbf")?) } else { None };
         if check != Check::AnyTime {
             if now - policy.leeway() >= expires_at {
                 return Err(VerifyError::Expired);
@@ -166,18 +169,18 @@ impl Claims {
                 return Err(VerifyError::Invalid("auth_time"));
             }
         }
-        let token_id = require(raw.jti, "jti")?;
+        let token_id = require(jti, "jti")?;
         if token_id.is_empty() || token_id.len() > MAX_ID_LEN {
             return Err(VerifyError::Invalid("jti"));
         }
-        let session = require(raw.sid, "sid")?;
-        let user = UserId::new(&*require(raw.sub, "sub")?).map_err(|_| VerifyError::Invalid("sub"))?;
-        let level = raw.acr.and_then(|acr| level(&acr));
+        let session = require(sid, "sid")?;
+        let user = UserId::new(&*require(sub, "sub")?).map_err(|_| VerifyError::Invalid("sub"))?;
+        let level = acr.and_then(|acr| level(&acr));
         let mut texts = Texts { json: &json, unescaped: String::new() };
-        let methods = require(raw.amr, "amr")?.into_iter().map(|method| texts.span(method)).collect();
+        let methods = require(amr, "amr")?.into_iter().map(|method| texts.span(method)).collect();
         let token_id = texts.span(token_id);
-        let client = raw.client_id.map(|client| texts.span(client));
-        let scope = raw.scope.map(|scope| texts.span(scope));
+        let client = client_id.map(|client| texts.span(client));
+        let scope = scope.map(|scope| texts.span(scope));
         let (payload_len, unescaped) = (json.len(), texts.unescaped);
         let texts = if unescaped.is_empty() { json } else { json + &unescaped };
         Ok(Self {

@@ -7,7 +7,7 @@ use session_core::Timestamp;
 
 use super::error::VerifyError;
 use super::header::{AcceptedTypes, Header};
-use super::verifying_keys::VerifyingKeys;
+use super::verifying_keys::{KeyFor, VerifyingKeys};
 use crate::encoding;
 use crate::keys::verifying_key::VerifyingKey;
 
@@ -44,8 +44,12 @@ impl Gate {
         }
         let Segments { header, payload, signature, signed } = Segments::split(token).ok_or(VerifyError::Segments)?;
         let key = match self {
-            Self::Exact => keys.by_header(header, now).ok_or(VerifyError::Header)?,
-            Self::Parsed(types) => key_named_by(&Header::read(header, types)?, keys, now)?,
+            Self::Exact => keys.by_header(&token[..=header.len()], now).ok_or(VerifyError::Header)?,
+            Self::Parsed(types) => KeyFor::Whole(key_named_by(&Header::read(header, types)?, keys, now)?),
+        };
+        let (key, signed) = match key {
+            KeyFor::Whole(key) => (key, signed),
+            KeyFor::Payload(key) => (key, payload),
         };
         let is_genuine = if key.is_rsa() {
             key.verify(signed, decode_signature(signature, &mut [0; MAX_RSA_SIGNATURE_LEN])?)

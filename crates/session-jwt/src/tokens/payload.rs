@@ -10,6 +10,7 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use session_core::{Assurance, SessionId, Timestamp};
+use smallvec::SmallVec;
 
 use super::error::VerifyError;
 
@@ -79,7 +80,7 @@ pub(super) struct ReadPayload<'a> {
     pub(super) sid: Option<SessionId>,
     pub(super) auth_time: Option<u64>,
     pub(super) acr: Option<Text<'a>>,
-    pub(super) amr: Option<Vec<Text<'a>>>,
+    pub(super) amr: Option<SmallVec<[Text<'a>; 2]>>,
     pub(super) client_id: Option<Text<'a>>,
     pub(super) scope: Option<Text<'a>>,
 }

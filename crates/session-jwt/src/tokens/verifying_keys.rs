@@ -31,10 +31,28 @@ use crate::keys::verifying_key::{PublicKey, VerifyingKey};
 pub struct VerifyingKeys {
     /// Each with the time from which it verifies nothing.
     keys: Vec<(VerifyingKey, Timestamp)>,
-    /// The header segments that we write, each with the index of its key. Few: to compare them takes less time than a hash.
-    by_header: Vec<(Box<[u8]>, usize)>,
+    /// Few: to compare them takes less time than a hash.
+    by_header: Vec<WrittenHeader>,
     /// To the indices of its keys: one, or more that differ in their algorithm.
     by_kid: HashMap<Box<str>, Vec<usize>>,
+}
+
+/// A header that we write.
+struct WrittenHeader {
+    /// Its segment, with the dot.
+    segment: Box<[u8]>,
+    /// The index of its key.
+    key: usize,
+    /// That key when it has absorbed the segment, if it is an HMAC key: the same for each token.
+    primed: Option<VerifyingKey>,
+}
+
+/// A key, and what of a token it verifies.
+pub(super) enum KeyFor<'k> {
+    /// What is signed.
+    Whole(&'k VerifyingKey),
+    /// What is signed behind the header.
+    Payload(&'k VerifyingKey),
 }
 
 impl VerifyingKeys {
@@ -93,9 +111,11 @@ impl VerifyingKeys {
         self.by_kid.keys().map(|kid| &**kid)
     }
 
-    pub(super) fn by_header(&self, segment: &[u8], now: Timestamp) -> Option<&VerifyingKey> {
-        let (_, index) = self.by_header.iter().find(|(header, _)| **header == *segment)?;
-        self.live(Some(index), now)
+    /// The key of tokens that begin with `segment`, its dot included.
+    pub(super) fn by_header(&self, segment: &[u8], now: Timestamp) -> Option<KeyFor<'_>> {
+        let header = self.by_header.iter().find(|header| *header.segment == *segment)?;
+        let key = self.live(Some(&header.key), now)?;
+        Some(header.primed.as_ref().map_or(KeyFor::Whole(key), KeyFor::Payload))
     }
 
     /// The key with this name, if it is for `algorithm`.
@@ -126,7 +146,9 @@ impl VerifyingKeys {
     fn add(&mut self, typ: TokenType, kid: &str, key: VerifyingKey, until: Timestamp) {
         let index = self.keys.len();
         for alg in key.algorithm().spellings() {
-            self.by_header.push((header::segment(typ, alg, kid).into_bytes().into(), index));
+            let segment = header::segment(typ, alg, kid) + ".";
+            let primed = key.primed(segment.as_bytes());
+            self.by_header.push(WrittenHeader { segment: segment.into_bytes().into(), key: index, primed });
         }
         self.by_kid.entry(kid.into()).or_default().push(index);
         self.keys.push((key, until));
