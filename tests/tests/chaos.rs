@@ -7,6 +7,9 @@ use session_conformance::Rng;
 use session_testbed::chaos::{Options, Target, run};
 
 async fn holds(target: Target) {
+    // What a client gives up on is ended within seconds, if the machine lets it: one at a time.
+    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _turn = TURN.lock().await;
     let seed = Rng::seed().unwrap();
     let findings = run(Options { target, duration: Duration::from_secs(12), seed, users: 6 }).await.unwrap();
     let name = target.name();
