@@ -24,7 +24,7 @@ async fn each_fault_fails_exactly_the_cases_that_name_it() {
             (fault, case, run_case(harness, case, options).await.result)
         }
     });
-    let results: Vec<(Fault, &Case, CaseResult)> = stream::iter(runs).buffer_unordered(64).collect().await;
+    let results: Vec<(Fault, &Case, CaseResult)> = stream::iter(runs).buffer_unordered(16).collect().await;
 
     let mut wrong = Vec::new();
     for (fault, case, result) in results {
