@@ -45,9 +45,9 @@ impl Client for App {
         Self { node: node.clone(), token: Arc::clone(&self.token) }
     }
 
-    fn last(&self) -> Duration {
-        // Access tokens live for whole seconds, so that there is none for the last second of a session.
-        if self.node.env().adapter().has_token_routes() { Duration::from_secs(1) + MILLI } else { MILLI }
+    fn precision(&self) -> Duration {
+        // Access tokens tell times in whole seconds, and there is none for the last second of a session.
+        if self.node.has_token_routes() { Duration::from_secs(1) + MILLI } else { MILLI }
     }
 
     fn token(&self) -> String {

@@ -17,12 +17,14 @@ pub(super) struct AppTokens {
 /// Sends `request` through the adapter of the case. The tokens are `None` where the response has none: a refresh token that is
 /// refused, a revocation. `None` if the adapter has no token routes.
 pub(super) async fn send(node: &Node, request: TokenRequest) -> Option<Result<Option<AppTokens>, Refusal>> {
-    let is_empty = matches!(&request, TokenRequest::Refresh { refresh_token: token } | TokenRequest::Revoke { token } if token.is_empty());
-    let adapter = node.env().adapter();
-    if !adapter.has_token_routes() {
+    if !node.has_token_routes() {
         return None;
     }
-    let response = adapter.send_token_request(node.manager().clone(), request).await;
+    let is_empty = match &request {
+        TokenRequest::Refresh { refresh_token: token } | TokenRequest::Revoke { token } => token.is_empty(),
+        TokenRequest::LogIn { .. } => false,
+    };
+    let response = node.env().adapter().send_token_request(node.manager().clone(), request).await;
     Some(response.map_err(Refusal::from).and_then(|response| match read(node, &response) {
         // As if it were missing.
         Err(refusal) if is_empty && refusal == Refusal::INVALID_REQUEST => Ok(None),

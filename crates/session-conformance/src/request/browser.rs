@@ -107,7 +107,7 @@ impl Client for Browser {
         Self { node: node.clone(), ..self.clone() }
     }
 
-    fn last(&self) -> Duration {
+    fn precision(&self) -> Duration {
         MILLI
     }
 

@@ -23,8 +23,8 @@ pub(super) trait Client: Sized {
     /// The same client, talking to another node.
     fn on(&self, node: &Node) -> Self;
 
-    /// How long before the absolute deadline of its session it can make its last request.
-    fn last(&self) -> Duration;
+    /// How exact the times are that it is told: how long before the absolute deadline of its session it can make its last request.
+    fn precision(&self) -> Duration;
 
     /// The token it would send now; empty if it has none.
     fn token(&self) -> String;

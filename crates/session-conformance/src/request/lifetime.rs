@@ -45,7 +45,7 @@ pub(super) async fn absolute_deadline_stands_still<C: Client>(env: Env) -> Outco
         }
         ensure!(client.is_alive().await?, "an active session did not live {minutes} minutes");
     }
-    env.clock().set(end - client.last());
+    env.clock().set(end - client.precision());
     client.assert_alive("an active session ended before its absolute deadline").await?;
     env.clock().set(end);
     client.assert_dead("activity moved the absolute deadline").await
@@ -59,7 +59,7 @@ pub(super) async fn backward_clock_extends_nothing<C: Client>(env: Env) -> Outco
     client.change().await?;
     env.clock().advance(30 * MINUTE);
     client.change().await?;
-    env.clock().set(start + 8 * HOUR - client.last());
+    env.clock().set(start + 8 * HOUR - client.precision());
     client.assert_alive("a clock that jumped back shortened the session").await?;
     env.clock().set(start + 8 * HOUR);
     client.assert_dead("a clock that jumped back lengthened the session").await
@@ -113,7 +113,7 @@ pub(super) async fn remembered_lives_longer(env: Env) -> Outcome {
         env.clock().set(start + days * DAY);
         client.assert_user("alice", "the user who is remembered, every six days").await?;
     }
-    env.clock().set(start + 30 * DAY - client.last());
+    env.clock().set(start + 30 * DAY - client.precision());
     client.assert_alive("a remembered session ended before its absolute deadline").await?;
     env.clock().set(start + 30 * DAY);
     client.assert_dead("a remembered session lives longer than its absolute timeout").await

@@ -76,6 +76,11 @@ impl Node {
         self.state().fault = None;
     }
 
+    /// Whether apps talk to token routes of an adapter, and not to the manager.
+    pub(super) fn has_token_routes(&self) -> bool {
+        self.env.adapter().has_token_routes()
+    }
+
     /// Whether there are no random bytes.
     pub(super) fn is_without_entropy(&self) -> bool {
         matches!(self.state().fault, Some(InjectedFault::NoEntropy))

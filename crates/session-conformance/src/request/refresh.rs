@@ -110,8 +110,10 @@ pub(super) async fn store_down_is_an_error(env: Env) -> Outcome {
         node.inject(fault);
         let refresh = app.is_alive().await;
         node.heal();
-        // A session that cannot be read: no repetition helps an app, and a login does. Token routes may say so.
-        if refresh != Ok(false) || !is_unreadable {
+        if is_unreadable && node.has_token_routes() {
+            // No repetition helps the app, and a login does: they say so.
+            ensure!(refresh == Ok(false), "a session that cannot be read refreshes, or the app is told to repeat it");
+        } else {
             refused(refresh, Refusal::STORE, "a refresh while the store fails")?;
         }
         app.assert_alive("a token is worth nothing after a refresh that failed").await?;
