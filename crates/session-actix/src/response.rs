@@ -8,7 +8,6 @@ use actix_web::body::MessageBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _};
-use session_core::AuthenticatedCaching;
 use session_core::adapter::{RejectionKind, RequestSession, ResponseHeaders, vary};
 
 use crate::config::{Config, Inside, Place, SessionOfRequest, Stay};
@@ -149,10 +148,7 @@ impl Exchange {
 
     /// The headers of a response whose session was given up: as if a user were logged in, which is not known.
     fn given_up(&self) -> ResponseHeaders {
-        let cache_control = match self.config.manager.policy().authenticated_caching() {
-            AuthenticatedCaching::NoStore => "private, no-store",
-            AuthenticatedCaching::Revalidate => "private, no-cache",
-        };
+        let cache_control = self.config.manager.policy().authenticated_caching().cache_control();
         ResponseHeaders { vary_cookie: true, cache_control: Some(cache_control), ..ResponseHeaders::default() }
     }
 }

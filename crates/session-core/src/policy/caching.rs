@@ -18,7 +18,9 @@ pub enum AuthenticatedCaching {
 }
 
 impl AuthenticatedCaching {
-    pub(crate) fn cache_control(self) -> &'static str {
+    /// The value of `Cache-Control`.
+    #[must_use]
+    pub const fn cache_control(self) -> &'static str {
         match self {
             Self::NoStore => NO_STORE,
             Self::Revalidate => "private, no-cache",
