@@ -18,6 +18,8 @@ use crate::operation::{Bind, Create, SHORT_SWEEP, Single, Update};
 use crate::row::{self, EncodedRow, column};
 use crate::statements::Statements;
 
+/// How many steps give pages back after a clean-up.
+const MOST_STEPS: u32 = 32;
 /// How many sessions a page may have, whatever is asked for: an answer stays within a few megabytes.
 const LONGEST_PAGE: u32 = 10_000;
 
@@ -60,6 +62,26 @@ impl SqliteStore {
         bind: impl FnOnce(Statement) -> Statement + Send,
     ) -> Result<Vec<SqliteRow>, StoreError> {
         self.in_time(self.link.1.fetch(sql, bind)).await
+    }
+
+    /// Gives up to a megabyte of free pages back to the file system, in steps that are as short as those of the clean-up.
+    async fn shrink(&self) -> Result<(), StoreError> {
+        let mut free = self.free_pages().await?;
+        for _ in 0..MOST_STEPS {
+            let _ = self.change(&self.sql.shrink, Box::new(|statement| statement)).await?;
+            let left = self.free_pages().await?;
+            // Or the file is not set up for that.
+            if left == 0 || left >= free {
+                break;
+            }
+            free = left;
+        }
+        Ok(())
+    }
+
+    async fn free_pages(&self) -> Result<i64, StoreError> {
+        let rows = self.read(&self.sql.free_pages, |statement| statement).await?;
+        rows.first().map_or(Ok(0), |row| column(row, 0))
     }
 
     async fn in_time<T>(&self, answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -155,7 +177,7 @@ impl SessionStore for SqliteStore {
         Ok(Count::exact(u64::try_from(sessions).unwrap_or(0)))
     }
 
-    /// Short transactions, so that other writes get in between; then free pages are given back to the file system.
+    /// In short transactions, so that requests get in between; then free pages are given back to the file system.
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
         let (now, limit, mut deleted) = (now.as_millis(), limit.get() as usize, 0);
         while deleted < limit {
@@ -168,7 +190,7 @@ impl SessionStore for SqliteStore {
             }
         }
         if deleted > 0 {
-            self.change(&self.sql.shrink, Box::new(|statement| statement)).await?;
+            self.shrink().await?;
         }
         Ok(deleted as u64)
     }
