@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::background::Persistent;
 use super::backing::Backing;
 use super::patience::Patience;
-use super::queue::Turn;
+use super::queue::{Answer, Queued, Turn};
+use super::together::{Company, Wants};
 use super::{Existence, Inner, SessionManager};
 use crate::clock::Timestamp;
 use crate::decide::intent::Intent;
 use crate::decide::plan::{Change, Circumstances, CookieOp, Draft, Plan, StoreOp, max_age, plan};
-use crate::decide::verdict::{Access, LoadedSession, Replaced, TokenStatus};
+use crate::decide::verdict::{Access, Activity, LoadedSession, Replaced, TokenStatus};
 use crate::entropy;
 use crate::error::Error;
 use crate::event::{EventKind, Termination};
@@ -198,7 +199,16 @@ impl SessionManager {
             let now = self.now();
             let circumstances = Circumstances { activity, policy: self.policy(), now, entropy: &*self.inner.entropy };
             self.inner.context.check_change(loaded.as_deref(), draft.change)?;
-            let Plan { store, cookie, event } = plan(loaded.as_ref(), &draft, circumstances)?;
+            let together = match (&repetition, &loaded) {
+                (Some(Repetition { turn, .. }), Some(loaded)) => {
+                    self.plan_together(turn, loaded, &draft, circumstances)
+                }
+                (Some(_), None) | (None, _) => None,
+            };
+            let (Plan { store, cookie, event }, company) = match together {
+                Some(together) => together,
+                None => (plan(loaded.as_ref(), &draft, circumstances)?, Company::default()),
+            };
             if matches!(store, StoreOp::LoadAgain) && repetition.is_some() {
                 return Err(Error::Gone);
             }
@@ -209,10 +219,17 @@ impl SessionManager {
                 Some(loaded)
                     if writes && repetition.is_none() && self.inner.queue.is_contended(&loaded.record.id()) =>
                 {
-                    Outcome::Conflict
+                    Ok(Outcome::Conflict)
                 }
-                Some(_) | None => self.execute(store, now).await?,
+                Some(_) | None => self.execute(store, now).await,
             };
+            match (&outcome, &repetition) {
+                (Ok(Outcome::Done(Some(next))), _) => company.written(&next.record),
+                (Ok(Outcome::Conflict), Some(repetition)) => company.wait(&repetition.turn),
+                (Ok(_), _) => company.alone(),
+                (Err(error), _) => company.failed(error),
+            }
+            let outcome = outcome?;
             match outcome {
                 Outcome::Done(next) => {
                     if let (Some(repetition), Some(next)) = (&mut repetition, &next) {
@@ -251,16 +268,19 @@ impl SessionManager {
                 Outcome::ReplacedAbsent => loaded = None,
                 Outcome::Conflict => {
                     let Some(stale) = &loaded else { return Err(Error::Conflict) };
+                    let intents = intents.get_or_insert_with(|| session.state().intents[..wanted].to_vec());
                     let mut left = None;
                     match &mut repetition {
                         Some(repetition) => self.pause(repetition).await?,
-                        None => left = repetition.insert(self.repeat(stale.record.id()).await?).turn.take_latest(),
+                        None => match self.repeat(stale, intents, activity).await? {
+                            Repeated::Turn(turn) => left = repetition.insert(turn).turn.take_latest(),
+                            Repeated::Written(next) => return Ok((next, None)),
+                        },
                     }
                     let latest = match (left, &stale.access) {
                         (Some(record), Access::Token(token, _)) => self.still_accepted(record, token),
                         (Some(_), Access::Seal | Access::Handle) | (None, _) => self.load_again(stale).await?,
                     };
-                    let intents = intents.get_or_insert_with(|| session.state().intents[..wanted].to_vec());
                     loaded = self.accept(first.as_deref(), latest, intents, draft.change)?.map(Arc::new);
                     if let Some(LoadedSession { record, access: Access::Token(token, status) }) = loaded.as_deref()
                         && let Some(cookie) = self.successor_cookie(record, token, *status)
@@ -274,12 +294,33 @@ impl SessionManager {
         }
     }
 
-    /// Waits for the other commits of `id` in this process that met a conflict.
-    async fn repeat(&self, id: SessionId) -> Result<Repetition<'_>, Error> {
-        let patience = self.policy().store_timeout();
-        // No end of concurrent writers.
-        let turn = self.inner.queue.turn(id, patience).await.ok_or(Error::Conflict)?;
-        Ok(Repetition { turn, attempt: 0, patience: Patience::begin(patience) })
+    /// Waits for the other commits of a session in this process that met a conflict.
+    async fn repeat(
+        &self,
+        stale: &LoadedSession,
+        intents: &[Intent],
+        activity: Activity,
+    ) -> Result<Repeated<'_>, Error> {
+        let limit = self.policy().store_timeout();
+        let patience = Patience::begin(limit);
+        let mut wants = Wants::of(stale, intents, activity, self.policy());
+        loop {
+            match self.inner.queue.turn(stale.record.id(), patience, wants.take()).await {
+                Queued::Turn(turn) => {
+                    return Ok(Repeated::Turn(Repetition { turn, attempt: 0, patience: Patience::begin(limit) }));
+                }
+                Queued::Answer(Answer::Written(record)) => {
+                    return Ok(Repeated::Written(match &stale.access {
+                        Access::Token(token, _) => self.still_accepted(*record, token).map(Arc::new),
+                        Access::Seal | Access::Handle => None,
+                    }));
+                }
+                Queued::Answer(Answer::Alone) => {}
+                Queued::Answer(Answer::Failed(error)) => return Err(Error::Store(error)),
+                // No end of concurrent writers.
+                Queued::Late => return Err(Error::Conflict),
+            }
+        }
     }
 
     /// Whether the intents may be applied to what another request wrote.
@@ -433,9 +474,16 @@ impl SessionManager {
     }
 }
 
+/// How a commit goes on that met a conflict.
+enum Repeated<'q> {
+    Turn(Repetition<'q>),
+    /// Another commit wrote it. The session now, unless that has expired.
+    Written(Option<Arc<LoadedSession>>),
+}
+
 /// A commit that met a conflict: its turn, and how long it may go on.
 struct Repetition<'q> {
-    turn: Turn<'q>,
+    turn: Turn<'q, Wants>,
     attempt: u32,
     patience: Patience,
 }

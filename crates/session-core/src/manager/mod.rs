@@ -18,6 +18,7 @@ mod revoke;
 mod several;
 mod sweep;
 mod ticket;
+mod together;
 mod watches;
 
 use std::fmt;
@@ -67,7 +68,7 @@ struct Inner {
     entropy: Arc<dyn Entropy>,
     reporter: Arc<Reporter>,
     background: Arc<Background>,
-    queue: CommitQueue,
+    queue: CommitQueue<together::Wants>,
     touches: RecentTouches,
     watches: Watches,
     gate: Option<Arc<dyn VisitorGate>>,

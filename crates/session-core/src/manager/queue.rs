@@ -3,67 +3,163 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
-use tokio::time::timeout;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, oneshot};
 
+use super::patience::Patience;
 use crate::clock::Timestamp;
+use crate::error::{StoreError, StoreErrorKind};
 use crate::model::id::SessionId;
 use crate::model::record::Record;
 
-/// For each session, what the last of these commits wrote.
-type Turns = HashMap<SessionId, Arc<AsyncMutex<Option<Record>>>>;
+/// How many commits are written together with another.
+const MOST_TOGETHER: usize = 64;
 
 /// The sessions for which a commit met a conflict and is being repeated. Empty almost always: an uncontended commit
 /// costs one load of an atomic.
-#[derive(Default)]
-pub(super) struct CommitQueue {
-    turns: Mutex<Turns>,
+///
+/// `C` is what a commit wants: the one that has its turn can write it together with what it wants itself.
+pub(super) struct CommitQueue<C> {
+    meetings: Mutex<HashMap<SessionId, Arc<Meeting<C>>>>,
     len: AtomicUsize,
 }
 
-impl CommitQueue {
+/// The commits of one session.
+struct Meeting<C> {
+    /// Whoever holds it writes. What the last one wrote.
+    turn: Arc<AsyncMutex<Option<Record>>>,
+    waiting: Mutex<Vec<Waiting<C>>>,
+    numbers: AtomicU64,
+}
+
+/// A commit that waits for its turn, and may be written together with another.
+pub(super) struct Waiting<C> {
+    pub(super) wants: C,
+    answer: oneshot::Sender<Answer>,
+    number: u64,
+}
+
+/// What became of a commit that waited.
+pub(super) enum Answer {
+    /// It was written together with another. This is the session now.
+    Written(Box<Record>),
+    /// Nothing was written: it needs a turn of its own.
+    Alone,
+    /// The store failed. It may have been written.
+    Failed(StoreError),
+}
+
+/// How the wait for a turn ended.
+pub(super) enum Queued<'q, C> {
+    Turn(Turn<'q, C>),
+    Answer(Answer),
+    /// It took too long. Nothing was written.
+    Late,
+}
+
+impl<C> Waiting<C> {
+    pub(super) fn answer(self, answer: Answer) {
+        // Its request may have gone.
+        let _ = self.answer.send(answer);
+    }
+}
+
+impl<C> Default for CommitQueue<C> {
+    fn default() -> Self {
+        Self { meetings: Mutex::default(), len: AtomicUsize::new(0) }
+    }
+}
+
+impl<C> CommitQueue<C> {
     /// Whether a commit of `id` is being repeated right now.
     pub(super) fn is_contended(&self, id: &SessionId) -> bool {
         self.len.load(Ordering::Acquire) != 0 && self.lock().contains_key(id)
     }
 
-    /// Waits for the other commits of `id` in this process, at most for `patience`; `None` if that was too short.
-    pub(super) async fn turn(&self, id: SessionId, patience: Duration) -> Option<Turn<'_>> {
-        let mutex = {
-            let mut turns = self.lock();
-            let mutex = Arc::clone(turns.entry(id).or_default());
-            self.len.store(turns.len(), Ordering::Release);
-            mutex
+    /// Waits for the other commits of `id` in this process, as long as `patience` lasts; or until one of them has written what this
+    /// one `wants` too. `None` is never written by others.
+    pub(super) async fn turn(&self, id: SessionId, patience: Patience, wants: Option<C>) -> Queued<'_, C> {
+        let meeting = {
+            let mut meetings = self.lock();
+            let new =
+                || Arc::new(Meeting { turn: Arc::default(), waiting: Mutex::default(), numbers: AtomicU64::new(0) });
+            let meeting = Arc::clone(meetings.entry(id).or_insert_with(new));
+            self.len.store(meetings.len(), Ordering::Release);
+            meeting
         };
+        let locked = patience.limit(Arc::clone(&meeting.turn).lock_owned());
+        let mut receiver = wants.map(|wants| meeting.wait(wants));
         // Exists before the wait, so that a request that gives up while waiting cleans up too.
-        let mut turn = Turn { queue: self, id, guard: None };
-        turn.guard = Some(timeout(patience, mutex.lock_owned()).await.ok()?);
-        Some(turn)
+        let mut turn = Turn { queue: self, id, meeting: Some(meeting), guard: None };
+        let mut locked = pin!(locked);
+        let arrived = poll_fn(|context| {
+            if let Some((_, receiver)) = &mut receiver
+                && let Poll::Ready(answer) = Pin::new(receiver).poll(context)
+            {
+                return Poll::Ready(Err(answer));
+            }
+            locked.as_mut().poll(context).map(Ok)
+        });
+        let locked = match arrived.await {
+            Ok(locked) => locked,
+            Err(answer) => return Queued::Answer(answer.unwrap_or_else(|_| interrupted())),
+        };
+        if let Some((number, receiver)) = receiver
+            && !turn.withdraw(number)
+        {
+            // Another commit has it, which ends within its own patience.
+            return Queued::Answer(receiver.await.unwrap_or_else(|_| interrupted()));
+        }
+        turn.guard = locked;
+        if turn.guard.is_some() { Queued::Turn(turn) } else { Queued::Late }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Turns> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Meeting<C>>>> {
+        self.meetings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for CommitQueue {
+/// Who was to write it was stopped: its runtime ended, or it panicked.
+fn interrupted() -> Answer {
+    let detail = "the commit that this one was part of was interrupted; it may have been applied";
+    Answer::Failed(StoreError::new(StoreErrorKind::Other, detail))
+}
+
+impl<C> Meeting<C> {
+    fn wait(&self, wants: C) -> (u64, oneshot::Receiver<Answer>) {
+        let (answer, receiver) = oneshot::channel();
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        self.waiting().push(Waiting { wants, answer, number });
+        (number, receiver)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting<C>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C> fmt::Debug for CommitQueue<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CommitQueue").field("len", &self.len).finish()
     }
 }
 
 /// The right to commit one session.
-pub(super) struct Turn<'q> {
-    queue: &'q CommitQueue,
+pub(super) struct Turn<'q, C> {
+    queue: &'q CommitQueue<C>,
     id: SessionId,
+    /// `None` only while it is dropped.
+    meeting: Option<Arc<Meeting<C>>>,
     guard: Option<OwnedMutexGuard<Option<Record>>>,
 }
 
-impl Turn<'_> {
+impl<C> Turn<'_, C> {
     /// What the commit before this one wrote. It may have changed since (a logout, a touch, another process): the
     /// compare-and-swap tells.
     pub(super) fn take_latest(&mut self) -> Option<Record> {
@@ -78,17 +174,42 @@ impl Turn<'_> {
             **guard = Some(record.clone());
         }
     }
+
+    /// The commits that wait, in their order. Each must get an answer, or be [given back](Self::give_back).
+    pub(super) fn take_waiting(&self) -> Vec<Waiting<C>> {
+        let Some(meeting) = &self.meeting else { return Vec::new() };
+        let mut waiting = meeting.waiting();
+        waiting.retain(|waiting| !waiting.answer.is_closed());
+        let most = waiting.len().min(MOST_TOGETHER);
+        waiting.drain(..most).collect()
+    }
+
+    /// Lets them wait again.
+    pub(super) fn give_back(&self, taken: Vec<Waiting<C>>) {
+        if let Some(meeting) = &self.meeting {
+            meeting.waiting().splice(..0, taken);
+        }
+    }
+
+    /// Whether the commit with this number still waited. It does no longer.
+    fn withdraw(&self, number: u64) -> bool {
+        let Some(meeting) = &self.meeting else { return false };
+        let mut waiting = meeting.waiting();
+        let place = waiting.iter().position(|waiting| waiting.number == number);
+        place.map(|place| waiting.remove(place)).is_some()
+    }
 }
 
-impl Drop for Turn<'_> {
+impl<C> Drop for Turn<'_, C> {
     fn drop(&mut self) {
         self.guard = None;
-        let mut turns = self.queue.lock();
+        self.meeting = None;
+        let mut meetings = self.queue.lock();
         // The map's own reference is the last one when the turn is neither held nor waited for.
-        if turns.get(&self.id).is_some_and(|mutex| Arc::strong_count(mutex) == 1) {
-            turns.remove(&self.id);
+        if meetings.get(&self.id).is_some_and(|meeting| Arc::strong_count(meeting) == 1) {
+            meetings.remove(&self.id);
         }
-        self.queue.len.store(turns.len(), Ordering::Release);
+        self.queue.len.store(meetings.len(), Ordering::Release);
     }
 }
 

@@ -5,3 +5,4 @@ mod answers;
 mod bed;
 mod callers;
 mod contention;
+mod together;
