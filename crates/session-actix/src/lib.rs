@@ -23,7 +23,9 @@
 //! - [`Session`] is the session of a request, anonymous or not; [`Authenticated`] that of a logged-in user; [`Fresh`] that
 //!   of a user who authenticated recently. The session is loaded when the first of them is extracted; a request that asks
 //!   for none costs no store call. As `Option<Authenticated>` and `Option<Fresh<300>>` they also let others in.
-//! - [`Rejection`] is every answer given in place of the application's. Handlers return it, and get it from `?`.
+//! - [`Rejection`] is every answer given in place of the application's. Handlers return it, and get it from `?`; one
+//!   that returns `actix_web::Error` from `.map_err(Rejection::from)?`.
+//! - `session.login(…)` and `session.logout()` begin and end sessions; `session.manager()` lists and ends those of a user.
 //! - With the feature `jwt`, [`Bearer`] and [`LiveBearer`] take access tokens from the `Authorization` header, and
 //!   [`TokenRoutes`] are the routes that issue, refresh and revoke tokens. [`backchannel_logout`] is where an OpenID provider
 //!   says that a user has logged out there.

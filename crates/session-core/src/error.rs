@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 
 use crate::entropy::EntropyError;
@@ -10,7 +11,7 @@ use crate::model::data::ValueError;
 /// The store failed. It says nothing about any session: unavailable is not absent.
 ///
 /// Shows the backend, the operation and the kind; never an id, a user or a token. What the driver said is kept as
-/// [`source`](StdError::source) only: a backend must not put a source there that quotes its parameters.
+/// [`source`](StdError::source), which `Debug` shows too: a backend must not put a source there that quotes its parameters.
 #[derive(Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -71,13 +72,7 @@ impl StoreError {
 
     /// The error and its causes, outermost first: for a log.
     pub(crate) fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = StdError::source(self);
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        text
+        [self.to_string()].into_iter().chain(causes(self)).collect::<Vec<_>>().join(": ")
     }
 
     /// Whether the operation may have been applied although it failed.
@@ -144,8 +139,14 @@ impl fmt::Debug for StoreError {
             .field("backend", &self.backend)
             .field("operation", &self.operation)
             .field("detail", &self.detail)
+            .field("causes", &causes(self))
             .finish_non_exhaustive()
     }
+}
+
+/// What led to `error`, outermost first.
+fn causes(error: &StoreError) -> Vec<String> {
+    iter::successors(StdError::source(error), |&error| error.source()).map(ToString::to_string).collect()
 }
 
 impl StdError for StoreError {

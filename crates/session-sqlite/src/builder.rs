@@ -1,5 +1,7 @@
 //! Setting up a [`SqliteStore`].
 
+use std::error::Error;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -72,17 +74,43 @@ impl SqliteStoreBuilder {
     /// Opens the store: creates the file, for its owner only (mode 0600), and the tables, unless they are there.
     ///
     /// # Errors
-    /// Each says what to do. [`Unavailable`](session_core::StoreErrorKind::Unavailable): the folder is missing or
+    /// Each says what to do; its source names the file. [`Unavailable`](session_core::StoreErrorKind::Unavailable): the folder is missing or
     /// read-only, so is the file, it is no database, or damaged, or another process holds its lock.
     /// [`Full`](session_core::StoreErrorKind::Full): the disk has no room.
     /// [`Other`](session_core::StoreErrorKind::Other): the path is empty, `:memory:` or that of a folder; the file
+    /// is missing or empty, but not its log, which may have all sessions; the file
     /// has a second name (a hard link); a newer release has made the tables, or some of them are missing, and nothing
     /// was changed; or the file system cannot do write-ahead logging.
     pub async fn open(self) -> Result<SqliteStore, StoreError> {
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        self.try_open().await.map_err(|error| error.clone().with_source(AtPath { path, error }))
+    }
+
+    async fn try_open(self) -> Result<SqliteStore, StoreError> {
         let file = File::new(&self.path, self.operation_timeout * 2 / 3, self.max_size)?;
         let connection = file.prepare(&self.namespace).await?;
         let writer = Writer::start(file.clone(), connection)?;
         let readers = Readers::new(file, self.readers);
         Ok(SqliteStore::new(self.namespace, self.operation_timeout, writer, readers))
+    }
+}
+
+/// Which file could not be opened.
+#[derive(Debug)]
+struct AtPath {
+    path: PathBuf,
+    error: StoreError,
+}
+
+impl fmt::Display for AtPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())
+    }
+}
+
+impl Error for AtPath {
+    /// What the driver or the operating system said.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
     }
 }

@@ -79,6 +79,7 @@ fn api(config: &mut ServiceConfig, mode: Mode) {
             .service(web::resource("/devices/{rest:.*}").to(devices::unsupported)),
     };
     config
+        .app_data(mode)
         // Does not ask for its session, and so makes no store call, whatever the cookie.
         .service(at("/ping").get(async || "pong"))
         .service(at("/events").get(live::events))

@@ -4,6 +4,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use session_actix::{Authenticated, BearerRejectionKind, LiveBearer};
 use session_core::{SessionId, SessionManager, UserId};
+use session_demo::args::Mode;
 
 use crate::error::ApiError;
 
@@ -54,13 +55,12 @@ impl FromRequest for Caller {
 
 /// The access token of a request, if it has one. Modes without tokens ignore the header.
 pub(crate) async fn access_token(request: &HttpRequest) -> Result<Option<LiveBearer>, ApiError> {
+    if request.app_data::<Mode>() != Some(&Mode::Hybrid) {
+        return Ok(None);
+    }
     match LiveBearer::extract(request).await {
         Ok(bearer) => Ok(Some(bearer)),
-        Err(rejection)
-            if matches!(rejection.kind(), BearerRejectionKind::Missing | BearerRejectionKind::LayerMissing) =>
-        {
-            Ok(None)
-        }
+        Err(rejection) if rejection.kind() == BearerRejectionKind::Missing => Ok(None),
         Err(rejection) => Err(ApiError::Token(rejection)),
     }
 }

@@ -87,7 +87,10 @@ fn explain(code: i32) -> (StoreErrorKind, &'static str) {
             "the file cannot be opened: is it a file, is its folder there, and may this user write both?",
         ),
         26 => (StoreErrorKind::Unavailable, "the file is not a database of SQLite; give another path, or move it away"),
-        _ => (StoreErrorKind::Other, "SQLite refused a statement: are the tables of the store ours, and unchanged?"),
+        _ => (
+            StoreErrorKind::Other,
+            "SQLite refused a statement: a table of the store is missing or was changed; restore a backup",
+        ),
     }
 }
 

@@ -94,6 +94,9 @@ impl File {
         // It may have been replaced before it was opened.
         self.check()?;
         migrate::run(&mut connection, namespace).await.map_err(unopened)??;
+        if !missing.is_empty() {
+            tracing::info!(path = %self.path.display(), "created the tables for sessions: there are none yet");
+        }
         Ok(connection)
     }
 
@@ -143,6 +146,7 @@ impl File {
         // have opened the new file before ours is closed.
         static CREATING: Mutex<()> = Mutex::new(());
         let creating = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_log()?;
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -157,6 +161,20 @@ impl File {
         may_write(&self.path)
             .map_err(|error| StoreError::new(StoreErrorKind::Unavailable, READ_ONLY).with_source(error).unsent())?;
         Ok(is_empty)
+    }
+
+    /// SQLite deletes a log whose file is missing or empty, and with it sessions that were acknowledged.
+    fn check_log(&self) -> Result<(), StoreError> {
+        let length = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+        // Beside the file, not beside a link to it.
+        let mut log = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone()).into_os_string();
+        log.push("-wal");
+        if length(&self.path) == 0 && length(Path::new(&log)) > 0 {
+            let detail = "the file is missing or empty, but its log is there, -wal, which may have all sessions: put the \
+                file back, or move the log away to begin without sessions";
+            return Err(refused_path(detail));
+        }
+        Ok(())
     }
 }
 

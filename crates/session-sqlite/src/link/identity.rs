@@ -69,7 +69,8 @@ impl Identity {
 }
 
 fn lost() -> StoreError {
-    let detail = "the file was moved, deleted or replaced: restart the application";
+    let detail = "the file was moved, deleted or replaced: stop the application, put the file back, and start it again; started \
+        without it, it begins without sessions";
     StoreError::new(StoreErrorKind::Unavailable, detail)
 }
 

@@ -45,6 +45,42 @@ async fn an_empty_file_will_do() {
     works(&folder.join("empty")).await;
 }
 
+/// SQLite deletes a log without its file, and what was acknowledged with it.
+#[tokio::test]
+async fn a_file_that_is_put_back_has_what_its_log_has() {
+    let folder = Folder::new();
+    let (path, away) = (folder.join("sessions.db"), folder.join("away"));
+    let log = path.with_extension("db-wal");
+    let alice = record(Some(&user("alice")), NOW);
+    let store = open(&path).await.unwrap();
+    insert(&store, &alice).await;
+    // As after a crash: the store is never closed.
+    let kept = fs::read(&log).unwrap();
+    std::mem::forget(store);
+    fs::rename(&path, &away).unwrap();
+    for empty in [false, true] {
+        if empty {
+            fs::write(&path, "").unwrap();
+        }
+        assert_refused(open(&path).await, StoreErrorKind::Other, "put the file back");
+        assert_eq!(fs::read(&log).unwrap(), kept);
+    }
+    fs::rename(&away, &path).unwrap();
+    assert!(load(&open(&path).await.unwrap(), &alice.id()).await.is_some());
+}
+
+#[tokio::test]
+async fn an_error_names_the_file() {
+    let folder = Folder::new();
+    let path = folder.join("missing/sessions.db");
+    let error = open(&path).await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(source.to_string(), path.display().to_string());
+    assert!(source.source().is_some(), "what the operating system said");
+    // As `main` prints it.
+    assert!(format!("{error:?}").contains(&path.display().to_string()), "{error:?}");
+}
+
 #[tokio::test]
 async fn memory_is_refused() {
     for path in [":memory:", ""] {
