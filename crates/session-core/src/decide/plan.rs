@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::intent::{Intent, Login, StepUp};
-use super::verdict::{Access, Activity, LoadedSession, Maintenance, Replaced, maintenance};
+use super::verdict::{Access, Activity, LoadedSession, Maintenance, Replaced, is_touch_due, maintenance};
 use crate::clock::Timestamp;
 use crate::entropy::{Batch, Entropy};
 use crate::error::Error;
@@ -341,10 +341,7 @@ fn carry_on(
         credential.record_use();
     }
     let summary = SessionSummary {
-        last_seen: match activity {
-            Activity::Active => stored.summary.last_seen.max(now),
-            Activity::Passive => stored.summary.last_seen,
-        },
+        last_seen: if is_touch_due(&stored.summary, activity, policy, now) { now } else { stored.summary.last_seen },
         timeouts: match loaded.access {
             Access::Token(..) | Access::Handle => policy.effective_timeouts(&stored.summary),
             // Of a sealed session there may be older copies: its end must outlive them all.

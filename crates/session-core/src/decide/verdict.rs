@@ -261,6 +261,12 @@ pub(crate) fn maintenance(session: &LoadedSession, activity: Activity, policy: &
             return Maintenance::FirstUse;
         }
     }
-    let is_due = now >= summary.last_seen + policy.touch_interval_of(policy.effective_timeouts(summary));
-    if is_active && is_due { Maintenance::Touch } else { Maintenance::None }
+    if is_touch_due(summary, activity, policy, now) { Maintenance::Touch } else { Maintenance::None }
+}
+
+/// Whether `last_seen` is to move: by a touch, or with whatever else is written. What moves it moves a deadline and an entry
+/// of an index, so it lags behind by the touch interval, however often a session is written.
+pub(crate) fn is_touch_due(session: &SessionSummary, activity: Activity, policy: &Policy, now: Timestamp) -> bool {
+    let interval = policy.touch_interval_of(policy.effective_timeouts(session));
+    activity == Activity::Active && now >= session.last_seen + interval
 }

@@ -154,8 +154,8 @@ proptest! {
                 prop_assert_eq!(record.version.number, old.version.number + 1);
                 prop_assert_eq!((record.id(), record.summary.kind, record.summary.created_at), (old.id(), old.summary.kind, old.summary.created_at));
                 prop_assert_eq!(record.user(), old.user());
-                prop_assert!(record.summary.last_seen >= old.summary.last_seen);
-                prop_assert!(!passive || record.summary.last_seen == old.summary.last_seen);
+                let is_due = !passive && now >= START + policy.touch_interval();
+                prop_assert_eq!(record.summary.last_seen, if is_due { now } else { old.summary.last_seen });
                 prop_assert!(record.deadline() <= old.summary.absolute_deadline());
                 prop_assert!(now < old.deadline(), "a dead session is never written");
                 prop_assert!(record.data.same_as(&draft.data));
@@ -289,6 +289,21 @@ fn a_touch_is_due_at_the_interval() {
     let at = START + Duration::from_secs(60);
     let (plan, _) = planned(Some(&base), &[], Activity::Active, at).unwrap();
     assert!(matches!(plan.store, StoreOp::Touch { now, .. } if now == at));
+}
+
+/// A write moves `last_seen` when a touch would.
+#[test]
+fn an_update_moves_last_seen_at_the_interval() {
+    let base = loaded(Some("alice"), TokenStatus::Current);
+    let seen = |after, activity| {
+        let (plan, _) = planned(Some(&base), &[Step::Set(0, 7)], activity, START + after).unwrap();
+        let StoreOp::Update { next, .. } = plan.store else { panic!("a write is an update") };
+        next.record.summary.last_seen
+    };
+    let (early, due) = (Duration::from_millis(59_999), Duration::from_secs(60));
+    assert_eq!(seen(early, Activity::Active), START);
+    assert_eq!(seen(due, Activity::Active), START + due);
+    assert_eq!(seen(due, Activity::Passive), START);
 }
 
 #[test]
