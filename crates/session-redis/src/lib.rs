@@ -102,7 +102,7 @@
 //!   users are logged in; write access allows a login as any user. Applications that do not trust each other need users of their own, with the rights below: a namespace keeps
 //!   them apart, but locks nobody out. `list_all` and `count` walk over the keys of all.
 //! * **ACL**: the commands `GET`, `GETRANGE`, `SET`, `SETRANGE`, `PEXPIRE`, `HGET`, `HSET`, `HDEL`, `HGETALL`, `HKEYS`,
-//!   `HLEN`, `HEXISTS`, `EVAL`, `EVALSHA` on the keys `{namespace:*`; `HELLO`; `SCAN` for `list_all`; `SCAN`, `DBSIZE` and
+//!   `HLEN`, `HSETNX`, `EVAL`, `EVALSHA` on the keys `{namespace:*`; `HELLO`; `SCAN` for `list_all`; `SCAN`, `DBSIZE` and
 //!   `RANDOMKEY` for `count`; `WAIT` for `wait_for_replicas`; `CONFIG GET` to check the `maxmemory-policy`; `INFO` to
 //!   check the version where there is no `HELLO`, and for `list_all` to notice that a server was replaced between two
 //!   pages, and show all of the new one; `CLUSTER SLOTS` in a Cluster. On the sentinels: `SENTINEL MASTER`.

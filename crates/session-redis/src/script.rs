@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
+use std::ops::Range;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use redis::Value;
-use session_core::store::{LimitCandidate, Listing, Record, layout};
+use session_core::store::{LimitCandidate, Listing, Record, UpdateOutcome, Version, layout};
 use session_core::{Namespace, SessionId, Timeouts, Timestamp, UserId};
 
 use crate::error::Result;
@@ -40,6 +41,7 @@ macro_rules! scripts {
 scripts! {
     CREATE = "" "record" "load" "bury" "is_of_visitors" "index" "create";
     UPDATE = "" "record" "load" "is_of_visitors" "index" "entry" "update";
+    REPLACE = "" "replace";
     TOUCH = " flags=allow-oom" "record" "load" "is_of_visitors" "index" "entry" "touch";
     DELETE = " flags=allow-oom" "record" "bury" "delete";
     COMPARE_AND_DELETE = " flags=allow-oom" "record" "load" "bury" "compare_and_delete";
@@ -128,6 +130,35 @@ fn stored_deadline(record: &Record) -> Timestamp {
 /// The time to live of a session's key, in milliseconds, as an argument.
 pub(crate) fn ttl(record: &Record, now: Timestamp) -> Vec<u8> {
     (stored_deadline(record).since(now) + SLACK).as_millis().to_string().into()
+}
+
+/// The header of what `record` replaces, if both have the same times and timeouts: then the time to live and the entry in the
+/// index are right as they are, also if it was touched meanwhile. `encoded` is the encoding of `record`.
+pub(crate) fn unmoved<'r>(record: &'r Record, encoded: &[u8], expected: Version, now: Timestamp) -> Option<&'r [u8]> {
+    let header = record.replaces.as_ref()?.get(..layout::HEADER)?;
+    let times = layout::CREATED_AT.start..layout::ABSOLUTE.end;
+    let is_base = header[layout::VERSION] == expected.to_bytes() && header[times.clone()] == encoded[times];
+    (is_base && now < stored_deadline(record)).then_some(header)
+}
+
+/// What an update came to that found something else than it expected, by the beginning of what it found. `None` if that was
+/// only touched, or cannot be judged here.
+pub(crate) fn refusal(stored: &[u8], record: &Record, expected: Version, now: Timestamp) -> Option<UpdateOutcome> {
+    if !is_record(stored) {
+        return Some(UpdateOutcome::Absent);
+    }
+    let header = stored.first_chunk::<{ layout::HEADER }>().filter(|header| layout::FORMATS.contains(&header[layout::FORMAT]))?;
+    let time = |at: Range<usize>| Some(layout::read_time(header[at].try_into().ok()?));
+    let timeout = |at: Range<usize>| Some(layout::read_timeout(header[at].try_into().ok()?));
+    let timeouts = Timeouts { idle: timeout(layout::IDLE)?, absolute: timeout(layout::ABSOLUTE)? };
+    let version = Version::from_bytes(header[layout::VERSION].try_into().ok()?);
+    if now >= timeouts.deadline(time(layout::CREATED_AT)?, time(layout::LAST_SEEN)?) {
+        Some(UpdateOutcome::Absent)
+    } else if version == record.version {
+        Some(UpdateOutcome::Applied) // by this call, which is repeated
+    } else {
+        (version != expected).then_some(UpdateOutcome::Conflict)
+    }
 }
 
 /// The entry of `record` in the index: the version of this form, then `created_at`, `last_seen` and deadline, each as
@@ -270,16 +301,19 @@ mod tests {
         assert_eq!([layout::IDLE, layout::ABSOLUTE].map(|field| field.len()), [5, 5]);
         let values = layout::VALUES.start + 1;
         assert_eq!(layout::VALUES.len(), 3, "'>I3' reads three bytes");
-        let sources: [(&Script, String); 19] = [
+        let id = SessionId::TEXT_LEN;
+        let sources: [(&Script, String); 22] = [
+            (&CREATE, format!("id, replaced = sub(KEYS[1], -{id}), sub(KEYS[3], -{id})")),
+            (&TOUCH, "now = unpack('>i6', ARGV[1])".to_owned()),
             (&TOUCH, format!("#h < {header} or string.byte(h) < {oldest} or string.byte(h) > {newest} then")),
             (&TOUCH, format!("unpack('>i6i6I5I5', h, {})", layout::CREATED_AT.start + 1)),
-            (&TOUCH, format!("'GETRANGE', key, 0, {})", header - 1)),
+            (&TOUCH, format!("'GETRANGE', key, '0', '{}')", header - 1)),
             (&TOUCH, format!("SLACK = {} ", SLACK.as_millis())),
             (&TOUCH, format!("sub(h, {times})")),
             (&CREATE, format!("sub(stored, {version}) == sub(ARGV[1], {version})")),
-            (&CREATE, format!("sub(stored, {version}) ~= ARGV[7]")),
+            (&CREATE, format!("sub(stored, {version}) ~= ARGV[5]")),
             (&COMPARE_AND_DELETE, format!("sub(stored, {version}) ~= ARGV[1]")),
-            (&TOUCH, format!("'SETRANGE', KEYS[1], {}, ARGV[1])", layout::LAST_SEEN.start)),
+            (&TOUCH, format!("'SETRANGE', KEYS[1], '{}', ARGV[1])", layout::LAST_SEEN.start)),
             (&TOUCH, format!("sub(stored, {until_last_seen}) .. ARGV[1] .. sub(stored, {after_last_seen})")),
             (&UPDATE, format!("sub(stored, {version}) ~= ARGV[3]")),
             (&UPDATE, format!("sub(stored, {version}) == sub(value, {version})")),
@@ -287,9 +321,10 @@ mod tests {
                 &UPDATE,
                 format!("sub(value, {until_last_seen}) .. sub(stored, {last_seen}) .. sub(value, {after_last_seen})"),
             ),
+            (&REPLACE, format!("'GETRANGE', KEYS[1], '0', '{}')", header - 1)),
             (&DELETE, format!("'GETRANGE', KEYS[1], 0, {} + #ARGV[1])", owner - 1)),
             (&DELETE, format!("sub(stored, {}) ~= ARGV[1]", owner + 1)),
-            (&COUNT, format!("'GETRANGE', key, 0, {})", header - 1)),
+            (&COUNT, format!("'GETRANGE', key, '0', '{}')", header - 1)),
             (&LIST, format!("values = {header}\n")),
             (
                 &LIST,

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use async_trait::async_trait;
+use redis::Value;
 use session_core::store::{
     Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, Replacement, SessionStore,
     TouchOutcome, UpdateOutcome, Version, layout,
@@ -11,7 +12,9 @@ use session_core::{DeleteOutcome, SessionId, Timestamp, UserId};
 
 use crate::RedisStore;
 use crate::error::{self, Result};
-use crate::script::{self, Answer, IndexSnapshot, MAX_ATTEMPTS, Script, back_off, decode, index_entry, text, ttl};
+use crate::script::{
+    self, Answer, IndexSnapshot, MAX_ATTEMPTS, Script, back_off, bytes, decode, index_entry, refusal, text, ttl, unmoved,
+};
 
 #[async_trait]
 impl SessionStore for RedisStore {
@@ -44,17 +47,14 @@ impl SessionStore for RedisStore {
         check_shard(record)?;
         let disconnects = self.link.disconnects();
         let update = || self.write_update(record, expected, now);
-        let answer = match record.user() {
+        let outcome = match record.user() {
             Some(_) => self.link.in_time(self.with_room(&record.id(), now, update)).await?.0,
             None => self.link.in_time(update()).await?,
         };
-        match answer.word() {
-            "applied" => Ok(UpdateOutcome::Applied),
-            "absent" => Ok(UpdateOutcome::Absent),
+        match outcome {
             // Executed, the reply lost, executed again after another update? Core would apply the change twice.
-            "conflict" if self.link.disconnects() != disconnects => Err(error::ambiguous()),
-            "conflict" => Ok(UpdateOutcome::Conflict),
-            _ => Err(error::unexpected_reply()),
+            UpdateOutcome::Conflict if self.link.disconnects() != disconnects => Err(error::ambiguous()),
+            UpdateOutcome::Applied | UpdateOutcome::Conflict | UpdateOutcome::Absent => Ok(outcome),
         }
     }
 
@@ -63,7 +63,7 @@ impl SessionStore for RedisStore {
             return Ok(TouchOutcome::Absent);
         }
         let keys = self.keys.session_and_index(id, user).into();
-        let args = vec![layout::time(now)?.to_vec(), text(now.as_millis()), text(id)];
+        let args = vec![layout::time(now)?.to_vec(), text(id)];
         match self.link.in_time(self.link.run(&script::TOUCH, keys, args)).await?.word() {
             "applied" => Ok(TouchOutcome::Applied),
             "absent" => Ok(TouchOutcome::Absent),
@@ -109,13 +109,32 @@ impl SessionStore for RedisStore {
 }
 
 impl RedisStore {
-    async fn write_update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<Answer> {
+    /// One round trip; two if what it replaces was touched since it was read.
+    async fn write_update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome> {
         let (id, encoded) = (record.id(), record.encode()?);
+        if let Some(header) = unmoved(record, &encoded, expected, now) {
+            let (keys, args) = (vec![self.keys.session(&id)], vec![encoded.to_vec(), header.to_vec()]);
+            let answer = self.link.write(&script::REPLACE, keys, args).await?;
+            match answer.0.first() {
+                Some(Value::Int(_)) => return Ok(UpdateOutcome::Applied),
+                Some(stored) => {
+                    if let Some(outcome) = bytes(stored).and_then(|stored| refusal(stored, record, expected, now)) {
+                        return Ok(outcome);
+                    }
+                }
+                None => return Err(error::unexpected_reply()),
+            }
+        }
         let entry = index_entry(&encoded, record);
         let mut args = vec![encoded.into(), text(now.as_millis()), expected.to_bytes().into()];
         args.extend([text(record.summary.last_seen.as_millis()), ttl(record, now), text(id), entry]);
         let keys = self.keys.session_and_index(&id, record.user()).into();
-        self.link.write(&script::UPDATE, keys, args).await
+        match self.link.write(&script::UPDATE, keys, args).await?.word() {
+            "applied" => Ok(UpdateOutcome::Applied),
+            "conflict" => Ok(UpdateOutcome::Conflict),
+            "absent" => Ok(UpdateOutcome::Absent),
+            _ => Err(error::unexpected_reply()),
+        }
     }
 
     /// `create` where all keys are in one slot. One round trip; two at the limit, because the keys of evicted sessions
@@ -130,19 +149,20 @@ impl RedisStore {
         if record.user().is_none() && limit.is_none() {
             index.clone_from(&session);
         }
-        let ([old, old_index], old_id, old_version) = match replaces {
-            Some(old) => (self.keys.session_and_index(&old.id, old.user), text(old.id), old.version.to_bytes().into()),
-            None => ([session.clone(), session.clone()], Vec::new(), Vec::new()),
+        let ([old, old_index], old_version) = match replaces {
+            Some(old) => (self.keys.session_and_index(&old.id, old.user), old.version.to_bytes().into()),
+            None => ([session.clone(), session.clone()], Vec::new()),
         };
         let keys = [session, index, old, old_index];
-        let mut args = vec![encoded.into(), text(now.as_millis()), text(id), ttl(record, now), entry];
-        args.extend([old_id, old_version, text(limit.map_or(0, |limit| limit.max.get()))]);
+        let args = [encoded.into(), Vec::new(), ttl(record, now), entry, old_version];
+        let (now, max) = (layout::time(now)?, limit.map_or(0, |limit| limit.max.get()).to_be_bytes());
 
         let (mut snapshot, mut evicted, mut lock) = (IndexSnapshot::default(), Vec::new(), None);
         for attempt in 0..MAX_ATTEMPTS {
             snapshot.put_first(&evicted);
-            let (mut keys, mut args) = (keys.to_vec(), args.clone());
-            args.push(text(evicted.len()));
+            let (mut keys, mut args) = (keys.to_vec(), args.to_vec());
+            let evictions = u32::try_from(evicted.len()).unwrap_or(u32::MAX).to_be_bytes();
+            args[1] = [&now[..], &max, &evictions].concat();
             for (id, entry) in &snapshot.0 {
                 keys.push(self.keys.session(id));
                 args.extend([text(id), entry.to_vec()]);

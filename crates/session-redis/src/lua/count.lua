@@ -4,7 +4,7 @@
 local now, sessions = tonumber(ARGV[1]), 0
 local function is_live(key)
   if not is_session(key, ARGV[2]) then return false end
-  local is_here, h = pcall(call, 'GETRANGE', key, 0, 37)
+  local is_here, h = pcall(call, 'GETRANGE', key, '0', '37')
   return is_here and alive(h, now)
 end
 local keys = call('DBSIZE')

@@ -1,10 +1,12 @@
 -- KEYS 1 the new session, 2 its index: its user's, or that of the visitors; 3 the session it replaces, 4 that one's
 --      index; 5.. the sessions in the caller's snapshot of the index. KEYS[1] stands for each of 2 to 4 that does not apply.
--- ARGV 1 value, 2 now, 3 id, 4 ttl, 5 entry, 6 id and 7 version of the replaced session, 8 limit (0: none), 9 number of
---      sessions to evict; 10.. id and entry of each session in the snapshot, those to evict first, in the order of KEYS
+-- ARGV 1 value; 2 now, the limit (0: none) and how many sessions to evict, as unpacked below; 3 ttl, 4 entry, 5 version of the
+--      replaced session; 6.. id and entry of each session in the snapshot, those to evict first, in the order of KEYS
 -- One of: created, evicted (created, and those to evict are gone), id taken, replaced absent, replaced changed,
 --         full followed by id and entry of each live session
-local now, id, replaced = tonumber(ARGV[2]), ARGV[3], ARGV[6]
+-- Each key and argument costs a quarter of a command, so ids are read from keys.
+local now, limit, evictions = unpack('>i6I4I4', ARGV[2])
+local id, replaced = sub(KEYS[1], -22), sub(KEYS[3], -22)
 local is_indexed, replaces = KEYS[2] ~= KEYS[1], KEYS[3] ~= KEYS[1]
 
 -- The reply if the id has a live session, this one, if the call is a repetition, or another; or had one that was ended.
@@ -18,17 +20,16 @@ end
 if replaces then
   local stored = load_live(KEYS[3], now)
   if not stored then return taken() or 'replaced absent' end
-  if sub(stored, 2, 13) ~= ARGV[7] then return taken() or 'replaced changed' end
+  if sub(stored, 2, 13) ~= ARGV[5] then return taken() or 'replaced changed' end
 end
 
 local outcome = 'created'
-local limit = tonumber(ARGV[8])
 -- Below the limit there is nothing to look at. Without one, entries of expired sessions are looked for.
 if is_indexed and (limit == 0 or call('HLEN', KEYS[2]) >= limit) then
   -- Evictions were selected from the snapshot: they hold only while it is what the index says.
   local snapshot, gone = {}, 0
-  for i = 10, #ARGV, 2 do
-    if is_record(call('GETRANGE', KEYS[i / 2], 0, 1)) then
+  for i = 6, #ARGV, 2 do
+    if is_record(call('GETRANGE', KEYS[i / 2 + 2], '0', '1')) then
       snapshot[ARGV[i]] = ARGV[i + 1]
     else -- evicted by Redis, or deleted by hand
       gone = gone + call('HDEL', KEYS[2], ARGV[i])
@@ -51,25 +52,25 @@ if is_indexed and (limit == 0 or call('HLEN', KEYS[2]) >= limit) then
   if limit > 0 and (#full - 1) / 2 >= limit then
     local reply = taken()
     if reply then return reply end
-    local evictions = tonumber(ARGV[9])
-    if not same or #full ~= #ARGV - 8 or evictions == 0 then return full end
+    if not same or #full ~= #ARGV - 4 or evictions == 0 then return full end
     outcome = 'evicted'
     local is_crowded_out = is_of_visitors(KEYS[2])
     for i = 1, evictions do
       bury(KEYS[4 + i], is_crowded_out)
-      call('HDEL', KEYS[2], ARGV[8 + 2 * i])
+      call('HDEL', KEYS[2], ARGV[4 + 2 * i])
     end
   end
 end
 
-if call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'PX', ARGV[4]) then
+if call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'PX', ARGV[3]) then
   local reply = taken()
   if reply then return reply end
-  call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4]) -- what was there has expired
+  call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3]) -- what was there has expired
 end
+-- Before what it replaces leaves: an index that is empty is gone, and with it its time to live.
+if is_indexed then enter(KEYS[2], id, ARGV[4], ARGV[3], true) end
 if replaces then
   bury(KEYS[3])
   if KEYS[4] ~= KEYS[1] then call('HDEL', KEYS[4], replaced) end
 end
-if is_indexed then enter(KEYS[2], id, ARGV[5], ARGV[4], true) end
 return outcome

@@ -2,7 +2,10 @@
 -- ARGV 1 '1': only if these are all, 2 id to keep; 3.. their ids
 -- done followed by id and record, without its values (empty where there was none), of each that was deleted,
 -- or changed followed by all ids
-if ARGV[1] == '1' and not members_are(KEYS[1], 3) then return changed(KEYS[1]) end
+if ARGV[1] == '1' then
+  local members = redis.call('HKEYS', KEYS[1])
+  if not are_given(members, 3) then return changed(members) end
+end
 local reply = { 'done' }
 for i = 2, #KEYS do
   local id = ARGV[i + 1]

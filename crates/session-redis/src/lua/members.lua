@@ -1,15 +1,16 @@
--- Whether the members of `index` are exactly the ids from ARGV[first] on.
-local function members_are(index, first)
-  if redis.call('HLEN', index) ~= #ARGV - first + 1 then return false end
-  for i = first, #ARGV do
-    if redis.call('HEXISTS', index, ARGV[i]) == 0 then return false end
+-- Whether `members`, all that an index has, are exactly the ids from ARGV[first] on.
+local function are_given(members, first)
+  if #members ~= #ARGV - first + 1 then return false end
+  local given = {}
+  for i = first, #ARGV do given[ARGV[i]] = true end
+  for _, member in ipairs(members) do
+    if not given[member] then return false end
   end
   return true
 end
 
 -- The reply to a caller whose list of members is out of date.
-local function changed(index)
-  local reply = redis.call('HKEYS', index)
-  table.insert(reply, 1, 'changed')
-  return reply
+local function changed(members)
+  table.insert(members, 1, 'changed')
+  return members
 end

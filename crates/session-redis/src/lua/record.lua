@@ -1,5 +1,6 @@
 -- Redis runs the whole text of a script at each call, definitions included. So each script is put together from only
--- those snippets that it uses. Offsets are those of session_core::store::layout, counted from 1.
+-- those snippets that it uses. What a command is given is text: to write a number costs half as much as the command. Offsets
+-- are those of session_core::store::layout, counted from 1.
 local call, sub, unpack = redis.call, string.sub, struct.unpack
 
 -- The one rule of when a session is alive. Returns last_seen (false if the session has expired) and the deadline of the

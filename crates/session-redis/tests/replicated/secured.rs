@@ -13,7 +13,7 @@ use crate::support::{CALLS, eventually, run};
 
 /// What the documentation says that the application needs.
 const APP: &str = "app on >of-app resetkeys ~{shop:* -@all +get +getrange +set +setrange +pexpire +hget +hset +hdel \
-                   +hgetall +hkeys +hlen +hexists +eval +evalsha +hello +scan +dbsize +randomkey";
+                   +hgetall +hkeys +hlen +hsetnx +eval +evalsha +hello +scan +dbsize +randomkey";
 /// For replicas, sentinels, and this test.
 const ADMIN: &str = "admin on >of-admin ~* &* +@all";
 

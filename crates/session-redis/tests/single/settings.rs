@@ -75,7 +75,7 @@ async fn the_documented_rights_are_enough() {
         "hgetall",
         "hkeys",
         "hlen",
-        "hexists",
+        "hsetnx",
         "eval",
         "evalsha",
         "hello",
