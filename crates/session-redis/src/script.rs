@@ -302,8 +302,9 @@ mod tests {
         let values = layout::VALUES.start + 1;
         assert_eq!(layout::VALUES.len(), 3, "'>I3' reads three bytes");
         let id = SessionId::TEXT_LEN;
-        let sources: [(&Script, String); 22] = [
-            (&CREATE, format!("id, replaced = sub(KEYS[1], -{id}), sub(KEYS[3], -{id})")),
+        let sources: [(&Script, String); 23] = [
+            (&CREATE, format!("sub(key, -{id})")),
+            (&UPDATE, format!("unpack('>i6', value, {})", layout::LAST_SEEN.start + 1)),
             (&TOUCH, "now = unpack('>i6', ARGV[1])".to_owned()),
             (&TOUCH, format!("#h < {header} or string.byte(h) < {oldest} or string.byte(h) > {newest} then")),
             (&TOUCH, format!("unpack('>i6i6I5I5', h, {})", layout::CREATED_AT.start + 1)),

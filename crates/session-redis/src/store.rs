@@ -63,7 +63,7 @@ impl SessionStore for RedisStore {
             return Ok(TouchOutcome::Absent);
         }
         let keys = self.keys.session_and_index(id, user).into();
-        let args = vec![layout::time(now)?.to_vec(), text(id)];
+        let args = vec![layout::time(now)?.to_vec()];
         match self.link.in_time(self.link.run(&script::TOUCH, keys, args)).await?.word() {
             "applied" => Ok(TouchOutcome::Applied),
             "absent" => Ok(TouchOutcome::Absent),
@@ -75,7 +75,7 @@ impl SessionStore for RedisStore {
         if is_foreign(id, user) {
             return Ok(DeleteOutcome::Absent);
         }
-        let (keys, args) = (self.keys.session_and_index(id, user).into(), vec![layout::owner(user), text(id)]);
+        let (keys, args) = (self.keys.session_and_index(id, user).into(), vec![layout::owner(user)]);
         match self.link.in_time(self.link.write(&script::DELETE, keys, args)).await?.word() {
             "deleted" => Ok(DeleteOutcome::Deleted),
             "absent" => Ok(DeleteOutcome::Absent),
@@ -127,7 +127,7 @@ impl RedisStore {
         }
         let entry = index_entry(&encoded, record);
         let mut args = vec![encoded.into(), text(now.as_millis()), expected.to_bytes().into()];
-        args.extend([text(record.summary.last_seen.as_millis()), ttl(record, now), text(id), entry]);
+        args.extend([ttl(record, now), entry]);
         let keys = self.keys.session_and_index(&id, record.user()).into();
         match self.link.write(&script::UPDATE, keys, args).await?.word() {
             "applied" => Ok(UpdateOutcome::Applied),
@@ -236,7 +236,7 @@ impl RedisStore {
 
     async fn compare_and_delete(&self, session: Replacement<'_>, now: Timestamp) -> Result<Answer> {
         let keys = self.keys.session_and_index(&session.id, session.user).into();
-        let args = vec![session.version.to_bytes().into(), text(now.as_millis()), text(session.id)];
+        let args = vec![session.version.to_bytes().into(), text(now.as_millis())];
         self.link.write(&script::COMPARE_AND_DELETE, keys, args).await.map_err(|error| error::half_done(&error))
     }
 

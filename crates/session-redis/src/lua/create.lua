@@ -4,9 +4,8 @@
 --      replaced session; 6.. id and entry of each session in the snapshot, those to evict first, in the order of KEYS
 -- One of: created, evicted (created, and those to evict are gone), id taken, replaced absent, replaced changed,
 --         full followed by id and entry of each live session
--- Each key and argument costs a quarter of a command, so ids are read from keys.
 local now, limit, evictions = unpack('>i6I4I4', ARGV[2])
-local id, replaced = sub(KEYS[1], -22), sub(KEYS[3], -22)
+local id, replaced = id_in(KEYS[1]), id_in(KEYS[3])
 local is_indexed, replaces = KEYS[2] ~= KEYS[1], KEYS[3] ~= KEYS[1]
 
 -- The reply if the id has a live session, this one, if the call is a repetition, or another; or had one that was ended.

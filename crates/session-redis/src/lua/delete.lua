@@ -1,4 +1,4 @@
--- KEYS 1 session, 2 the index   ARGV 1 the owner as in the record, 2 id
+-- KEYS 1 session, 2 the index   ARGV 1 the owner as in the record
 -- One of: deleted, absent
 local stored = call('GETRANGE', KEYS[1], 0, 37 + #ARGV[1])
 local found = is_record(stored)
@@ -8,5 +8,5 @@ if found then
   if sub(stored, 39) ~= ARGV[1] then return 'absent' end
 end
 bury(KEYS[1])
-call('HDEL', KEYS[2], ARGV[2])
+call('HDEL', KEYS[2], id_in(KEYS[1]))
 return found and 'deleted' or 'absent'

@@ -3,6 +3,9 @@
 -- are those of session_core::store::layout, counted from 1.
 local call, sub, unpack = redis.call, string.sub, struct.unpack
 
+-- The id of the session in `key`. As an argument it would cost a quarter of a command, as each key and argument does.
+local function id_in(key) return sub(key, -22) end
+
 -- The one rule of when a session is alive. Returns last_seen (false if the session has expired) and the deadline of the
 -- record that begins with this header; nothing if the format is unknown.
 local function alive(h, now)

@@ -1,4 +1,4 @@
--- KEYS 1 session, 2 the index   ARGV 1 now, as last_seen in the header, 2 id
+-- KEYS 1 session, 2 the index   ARGV 1 now, as last_seen in the header
 -- One of: applied, absent
 local now = unpack('>i6', ARGV[1])
 local stored, seen = load_live(KEYS[1], now)
@@ -7,6 +7,6 @@ if now > seen then
   local ttl, entry = ttl_and_entry(sub(stored, 1, 19) .. ARGV[1] .. sub(stored, 26), now)
   call('SETRANGE', KEYS[1], '19', ARGV[1])
   call('PEXPIRE', KEYS[1], ttl)
-  enter(KEYS[2], ARGV[2], entry, ttl)
+  enter(KEYS[2], id_in(KEYS[1]), entry, ttl)
 end
 return 'applied'
