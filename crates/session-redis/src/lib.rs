@@ -16,7 +16,7 @@
 //! # What it guarantees
 //! The contract of [`SessionStore`](session_core::store::SessionStore), on all three kinds of servers:
 //!
-//! * Every change is one Lua script, so it is atomic. All keys of a user are in one slot of a Cluster, so the session
+//! * Every change is one Lua script, or one command that compares, so it is atomic. All keys of a user are in one slot of a Cluster, so the session
 //!   limit is exact, and `delete_by_user` is atomic too.
 //! * No write depends on the server's clock. Keys expire a minute after the session's deadline.
 //! * A request whose connection is lost is repeated; every request is idempotent. An update that may have been executed
@@ -49,13 +49,15 @@
 //! | `create`, also a login that replaces a session | 1 |
 //! | `create` at the session limit | 2: evicted sessions have to be named. More while the user logs in elsewhere |
 //! | `create` that replaces a session in another slot of a Cluster (an anonymous user logs in) | 3; at the limit, 4 |
-//! | `update`, `touch`, `delete` | 1 |
+//! | `update`, `touch`, `delete` | 1; an `update` 2 if the session was touched since it was read |
 //! | `list_by_user`, `delete_by_user` | 2: the index, then the sessions; 1 if there are none |
 //! | `list_all`, a page of 1000 | 1; up to 16 if few keys are those of sessions. In a Cluster, 1 more |
 //! | `count` | 1; in a Cluster, 1 and one for each primary. Estimated beyond 10 000 keys |
 //! | `delete_expired` | 0 |
 //!
-//! One more when a server does not have the script yet. An anonymous session takes about 220 bytes of the server's
+//! One more when a server does not have the script yet, and once for each connection to find out whether the server
+//! compares whole values: Valkey does from 8.1 on, and an update that moves no deadline costs it little more than a `SET`.
+//! An anonymous session takes about 220 bytes of the server's
 //! memory, a user's about 480 with its entry in the index, plus the application's data (Redis 7.0).
 //!
 //! A page of `list_all` has about 1000 sessions at most, and looks at as many keys at a time until it has a quarter of the

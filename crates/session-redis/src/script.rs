@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use bytes::Bytes;
 use redis::Value;
 use session_core::store::{LimitCandidate, Listing, Record, UpdateOutcome, Version, layout};
 use session_core::{Namespace, SessionId, Timeouts, Timestamp, UserId};
@@ -132,13 +133,14 @@ pub(crate) fn ttl(record: &Record, now: Timestamp) -> Vec<u8> {
     (stored_deadline(record).since(now) + SLACK).as_millis().to_string().into()
 }
 
-/// The header of what `record` replaces, if both have the same times and timeouts: then the time to live and the entry in the
+/// What `record` replaces, if both have the same times and timeouts: then the time to live and the entry in the
 /// index are right as they are, also if it was touched meanwhile. `encoded` is the encoding of `record`.
-pub(crate) fn unmoved<'r>(record: &'r Record, encoded: &[u8], expected: Version, now: Timestamp) -> Option<&'r [u8]> {
-    let header = record.replaces.as_ref()?.get(..layout::HEADER)?;
+pub(crate) fn unmoved<'r>(record: &'r Record, encoded: &[u8], expected: Version, now: Timestamp) -> Option<&'r Bytes> {
+    let old = record.replaces.as_ref()?;
+    let header = old.get(..layout::HEADER)?;
     let times = layout::CREATED_AT.start..layout::ABSOLUTE.end;
     let is_base = header[layout::VERSION] == expected.to_bytes() && header[times.clone()] == encoded[times];
-    (is_base && now < stored_deadline(record)).then_some(header)
+    (is_base && now < stored_deadline(record)).then_some(old)
 }
 
 /// What an update came to that found something else than it expected, by the beginning of what it found. `None` if that was
@@ -147,7 +149,9 @@ pub(crate) fn refusal(stored: &[u8], record: &Record, expected: Version, now: Ti
     if !is_record(stored) {
         return Some(UpdateOutcome::Absent);
     }
-    let header = stored.first_chunk::<{ layout::HEADER }>().filter(|header| layout::FORMATS.contains(&header[layout::FORMAT]))?;
+    let header = stored
+        .first_chunk::<{ layout::HEADER }>()
+        .filter(|header| layout::FORMATS.contains(&header[layout::FORMAT]))?;
     let time = |at: Range<usize>| Some(layout::read_time(header[at].try_into().ok()?));
     let timeout = |at: Range<usize>| Some(layout::read_timeout(header[at].try_into().ok()?));
     let timeouts = Timeouts { idle: timeout(layout::IDLE)?, absolute: timeout(layout::ABSOLUTE)? };

@@ -3,7 +3,6 @@
 use std::num::NonZeroU32;
 
 use async_trait::async_trait;
-use redis::Value;
 use session_core::store::{
     Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, Replacement, SessionStore,
     TouchOutcome, UpdateOutcome, Version, layout,
@@ -12,8 +11,9 @@ use session_core::{DeleteOutcome, SessionId, Timestamp, UserId};
 
 use crate::RedisStore;
 use crate::error::{self, Result};
+use crate::link::Replaced;
 use crate::script::{
-    self, Answer, IndexSnapshot, MAX_ATTEMPTS, Script, back_off, bytes, decode, index_entry, refusal, text, ttl, unmoved,
+    self, Answer, IndexSnapshot, MAX_ATTEMPTS, Script, back_off, decode, index_entry, refusal, text, ttl, unmoved,
 };
 
 #[async_trait]
@@ -112,17 +112,14 @@ impl RedisStore {
     /// One round trip; two if what it replaces was touched since it was read.
     async fn write_update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome> {
         let (id, encoded) = (record.id(), record.encode()?);
-        if let Some(header) = unmoved(record, &encoded, expected, now) {
-            let (keys, args) = (vec![self.keys.session(&id)], vec![encoded.to_vec(), header.to_vec()]);
-            let answer = self.link.write(&script::REPLACE, keys, args).await?;
-            match answer.0.first() {
-                Some(Value::Int(_)) => return Ok(UpdateOutcome::Applied),
-                Some(stored) => {
-                    if let Some(outcome) = bytes(stored).and_then(|stored| refusal(stored, record, expected, now)) {
-                        return Ok(outcome);
-                    }
-                }
-                None => return Err(error::unexpected_reply()),
+        if let Some(old) = unmoved(record, &encoded, expected, now) {
+            let refused = match self.link.replace(self.keys.session(&id), old, &encoded).await? {
+                Replaced::Done => return Ok(UpdateOutcome::Applied),
+                Replaced::Found(stored) => refusal(&stored, record, expected, now),
+                Replaced::Unknown => None,
+            };
+            if let Some(outcome) = refused {
+                return Ok(outcome);
             }
         }
         let entry = index_entry(&encoded, record);

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::driver::{CONNECT_TIMEOUT, Connection, Reply, Request, Wait};
+use super::driver::{CONNECT_TIMEOUT, Compare, Connection, Reply, Request, Wait};
 use super::failure;
 use super::open::{Opened, open};
 use super::sentinel::{Address, Sentinels};
@@ -53,6 +53,8 @@ struct Shared {
     may_move: bool,
     /// How often a connection to any node was lost: whatever was in flight may have been executed.
     disconnects: AtomicU64,
+    /// The number of the connection whose server refused to [compare by a command](Compare::ByCommand).
+    compares_not: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -85,6 +87,7 @@ impl ReconnectingConnection {
             cluster: matches!(target.topology, Topology::Cluster { .. }),
             may_move: !matches!(target.topology, Topology::Single(_)),
             disconnects: AtomicU64::new(0),
+            compares_not: AtomicU64::new(u64::MAX),
         });
         let task = runtime.spawn(keep_connected(Arc::clone(&shared), target, response_timeout, on_connect));
         Self { shared, response_timeout, task: task.abort_handle() }
@@ -114,13 +117,18 @@ impl ReconnectingConnection {
         loop {
             let unsent = |error: StoreError| if repeated { error } else { error.unsent() };
             let (number, mut connection) = self.current().await.map_err(unsent)?;
+            let compare = self.shared.compare(number);
             let may_repeat = request.is_read() && !repeated;
             let limit = if may_repeat { self.response_timeout / 2 } else { self.response_timeout };
-            let sent = timeout(limit, connection.send(request, wait)).await;
+            let sent = timeout(limit, connection.send(request, compare, wait)).await;
             let error = match sent.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into())) {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
+            if request.compares_by_command(compare) && failure::is_refused(&error) {
+                self.shared.compares_not.store(number, Ordering::Relaxed);
+                continue;
+            }
             let lost = failure::needs_new_connection(&error);
             if lost {
                 self.shared.disconnects.fetch_add(1, Ordering::SeqCst);
@@ -191,6 +199,12 @@ impl ReconnectingConnection {
 }
 
 impl Shared {
+    /// How the server of the connection with this number compares, as far as is known: it is asked once.
+    fn compare(&self, number: u64) -> Compare {
+        let refuses = self.compares_not.load(Ordering::Relaxed) == number;
+        if refuses { Compare::ByScript } else { Compare::ByCommand }
+    }
+
     /// Gives up the connection with this number, if it is still in use. Requests in flight on it go on.
     fn discard(&self, number: u64) {
         self.state.send_if_modified(|state| match state {

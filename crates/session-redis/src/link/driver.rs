@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, ServerErrorKind, ToRedisArgs, Value};
+use session_core::store::layout;
 
-use crate::script::Script;
+use crate::script::{self, Script};
 
 /// How long opening one connection to one server may take.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -16,6 +18,9 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much of a value is read at first, in bytes. Longer ones have a connection of their own, so that they do not hold
 /// up the others.
 pub(crate) const SMALL: usize = 64 * 1024;
+
+/// The longest value that is sent to be compared.
+const COMPARED: usize = 1024;
 
 /// A connection of either kind. Cloning is cheap, and clones share it.
 #[derive(Clone)]
@@ -25,14 +30,19 @@ pub(super) enum Connection {
 }
 
 impl Connection {
-    pub(super) async fn send(&mut self, request: &Request, wait: Option<&Wait>) -> RedisResult<Reply> {
+    pub(super) async fn send(
+        &mut self,
+        request: &Request,
+        compare: Compare,
+        wait: Option<&Wait>,
+    ) -> RedisResult<Reply> {
         match self {
-            Self::Node(connection) => request.send(connection, wait).await,
+            Self::Node(connection) => request.send(connection, compare, wait).await,
             Self::Cluster(connection) => {
                 if let Request::OnServer { slot, .. } = request {
-                    request.send(&mut ServerOf { slot: *slot, connection }, wait).await
+                    request.send(&mut ServerOf { slot: *slot, connection }, compare, wait).await
                 } else {
-                    request.send(connection, wait).await
+                    request.send(connection, compare, wait).await
                 }
             }
         }
@@ -72,6 +82,9 @@ pub(super) enum Request {
     Heads(Vec<Vec<u8>>),
     /// A whole value.
     Get(Vec<u8>),
+    /// Puts `new` in the place of `old`, a record; keeps the time to live. Answers with 1 or `old`, or with what was found
+    /// instead, or the beginning of it.
+    Replace { key: Vec<u8>, old: Bytes, new: Bytes },
     /// A script, with all keys it uses.
     Script { script: &'static Script, keys: Vec<Vec<u8>>, args: Vec<Vec<u8>> },
     /// A script about the whole primary that has this slot; outside a Cluster, about the server.
@@ -120,6 +133,15 @@ pub(super) struct Reply {
     pub(super) confirmed: bool,
 }
 
+/// How a server compares what it has with what is to be replaced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compare {
+    /// The whole value, by a command that Valkey has from 8.1 on. It costs a fifth of a script.
+    ByCommand,
+    /// The header, by a script.
+    ByScript,
+}
+
 /// How a script is named.
 #[derive(Clone, Copy)]
 enum By {
@@ -129,14 +151,25 @@ enum By {
 
 impl Request {
     /// Sends the request. One round trip; a second one if the server does not have the script yet.
-    pub(super) async fn send(&self, conn: &mut impl ConnectionLike, wait: Option<&Wait>) -> RedisResult<Reply> {
-        match self.send_once(conn, wait, By::Sha1).await {
+    pub(super) async fn send(
+        &self,
+        conn: &mut impl ConnectionLike,
+        compare: Compare,
+        wait: Option<&Wait>,
+    ) -> RedisResult<Reply> {
+        match self.send_once(conn, compare, wait, By::Sha1).await {
             // After a restart, a failover or SCRIPT FLUSH. EVAL loads the script on this node.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.send_once(conn, wait, By::Text).await
+                self.send_once(conn, compare, wait, By::Text).await
             }
             outcome => outcome,
         }
+    }
+
+    /// Whether it is sent as a command that older servers do not know.
+    pub(super) fn compares_by_command(&self, compare: Compare) -> bool {
+        let is_short = |value: &Bytes| value.len() <= COMPARED;
+        matches!(self, Self::Replace { old, new, .. } if compare == Compare::ByCommand && is_short(old) && is_short(new))
     }
 
     /// Whether it writes nothing.
@@ -144,15 +177,26 @@ impl Request {
         match self {
             Self::Head(_) | Self::Heads(_) | Self::Get(_) | Self::Slots => true,
             Self::Script { script, .. } | Self::OnServer { script, .. } => script.is_read(),
+            Self::Replace { .. } => false,
         }
     }
 
     /// Whether what is sent is large.
     pub(super) fn is_large(&self) -> bool {
-        matches!(self, Self::Script { args, .. } if args.first().is_some_and(|value| value.len() > SMALL))
+        match self {
+            Self::Script { args, .. } => args.first().is_some_and(|value| value.len() > SMALL),
+            Self::Replace { new, .. } => new.len() > SMALL,
+            Self::Head(_) | Self::Heads(_) | Self::Get(_) | Self::OnServer { .. } | Self::Slots => false,
+        }
     }
 
-    async fn send_once(&self, conn: &mut impl ConnectionLike, wait: Option<&Wait>, by: By) -> RedisResult<Reply> {
+    async fn send_once(
+        &self,
+        conn: &mut impl ConnectionLike,
+        compare: Compare,
+        wait: Option<&Wait>,
+        by: By,
+    ) -> RedisResult<Reply> {
         let command = match self {
             Self::Heads(keys) => {
                 let mut pipeline = Pipeline::with_capacity(keys.len());
@@ -167,6 +211,15 @@ impl Request {
                 let mut command = redis::cmd("GET");
                 command.arg(key);
                 command
+            }
+            Self::Replace { key, old, new } if self.compares_by_command(compare) => {
+                let mut command = redis::cmd("SET");
+                command.arg(key).arg(&new[..]).arg("IFEQ").arg(&old[..]).arg("GET").arg("KEEPTTL");
+                command
+            }
+            Self::Replace { key, old, new } => {
+                let header = &old[..old.len().min(layout::HEADER)];
+                evaluate(&script::REPLACE, by, &[&key[..]], &[&new[..], header])
             }
             Self::Script { script, keys, args } => evaluate(script, by, keys, args),
             Self::OnServer { script, args, .. } => evaluate(script, by, &[], args),
@@ -190,7 +243,7 @@ impl Request {
     /// The key of [`FENCE`], `{namespace:shard}:w`: in the slot of this request.
     fn fence(&self) -> Vec<u8> {
         let key = match self {
-            Self::Head(key) | Self::Get(key) => Some(key),
+            Self::Head(key) | Self::Get(key) | Self::Replace { key, .. } => Some(key),
             Self::Heads(keys) | Self::Script { keys, .. } => keys.first(),
             Self::OnServer { .. } | Self::Slots => None,
         };
@@ -199,7 +252,7 @@ impl Request {
     }
 }
 
-fn evaluate(script: &Script, by: By, keys: &[Vec<u8>], args: &[Vec<u8>]) -> Cmd {
+fn evaluate<T: ToRedisArgs>(script: &Script, by: By, keys: &[T], args: &[T]) -> Cmd {
     let (name, body) = match by {
         By::Sha1 => ("EVALSHA", script.sha1.as_str()),
         By::Text => ("EVAL", script.text),

@@ -41,6 +41,11 @@ pub(super) fn needs_new_connection(error: &RedisError) -> bool {
     error.is_unrecoverable_error() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
+/// Whether the server does not know the command, or not like this.
+pub(super) fn is_refused(error: &RedisError) -> bool {
+    code(error) == "ERR"
+}
+
 /// Whether the slot is being moved to another node of a Cluster: until it is there, a request that names keys which are
 /// not all on one side cannot be executed.
 pub(super) fn is_moving(error: &RedisError) -> bool {

@@ -13,6 +13,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use redis::Value;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -30,6 +31,15 @@ pub(crate) const SLOTS: u16 = 16_384;
 
 /// How many large values are under way at once.
 const LARGE_AT_ONCE: usize = 2;
+
+/// What [`replace`](Link::replace) came to.
+pub(crate) enum Replaced {
+    Done,
+    /// The record is another, or gone: this is there, or begins like this.
+    Found(Vec<u8>),
+    /// Nothing was done, and nothing is known.
+    Unknown,
+}
 
 /// How requests are sent to the servers of a store.
 pub(crate) struct Link {
@@ -94,12 +104,12 @@ impl Link {
 
     /// Runs a script whose effect a failover may undo. One round trip.
     pub(crate) async fn run(&self, script: &'static Script, keys: Vec<Vec<u8>>, args: Vec<Vec<u8>>) -> Result<Answer> {
-        let request = Request::Script { script, keys, args };
-        let reply = if request.is_large() {
-            self.send_large(&request).await
-        } else {
-            self.connection.send(&request, None).await
-        };
+        self.send(&Request::Script { script, keys, args }).await
+    }
+
+    async fn send(&self, request: &Request) -> Result<Answer> {
+        let reply =
+            if request.is_large() { self.send_large(request).await } else { self.connection.send(request, None).await };
         Ok(Answer::new(reply?.value))
     }
 
@@ -124,11 +134,29 @@ impl Link {
         keys: Vec<Vec<u8>>,
         args: Vec<Vec<u8>>,
     ) -> Result<Answer> {
-        let Some((connection, replicas)) = &self.replicated else { return self.run(script, keys, args).await };
+        self.send_to_replicas(&Request::Script { script, keys, args }).await
+    }
+
+    /// Puts `new` in the place of `old`, a record, unless there is something else: then answers with it, or the beginning of
+    /// it. The time to live stays. Replicas must have it, if the store waits for them. One round trip, and another once for
+    /// each connection.
+    pub(crate) async fn replace(&self, key: Vec<u8>, old: &Bytes, new: &Bytes) -> Result<Replaced> {
+        let request = Request::Replace { key, old: old.clone(), new: new.clone() };
+        match self.send_to_replicas(&request).await?.0.pop() {
+            Some(Value::Int(_)) => Ok(Replaced::Done),
+            Some(Value::BulkString(found)) if found == old[..] => Ok(Replaced::Done),
+            Some(Value::BulkString(found)) => Ok(Replaced::Found(found)),
+            Some(Value::Nil) => Ok(Replaced::Unknown),
+            _ => Err(error::unexpected_reply()),
+        }
+    }
+
+    async fn send_to_replicas(&self, request: &Request) -> Result<Answer> {
+        let Some((connection, replicas)) = &self.replicated else { return self.send(request).await };
         // Ends before the operation does, so that the connection is free again when the caller gets its answer.
         let millis = u64::try_from(self.time_limit.as_millis() * 3 / 4).unwrap_or(u64::MAX).max(1);
         let wait = Wait { replicas: replicas.get(), millis };
-        let reply = connection.send(&Request::Script { script, keys, args }, Some(&wait)).await?;
+        let reply = connection.send(request, Some(&wait)).await?;
         let answer = Answer::new(reply.value);
         // A script that asks for another call has written nothing yet.
         if reply.confirmed || matches!(answer.word(), "changed" | "full") {

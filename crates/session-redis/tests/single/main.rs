@@ -8,6 +8,7 @@ mod large;
 mod loads;
 mod namespaces;
 mod pages;
+mod replaced;
 mod replies;
 mod revoked;
 mod runtimes;

@@ -1,0 +1,11 @@
+//! The shared suite, on this store, on Valkey, which compares whole values by a command.
+
+use std::process::ExitCode;
+
+use session_testbed::servers::REDIS_RELEASES;
+use session_testbed::{Redis, RedisOn};
+
+fn main() -> ExitCode {
+    let [_, valkey] = REDIS_RELEASES;
+    session_conformance::main(RedisOn::new(Redis::Single, valkey))
+}
