@@ -20,11 +20,13 @@ pub use sqlite::Sqlite;
 /// Every backend of this repository: what the conformance runner and the tests across backends run on.
 #[must_use]
 pub fn backends() -> Vec<Arc<dyn Harness>> {
+    let [_, valkey] = REDIS_RELEASES;
     vec![
         Arc::new(Moka::default()), // one line for each backend
         Arc::new(Redis::Single),
         Arc::new(Redis::Sentinel),
         Arc::new(Redis::Cluster),
+        Arc::new(RedisOn::new(Redis::Single, valkey)),
         Arc::new(Postgres::default()),
         Arc::new(Sqlite::default()),
     ]

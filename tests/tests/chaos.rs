@@ -36,6 +36,11 @@ async fn what_clients_were_told_holds_on_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_clients_were_told_holds_on_valkey() {
+    holds(Target::Valkey).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_clients_were_told_holds_on_postgres() {
     holds(Target::Postgres).await;
 }

@@ -31,6 +31,7 @@ enum Backend {
     Moka,
     Sqlite,
     Redis,
+    Valkey,
     Postgres,
     #[default]
     All,
@@ -42,6 +43,7 @@ impl Backend {
             Self::Moka => vec![Target::Moka],
             Self::Sqlite => vec![Target::Sqlite],
             Self::Redis => vec![Target::Redis],
+            Self::Valkey => vec![Target::Valkey],
             Self::Postgres => vec![Target::Postgres],
             Self::All => Target::ALL.to_vec(),
         }

@@ -21,7 +21,7 @@ use super::ledger::Ledger;
 use super::link::{Disturbance, Link, Weather};
 use crate::proxy::Proxy;
 use crate::records::shop;
-use crate::servers::{Postgres, Redis, Server};
+use crate::servers::{Postgres, REDIS_RELEASES, Redis, Release, Server};
 
 /// How many nodes there are.
 pub(super) const NODES: usize = 3;
@@ -36,6 +36,9 @@ const GRACE: Duration = Duration::from_secs(35);
 /// The places in the pool of a node.
 const POOL: u32 = 8;
 
+/// Each write of a Redis server is flushed to the disk.
+const DURABLE: &[(&str, &str)] = &[("appendfsync", "always")];
+
 /// Where sessions are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
@@ -45,13 +48,15 @@ pub enum Target {
     Sqlite,
     /// On a Redis server that flushes each write to the disk.
     Redis,
+    /// The same on Valkey, where most updates are another command.
+    Valkey,
     /// On a PostgreSQL server that flushes each commit to the disk.
     Postgres,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Moka, Self::Sqlite, Self::Redis, Self::Postgres];
+    pub const ALL: [Self; 5] = [Self::Moka, Self::Sqlite, Self::Redis, Self::Valkey, Self::Postgres];
 
     /// The name of the backend.
     #[must_use]
@@ -60,6 +65,7 @@ impl Target {
             Self::Moka => "moka",
             Self::Sqlite => "sqlite",
             Self::Redis => "redis",
+            Self::Valkey => "valkey",
             Self::Postgres => "postgres",
         }
     }
@@ -88,7 +94,11 @@ impl World {
         let servers = match target {
             Target::Moka => Servers::None,
             Target::Sqlite => Servers::File(File::new().map_err(failure)?),
-            Target::Redis => Servers::Redis(Redis::launch(&[("appendfsync", "always")]).await.map_err(failure)?),
+            Target::Redis => Servers::Redis(Redis::launch(DURABLE).await.map_err(failure)?),
+            Target::Valkey => {
+                let [_, valkey] = REDIS_RELEASES;
+                Servers::Redis(Redis::launch_release(Release::Pinned(valkey), DURABLE).await.map_err(failure)?)
+            }
             Target::Postgres => Servers::Postgres(Postgres::launch(&[]).await.map_err(failure)?),
         };
         let moka = MokaStore::new();
