@@ -109,12 +109,13 @@
 //!   check the version where there is no `HELLO`, and for `list_all` to notice that a server was replaced between two
 //!   pages, and show all of the new one; `CLUSTER SLOTS` in a Cluster. On the sentinels: `SENTINEL MASTER`.
 
-// `store` and `pages` have the operations, in terms of `script` and `error`. `link` repairs and shares connections,
+// `store`, `pages` and `replace` have the operations, in terms of `script` and `error`. `link` repairs and shares connections,
 // `config` opens stores.
 mod config;
 mod error;
 mod link;
 mod pages;
+mod replace;
 mod room;
 mod script;
 mod store;

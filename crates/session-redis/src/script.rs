@@ -2,13 +2,11 @@
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
-use std::ops::Range;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use bytes::Bytes;
 use redis::Value;
-use session_core::store::{LimitCandidate, Listing, Record, UpdateOutcome, Version, layout};
+use session_core::store::{LimitCandidate, Listing, Record, layout};
 use session_core::{Namespace, SessionId, Timeouts, Timestamp, UserId};
 
 use crate::error::Result;
@@ -123,7 +121,7 @@ impl Keys {
 pub(crate) const SLACK: Duration = Duration::from_secs(60);
 
 /// The deadline of a session as it is stored: with timeouts that fit into the record.
-fn stored_deadline(record: &Record) -> Timestamp {
+pub(crate) fn stored_deadline(record: &Record) -> Timestamp {
     let longest = Timeouts { idle: Timeouts::MAX, absolute: Timeouts::MAX };
     record.summary.timeouts.min(longest).deadline(record.summary.created_at, record.summary.last_seen)
 }
@@ -131,38 +129,6 @@ fn stored_deadline(record: &Record) -> Timestamp {
 /// The time to live of a session's key, in milliseconds, as an argument.
 pub(crate) fn ttl(record: &Record, now: Timestamp) -> Vec<u8> {
     (stored_deadline(record).since(now) + SLACK).as_millis().to_string().into()
-}
-
-/// What `record` replaces, if both have the same times and timeouts: then the time to live and the entry in the
-/// index are right as they are, also if it was touched meanwhile. `encoded` is the encoding of `record`.
-pub(crate) fn unmoved<'r>(record: &'r Record, encoded: &[u8], expected: Version, now: Timestamp) -> Option<&'r Bytes> {
-    let old = record.replaces.as_ref()?;
-    let header = old.get(..layout::HEADER)?;
-    let times = layout::CREATED_AT.start..layout::ABSOLUTE.end;
-    let is_base = header[layout::VERSION] == expected.to_bytes() && header[times.clone()] == encoded[times];
-    (is_base && now < stored_deadline(record)).then_some(old)
-}
-
-/// What an update came to that found something else than it expected, by the beginning of what it found. `None` if that was
-/// only touched, or cannot be judged here.
-pub(crate) fn refusal(stored: &[u8], record: &Record, expected: Version, now: Timestamp) -> Option<UpdateOutcome> {
-    if !is_record(stored) {
-        return Some(UpdateOutcome::Absent);
-    }
-    let header = stored
-        .first_chunk::<{ layout::HEADER }>()
-        .filter(|header| layout::FORMATS.contains(&header[layout::FORMAT]))?;
-    let time = |at: Range<usize>| Some(layout::read_time(header[at].try_into().ok()?));
-    let timeout = |at: Range<usize>| Some(layout::read_timeout(header[at].try_into().ok()?));
-    let timeouts = Timeouts { idle: timeout(layout::IDLE)?, absolute: timeout(layout::ABSOLUTE)? };
-    let version = Version::from_bytes(header[layout::VERSION].try_into().ok()?);
-    if now >= timeouts.deadline(time(layout::CREATED_AT)?, time(layout::LAST_SEEN)?) {
-        Some(UpdateOutcome::Absent)
-    } else if version == record.version {
-        Some(UpdateOutcome::Applied) // by this call, which is repeated
-    } else {
-        (version != expected).then_some(UpdateOutcome::Conflict)
-    }
 }
 
 /// The entry of `record` in the index: the version of this form, then `created_at`, `last_seen` and deadline, each as
@@ -246,7 +212,7 @@ pub(crate) fn add_live(listing: &mut Listing, id: SessionId, record: &[u8], now:
 }
 
 /// Whether a key holds a record: neither nothing nor a tombstone.
-fn is_record(stored: &[u8]) -> bool {
+pub(crate) fn is_record(stored: &[u8]) -> bool {
     !stored.is_empty() && stored != TOMBSTONE
 }
 

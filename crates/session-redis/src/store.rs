@@ -11,10 +11,7 @@ use session_core::{DeleteOutcome, SessionId, Timestamp, UserId};
 
 use crate::RedisStore;
 use crate::error::{self, Result};
-use crate::link::Replaced;
-use crate::script::{
-    self, Answer, IndexSnapshot, MAX_ATTEMPTS, Script, back_off, decode, index_entry, refusal, text, ttl, unmoved,
-};
+use crate::script::{self, Answer, IndexSnapshot, MAX_ATTEMPTS, Script, back_off, decode, index_entry, text, ttl};
 
 #[async_trait]
 impl SessionStore for RedisStore {
@@ -51,19 +48,16 @@ impl SessionStore for RedisStore {
             Some(_) => self.link.in_time(self.with_room(&record.id(), now, update)).await?.0,
             None => self.link.in_time(update()).await?,
         };
-        match outcome {
-            // Executed, the reply lost, executed again after another update? Core would apply the change twice.
-            UpdateOutcome::Conflict if self.link.disconnects() != disconnects => Err(error::ambiguous()),
-            UpdateOutcome::Applied | UpdateOutcome::Conflict | UpdateOutcome::Absent => Ok(outcome),
-        }
+        // Executed, the reply lost, executed again after another update? Core would apply the change twice.
+        let may_be_ours = outcome == UpdateOutcome::Conflict && self.link.disconnects() != disconnects;
+        if may_be_ours { Err(error::ambiguous()) } else { Ok(outcome) }
     }
 
     async fn touch(&self, id: &SessionId, user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome> {
         if is_foreign(id, user) {
             return Ok(TouchOutcome::Absent);
         }
-        let keys = self.keys.session_and_index(id, user).into();
-        let args = vec![layout::time(now)?.to_vec()];
+        let (keys, args) = (self.keys.session_and_index(id, user).into(), vec![layout::time(now)?.to_vec()]);
         match self.link.in_time(self.link.run(&script::TOUCH, keys, args)).await?.word() {
             "applied" => Ok(TouchOutcome::Applied),
             "absent" => Ok(TouchOutcome::Absent),
@@ -112,20 +106,11 @@ impl RedisStore {
     /// One round trip; two if what it replaces was touched since it was read.
     async fn write_update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome> {
         let (id, encoded) = (record.id(), record.encode()?);
-        if let Some(old) = unmoved(record, &encoded, expected, now) {
-            let refused = match self.link.replace(self.keys.session(&id), old, &encoded).await? {
-                Replaced::Done => return Ok(UpdateOutcome::Applied),
-                Replaced::Found(stored) => refusal(&stored, record, expected, now),
-                Replaced::Unknown => None,
-            };
-            if let Some(outcome) = refused {
-                return Ok(outcome);
-            }
+        if let Some(outcome) = self.replace_unmoved(record, &encoded, expected, now).await? {
+            return Ok(outcome);
         }
-        let entry = index_entry(&encoded, record);
-        let mut args = vec![encoded.into(), text(now.as_millis()), expected.to_bytes().into()];
-        args.extend([ttl(record, now), entry]);
-        let keys = self.keys.session_and_index(&id, record.user()).into();
+        let (keys, entry) = (self.keys.session_and_index(&id, record.user()).into(), index_entry(&encoded, record));
+        let args = vec![encoded.into(), text(now.as_millis()), expected.to_bytes().into(), ttl(record, now), entry];
         match self.link.write(&script::UPDATE, keys, args).await?.word() {
             "applied" => Ok(UpdateOutcome::Applied),
             "conflict" => Ok(UpdateOutcome::Conflict),
@@ -138,8 +123,7 @@ impl RedisStore {
     /// have to be named; more only if other logins of the user get in between.
     pub(crate) async fn create_in_slot(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
         let (CreateRequest { record, replaces, .. }, limit) = (request, request.limit_of_owner());
-        let id = record.id();
-        let encoded = record.encode()?;
+        let (id, encoded) = (record.id(), record.encode()?);
         let entry = index_entry(&encoded, record);
         // What does not apply is named by the key of the new session: all names have to be in one slot.
         let [session, mut index] = self.keys.session_and_index(&id, record.user());
@@ -148,18 +132,17 @@ impl RedisStore {
         }
         let ([old, old_index], old_version) = match replaces {
             Some(old) => (self.keys.session_and_index(&old.id, old.user), old.version.to_bytes().into()),
-            None => ([session.clone(), session.clone()], Vec::new()),
+            None => ([session.clone(), session.clone()], Vec::<u8>::new()),
         };
         let keys = [session, index, old, old_index];
-        let args = [encoded.into(), Vec::new(), ttl(record, now), entry, old_version];
-        let (now, max) = (layout::time(now)?, limit.map_or(0, |limit| limit.max.get()).to_be_bytes());
+        let (at, max) = (layout::time(now)?, limit.map_or(0, |limit| limit.max.get()).to_be_bytes());
 
         let (mut snapshot, mut evicted, mut lock) = (IndexSnapshot::default(), Vec::new(), None);
         for attempt in 0..MAX_ATTEMPTS {
             snapshot.put_first(&evicted);
-            let (mut keys, mut args) = (keys.to_vec(), args.to_vec());
-            let evictions = u32::try_from(evicted.len()).unwrap_or(u32::MAX).to_be_bytes();
-            args[1] = [&now[..], &max, &evictions].concat();
+            let (mut keys, evictions) = (keys.to_vec(), u32::try_from(evicted.len()).unwrap_or(u32::MAX).to_be_bytes());
+            let numbers = [&at[..], &max, &evictions].concat();
+            let mut args = vec![encoded.to_vec(), numbers, ttl(record, now), entry.clone(), old_version.clone()];
             for (id, entry) in &snapshot.0 {
                 keys.push(self.keys.session(id));
                 args.extend([text(id), entry.to_vec()]);
