@@ -45,7 +45,7 @@ struct Shared {
 }
 
 impl Session {
-    pub(crate) fn new(owner: Arc<dyn Owner>, loaded: Option<LoadedSession>, successor: Option<SetCookie>) -> Self {
+    pub(crate) fn new(owner: Arc<dyn Owner>, loaded: Option<Arc<LoadedSession>>, successor: Option<SetCookie>) -> Self {
         let state = Mutex::new(State::new(loaded, successor));
         Self { shared: Arc::new(Shared { owner, state, committing: tokio::sync::Mutex::new(()) }) }
     }
@@ -504,8 +504,7 @@ pub(crate) struct CommitInput {
 }
 
 impl State {
-    fn new(loaded: Option<LoadedSession>, successor: Option<SetCookie>) -> Self {
-        let loaded = loaded.map(Arc::new);
+    fn new(loaded: Option<Arc<LoadedSession>>, successor: Option<SetCookie>) -> Self {
         Self {
             draft: Draft::of(loaded.as_ref().map(|loaded| &loaded.record)),
             had_user: has_user(loaded.as_ref()),

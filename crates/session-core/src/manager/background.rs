@@ -80,7 +80,7 @@ impl Background {
     pub(super) async fn settle(&self, user: &UserId, patience: Duration) {
         let is_settled = || self.users.load(Ordering::SeqCst) == 0 || !self.lock().contains_key(user);
         if !is_settled() {
-            self.wait(patience, is_settled).await;
+            Box::pin(self.wait(patience, is_settled)).await;
         }
     }
 

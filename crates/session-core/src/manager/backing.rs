@@ -56,6 +56,11 @@ impl Backing {
         }
     }
 
+    /// Whether it is known of client-side sessions that they ended.
+    pub(super) fn has_deny_list(&self) -> bool {
+        matches!(self, Self::Client { deny_list: Some(_) })
+    }
+
     /// The store, for what only a store can do.
     pub(super) fn store(&self) -> Result<&dyn SessionStore, StoreError> {
         match self {
@@ -83,7 +88,7 @@ impl Backing {
                     user: user.as_ref(),
                     version: *version,
                 });
-                store.create(CreateRequest { record, replaces, limit, visitors: Some(visitors) }, now).await
+                (**store).create(CreateRequest { record, replaces, limit, visitors: Some(visitors) }, now).await
             }
             Self::Client { deny_list } => {
                 let Some((list, old)) = deny_list.as_ref().zip(replaces) else {
@@ -91,7 +96,9 @@ impl Backing {
                 };
                 // Before the new one is handed out. With the version of the new one, so that the same call, repeated, is
                 // told from another request with the same cookie.
-                match list.add(old.id, old.user.as_ref(), old.dead_from, record.version, now).await? {
+                let add = list.add(old.id, old.user.as_ref(), old.dead_from, record.version, now);
+                // Boxed, as what is rare: every commit of a stored session would carry it along.
+                match Box::pin(add).await? {
                     DeleteOutcome::Deleted => Ok(CreateOutcome::Created { evicted: Vec::new() }),
                     DeleteOutcome::Absent => Ok(CreateOutcome::ReplacedAbsent),
                 }
@@ -106,7 +113,7 @@ impl Backing {
         now: Timestamp,
     ) -> Result<UpdateOutcome, StoreError> {
         match self {
-            Self::Store(store) => store.update(record, expected, now).await,
+            Self::Store(store) => (**store).update(record, expected, now).await,
             Self::Client { .. } if self.is_denied(&record.id(), now).await? => Ok(UpdateOutcome::Absent),
             Self::Client { .. } => Ok(UpdateOutcome::Applied),
         }
@@ -119,7 +126,7 @@ impl Backing {
         now: Timestamp,
     ) -> Result<TouchOutcome, StoreError> {
         match self {
-            Self::Store(store) => store.touch(id, user, now).await,
+            Self::Store(store) => (**store).touch(id, user, now).await,
             Self::Client { .. } if self.is_denied(id, now).await? => Ok(TouchOutcome::Absent),
             Self::Client { .. } => Ok(TouchOutcome::Applied),
         }
@@ -134,10 +141,10 @@ impl Backing {
         now: Timestamp,
     ) -> Result<DeleteOutcome, StoreError> {
         match self {
-            Self::Store(store) => store.delete(id, user).await,
+            Self::Store(store) => (**store).delete(id, user).await,
             Self::Client { deny_list: Some(list) } => {
                 let version = Version::first(&*list.entropy).map_err(no_entropy)?;
-                list.add(*id, user, dead_from, version, now).await
+                Box::pin(list.add(*id, user, dead_from, version, now)).await
             }
             Self::Client { deny_list: None } => Ok(DeleteOutcome::Deleted),
         }
@@ -146,7 +153,7 @@ impl Backing {
     pub(super) async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
         match self {
             Self::Store(store) | Self::Client { deny_list: Some(DenyList { store, .. }) } => {
-                store.delete_expired(now, limit).await
+                (**store).delete_expired(now, limit).await
             }
             Self::Client { deny_list: None } => Ok(0),
         }

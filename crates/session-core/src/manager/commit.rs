@@ -161,7 +161,7 @@ impl SessionManager {
         loop {
             let next = session.state().others.last().map(|other| (other.id, other.user.clone(), other.dead_from));
             let Some((id, user, dead_from)) = next else { return Ok(()) };
-            let _ = self.delete(id, user, dead_from, reason, self.now()).await?;
+            let _ = Box::pin(self.delete(id, user, dead_from, reason, self.now())).await?;
             session.state().others.pop();
         }
     }
@@ -176,7 +176,7 @@ impl SessionManager {
             state.loaded.clone()
         };
         let latest = match &loaded {
-            Some(loaded) => self.load_again(loaded).await.ok().flatten(),
+            Some(loaded) => Box::pin(self.load_again(loaded)).await.ok().flatten(),
             None => None,
         };
         if !latest.is_some_and(|latest| latest.status() == Some(TokenStatus::Superseded)) {
@@ -194,7 +194,7 @@ impl SessionManager {
         let mut intents = None;
         let mut repetition: Option<Repetition<'_>> = None;
         let mut ids = 0;
-        let is_new_device = self.is_new_device(&draft).await;
+        let is_new_device = self.inner.reports_new_devices && Box::pin(self.is_new_device(&draft)).await;
         loop {
             let now = self.now();
             let circumstances = Circumstances { activity, policy: self.policy(), now, entropy: &*self.inner.entropy };
@@ -270,16 +270,19 @@ impl SessionManager {
                     let Some(stale) = &loaded else { return Err(Error::Conflict) };
                     let intents = intents.get_or_insert_with(|| session.state().intents[..wanted].to_vec());
                     let mut left = None;
+                    // Boxed, as all that is rare in a commit: each would carry it along.
                     match &mut repetition {
-                        Some(repetition) => self.pause(repetition).await?,
-                        None => match self.repeat(stale, intents, activity).await? {
+                        Some(repetition) => Box::pin(self.pause(repetition)).await?,
+                        None => match Box::pin(self.repeat(stale, intents, activity)).await? {
                             Repeated::Turn(turn) => left = repetition.insert(turn).turn.take_latest(),
                             Repeated::Written(next) => return Ok((next, None)),
                         },
                     }
                     let latest = match (left, &stale.access) {
                         (Some(record), Access::Token(token, _)) => self.still_accepted(record, token),
-                        (Some(_), Access::Seal | Access::Handle) | (None, _) => self.load_again(stale).await?,
+                        (Some(_), Access::Seal | Access::Handle) | (None, _) => {
+                            Box::pin(self.load_again(stale)).await?
+                        }
                     };
                     loaded = self.accept(first.as_deref(), latest, intents, draft.change)?.map(Arc::new);
                     if let Some(LoadedSession { record, access: Access::Token(token, status) }) = loaded.as_deref()
@@ -387,7 +390,7 @@ impl SessionManager {
                         Ok(Outcome::Done(Some(backing.created(next))))
                     }
                     CreateOutcome::IdTaken => Ok(Outcome::Again),
-                    CreateOutcome::LimitReached if self.delete_dead(user).await? => Ok(Outcome::Again),
+                    CreateOutcome::LimitReached if Box::pin(self.delete_dead(user)).await? => Ok(Outcome::Again),
                     CreateOutcome::LimitReached => {
                         self.report(EventKind::LimitReached, None, user.cloned());
                         Err(Error::LimitReached)

@@ -81,7 +81,7 @@ impl SessionHandle {
     pub async fn open(&self) -> Result<Session, Error> {
         let _ = self.manager.inner.backing.store()?;
         let record = self.current().await?.ok_or(Error::Gone)?;
-        let session = self.manager.session(Some(LoadedSession { record, access: Access::Handle }), None);
+        let session = self.manager.session(Some(Arc::new(LoadedSession { record, access: Access::Handle })), None);
         session.state().is_handle = true;
         Ok(session)
     }

@@ -49,11 +49,14 @@ impl SessionManager {
             }
             PresentedCookie::Sealed(text) => {
                 let loaded = self.unseal(text).await?;
-                Ok(self.session(loaded, None))
+                Ok(self.session(loaded.map(Arc::new), None))
             }
             PresentedCookie::Token(_) if self.inner.context.seal.is_some() => Ok(self.anonymous()),
             PresentedCookie::Token(token) => self.open_token(token).await,
-            PresentedCookie::Several { cookies, is_complete } => self.open_several(cookies, *is_complete).await,
+            // Rare, and large: boxed, so that every other request carries less along.
+            PresentedCookie::Several { cookies, is_complete } => {
+                Box::pin(self.open_several(cookies, *is_complete)).await
+            }
             PresentedCookie::Malformed => {
                 self.report(EventKind::MalformedToken, None, None);
                 Ok(self.anonymous())
@@ -80,7 +83,8 @@ impl SessionManager {
             Some(status) => {
                 self.report_replay(&record, status);
                 let cookie = self.successor_cookie(&record, token, status);
-                Ok(self.session(Some(LoadedSession { record, access: Access::Token(token.copy(), status) }), cookie))
+                let loaded = LoadedSession { record, access: Access::Token(token.copy(), status) };
+                Ok(self.session(Some(Arc::new(loaded)), cookie))
             }
             None => Ok(self.anonymous()),
         }
@@ -124,7 +128,7 @@ impl SessionManager {
             }
             TokenVerdict::Reuse => {
                 self.report(EventKind::TokenReuse, Some(record.id()), user());
-                let _ = self.terminate(record, Termination::Reuse).await?;
+                let _ = Box::pin(self.terminate(record, Termination::Reuse)).await?;
             }
         }
         Ok(None)
@@ -214,14 +218,17 @@ impl SessionManager {
     }
 
     pub(super) async fn is_denied(&self, id: &SessionId) -> Result<bool, Error> {
-        self.store_call("load", self.inner.backing.is_denied(id, self.now())).await
+        if !self.inner.backing.has_deny_list() {
+            return Ok(false);
+        }
+        Box::pin(self.store_call("load", self.inner.backing.is_denied(id, self.now()))).await
     }
 
-    pub(super) fn anonymous(&self) -> Session {
+    pub(crate) fn anonymous(&self) -> Session {
         self.session(None, None)
     }
 
-    pub(super) fn session(&self, loaded: Option<LoadedSession>, successor: Option<SetCookie>) -> Session {
+    pub(super) fn session(&self, loaded: Option<Arc<LoadedSession>>, successor: Option<SetCookie>) -> Session {
         Session::new(Arc::clone(&self.inner) as Arc<dyn Owner>, loaded, successor)
     }
 }

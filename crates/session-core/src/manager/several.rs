@@ -1,5 +1,7 @@
 //! Several cookies of the session's name: which one counts.
 
+use std::sync::Arc;
+
 use super::SessionManager;
 use crate::decide::verdict::{Access, LoadedSession, best_of, later_login};
 use crate::error::{Error, StoreErrorKind};
@@ -50,7 +52,7 @@ impl SessionManager {
         }
         let is_open = chosen.is_some();
         let session = match chosen {
-            Some((loaded, cookie)) => self.session(Some(loaded), cookie),
+            Some((loaded, cookie)) => self.session(Some(Arc::new(loaded)), cookie),
             None => self.anonymous(),
         };
         {
