@@ -312,19 +312,31 @@ impl Session {
 
     /// Whether a commit would be a no-op. While a clone is being committed it would not be.
     pub(crate) fn is_settled(&self) -> bool {
-        let now = self.context().now();
-        self.state().is_settled(&self.context().policy, now)
+        self.settled(|_| ()).is_some()
     }
 
     /// Ends the request if it [is settled](Self::is_settled), in one step: no intent can be recorded between the two.
     /// Returns what earlier commits left to the response.
     pub(crate) fn close_if_settled(&self) -> Option<HandedOut> {
-        let now = self.context().now();
-        let mut state = self.state();
-        state.is_settled(&self.context().policy, now).then(|| {
+        self.settled(|state| {
             state.is_closed = true;
             state.hand_out()
         })
+    }
+
+    /// What `then` makes of the state, in the same step, if the session is settled. The clock, which may be the
+    /// application's, is read outside of the lock, and only if something depends on it.
+    fn settled<T>(&self, then: impl FnOnce(&mut State) -> T) -> Option<T> {
+        let mut state = self.state();
+        if state.is_unchanged() && state.loaded.is_some() {
+            drop(state);
+            let now = self.context().now();
+            state = self.state();
+            if !state.is_maintained(&self.context().policy, now) {
+                return None;
+            }
+        }
+        state.is_unchanged().then(|| then(&mut state))
     }
 
     /// The session `id` has a token that no client has yet.
@@ -546,10 +558,14 @@ impl State {
         self.revision += 1;
     }
 
-    /// Whether a commit would be a no-op.
-    fn is_settled(&self, policy: &Policy, now: Timestamp) -> bool {
-        let needs_nothing = |loaded: &Arc<LoadedSession>| maintenance(loaded, self.activity, policy, now).is_none();
-        self.intents.is_empty() && self.successor.is_none() && self.loaded.as_ref().is_none_or(needs_nothing)
+    /// Whether nothing is to be written for this request.
+    fn is_unchanged(&self) -> bool {
+        self.intents.is_empty() && self.successor.is_none()
+    }
+
+    /// Whether nothing is to be written for the session itself.
+    fn is_maintained(&self, policy: &Policy, now: Timestamp) -> bool {
+        self.loaded.as_ref().is_none_or(|loaded| maintenance(loaded, self.activity, policy, now).is_none())
     }
 
     pub(crate) fn commit_input(&self) -> CommitInput {

@@ -148,12 +148,21 @@ impl RequestSession {
     pub async fn session(&self) -> Result<&Session, Error> {
         let inner = &self.inner;
         inner.consulted.store(true, Ordering::Relaxed);
-        let open = || async {
-            let session = inner.manager.open(&inner.presented).await?;
+        let adopted = |session: Session| {
             session.state().has_adapter = true;
-            Ok::<_, Error>(session)
+            session
         };
-        let session = inner.session.get_or_try_init(open).await?;
+        if let (None, PresentedCookie::Nothing) = (inner.session.get(), &inner.presented) {
+            // There is nothing to wait for. Fails if another task does the same.
+            let _ = inner.session.set(adopted(inner.manager.anonymous()));
+        }
+        let session = match inner.session.get() {
+            Some(session) => session,
+            None => {
+                let open = || async { inner.manager.open(&inner.presented).await.map(adopted) };
+                inner.session.get_or_try_init(open).await?
+            }
+        };
         // Either this sees that the request is finished, or what finishes it sees the session.
         fence(Ordering::SeqCst);
         if inner.finished.load(Ordering::Relaxed) {
