@@ -1,6 +1,6 @@
 //! Headers: those of a request as core reads them, and the edits that core wants in a response.
 
-use http::header::{InvalidHeaderValue, SET_COOKIE};
+use http::header::{CACHE_CONTROL, COOKIE, HOST, InvalidHeaderValue, ORIGIN, SET_COOKIE, UPGRADE, VARY};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use session_core::RequestContext;
@@ -57,7 +57,26 @@ impl RequestHead for Head<'_> {
 
 /// All values of a header.
 pub(crate) fn values<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h [u8]> {
-    headers.get_all(name).iter().map(HeaderValue::as_bytes)
+    headers.get_all(named(name)).iter().map(HeaderValue::as_bytes)
+}
+
+/// The header of this name. What each request is asked for is not parsed each time.
+fn named(name: &'static str) -> HeaderName {
+    const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+    const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
+    match name {
+        "cookie" => COOKIE,
+        "host" => HOST,
+        "origin" => ORIGIN,
+        "sec-fetch-site" => SEC_FETCH_SITE,
+        "upgrade" => UPGRADE,
+        "vary" => VARY,
+        "cache-control" => CACHE_CONTROL,
+        "cdn-cache-control" => CDN_CACHE_CONTROL,
+        "surrogate-control" => SURROGATE_CONTROL,
+        _ => HeaderName::from_static(name),
+    }
 }
 
 /// Applies edits to the headers of a response.
@@ -71,13 +90,13 @@ pub(crate) fn apply<'h>(
     for edit in edits {
         match edit {
             HeaderEdit::Append(name, value) => {
-                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+                headers.append(named(name), HeaderValue::from_static(value));
             }
             HeaderEdit::Set(name, value) => {
-                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+                headers.insert(named(name), HeaderValue::from_static(value));
             }
             HeaderEdit::Remove(name) => {
-                headers.remove(name);
+                headers.remove(named(name));
             }
             HeaderEdit::AppendCookie(cookie) => {
                 let mut value = HeaderValue::from_str(cookie.expose())?;

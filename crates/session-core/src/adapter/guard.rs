@@ -193,7 +193,6 @@ impl OriginGuard {
         if let Some(refusal) = self.host_refusal(request) {
             return Some(refusal);
         }
-        let host = addressed_host(request);
         if !is_guarded(request, presented) {
             return None;
         }
@@ -211,7 +210,7 @@ impl OriginGuard {
                 MissingOrigin::Refuse => Some(OriginRefusal::Missing),
             },
             (Field::Absent, Field::One(b"null")) => Some(OriginRefusal::Opaque),
-            (Field::Absent, Field::One(origin)) => match host {
+            (Field::Absent, Field::One(origin)) => match addressed_host(request) {
                 Some(host) if is_same_host(origin, host) => None,
                 Some(_) | None => Some(OriginRefusal::OtherHost),
             },

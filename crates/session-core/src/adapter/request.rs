@@ -213,6 +213,9 @@ impl RequestSession {
     }
 
     fn headers(&self, HandedOut { cookie, had_user, logged_out }: HandedOut) -> ResponseHeaders {
+        if !self.inner.consulted.load(Ordering::Relaxed) {
+            return ResponseHeaders::default();
+        }
         let policy = self.inner.manager.policy();
         if let (Some(_), Some(dropped)) = (&cookie, &self.inner.dropped) {
             dropped.report();
@@ -222,7 +225,7 @@ impl RequestSession {
         ResponseHeaders {
             set_cookie: cookie,
             removed_cookies,
-            vary_cookie: self.inner.consulted.load(Ordering::Relaxed),
+            vary_cookie: true,
             cache_control: match (logged_out, had_user) {
                 (true, _) => Some(NO_STORE),
                 (false, true) => Some(policy.authenticated_caching().cache_control()),
@@ -320,6 +323,17 @@ impl<'h> Iterator for HeaderEdits<'h> {
 const CLEARED: &str = "\"cache\", \"storage\"";
 
 impl ResponseHeaders {
+    /// Whether there is nothing to set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { set_cookie, removed_cookies, vary_cookie, cache_control, clear_site_data } = self;
+        set_cookie.is_none()
+            && removed_cookies.is_empty()
+            && !vary_cookie
+            && cache_control.is_none()
+            && clear_site_data.is_none()
+    }
+
     /// What to change in a response. `present` gives the values that it has of a header, whose name is in lower case.
     ///
     /// The application's `Cache-Control` stays, except beside a cookie: a cached copy of that response would hand the session
