@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use session_core::store::{LimitCandidate, Record, Version, layout};
-use session_core::{SessionId, SessionSummary, StoreError, Timeouts, Timestamp, UserId};
+use session_core::{SessionId, SessionSummary, StoreError, Timeouts, Timestamp};
 
 /// The encoded record, and what is needed to skip it without decoding.
 pub(crate) struct Entry {
@@ -51,9 +51,9 @@ impl Entry {
         LimitCandidate { id: *id, created_at, last_seen: self.last_seen() }
     }
 
-    /// Whether the session belongs to `user`.
-    pub(crate) fn is_of(&self, user: Option<&UserId>) -> bool {
-        self.bytes[layout::OWNER..].starts_with(&layout::owner(user))
+    /// Whether the session belongs to this [`owner`](layout::owner).
+    pub(crate) fn is_of(&self, owner: &[u8]) -> bool {
+        self.bytes[layout::OWNER..].starts_with(owner)
     }
 
     /// The encoded record, to be decoded after the lock is released.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use session_core::store::{
     Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
-    UpdateOutcome, Version,
+    UpdateOutcome, Version, layout,
 };
 use session_core::{DeleteOutcome, SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
 
@@ -81,7 +81,7 @@ impl MokaStore {
         if let (Some(limit), Some(user)) = (limit, record.user()) {
             let replaced = replaces.as_ref().map(|replaced| &replaced.id);
             let candidates = stripe
-                .of_user(user, table.tag(Some(user)))
+                .of_user(user, id.shard(), table.tag(Some(user)))
                 .filter(|(id, entry)| Some(*id) != replaced && !entry.is_expired(now))
                 .map(|(id, entry)| entry.candidate(id))
                 .collect();
@@ -212,7 +212,7 @@ impl SessionStore for MokaStore {
         if last_seen > record.summary.last_seen {
             entry.set_last_seen(last_seen, table.free_at(entry.deadline_if(last_seen), now))?;
         }
-        if entry.is_visitor() {
+        if entry.is_visitor() && last_seen > before {
             table.visitors.used(id, before, last_seen);
         }
         stripe.insert(id, entry);
@@ -239,7 +239,7 @@ impl SessionStore for MokaStore {
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
         let mut stripe = self.table.stripe_of(id);
         let tag = self.table.tag(user);
-        if !stripe.get(id).is_some_and(|entry| entry.has_tag(tag) && entry.is_of(user)) {
+        if !stripe.get(id).is_some_and(|entry| entry.has_tag(tag) && entry.is_of(&layout::owner(user))) {
             return Ok(DeleteOutcome::Absent);
         }
         self.table.remove_all(&mut stripe, &[*id]);
@@ -248,9 +248,9 @@ impl SessionStore for MokaStore {
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError> {
         let mut listing = Listing::default();
-        let stripe = self.table.stripe_of_shard(user.shard());
-        for (id, entry) in stripe.of_user(user, self.table.tag(Some(user))).filter(|(_, entry)| !entry.is_expired(now))
-        {
+        let (shard, tag) = (user.shard(), self.table.tag(Some(user)));
+        let stripe = self.table.stripe_of_shard(shard);
+        for (id, entry) in stripe.of_user(user, shard, tag).filter(|(_, entry)| !entry.is_expired(now)) {
             listing.add(*id, entry.summary(id))?;
         }
         Ok(listing)
@@ -263,8 +263,9 @@ impl SessionStore for MokaStore {
         now: Timestamp,
     ) -> Result<Listing, StoreError> {
         let (mut ids, mut live) = (Vec::new(), Listing::default());
-        let mut stripe = self.table.stripe_of_shard(user.shard());
-        for (id, entry) in stripe.of_user(user, self.table.tag(Some(user))).filter(|(id, _)| Some(*id) != keep) {
+        let (shard, tag) = (user.shard(), self.table.tag(Some(user)));
+        let mut stripe = self.table.stripe_of_shard(shard);
+        for (id, entry) in stripe.of_user(user, shard, tag).filter(|(id, _)| Some(*id) != keep) {
             ids.push(*id);
             if !entry.is_expired(now) {
                 live.add(*id, entry.summary(id))?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use session_core::store::layout;
 use session_core::{SessionId, Timestamp, UserId};
 
 use crate::entry::Entry;
@@ -48,11 +49,11 @@ impl Stripe {
         self.sessions.remove(id)
     }
 
-    /// The sessions of `user`, live or expired. `tag` is the user's.
-    pub(crate) fn of_user(&self, user: &UserId, tag: u16) -> impl Iterator<Item = (&SessionId, &Entry)> {
-        let shard = user.shard();
+    /// The sessions of `user`, live or expired. `shard` and `tag` are the user's.
+    pub(crate) fn of_user(&self, user: &UserId, shard: u16, tag: u16) -> impl Iterator<Item = (&SessionId, &Entry)> {
+        let owner = layout::owner(Some(user));
         let of_shard = self.sessions.range(bound(shard, 0)..=bound(shard, u8::MAX));
-        of_shard.filter(move |(_, entry)| entry.has_tag(tag) && entry.is_of(Some(user)))
+        of_shard.filter(move |(_, entry)| entry.has_tag(tag) && entry.is_of(&owner))
     }
 
     /// The sessions whose ids follow `id`, live or expired; without it, all. In ascending order.

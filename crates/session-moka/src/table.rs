@@ -1,10 +1,11 @@
 //! [`Table`]: all sessions, with the cache of the busy ones.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
+use foldhash::quality::RandomState;
 use session_core::store::Record;
 use session_core::{SessionId, StoreError, Timestamp, UserId};
 
@@ -67,7 +68,7 @@ impl Table {
             visitors: Visitors::new(),
             count: AtomicUsize::new(0),
             max_sessions,
-            tags: RandomState::new(),
+            tags: RandomState::default(),
             uptime: Uptime::start(),
             _stop: stop,
         });
@@ -121,7 +122,8 @@ impl Table {
         }
     }
 
-    /// A hash of the user. Some bits are enough to tell the users of one shard apart, mostly.
+    /// A hash of the user. Some bits are enough to tell the users of one shard apart, mostly. Not SipHash: who finds users with
+    /// the same bits has only given himself more sessions to be compared.
     pub(crate) fn tag(&self, user: Option<&UserId>) -> u16 {
         self.tags.hash_one(user) as u16
     }

@@ -51,7 +51,7 @@ pub mod layout {
     /// No owner begins like another, so a record is the owner's exactly if these bytes are at [`OWNER`].
     #[must_use]
     pub fn owner(user: Option<&UserId>) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(2 + user.map_or(0, |user| user.as_str().len()));
         put_owner(&mut bytes, user);
         bytes
     }
