@@ -1,5 +1,6 @@
 //! `cargo xtask`: the commands of this repository. Thin: it starts cargo and other programs.
 
+mod bench;
 mod checks;
 mod command;
 mod imports;
@@ -30,7 +31,8 @@ enum Command {
     Conformance(Forwarded),
     /// Lets everything go wrong that can, and checks that what was acknowledged holds.
     Chaos(Forwarded),
-    /// Compares every backend with the least work that could do the same, and draws tables and a chart.
+    /// Compares every backend with the least work that could do the same, and draws tables and a chart; or, with `--rivals`,
+    /// with other libraries.
     Bench(Forwarded),
     /// Starts the demo: a site with login, a list of devices, revoke, and logout everywhere.
     Demo(Forwarded),
@@ -61,11 +63,10 @@ fn main() -> ExitCode {
             let chaos = ["--package", "session-testbed", "--bin", "chaos", "--"];
             Cargo::new("run").args(chaos).args(arguments).run("chaos")
         }
-        Command::Bench(Forwarded { arguments }) => {
-            let compare = ["--release", "--package", "session-benches", "--bin", "compare", "--"];
-            eprintln!("a release build; the first takes some minutes");
-            Cargo::new("run").args(compare).args(arguments).run("the comparison")
+        Command::Bench(Forwarded { arguments }) if arguments.iter().any(|argument| argument == "--rivals") => {
+            bench::rivals(arguments)
         }
+        Command::Bench(Forwarded { arguments }) => bench::compare(arguments),
         Command::Demo(Forwarded { arguments }) => {
             Cargo::new("run").args(["--package", "session-demo", "--"]).args(arguments).run("demo")
         }

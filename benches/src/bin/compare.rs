@@ -22,7 +22,7 @@ const SETTLED: Duration = Duration::from_millis(100);
 
 /// Compares every backend with the least work that could do the same, and draws tables and a chart.
 #[derive(Parser)]
-#[command(bin_name = "cargo xtask bench")]
+#[command(bin_name = "cargo xtask bench", after_help = "Other session libraries: cargo xtask bench --rivals --help")]
 struct Arguments {
     /// Shorter rounds and fewer sessions: within ten minutes instead of half an hour.
     #[arg(long)]
