@@ -37,11 +37,12 @@ fn a_request_that_leaves_its_session_alone_costs_two_allocations() {
     assert!(ours - floor <= 2.0, "{} more allocations than axum alone", ours - floor);
 }
 
+/// The floor decodes only what the handler needs: for a read, one number; for a write, all values.
 #[test]
-fn a_request_that_uses_its_session_allocates_no_more_than_one_that_parses_json() {
-    for kind in [RequestOpKind::Read, RequestOpKind::Write] {
+fn a_request_that_uses_its_session_allocates_little_more_than_one_that_decodes_what_it_needs() {
+    for (kind, more) in [(RequestOpKind::Read, 2.0), (RequestOpKind::Write, 0.0)] {
         let [floor, ours] = of(kind);
-        assert!(ours <= floor, "{}: {ours} allocations, floor {floor}", kind.name());
+        assert!(ours <= floor + more, "{}: {ours} allocations, floor {floor}", kind.name());
     }
     let _ = [RequestOpKind::Anonymous, RequestOpKind::Login, RequestOpKind::Logout].map(of);
 }

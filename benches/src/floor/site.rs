@@ -1,4 +1,7 @@
-//! The floors of whole requests: bare axum handlers that find the cookie and do the least that could do the job.
+//! The floors of whole requests: bare axum handlers that find the cookie and do the least that could do the job. Of a stored value,
+//! they decode only what they need.
+
+use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
@@ -8,15 +11,13 @@ use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use session_core::{OsEntropy, SessionId};
+use session_core::{Entropy as _, OsEntropy};
 use sha2::Sha256;
 
 use super::store::FloorStore;
 use crate::op::Failure;
-use crate::payload::Payload;
+use crate::payload::{Item, Payload, Profile};
 
 /// The name of the cookie, with the equals sign; the same as in the standard policy.
 const COOKIE_NAME: &str = "__Host-id=";
@@ -64,34 +65,55 @@ fn key(headers: &HeaderMap) -> Answer<&str> {
 
 /// 32 random bytes, as text.
 fn new_key() -> Answer<String> {
-    let half = || SessionId::generate(None, &OsEntropy).map_err(failed);
-    Ok(format!("{}{}", half()?, half()?))
+    let mut key = [0; 32];
+    OsEntropy.fill(&mut key).map_err(failed)?;
+    Ok(URL_SAFE_NO_PAD.encode(key))
 }
 
 fn set_cookie(key: &str) -> SetCookie {
     [(SET_COOKIE, format!("{COOKIE_NAME}{key}; HttpOnly; Secure; SameSite=Lax; Path=/"))]
 }
 
-async fn stored<T: DeserializeOwned>(floor: &Floor, key: &str) -> Answer<T> {
-    let stored = floor.store.get(key).await.map_err(failed)?.ok_or(StatusCode::UNAUTHORIZED)?;
-    serde_json::from_slice(&stored).map_err(failed)
+async fn stored(floor: &Floor, key: &str) -> Answer<Arc<[u8]>> {
+    floor.store.get(key).await.map_err(failed)?.ok_or(StatusCode::UNAUTHORIZED)
+}
+
+fn decoded<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Answer<T> {
+    serde_json::from_slice(value).map_err(failed)
 }
 
 fn json<T: Serialize>(value: &T) -> Answer<Vec<u8>> {
     serde_json::to_vec(value).map_err(failed)
 }
 
+/// What a handler reads.
+#[derive(Deserialize)]
+struct OnlyVisits {
+    visits: u64,
+}
+
+/// A [`Payload`] of a user.
+#[derive(Serialize)]
+struct LoggedIn<'a> {
+    user: &'a str,
+    cart: &'a [Item],
+    profile: &'a Profile,
+    visits: u64,
+    last_viewed: &'a [String],
+}
+
 async fn read(State(floor): State<Floor>, headers: HeaderMap) -> Answer<String> {
-    let payload: Payload = stored(&floor, key(&headers)?).await?;
-    Ok(payload.visits.to_string())
+    let stored = stored(&floor, key(&headers)?).await?;
+    Ok(decoded::<OnlyVisits>(&stored)?.visits.to_string())
 }
 
 async fn write(State(floor): State<Floor>, headers: HeaderMap) -> Answer<String> {
     let key = key(&headers)?;
-    let mut payload: Payload = stored(&floor, key).await?;
-    payload.visits += 1;
-    floor.store.set(key, &json(&payload)?).await.map_err(failed)?;
-    Ok(payload.visits.to_string())
+    let stored = stored(&floor, key).await?;
+    let mut value: Payload = decoded(&stored)?;
+    value.visits += 1;
+    floor.store.set(key, &json(&value)?).await.map_err(failed)?;
+    Ok(value.visits.to_string())
 }
 
 async fn populate(State(floor): State<Floor>, Json(payload): Json<Payload>) -> Answer<(SetCookie, &'static str)> {
@@ -106,21 +128,16 @@ async fn login(
     headers: HeaderMap,
 ) -> Answer<(SetCookie, &'static str)> {
     let (old, new) = (key(&headers)?, new_key()?);
-    let payload = stored(&floor, old).await?;
-    floor.store.rename(old, &new, &json(&LoggedIn { user, payload })?).await.map_err(failed)?;
+    let stored = stored(&floor, old).await?;
+    let Payload { cart, profile, visits, last_viewed } = decoded(&stored)?;
+    let value = LoggedIn { user: &user, cart: &cart, profile: &profile, visits, last_viewed: &last_viewed };
+    floor.store.rename(old, &new, &json(&value)?).await.map_err(failed)?;
     Ok((set_cookie(&new), "ok"))
 }
 
 async fn logout(State(floor): State<Floor>, headers: HeaderMap) -> Answer<(SetCookie<&'static str>, &'static str)> {
     floor.store.remove(key(&headers)?).await.map_err(failed)?;
     Ok(([(SET_COOKIE, "__Host-id=; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age=0")], "ok"))
-}
-
-#[derive(Serialize)]
-struct LoggedIn {
-    user: String,
-    #[serde(flatten)]
-    payload: Payload,
 }
 
 #[derive(Deserialize)]
@@ -133,32 +150,64 @@ struct Refresh {
     refresh_token: String,
 }
 
-/// A signed token with 200 bytes of claims.
-fn access(floor: &Floor, user: &str) -> Answer<String> {
-    let claims = json!({
-        "iss": "https://login.example", "aud": "https://api.example", "sub": user, "exp": 4_102_444_800_u64,
-        "iat": 1_767_225_600_u64, "jti": new_key()?, "sid": "AAAAAAAAAAAAAAAAAAAAAA",
-    });
-    let claims = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims).map_err(failed)?);
-    let message = format!("eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.{claims}");
-    let tag = floor.mac.clone().chain_update(&message).finalize().into_bytes();
-    Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag)))
+/// What is stored under a refresh token.
+#[derive(Serialize, Deserialize)]
+struct Owner<'a> {
+    user: &'a str,
 }
 
-async fn token(State(floor): State<Floor>, Json(credentials): Json<Credentials>) -> Answer<String> {
-    let refresh_token = new_key()?;
-    let value = json!({"user": credentials.username});
-    floor.store.create(&refresh_token, "", value.to_string().as_bytes()).await.map_err(failed)?;
-    let access_token = access(&floor, &credentials.username)?;
-    Ok(json!({"access_token": access_token, "refresh_token": refresh_token}).to_string())
+#[derive(Serialize)]
+struct Tokens<'a> {
+    access_token: &'a str,
+    refresh_token: &'a str,
 }
 
-async fn refresh(State(floor): State<Floor>, Json(request): Json<Refresh>) -> Answer<String> {
-    let value: Value = stored(&floor, &request.refresh_token).await?;
-    let user = value["user"].as_str().unwrap_or_default();
-    floor.store.set(&request.refresh_token, value.to_string().as_bytes()).await.map_err(failed)?;
-    let access_token = access(&floor, user)?;
-    Ok(json!({"access_token": access_token, "refresh_token": request.refresh_token}).to_string())
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
+    exp: u64,
+    iat: u64,
+    jti: &'a str,
+    sid: &'a str,
+}
+
+#[derive(Deserialize)]
+struct OnlySubject {
+    sub: String,
+}
+
+/// The answer: the refresh token, and a signed token with 200 bytes of claims.
+fn tokens(floor: &Floor, user: &str, refresh_token: &str) -> Answer<Vec<u8>> {
+    let claims = Claims {
+        iss: "https://login.example",
+        aud: "https://api.example",
+        sub: user,
+        exp: 4_102_444_800,
+        iat: 1_767_225_600,
+        jti: &new_key()?,
+        sid: "AAAAAAAAAAAAAAAAAAAAAA",
+    };
+    let mut access_token = "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.".to_owned();
+    URL_SAFE_NO_PAD.encode_string(json(&claims)?, &mut access_token);
+    let tag = floor.mac.clone().chain_update(&access_token).finalize().into_bytes();
+    access_token.push('.');
+    URL_SAFE_NO_PAD.encode_string(tag, &mut access_token);
+    json(&Tokens { access_token: &access_token, refresh_token })
+}
+
+async fn token(State(floor): State<Floor>, Json(credentials): Json<Credentials>) -> Answer<Vec<u8>> {
+    let (refresh_token, user) = (new_key()?, credentials.username);
+    floor.store.create(&refresh_token, "", &json(&Owner { user: &user })?).await.map_err(failed)?;
+    tokens(&floor, &user, &refresh_token)
+}
+
+async fn refresh(State(floor): State<Floor>, Json(request): Json<Refresh>) -> Answer<Vec<u8>> {
+    let stored = stored(&floor, &request.refresh_token).await?;
+    let Owner { user } = decoded(&stored)?;
+    floor.store.set(&request.refresh_token, &stored).await.map_err(failed)?;
+    tokens(&floor, user, &request.refresh_token)
 }
 
 async fn me(State(floor): State<Floor>, headers: HeaderMap) -> Answer<String> {
@@ -168,6 +217,6 @@ async fn me(State(floor): State<Floor>, headers: HeaderMap) -> Answer<String> {
     let tag = URL_SAFE_NO_PAD.decode(tag).map_err(failed)?;
     floor.mac.clone().chain_update(message).verify_slice(&tag).map_err(failed)?;
     let claims = message.split_once('.').ok_or(StatusCode::UNAUTHORIZED)?.1;
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).map_err(failed)?).map_err(failed)?;
-    Ok(claims["sub"].as_str().unwrap_or_default().to_owned())
+    let claims = URL_SAFE_NO_PAD.decode(claims).map_err(failed)?;
+    Ok(decoded::<OnlySubject>(&claims)?.sub)
 }
