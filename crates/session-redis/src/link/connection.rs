@@ -117,7 +117,8 @@ impl ReconnectingConnection {
         loop {
             let unsent = |error: StoreError| if repeated { error } else { error.unsent() };
             let (number, mut connection) = self.current().await.map_err(unsent)?;
-            let compare = self.shared.compare(number);
+            // To be refused after a wait for replicas would take as long as two writes.
+            let compare = if wait.is_some() { Compare::ByScript } else { self.shared.compare(number) };
             let may_repeat = request.is_read() && !repeated;
             let limit = if may_repeat { self.response_timeout / 2 } else { self.response_timeout };
             let sent = timeout(limit, connection.send(request, compare, wait)).await;

@@ -122,7 +122,7 @@ async fn what_is_not_as_it_was_read_is_not_replaced() {
     }
 }
 
-/// What replicas have not confirmed is an error, also where another command is tried first.
+/// What replicas have not confirmed is an error, and executed all the same.
 #[tokio::test]
 async fn a_store_that_waits_for_replicas_waits_for_them() {
     for (server, store, session) in servers().await {
