@@ -11,15 +11,12 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, Timestamp};
 use crate::decide::intent::{Intent, Login, StepUp, UpdateFn};
-use crate::decide::plan::{Change, Draft, new_record, tightened};
+use crate::decide::plan::{Change, Draft, sample, tightened};
 use crate::decide::verdict::{Activity, LoadedSession, Replaced, maintenance};
-use crate::entropy::{Entropy, EntropyError};
 use crate::error::{Error, StoreError};
 use crate::model::data::{Key, decode, encode};
 use crate::model::id::{SessionId, UserId};
-use crate::model::record::Record;
 use crate::model::summary::{Assurance, Authentication, SessionSummary};
-use crate::model::token::Kind;
 use crate::policy::cookie::SetCookie;
 use crate::policy::rules::Policy;
 use crate::store::seal::Seal;
@@ -269,7 +266,7 @@ impl Session {
                     };
                     draft.apply(&intent, &context.policy)?;
                     context.check_change(loaded.as_deref(), draft.change)?;
-                    let sample = sample(loaded.as_deref(), &draft, context)?;
+                    let sample = sample(loaded.as_deref(), &draft, &context.policy, context.now())?;
                     context.check_len(loaded.as_deref(), &sample, seal.sealed_len(&sample))?;
                     let mut state = self.open_state()?;
                     if state.revision == revision {
@@ -582,28 +579,5 @@ impl State {
         self.unreceived = None;
         let cookie = self.cookie.take().or(self.successor.take());
         HandedOut { cookie, had_user: self.had_user, logged_out: self.logged_out }
-    }
-}
-
-/// A record as long as the one that a commit would make.
-fn sample(loaded: Option<&LoadedSession>, draft: &Draft, context: &Context) -> Result<Record, Error> {
-    let mut record = match loaded {
-        Some(loaded) => loaded.record.clone(),
-        None => new_record(Kind::Cookie, draft, &context.policy, context.now(), &Zeros)?.0,
-    };
-    record.summary.authentication = draft.authentication.clone();
-    record.summary.device = draft.device.clone();
-    record.data = draft.data.clone();
-    Ok(record)
-}
-
-/// No randomness, for what is thrown away.
-#[derive(Debug)]
-struct Zeros;
-
-impl Entropy for Zeros {
-    fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
-        dest.fill(0);
-        Ok(())
     }
 }

@@ -18,7 +18,7 @@ use crate::operation::{Bind, Create, SHORT_SWEEP, Single, Update};
 use crate::row::{self, EncodedRow, column};
 use crate::statements::Statements;
 
-/// How many steps give pages back after a clean-up.
+/// How many steps give pages back after a clean-up: a megabyte at most.
 const MOST_STEPS: u32 = 32;
 /// How many sessions a page may have, whatever is asked for: an answer stays within a few megabytes.
 const LONGEST_PAGE: u32 = 10_000;
@@ -62,26 +62,6 @@ impl SqliteStore {
         bind: impl FnOnce(Statement) -> Statement + Send,
     ) -> Result<Vec<SqliteRow>, StoreError> {
         self.in_time(self.link.1.fetch(sql, bind)).await
-    }
-
-    /// Gives up to a megabyte of free pages back to the file system, in steps that are as short as those of the clean-up.
-    async fn shrink(&self) -> Result<(), StoreError> {
-        let mut free = self.free_pages().await?;
-        for _ in 0..MOST_STEPS {
-            let _ = self.change(&self.sql.shrink, Box::new(|statement| statement)).await?;
-            let left = self.free_pages().await?;
-            // Or the file is not set up for that.
-            if left == 0 || left >= free {
-                break;
-            }
-            free = left;
-        }
-        Ok(())
-    }
-
-    async fn free_pages(&self) -> Result<i64, StoreError> {
-        let rows = self.read(&self.sql.free_pages, |statement| statement).await?;
-        rows.first().map_or(Ok(0), |row| column(row, 0))
     }
 
     async fn in_time<T>(&self, answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -190,7 +170,12 @@ impl SessionStore for SqliteStore {
             }
         }
         if deleted > 0 {
-            self.shrink().await?;
+            // A row for each page, at most eight; none if none is free, or the file is not set up for it.
+            for _ in 0..MOST_STEPS {
+                if self.change(&self.sql.shrink, Box::new(|statement| statement)).await?.is_empty() {
+                    break;
+                }
+            }
         }
         Ok(deleted as u64)
     }

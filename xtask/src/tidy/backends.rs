@@ -11,7 +11,7 @@ const LINES: usize = 420;
 
 /// What is not counted: what only connects, repairs, pools, configures, installs or frees; and what stands in for the
 /// server where there is none. Backend, file or folder (with `/`) under its `src`, what it does.
-const APART: [(&str, &str, &str); 16] = [
+const APART: [(&str, &str, &str); 17] = [
     ("session-moka", "entry.rs", "in place of a server: the layout of a row"),
     ("session-moka", "expiry.rs", "frees the memory of expired sessions"),
     ("session-moka", "stripe.rs", "in place of a server: the rows under one lock, and the index by user"),
@@ -23,6 +23,7 @@ const APART: [(&str, &str, &str); 16] = [
     ("session-postgres", "schema.rs", "fills the name of the schema into the SQL"),
     ("session-redis", "config/", "configures the store"),
     ("session-redis", "pages.rs", "in place of an index of all sessions: searches the servers"),
+    ("session-redis", "replace.rs", "in place of the script: an update that moves no deadline"),
     ("session-redis", "room.rs", "in place of memory: ends visitors for a login"),
     ("session-redis", "link/", "repairs connections, and coalesces loads"),
     ("session-sqlite", "builder.rs", "configures the store"),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::intent::{Intent, Login, StepUp};
 use super::verdict::{Access, Activity, LoadedSession, Maintenance, Replaced, is_touch_due, maintenance};
 use crate::clock::Timestamp;
-use crate::entropy::{Batch, Entropy};
+use crate::entropy::{Batch, Entropy, EntropyError};
 use crate::error::Error;
 use crate::event::{EventKind, Termination};
 use crate::model::credential::Credential;
@@ -390,6 +390,34 @@ pub(crate) fn max_age(session: &SessionSummary, policy: &Policy, now: Timestamp)
 /// `session` with the timeouts that hold under `policy`: what an application is shown.
 pub(crate) fn tightened(session: &SessionSummary, policy: &Policy) -> SessionSummary {
     SessionSummary { timeouts: policy.effective_timeouts(session), ..session.clone() }
+}
+
+/// A record as long as the one that a commit would make.
+pub(crate) fn sample(
+    loaded: Option<&LoadedSession>,
+    draft: &Draft,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Record, Error> {
+    let mut record = match loaded {
+        Some(loaded) => loaded.record.clone(),
+        None => new_record(Kind::Cookie, draft, policy, now, &Zeros)?.0,
+    };
+    record.summary.authentication = draft.authentication.clone();
+    record.summary.device = draft.device.clone();
+    record.data = draft.data.clone();
+    Ok(record)
+}
+
+/// No randomness, for what is thrown away.
+#[derive(Debug)]
+struct Zeros;
+
+impl Entropy for Zeros {
+    fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
+        dest.fill(0);
+        Ok(())
+    }
 }
 
 #[cfg(test)]

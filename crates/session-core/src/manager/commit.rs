@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::background::Persistent;
 use super::backing::Backing;
 use super::patience::Patience;
-use super::queue::{Answer, Queued, Turn};
-use super::together::{Company, Wants};
+use super::queue::{Answer, Queued, Turn, Wants};
+use super::together::Company;
 use super::{Existence, Inner, SessionManager};
 use crate::clock::Timestamp;
 use crate::decide::intent::Intent;
@@ -486,7 +486,7 @@ enum Repeated<'q> {
 
 /// A commit that met a conflict: its turn, and how long it may go on.
 struct Repetition<'q> {
-    turn: Turn<'q, Wants>,
+    turn: Turn<'q>,
     attempt: u32,
     patience: Patience,
 }

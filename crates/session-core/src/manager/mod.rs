@@ -68,7 +68,7 @@ struct Inner {
     entropy: Arc<dyn Entropy>,
     reporter: Arc<Reporter>,
     background: Arc<Background>,
-    queue: CommitQueue<together::Wants>,
+    queue: CommitQueue,
     touches: RecentTouches,
     watches: Watches,
     gate: Option<Arc<dyn VisitorGate>>,

@@ -14,33 +14,62 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, oneshot};
 
 use super::patience::Patience;
 use crate::clock::Timestamp;
+use crate::decide::intent::Intent;
+use crate::decide::verdict::{Access, Activity, LoadedSession, TokenStatus};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::model::id::SessionId;
 use crate::model::record::Record;
+use crate::model::token::PresentedToken;
+use crate::policy::rules::{Policy, WriteConflict};
 
 /// How many commits are written together with another.
 const MOST_TOGETHER: usize = 64;
 
 /// The sessions for which a commit met a conflict and is being repeated. Empty almost always: an uncontended commit
 /// costs one load of an atomic.
-///
-/// `C` is what a commit wants: the one that has its turn can write it together with what it wants itself.
-pub(super) struct CommitQueue<C> {
-    meetings: Mutex<HashMap<SessionId, Arc<Meeting<C>>>>,
+#[derive(Default)]
+pub(super) struct CommitQueue {
+    meetings: Mutex<HashMap<SessionId, Arc<Meeting>>>,
     len: AtomicUsize,
 }
 
 /// The commits of one session.
-struct Meeting<C> {
+#[derive(Default)]
+struct Meeting {
     /// Whoever holds it writes. What the last one wrote.
     turn: Arc<AsyncMutex<Option<Record>>>,
-    waiting: Mutex<Vec<Waiting<C>>>,
+    waiting: Mutex<Vec<Waiting>>,
     numbers: AtomicU64,
 }
 
+/// What a commit wants, if that is to change values and nothing else.
+pub(super) struct Wants {
+    pub(super) intents: Vec<Intent>,
+    pub(super) token: PresentedToken,
+    pub(super) activity: Activity,
+}
+
+impl Wants {
+    /// `None`: nobody else may write it.
+    pub(super) fn of(loaded: &LoadedSession, intents: &[Intent], activity: Activity, policy: &Policy) -> Option<Self> {
+        let only_values = intents.iter().all(|intent| match intent {
+            Intent::Set(..) | Intent::Remove(_) | Intent::Update(..) | Intent::Clear => true,
+            Intent::Login(..) | Intent::StepUp(..) | Intent::Regenerate | Intent::Logout => false,
+        });
+        match &loaded.access {
+            Access::Token(token, TokenStatus::Current)
+                if only_values && policy.write_conflict() != WriteConflict::Fail =>
+            {
+                Some(Self { intents: intents.to_vec(), token: token.copy(), activity })
+            }
+            Access::Token(..) | Access::Seal | Access::Handle => None,
+        }
+    }
+}
+
 /// A commit that waits for its turn, and may be written together with another.
-pub(super) struct Waiting<C> {
-    pub(super) wants: C,
+pub(super) struct Waiting {
+    pub(super) wants: Wants,
     answer: oneshot::Sender<Answer>,
     number: u64,
 }
@@ -56,27 +85,21 @@ pub(super) enum Answer {
 }
 
 /// How the wait for a turn ended.
-pub(super) enum Queued<'q, C> {
-    Turn(Turn<'q, C>),
+pub(super) enum Queued<'q> {
+    Turn(Turn<'q>),
     Answer(Answer),
     /// It took too long. Nothing was written.
     Late,
 }
 
-impl<C> Waiting<C> {
+impl Waiting {
     pub(super) fn answer(self, answer: Answer) {
         // Its request may have gone.
         let _ = self.answer.send(answer);
     }
 }
 
-impl<C> Default for CommitQueue<C> {
-    fn default() -> Self {
-        Self { meetings: Mutex::default(), len: AtomicUsize::new(0) }
-    }
-}
-
-impl<C> CommitQueue<C> {
+impl CommitQueue {
     /// Whether a commit of `id` is being repeated right now.
     pub(super) fn is_contended(&self, id: &SessionId) -> bool {
         self.len.load(Ordering::Acquire) != 0 && self.lock().contains_key(id)
@@ -84,7 +107,7 @@ impl<C> CommitQueue<C> {
 
     /// Waits for the other commits of `id` in this process, as long as `patience` lasts; or until one of them has written what this
     /// one `wants` too. `None` is never written by others.
-    pub(super) async fn turn(&self, id: SessionId, patience: Patience, wants: Option<C>) -> Queued<'_, C> {
+    pub(super) async fn turn(&self, id: SessionId, patience: Patience, wants: Option<Wants>) -> Queued<'_> {
         let meeting = {
             let mut meetings = self.lock();
             let new =
@@ -120,7 +143,7 @@ impl<C> CommitQueue<C> {
         if turn.guard.is_some() { Queued::Turn(turn) } else { Queued::Late }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Meeting<C>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Meeting>>> {
         self.meetings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -131,35 +154,35 @@ fn interrupted() -> Answer {
     Answer::Failed(StoreError::new(StoreErrorKind::Other, detail))
 }
 
-impl<C> Meeting<C> {
-    fn wait(&self, wants: C) -> (u64, oneshot::Receiver<Answer>) {
+impl Meeting {
+    fn wait(&self, wants: Wants) -> (u64, oneshot::Receiver<Answer>) {
         let (answer, receiver) = oneshot::channel();
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         self.waiting().push(Waiting { wants, answer, number });
         (number, receiver)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting<C>>> {
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<C> fmt::Debug for CommitQueue<C> {
+impl fmt::Debug for CommitQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CommitQueue").field("len", &self.len).finish()
     }
 }
 
 /// The right to commit one session.
-pub(super) struct Turn<'q, C> {
-    queue: &'q CommitQueue<C>,
+pub(super) struct Turn<'q> {
+    queue: &'q CommitQueue,
     id: SessionId,
     /// `None` only while it is dropped.
-    meeting: Option<Arc<Meeting<C>>>,
+    meeting: Option<Arc<Meeting>>,
     guard: Option<OwnedMutexGuard<Option<Record>>>,
 }
 
-impl<C> Turn<'_, C> {
+impl Turn<'_> {
     /// What the commit before this one wrote. It may have changed since (a logout, a touch, another process): the
     /// compare-and-swap tells.
     pub(super) fn take_latest(&mut self) -> Option<Record> {
@@ -176,7 +199,7 @@ impl<C> Turn<'_, C> {
     }
 
     /// The commits that wait, in their order. Each must get an answer, or be [given back](Self::give_back).
-    pub(super) fn take_waiting(&self) -> Vec<Waiting<C>> {
+    pub(super) fn take_waiting(&self) -> Vec<Waiting> {
         let Some(meeting) = &self.meeting else { return Vec::new() };
         let mut waiting = meeting.waiting();
         waiting.retain(|waiting| !waiting.answer.is_closed());
@@ -185,7 +208,7 @@ impl<C> Turn<'_, C> {
     }
 
     /// Lets them wait again.
-    pub(super) fn give_back(&self, taken: Vec<Waiting<C>>) {
+    pub(super) fn give_back(&self, taken: Vec<Waiting>) {
         if let Some(meeting) = &self.meeting {
             meeting.waiting().splice(..0, taken);
         }
@@ -200,7 +223,7 @@ impl<C> Turn<'_, C> {
     }
 }
 
-impl<C> Drop for Turn<'_, C> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.guard = None;
         self.meeting = None;

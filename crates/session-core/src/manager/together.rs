@@ -8,41 +8,15 @@ use super::SessionManager;
 use super::queue::{Answer, Turn, Waiting};
 use crate::decide::intent::Intent;
 use crate::decide::plan::{Change, Circumstances, CookieOp, Draft, Plan, StoreOp, plan};
-use crate::decide::verdict::{Access, Activity, LoadedSession, TokenStatus, still_accepted};
+use crate::decide::verdict::{Activity, LoadedSession, TokenStatus, still_accepted};
 use crate::error::Error;
 use crate::model::record::Record;
-use crate::model::token::PresentedToken;
-use crate::policy::rules::{Policy, WriteConflict};
-
-/// What a commit wants, if that is to change values and nothing else.
-pub(super) struct Wants {
-    intents: Vec<Intent>,
-    token: PresentedToken,
-    activity: Activity,
-}
-
-impl Wants {
-    /// `None`: nobody else may write it.
-    pub(super) fn of(loaded: &LoadedSession, intents: &[Intent], activity: Activity, policy: &Policy) -> Option<Self> {
-        let only_values = intents.iter().all(|intent| match intent {
-            Intent::Set(..) | Intent::Remove(_) | Intent::Update(..) | Intent::Clear => true,
-            Intent::Login(..) | Intent::StepUp(..) | Intent::Regenerate | Intent::Logout => false,
-        });
-        match &loaded.access {
-            Access::Token(token, TokenStatus::Current)
-                if only_values && policy.write_conflict() != WriteConflict::Fail =>
-            {
-                Some(Self { intents: intents.to_vec(), token: token.copy(), activity })
-            }
-            Access::Token(..) | Access::Seal | Access::Handle => None,
-        }
-    }
-}
+use crate::policy::rules::Policy;
 
 /// The commits that one commit takes along. Dropped without an answer, they count as interrupted.
 #[derive(Default)]
 #[must_use]
-pub(super) struct Company(Vec<Waiting<Wants>>);
+pub(super) struct Company(Vec<Waiting>);
 
 impl Company {
     /// All were written; the session is `record` now.
@@ -68,7 +42,7 @@ impl Company {
     }
 
     /// Nothing was written, and they may be taken along by the next try.
-    pub(super) fn wait(self, turn: &Turn<'_, Wants>) {
+    pub(super) fn wait(self, turn: &Turn<'_>) {
         turn.give_back(self.0);
     }
 }
@@ -77,7 +51,7 @@ impl SessionManager {
     /// What to write for `draft` and for those that wait, in their order. `None`: the commit is written alone.
     pub(super) fn plan_together(
         &self,
-        turn: &Turn<'_, Wants>,
+        turn: &Turn<'_>,
         loaded: &Arc<LoadedSession>,
         draft: &Draft,
         circumstances: Circumstances<'_>,
