@@ -223,18 +223,26 @@ impl SessionManager {
                 }
                 Some(_) | None => self.execute(store, now).await,
             };
-            match (&outcome, &repetition) {
-                (Ok(Outcome::Done(Some(next))), _) => company.written(&next.record),
-                (Ok(Outcome::Conflict), Some(repetition)) => company.wait(&repetition.turn),
-                (Ok(_), _) => company.alone(),
-                (Err(error), _) => company.failed(error),
-            }
-            let outcome = outcome?;
+            let outcome = match (outcome, &mut repetition) {
+                (Ok(Outcome::Done(Some(next))), Some(repetition)) => {
+                    repetition.turn.leave(&next.record);
+                    Outcome::Done(Some(company.written(next, loaded.as_deref())))
+                }
+                (Ok(Outcome::Conflict), Some(repetition)) => {
+                    company.wait(&repetition.turn);
+                    Outcome::Conflict
+                }
+                (Ok(outcome), _) => {
+                    company.alone();
+                    outcome
+                }
+                (Err(error), _) => {
+                    company.failed(&error);
+                    return Err(error);
+                }
+            };
             match outcome {
                 Outcome::Done(next) => {
-                    if let (Some(repetition), Some(next)) = (&mut repetition, &next) {
-                        repetition.turn.leave(&next.record);
-                    }
                     if let Some(event) = event {
                         let record = next.as_deref().map(|next| &next.record);
                         let (id, user) = (record.map(Record::id), record.and_then(Record::user).cloned());

@@ -10,25 +10,33 @@ use crate::decide::intent::Intent;
 use crate::decide::plan::{Change, Circumstances, CookieOp, Draft, Plan, StoreOp, plan};
 use crate::decide::verdict::{Activity, LoadedSession, TokenStatus, still_accepted};
 use crate::error::Error;
+use crate::model::data::Data;
 use crate::model::record::Record;
 use crate::policy::rules::Policy;
 
 /// The commits that one commit takes along. Dropped without an answer, they count as interrupted.
 #[derive(Default)]
 #[must_use]
-pub(super) struct Company(Vec<Waiting>);
+pub(super) struct Company {
+    /// Each with the values that it led to, before those behind it.
+    waiting: Vec<(Waiting, Data)>,
+    /// The same of the one that takes them along.
+    first: Option<Data>,
+}
 
 impl Company {
-    /// All were written; the session is `record` now.
-    pub(super) fn written(self, record: &Record) {
-        for waiting in self.0 {
-            waiting.answer(Answer::Written(Box::new(record.clone())));
+    /// All were written. Returns what the one that wrote goes on from; `before` is what it replaced.
+    pub(super) fn written(self, next: Arc<LoadedSession>, before: Option<&LoadedSession>) -> Arc<LoadedSession> {
+        let (Some(first), Some(before)) = (self.first, before) else { return next };
+        for (waiting, data) in self.waiting {
+            waiting.answer(Answer::Written(Box::new(as_alone(&next.record, &before.record, data))));
         }
+        Arc::new(next.with_record(as_alone(&next.record, &before.record, first)))
     }
 
     /// Nothing was written.
     pub(super) fn alone(self) {
-        for waiting in self.0 {
+        for (waiting, _) in self.waiting {
             waiting.answer(Answer::Alone);
         }
     }
@@ -36,15 +44,21 @@ impl Company {
     /// If the store failed, something may have been written.
     pub(super) fn failed(self, error: &Error) {
         let Error::Store(error) = error else { return self.alone() };
-        for waiting in self.0 {
+        for (waiting, _) in self.waiting {
             waiting.answer(Answer::Failed(error.clone()));
         }
     }
 
     /// Nothing was written, and they may be taken along by the next try.
     pub(super) fn wait(self, turn: &Turn<'_>) {
-        turn.give_back(self.0);
+        turn.give_back(self.waiting.into_iter().map(|(waiting, _)| waiting).collect());
     }
+}
+
+/// The session as a commit sees it that changed it to `data`, before those behind it did: each gets the number that its own
+/// increment led to. Its version is one that is gone, so what it writes next meets a conflict, and begins from what is stored.
+fn as_alone(written: &Record, before: &Record, data: Data) -> Record {
+    Record { data, version: before.version, replaces: before.replaces.clone(), ..written.clone() }
 }
 
 impl SessionManager {
@@ -70,7 +84,7 @@ impl SessionManager {
                     if waiting.wants.activity == Activity::Active {
                         activity = Activity::Active;
                     }
-                    company.push(waiting);
+                    company.push((waiting, all.data.clone()));
                 }
                 // It meets the reason in its own turn.
                 None => waiting.answer(Answer::Alone),
@@ -81,11 +95,11 @@ impl SessionManager {
         }
         match plan(Some(loaded), &all, Circumstances { activity, ..circumstances }) {
             Ok(plan @ Plan { store: StoreOp::Update { .. }, cookie: CookieOp::Keep, event: None }) => {
-                Some((plan, Company(company)))
+                Some((plan, Company { waiting: company, first: Some(draft.data.clone()) }))
             }
             // A new token, for one of them alone; nothing to write; no randomness.
             Ok(_) | Err(_) => {
-                turn.give_back(company);
+                Company { waiting: company, first: None }.wait(turn);
                 None
             }
         }
