@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use session_conformance::Harness;
 
-use crate::servers::{POSTGRES_RELEASES, REDIS_RELEASES};
+use crate::servers::{POSTGRES_RELEASES, REDIS_RELEASES, VALKEY};
 
 pub use moka::Moka;
 pub use postgres::Postgres;
@@ -20,13 +20,12 @@ pub use sqlite::Sqlite;
 /// Every backend of this repository: what the conformance runner and the tests across backends run on.
 #[must_use]
 pub fn backends() -> Vec<Arc<dyn Harness>> {
-    let [_, valkey] = REDIS_RELEASES;
     vec![
         Arc::new(Moka::default()), // one line for each backend
         Arc::new(Redis::Single),
         Arc::new(Redis::Sentinel),
         Arc::new(Redis::Cluster),
-        Arc::new(RedisOn::new(Redis::Single, valkey)),
+        Arc::new(RedisOn::new(Redis::Single, VALKEY)),
         Arc::new(Postgres::default()),
         Arc::new(Sqlite::default()),
     ]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
 
 use session_benches::Failure;
-use session_testbed::servers::{Postgres, REDIS_RELEASES, Redis, Release};
+use session_testbed::servers::{Postgres, Redis, Release, VALKEY};
 
 /// Where xtask has it built.
 const PROGRAM: &str = "../target/rivals/release/session-rivals";
@@ -36,9 +36,7 @@ async fn run(arguments: Vec<OsString>) -> Result<ExitStatus, Failure> {
     let postgres = Postgres::launch(&[("max_wal_size", "8GB"), ("checkpoint_timeout", "1h")]);
     let (redis, postgres) = tokio::try_join!(Redis::launch(&in_memory), postgres)?;
     program.args(["--redis", &redis.url(), "--postgres", &postgres.url()]);
-    let release =
-        REDIS_RELEASES.into_iter().find(|release| release.server == "valkey").ok_or("no release of Valkey")?;
-    let valkey = Redis::launch_release(Release::Pinned(release), &in_memory).await;
+    let valkey = Redis::launch_release(Release::Pinned(VALKEY), &in_memory).await;
     match &valkey {
         Ok(valkey) => {
             program.args(["--valkey", &valkey.url()]);

@@ -16,8 +16,8 @@
 //! # What it guarantees
 //! The contract of [`SessionStore`](session_core::store::SessionStore), on all three kinds of servers:
 //!
-//! * Every change is one Lua script, or one command that compares, so it is atomic. All keys of a user are in one slot of a Cluster, so the session
-//!   limit is exact, and `delete_by_user` is atomic too.
+//! * Every change is one Lua script, or one command that compares, so it is atomic. All keys of a user are in one slot of
+//!   a Cluster, so the session limit is exact, and `delete_by_user` is atomic too.
 //! * No write depends on the server's clock. Keys expire a minute after the session's deadline.
 //! * A request whose connection is lost is repeated; every request is idempotent. An update that may have been executed
 //!   twice, with another update in between, fails as [`Unavailable`](session_core::StoreErrorKind::Unavailable) and not

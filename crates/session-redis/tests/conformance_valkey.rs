@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use session_testbed::servers::REDIS_RELEASES;
+use session_testbed::servers::VALKEY;
 use session_testbed::{Redis, RedisOn};
 
 fn main() -> ExitCode {
-    let [_, valkey] = REDIS_RELEASES;
-    session_conformance::main(RedisOn::new(Redis::Single, valkey))
+    session_conformance::main(RedisOn::new(Redis::Single, VALKEY))
 }

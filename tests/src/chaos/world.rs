@@ -21,7 +21,7 @@ use super::ledger::Ledger;
 use super::link::{Disturbance, Link, Weather};
 use crate::proxy::Proxy;
 use crate::records::shop;
-use crate::servers::{Postgres, REDIS_RELEASES, Redis, Release, Server};
+use crate::servers::{Postgres, Redis, Release, Server, VALKEY};
 
 /// How many nodes there are.
 pub(super) const NODES: usize = 3;
@@ -96,8 +96,7 @@ impl World {
             Target::Sqlite => Servers::File(File::new().map_err(failure)?),
             Target::Redis => Servers::Redis(Redis::launch(DURABLE).await.map_err(failure)?),
             Target::Valkey => {
-                let [_, valkey] = REDIS_RELEASES;
-                Servers::Redis(Redis::launch_release(Release::Pinned(valkey), DURABLE).await.map_err(failure)?)
+                Servers::Redis(Redis::launch_release(Release::Pinned(VALKEY), DURABLE).await.map_err(failure)?)
             }
             Target::Postgres => Servers::Postgres(Postgres::launch(&[]).await.map_err(failure)?),
         };

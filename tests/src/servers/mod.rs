@@ -59,7 +59,7 @@ pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use process::Server;
 pub use redis::Redis;
-pub use release::{POSTGRES_RELEASES, Pinned, REDIS_RELEASES, REFUSED_RELEASE, Release};
+pub use release::{POSTGRES_RELEASES, Pinned, REDIS_RELEASES, REFUSED_RELEASE, Release, VALKEY};
 pub use resp::Reply;
 pub use script::run_script;
 pub use sentinel::RedisSentinel;

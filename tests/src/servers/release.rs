@@ -67,6 +67,9 @@ static REDIS_6_2: Pinned = Pinned {
 /// The releases that session-redis is tested on.
 pub static REDIS_RELEASES: [&Pinned; 2] = [&REDIS_7_0, &VALKEY_9_1];
 
+/// The one of them that compares whole values by a command.
+pub static VALKEY: &Pinned = &VALKEY_9_1;
+
 /// The releases that session-postgres is tested on.
 pub static POSTGRES_RELEASES: [&Pinned; 3] = [&POSTGRES_12, &POSTGRES_15, &POSTGRES_18];
 

@@ -105,14 +105,12 @@ impl CommitQueue {
         self.len.load(Ordering::Acquire) != 0 && self.lock().contains_key(id)
     }
 
-    /// Waits for the other commits of `id` in this process, as long as `patience` lasts; or until one of them has written what this
-    /// one `wants` too. `None` is never written by others.
+    /// Waits for the other commits of `id` in this process, as long as `patience` lasts; or until one of them has written
+    /// what this one `wants` too. `None` is never written by others.
     pub(super) async fn turn(&self, id: SessionId, patience: Patience, wants: Option<Wants>) -> Queued<'_> {
         let meeting = {
             let mut meetings = self.lock();
-            let new =
-                || Arc::new(Meeting { turn: Arc::default(), waiting: Mutex::default(), numbers: AtomicU64::new(0) });
-            let meeting = Arc::clone(meetings.entry(id).or_insert_with(new));
+            let meeting = Arc::clone(meetings.entry(id).or_default());
             self.len.store(meetings.len(), Ordering::Release);
             meeting
         };

@@ -9,14 +9,13 @@ use session_core::{DeleteOutcome, StoreErrorKind};
 use session_redis::RedisStore;
 use session_testbed::proxy::Proxy;
 use session_testbed::records::{MINUTE, NOW, insert, load, next, record, shop, user};
-use session_testbed::servers::{REDIS_RELEASES, Redis, Release};
+use session_testbed::servers::{Redis, Release, VALKEY};
 
 use crate::support::{index_key, run, session_key};
 
 /// A server that is installed, and Valkey. Each with a session of `alice`.
 async fn servers() -> [(Redis, RedisStore, Record); 2] {
-    let [_, valkey] = REDIS_RELEASES;
-    [with_session(Release::Installed).await, with_session(Release::Pinned(valkey)).await]
+    [with_session(Release::Installed).await, with_session(Release::Pinned(VALKEY)).await]
 }
 
 async fn with_session(release: Release) -> (Redis, RedisStore, Record) {
