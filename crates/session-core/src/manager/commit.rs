@@ -387,9 +387,14 @@ impl SessionManager {
                 let visitors = self.policy().visitor_limit();
                 let create = || backing.create(&next.record, replaces.as_ref(), limit, visitors, now);
                 let outcome = self.store_write("create", create).await;
-                if let (Err(Error::Store(error)), Backing::Store(_)) = (&outcome, backing)
-                    && error.may_be_applied()
-                {
+                let is_possible = match &outcome {
+                    Ok((CreateOutcome::Created { .. }, _)) => false,
+                    // The first attempt was not answered, and the second was refused: the first may be yet to come.
+                    Ok((_, doubt)) => doubt.is_some(),
+                    Err(Error::Store(error)) => error.may_be_applied(),
+                    Err(_) => false,
+                };
+                if is_possible && matches!(backing, Backing::Store(_)) {
                     self.end_unreceived(next.record.id(), user.cloned(), Existence::Possible);
                 }
                 match outcome?.0 {

@@ -206,7 +206,8 @@ impl SessionManager {
     }
 
     /// One store operation that writes. If it failed, and may have been applied all the same, it is repeated as it is, once, for
-    /// every operation is idempotent: then the first error comes with the answer. Within the store timeout.
+    /// every operation is idempotent: then the first error comes with the answer. Within the store timeout. If the repetition
+    /// fails too, the first error is the answer: what may have been applied stays so, although the second was never sent.
     async fn store_write<T, F>(
         &self,
         operation: &'static str,
@@ -225,7 +226,11 @@ impl SessionManager {
                 answer => answer,
             }
         };
-        Ok((self.store_call(operation, answer).await?, first))
+        match (self.store_call(operation, answer).await, first) {
+            (Ok(answer), first) => Ok((answer, first)),
+            (Err(_), Some(first)) => Err(first),
+            (Err(error), None) => Err(error),
+        }
     }
 
     /// Names what failed, and reports it.

@@ -73,6 +73,41 @@ async fn a_write_whose_answer_was_lost_is_known_to_have_happened() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_login_whose_answer_was_lost_is_ended_whatever_became_of_its_repetition() {
+    for then in [&Fate::IsNotSent, &Fate::IsFull, &Fate::Fails, &Fate::Hangs] {
+        for is_cookie in [true, false] {
+            let bed = Bed::new(Policy::standard());
+            bed.weather().set("create", Fate::FailsAfterwardsThen(then));
+            bed.weather().set("delete", Fate::Fails);
+            if is_cookie {
+                let request = bed.begin(None);
+                request.session().await.unwrap().login(Login::new(alice())).unwrap();
+                assert!(request.finish().await.0.is_err());
+            } else {
+                assert!(bed.manager.issue_refresh_token(Login::new(alice()), None).await.is_err());
+            }
+            assert_eq!(bed.count().await, 1, "{then:?}: it was executed");
+            bed.weather().clear();
+            assert_eq!(bed.manager.drain(Duration::from_secs(60)).await, 0);
+            assert_eq!(bed.count().await, 0, "{then:?}: a session that no client has");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_refused_the_second_time_may_be_executed_later_the_first_time() {
+    let policy = Policy::standard().to_builder().session_limit(1, LimitPolicy::Reject).build().unwrap();
+    let bed = Bed::new(policy);
+    bed.logged_in().await;
+    bed.weather().set("create", Fate::FailsOnce);
+    let refused = bed.manager.issue_refresh_token(Login::new(alice()), None).await;
+    assert!(matches!(refused, Err(Error::LimitReached)));
+    assert_eq!(bed.manager.drain(Duration::from_secs(60)).await, 0);
+    assert!(bed.weather().count("delete") > 0, "nobody sees to the first attempt");
+    assert_eq!(bed.count().await, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn logins_whose_answers_were_lost_evict_one_session_at_most() {
     let policy = Policy::standard().to_builder().session_limit(3, LimitPolicy::EvictOldest).build().unwrap();
     let bed = Bed::new(policy);

@@ -30,8 +30,14 @@ pub(crate) enum Fate {
     Fails,
     /// Executed, and answered with an error.
     FailsAfterwards,
+    /// The same, once; what comes next meets another fate.
+    FailsAfterwardsThen(&'static Fate),
     /// The same, once.
     FailsAfterwardsOnce,
+    /// Refused, once.
+    FailsOnce,
+    /// Refused, for the store is full.
+    IsFull,
     /// Nothing was sent.
     IsNotSent,
     /// The record cannot be decoded.
@@ -86,6 +92,15 @@ impl Intercept for Weather {
             Some(Fate::Hangs) => std::future::pending().await,
             Some(Fate::Fails) => Err(down()),
             Some(Fate::IsNotSent) => Err(down().unsent()),
+            Some(Fate::IsFull) => Err(StoreError::new(StoreErrorKind::Full, "bad weather")),
+            Some(Fate::FailsOnce) => {
+                self.fates.lock().unwrap().remove(call.operation);
+                Err(down())
+            }
+            Some(Fate::FailsAfterwardsThen(next)) => {
+                self.set(call.operation, *next);
+                execute.await.and(Err(down()))
+            }
             Some(Fate::Unreadable) => Err(StoreError::new(StoreErrorKind::Corrupt, "a newer format")),
             Some(Fate::FailsAfterwards) => execute.await.and(Err(down())),
             Some(Fate::FailsAfterwardsOnce) => {
