@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use session_conformance::ReferenceStore;
-use session_core::adapter::PresentedCookie;
+use session_core::adapter::{PresentedCookie, RequestSession};
 use session_core::{
-    Error, Event, EventKind, Key, Login, Policy, PolicyError, RequestContext, SessionManager, Termination, UserId,
-    VisitorDecision, VisitorGate, VisitorLimit,
+    Clock, Error, Event, EventKind, Key, Login, Policy, PolicyError, RequestContext, SessionManager, Termination,
+    Timestamp, UserId, VisitorDecision, VisitorGate, VisitorLimit,
 };
 use tokio::sync::broadcast::{self, Receiver};
 
@@ -105,4 +105,31 @@ async fn the_gate_is_asked_before_the_first_write_of_a_visitor() {
     let refusals =
         std::iter::from_fn(|| events.try_recv().ok()).filter(|event| event.kind == EventKind::VisitorRefused);
     assert_eq!(refusals.count(), 1);
+}
+
+/// A clock that counts how often it is read.
+#[derive(Clone, Debug, Default)]
+struct CountingClock(Arc<AtomicUsize>);
+
+impl Clock for CountingClock {
+    fn now(&self) -> Timestamp {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Timestamp::from_millis(1)
+    }
+}
+
+#[tokio::test]
+async fn a_visitor_without_a_session_costs_no_look_at_the_clock() {
+    let clock = CountingClock::default();
+    let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).clock(clock.clone()).build();
+    for reads in [false, true] {
+        let request = RequestSession::new(manager.clone(), manager.read_cookie([]));
+        if reads {
+            assert_eq!(request.session().await.unwrap().get(CART).unwrap(), None);
+        }
+        request.finish().await.0.unwrap();
+        assert_eq!(clock.0.load(Ordering::SeqCst), 0, "reads its session: {reads}");
+    }
+    visit(&manager).await.unwrap();
+    assert!(clock.0.load(Ordering::SeqCst) > 0, "the clock is not the manager's");
 }
