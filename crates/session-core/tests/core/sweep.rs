@@ -14,11 +14,12 @@ use session_core::{
 };
 use tokio::time::{Instant, advance};
 
-/// Counts the calls of a sweep, and lets so many of them fail.
+/// Counts the calls of a sweep, lets so many of them fail, and takes so many milliseconds for each.
 #[derive(Debug, Default)]
 struct Sweeps {
     calls: AtomicU64,
     failures: AtomicU64,
+    millis: AtomicU64,
 }
 
 impl Intercept for Sweeps {
@@ -32,6 +33,7 @@ impl Intercept for Sweeps {
         if calls < self.failures.load(Ordering::SeqCst) {
             return Err(StoreError::new(StoreErrorKind::Unavailable, "told to fail"));
         }
+        tokio::time::sleep(Duration::from_millis(self.millis.load(Ordering::SeqCst))).await;
         execute.await
     }
 }
@@ -88,6 +90,19 @@ async fn a_backlog_is_deleted_in_batches_and_then_there_is_a_pause() {
     assert_eq!(left(&store, now + Duration::from_millis(1)).await, 1, "what is alive stays");
     next_call(&store).await;
     assert!(begin.elapsed() > Duration::from_secs(2), "an empty store is not asked in a hurry: {:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_stops_before_it_takes_too_long_is_asked_again_soon() {
+    let store = backlog(10).await;
+    store.hook().millis.store(500, Ordering::SeqCst);
+    tokio::spawn(manager(&store).sweep());
+    next_call(&store).await;
+    let begin = Instant::now();
+    next_call(&store).await;
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    next_call(&store).await;
+    assert!(begin.elapsed() > Duration::from_secs(2), "nothing was found: {:?}", begin.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

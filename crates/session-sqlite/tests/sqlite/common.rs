@@ -1,8 +1,10 @@
 //! Folders and stores for these tests.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use session_core::StoreError;
+use session_core::store::SessionStore as _;
+use session_core::{StoreError, Timestamp};
 use session_sqlite::SqliteStore;
 use session_testbed::records::shop;
 use session_testbed::servers::namespace;
@@ -36,6 +38,19 @@ impl Drop for Folder {
 
 pub(crate) async fn open(path: &Path) -> Result<SqliteStore, StoreError> {
     SqliteStore::open(path, shop()).await
+}
+
+/// Deletes what has expired, at most `limit` at a time. Returns how many those were.
+pub(crate) async fn sweep(store: &SqliteStore, now: Timestamp, limit: u32) -> u64 {
+    let mut total = 0;
+    loop {
+        let deleted = store.delete_expired(now, NonZeroU32::new(limit).unwrap()).await.unwrap();
+        assert!(deleted <= u64::from(limit), "{deleted} of {limit}");
+        if deleted == 0 {
+            return total;
+        }
+        total += deleted;
+    }
 }
 
 /// Another program's connection.

@@ -6,7 +6,7 @@ use session_core::store::{CreateRequest, SessionStore};
 use session_core::{OsEntropy, SessionId, StoreErrorKind, VisitorLimit};
 use session_testbed::records::{MINUTE, NOW, insert, load, record, user};
 
-use crate::common::{Folder, connect, execute, number, open};
+use crate::common::{Folder, connect, execute, number, open, sweep};
 
 /// Visitors are counted exactly, whatever ends them, and the limit is that of all shards together.
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn the_count_of_visitors_is_exact() {
     let login = record(Some(&user("alice")), NOW + 6 * MINUTE);
     let _ = store.create(session_testbed::records::replacing(&login, &all[21]), NOW + 6 * MINUTE).await.unwrap();
     assert_eq!(number(&mut other, stored).await, 0);
-    assert_eq!(store.delete_expired(NOW + 33 * MINUTE, NonZeroU32::new(1000).unwrap()).await.unwrap(), 169);
+    assert_eq!(sweep(&store, NOW + 33 * MINUTE, 1000).await, 169);
     assert_eq!(number(&mut other, stored).await, 0);
     assert_eq!(number(&mut other, "SELECT visitors FROM \"session.shop.meta\"").await, 129);
 }
