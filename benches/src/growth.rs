@@ -1,4 +1,4 @@
-//! How latency grows with the number of sessions.
+//! How a call grows with the number of sessions.
 
 use std::sync::Arc;
 
@@ -6,69 +6,122 @@ use session_core::SessionId;
 use session_core::store::{Freshness, SessionStore};
 
 use crate::backend::Backend;
-use crate::measure::{RunLength, quantile};
+use crate::floor::{FloorOp, FloorStore};
+use crate::measure::{RunLength, compare};
 use crate::op::{Benchmark, Failure, Op};
-use crate::populate::{Population, populate};
+use crate::populate::{Population, populate, populate_floor};
 use crate::report::Growth;
 use crate::servers::Addresses;
 use crate::store::{StoreOp, StoreOpKind};
 
-/// On every backend: a load from stores of each of these `sizes`, and a list and a login for a user with 1, 10 and 100
-/// sessions.
+/// What is asked of a store of each size, beside a load.
+const IN_STORE: [StoreOpKind; 2] = [StoreOpKind::Update, StoreOpKind::Login];
+/// What is asked about a user with many sessions.
+const OF_USER: [StoreOpKind; 2] = [StoreOpKind::List, StoreOpKind::Login];
+/// Beyond as many, only stores in memory grow: to fill a disk takes hours.
+const MOST_ON_DISK: usize = 1_000_000;
+
+/// On every backend, one call at a time, beside a floor that has as many values: a load, an update and a login in stores of each
+/// of these `sizes`, and a list and a login of a user with 1, 10 and 100 sessions.
 ///
 /// # Errors
 /// If an outcome was wrong.
 pub async fn growth(addresses: &Addresses, sizes: &[usize], length: RunLength) -> Result<Vec<Growth>, Failure> {
     let mut rows = Vec::new();
     for backend in [Backend::Moka, Backend::Redis, Backend::Postgres, Backend::Sqlite] {
-        let store = backend.store(addresses).await?;
-        let mut ids = Vec::new();
-        for size in sizes {
+        let growing =
+            Growing { backend, length, floor: backend.floor(addresses).await?, store: backend.store(addresses).await? };
+        let mut keys = Keys::default();
+        let is_on_disk = matches!(backend, Backend::Postgres | Backend::Sqlite);
+        for size in sizes.iter().filter(|size| !is_on_disk || **size <= MOST_ON_DISK) {
             eprintln!("growth: {}, {size} sessions …", backend.name());
-            let missing = size.saturating_sub(ids.len());
-            ids.append(&mut populate(&store, Population::Anonymous, missing, ids.len()).await?);
-            let loads = Arc::new(LoadAny { store: Arc::clone(&store), ids: ids.clone() });
-            rows.push(row("store-load", backend, *size, &latencies(&loads, length).await?));
-        }
-        for kind in [StoreOpKind::List, StoreOpKind::Login] {
-            for of_user in [1, 10, 100] {
-                let op = Arc::new(StoreOp::new(Arc::clone(&store), kind)?.with_others(of_user - 1));
-                rows.push(row(kind.name(), backend, of_user, &latencies(&op, length).await?));
+            keys.grow(&growing, *size).await?;
+            let (of_floor, of_store) = (keys.floor.clone(), keys.store.clone());
+            let floor = FloorLoadAny { store: growing.floor.clone(), keys: of_floor };
+            let load = LoadAny { store: Arc::clone(&growing.store), ids: of_store };
+            rows.push(growing.row(StoreOpKind::Load, *size, floor, load).await?);
+            for kind in IN_STORE {
+                rows.push(growing.row(kind, *size, growing.floor_op(kind), growing.op(kind)?).await?);
             }
         }
-        drop(store);
+        for kind in OF_USER {
+            for of_user in [1, 10, 100] {
+                let op = growing.op(kind)?.with_others(of_user - 1);
+                rows.push(growing.row(kind, of_user, growing.floor_op(kind), op).await?);
+            }
+        }
+        drop(growing);
         addresses.clear().await?;
     }
     Ok(rows)
 }
 
-fn row(op: &str, backend: Backend, sessions: usize, latencies: &[u32]) -> Growth {
-    Growth {
-        op: op.to_owned(),
-        backend: backend.name().to_owned(),
-        sessions,
-        p50_us: quantile(latencies, 0.50),
-        p99_us: quantile(latencies, 0.99),
+/// A store that gets fuller, and its floor.
+struct Growing {
+    backend: Backend,
+    length: RunLength,
+    floor: FloorStore,
+    store: Arc<dyn SessionStore>,
+}
+
+impl Growing {
+    fn floor_op(&self, kind: StoreOpKind) -> FloorOp {
+        FloorOp { store: self.floor.clone(), kind }
+    }
+
+    fn op(&self, kind: StoreOpKind) -> Result<StoreOp, Failure> {
+        StoreOp::new(Arc::clone(&self.store), kind)
+    }
+
+    async fn row<F, O>(&self, kind: StoreOpKind, sessions: usize, floor: F, op: O) -> Result<Growth, Failure>
+    where
+        Arc<F>: Benchmark,
+        Arc<O>: Benchmark,
+    {
+        let (floor, op) = (Arc::new(floor), Arc::new(op));
+        let samples = compare(&[&floor, &op], 1, self.length).await?;
+        let [floor, sample] = samples.as_slice() else { return Err("two were measured".into()) };
+        Ok(Growth {
+            op: kind.name().to_owned(),
+            backend: self.backend.name().to_owned(),
+            sessions,
+            p50_us: sample.p50_us,
+            p99_us: sample.p99_us,
+            floor_p50_us: floor.p50_us,
+            ratio_to_floor: sample.ratio_to_floor,
+        })
     }
 }
 
-/// Latencies at concurrency 1, sorted.
-async fn latencies(benchmark: &dyn Benchmark, length: RunLength) -> Result<Vec<u32>, Failure> {
-    let probe = benchmark.round(1, 50).await?.elapsed;
-    let count = (50.0 * length.round.as_secs_f64() / probe.as_secs_f64().max(1e-6)) as usize;
-    let mut latencies = Vec::new();
-    for _ in 0..length.rounds {
-        latencies.append(&mut benchmark.round(1, count.clamp(50, 100_000)).await?.latencies);
+/// The names of what is stored.
+#[derive(Default)]
+struct Keys {
+    floor: Arc<Vec<String>>,
+    store: Arc<Vec<SessionId>>,
+}
+
+impl Keys {
+    /// Adds sessions, and values of the floor, until there are `size` of each.
+    async fn grow(&mut self, growing: &Growing, size: usize) -> Result<(), Failure> {
+        let (floor, store) = (Arc::make_mut(&mut self.floor), Arc::make_mut(&mut self.store));
+        let missing = size.saturating_sub(store.len());
+        store.append(&mut populate(&growing.store, Population::Anonymous, missing, store.len()).await?);
+        floor.append(&mut populate_floor(&growing.floor, missing).await?);
+        Ok(())
     }
-    latencies.sort_unstable();
-    Ok(latencies)
+}
+
+/// The next of `count` in an order that visits them all, and is no order of storage: the stride is a prime.
+fn stride(at: &mut usize, count: usize) -> usize {
+    *at = (*at + 7_368_787) % count.max(1);
+    *at
 }
 
 /// Loads of many different sessions.
 #[derive(Debug)]
 struct LoadAny {
     store: Arc<dyn SessionStore>,
-    ids: Vec<SessionId>,
+    ids: Arc<Vec<SessionId>>,
 }
 
 impl Op for LoadAny {
@@ -79,9 +132,28 @@ impl Op for LoadAny {
     }
 
     async fn once(&self, at: &mut usize) -> Result<(), Failure> {
-        // The stride is coprime with the number of sessions: it visits them all, in no order of storage.
-        *at = (*at + 7_368_787) % self.ids.len();
-        self.store.load(&self.ids[*at], Freshness::Latest).await?.ok_or("load: absent")?;
+        let id = &self.ids[stride(at, self.ids.len())];
+        self.store.load(id, Freshness::Latest).await?.ok_or("load: absent")?;
+        Ok(())
+    }
+}
+
+/// The same, of the floor.
+#[derive(Debug)]
+struct FloorLoadAny {
+    store: FloorStore,
+    keys: Arc<Vec<String>>,
+}
+
+impl Op for FloorLoadAny {
+    type Worker = usize;
+
+    async fn worker(&self, number: usize, _count: usize) -> Result<usize, Failure> {
+        Ok(number)
+    }
+
+    async fn once(&self, at: &mut usize) -> Result<(), Failure> {
+        self.store.get(&self.keys[stride(at, self.keys.len())]).await?.ok_or("absent")?;
         Ok(())
     }
 }

@@ -72,6 +72,10 @@ pub struct Growth {
     pub p50_us: f64,
     /// The latency that 1 % of calls exceed, in microseconds.
     pub p99_us: f64,
+    /// The median latency of the floor, with as many values, in microseconds.
+    pub floor_p50_us: f64,
+    /// Calls per second divided by those of the floor in the same round; the median of the rounds.
+    pub ratio_to_floor: f64,
 }
 
 /// How much memory a session occupies.
@@ -153,6 +157,8 @@ pub(crate) fn example() -> Report {
             sessions: 1000,
             p50_us: 80.0,
             p99_us: 120.0,
+            floor_p50_us: 64.0,
+            ratio_to_floor: 0.8,
         }],
         memory: vec![Memory {
             backend: "redis".to_owned(),

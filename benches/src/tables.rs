@@ -24,7 +24,8 @@ fn draw(report: &Report, section: impl Fn(&str, &Table) -> String) -> String {
         text += &section("Each operation, and its floor:", &details(&report.rows));
     }
     if !report.growth.is_empty() {
-        let title = "Latency by the number of sessions: in the store for store-load, of the user for the others:";
+        let title =
+            "One call at a time, by the number of sessions: in the store, or, where it is 1, 10 and 100, of the user:";
         text += &section(title, &growth(report));
     }
     if !report.memory.is_empty() {
@@ -88,9 +89,10 @@ fn details(rows: &[Row]) -> Table {
 fn growth(report: &Report) -> Table {
     let rows = report.growth.iter().map(|row| {
         let sessions = row.sessions.to_string();
-        vec![row.op.clone(), row.backend.clone(), sessions, micros(row.p50_us), micros(row.p99_us)]
+        let [p50, p99, floor] = [row.p50_us, row.p99_us, row.floor_p50_us].map(micros);
+        vec![row.op.clone(), row.backend.clone(), sessions, p50, p99, floor, format!("{:.2}", row.ratio_to_floor)]
     });
-    table(&["op", "backend", "sessions", "p50 µs", "p99 µs"], rows)
+    table(&["op", "backend", "sessions", "p50 µs", "p99 µs", "floor p50 µs", "ratio"], rows)
 }
 
 fn memory(report: &Report) -> Table {
@@ -121,7 +123,7 @@ mod tests {
         for line in [
             "store-load  64       floor-redis  200000   250     400     1.00   1.0",
             "store-load  64       moka         3600000  0.15    2.10    0.90   0.0",
-            "store-load  redis    1000      80      120",
+            "store-load  redis    1000      80      120     64            0.80",
             "redis    used_memory  200000    410",
         ] {
             assert!(lines.contains(&line), "{line} is not in\n{text}");

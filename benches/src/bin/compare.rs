@@ -24,7 +24,7 @@ const SETTLED: Duration = Duration::from_millis(100);
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask bench", after_help = "Other session libraries: cargo xtask bench --rivals --help")]
 struct Arguments {
-    /// Shorter rounds and fewer sessions: within ten minutes instead of half an hour.
+    /// Shorter rounds and fewer sessions: within ten minutes instead of an hour.
     #[arg(long)]
     quick: bool,
     /// Only cases with this in their names, for example `request-read/64` or `redis`. Names are op/concurrency/backend,
@@ -70,10 +70,27 @@ fn run(arguments: &Arguments) -> Result<Report, Failure> {
     }
     report.rows = rows(&cases, &servers, &all_cores, &one_core, length)?;
     if selected("growth") {
-        let sizes: &[usize] = if arguments.quick { &[1_000, 100_000] } else { &[1_000, 100_000, 1_000_000] };
+        let sizes = sizes(arguments.quick);
         report.growth = all_cores.block_on(growth(&servers.addresses(), sizes, length))?;
     }
     Ok(report)
+}
+
+/// How many sessions a store grows to: ten millions of Redis and of its floor take nine gigabytes.
+fn sizes(is_quick: bool) -> &'static [usize] {
+    const ROOM: u64 = 14 << 30;
+    match (is_quick, available_memory()) {
+        (true, _) => &[1_000, 100_000],
+        (false, Some(room)) if room >= ROOM => &[1_000, 100_000, 1_000_000, 10_000_000],
+        (false, _) => &[1_000, 100_000, 1_000_000],
+    }
+}
+
+/// In bytes.
+fn available_memory() -> Option<u64> {
+    let memory = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
 }
 
 fn rows(
