@@ -53,7 +53,15 @@ impl Parts {
 /// A session token that this library issued: the bearer secret a client keeps in its cookie.
 ///
 /// Only core creates one; an application can hand it out with [`encode`](Self::encode) and nothing else. It has no
-/// `Debug`, `Display`, `Clone`, `PartialEq` or `Serialize`, and is wiped from memory when dropped.
+/// `Debug`, `Display`, `Clone`, `PartialEq` or `Serialize`, and is wiped from memory when dropped. What a client sends is a
+/// [`PresentedToken`]:
+///
+/// ```
+/// assert!(session_core::PresentedToken::parse(&[b'A'; 64]).is_ok());
+/// ```
+/// ```compile_fail
+/// assert!(session_core::SessionToken::parse(&[b'A'; 64]).is_ok());
+/// ```
 #[derive(ZeroizeOnDrop)]
 #[allow(missing_debug_implementations, reason = "a token must not be printable")]
 pub struct SessionToken(Parts);

@@ -1,5 +1,0 @@
-use session_core::store::TokenDigest;
-
-fn leak(a: TokenDigest, b: TokenDigest) -> bool { a == b }
-
-fn main() {}

@@ -1,5 +1,0 @@
-use session_core::SessionToken;
-
-fn leak(token: &SessionToken) -> SessionToken { token.clone() }
-
-fn main() {}
