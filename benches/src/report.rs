@@ -22,6 +22,9 @@ pub struct Report {
     /// How much memory a session occupies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub memory: Vec<Memory>,
+    /// What a call costs the servers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cost: Vec<Cost>,
 }
 
 /// Where it was measured.
@@ -89,6 +92,23 @@ pub struct Memory {
     pub sessions: usize,
     /// Bytes per session.
     pub bytes_per_session: f64,
+}
+
+/// What a call costs the servers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cost {
+    /// The operation.
+    pub op: String,
+    /// The backend.
+    pub backend: String,
+    /// Time of the server's processor, in microseconds.
+    pub server_us: Option<f64>,
+    /// Bytes to the server.
+    pub sent_bytes: Option<f64>,
+    /// Bytes from the server.
+    pub received_bytes: Option<f64>,
+    /// Bytes that the server writes to its log, copies of pages among them that were not changed since the last checkpoint.
+    pub wal_bytes: Option<f64>,
 }
 
 impl Environment {
@@ -165,6 +185,14 @@ pub(crate) fn example() -> Report {
             what: "used_memory".to_owned(),
             sessions: 200_000,
             bytes_per_session: 410.3,
+        }],
+        cost: vec![Cost {
+            op: "store-load".to_owned(),
+            backend: "redis".to_owned(),
+            server_us: Some(2.5),
+            sent_bytes: Some(60.0),
+            received_bytes: Some(300.0),
+            wal_bytes: None,
         }],
     }
 }

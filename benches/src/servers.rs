@@ -151,10 +151,17 @@ impl Addresses {
         Ok(self.redis_info("memory", field).await?.parse()?)
     }
 
-    async fn redis_info(&self, section: &str, field: &str) -> Result<String, Failure> {
+    /// A field of `INFO`.
+    pub(crate) async fn redis_info(&self, section: &str, field: &str) -> Result<String, Failure> {
         let info: String = redis::cmd("INFO").arg(section).query_async(&mut self.redis_connection().await?).await?;
         let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         Ok(value.ok_or_else(|| format!("INFO of Redis has no {field}"))?.trim().to_owned())
+    }
+
+    /// How many bytes PostgreSQL has written to its log.
+    pub(crate) async fn wal_position(&self) -> Result<i64, Failure> {
+        let position = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint";
+        Ok(sqlx::query_scalar(position).fetch_one(&self.postgres_pool(1)?).await?)
     }
 
     /// A pool of connections to PostgreSQL. Connects when first used.

@@ -31,6 +31,9 @@ fn draw(report: &Report, section: impl Fn(&str, &Table) -> String) -> String {
     if !report.memory.is_empty() {
         text += &section("Bytes per session:", &memory(report));
     }
+    if !report.cost.is_empty() {
+        text += &section("What a call costs the servers, 64 at once:", &cost(report));
+    }
     text
 }
 
@@ -103,6 +106,16 @@ fn memory(report: &Report) -> Table {
     table(&["backend", "measured", "sessions", "bytes per session"], rows)
 }
 
+fn cost(report: &Report) -> Table {
+    let rows = report.cost.iter().map(|row| {
+        let bytes = [row.sent_bytes, row.received_bytes, row.wal_bytes];
+        let [sent, received, log] = bytes.map(|bytes| bytes.map_or_else(String::new, |bytes| format!("{bytes:.0}")));
+        let time = row.server_us.map_or_else(String::new, micros);
+        vec![row.op.clone(), row.backend.clone(), time, sent, received, log]
+    });
+    table(&["op", "backend", "server µs", "bytes sent", "bytes received", "bytes of WAL"], rows)
+}
+
 /// Three significant digits, or all digits of a large number.
 fn micros(micros: f64) -> String {
     if micros < 10.0 { format!("{micros:.2}") } else { format!("{micros:.0}") }
@@ -125,6 +138,7 @@ mod tests {
             "store-load  64       moka         3600000  0.15    2.10    0.90   0.0",
             "store-load  redis    1000      80      120     64            0.80",
             "redis    used_memory  200000    410",
+            "store-load  redis    2.50       60          300",
         ] {
             assert!(lines.contains(&line), "{line} is not in\n{text}");
         }

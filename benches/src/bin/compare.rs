@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use session_benches::{
-    Case, Environment, Failure, Operation, Report, Row, RunLength, Sample, Servers, compare, growth, markdown, memory,
-    svg, text,
+    Case, Environment, Failure, Operation, Report, Row, RunLength, Sample, Servers, compare, cost, growth, markdown,
+    memory, svg, text,
 };
 use session_testbed::table::Format;
 use tokio::runtime::{Builder, Runtime};
@@ -31,7 +31,8 @@ struct Arguments {
     /// and `growth`.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// How much memory a session occupies on each backend, instead of how long an operation takes.
+    /// How much memory a session occupies on each backend, and what a call costs the servers, instead of how long an operation
+    /// takes.
     #[arg(long, conflicts_with_all = ["filter", "quick"])]
     memory: bool,
     /// How the report is printed.
@@ -57,9 +58,10 @@ fn run(arguments: &Arguments) -> Result<Report, Failure> {
     eprintln!("starting the servers …");
     let servers = all_cores.block_on(Servers::launch())?;
     let environment = all_cores.block_on(Environment::of(&servers))?;
-    let mut report = Report { environment, rows: Vec::new(), growth: Vec::new(), memory: Vec::new() };
+    let mut report = Report { environment, rows: Vec::new(), growth: Vec::new(), memory: Vec::new(), cost: Vec::new() };
     if arguments.memory {
         report.memory = all_cores.block_on(memory(&servers.addresses()))?;
+        report.cost = all_cores.block_on(cost(&servers.addresses()))?;
         return Ok(report);
     }
     let length = if arguments.quick { RunLength::QUICK } else { RunLength::FULL };
