@@ -148,7 +148,7 @@ async fn every_public_type_hides_what_is_secret() {
         Assurance: Assurance::Aal1, Authentication: authentication, Device: device, Kind: Kind::Cookie,
         Proof: Proof::new(Assurance::Aal1, now).method("pwd"), RecordFormat: RecordFormat::LATEST,
         RecordHeader: header, Timeouts: timeouts, Persistence: Persistence::Transient, Record: record,
-        SessionSummary: summary, Version: version, Freshness: Freshness::Cached,
+        SessionSummary: summary, Version: version, Freshness: Freshness::Cached, FeedEvent: FeedEvent::Ended { id },
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
         HeaderEdit: HeaderEdit::AppendCookie(&set_cookie), HeaderEdits: token_edits(Some(&set_cookie), &[]),
         OriginGuard: OriginGuard::new(), OriginError: OriginError::Form, OriginRefusal: OriginRefusal::Missing,
@@ -177,7 +177,7 @@ async fn every_public_type_hides_what_is_secret() {
     assert!(secrets.found_in(record.encode().unwrap()).contains(&"a digest, raw"));
 
     let shown: BTreeSet<String> = shown.into_iter().map(|(name, _)| name.to_owned()).collect();
-    let traits = ["Clock", "Entropy", "RequestHead", "Seal", "SessionObserver", "SessionStore", "VisitorGate"];
+    let traits = ["Clock", "Entropy", "Feed", "RequestHead", "Seal", "SessionObserver", "SessionStore", "VisitorGate"];
     // Tests in core prove that these have no `Debug`.
     let without_debug = ["PresentedToken", "SessionToken"];
     let expected =

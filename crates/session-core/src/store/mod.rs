@@ -4,6 +4,7 @@ mod codec;
 pub(crate) mod contract;
 #[cfg(feature = "encryption")]
 mod encryption;
+mod feed;
 pub(crate) mod namespace;
 pub(crate) mod page;
 pub(crate) mod seal;
@@ -14,6 +15,7 @@ pub use contract::{CreateOutcome, CreateRequest, Freshness, Replacement, Session
 pub use encryption::{
     Cipher, DecryptError, EncryptedStore, EncryptionKey, EncryptionKeyError, EncryptionKeys, PlainValues,
 };
+pub use feed::{Feed, FeedEvent};
 pub use page::{Count, Cursor, Listing, Page};
 pub use seal::Seal;
 
