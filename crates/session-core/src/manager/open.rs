@@ -65,8 +65,10 @@ impl SessionManager {
     }
 
     async fn open_token(&self, token: &PresentedToken) -> Result<Session, Error> {
-        let record = match self.load(token.id(), Freshness::Cached).await {
-            Ok(Some(record)) => record,
+        let judge = |record: &Record| judge(record, Kind::Cookie, token, self.policy(), self.now());
+        let is_good = |verdict: &TokenVerdict| *verdict == TokenVerdict::Accepted(TokenStatus::Current);
+        let (record, verdict) = match self.load_judged(token.id(), judge, is_good).await {
+            Ok(Some(judged)) => judged,
             Ok(None) => {
                 self.report(EventKind::UnknownToken, Some(token.id()), None);
                 return Ok(self.anonymous());
@@ -79,7 +81,7 @@ impl SessionManager {
             }
             Err(error) => return Err(error),
         };
-        match self.admit(&record, Kind::Cookie, token).await? {
+        match self.obey(&record, verdict).await? {
             Some(status) => {
                 self.report_replay(&record, status);
                 let cookie = self.successor_cookie(&record, token, status);
@@ -116,8 +118,12 @@ impl SessionManager {
         kind: Kind,
         token: &PresentedToken,
     ) -> Result<Option<TokenStatus>, Error> {
+        self.obey(record, judge(record, kind, token, self.policy(), self.now())).await
+    }
+
+    async fn obey(&self, record: &Record, verdict: TokenVerdict) -> Result<Option<TokenStatus>, Error> {
         let user = || record.user().cloned();
-        match judge(record, kind, token, self.policy(), self.now()) {
+        match verdict {
             TokenVerdict::Accepted(status) => return Ok(Some(status)),
             // A token that is not the record's does not tell whose record it is.
             TokenVerdict::Unknown => self.report(EventKind::UnknownToken, Some(record.id()), None),
@@ -188,9 +194,29 @@ impl SessionManager {
     /// # Errors
     /// [`Error::Store`] if the store failed: unavailable is not ended.
     pub async fn find_live(&self, id: &SessionId, user: &UserId) -> Result<Option<SessionSummary>, Error> {
-        let Some(record) = self.load(*id, Freshness::Latest).await? else { return Ok(None) };
-        let is_live = verdict(&record.summary, self.policy(), self.now()) == Verdict::Live;
-        Ok((is_live && record.user() == Some(user)).then(|| tightened(&record.summary, self.policy())))
+        self.find(id, user, Freshness::Latest).await
+    }
+
+    /// As [`find_live`](Self::find_live). With [`Freshness::Cached`], a copy will do, if the store has one: then it costs no
+    /// round trip, and a session may be found alive as long after its end as the store says. A copy that is not alive is never
+    /// the answer: the store is asked.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed: unavailable is not ended.
+    pub async fn find(
+        &self,
+        id: &SessionId,
+        user: &UserId,
+        freshness: Freshness,
+    ) -> Result<Option<SessionSummary>, Error> {
+        let is_live = |record: &Record| {
+            verdict(&record.summary, self.policy(), self.now()) == Verdict::Live && record.user() == Some(user)
+        };
+        let record = match freshness {
+            Freshness::Cached => self.load_judged(*id, is_live, |is_live| *is_live).await?.map(|(record, _)| record),
+            Freshness::Latest => self.load(*id, Freshness::Latest).await?,
+        };
+        Ok(record.filter(is_live).map(|record| tightened(&record.summary, self.policy())))
     }
 
     /// The cookie that gives the holder of a superseded token its successor again.
@@ -206,6 +232,26 @@ impl SessionManager {
         };
         let max_age = max_age(&record.summary, self.policy(), self.now());
         Some(self.policy().cookie().set(&successor.encode(), max_age))
+    }
+
+    /// The record of `id`, and what it is judged to be. A copy of it will do if that is good; of anything else, the store's own
+    /// word is needed. One round trip at most, unless a copy was no good.
+    pub(super) async fn load_judged<T>(
+        &self,
+        id: SessionId,
+        judge: impl Fn(&Record) -> T,
+        is_good: impl Fn(&T) -> bool,
+    ) -> Result<Option<(Record, T)>, Error> {
+        let Some(record) = self.load(id, Freshness::Cached).await? else { return Ok(None) };
+        let judged = judge(&record);
+        if !record.is_copy || is_good(&judged) {
+            return Ok(Some((record, judged)));
+        }
+        let latest = self.load(id, Freshness::Latest).await?;
+        Ok(latest.map(|record| {
+            let judged = judge(&record);
+            (record, judged)
+        }))
     }
 
     pub(super) async fn load(&self, id: SessionId, freshness: Freshness) -> Result<Option<Record>, Error> {

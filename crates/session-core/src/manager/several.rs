@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::SessionManager;
-use crate::decide::verdict::{Access, LoadedSession, best_of, later_login};
+use crate::decide::verdict::{Access, LoadedSession, TokenStatus, best_of, later_login};
 use crate::error::{Error, StoreErrorKind};
 use crate::event::{EventKind, Termination};
 use crate::model::id::SessionId;
+use crate::model::record::Record;
 use crate::model::token::{Kind, PresentedToken};
 use crate::policy::cookie::{PresentedCookie, SetCookie};
 use crate::session::Session;
-use crate::store::contract::Freshness;
 
 /// A session that a cookie gives access to, and the cookie that its response carries.
 type Candidate = (LoadedSession, Option<SetCookie>);
@@ -67,11 +67,13 @@ impl SessionManager {
 
     /// The session `id`, if one of `tokens` gives access to it.
     async fn open_one_of(&self, id: SessionId, tokens: &[&PresentedToken]) -> Result<Option<Candidate>, Error> {
-        let Some(record) = self.load(id, Freshness::Cached).await? else {
+        let best = |record: &Record| best_of(record, Kind::Cookie, tokens, self.policy(), self.now());
+        let is_good = |best: &Option<(_, TokenStatus)>| best.is_some_and(|(_, status)| status == TokenStatus::Current);
+        let Some((record, best)) = self.load_judged(id, best, is_good).await? else {
             self.report(EventKind::UnknownToken, Some(id), None);
             return Ok(None);
         };
-        if let Some((token, status)) = best_of(&record, Kind::Cookie, tokens, self.policy(), self.now()) {
+        if let Some((token, status)) = best {
             self.report_replay(&record, status);
             let cookie = self.successor_cookie(&record, token, status);
             return Ok(Some((LoadedSession { record, access: Access::Token(token.copy(), status) }, cookie)));

@@ -36,6 +36,9 @@ pub struct Record {
     /// The bytes that [`decode`](Self::decode) read, of this record or the one that it replaces: for a store whose server
     /// compares whole values. `None` if they are not known.
     pub replaces: Option<Bytes>,
+    /// In what was read: whether it is a copy that a cache had, and not what the store has now. What is concluded from a copy is
+    /// that the session is alive, or nothing.
+    pub is_copy: bool,
 }
 
 impl Record {
@@ -43,7 +46,16 @@ impl Record {
     #[must_use]
     pub fn new(summary: SessionSummary, version: Version, credential: Credential) -> Self {
         let format = RecordFormat::LATEST;
-        Self { summary, version, credential, data: Data::default(), binding: None, format, replaces: None }
+        Self {
+            summary,
+            version,
+            credential,
+            data: Data::default(),
+            binding: None,
+            format,
+            replaces: None,
+            is_copy: false,
+        }
     }
 
     /// The primary key.
@@ -86,7 +98,7 @@ impl Record {
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { summary, version, credential, data, binding, format, replaces: _ } = self;
+        let Self { summary, version, credential, data, binding, format, replaces: _, is_copy: _ } = self;
         let mut record = f.debug_struct("Record");
         record.field("summary", summary).field("version", version).field("credential", credential).field("data", data);
         record.field("is_bound", &binding.is_some()).field("format", format);

@@ -5,6 +5,7 @@ mod assurance;
 mod codec;
 mod constant_time;
 mod cookie;
+mod copies;
 mod correlation;
 mod events;
 mod fails_closed;
