@@ -1,6 +1,7 @@
 //! [`EncryptedHarness`]: a backend that sees no values.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::Namespace;
@@ -8,6 +9,7 @@ use session_core::store::{EncryptedStore, EncryptionKeys, SessionStore};
 
 use crate::adapter::AdapterHarness;
 use crate::harness::{Capabilities, Harness, Waiver};
+use crate::layered::LayeredHarness;
 use crate::outcome::Failure;
 use crate::service::{Disruption, Service};
 
@@ -23,65 +25,43 @@ use crate::service::{Disruption, Service};
 /// # Ok::<_, session_core::store::EncryptionKeyError>(())
 /// ```
 #[derive(Debug)]
-pub struct EncryptedHarness<H> {
-    name: &'static str,
-    harness: H,
-    keys: Arc<EncryptionKeys>,
-}
+pub struct EncryptedHarness<H>(LayeredHarness<H>);
 
 impl<H: Harness> EncryptedHarness<H> {
     /// The stores of `harness` with `keys`, called `name` in reports.
     #[must_use]
     pub fn new(name: &'static str, harness: H, keys: EncryptionKeys) -> Self {
-        Self { name, harness, keys: Arc::new(keys) }
+        Self(LayeredHarness::new(name, harness, move |store| EncryptedStore::new(store, &keys)))
     }
 }
 
 #[async_trait]
 impl<H: Harness> Harness for EncryptedHarness<H> {
     fn backend(&self) -> &'static str {
-        self.name
+        self.0.backend()
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.harness.capabilities()
+        self.0.capabilities()
     }
 
     fn waivers(&self) -> &'static [Waiver] {
-        self.harness.waivers()
+        self.0.waivers()
+    }
+
+    fn staleness(&self) -> Duration {
+        self.0.staleness()
     }
 
     async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
-        Ok(Arc::new(EncryptedStore::new(self.harness.open(namespace).await?, &self.keys)))
+        self.0.open(namespace).await
     }
 
     async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
-        let service = self.harness.launch(disruption).await?;
-        Ok(Box::new(EncryptedService { service, keys: Arc::clone(&self.keys) }))
+        self.0.launch(disruption).await
     }
 
     fn adapter(&self) -> Arc<dyn AdapterHarness> {
-        self.harness.adapter()
-    }
-}
-
-#[derive(Debug)]
-struct EncryptedService {
-    service: Box<dyn Service>,
-    keys: Arc<EncryptionKeys>,
-}
-
-#[async_trait]
-impl Service for EncryptedService {
-    async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
-        Ok(Arc::new(EncryptedStore::new(self.service.open(namespace).await?, &self.keys)))
-    }
-
-    async fn begin(&self) -> Result<(), Failure> {
-        self.service.begin().await
-    }
-
-    async fn end(&self) -> Result<(), Failure> {
-        self.service.end().await
+        self.0.adapter()
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use session_core::store::SessionStore;
 use session_core::{Clock, Entropy, ManualClock, Namespace, OsEntropy, Timestamp, UserId};
@@ -95,6 +96,15 @@ impl Env {
             return self.open(&self.beside(&number.to_string())?).await;
         }
         self.open(&self.inner.namespace).await
+    }
+
+    /// Waits until what was done on one node is known on the others, as far as that takes time.
+    pub async fn settle(&self) {
+        let staleness = self.inner.harness.staleness();
+        if staleness > Duration::ZERO {
+            // A copy as old as that is still good.
+            tokio::time::sleep(staleness + Duration::from_millis(1)).await;
+        }
     }
 
     /// Whether the backend supports [`open_node`](Self::open_node).

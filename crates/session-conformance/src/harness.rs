@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Serialize, Serializer};
@@ -47,6 +48,12 @@ pub trait Harness: fmt::Debug + Send + Sync + 'static {
     /// If they cannot be started: the case then fails.
     async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
         Err(Failure::new(format!("the harness of {} does not support {disruption:?}", self.backend())))
+    }
+
+    /// How long what one handle wrote may stay unknown to requests on another: of a store that keeps copies, in real time. A case
+    /// waits so long where it changes nodes. [`Freshness::Latest`](session_core::store::Freshness::Latest) knows no such delay.
+    fn staleness(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// The HTTP adapter that whole-request cases send their requests through: core's own steps. A backend has no reason

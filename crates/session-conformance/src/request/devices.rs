@@ -101,18 +101,21 @@ pub(super) async fn revoking_all_ends_all<C: Client>(env: Env) -> Outcome {
     Ok(())
 }
 
-/// What one node does, `there`, another one, sees at the next request.
+/// What one node does, `there`, another one, sees at the next request; with copies, as soon as those are too old.
 pub(super) async fn work_across_nodes(env: &Env, there: Node) -> Outcome {
     let (here, browser) = Browser::of_alice(env).await?;
     let tab = browser.on(&there);
     tab.set_note(Note::Second).await?;
+    env.settle().await;
     browser.assert_note(Note::Second, "what another node wrote").await?;
     tab.assert_alive("a session does not work on another node").await?;
     let old = tab.stolen();
     browser.post(Session::regenerate).await?;
+    env.settle().await;
     old.assert_dead("a token that was regenerated on another node works").await?;
     tab.assert_alive("a token that another node issued does not work").await?;
     let revoked = here.manager().revoke(&env.user("alice")?, &browser.id()?).await?;
     ensure_eq!(revoked, DeleteOutcome::Deleted, "the revocation");
+    env.settle().await;
     tab.assert_dead("a session that was revoked on another node lives on").await
 }
