@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::adapter::PresentedCookie;
+use session_core::store::Freshness;
 use session_core::{
     Authentication, DeleteOutcome, EncodedToken, Error, EventKind, Grant, IssuedRefreshToken, Login, Persistence,
     PresentedToken, Scope, SessionManager, SessionSummary, StoreErrorKind, Timestamp, UserId, VerifiedRefreshToken,
@@ -308,7 +309,16 @@ impl TokenService {
     /// # Errors
     /// [`Error::Store`] if the store failed: an unavailable session is not a revoked one.
     pub async fn check_session(&self, claims: &Claims) -> Result<Option<SessionSummary>, Error> {
-        self.manager.find_live(&claims.session, &claims.user).await
+        self.session_of(claims, Freshness::Latest).await
+    }
+
+    /// As [`check_session`](Self::check_session). With [`Freshness::Cached`], a copy will do, if the store has one that is not too
+    /// old: then it costs no round trip.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed: an unavailable session is not a revoked one.
+    pub async fn session_of(&self, claims: &Claims, freshness: Freshness) -> Result<Option<SessionSummary>, Error> {
+        self.manager.find(&claims.session, &claims.user, freshness).await
     }
 
     /// The sessions.

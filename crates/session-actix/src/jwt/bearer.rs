@@ -146,7 +146,8 @@ impl<R: TokenRequirement> FromRequest for ForeignBearer<R> {
 }
 
 /// A [`Bearer`] whose session is alive by the store: for what a session that was revoked a moment ago must not do.
-/// Dereferences to [`Bearer`]. One round trip.
+/// Dereferences to [`Bearer`]. One round trip; where sessions are cached, none after the first, and "a moment" is what the cache
+/// allows. A requirement that says [`Latest`](TokenRequirement::FRESHNESS) has its round trip each time.
 ///
 /// As `Option<LiveBearer>`: `None` without a token. If it is invalid, if its session has ended, or if the store failed, the
 /// request is answered with a rejection.
@@ -175,7 +176,7 @@ impl<R> fmt::Debug for LiveBearer<R> {
 }
 
 impl<R> LiveBearer<R> {
-    /// The session, as it is stored now.
+    /// The session, as it is stored now; or as a copy of it is.
     #[must_use]
     pub fn session(&self) -> &SessionSummary {
         &self.session
@@ -203,7 +204,7 @@ impl<R: TokenRequirement> FromRequest for LiveBearer<R> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         Box::pin(extract::<R, _>(request.clone(), async |source, head| {
             let claims = source.open::<R>(head).await?;
-            let (session, manager) = source.live_session(&claims, head).await?;
+            let (session, manager) = source.live_session::<R>(&claims, head).await?;
             Ok(Self { bearer: Bearer { claims, requirement: PhantomData }, session, manager })
         }))
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use session_core::adapter::BearerRejectionKind;
+use session_core::store::Freshness;
 use session_core::{Assurance, Timestamp};
 
 use crate::tokens::claims::Claims;
@@ -31,6 +32,9 @@ pub trait TokenRequirement: Send + Sync + 'static {
     const LEVEL: Option<Assurance> = None;
     /// How long ago at most that may have been, else the same. Tokens tell it in whole seconds.
     const MAX_AGE: Option<Duration> = None;
+    /// Whether a copy of its session will do, where sessions are cached: for `LiveBearer`, which asks whether it is alive. Whoever
+    /// must not be told "yes" for as long after its end as the cache allows, asks for [`Freshness::Latest`].
+    const FRESHNESS: Freshness = Freshness::Cached;
 }
 
 /// Any valid access token will do.

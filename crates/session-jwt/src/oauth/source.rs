@@ -99,18 +99,18 @@ impl TokenSource {
         claims.meets::<R>(now).map(|()| claims)
     }
 
-    /// The session of a verified token as it is stored now, and its manager. One round trip.
+    /// The session of a verified token, as fresh as `R` wants it, and its manager. One round trip at most.
     ///
     /// # Errors
     /// [`BearerRejectionKind::Invalid`] if it has ended, [`StoreUnavailable`](BearerRejectionKind::StoreUnavailable) if the store
     /// failed, [`LayerMissing`](BearerRejectionKind::LayerMissing) if there is none.
-    pub async fn live_session(
+    pub async fn live_session<R: TokenRequirement>(
         &self,
         claims: &Claims,
         head: &impl RequestHead,
     ) -> Result<(SessionSummary, SessionManager), BearerRejectionKind> {
         let Issuer::Service(tokens) = &self.issuer else { return Err(BearerRejectionKind::LayerMissing) };
-        match tokens.check_session(claims).await {
+        match tokens.session_of(claims, R::FRESHNESS).await {
             Ok(Some(session)) => Ok((session, tokens.manager().clone())),
             Ok(None) => {
                 self.report_invalid(head);

@@ -146,7 +146,8 @@ impl<S: Send + Sync, R: TokenRequirement> OptionalFromRequestParts<S> for Foreig
 }
 
 /// A [`Bearer`] whose session is alive by the store: for what a session that was revoked a moment ago must not do.
-/// Dereferences to [`Bearer`]. One round trip.
+/// Dereferences to [`Bearer`]. One round trip; where sessions are cached, none after the first, and "a moment" is what the cache
+/// allows. A requirement that says [`Latest`](TokenRequirement::FRESHNESS) has its round trip each time.
 ///
 /// As `Option<LiveBearer>`: `None` without a token, and a rejection if it is invalid, if its session has ended, or if the
 /// store failed.
@@ -175,7 +176,7 @@ impl<R> fmt::Debug for LiveBearer<R> {
 }
 
 impl<R> LiveBearer<R> {
-    /// The session, as it is stored now.
+    /// The session, as it is stored now; or as a copy of it is.
     #[must_use]
     pub fn session(&self) -> &SessionSummary {
         &self.session
@@ -202,7 +203,7 @@ impl<S: Send + Sync, R: TokenRequirement> FromRequestParts<S> for LiveBearer<R> 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, BearerRejection> {
         let bearer = <Bearer<R> as FromRequestParts<S>>::from_request_parts(parts, state).await?;
         let source = parts.extensions.get::<TokenSource>().ok_or(BearerRejectionKind::LayerMissing)?;
-        match source.live_session(&bearer, &Head::from(&*parts)).await {
+        match source.live_session::<R>(&bearer, &Head::from(&*parts)).await {
             Ok((session, manager)) => Ok(Self { bearer, session, manager }),
             Err(kind) => Err(BearerRejection::at::<R>(source, kind)),
         }

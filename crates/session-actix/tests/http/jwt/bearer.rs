@@ -39,7 +39,10 @@ async fn bearer_costs_no_store_call_and_live_bearer_one() {
     service.site.store.take_loads();
     assert_eq!(service.get("/live", &pair.access).await.status, 200);
     assert_eq!(service.site.store.calls(), (before.0 + 1, before.1));
-    assert_eq!(service.site.store.take_loads(), [Freshness::Latest], "no cached copy may answer");
+    assert_eq!(service.site.store.take_loads(), [Freshness::Cached], "a copy may answer");
+    assert_eq!(service.get("/live-latest", &pair.access).await.status, 200);
+    assert_eq!(service.site.store.take_loads(), [Freshness::Latest], "no copy may answer");
+    let before = (before.0 + 1, before.1);
     for path in ["/me", "/live", "/maybe"] {
         let _ = service.get(path, "nonsense").await;
     }

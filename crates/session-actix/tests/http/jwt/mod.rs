@@ -16,7 +16,8 @@ use actix_web::{App, HttpRequest};
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use session_actix::{Authenticator, Bearer, BearerAuth, LiveBearer, TokenRoutes};
+use session_actix::{Authenticator, Bearer, BearerAuth, LiveBearer, TokenRequirement, TokenRoutes};
+use session_core::store::Freshness;
 use session_core::{CookiePolicy, Login, OsEntropy, Policy, SameSite, SessionSummary, UserId};
 use session_jwt::{
     AccessTokens, AccountStatus, Accounts, AccountsError, Algorithm, Attempt, KeyRing, Rotation, TokenPolicy,
@@ -24,6 +25,13 @@ use session_jwt::{
 };
 
 use crate::common::{Answer, Served, Site, request, send, serve};
+
+/// Wants the store's own word of the session.
+struct Latest;
+
+impl TokenRequirement for Latest {
+    const FRESHNESS: Freshness = Freshness::Latest;
+}
 
 /// The accounts: which are disabled, and whether they can be asked.
 #[derive(Clone, Debug, Default)]
@@ -131,6 +139,7 @@ impl Service {
 fn bearer_routes(config: &mut ServiceConfig) {
     config
         .route("/me", web::get().to(async |bearer: Bearer| bearer.user.as_str().to_owned()))
+        .route("/live-latest", web::get().to(async |_: LiveBearer<Latest>| "live"))
         .route("/live", web::get().to(async |bearer: LiveBearer| bearer.session().id.to_string()))
         .route("/maybe", web::get().to(async |bearer: Option<Bearer>| bearer.is_some().to_string()))
         .route("/maybe-live", web::get().to(async |bearer: Option<LiveBearer>| bearer.is_some().to_string()));

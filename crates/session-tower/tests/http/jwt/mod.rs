@@ -24,14 +24,22 @@ use http::Request;
 use http::request::Parts;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use session_core::store::Freshness;
 use session_core::{CookiePolicy, Login, OsEntropy, Policy, SameSite, SessionSummary, UserId};
 use session_jwt::{
     AccessTokens, AccountStatus, Accounts, AccountsError, Algorithm, Attempt, KeyRing, Rotation, TokenPolicy,
     TokenService,
 };
-use session_tower::{Authenticator, Bearer, BearerLayer, LiveBearer, TokenRoutes};
+use session_tower::{Authenticator, Bearer, BearerLayer, LiveBearer, TokenRequirement, TokenRoutes};
 
 use crate::common::{Answer, Site, send};
+
+/// Wants the store's own word of the session.
+struct Latest;
+
+impl TokenRequirement for Latest {
+    const FRESHNESS: Freshness = Freshness::Latest;
+}
 
 /// The accounts: which are disabled, and whether they can be asked.
 #[derive(Clone, Debug, Default)]
@@ -147,6 +155,7 @@ impl Service {
 fn bearer_routes() -> Router {
     Router::new()
         .route("/me", get(|bearer: Bearer| async move { bearer.user.as_str().to_owned() }))
+        .route("/live-latest", get(|_: LiveBearer<Latest>| async { "live" }))
         .route("/live", get(|bearer: LiveBearer| async move { bearer.session().id.to_string() }))
         .route("/maybe", get(|bearer: Option<Bearer>| async move { bearer.is_some().to_string() }))
         .route("/maybe-live", get(|bearer: Option<LiveBearer>| async move { bearer.is_some().to_string() }))
