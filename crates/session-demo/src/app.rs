@@ -6,19 +6,21 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use axum::{Extension, Router};
+use axum::{Extension, Json, Router};
 use session_tower::{BearerLayer, Challenge, SessionLayer, TokenRoutes};
 
 use crate::accounts::Accounts;
 use crate::args::Embedder;
 use crate::sessions::Sessions;
+use crate::store::Cache;
 use crate::{api, live, pages, server};
 
 /// The whole site at `address`, with these sessions; these others may show it in a frame.
 ///
 /// Pages and API have a session layer each, because their rejections look different. The layers share a manager, and so
-/// the session. In hybrid mode the API takes access tokens too, and has the routes that issue them.
-pub fn build_router(sessions: &Sessions, address: &str, embedded_by: &[Embedder]) -> Router {
+/// the session. In hybrid mode the API takes access tokens too, and has the routes that issue them. What a cache is good for, it
+/// says to everybody.
+pub fn build_router(sessions: &Sessions, address: &str, embedded_by: &[Embedder], cache: Option<Cache>) -> Router {
     let (manager, mode) = (sessions.manager(), sessions.mode());
     let pages = pages::router(mode).layer(SessionLayer::new(manager.clone()).on_rejection(pages::rejection));
     let mut api = api::router(mode).layer(SessionLayer::new(manager.clone()));
@@ -33,6 +35,9 @@ pub fn build_router(sessions: &Sessions, address: &str, embedded_by: &[Embedder]
             .merge(tokens.router());
         let metadata = tokens.metadata(format!("{address}/api"), address);
         site = site.merge(tokens.jwks()).merge(metadata).merge(tokens.resource_metadata());
+    }
+    if let Some(cache) = cache {
+        api = api.route("/cache", get(async move || Json(cache.describe())));
     }
     // With the wording of the API: a script opens it.
     let live = Router::new().route("/ws", get(live::socket)).layer(SessionLayer::new(manager.clone()));

@@ -35,6 +35,10 @@ pub struct Args {
     /// postgres://…. With --mode client, the ids of sessions that were ended [default: memory; with --mode client, nowhere]
     #[arg(long, value_name = "URL")]
     pub store: Option<StoreUrl>,
+    /// Keep copies of sessions in this process, and give each for so long after its session was changed or ended elsewhere, at
+    /// most, as in 5s: for a store that several processes share. GET /api/cache shows what they are good for
+    #[arg(long, value_name = "MAX_STALE", value_parser = humantime::parse_duration)]
+    pub cache: Option<Duration>,
     /// The name of this application, which keeps its sessions apart from those of others in the same store
     #[arg(long, value_name = "NAME", default_value = "session-demo")]
     pub namespace: Namespace,
@@ -153,6 +157,19 @@ impl Args {
     #[must_use]
     pub fn issuer(&self) -> String {
         self.issuer.clone().unwrap_or_else(|| format!("https://{}.example", self.namespace))
+    }
+
+    /// Where sessions are kept, unless it is said by the mode: with a cache, in memory by default.
+    ///
+    /// # Errors
+    /// If there is to be a cache, and nothing that it could keep.
+    pub fn store_url(&self) -> Result<Option<StoreUrl>, Box<dyn Error>> {
+        if self.cache.is_some() && self.mode == Mode::Client {
+            return Err(
+                "--cache is for --mode cookie and --mode hybrid: with --mode client, browsers keep the sessions".into(),
+            );
+        }
+        Ok(self.store.clone().or_else(|| self.cache.map(|_| StoreUrl::from("memory"))))
     }
 
     /// The preset with the other options applied.

@@ -52,9 +52,9 @@ fn start(args: Args) -> Result<(), Box<dyn Error>> {
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let policy = args.policy()?;
     let mut shutdown = std::pin::pin!(shutdown_signal()?);
-    let Some(url) = &args.store else { return serve_site(&args, &policy, None, shutdown).await };
+    let Some(url) = args.store_url()? else { return serve_site(&args, &policy, None, shutdown).await };
     let store = tokio::select! {
-        store = url.open(&policy, args.namespace.clone()) => store?,
+        store = url.open(&policy, args.namespace.clone(), args.cache) => store?,
         () = &mut shutdown => return Ok(()),
     };
     let served = serve_site(&args, &policy, Some(&store), shutdown).await;
@@ -94,7 +94,8 @@ async fn serve_site(
     println!("listening on http://{address}");
     std::io::stdout().flush()?;
     let site = args.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
-    let router = session_demo::build_router(&sessions, site.trim_end_matches('/'), &args.embedded_by);
+    let cache = store.and_then(OpenStore::cache);
+    let router = session_demo::build_router(&sessions, site.trim_end_matches('/'), &args.embedded_by, cache);
     session_demo::server::serve(listener, router, shutdown, GRACE).await;
     sweep.abort();
     // Commits whose clients went away.

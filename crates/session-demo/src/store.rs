@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::store::SessionStore;
+use serde_json::{Value, json};
+use session_cache::{CacheStats, CachedStore, FeedState};
+use session_core::store::{Feed, SessionStore};
 use session_core::{Namespace, Policy};
 use session_moka::MokaStore;
 use session_postgres::{PostgresStore, recommended_pool_options};
@@ -26,6 +28,20 @@ pub struct OpenStore {
     store: Arc<dyn SessionStore>,
     /// The same, if it is a file of ours.
     file: Option<SqliteStore>,
+    /// The same, if there is a cache in front of it.
+    cache: Option<Cache>,
+}
+
+/// The copies in front of a store, for [`build_router`](crate::build_router).
+#[derive(Clone, Debug)]
+pub struct Cache(CachedStore<Arc<dyn SessionStore>>);
+
+/// A store as its server has it.
+struct Backend {
+    store: Arc<dyn SessionStore>,
+    file: Option<SqliteStore>,
+    /// What tells a cache of the writes of other processes, if the backend has that.
+    feed: Option<Box<dyn Feed>>,
 }
 
 /// Why there is no store. Never quotes the URL, but for the path of a file.
@@ -46,15 +62,31 @@ pub enum OpenError {
 impl StoreUrl {
     /// Opens the store of the application `namespace`, and waits until its server answers. One in PostgreSQL is brought up
     /// to date; a file is made if it is missing, and brought up to date. One in memory is of this process alone, and needs no
-    /// name. Must be called inside a tokio runtime.
+    /// name. With a cache in front of it, if `max_stale` says how far that may be behind. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// If the URL is not understood, or the server or the file cannot be used.
-    pub async fn open(&self, policy: &Policy, namespace: Namespace) -> Result<OpenStore, OpenError> {
+    pub async fn open(
+        &self,
+        policy: &Policy,
+        namespace: Namespace,
+        max_stale: Option<Duration>,
+    ) -> Result<OpenStore, OpenError> {
+        let Backend { store, file, feed } = self.open_backend(policy, namespace).await?;
+        let Some(max_stale) = max_stale else { return Ok(OpenStore { store, file, cache: None }) };
+        let mut cache = CachedStore::builder(store, max_stale);
+        if let Some(feed) = feed {
+            cache = cache.feed(feed);
+        }
+        let cache = cache.build();
+        Ok(OpenStore { store: Arc::new(cache.clone()), file, cache: Some(Cache(cache)) })
+    }
+
+    async fn open_backend(&self, policy: &Policy, namespace: Namespace) -> Result<Backend, OpenError> {
         // Shorter than the timeout of core, so that the error names the cause.
         let timeout = policy.store_timeout() * 3 / 4;
         if self.0 == "memory" {
-            return Ok(OpenStore::new(MokaStore::new()));
+            return Ok(Backend::new(MokaStore::new()));
         }
         if let Some(path) = self.0.strip_prefix("sqlite:") {
             return sqlite(path, namespace, timeout).await;
@@ -64,7 +96,7 @@ impl StoreUrl {
             return postgres(&self.0, namespace, timeout).await;
         }
         match RedisStore::builder(&self.0, namespace).operation_timeout(timeout).connect().await {
-            Ok(store) => Ok(OpenStore::new(store)),
+            Ok(store) => Ok(Backend::new(store)),
             Err(ConnectError::Unavailable(error)) => Err(OpenError::unavailable("redis: connect", &error)),
             Err(ConnectError::Url) => Err(OpenError::NotUnderstood),
             Err(error) => Err(OpenError::Refused(error)),
@@ -72,20 +104,20 @@ impl StoreUrl {
     }
 }
 
-async fn postgres(url: &str, namespace: Namespace, timeout: Duration) -> Result<OpenStore, OpenError> {
+async fn postgres(url: &str, namespace: Namespace, timeout: Duration) -> Result<Backend, OpenError> {
     // Dropped, because the error may quote the URL.
     let options: PgConnectOptions = url.parse().map_err(|_| OpenError::NotUnderstood)?;
     let pool = recommended_pool_options().acquire_timeout(timeout).connect_lazy_with(options);
     let store = PostgresStore::builder(pool, namespace).operation_timeout(timeout).build();
     match tokio::time::timeout(MIGRATIONS, store.migrate()).await {
-        Ok(Ok(())) => Ok(OpenStore::new(store)),
+        Ok(Ok(())) => Ok(Backend::new(store)),
         Ok(Err(error)) => Err(OpenError::unavailable("postgres: migrate", &error)),
         Err(_) => Err(OpenError::Unavailable(vec!["postgres: migrate: no end within 30 seconds".to_owned()])),
     }
 }
 
 /// The path is taken as it is: nothing in it is decoded, and `~` is a matter of the shell.
-async fn sqlite(path: &str, namespace: Namespace, timeout: Duration) -> Result<OpenStore, OpenError> {
+async fn sqlite(path: &str, namespace: Namespace, timeout: Duration) -> Result<Backend, OpenError> {
     if path.is_empty() {
         return Err(OpenError::NoPath("sqlite: is followed by the path of a file"));
     }
@@ -99,15 +131,24 @@ async fn sqlite(path: &str, namespace: Namespace, timeout: Duration) -> Result<O
         return Err(OpenError::NoPath("there are no settings behind the path, and no ? in it"));
     }
     match SqliteStore::builder(path, namespace).operation_timeout(timeout).open().await {
-        Ok(store) => Ok(OpenStore { store: Arc::new(store.clone()), file: Some(store) }),
+        Ok(store) => Ok(Backend { file: Some(store.clone()), ..Backend::new(store) }),
         // Says what to do.
         Err(error) => Err(OpenError::UnusableFile(causes(&format!("sqlite: open {path}"), &error))),
     }
 }
 
-impl OpenStore {
+impl Backend {
+    /// One that tells nothing of what others write: a cache goes by `max_stale` then.
     fn new(store: impl SessionStore) -> Self {
-        Self { store: Arc::new(store), file: None }
+        Self { store: Arc::new(store), file: None, feed: None }
+    }
+}
+
+impl OpenStore {
+    /// The cache in front of it.
+    #[must_use]
+    pub fn cache(&self) -> Option<Cache> {
+        self.cache.clone()
     }
 
     /// The store, for a session manager.
@@ -122,6 +163,20 @@ impl OpenStore {
         if let Some(file) = &self.file {
             file.close().await;
         }
+    }
+}
+
+impl Cache {
+    /// What `GET /api/cache` answers: how many loads were answered by copies and how many by the store, how many copies there
+    /// are, and how far what is told of other processes is behind, in milliseconds; `null` while nothing is.
+    #[must_use]
+    pub fn describe(&self) -> Value {
+        let CacheStats { hits, misses, entries, feed, .. } = self.0.stats();
+        let (feed, lag) = match feed {
+            FeedState::None | FeedState::Lost => ("lost", None),
+            FeedState::Live { lag } => ("live", u64::try_from(lag.as_millis()).ok()),
+        };
+        json!({ "hits": hits, "misses": misses, "entries": entries, "feed": feed, "lag_ms": lag })
     }
 }
 

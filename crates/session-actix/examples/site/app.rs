@@ -9,6 +9,7 @@ use actix_web::{Error, HttpMessage as _};
 use session_actix::{BearerAuth, Challenge, RequestInfo, SessionMiddleware, TokenRoutes};
 use session_demo::args::Mode;
 use session_demo::sessions::Sessions;
+use session_demo::store::Cache;
 
 use crate::account::{self, Accounts};
 use crate::body::read_body;
@@ -25,10 +26,12 @@ pub(crate) struct Site {
     tokens: Option<(TokenRoutes<Accounts>, BearerAuth)>,
     /// Where the site is, without a slash at the end.
     address: String,
+    /// With `--cache`.
+    cache: Option<Cache>,
 }
 
 impl Site {
-    pub(crate) fn new(sessions: &Sessions, address: String) -> Self {
+    pub(crate) fn new(sessions: &Sessions, address: String, cache: Option<Cache>) -> Self {
         let tokens = match sessions {
             Sessions::Hybrid(service) => {
                 let described = format!("{address}/.well-known/oauth-protected-resource");
@@ -38,7 +41,8 @@ impl Site {
             }
             Sessions::Cookie(_) | Sessions::Client(..) => None,
         };
-        Self { mode: sessions.mode(), sessions: SessionMiddleware::new(sessions.manager().clone()), tokens, address }
+        let middleware = SessionMiddleware::new(sessions.manager().clone());
+        Self { mode: sessions.mode(), sessions: middleware, tokens, address, cache }
     }
 
     /// The whole site. The body of a request is read first, whatever it is for.
@@ -52,7 +56,13 @@ impl Site {
 
     fn routes(&self, config: &mut ServiceConfig) {
         let live = at("/ws").get(live::socket).into_resource().wrap(self.sessions.clone());
-        let routes = |config: &mut ServiceConfig| api(config, self.mode);
+        let routes = |config: &mut ServiceConfig| {
+            api(config, self.mode);
+            if let Some(cache) = self.cache.clone() {
+                // Does not ask for its session either.
+                config.service(at("/cache").get(async move || web::Json(cache.describe())));
+            }
+        };
         let api = web::scope("").wrap(self.sessions.clone()).configure(routes).default_service(web::to(not_found));
         let Some((tokens, auth)) = &self.tokens else {
             config.service(live).service(web::scope("/api").service(api));

@@ -66,9 +66,9 @@ fn main() -> ExitCode {
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut shutdown = Box::pin(shutdown_signal()?);
     let policy = args.policy()?;
-    let Some(url) = args.store.clone() else { return serve(args, policy, None, shutdown).await };
+    let Some(url) = args.store_url()? else { return serve(args, policy, None, shutdown).await };
     let store = tokio::select! {
-        store = url.open(&policy, args.namespace.clone()) => store?,
+        store = url.open(&policy, args.namespace.clone(), args.cache) => store?,
         () = &mut shutdown => return Ok(()),
     };
     let served = serve(args, policy, Some(&store), shutdown).await;
@@ -97,7 +97,8 @@ async fn serve(
     }
     let manager = sessions.manager().clone();
     // Made once, and shared by all workers.
-    let site = Site::new(&sessions, args.issuer.unwrap_or_else(|| format!("http://{address}")));
+    let address_of_site = args.issuer.unwrap_or_else(|| format!("http://{address}"));
+    let site = Site::new(&sessions, address_of_site, store.and_then(OpenStore::cache));
     let server = HttpServer::new(move || App::new().configure(|config| site.configure(config)))
         .client_request_timeout(PATIENCE)
         // For actix-web, that is about the first request of a connection: each other head could take forever. Behind a proxy

@@ -3,6 +3,7 @@
 
 mod account;
 mod backend;
+mod cache;
 mod client;
 mod data;
 mod devices;
