@@ -1,5 +1,6 @@
 //! The one list of backends.
 
+mod cached;
 mod moka;
 mod postgres;
 mod redis;
@@ -12,6 +13,7 @@ use session_conformance::Harness;
 
 use crate::servers::{POSTGRES_RELEASES, REDIS_RELEASES, VALKEY};
 
+pub use cached::cached;
 pub use moka::Moka;
 pub use postgres::Postgres;
 pub use redis::{Redis, RedisOn};
@@ -28,6 +30,18 @@ pub fn backends() -> Vec<Arc<dyn Harness>> {
         Arc::new(RedisOn::new(Redis::Single, VALKEY)),
         Arc::new(Postgres::default()),
         Arc::new(Sqlite::default()),
+    ]
+}
+
+/// The backends that several processes share over a network, each with a [cache in front](cached).
+#[must_use]
+pub fn cached_backends() -> Vec<Arc<dyn Harness>> {
+    vec![
+        Arc::new(cached(Redis::Single)),
+        Arc::new(cached(Redis::Sentinel)),
+        Arc::new(cached(Redis::Cluster)),
+        Arc::new(cached(RedisOn::new(Redis::Single, VALKEY))),
+        Arc::new(cached(Postgres::default())),
     ]
 }
 

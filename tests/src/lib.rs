@@ -14,7 +14,7 @@ pub mod servers;
 pub mod table;
 
 pub use adapter::{Actix, Tower, adapters};
-pub use backend::{Moka, Postgres, Redis, RedisOn, Sqlite, backends, backends_by_release};
+pub use backend::{Moka, Postgres, Redis, RedisOn, Sqlite, backends, backends_by_release, cached, cached_backends};
 pub use client::Client;
 pub use recording::{Recorder, RecordingStore};
 pub use secrets::Secrets;

@@ -14,13 +14,15 @@ use crate::command::root;
 use crate::workspace::{files, folder, package, packages, read};
 
 /// The only places that may read a clock.
-const CLOCKS: [&str; 6] = [
+const CLOCKS: [&str; 7] = [
     "crates/session-core/src/clock.rs",
     // How long something may take, or took. Decide nothing about sessions.
     "crates/session-core/src/manager/patience.rs",
     "crates/session-redis/src/link/coalescer.rs",
     "crates/session-redis/src/link/connection.rs",
     "crates/session-redis/src/link/sentinel.rs",
+    // How old copies are.
+    "crates/session-cache/src/clock.rs",
     // Frees the memory of sessions some seconds after their deadline; decides nothing.
     "crates/session-moka/src/expiry.rs",
 ];

@@ -16,7 +16,7 @@ use session_conformance::{
 use session_redis::RedisStore;
 use session_testbed::servers::{REFUSED_RELEASE, Redis, Release, namespace};
 use session_testbed::table::{Format, Table};
-use session_testbed::{adapters, backends, backends_by_release};
+use session_testbed::{adapters, backends, backends_by_release, cached_backends};
 
 /// Runs the conformance suite on every backend and through every adapter, and prints the tables case × backend and case × adapter.
 #[derive(Parser)]
@@ -46,6 +46,8 @@ enum Servers {
     Installed,
     /// Every release that README.md names, and one of Redis that must be refused.
     All,
+    /// Those that are installed, each with a cache in front.
+    Cached,
 }
 
 #[tokio::main]
@@ -146,8 +148,11 @@ async fn refusal() -> Result<String, String> {
 /// The backends that are asked for, or all if nothing is named.
 fn backends_of(arguments: &Arguments) -> Result<Vec<Arc<dyn Harness>>, String> {
     let backends = match arguments.servers {
+        // Of those with a cache, whichever is named.
+        Servers::Installed if !arguments.backend.is_empty() => [backends(), cached_backends()].concat(),
         Servers::Installed => backends(),
         Servers::All => backends_by_release(),
+        Servers::Cached => cached_backends(),
     };
     select("backend", backends, &arguments.backend, &arguments.adapter, |harness| harness.backend())
 }

@@ -11,7 +11,13 @@ const LINES: usize = 420;
 
 /// What is not counted: what only connects, repairs, pools, configures, installs or frees; and what stands in for the
 /// server where there is none. Backend, file or folder (with `/`) under its `src`, what it does.
-const APART: [(&str, &str, &str); 17] = [
+const APART: [(&str, &str, &str); 23] = [
+    ("session-cache", "builder.rs", "configures the store"),
+    ("session-cache", "cache.rs", "in place of a server: the copies and their locks"),
+    ("session-cache", "clock.rs", "how old copies are"),
+    ("session-cache", "follow.rs", "listens to what others write"),
+    ("session-cache", "machine.rs", "when a copy may be given, which is all that a cache decides"),
+    ("session-cache", "machine/", "its model and its simulation"),
     ("session-moka", "entry.rs", "in place of a server: the layout of a row"),
     ("session-moka", "expiry.rs", "frees the memory of expired sessions"),
     ("session-moka", "stripe.rs", "in place of a server: the rows under one lock, and the index by user"),
