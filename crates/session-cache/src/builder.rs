@@ -28,12 +28,16 @@ pub struct CachedStoreBuilder<S> {
     time: Arc<dyn Time>,
 }
 
-impl<S: SessionStore> CachedStoreBuilder<S> {
-    pub(crate) fn new(store: S, max_stale: Duration) -> Self {
+impl<S: SessionStore> CachedStore<S> {
+    /// Begins with a store, and with what has no default: how long after its end a session may still be given by a process
+    /// that has not heard of that.
+    pub fn builder(store: S, max_stale: Duration) -> CachedStoreBuilder<S> {
         let limits = Limits { max_stale, max_age: MAX_AGE.max(max_stale) };
-        Self { store, limits, capacity: CAPACITY, feed: None, time: Arc::new(System::new()) }
+        CachedStoreBuilder { store, limits, capacity: CAPACITY, feed: None, time: Arc::new(System::new()) }
     }
+}
 
+impl<S: SessionStore> CachedStoreBuilder<S> {
     /// How long after its load a copy may be used, whatever the feed says: 60 seconds by default, or `max_stale` if that is
     /// longer. A feed does not tell what somebody did to the store by hand, nor what a server dropped because its memory was full.
     pub fn max_age(mut self, max_age: Duration) -> Self {

@@ -18,6 +18,8 @@ use session_core::{SessionId, Timestamp};
 #[cfg(test)]
 mod explored;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod simulated;
 
 /// How far the clock of real time may run ahead of the steady one before that counts as a jump: clocks are slewed, and are not

@@ -10,7 +10,6 @@ use session_core::store::{
 };
 use session_core::{DeleteOutcome, SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
 
-use crate::builder::CachedStoreBuilder;
 use crate::cache::{Cache, Counts, UnderWay};
 use crate::follow::Follower;
 use crate::stats::CacheStats;
@@ -38,12 +37,6 @@ impl<S> Clone for CachedStore<S> {
 }
 
 impl<S: SessionStore> CachedStore<S> {
-    /// Begins with a store. What must be said is how long after its end a session may still be given on another node:
-    /// [`CachedStoreBuilder`].
-    pub fn builder(store: S, max_stale: std::time::Duration) -> CachedStoreBuilder<S> {
-        CachedStoreBuilder::new(store, max_stale)
-    }
-
     pub(crate) fn with(store: S, cache: Arc<Cache>, follower: Follower, has_feed: bool) -> Self {
         Self { inner: Arc::new(Inner { store, cache, follower, has_feed }) }
     }

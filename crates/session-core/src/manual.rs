@@ -6,6 +6,7 @@
 //! - [`browsers`]: which cookie, two cookies of one name, proxies, sockets
 //! - [`threats`]: what is defended against, how, and what is not
 //! - [`stores`]: choosing a backend, what it costs, how to operate it
+//! - [`cache`]: reads without a round trip, what they may miss, and for how long
 //! - [`backends`]: writing a storage backend
 
 #[doc = include_str!("manual/lifecycle.md")]
@@ -25,6 +26,9 @@ pub mod threats {}
 
 #[doc = include_str!("manual/stores.md")]
 pub mod stores {}
+
+#[doc = include_str!("manual/cache.md")]
+pub mod cache {}
 
 #[doc = include_str!("manual/backends.md")]
 pub mod backends {}

@@ -12,7 +12,7 @@ use session_conformance::Rng;
 use session_core::SessionId;
 use session_core::store::Version;
 
-use super::explored::Numbered;
+use super::nodes::Numbered;
 use super::{Copies, Fill, Followed, Held, Limits, Moment, Stripe, Ticket};
 
 const NODES: usize = 5;
