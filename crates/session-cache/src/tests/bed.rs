@@ -222,11 +222,15 @@ impl Bed {
     }
 
     /// Sends a load, whose reply is on its way when this returns.
-    pub(super) async fn load_under_way(&self, id: &SessionId) -> tokio::task::JoinHandle<Option<Record>> {
+    pub(super) async fn load_under_way(
+        &self,
+        id: &SessionId,
+        freshness: Freshness,
+    ) -> tokio::task::JoinHandle<Option<Record>> {
         self.hold_replies();
         let before = self.network.hook().calls.lock().unwrap().len();
         let (store, id) = (self.store.clone(), *id);
-        let load = tokio::spawn(async move { store.load(&id, Freshness::Cached).await.unwrap() });
+        let load = tokio::spawn(async move { store.load(&id, freshness).await.unwrap() });
         while self.network.hook().calls.lock().unwrap().len() == before {
             tokio::task::yield_now().await;
         }

@@ -122,6 +122,20 @@ async fn a_beat_from_before_the_sleep_vouches_for_nothing_after_it() {
 }
 
 #[tokio::test]
+async fn the_shortest_sleep_counts() {
+    let mut bed = Bed::with_feed();
+    bed.follow().await;
+    let record = bed.copied().await;
+    let asked = bed.clock.instant();
+    bed.clock.suspend(60 * MILLI);
+    bed.feed.tell(FeedEvent::Beat { asked }).await;
+    bed.clock.advance(MAX_STALE - 60 * MILLI);
+    assert!(bed.has_copy(&record.id()));
+    bed.clock.advance(MILLI);
+    assert!(!bed.has_copy(&record.id()));
+}
+
+#[tokio::test]
 async fn copies_take_no_more_than_the_capacity() {
     let capacity = 1 << 20;
     let bed = Bed::with(feed().0, |builder| builder.capacity(capacity));

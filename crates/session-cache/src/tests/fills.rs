@@ -39,7 +39,7 @@ async fn a_load_that_began_before_leaves_no_copy() {
         let record = bed.session().await;
         let (id, user, change) = (record.id(), record.user(), next(&record));
         // It has read the session, and its reply is on its way.
-        let load = bed.load_under_way(&id).await;
+        let load = bed.load_under_way(&id, Freshness::Cached).await;
         match meanwhile {
             Meanwhile::EndsElsewhere => {
                 let _ = bed.server.delete(&id, user).await.unwrap();
@@ -98,11 +98,25 @@ async fn a_load_that_read_the_change_leaves_a_copy() {
     let record = bed.session().await;
     let change = next(&record);
     let _ = bed.server.update(&change, record.version, NOW).await.unwrap();
-    let load = bed.load_under_way(&record.id()).await;
+    let load = bed.load_under_way(&record.id(), Freshness::Cached).await;
     bed.feed.tell(FeedEvent::Changed { id: record.id(), version: Some(change.version) }).await;
     bed.release(1);
     assert!(load.await.unwrap().is_some());
     assert!(bed.has_copy(&record.id()));
+}
+
+#[tokio::test]
+async fn a_load_from_before_all_of_a_user_ended_replaces_no_copy_from_after_it() {
+    let bed = Bed::without_feed();
+    let (kept, other) = (bed.session().await, bed.session().await);
+    let load = bed.load_under_way(&kept.id(), Freshness::Cached).await;
+    bed.stop_holding();
+    let _ = bed.store.delete_by_user(kept.user().unwrap(), Some(&kept.id()), NOW).await.unwrap();
+    assert!(bed.load(&kept.id()).await.is_some() && bed.has_copy(&kept.id()));
+    bed.release(1);
+    assert!(load.await.unwrap().is_some());
+    assert!(bed.has_copy(&kept.id()) && !bed.has_copy(&other.id()));
+    assert_eq!(bed.store.stats().refused_fills, 1);
 }
 
 #[tokio::test]
@@ -121,7 +135,7 @@ async fn an_end_is_final_even_if_a_server_has_not_heard_of_it() {
 async fn a_load_that_is_given_up_leaves_nothing_behind() {
     let bed = Bed::without_feed();
     let record = bed.copied().await;
-    let load = bed.load_under_way(&session_core::SessionId::from_bytes([9; 16])).await;
+    let load = bed.load_under_way(&session_core::SessionId::from_bytes([9; 16]), Freshness::Cached).await;
     load.abort();
     let _ = load.await;
     bed.stop_holding();
@@ -138,7 +152,7 @@ async fn what_cannot_be_read_or_is_of_another_session_leaves_no_copy() {
     let other = bed.store.load(&id, Freshness::Latest).await.unwrap().unwrap();
     assert_ne!(other.id(), id);
     bed.forge(None);
-    assert!(bed.has_copy(&id), "of what it is, nothing was learnt");
+    assert_eq!(bed.copy_version(&id), Some(record.version), "of what it is, nothing was learnt");
     assert!(!bed.has_copy(&other.id()));
 
     bed.fail(StoreErrorKind::Corrupt);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use session_core::store::{CreateOutcome, CreateRequest, Replacement, SessionStore, TouchOutcome, UpdateOutcome};
+use session_core::store::{
+    CreateOutcome, CreateRequest, Freshness, Replacement, SessionStore, TouchOutcome, UpdateOutcome,
+};
 use session_core::{DeleteOutcome, LimitPolicy, Policy, StoreErrorKind};
 
 use super::bed::{Bed, NOW, alice, next, record};
@@ -180,6 +182,19 @@ async fn a_touch_moves_the_copy_and_makes_it_no_newer() {
     assert_eq!(bed.load(&record.id()).await.unwrap().summary.last_seen, seen);
     bed.clock.advance(super::bed::MILLI);
     assert!(!bed.has_copy(&record.id()), "its load is as long ago as before");
+}
+
+#[tokio::test]
+async fn a_load_from_before_a_touch_moves_nothing_back() {
+    let bed = Bed::without_feed();
+    let record = bed.copied().await;
+    let seen = NOW + Duration::from_secs(60);
+    let load = bed.load_under_way(&record.id(), Freshness::Latest).await;
+    bed.stop_holding();
+    let _ = bed.store.touch(&record.id(), record.user(), seen).await.unwrap();
+    bed.release(1);
+    assert_eq!(load.await.unwrap().unwrap().summary.last_seen, NOW);
+    assert_eq!(bed.load(&record.id()).await.unwrap().summary.last_seen, seen);
 }
 
 #[tokio::test]
