@@ -23,10 +23,10 @@ const CALLS: usize = 400;
 pub async fn cost(addresses: &Addresses) -> Result<Vec<Cost>, Failure> {
     let mut rows = Vec::new();
     for backend in [Backend::Redis, Backend::Postgres] {
+        let store = backend.store(addresses).await?;
         for kind in KINDS {
             eprintln!("cost: {}, {} …", backend.name(), kind.name());
-            let store = backend.store(addresses).await?;
-            let op = Arc::new(StoreOp::new(store, kind)?);
+            let op = Arc::new(StoreOp::new(Arc::clone(&store), kind)?);
             let _ = op.round(CALLERS, CALLS).await?;
             // What many calls cost more than few: the preparation of both is the same.
             let few = spent(addresses, backend, &op, CALLS).await?;
@@ -40,9 +40,9 @@ pub async fn cost(addresses: &Addresses) -> Result<Vec<Cost>, Failure> {
                 received_bytes: (backend == Backend::Redis).then(|| of(2)),
                 wal_bytes: (backend == Backend::Postgres).then(|| of(3)),
             });
-            drop(op);
-            addresses.clear().await?;
         }
+        drop(store);
+        addresses.clear().await?;
     }
     Ok(rows)
 }

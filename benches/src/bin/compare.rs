@@ -31,10 +31,12 @@ struct Arguments {
     /// and `growth`.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// How much memory a session occupies on each backend, and what a call costs the servers, instead of how long an operation
-    /// takes.
+    /// How much memory a session occupies on each backend, instead of how long an operation takes.
     #[arg(long, conflicts_with_all = ["filter", "quick"])]
     memory: bool,
+    /// What a call costs the servers, instead of how long an operation takes: time of the processor, bytes sent, bytes logged.
+    #[arg(long, conflicts_with_all = ["filter", "quick", "memory"])]
+    cost: bool,
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -61,6 +63,9 @@ fn run(arguments: &Arguments) -> Result<Report, Failure> {
     let mut report = Report { environment, rows: Vec::new(), growth: Vec::new(), memory: Vec::new(), cost: Vec::new() };
     if arguments.memory {
         report.memory = all_cores.block_on(memory(&servers.addresses()))?;
+        return Ok(report);
+    }
+    if arguments.cost {
         report.cost = all_cores.block_on(cost(&servers.addresses()))?;
         return Ok(report);
     }
@@ -161,7 +166,12 @@ fn publish(arguments: &Arguments, report: &Report) -> Result<(), Failure> {
         Format::Md => print!("{}", markdown(report)),
         Format::Json => print!("{json}"),
     }
-    save(if arguments.memory { "memory.json" } else { "bench.json" }, &json)?;
+    let name = match (arguments.memory, arguments.cost) {
+        (true, _) => "memory.json",
+        (false, true) => "cost.json",
+        (false, false) => "bench.json",
+    };
+    save(name, &json)?;
     if !report.rows.is_empty() {
         save("bench.svg", &svg(report))?;
     }
