@@ -313,6 +313,36 @@ mod tests {
         }
     }
 
+    /// The rights that a user of the server needs are those that the documentation names.
+    #[test]
+    fn every_command_of_a_script_is_documented() {
+        let (_, rights) = include_str!("lib.rs").split_once("**ACL**").unwrap();
+        let scripts = [
+            &CREATE,
+            &UPDATE,
+            &REPLACE,
+            &TOUCH,
+            &DELETE,
+            &COMPARE_AND_DELETE,
+            &LIST,
+            &PAGE,
+            &COUNT,
+            &DELETE_BY_USER,
+            &VISITORS,
+        ];
+        let mut commands = 0;
+        for script in scripts {
+            // As in `redis.call('GET', …)` and `pcall(call, 'GET', …)`.
+            for call in script.text.split("call(").skip(1) {
+                let Some(command) = call.trim_start_matches("call, ").strip_prefix('\'') else { continue };
+                let command = command.split('\'').next().unwrap();
+                assert!(rights.contains(&format!("`{command}`")), "{command} is not documented");
+                commands += 1;
+            }
+        }
+        assert!(commands > 40, "{commands} calls were found");
+    }
+
     /// `alive` is the only place that reads the timeouts.
     #[test]
     fn one_rule_says_when_a_session_is_alive() {

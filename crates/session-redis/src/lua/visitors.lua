@@ -7,7 +7,7 @@ for _ = 1, tonumber(ARGV[2]) do
   if key and string.sub(key, 1, #ARGV[1]) == ARGV[1] and string.sub(key, from + 4, from + 5) == '}:' then
     local shard = string.sub(key, from, from + 3)
     -- It lies in the slot of the key that was found.
-    if not seen[shard] and redis.call('EXISTS', ARGV[1] .. shard .. '}:v') == 1 then
+    if not seen[shard] and redis.call('HLEN', ARGV[1] .. shard .. '}:v') > 0 then
       reply[#reply + 1] = shard
     end
     seen[shard] = true

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome};
-use session_core::{DeleteOutcome, LimitPolicy, SessionId, StoreErrorKind};
+use session_core::{DeleteOutcome, LimitPolicy, OsEntropy, SessionId, StoreErrorKind, VisitorLimit};
 use session_redis::{ConnectError, RedisStore};
 use session_testbed::calls::Sessions;
-use session_testbed::records::{MINUTE, NOW, insert, limit, load, next, record, shop, user};
+use session_testbed::records::{MINUTE, NOW, created, insert, limit, load, next, record, shop, user};
 use session_testbed::servers::Redis;
 
 use crate::support::{CALLS, run};
@@ -98,6 +98,15 @@ async fn the_documented_rights_are_enough() {
     // There is no replica, but WAIT was permitted.
     let error = waiting.create(CreateRequest::new(&one), NOW).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error}");
+
+    // A full server: the visitor has ended, but there is no room yet.
+    let (limit, mut visitor) = (VisitorLimit::new(1).unwrap(), record(None, NOW));
+    visitor.summary.id = limit.generate_id(&OsEntropy).unwrap();
+    assert_eq!(store.create(CreateRequest::new(&visitor).among(limit), NOW).await.unwrap(), created());
+    run(&server, "CONFIG SET maxmemory 1").await;
+    let error = store.create(CreateRequest::new(&record(Some(&user("bob")), NOW)), NOW).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Full, "{error}");
+    assert!(load(&store, &visitor.id()).await.is_none());
 }
 
 #[tokio::test]
