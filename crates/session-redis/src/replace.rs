@@ -9,7 +9,7 @@ use session_core::{Timeouts, Timestamp};
 
 use crate::RedisStore;
 use crate::error::Result;
-use crate::link::Replaced;
+use crate::link::{Old, Replaced};
 use crate::script::{is_record, stored_deadline};
 
 impl RedisStore {
@@ -33,12 +33,19 @@ impl RedisStore {
 
 /// What `record` replaces, if both have the same times and timeouts: then the time to live and the entry in the
 /// index are right as they are, also if it was touched meanwhile. `encoded` is the encoding of `record`.
-fn unmoved<'r>(record: &'r Record, encoded: &[u8], expected: Version, now: Timestamp) -> Option<&'r Bytes> {
-    let old = record.replaces.as_ref()?;
-    let header = old.get(..layout::HEADER)?;
+///
+/// What was read may be older than what is replaced: a commit goes on from what the one before has written. Its times are
+/// those of most records since, and the server compares them.
+fn unmoved(record: &Record, encoded: &[u8], expected: Version, now: Timestamp) -> Option<Old> {
+    let read = record.replaces.as_ref()?;
+    let mut begins = *read.first_chunk::<{ layout::ABSOLUTE.end }>()?;
     let times = layout::CREATED_AT.start..layout::ABSOLUTE.end;
-    let is_base = header[layout::VERSION] == expected.to_bytes() && header[times.clone()] == encoded[times];
-    (is_base && now < stored_deadline(record)).then_some(old)
+    if begins[times.clone()] != encoded[times] || now >= stored_deadline(record) {
+        return None;
+    }
+    let is_base = begins[layout::VERSION] == expected.to_bytes();
+    begins[layout::VERSION].copy_from_slice(&expected.to_bytes());
+    Some(Old { begins, whole: is_base.then(|| read.clone()) })
 }
 
 /// What an update came to that found something else than it expected, by the beginning of what it found. `None` if that was
@@ -48,7 +55,7 @@ fn refusal(stored: &[u8], record: &Record, expected: Version, now: Timestamp) ->
         return Some(UpdateOutcome::Absent);
     }
     let header = stored
-        .first_chunk::<{ layout::HEADER }>()
+        .first_chunk::<{ layout::ABSOLUTE.end }>()
         .filter(|header| layout::FORMATS.contains(&header[layout::FORMAT]))?;
     let time = |at: Range<usize>| Some(layout::read_time(header[at].try_into().ok()?));
     let timeout = |at: Range<usize>| Some(layout::read_timeout(header[at].try_into().ok()?));

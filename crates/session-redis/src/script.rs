@@ -292,7 +292,7 @@ mod tests {
                 &UPDATE,
                 format!("sub(value, {until_last_seen}) .. sub(stored, {last_seen}) .. sub(value, {after_last_seen})"),
             ),
-            (&REPLACE, format!("'GETRANGE', KEYS[1], '0', '{}')", header - 1)),
+            (&REPLACE, format!("'GETRANGE', KEYS[1], '0', '{}')", layout::ABSOLUTE.end - 1)),
             (&DELETE, format!("'GETRANGE', KEYS[1], 0, {} + #ARGV[1])", owner - 1)),
             (&DELETE, format!("sub(stored, {}) ~= ARGV[1]", owner + 1)),
             (&COUNT, format!("'GETRANGE', key, '0', '{}')", header - 1)),

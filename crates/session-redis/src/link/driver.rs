@@ -82,15 +82,24 @@ pub(super) enum Request {
     Heads(Vec<Vec<u8>>),
     /// A whole value.
     Get(Vec<u8>),
-    /// Puts `new` in the place of `old`, a record; keeps the time to live. Answers with 1 or `old`, or with what was found
+    /// Puts `new` in the place of `old`; keeps the time to live. Answers with 1 or the whole old record, or with what was found
     /// instead, or the beginning of it.
-    Replace { key: Vec<u8>, old: Bytes, new: Bytes },
+    Replace { key: Vec<u8>, old: Old, new: Bytes },
     /// A script, with all keys it uses.
     Script { script: &'static Script, keys: Vec<Vec<u8>>, args: Vec<Vec<u8>> },
     /// A script about the whole primary that has this slot; outside a Cluster, about the server.
     OnServer { slot: u16, script: &'static Script, args: Vec<Vec<u8>> },
     /// Which slots the primaries of a Cluster have.
     Slots,
+}
+
+/// A record that is to be replaced.
+#[derive(Clone)]
+pub(crate) struct Old {
+    /// What it begins with, up to its timeouts.
+    pub(crate) begins: [u8; layout::ABSOLUTE.end],
+    /// All of it, if that is known.
+    pub(crate) whole: Option<Bytes>,
 }
 
 /// The primary that has a slot of a Cluster.
@@ -138,7 +147,7 @@ pub(super) struct Reply {
 pub(super) enum Compare {
     /// The whole value, by a command that Valkey has from 8.1 on. It costs a fifth of a script.
     ByCommand,
-    /// The header, by a script.
+    /// The beginning, by a script.
     ByScript,
 }
 
@@ -168,8 +177,14 @@ impl Request {
 
     /// Whether it is sent as a command that older servers do not know.
     pub(super) fn compares_by_command(&self, compare: Compare) -> bool {
-        let is_short = |value: &Bytes| value.len() <= COMPARED;
-        matches!(self, Self::Replace { old, new, .. } if compare == Compare::ByCommand && is_short(old) && is_short(new))
+        self.compared(compare).is_some()
+    }
+
+    /// What a command that older servers do not know compares with what is stored.
+    fn compared(&self, compare: Compare) -> Option<&Bytes> {
+        let Self::Replace { old, new, .. } = self else { return None };
+        let is_short = |value: &&Bytes| value.len() <= COMPARED;
+        old.whole.as_ref().filter(|old| compare == Compare::ByCommand && is_short(old) && is_short(&new))
     }
 
     /// Whether it writes nothing.
@@ -212,14 +227,14 @@ impl Request {
                 command.arg(key);
                 command
             }
-            Self::Replace { key, old, new } if self.compares_by_command(compare) => {
-                let mut command = redis::cmd("SET");
-                command.arg(key).arg(&new[..]).arg("IFEQ").arg(&old[..]).arg("GET").arg("KEEPTTL");
-                command
-            }
             Self::Replace { key, old, new } => {
-                let header = &old[..old.len().min(layout::HEADER)];
-                evaluate(&script::REPLACE, by, &[&key[..]], &[&new[..], header])
+                if let Some(whole) = self.compared(compare) {
+                    let mut command = redis::cmd("SET");
+                    command.arg(key).arg(&new[..]).arg("IFEQ").arg(&whole[..]).arg("GET").arg("KEEPTTL");
+                    command
+                } else {
+                    evaluate(&script::REPLACE, by, &[&key[..]], &[&new[..], &old.begins])
+                }
             }
             Self::Script { script, keys, args } => evaluate(script, by, keys, args),
             Self::OnServer { script, args, .. } => evaluate(script, by, &[], args),

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use self::coalescer::{LoadCoalescer, bytes};
 use self::connection::{OnConnect, ReconnectingConnection};
+pub(crate) use self::driver::Old;
 use self::driver::{Reply, Request, SMALL, Wait};
 use crate::config::target::Target;
 use crate::error::{self, Result};
@@ -137,14 +138,15 @@ impl Link {
         self.send_to_replicas(&Request::Script { script, keys, args }).await
     }
 
-    /// Puts `new` in the place of `old`, a record, unless there is something else: then answers with it, or the beginning of
-    /// it. The time to live stays. Replicas must have it, if the store waits for them. One round trip, and another once for
-    /// each connection.
-    pub(crate) async fn replace(&self, key: Vec<u8>, old: &Bytes, new: &Bytes) -> Result<Replaced> {
-        let request = Request::Replace { key, old: old.clone(), new: new.clone() };
+    /// Puts `new` in the place of `old` unless there is something else: then answers with it, or the beginning of it. The
+    /// time to live stays. Replicas must have it, if the store waits for them. One round trip, and another once for each
+    /// connection.
+    pub(crate) async fn replace(&self, key: Vec<u8>, old: Old, new: &Bytes) -> Result<Replaced> {
+        let whole = old.whole.clone();
+        let request = Request::Replace { key, old, new: new.clone() };
         match self.send_to_replicas(&request).await?.0.pop() {
             Some(Value::Int(_)) => Ok(Replaced::Done),
-            Some(Value::BulkString(found)) if found == old[..] => Ok(Replaced::Done),
+            Some(Value::BulkString(found)) if whole.is_some_and(|whole| found == whole) => Ok(Replaced::Done),
             Some(Value::BulkString(found)) => Ok(Replaced::Found(found)),
             Some(Value::Nil) => Ok(Replaced::Unknown),
             _ => Err(error::unexpected_reply()),

@@ -1,7 +1,7 @@
 -- An update that moves no deadline: the time to live and the index stay as they are. Most updates are such.
--- KEYS 1 session   ARGV 1 value, 2 the header of the record that it replaces
--- 1, or the header of what is stored instead
-local stored = redis.call('GETRANGE', KEYS[1], '0', '37')
+-- KEYS 1 session   ARGV 1 value, 2 what the record that it replaces begins with, up to its timeouts
+-- 1, or the same of what is stored instead
+local stored = redis.call('GETRANGE', KEYS[1], '0', '34')
 if stored ~= ARGV[2] then return stored end
 redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL')
 return 1

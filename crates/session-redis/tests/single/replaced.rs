@@ -121,6 +121,32 @@ async fn what_is_not_as_it_was_read_is_not_replaced() {
     }
 }
 
+/// A commit goes on from what the one before has written, which nobody has read since.
+#[tokio::test]
+async fn what_was_written_since_it_was_read_is_replaced_without_the_index() {
+    for (server, store, first) in servers().await {
+        let update = async |new: &Record, old: &Record| store.update(new, old.version, NOW).await.unwrap();
+        let second = next(&first);
+        assert_eq!(update(&second, &first).await, UpdateOutcome::Applied);
+        // Only the script that knows the index writes a time to live.
+        let before = (calls(&server, "pexpire").await, calls(&server, "hget").await);
+        let (third, late) = (next(&second), next(&second));
+        assert!(third.replaces.as_ref().is_some_and(|read| Some(read) == first.replaces.as_ref()));
+        assert_eq!(update(&third, &second).await, UpdateOutcome::Applied);
+        assert_eq!(update(&third, &second).await, UpdateOutcome::Applied, "repeated");
+        assert_eq!(update(&late, &second).await, UpdateOutcome::Conflict);
+        assert_eq!((calls(&server, "pexpire").await, calls(&server, "hget").await), before);
+        assert_eq!(load(&store, &first.id()).await.unwrap().version, third.version);
+
+        let later = NOW + 10 * MINUTE;
+        assert_eq!(store.touch(&first.id(), Some(&user("alice")), later).await.unwrap(), TouchOutcome::Applied);
+        let fourth = next(&third);
+        assert_eq!(update(&fourth, &third).await, UpdateOutcome::Applied);
+        let stored = load(&store, &first.id()).await.unwrap();
+        assert_eq!((stored.version, stored.summary.last_seen), (fourth.version, later));
+    }
+}
+
 /// What replicas have not confirmed is an error, and executed all the same.
 #[tokio::test]
 async fn a_store_that_waits_for_replicas_waits_for_them() {
