@@ -1,4 +1,4 @@
-//! [`Feed`]: what tells a cache in one process of what others do.
+//! What a store tells of its changes: [`Feed`].
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -8,35 +8,39 @@ use async_trait::async_trait;
 use crate::model::id::SessionId;
 use crate::model::record::Version;
 
-/// What a feed tells, in the order in which the server did it.
+/// What a [`Feed`] tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedEvent {
-    /// The session was created or changed. Touches need not be told.
+    /// The session was created or changed. `version` is what it has now, if the feed knows it.
+    ///
+    /// A touch is no change. An event may be late, come twice, or tell of a change that was not made after all.
     Changed {
-        /// Its id.
+        /// Which session.
         id: SessionId,
-        /// What it has now, if the feed knows it: a copy of that version is up to date.
+        /// What it has now; `None` if the feed does not know.
         version: Option<Version>,
     },
     /// The session ended, for good.
     Ended {
-        /// Its id.
+        /// Which session.
         id: SessionId,
     },
-    /// All that the store did before `asked` has been told.
+    /// All that the store did before `asked` (a moment of the caller's monotonic clock) has been told.
     Beat {
-        /// A moment of the caller's monotonic clock.
+        /// When the server was asked.
         asked: Instant,
     },
-    /// Something may have been missed: the connection was lost, the server changed, a buffer overflowed. Everything after it is
-    /// told again from here on.
+    /// Something may have been missed. Told when the server can no longer be followed, and again when it can: what was read
+    /// in between may be outdated.
     Lost,
 }
 
-/// Tells what happens to the sessions of a store, wherever it was done.
+/// Tells of the changes that all nodes make to the sessions of a store.
+///
+/// What is told is for caches: it may be used to forget what was read, not to learn what is true.
 #[async_trait]
 pub trait Feed: fmt::Debug + Send + 'static {
-    /// The next event. Cancel-safe. Never fails: a feed that cannot be followed says [`FeedEvent::Lost`] (once) and reconnects
-    /// by itself, with pauses, for as long as it is polled; it asks for a beat every `beat` while it is connected.
+    /// The next event. Cancel-safe. Never fails: a feed that cannot be followed says [`Lost`](FeedEvent::Lost) (once) and
+    /// reconnects by itself, with pauses; asks for a beat every `beat` while connected.
     async fn next(&mut self, beat: Duration) -> FeedEvent;
 }

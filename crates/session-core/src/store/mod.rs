@@ -5,6 +5,7 @@ pub(crate) mod contract;
 #[cfg(feature = "encryption")]
 mod encryption;
 mod feed;
+mod feed_queue;
 pub(crate) mod namespace;
 pub(crate) mod page;
 pub(crate) mod seal;
@@ -16,6 +17,7 @@ pub use encryption::{
     Cipher, DecryptError, EncryptedStore, EncryptionKey, EncryptionKeyError, EncryptionKeys, PlainValues,
 };
 pub use feed::{Feed, FeedEvent};
+pub use feed_queue::FeedQueue;
 pub use page::{Count, Cursor, Listing, Page};
 pub use seal::Seal;
 
