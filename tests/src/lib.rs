@@ -6,6 +6,7 @@ pub mod browser;
 pub mod calls;
 pub mod chaos;
 mod client;
+pub mod feeds;
 pub mod proxy;
 mod recording;
 pub mod records;

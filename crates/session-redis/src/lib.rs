@@ -96,6 +96,9 @@
 //!   none of the user's logins. They are repeated for three quarters of the time limit: move slots one at a time.
 //!   Sessions of a primary whose slots change between two pages of `list_all` may be on none of them: begin again
 //!   afterwards.
+//! * **Following changes**: a [feed](RedisStore::feed) tells what all nodes do, for caches: on one server and with Sentinel by
+//!   [`publish_changes`](RedisStoreBuilder::publish_changes), in a Cluster by what its primaries say of their keys. It has a
+//!   connection of its own to each primary, over RESP3.
 //! * **Servers**: Redis 7.0 or later, or Valkey. RESP2 will do where a proxy does not know `HELLO`, but not in a
 //!   Cluster, whose client repeats requests and says so by RESP3 only. A replica, a node of a Cluster behind `redis://`
 //!   and the like are refused when the store connects.
@@ -107,12 +110,15 @@
 //!   `HLEN`, `HSETNX`, `EVAL`, `EVALSHA` on the keys `{namespace:*`; `HELLO`; `SCAN` for `list_all`; `SCAN`, `DBSIZE` and
 //!   `RANDOMKEY` for `count`; `WAIT` for `wait_for_replicas`; `CONFIG GET` to check the `maxmemory-policy`; `INFO` to
 //!   check the version where there is no `HELLO`, and for `list_all` to notice that a server was replaced between two
-//!   pages, and show all of the new one; `CLUSTER SLOTS` in a Cluster. On the sentinels: `SENTINEL MASTER`.
+//!   pages, and show all of the new one; `CLUSTER SLOTS` in a Cluster. With
+//!   [`publish_changes`](RedisStoreBuilder::publish_changes): `PUBLISH` and, for a [feed](RedisStore::feed), `SUBSCRIBE` on the
+//!   channel `{namespace:changes}`; for one of a Cluster: `CLIENT TRACKING`. On the sentinels: `SENTINEL MASTER`.
 
-// `store`, `pages` and `replace` have the operations, in terms of `script` and `error`. `link` repairs and shares connections,
+// `store`, `pages` and `replace` have the operations, in terms of `script` and `error`; `feed` tells what came of them. `link` repairs and shares connections,
 // `config` opens stores.
 mod config;
 mod error;
+mod feed;
 mod link;
 mod pages;
 mod replace;
@@ -123,3 +129,4 @@ mod store;
 pub use config::builder::{RedisStore, RedisStoreBuilder};
 pub use config::credentials::{Credentials, CredentialsProvider};
 pub use config::error::ConnectError;
+pub use feed::{FeedError, RedisFeed};

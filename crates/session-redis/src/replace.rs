@@ -23,7 +23,7 @@ impl RedisStore {
         now: Timestamp,
     ) -> Result<Option<UpdateOutcome>> {
         let Some(old) = unmoved(record, encoded, expected, now) else { return Ok(None) };
-        Ok(match self.link.replace(self.keys.session(&record.id()), old, encoded).await? {
+        Ok(match self.link.replace(self.keys.session(&record.id()), old, encoded, self.channel()).await? {
             Replaced::Done => Some(UpdateOutcome::Applied),
             Replaced::Found(stored) => refusal(&stored, record, expected, now),
             Replaced::Unknown => None,

@@ -38,16 +38,16 @@ macro_rules! scripts {
 }
 
 scripts! {
-    CREATE = "" "record" "load" "bury" "is_of_visitors" "index" "create";
-    UPDATE = "" "record" "load" "is_of_visitors" "index" "entry" "update";
-    REPLACE = "" "replace";
+    CREATE = "" "record" "load" "bury" "is_of_visitors" "index" "tell" "create";
+    UPDATE = "" "record" "load" "is_of_visitors" "index" "entry" "tell" "update";
+    REPLACE = "" "tell" "replace";
     TOUCH = " flags=allow-oom" "record" "load" "is_of_visitors" "index" "entry" "touch";
-    DELETE = " flags=allow-oom" "record" "bury" "delete";
+    DELETE = " flags=allow-oom" "record" "bury" "tell" "delete";
     COMPARE_AND_DELETE = " flags=allow-oom" "record" "load" "bury" "compare_and_delete";
     LIST = " flags=no-writes" "members" "beginning" "list";
     PAGE = " flags=no-writes,allow-cross-slot-keys" "beginning" "is_session" "server" "page";
     COUNT = " flags=no-writes,allow-cross-slot-keys" "record" "is_session" "count";
-    DELETE_BY_USER = " flags=allow-oom" "members" "beginning" "bury" "is_of_visitors" "delete_by_user";
+    DELETE_BY_USER = " flags=allow-oom" "members" "beginning" "bury" "is_of_visitors" "tell" "delete_by_user";
     VISITORS = " flags=no-writes,allow-cross-slot-keys" "visitors";
 }
 
@@ -98,6 +98,11 @@ impl Keys {
     /// What all keys begin with, up to the shard.
     pub(crate) fn prefix(&self) -> Vec<u8> {
         format!("{{{}:", self.0).into()
+    }
+
+    /// The channel for changes, which only those hear who follow them.
+    pub(crate) fn channel(&self) -> Vec<u8> {
+        format!("{{{}:changes}}", self.0).into()
     }
 
     /// The session that this is the key of.

@@ -69,7 +69,8 @@ impl SessionStore for RedisStore {
         if is_foreign(id, user) {
             return Ok(DeleteOutcome::Absent);
         }
-        let (keys, args) = (self.keys.session_and_index(id, user).into(), vec![layout::owner(user)]);
+        let keys = self.keys.session_and_index(id, user).into();
+        let args = [layout::owner(user)].into_iter().chain(self.channel()).collect();
         match self.link.in_time(self.link.write(&script::DELETE, keys, args)).await?.word() {
             "deleted" => Ok(DeleteOutcome::Deleted),
             "absent" => Ok(DeleteOutcome::Absent),
@@ -110,7 +111,8 @@ impl RedisStore {
             return Ok(outcome);
         }
         let (keys, entry) = (self.keys.session_and_index(&id, record.user()).into(), index_entry(&encoded, record));
-        let args = vec![encoded.into(), text(now.as_millis()), expected.to_bytes().into(), ttl(record, now), entry];
+        let mut args = vec![encoded.into(), text(now.as_millis()), expected.to_bytes().into(), ttl(record, now), entry];
+        args.extend(self.channel());
         match self.link.write(&script::UPDATE, keys, args).await?.word() {
             "applied" => Ok(UpdateOutcome::Applied),
             "conflict" => Ok(UpdateOutcome::Conflict),
@@ -136,12 +138,13 @@ impl RedisStore {
         };
         let keys = [session, index, old, old_index];
         let (at, max) = (layout::time(now)?, limit.map_or(0, |limit| limit.max.get()).to_be_bytes());
+        let channel = self.channel().unwrap_or_default();
 
         let (mut snapshot, mut evicted, mut lock) = (IndexSnapshot::default(), Vec::new(), None);
         for attempt in 0..MAX_ATTEMPTS {
             snapshot.put_first(&evicted);
             let (mut keys, evictions) = (keys.to_vec(), u32::try_from(evicted.len()).unwrap_or(u32::MAX).to_be_bytes());
-            let numbers = [&at[..], &max, &evictions].concat();
+            let numbers = [&at[..], &max, &evictions, &channel].concat();
             let mut args = vec![encoded.to_vec(), numbers, ttl(record, now), entry.clone(), old_version.clone()];
             for (id, entry) in &snapshot.0 {
                 keys.push(self.keys.session(id));
@@ -236,7 +239,10 @@ impl RedisStore {
         let (link, given, mut members) = (&self.link, args, Vec::new());
         let confirm = !script.is_read() && link.waits_for_replicas();
         for attempt in 0..MAX_ATTEMPTS {
-            let only_if_all: Vec<u8> = if attempt + 1 < MAX_ATTEMPTS { "1" } else { "0" }.into();
+            let mut only_if_all: Vec<u8> = if attempt + 1 < MAX_ATTEMPTS { "1" } else { "0" }.into();
+            if !script.is_read() {
+                only_if_all.extend(self.channel().into_iter().flatten());
+            }
             let session = |name: &Vec<u8>| self.keys.member(shard, name);
             let keys = [index.clone()].into_iter().chain(members.iter().map(session));
             let args = [only_if_all].into_iter().chain(given.iter().cloned()).chain(members.iter().cloned());
@@ -252,6 +258,13 @@ impl RedisStore {
             back_off(attempt).await;
         }
         Err(error::contended())
+    }
+}
+
+impl RedisStore {
+    /// Where changes are published, if they are.
+    pub(crate) fn channel(&self) -> Option<Vec<u8>> {
+        (self.publishes && !self.link.is_cluster()).then(|| self.keys.channel())
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) enum Request {
     Get(Vec<u8>),
     /// Puts `new` in the place of `old`; keeps the time to live. Answers with 1 or the whole old record, or with what was found
     /// instead, or the beginning of it.
-    Replace { key: Vec<u8>, old: Old, new: Bytes },
+    Replace { key: Vec<u8>, old: Old, new: Bytes, channel: Option<Vec<u8>> },
     /// A script, with all keys it uses.
     Script { script: &'static Script, keys: Vec<Vec<u8>>, args: Vec<Vec<u8>> },
     /// A script about the whole primary that has this slot; outside a Cluster, about the server.
@@ -182,7 +182,8 @@ impl Request {
 
     /// What a command that older servers do not know compares with what is stored.
     fn compared(&self, compare: Compare) -> Option<&Bytes> {
-        let Self::Replace { old, new, .. } = self else { return None };
+        // A script tells of it in the same step.
+        let Self::Replace { old, new, channel: None, .. } = self else { return None };
         let is_short = |value: &&Bytes| value.len() <= COMPARED;
         old.whole.as_ref().filter(|old| compare == Compare::ByCommand && is_short(old) && is_short(&new))
     }
@@ -227,13 +228,14 @@ impl Request {
                 command.arg(key);
                 command
             }
-            Self::Replace { key, old, new } => {
+            Self::Replace { key, old, new, channel } => {
                 if let Some(whole) = self.compared(compare) {
                     let mut command = redis::cmd("SET");
                     command.arg(key).arg(&new[..]).arg("IFEQ").arg(&whole[..]).arg("GET").arg("KEEPTTL");
                     command
                 } else {
-                    evaluate(&script::REPLACE, by, &[&key[..]], &[&new[..], &old.begins])
+                    let args: Vec<&[u8]> = [&new[..], &old.begins].into_iter().chain(channel.as_deref()).collect();
+                    evaluate(&script::REPLACE, by, &[&key[..]], &args)
                 }
             }
             Self::Script { script, keys, args } => evaluate(script, by, keys, args),

@@ -4,6 +4,7 @@ mod coalescer;
 mod connection;
 mod driver;
 mod failure;
+mod follower;
 mod open;
 mod sentinel;
 
@@ -23,6 +24,7 @@ use self::coalescer::{LoadCoalescer, bytes};
 use self::connection::{OnConnect, ReconnectingConnection};
 pub(crate) use self::driver::Old;
 use self::driver::{Reply, Request, SMALL, Wait};
+pub(crate) use self::follower::{Follower, Source};
 use crate::config::target::Target;
 use crate::error::{self, Result};
 use crate::script::{Answer, Script};
@@ -139,11 +141,17 @@ impl Link {
     }
 
     /// Puts `new` in the place of `old` unless there is something else: then answers with it, or the beginning of it. The
-    /// time to live stays. Replicas must have it, if the store waits for them. One round trip, and another once for each
-    /// connection.
-    pub(crate) async fn replace(&self, key: Vec<u8>, old: Old, new: &Bytes) -> Result<Replaced> {
+    /// time to live stays. It is told on `channel`. Replicas must have it, if the store waits for them. One round trip, and
+    /// another once for each connection.
+    pub(crate) async fn replace(
+        &self,
+        key: Vec<u8>,
+        old: Old,
+        new: &Bytes,
+        channel: Option<Vec<u8>>,
+    ) -> Result<Replaced> {
         let whole = old.whole.clone();
-        let request = Request::Replace { key, old, new: new.clone() };
+        let request = Request::Replace { key, old, new: new.clone(), channel };
         match self.send_to_replicas(&request).await?.0.pop() {
             Some(Value::Int(_)) => Ok(Replaced::Done),
             Some(Value::BulkString(found)) if whole.is_some_and(|whole| found == whole) => Ok(Replaced::Done),
@@ -168,6 +176,11 @@ impl Link {
         connection.doubt_current();
         self.connection.doubt_current();
         Err(error::unconfirmed())
+    }
+
+    /// Follows what happens on the servers, over connections of its own.
+    pub(crate) fn follow(&self, source: Source) -> Follower {
+        Follower::start(self.target.clone(), source, &self.runtime)
     }
 
     /// Whether [`write`](Self::write) waits for replicas.

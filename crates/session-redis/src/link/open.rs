@@ -30,7 +30,7 @@ pub(super) struct Opened {
 
 /// What a server must be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub(super) enum Role {
     Primary,
     ClusterNode,
 }
@@ -65,7 +65,7 @@ pub(super) async fn open(
 }
 
 /// `info`, with the credentials of the moment.
-async fn as_user(target: &Target, info: &ConnectionInfo) -> Result<ConnectionInfo, String> {
+pub(super) async fn as_user(target: &Target, info: &ConnectionInfo) -> Result<ConnectionInfo, String> {
     let Some(provider) = &target.credentials else { return Ok(info.clone()) };
     let credentials = provider.credentials().await.map_err(|error| format!("there are no credentials: {error}"))?;
     let mut settings = info.redis_settings().clone().set_password(credentials.password);
@@ -76,7 +76,7 @@ async fn as_user(target: &Target, info: &ConnectionInfo) -> Result<ConnectionInf
 }
 
 /// A connection to one server that will do.
-async fn node(
+pub(super) async fn node(
     info: &ConnectionInfo,
     role: Role,
     on_push: Option<impl AsyncPushSender>,
@@ -181,7 +181,7 @@ async fn probe(info: ConnectionInfo) -> Result<(), String> {
 }
 
 /// The primaries in the answer to `CLUSTER SLOTS`, each as slots from, slots to, its address, and so on.
-fn named_by(slots: &Value, info: &ConnectionInfo) -> Vec<ConnectionInfo> {
+pub(super) fn named_by(slots: &Value, info: &ConnectionInfo) -> Vec<ConnectionInfo> {
     let items = |value: &Value| if let Value::Array(items) = value { items.clone() } else { Vec::new() };
     let primary = |range: &Value| {
         let address = items(items(range).get(2)?);
@@ -194,7 +194,7 @@ fn named_by(slots: &Value, info: &ConnectionInfo) -> Vec<ConnectionInfo> {
 }
 
 /// The type of no sender.
-type NoPush = fn(redis::PushInfo) -> Result<(), ()>;
+pub(super) type NoPush = fn(redis::PushInfo) -> Result<(), ()>;
 
 /// What a server says of itself. Empty where it does not say.
 #[derive(Default)]

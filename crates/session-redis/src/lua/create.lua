@@ -1,7 +1,7 @@
 -- KEYS 1 the new session, 2 its index: its user's, or that of the visitors; 3 the session it replaces, 4 that one's
 --      index; 5.. the sessions in the caller's snapshot of the index. KEYS[1] stands for each of 2 to 4 that does not apply.
--- ARGV 1 value; 2 now, the limit (0: none) and how many sessions to evict, as unpacked below; 3 ttl, 4 entry, 5 version of the
---      replaced session; 6.. id and entry of each session in the snapshot, those to evict first, in the order of KEYS
+-- ARGV 1 value; 2 now, the limit (0: none) and how many sessions to evict, as unpacked below, then the channel for changes, if
+--      any; 3 ttl, 4 entry, 5 version of the replaced session; 6.. id and entry of each session in the snapshot, those to evict first, in the order of KEYS
 -- One of: created, evicted (created, and those to evict are gone), id taken, replaced absent, replaced changed,
 --         full followed by id and entry of each live session
 local now, limit, evictions = unpack('>i6I4I4', ARGV[2])
@@ -22,7 +22,7 @@ if replaces then
   if sub(stored, 2, 13) ~= ARGV[5] then return taken() or 'replaced changed' end
 end
 
-local outcome = 'created'
+local outcome, ended = 'created', ''
 -- Below the limit there is nothing to look at. Without one, entries of expired sessions are looked for.
 if is_indexed and (limit == 0 or call('HLEN', KEYS[2]) >= limit) then
   -- Evictions were selected from the snapshot: they hold only while it is what the index says.
@@ -57,6 +57,7 @@ if is_indexed and (limit == 0 or call('HLEN', KEYS[2]) >= limit) then
     for i = 1, evictions do
       bury(KEYS[4 + i], is_crowded_out)
       call('HDEL', KEYS[2], ARGV[4 + 2 * i])
+      ended = ended .. 'e' .. ARGV[4 + 2 * i]
     end
   end
 end
@@ -71,5 +72,7 @@ if is_indexed then enter(KEYS[2], id, ARGV[4], ARGV[3], true) end
 if replaces then
   bury(KEYS[3])
   if KEYS[4] ~= KEYS[1] then call('HDEL', KEYS[4], replaced) end
+  ended = ended .. 'e' .. replaced
 end
+tell(sub(ARGV[2], 15), ended .. 'c' .. id .. sub(ARGV[1], 2, 13))
 return outcome

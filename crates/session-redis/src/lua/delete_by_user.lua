@@ -1,12 +1,12 @@
 -- KEYS 1 index, of a user or of visitors; 2.. the sessions the caller knows of
--- ARGV 1 '1': only if these are all, 2 id to keep; 3.. their ids
+-- ARGV 1 '1': only if these are all, else '0'; then the channel for changes, if any; 2 id to keep; 3.. their ids
 -- done followed by id and record, without its values (empty where there was none), of each that was deleted,
 -- or changed followed by all ids
-if ARGV[1] == '1' then
+if string.sub(ARGV[1], 1, 1) == '1' then
   local members = redis.call('HKEYS', KEYS[1])
   if not are_given(members, 3) then return changed(members) end
 end
-local reply = { 'done' }
+local reply, ended = { 'done' }, ''
 for i = 2, #KEYS do
   local id = ARGV[i + 1]
   -- Another version may keep something else in the index.
@@ -14,6 +14,8 @@ for i = 2, #KEYS do
     reply[#reply + 1], reply[#reply + 2] = id, beginning(KEYS[i])
     bury(KEYS[i], is_of_visitors(KEYS[1]))
     redis.call('HDEL', KEYS[1], id)
+    ended = ended .. 'e' .. id
   end
 end
+tell(string.sub(ARGV[1], 2), ended)
 return reply

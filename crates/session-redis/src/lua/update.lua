@@ -1,5 +1,5 @@
 -- KEYS 1 session, 2 the index
--- ARGV 1 value, 2 now, 3 expected version, 4 ttl, 5 entry
+-- ARGV 1 value, 2 now, 3 expected version, 4 ttl, 5 entry, 6 the channel for changes, if any
 -- One of: applied, conflict, absent
 local value, now, ttl, entry = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[5]
 local stored, seen = load_live(KEYS[1], now)
@@ -12,4 +12,5 @@ if seen > unpack('>i6', value, 20) then -- touched since the caller read it
 end
 call('SET', KEYS[1], value, 'PX', ttl)
 enter(KEYS[2], id_in(KEYS[1]), entry, ttl)
+tell(ARGV[6], 'c' .. id_in(KEYS[1]) .. sub(value, 2, 13))
 return 'applied'

@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// The sentinels and the replicas are on one side and have failed over; the old primary is on the other, and has heard
 /// nothing of it. The store reaches both.
-async fn depose<'a>(set: &'a RedisSentinel, old: &Redis) -> &'a Redis {
+pub(crate) async fn depose<'a>(set: &'a RedisSentinel, old: &Redis) -> &'a Redis {
     let others: Vec<&Redis> = set.nodes().iter().filter(|node| node.port() != old.port()).collect();
     for sentinel in set.sentinels() {
         run(sentinel, "SENTINEL REMOVE main").await;

@@ -4,6 +4,7 @@
 mod cluster;
 mod deposed;
 mod failover;
+mod feed;
 mod replicas;
 mod resp2;
 #[cfg(feature = "tls-rustls")]

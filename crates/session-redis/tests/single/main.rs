@@ -3,6 +3,7 @@
 
 mod connect;
 mod faults;
+mod feed;
 mod formats;
 mod large;
 mod loads;

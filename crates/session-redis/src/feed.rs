@@ -1,0 +1,104 @@
+//! What the servers tell of changes: [`RedisFeed`].
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use session_core::SessionId;
+use session_core::store::{Feed, FeedEvent, Version};
+
+use crate::RedisStore;
+use crate::link::{Follower, Source};
+
+/// Why changes cannot be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FeedError {
+    /// The store was opened without [`publish_changes`](crate::RedisStoreBuilder::publish_changes): nobody could hear of what
+    /// it does.
+    #[error("the store does not tell others of its changes: open it with `publish_changes`, on every node")]
+    NotPublished,
+}
+
+/// Follows the changes that all nodes make, over connections of its own. From [`RedisStore::feed`].
+pub struct RedisFeed(Follower);
+
+impl RedisStore {
+    /// Follows the changes that all nodes of the application make, from now on. Connects in the background, in the runtime
+    /// that the store was opened in, and reconnects by itself.
+    ///
+    /// One server, and Sentinel: a subscription to the channel `{namespace:changes}`. A [beat](FeedEvent::Beat) is an answer of the
+    /// server on the same connection that it is still a primary, and with Sentinel the word of most sentinels, too: a primary that
+    /// was replaced gives no beat. Cluster: each primary tells which keys are written, touches among them, and what became of a
+    /// session is not known ([`Changed`](FeedEvent::Changed) without a version). A beat is late by one there.
+    ///
+    /// The servers must know RESP3. What others do to keys by hand is not heard, except in a Cluster, nor is what a server
+    /// evicts.
+    ///
+    /// # Errors
+    /// [`FeedError::NotPublished`] if the store itself tells nobody what it does. Never in a Cluster.
+    pub fn feed(&self) -> Result<RedisFeed, FeedError> {
+        if self.channel().is_none() && !self.link.is_cluster() {
+            return Err(FeedError::NotPublished);
+        }
+        let (channel, prefix, keys) = (self.keys.channel(), self.keys.prefix(), self.keys.clone());
+        let written = Box::new(move |key: &[u8]| Some(FeedEvent::Changed { id: keys.id_in(key)?, version: None }));
+        Ok(RedisFeed(self.link.follow(Source { channel, prefix, read, written })))
+    }
+}
+
+#[async_trait]
+impl Feed for RedisFeed {
+    async fn next(&mut self, beat: Duration) -> FeedEvent {
+        self.0.queue.next(beat).await
+    }
+}
+
+impl fmt::Debug for RedisFeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RedisFeed").field(&self.0.queue).finish()
+    }
+}
+
+/// What a message says, as the scripts write it. `None` if it is not understood.
+fn read(mut message: &[u8]) -> Option<Vec<FeedEvent>> {
+    let mut events = Vec::new();
+    while let Some((kind, rest)) = message.split_first() {
+        let (id, rest) = rest.split_at_checked(SessionId::TEXT_LEN)?;
+        let id = std::str::from_utf8(id).ok()?.parse().ok()?;
+        let (event, rest) = match kind {
+            b'c' => {
+                let (version, rest) = rest.split_first_chunk()?;
+                (FeedEvent::Changed { id, version: Some(Version::from_bytes(*version)) }, rest)
+            }
+            b'e' => (FeedEvent::Ended { id }, rest),
+            _ => return None,
+        };
+        events.push(event);
+        message = rest;
+    }
+    Some(events)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_understood_is_not_guessed() {
+        let id = SessionId::from_bytes([7; 16]);
+        let version = Version { number: 3, nonce: 5 };
+        let ended = format!("e{id}").into_bytes();
+        let changed = [format!("c{id}").as_bytes(), &version.to_bytes()].concat();
+        let both = [&ended[..], &changed].concat();
+        let expected = [FeedEvent::Ended { id }, FeedEvent::Changed { id, version: Some(version) }];
+        assert_eq!(read(&both).unwrap(), expected);
+        assert_eq!(read(b"").unwrap(), []);
+        let newer = [&ended[..], b"x", &ended[1..]].concat();
+        for unknown in [&both[..both.len() - 1], &both[1..], &newer, b"e"] {
+            assert_eq!(read(unknown), None);
+        }
+    }
+}

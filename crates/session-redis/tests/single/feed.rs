@@ -1,0 +1,131 @@
+//! What a server tells of changes, and what happens when it cannot.
+
+use std::time::Instant;
+
+use session_core::store::{CreateOutcome, CreateRequest, FeedEvent, SessionStore};
+use session_core::{DeleteOutcome, OsEntropy, StoreErrorKind, VisitorLimit};
+use session_redis::{FeedError, RedisFeed, RedisStore};
+use session_testbed::feeds::{assert_every_change_is_told, changed, ended, lost, next_event, told};
+use session_testbed::records::{NOW, insert, record, shop, user};
+use session_testbed::servers::{Redis, Release, VALKEY};
+
+use crate::support::run;
+
+/// A store that publishes, and what follows it already.
+async fn following(url: &str) -> (RedisStore, RedisFeed) {
+    let store = RedisStore::builder(url, shop()).publish_changes().connect().await.unwrap();
+    let mut feed = store.feed().unwrap();
+    assert_eq!(told(&mut feed).await, [FeedEvent::Lost], "what was read before may be outdated");
+    (store, feed)
+}
+
+#[tokio::test]
+async fn every_change_is_told() {
+    for release in [Release::Installed, Release::Pinned(VALKEY)] {
+        let server = Redis::launch_release(release, &[]).await.unwrap();
+        let (store, mut feed) = following(&server.url()).await;
+        assert_every_change_is_told(&store, &mut feed).await;
+
+        // Buried all the same; and who owns another's session has no say in it.
+        let alice = user("alice");
+        let session = record(Some(&alice), NOW);
+        assert_eq!(store.delete(&session.id(), Some(&alice)).await.unwrap(), DeleteOutcome::Absent);
+        assert_eq!(told(&mut feed).await, [ended(session.id())]);
+        let of_nobody = record(None, NOW);
+        insert(&store, &of_nobody).await;
+        let anonymous = store.delete(&session.id(), None).await.unwrap();
+        assert_eq!(anonymous, DeleteOutcome::Absent);
+        assert_eq!(told(&mut feed).await.first(), Some(&changed(&of_nobody)));
+
+        // On a full server, visitors end for a user.
+        let (limit, mut visitor) = (VisitorLimit::new(1).unwrap(), record(None, NOW));
+        visitor.summary.id = limit.generate_id(&OsEntropy).unwrap();
+        let visit = store.create(CreateRequest::new(&visitor).among(limit), NOW).await.unwrap();
+        assert!(matches!(visit, CreateOutcome::Created { .. }));
+        run(&server, "CONFIG SET maxmemory 1").await;
+        let error = store.create(CreateRequest::new(&session), NOW).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Full);
+        assert!(told(&mut feed).await.ends_with(&[changed(&visitor), ended(visitor.id())]));
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_publish_tells_nobody_and_cannot_follow() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let (_, mut feed) = following(&server.url()).await;
+    let silent = RedisStore::connect(&server.url(), shop()).await.unwrap();
+    insert(&silent, &record(None, NOW)).await;
+    assert_eq!(told(&mut feed).await, []);
+    assert_eq!(silent.feed().unwrap_err(), FeedError::NotPublished);
+}
+
+#[tokio::test]
+async fn what_breaks_the_connection_is_lost_and_then_told_again() {
+    let server = Redis::launch(&[("appendonly", "yes")]).await.unwrap();
+    let (store, mut feed) = following(&server.url()).await;
+    let alice = user("alice");
+    for round in 0..4 {
+        match round {
+            0 => drop(run(&server, "CLIENT KILL TYPE pubsub").await),
+            1 => {
+                server.kill9().await.unwrap();
+                server.start().await.unwrap();
+            }
+            2 => drop(run(&server, "CLIENT KILL TYPE normal SKIPME yes").await),
+            // Not the connection, but what is heard on it.
+            _ => drop(run(&server, "PUBLISH {shop:changes} ?").await),
+        }
+        if round != 2 {
+            lost(&mut feed).await;
+        }
+        let _ = told(&mut feed).await;
+        let session = record(Some(&alice), NOW);
+        while store.create(CreateRequest::new(&session), NOW).await.is_err() {}
+        assert_eq!(told(&mut feed).await, [changed(&session)], "round {round}");
+    }
+}
+
+/// When the server was asked for the next beat.
+async fn next_beat(feed: &mut RedisFeed) -> Instant {
+    loop {
+        if let FeedEvent::Beat { asked } = next_event(feed).await {
+            return asked;
+        }
+    }
+}
+
+/// Neither side hears that the network drops everything.
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_lost() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let (_, mut feed) = following(&server.url()).await;
+    server.pause().await.unwrap();
+    lost(&mut feed).await;
+    let resumed = Instant::now();
+    server.resume().await.unwrap();
+    assert!(next_beat(&mut feed).await > resumed);
+}
+
+/// Others write to another server by then: no beat says that all was told.
+#[tokio::test]
+async fn a_server_that_has_become_a_replica_gives_no_beat() {
+    let (server, other) = (Redis::launch(&[]).await.unwrap(), Redis::launch(&[]).await.unwrap());
+    let (_, mut feed) = following(&server.url()).await;
+    run(&server, &format!("REPLICAOF 127.0.0.1 {}", other.port())).await;
+    lost(&mut feed).await;
+    // It has been asked again.
+    let connections = async || {
+        let stats = run(&server, "INFO stats").await;
+        let count = stats.text().lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+        count.unwrap().parse::<u64>().unwrap()
+    };
+    let before = connections().await;
+    // Each look is a connection, too.
+    let mut looks = 0;
+    while connections().await < before + looks + 3 {
+        looks += 1;
+    }
+    let promoted = Instant::now();
+    run(&server, "REPLICAOF NO ONE").await;
+    assert!(next_beat(&mut feed).await > promoted);
+}
