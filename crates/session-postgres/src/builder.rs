@@ -19,6 +19,7 @@ pub struct PostgresStoreBuilder {
     namespace: Namespace,
     operation_timeout: Duration,
     pooler: Pooler,
+    publishes: bool,
 }
 
 impl PostgresStore {
@@ -32,7 +33,8 @@ impl PostgresStore {
     /// A builder of the store of the application `namespace`, in the schema of that name, which takes its connections from
     /// `pool`. Stores of several applications should have a pool each: what hangs in one takes places from the others.
     pub fn builder(pool: PgPool, namespace: Namespace) -> PostgresStoreBuilder {
-        PostgresStoreBuilder { pool, namespace, operation_timeout: OPERATION_TIMEOUT, pooler: Pooler::Transparent }
+        let (operation_timeout, pooler) = (OPERATION_TIMEOUT, Pooler::Transparent);
+        PostgresStoreBuilder { pool, namespace, operation_timeout, pooler, publishes: false }
     }
 }
 
@@ -51,10 +53,22 @@ impl PostgresStoreBuilder {
         self
     }
 
+    /// Tells those who [follow the changes](PostgresStore::feed) what this store does: `NOTIFY` on the channel that has the name of
+    /// the namespace, after the commit, at most every five milliseconds for all changes of this store. A revocation waits for it,
+    /// one round trip more. Touches and clean-up are not told. Default: off.
+    ///
+    /// A feed hears only those that tell: turn it on in **every** node of the application before the first of them follows the
+    /// changes.
+    pub fn publish_changes(mut self) -> Self {
+        self.publishes = true;
+        self
+    }
+
     /// The store. Connects to nothing yet.
     #[must_use]
     pub fn build(self) -> PostgresStore {
-        PostgresStore::open(self.namespace, Executor::new(self.pool, self.operation_timeout, self.pooler))
+        let executor = Executor::new(self.pool, self.operation_timeout, self.pooler);
+        PostgresStore::open(self.namespace, executor, self.publishes)
     }
 }
 

@@ -99,7 +99,9 @@
 //! **Isolation.** `default_transaction_isolation` must be `read committed`, the default; otherwise a login, and a
 //! revocation of all sessions, fails. `migrate` works under any.
 
+mod announce;
 mod builder;
+mod feed;
 mod link;
 mod migrate;
 mod operation;
@@ -112,6 +114,7 @@ mod store;
 pub use sqlx;
 
 pub use self::builder::{PostgresStoreBuilder, recommended_pool_options};
+pub use self::feed::{FeedError, PostgresFeed};
 pub use self::link::Pooler;
 pub use self::migrate::{Migration, migrations};
 pub use self::store::PostgresStore;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
-    UpdateOutcome, Version,
+    Count, CreateOutcome, CreateRequest, Cursor, FeedEvent, Freshness, Listing, Page, Record, SessionStore,
+    TouchOutcome, UpdateOutcome, Version,
 };
 use session_core::{DeleteOutcome, LimitPolicy, Namespace, SessionId, StoreError, Timestamp, UserId};
 use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
 
+use crate::announce::{Announcer, Telling, by_create, by_delete, by_delete_all, by_update};
 use crate::link::{Batcher, Executor, Statement, unexpected_reply};
 use crate::migrate;
 use crate::operation::{Load, Update};
@@ -32,17 +33,20 @@ const FEW: i64 = 100_000;
 pub struct PostgresStore {
     namespace: Namespace,
     sql: Arc<Statements>,
-    executor: Arc<Executor>,
+    pub(crate) executor: Arc<Executor>,
     loads: Arc<Batcher<Load>>,
     updates: Arc<Batcher<Update>>,
+    /// Where others are told of changes.
+    pub(crate) announcer: Option<Arc<Announcer>>,
 }
 
 impl PostgresStore {
-    pub(crate) fn open(namespace: Namespace, executor: Executor) -> Self {
+    pub(crate) fn open(namespace: Namespace, executor: Executor, publishes: bool) -> Self {
         let (sql, executor) = (Arc::new(Statements::new(&namespace)), Arc::new(executor));
         let loads = Batcher::new(&executor, &sql.load, &sql.load_batch);
         let updates = Batcher::new(&executor, &sql.update, &sql.update_batch);
-        Self { namespace, sql, executor, loads, updates }
+        let announcer = publishes.then(|| Announcer::new(Arc::clone(&executor), &namespace));
+        Self { namespace, sql, executor, loads, updates, announcer }
     }
 
     /// Creates the schema, or brings it up to date. Call it when the application starts: any number of nodes may do so
@@ -77,41 +81,12 @@ impl SessionStore for PostgresStore {
     }
 
     async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
-        let (CreateRequest { record, replaces, .. }, limit) = (request, request.limit_of_owner());
-        let sql = if request.visitor().is_some() { &self.sql.create_visitor } else { &self.sql.create };
-        let row = EncodedRow::of(record)?;
-        let bind = |statement| {
-            row.bind(statement)
-                .bind(row::user(record.user()))
-                .bind(row.body.as_ref())
-                .bind(row.data.as_ref())
-                .bind(replaces.as_ref().map(|replaced| row::uuid(&replaced.id)))
-                .bind(row::user(replaces.and_then(|replaced| replaced.user)))
-                .bind(replaces.map(|replaced| replaced.version.to_bytes()))
-                .bind(limit.map(|limit| i64::from(limit.max.get())))
-                .bind(limit.map(|limit| match limit.at_limit {
-                    LimitPolicy::EvictOldest => "evict_oldest",
-                    LimitPolicy::EvictLeastRecent => "evict_least_recent",
-                    LimitPolicy::Reject => "reject",
-                }))
-                .bind(row::time(now))
-        };
-        let row = row::only(self.executor.run_settled(row.id, sql, bind).await?)?;
-        match column(&row, 0)? {
-            "created" => {
-                let evicted: Vec<Uuid> = column(&row, 1)?;
-                Ok(CreateOutcome::Created { evicted: evicted.into_iter().map(row::id).collect() })
-            }
-            "occupied" => Ok(CreateOutcome::IdTaken),
-            "limit_reached" => Ok(CreateOutcome::LimitReached),
-            "replaced_changed" => Ok(CreateOutcome::ReplacedChanged),
-            "replaced_absent" => Ok(CreateOutcome::ReplacedAbsent),
-            _ => Err(unexpected_reply()),
-        }
+        self.announced(self.insert(request, now), |outcome| by_create(&request, outcome)).await
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
-        self.updates.run(Update::new(record, expected, now)?).await
+        let update = self.updates.run(Update::new(record, expected, now)?);
+        self.announced(update, |outcome| by_update(record, *outcome, now)).await
     }
 
     async fn touch(&self, id: &SessionId, _user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
@@ -121,10 +96,13 @@ impl SessionStore for PostgresStore {
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
-        let id = row::uuid(id);
-        let bind = |statement: Statement| statement.bind(id).bind(row::user(user));
-        let found = column(&row::only(self.executor.run_settled(id, &self.sql.delete, bind).await?)?, 0)?;
-        Ok(if found { DeleteOutcome::Deleted } else { DeleteOutcome::Absent })
+        let delete = async {
+            let id = row::uuid(id);
+            let bind = |statement: Statement| statement.bind(id).bind(row::user(user));
+            let found = column(&row::only(self.executor.run_settled(id, &self.sql.delete, bind).await?)?, 0)?;
+            Ok(if found { DeleteOutcome::Deleted } else { DeleteOutcome::Absent })
+        };
+        self.announced(delete, |outcome| by_delete(*id, *outcome)).await
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError> {
@@ -140,7 +118,8 @@ impl SessionStore for PostgresStore {
     ) -> Result<Listing, StoreError> {
         let bind =
             |statement: Statement| statement.bind(row::user(Some(user))).bind(keep.map(row::uuid)).bind(row::time(now));
-        listing(&self.executor.run(&self.sql.delete_by_user, bind).await?)
+        let delete = async { listing(&self.executor.run(&self.sql.delete_by_user, bind).await?) };
+        self.announced(delete, by_delete_all).await
     }
 
     async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError> {
@@ -180,6 +159,52 @@ impl SessionStore for PostgresStore {
 }
 
 impl PostgresStore {
+    /// Does `work`, and tells others `what` has changed, if they are told.
+    async fn announced<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+        what: impl FnOnce(&T) -> (Vec<FeedEvent>, Telling),
+    ) -> Result<T, StoreError> {
+        match &self.announcer {
+            Some(announcer) => announcer.announced(work, what).await,
+            None => work.await,
+        }
+    }
+
+    async fn insert(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
+        let (CreateRequest { record, replaces, .. }, limit) = (request, request.limit_of_owner());
+        let sql = if request.visitor().is_some() { &self.sql.create_visitor } else { &self.sql.create };
+        let row = EncodedRow::of(record)?;
+        let bind = |statement| {
+            row.bind(statement)
+                .bind(row::user(record.user()))
+                .bind(row.body.as_ref())
+                .bind(row.data.as_ref())
+                .bind(replaces.as_ref().map(|replaced| row::uuid(&replaced.id)))
+                .bind(row::user(replaces.and_then(|replaced| replaced.user)))
+                .bind(replaces.map(|replaced| replaced.version.to_bytes()))
+                .bind(limit.map(|limit| i64::from(limit.max.get())))
+                .bind(limit.map(|limit| match limit.at_limit {
+                    LimitPolicy::EvictOldest => "evict_oldest",
+                    LimitPolicy::EvictLeastRecent => "evict_least_recent",
+                    LimitPolicy::Reject => "reject",
+                }))
+                .bind(row::time(now))
+        };
+        let row = row::only(self.executor.run_settled(row.id, sql, bind).await?)?;
+        match column(&row, 0)? {
+            "created" => {
+                let evicted: Vec<Uuid> = column(&row, 1)?;
+                Ok(CreateOutcome::Created { evicted: evicted.into_iter().map(row::id).collect() })
+            }
+            "occupied" => Ok(CreateOutcome::IdTaken),
+            "limit_reached" => Ok(CreateOutcome::LimitReached),
+            "replaced_changed" => Ok(CreateOutcome::ReplacedChanged),
+            "replaced_absent" => Ok(CreateOutcome::ReplacedAbsent),
+            _ => Err(unexpected_reply()),
+        }
+    }
+
     /// What follows `id`, in this application.
     fn behind(&self, id: &SessionId) -> Cursor {
         Cursor::new(format!("{}.{id}", self.namespace))

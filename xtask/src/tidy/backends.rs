@@ -11,7 +11,7 @@ const LINES: usize = 420;
 
 /// What is not counted: what only connects, repairs, pools, configures, installs or frees; and what stands in for the
 /// server where there is none. Backend, file or folder (with `/`) under its `src`, what it does.
-const APART: [(&str, &str, &str); 23] = [
+const APART: [(&str, &str, &str); 26] = [
     ("session-cache", "builder.rs", "configures the store"),
     ("session-cache", "cache.rs", "in place of a server: the copies and their locks"),
     ("session-cache", "clock.rs", "how old copies are"),
@@ -23,11 +23,14 @@ const APART: [(&str, &str, &str); 23] = [
     ("session-moka", "stripe.rs", "in place of a server: the rows under one lock, and the index by user"),
     ("session-moka", "table.rs", "in place of a server: all rows, their locks and their quota"),
     ("session-moka", "visitors.rs", "in place of a server: the index of visitors"),
+    ("session-postgres", "announce.rs", "tells other nodes of what was committed"),
     ("session-postgres", "builder.rs", "configures the store"),
+    ("session-postgres", "feed.rs", "tells what the server says of changes"),
     ("session-postgres", "link/", "repairs and pools connections, and sends operations in batches"),
     ("session-postgres", "migrate.rs", "installs the schema"),
     ("session-postgres", "schema.rs", "fills the name of the schema into the SQL"),
     ("session-redis", "config/", "configures the store"),
+    ("session-redis", "feed.rs", "tells what the server says of changes"),
     ("session-redis", "pages.rs", "in place of an index of all sessions: searches the servers"),
     ("session-redis", "replace.rs", "in place of the script: an update that moves no deadline"),
     ("session-redis", "room.rs", "in place of memory: ends visitors for a login"),

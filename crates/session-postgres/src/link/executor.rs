@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::{StoreError, StoreErrorKind};
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::types::Uuid;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::sync::Semaphore;
@@ -64,6 +64,11 @@ impl Executor {
     /// Where tasks go on that must not end with the runtime of their caller.
     pub(crate) fn home(&self) -> Option<Arc<Home>> {
         self.connections.home()
+    }
+
+    /// Where the connections of the pool lead to.
+    pub(crate) fn connect_options(&self) -> PgConnectOptions {
+        (*self.connections.pool().connect_options()).clone()
     }
 
     /// Translates an error of the driver. That there was no connection is told with the size of the pool.

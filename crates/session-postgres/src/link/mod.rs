@@ -14,7 +14,7 @@ mod places;
 mod unsettled;
 
 pub(crate) use self::batch::{Batcher, Operation};
-pub(crate) use self::error::{is_farewell, is_reply, unexpected_reply};
+pub(crate) use self::error::{is_farewell, is_reply, store_error, unexpected_reply};
 pub(crate) use self::executor::Executor;
 pub use self::executor::Pooler;
 pub(crate) use self::lease::Statement;

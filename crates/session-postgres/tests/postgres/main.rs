@@ -6,6 +6,7 @@ mod common;
 mod concurrency;
 mod connections;
 mod faults;
+mod feed;
 mod hang;
 mod migrations;
 mod namespaces;

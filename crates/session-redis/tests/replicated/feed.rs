@@ -3,7 +3,7 @@
 use session_core::store::{CreateRequest, FeedEvent, SessionStore, UpdateOutcome};
 use session_core::{DeleteOutcome, SessionId};
 use session_redis::{RedisFeed, RedisStore};
-use session_testbed::feeds::{assert_every_change_is_told, changed, lost, told};
+use session_testbed::feeds::{BEAT, assert_every_change_is_told, changed, lost, next_event, told};
 use session_testbed::records::{NOW, insert, load, next, record, shop, user};
 use session_testbed::servers::{RedisCluster, RedisSentinel};
 
@@ -94,6 +94,14 @@ async fn each_primary_of_a_cluster_tells() {
         assert!(ids(&told(&mut feed).await).contains(&ended[0]), "delete_by_user");
     }
     assert!(ids(&told(&mut feed).await).is_empty());
+    // Between the question that a beat is about and its answer, there was another: a server may answer before it tells of what
+    // it has done in the same moment.
+    let asked = loop {
+        if let FeedEvent::Beat { asked } = next_event(&mut feed).await {
+            break asked;
+        }
+    };
+    assert!(asked.elapsed() >= BEAT);
 
     let alice = user("alice");
     let old = cluster.primary_of(&index_key(&alice)).await.unwrap();
