@@ -40,13 +40,15 @@ impl FeedQueue {
             events.push_back(FeedEvent::Lost);
         }
         // Of what only says how far the feed is, the latest is enough; and to lose twice is to lose once.
-        let repeats = |last: &mut FeedEvent| {
+        let repeats = |last: &FeedEvent| {
             matches!(
                 (last, event),
                 (FeedEvent::Beat { .. }, FeedEvent::Beat { .. }) | (FeedEvent::Lost, FeedEvent::Lost)
             )
         };
-        let _ = events.pop_back_if(repeats);
+        if events.back().is_some_and(repeats) {
+            events.pop_back();
+        }
         events.push_back(event);
         drop(events);
         self.pushed.notify_one();
@@ -82,66 +84,4 @@ impl fmt::Debug for FeedQueue {
 
 fn millis(beat: Duration) -> u64 {
     u64::try_from(beat.as_millis()).unwrap_or(u64::MAX).max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-    use std::future::Future;
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
-    use std::time::Instant;
-
-    use super::*;
-    use crate::model::id::SessionId;
-
-    fn poll(future: impl Future<Output = FeedEvent>) -> Poll<FeedEvent> {
-        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
-    }
-
-    fn ended(n: u32) -> FeedEvent {
-        let [a, b, c, d] = n.to_be_bytes();
-        FeedEvent::Ended { id: SessionId::from_bytes([a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]) }
-    }
-
-    #[test]
-    fn events_keep_their_order_and_a_cancelled_reader_takes_none() {
-        let queue = FeedQueue::default();
-        assert!(poll(queue.next(BEAT)).is_pending());
-        let beat = |asked| FeedEvent::Beat { asked };
-        let (first, second) = (Instant::now(), Instant::now() + BEAT);
-        for event in [ended(1), beat(first), beat(second), ended(2), FeedEvent::Lost, FeedEvent::Lost, ended(3)] {
-            queue.push(event);
-        }
-        for expected in [ended(1), beat(second), ended(2), FeedEvent::Lost, ended(3)] {
-            assert_eq!(poll(queue.next(BEAT)), Poll::Ready(expected));
-        }
-        assert!(poll(queue.next(Duration::from_millis(7))).is_pending());
-        assert_eq!(queue.beat(), Duration::from_millis(7));
-    }
-
-    #[test]
-    fn a_reader_that_is_too_slow_is_told_so() {
-        let queue = FeedQueue::default();
-        let many = u32::try_from(MOST).unwrap();
-        for n in 0..=many {
-            queue.push(ended(n));
-        }
-        assert_eq!(queue.events().len(), 2);
-        assert_eq!(poll(queue.next(BEAT)), Poll::Ready(FeedEvent::Lost));
-        assert_eq!(poll(queue.next(BEAT)), Poll::Ready(ended(many)));
-    }
-
-    #[tokio::test]
-    async fn a_reader_that_waits_is_woken() {
-        let queue = std::sync::Arc::new(FeedQueue::default());
-        let reader = tokio::spawn({
-            let queue = std::sync::Arc::clone(&queue);
-            async move { queue.next(BEAT).await }
-        });
-        tokio::task::yield_now().await;
-        queue.push(ended(1));
-        assert_eq!(reader.await.unwrap(), ended(1));
-    }
 }

@@ -9,6 +9,7 @@ mod copies;
 mod correlation;
 mod events;
 mod fails_closed;
+mod feed_queue;
 mod grants;
 mod handle;
 mod manager;
