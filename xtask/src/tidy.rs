@@ -14,7 +14,7 @@ use crate::command::root;
 use crate::workspace::{files, folder, package, packages, read};
 
 /// The only places that may read a clock.
-const CLOCKS: [&str; 7] = [
+const CLOCKS: [&str; 9] = [
     "crates/session-core/src/clock.rs",
     // How long something may take, or took. Decide nothing about sessions.
     "crates/session-core/src/manager/patience.rs",
@@ -23,6 +23,9 @@ const CLOCKS: [&str; 7] = [
     "crates/session-redis/src/link/sentinel.rs",
     // How old copies are.
     "crates/session-cache/src/clock.rs",
+    // When a server was asked whether all was told, as `Feed` has it.
+    "crates/session-postgres/src/feed.rs",
+    "crates/session-redis/src/link/follower.rs",
     // Frees the memory of sessions some seconds after their deadline; decides nothing.
     "crates/session-moka/src/expiry.rs",
 ];

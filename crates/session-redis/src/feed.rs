@@ -24,6 +24,11 @@ pub enum FeedError {
 pub struct RedisFeed(Follower);
 
 impl RedisStore {
+    /// Where changes are published, if they are.
+    pub(crate) fn channel(&self) -> Option<Vec<u8>> {
+        (self.publishes && !self.link.is_cluster()).then(|| self.keys.channel())
+    }
+
     /// Follows the changes that all nodes of the application make, from now on. Connects in the background, in the runtime
     /// that the store was opened in, and reconnects by itself.
     ///
@@ -41,9 +46,7 @@ impl RedisStore {
         if self.channel().is_none() && !self.link.is_cluster() {
             return Err(FeedError::NotPublished);
         }
-        let (channel, prefix, keys) = (self.keys.channel(), self.keys.prefix(), self.keys.clone());
-        let written = Box::new(move |key: &[u8]| Some(FeedEvent::Changed { id: keys.id_in(key)?, version: None }));
-        Ok(RedisFeed(self.link.follow(Source { channel, prefix, read, written })))
+        Ok(RedisFeed(self.link.follow(Source { keys: self.keys.clone(), read })))
     }
 }
 

@@ -7,12 +7,12 @@ use std::num::NonZeroU32;
 
 use redis::{FromRedisValue as _, Value};
 use session_core::store::{Count, Cursor, Listing, Page};
-use session_core::{Namespace, Timestamp};
+use session_core::{Namespace, SessionId, Timestamp};
 
 use crate::RedisStore;
 use crate::error::{self, Result};
 use crate::link::SLOTS;
-use crate::script::{self, add_live, bytes, text};
+use crate::script::{self, Keys, add_live, bytes, text};
 
 /// How many keys one `SCAN` looks at: it holds up the others for about as many microseconds. And how many sessions a page is
 /// to have, if more are asked for: it ends in time.
@@ -52,6 +52,21 @@ impl Place {
 
     fn write(&self, of: &Namespace) -> Cursor {
         Cursor::new(format!("{of}.{}.{}.{}", self.slot, self.server, self.cursor))
+    }
+}
+
+/// What a search needs to know of keys.
+impl Keys {
+    /// What all keys begin with, up to the shard.
+    pub(crate) fn prefix(&self) -> Vec<u8> {
+        format!("{{{}:", self.0).into()
+    }
+
+    /// The session that this is the key of.
+    pub(crate) fn id_in(&self, key: &[u8]) -> Option<SessionId> {
+        let name = key.rsplit(|byte| *byte == b':').next()?;
+        let id = std::str::from_utf8(name).ok()?.parse().ok()?;
+        (self.session(&id) == key).then_some(id)
     }
 }
 

@@ -95,23 +95,6 @@ impl Keys {
         [self.session(id), user.map_or_else(|| self.visitors(id.shard()), |user| self.index(user))]
     }
 
-    /// What all keys begin with, up to the shard.
-    pub(crate) fn prefix(&self) -> Vec<u8> {
-        format!("{{{}:", self.0).into()
-    }
-
-    /// The channel for changes, which only those hear who follow them.
-    pub(crate) fn channel(&self) -> Vec<u8> {
-        format!("{{{}:changes}}", self.0).into()
-    }
-
-    /// The session that this is the key of.
-    pub(crate) fn id_in(&self, key: &[u8]) -> Option<SessionId> {
-        let name = key.rsplit(|byte| *byte == b':').next()?;
-        let id = std::str::from_utf8(name).ok()?.parse().ok()?;
-        (self.session(&id) == key).then_some(id)
-    }
-
     /// `{namespace:shard}:kind`, with room for a name. Every request needs one: written by hand, not formatted.
     fn begin(&self, shard: u16, kind: &str, name: usize) -> String {
         let mut key = String::with_capacity(self.0.as_str().len() + 11 + name);

@@ -238,11 +238,9 @@ impl RedisStore {
         // The first call only asks. But that there is nothing left to delete has to be confirmed, too.
         let (link, given, mut members) = (&self.link, args, Vec::new());
         let confirm = !script.is_read() && link.waits_for_replicas();
+        let channel = self.channel().filter(|_| !script.is_read()).unwrap_or_default();
         for attempt in 0..MAX_ATTEMPTS {
-            let mut only_if_all: Vec<u8> = if attempt + 1 < MAX_ATTEMPTS { "1" } else { "0" }.into();
-            if !script.is_read() {
-                only_if_all.extend(self.channel().into_iter().flatten());
-            }
+            let only_if_all = [if attempt + 1 < MAX_ATTEMPTS { b"1" } else { b"0" }, &channel[..]].concat();
             let session = |name: &Vec<u8>| self.keys.member(shard, name);
             let keys = [index.clone()].into_iter().chain(members.iter().map(session));
             let args = [only_if_all].into_iter().chain(given.iter().cloned()).chain(members.iter().cloned());
@@ -258,13 +256,6 @@ impl RedisStore {
             back_off(attempt).await;
         }
         Err(error::contended())
-    }
-}
-
-impl RedisStore {
-    /// Where changes are published, if they are.
-    pub(crate) fn channel(&self) -> Option<Vec<u8>> {
-        (self.publishes && !self.link.is_cluster()).then(|| self.keys.channel())
     }
 }
 

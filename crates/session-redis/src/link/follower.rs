@@ -22,7 +22,7 @@ use super::open::{NoPush, Role, as_user, named_by, node};
 use super::sentinel::{Address, Sentinels};
 use crate::config::target::Target;
 use crate::config::url::{Topology, at};
-use crate::script;
+use crate::script::{self, Keys};
 
 /// How long connecting may take in all.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,20 +31,23 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 
 /// What is followed, and what it means.
 pub(crate) struct Source {
-    /// Where changes are published.
-    pub(crate) channel: Vec<u8>,
-    /// What all keys begin with, up to the shard.
-    pub(crate) prefix: Vec<u8>,
+    /// Of the channel, and of what is stored.
+    pub(crate) keys: Keys,
     /// What a message on the channel says. `None`: it is of a newer release.
     pub(crate) read: fn(&[u8]) -> Option<Vec<FeedEvent>>,
-    /// What it means that a key was written.
-    pub(crate) written: Box<dyn Fn(&[u8]) -> Option<FeedEvent> + Send + Sync>,
 }
 
 /// A task that follows the servers, and connects again when it cannot. Stops when dropped.
 pub(crate) struct Follower {
     pub(crate) queue: Arc<FeedQueue>,
     task: AbortHandle,
+}
+
+impl Keys {
+    /// The channel for changes, which only those hear who follow them.
+    pub(crate) fn channel(&self) -> Vec<u8> {
+        format!("{{{}:changes}}", self.0).into()
+    }
 }
 
 impl Drop for Follower {
@@ -75,26 +78,18 @@ async fn follow(target: Target, source: Arc<Source>, end: End) {
     let (queue, mut pause) = (&end.0, PAUSES.0);
     loop {
         let connected = timeout(OPEN_TIMEOUT, Followed::connect(&target, &source, queue)).await;
-        let reason = match connected.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
+        match connected.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
             Ok(followed) => {
                 pause = PAUSES.0;
                 // What was read until now may have changed unnoticed.
                 queue.push(FeedEvent::Lost);
                 let reason = followed.until_lost(queue).await;
-                tracing::info!(reason, "changes in Redis can no longer be followed; reconnecting");
-                reason
+                tracing::info!(reason, "the changes in Redis cannot be followed any more; reconnecting");
             }
-            Err(reason) => {
-                // Once for each outage.
-                if pause == PAUSES.0 {
-                    tracing::warn!(reason, "cannot follow the changes in Redis");
-                } else {
-                    tracing::debug!(reason, "still cannot follow the changes in Redis");
-                }
-                reason
-            }
-        };
-        drop(reason);
+            // Once for each outage.
+            Err(reason) if pause == PAUSES.0 => tracing::warn!(reason, "cannot follow the changes in Redis"),
+            Err(reason) => tracing::debug!(reason, "still cannot follow the changes in Redis"),
+        }
         if pause == PAUSES.0 {
             queue.push(FeedEvent::Lost);
         }
@@ -234,10 +229,10 @@ async fn subscribed(
     };
     let mut connection = node(&info, role, Some(hear)).await?;
     let begun = match role {
-        Role::Primary => connection.subscribe(&source.channel).await,
+        Role::Primary => connection.subscribe(source.keys.channel()).await,
         Role::ClusterNode => {
             let mut command = redis::cmd("CLIENT");
-            command.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(&source.prefix);
+            command.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(source.keys.prefix());
             command.query_async(&mut connection).await
         }
     };
@@ -247,10 +242,11 @@ async fn subscribed(
 
 /// What a server tells without being asked.
 fn hear(push: &PushInfo, source: &Source, queue: &FeedQueue, closed: &Notify) {
+    let written = |key: &[u8]| Some(FeedEvent::Changed { id: source.keys.id_in(key)?, version: None });
     let events = match (&push.kind, &push.data[..]) {
         (PushKind::Message, [_, Value::BulkString(message)]) => (source.read)(message),
         (PushKind::Invalidate, [Value::Array(keys)]) => {
-            Some(keys.iter().filter_map(script::bytes).filter_map(|key| (source.written)(key)).collect())
+            Some(keys.iter().filter_map(script::bytes).filter_map(written).collect())
         }
         (PushKind::Disconnection, _) => {
             closed.notify_one();
@@ -306,14 +302,10 @@ async fn slots(connection: &mut impl ConnectionLike, info: &ConnectionInfo) -> R
 /// The first and the last slot of each range, and host, port and id of its primary.
 fn ranges(slots: &Value) -> Option<Vec<(u16, u16, Vec<Value>)>> {
     let Value::Array(ranges) = slots else { return None };
-    let range = |range: &Value| match range {
-        Value::Array(range) => match &range[..] {
-            [Value::Int(first), Value::Int(last), Value::Array(primary), ..] => {
-                Some((u16::try_from(*first).ok()?, u16::try_from(*last).ok()?, primary.clone()))
-            }
-            _ => None,
-        },
-        _ => None,
+    let range = |range: &Value| {
+        let Value::Array(range) = range else { return None };
+        let [Value::Int(first), Value::Int(last), Value::Array(primary), ..] = &range[..] else { return None };
+        Some((u16::try_from(*first).ok()?, u16::try_from(*last).ok()?, primary.clone()))
     };
     ranges.iter().map(range).collect()
 }
