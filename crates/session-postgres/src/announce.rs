@@ -88,10 +88,12 @@ struct Waiting {
     is_told: bool,
 }
 
+type Caller = oneshot::Sender<Result<(), StoreError>>;
+
 struct Change {
     text: String,
     /// Who waits until it was told.
-    told: Option<oneshot::Sender<Result<(), StoreError>>>,
+    told: Option<Caller>,
 }
 
 impl Announcer {
@@ -219,7 +221,7 @@ impl Teller {
     }
 
     /// What one notification can hold, and who waits for it.
-    fn take(&mut self) -> Option<(String, Vec<oneshot::Sender<Result<(), StoreError>>>)> {
+    fn take(&mut self) -> Option<(String, Vec<Caller>)> {
         let mut waiting = self.announcer.lock();
         let (mut text, mut callers) = (String::new(), Vec::new());
         if std::mem::take(&mut waiting.is_lost) {

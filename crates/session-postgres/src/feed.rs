@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use session_core::OsEntropy;
 use session_core::store::{Feed, FeedEvent, FeedQueue, Version};
+use session_core::{OsEntropy, StoreError};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPoolOptions};
 use sqlx::{Row as _, raw_sql};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::announce::{Announcer, BACKEND, PROBE, read};
+use crate::announce::{Announcer, BACKEND, PROBE, Telling, read};
 use crate::link::{Pooler, store_error};
 use crate::store::PostgresStore;
 
@@ -46,6 +46,18 @@ pub struct PostgresFeed {
 }
 
 impl PostgresStore {
+    /// Does `work`, and tells others `what` has changed, if they are told.
+    pub(crate) async fn announced<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+        what: impl FnOnce(&T) -> (Vec<FeedEvent>, Telling),
+    ) -> Result<T, StoreError> {
+        match &self.announcer {
+            Some(announcer) => announcer.announced(work, what).await,
+            None => work.await,
+        }
+    }
+
     /// Follows the changes that all nodes of the application make, from now on: `LISTEN`, on a connection beside the pool, with
     /// the pool's options. Connects in the background, in the runtime of the store, and reconnects by itself. A
     /// [beat](FeedEvent::Beat) is an answer of the server on that connection.

@@ -68,6 +68,13 @@
 //! connections in use are left alone. Set `tcp_keepalives_idle` on the server, for connections that a network forgot.
 //! TLS is a feature of sqlx: enable one in your own dependency on it.
 //!
+//! **Following changes.** With [`publish_changes`](PostgresStoreBuilder::publish_changes), a store tells the others what it did, and
+//! a [feed](PostgresStore::feed) hears it, for caches: by `NOTIFY` on the channel that has the name of the namespace, which needs no
+//! privilege. Never in the transaction of an operation, which would then hold a lock of the whole server until it is on disk:
+//! after the commit, in a transaction of its own that waits for no disk, and at most every five milliseconds. A revocation
+//! returns when it was told, and costs one round trip more. A feed has a connection beside the pool. Behind PgBouncer in
+//! transaction mode nobody can listen: that is logged as an error, and the feed says so.
+//!
 //! **Runtimes.** The store may be used from any tokio runtime. The one that it is built in must run as long as the
 //! store is used: connections are opened there, and what outlives a call goes on there. If it ends, calls that are
 //! under way in others may fail; the next one succeeds, and the store goes on in its runtime.

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Count, CreateOutcome, CreateRequest, Cursor, FeedEvent, Freshness, Listing, Page, Record, SessionStore,
-    TouchOutcome, UpdateOutcome, Version,
+    Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
+    UpdateOutcome, Version,
 };
 use session_core::{DeleteOutcome, LimitPolicy, Namespace, SessionId, StoreError, Timestamp, UserId};
 use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
 
-use crate::announce::{Announcer, Telling, by_create, by_delete, by_delete_all, by_update};
+use crate::announce::{Announcer, by_create, by_delete, by_delete_all, by_update};
 use crate::link::{Batcher, Executor, Statement, unexpected_reply};
 use crate::migrate;
 use crate::operation::{Load, Update};
@@ -159,18 +159,6 @@ impl SessionStore for PostgresStore {
 }
 
 impl PostgresStore {
-    /// Does `work`, and tells others `what` has changed, if they are told.
-    async fn announced<T>(
-        &self,
-        work: impl Future<Output = Result<T, StoreError>>,
-        what: impl FnOnce(&T) -> (Vec<FeedEvent>, Telling),
-    ) -> Result<T, StoreError> {
-        match &self.announcer {
-            Some(announcer) => announcer.announced(work, what).await,
-            None => work.await,
-        }
-    }
-
     async fn insert(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         let (CreateRequest { record, replaces, .. }, limit) = (request, request.limit_of_owner());
         let sql = if request.visitor().is_some() { &self.sql.create_visitor } else { &self.sql.create };

@@ -90,7 +90,8 @@ async fn a_revocation_returns_when_it_was_told() {
         // That of a login that ends nobody is only told soon.
         if what != "login" {
             sqlx::raw_sql("SELECT 1").execute(&mut listener).await.unwrap();
-            let heard = listener.next_buffered().map(|told| told.payload().to_owned()).unwrap_or_default();
+            let heard: String =
+                std::iter::from_fn(|| listener.next_buffered()).map(|told| told.payload().to_owned()).collect();
             assert!(heard.contains(kind), "{what}: {heard}");
         }
         while listener.next_buffered().is_some() {}
@@ -122,7 +123,7 @@ async fn what_breaks_the_connection_is_lost_and_then_told_again() {
                 .await;
             }
             1 => {
-                own.kill9().await.unwrap();
+                own.stop().await.unwrap();
                 own.start().await.unwrap();
             }
             // Not the connection, but what is heard on it.
