@@ -27,6 +27,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0004_visitors", include_str!("sql/0004_visitors.sql")),
     ("0005_create_visitor", include_str!("sql/0005_create_visitor.sql")),
     ("0006_delete_sessions", include_str!("sql/0006_delete_sessions.sql")),
+    ("0007_begin_session", include_str!("sql/0007_begin_session.sql")),
 ];
 
 /// The migrations as text, to apply with a tool of your own instead of

@@ -30,7 +30,7 @@ impl Statements {
             load: render("SELECT * FROM {schema}.load_session($1)"),
             load_batch: render("SELECT * FROM {schema}.load_sessions($1)"),
             create: render(
-                "SELECT outcome, evicted FROM {schema}.create_session(\
+                "SELECT outcome, evicted FROM {schema}.begin_session(\
                  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             ),
             create_visitor: render(

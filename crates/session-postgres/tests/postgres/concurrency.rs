@@ -10,7 +10,7 @@ use session_postgres::PostgresStore;
 use session_testbed::records::{NOW, insert, limit, load, record, replacing, user};
 use tokio::task::JoinSet;
 
-use crate::common::{OTHERS, WAITING, changed, database, nodes, number, pool, wait_until};
+use crate::common::{OTHERS, WAITING, changed, database, execute, nodes, number, pool, wait_until};
 
 /// Which session of `user`, if there are so many.
 async fn nth_session(store: &PostgresStore, user: &UserId, n: usize) -> Option<Record> {
@@ -34,6 +34,39 @@ async fn revocation_catches_successors() {
         assert_eq!(nodes[0].list_by_user(&alice, NOW).await.unwrap().sessions.len(), 0, "{created:?}");
         let expected = if matches!(created, CreateOutcome::Created { .. }) { new.id() } else { old.id() };
         assert_eq!(revoked.ids(), [expected]);
+    }
+}
+
+/// Nodes of the release before call `create_session`. The limit holds for all of them at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_limit_holds_across_releases() {
+    let database = database().await;
+    let (nodes, pool) = (nodes(&database, 2).await, pool(8, &database));
+    for turn in 0..30 {
+        let alice = user(&format!("alice {turn}"));
+        let hex: String = alice.as_str().bytes().map(|byte| format!("{byte:02x}")).collect();
+        let mut logins = JoinSet::new();
+        for n in 0..8 {
+            let session = record(Some(&alice), NOW);
+            let (id, now) = (sqlx::types::Uuid::from_bytes(*session.id().as_bytes()), NOW.as_millis());
+            let (store, pool) = (nodes[n % 2].clone(), pool.clone());
+            let before = format!(
+                "SELECT outcome FROM shop.create_session({now}, {now}, 1800000, 28800000, 0, '{id}', '\\x00', '\\x{hex}', \
+                 '\\x00', '\\x00', NULL, NULL, NULL, 3, 'evict_oldest', {now})"
+            );
+            logins.spawn(async move {
+                if n < 4 {
+                    execute(&pool, &before).await;
+                } else {
+                    let login = CreateRequest::new(&session).within(limit(3, LimitPolicy::EvictOldest));
+                    let created = store.create(login, NOW).await.unwrap();
+                    assert!(matches!(created, CreateOutcome::Created { .. }));
+                }
+            });
+        }
+        logins.join_all().await;
+        let live = format!("SELECT count(*) FROM shop.session WHERE user_id = '\\x{hex}'");
+        assert_eq!(number(&pool, &live).await, 3);
     }
 }
 

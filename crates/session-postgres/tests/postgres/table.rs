@@ -5,10 +5,10 @@ use std::error::Error as _;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use session_core::store::{Count, CreateRequest, Freshness, SessionStore, TouchOutcome};
-use session_core::{DeleteOutcome, Entropy as _, OsEntropy, StoreErrorKind, Timeouts, Timestamp};
+use session_core::store::{Count, CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome};
+use session_core::{DeleteOutcome, Entropy as _, OsEntropy, StoreErrorKind, Timeouts, Timestamp, VisitorLimit};
 use session_testbed::calls::{Call, Sessions};
-use session_testbed::records::{MINUTE, NOW, insert, record, user};
+use session_testbed::records::{MINUTE, NOW, created, insert, load, next, record, replacing, user};
 use tokio::task::JoinSet;
 
 use crate::common::{OTHERS, changed, database, execute, number, pool, store, wait_until};
@@ -308,4 +308,33 @@ async fn a_session_takes_at_most_450_bytes() {
     let indexes = number(&pool, "SELECT pg_indexes_size('shop.session')").await / SESSIONS;
     println!("{bytes} + {indexes} bytes per session");
     assert!(bytes + indexes <= 450, "{bytes} + {indexes}");
+}
+
+/// The row of the session that a login replaces becomes that of the new one, all of it.
+#[tokio::test]
+async fn a_login_takes_the_row_of_the_visitor_it_replaces() {
+    let pool = pool(4, &database().await);
+    let store = store(&pool).await;
+    let (limit, mut visitor) = (VisitorLimit::new(10).unwrap(), record(None, NOW));
+    visitor.summary.id = limit.generate_id(&OsEntropy).unwrap();
+    assert_eq!(store.create(CreateRequest::new(&visitor).among(limit), NOW).await.unwrap(), created());
+    let visitors = "SELECT count(*) FROM shop.session WHERE is_visitor";
+    assert_eq!(number(&pool, visitors).await, 1);
+
+    // Its id is in use: nothing happens, neither to that session nor to the visitor's.
+    let taken = record(Some(&user("alice")), NOW);
+    insert(&store, &taken).await;
+    let late = next(&taken);
+    assert_eq!(store.create(replacing(&late, &visitor), NOW).await.unwrap(), CreateOutcome::IdTaken);
+    assert_eq!(load(&store, &taken.id()).await.unwrap().version, taken.version);
+    assert!(load(&store, &visitor.id()).await.is_some());
+
+    let login = record(Some(&user("alice")), NOW);
+    assert_eq!(store.create(replacing(&login, &visitor), NOW).await.unwrap(), created());
+    assert_eq!(store.create(replacing(&login, &visitor), NOW).await.unwrap(), created(), "repeated");
+    assert!(load(&store, &visitor.id()).await.is_none());
+    let stored = load(&store, &login.id()).await.unwrap();
+    assert_eq!((stored.version, stored.user()), (login.version, login.user()));
+    assert_eq!(number(&pool, visitors).await, 0);
+    assert_eq!(number(&pool, "SELECT count(*) FROM shop.session").await, 2);
 }
