@@ -1,4 +1,5 @@
 //! The events between a server and the reader of a feed.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::future::Future;
 use std::pin::pin;
