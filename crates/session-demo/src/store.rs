@@ -40,9 +40,11 @@ pub struct Cache(CachedStore<Arc<dyn SessionStore>>);
 struct Backend {
     store: Arc<dyn SessionStore>,
     file: Option<SqliteStore>,
-    /// What tells a cache of the writes of other processes, if the backend has that.
-    feed: Option<Box<dyn Feed>>,
+    /// Begins to follow what other processes write, if the backend has that.
+    feed: Option<Follow>,
 }
+
+type Follow = Box<dyn FnOnce() -> Result<Box<dyn Feed>, OpenError> + Send>;
 
 /// Why there is no store. Never quotes the URL, but for the path of a file.
 #[derive(Debug)]
@@ -74,11 +76,11 @@ impl StoreUrl {
     ) -> Result<OpenStore, OpenError> {
         let Backend { store, file, feed } = self.open_backend(policy, namespace).await?;
         let Some(max_stale) = max_stale else { return Ok(OpenStore { store, file, cache: None }) };
-        let mut cache = CachedStore::builder(store, max_stale);
-        if let Some(feed) = feed {
-            cache = cache.feed(feed);
-        }
-        let cache = cache.build();
+        let cache = CachedStore::builder(store, max_stale);
+        let cache = match feed {
+            Some(follow) => cache.feed(follow()?).build(),
+            None => cache.build(),
+        };
         Ok(OpenStore { store: Arc::new(cache.clone()), file, cache: Some(Cache(cache)) })
     }
 
@@ -95,8 +97,10 @@ impl StoreUrl {
         if matches!(scheme, "postgres" | "postgresql") {
             return postgres(&self.0, namespace, timeout).await;
         }
-        match RedisStore::builder(&self.0, namespace).operation_timeout(timeout).connect().await {
-            Ok(store) => Ok(Backend::new(store)),
+        // Whether this process has a cache or not: others may.
+        let builder = RedisStore::builder(&self.0, namespace).operation_timeout(timeout).publish_changes();
+        match builder.connect().await {
+            Ok(store) => Ok(Backend::new(store.clone()).followed(move || store.feed())),
             Err(ConnectError::Unavailable(error)) => Err(OpenError::unavailable("redis: connect", &error)),
             Err(ConnectError::Url) => Err(OpenError::NotUnderstood),
             Err(error) => Err(OpenError::Refused(error)),
@@ -108,9 +112,9 @@ async fn postgres(url: &str, namespace: Namespace, timeout: Duration) -> Result<
     // Dropped, because the error may quote the URL.
     let options: PgConnectOptions = url.parse().map_err(|_| OpenError::NotUnderstood)?;
     let pool = recommended_pool_options().acquire_timeout(timeout).connect_lazy_with(options);
-    let store = PostgresStore::builder(pool, namespace).operation_timeout(timeout).build();
+    let store = PostgresStore::builder(pool, namespace).operation_timeout(timeout).publish_changes().build();
     match tokio::time::timeout(MIGRATIONS, store.migrate()).await {
-        Ok(Ok(())) => Ok(Backend::new(store)),
+        Ok(Ok(())) => Ok(Backend::new(store.clone()).followed(move || store.feed())),
         Ok(Err(error)) => Err(OpenError::unavailable("postgres: migrate", &error)),
         Err(_) => Err(OpenError::Unavailable(vec!["postgres: migrate: no end within 30 seconds".to_owned()])),
     }
@@ -141,6 +145,19 @@ impl Backend {
     /// One that tells nothing of what others write: a cache goes by `max_stale` then.
     fn new(store: impl SessionStore) -> Self {
         Self { store: Arc::new(store), file: None, feed: None }
+    }
+
+    /// One that does.
+    fn followed<F, E>(self, feed: impl FnOnce() -> Result<F, E> + Send + 'static) -> Self
+    where
+        F: Feed,
+        E: Error,
+    {
+        let follow = move || match feed() {
+            Ok(feed) => Ok(Box::new(feed) as Box<dyn Feed>),
+            Err(error) => Err(OpenError::unavailable("the feed of the store", &error)),
+        };
+        Self { feed: Some(Box::new(follow)), ..self }
     }
 }
 

@@ -12,9 +12,8 @@ use session_core::store::{
 };
 use session_core::{DeleteOutcome, Namespace, SessionId, StoreError, Timestamp, UserId};
 use sqlx::sqlite::SqliteRow;
-use tokio::time::Instant;
 
-use crate::link::{Operation, Readers, Statement, Writer, no_answer};
+use crate::link::{Operation, Patience, Readers, Statement, Writer, no_answer};
 use crate::operation::{Bind, Create, SHORT_SWEEP, Single, Update};
 use crate::row::{self, EncodedRow, column};
 use crate::statements::Statements;
@@ -165,8 +164,8 @@ impl SessionStore for SqliteStore {
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
         let (now, limit, mut deleted) = (now.as_millis(), limit.get() as usize, 0);
         // A disk may take ten milliseconds for each transaction.
-        let begin = Instant::now();
-        while deleted < limit && begin.elapsed() < self.timeout / 2 {
+        let mut time = Patience::new(self.timeout / 2);
+        while deleted < limit {
             let some = SHORT_SWEEP.min(u32::try_from(limit - deleted).unwrap_or(SHORT_SWEEP));
             let bind = Box::new(move |statement: Statement| statement.bind(now).bind(some));
             let found = self.change(&self.sql.delete_expired, bind).await?.len();
@@ -174,7 +173,9 @@ impl SessionStore for SqliteStore {
             if found < some as usize {
                 break;
             }
-            tokio::time::sleep(BREATH).await;
+            if time.is_over_after(BREATH).await {
+                break;
+            }
         }
         if deleted > 0 {
             // A row for each page, at most eight; none if none is free, or the file is not set up for it.

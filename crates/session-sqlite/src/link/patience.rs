@@ -1,4 +1,4 @@
-//! [`Patience`]: how long to try for a lock.
+//! [`Patience`]: how long to try for a lock, or to go on.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -22,15 +22,17 @@ impl Patience {
     /// `result`, unless another connection holds the lock and there is time left: then `None`, after a pause.
     pub(crate) async fn unless_over<T>(&mut self, result: Result<T, sqlx::Error>) -> Option<Result<T, sqlx::Error>> {
         match result {
-            Err(error) if is_busy(&error) => {
-                let is_over = tokio::select! {
-                    biased;
-                    () = &mut self.0 => true,
-                    () = sleep(PAUSE) => false,
-                };
-                is_over.then_some(Err(error))
-            }
+            Err(error) if is_busy(&error) => self.is_over_after(PAUSE).await.then_some(Err(error)),
             result => Some(result),
+        }
+    }
+
+    /// Whether the time is over: now, or before the end of this pause.
+    pub(crate) async fn is_over_after(&mut self, pause: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = &mut self.0 => true,
+            () = sleep(pause) => false,
         }
     }
 }
