@@ -1,5 +1,7 @@
 //! Which route is inside which middleware.
 
+use std::future::ready;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
@@ -60,7 +62,7 @@ impl Site {
             api(config, self.mode);
             if let Some(cache) = self.cache.clone() {
                 // Does not ask for its session either.
-                config.service(at("/cache").get(async move || web::Json(cache.describe())));
+                config.service(at("/cache").get(move || ready(web::Json(cache.describe()))));
             }
         };
         let api = web::scope("").wrap(self.sessions.clone()).configure(routes).default_service(web::to(not_found));
