@@ -22,6 +22,10 @@ pub(crate) fn test() -> Result<(), String> {
             command: Cargo::new("check").args(["--package", "session-tower", "--package", "session-actix"]),
         },
         Step {
+            checks: "the kit without features",
+            command: Cargo::new("check").args(["--package", "session-kit", "--no-default-features"]),
+        },
+        Step {
             checks: "documentation",
             command: Cargo::new("doc").args(["--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
         },

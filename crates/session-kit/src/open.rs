@@ -1,0 +1,227 @@
+//! A store by its URL: [`open`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use session_core::Namespace;
+use session_core::store::SessionStore;
+
+/// How long migrations may take: another node may be running them.
+#[cfg(feature = "postgres")]
+const MIGRATIONS: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Why there is no store. Never quotes the URL, which may have a password in it, but for the path of a file.
+///
+/// `Display` and `Debug` have all causes and say what to do next, so that a `main` that returns this error, with `?`, reports
+/// it well. There is no [`source`](std::error::Error::source) that would say it again.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The URL has no form that is known.
+    #[error(
+        "the URL of the session store is not understood. It may be\n  \
+         memory:\n  \
+         sqlite:path/to/a/file\n  \
+         redis://[user:password@]host[:port][/db]\n  \
+         redis+sentinel://[user:password@]host[:port],…/service\n  \
+         redis+cluster://[user:password@]host[:port],…\n  \
+         unix:///path/to/the/socket/of/redis\n  \
+         postgres://[user[:password]@]host[:port]/database\n\
+         with rediss for TLS; special characters in a user or password are percent-encoded"
+    )]
+    NotUnderstood,
+    /// The store is that of a feature that is not enabled: its name.
+    #[error("this session store needs the feature `{0}`, which is not enabled: cargo add session-kit --features {0}")]
+    MissingFeature(&'static str),
+    /// What comes behind `sqlite:` is not the path of a file, but may be meant well.
+    #[error(
+        "the URL of the session store names no file: {0}. It may be sqlite:sessions.db, or sqlite:/var/lib/shop/sessions.db"
+    )]
+    NoPath(&'static str),
+    /// A setting in the URL is not supported.
+    #[error("the URL of the session store is refused: {0}")]
+    Refused(String),
+    /// The server cannot be used: why.
+    #[error(
+        "the session store cannot be used: {0}\n\
+         Is the server running, and are the address, the user and the password in the URL right?"
+    )]
+    Unavailable(String),
+    /// The file cannot be used: why.
+    #[error("the session store cannot be used: {0}")]
+    UnusableFile(String),
+}
+
+/// As `Display`: what `main` prints.
+impl fmt::Debug for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A kind of store.
+enum Kind {
+    Memory,
+    Sqlite,
+    Redis,
+    Postgres,
+}
+
+/// Opens the store that `url` names, for the application `namespace`, and waits until its server answers: a wrong address or
+/// password is an error at the start, not at the first request. Costs a few round trips, once.
+///
+/// | URL | store | feature |
+/// |---|---|---|
+/// | `memory:` | in this process; of this process alone, so the namespace does not matter | `moka` |
+/// | `sqlite:PATH` | a file, made if it is missing and brought up to date. All behind the colon is the path, as it is | `sqlite` |
+/// | `redis://`, `redis+sentinel://`, `redis+cluster://`, `unix://` | Redis or Valkey; `rediss` for TLS, `valkey` for `redis` | `redis` |
+/// | `postgres://`, `postgresql://` | PostgreSQL, brought up to date with a pool of its own | `postgres` |
+///
+/// So a store is chosen by configuration, in one place:
+///
+/// ```
+/// use session_kit::{Namespace, OpenError, Policy, SessionManager};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let url = std::env::var("SESSION_STORE").unwrap_or("memory:".to_owned());
+/// let store = session_kit::open(&url, Namespace::new("shop")?).await?;
+/// let sessions = SessionManager::new(store, Policy::standard());
+/// # let _ = sessions;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// What a URL does not say is as the store recommends. For anything else, such as a pool that the application shares, replicas
+/// that writes wait for, or a file that is closed at shutdown, build the store with the types in [`store`](crate::store).
+///
+/// Must be called inside a tokio runtime with a timer, which must live as long as the store.
+///
+/// # Errors
+/// If the URL is not understood, the feature is not enabled, or the server or file cannot be used; the text says what to do.
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "redis", feature = "postgres")),
+    expect(unused_variables, reason = "a store in memory needs no name")
+)]
+pub async fn open(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>, OpenError> {
+    match Kind::of(url)? {
+        #[cfg(feature = "moka")]
+        Kind::Memory => Ok(Arc::new(session_moka::MokaStore::new())),
+        #[cfg(feature = "sqlite")]
+        Kind::Sqlite => sqlite(url, namespace).await,
+        #[cfg(feature = "redis")]
+        Kind::Redis => redis(url, namespace).await,
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => postgres(url, namespace).await,
+        #[allow(unreachable_patterns, reason = "some features are not enabled")]
+        missing => Err(OpenError::MissingFeature(missing.feature())),
+    }
+}
+
+impl Kind {
+    fn of(url: &str) -> Result<Self, OpenError> {
+        let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+        // With `+sentinel` and the like, which session-redis knows.
+        match scheme.split('+').next().unwrap_or_default() {
+            "memory" if scheme == "memory" && rest.is_empty() => Ok(Self::Memory),
+            "sqlite" if scheme == "sqlite" => Ok(Self::Sqlite),
+            "postgres" | "postgresql" if !scheme.contains('+') => Ok(Self::Postgres),
+            "redis" | "rediss" | "valkey" | "valkeys" | "unix" => Ok(Self::Redis),
+            _ => Err(OpenError::NotUnderstood),
+        }
+    }
+
+    fn feature(&self) -> &'static str {
+        match self {
+            Self::Memory => "moka",
+            Self::Sqlite => "sqlite",
+            Self::Redis => "redis",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
+/// The path is taken as it is: nothing in it is decoded, and `~` is a matter of the shell.
+#[cfg(feature = "sqlite")]
+async fn sqlite(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>, OpenError> {
+    let path = url.strip_prefix("sqlite:").unwrap_or_default();
+    if path.is_empty() {
+        return Err(OpenError::NoPath("sqlite: is followed by the path of a file"));
+    }
+    if path.starts_with("//") {
+        return Err(OpenError::NoPath("the path comes right behind sqlite:, without the slashes of a URL"));
+    }
+    if path.starts_with(":memory:") {
+        return Err(OpenError::NoPath(
+            "what sqlite::memory: keeps ends with the process, which is what memory: is for",
+        ));
+    }
+    if path.contains('?') {
+        return Err(OpenError::NoPath("there are no settings behind the path, and no ? in it"));
+    }
+    match session_sqlite::SqliteStore::open(path, namespace).await {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(OpenError::UnusableFile(causes(&format!("sqlite: open {path}"), &error))),
+    }
+}
+
+#[cfg(feature = "redis")]
+async fn redis(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>, OpenError> {
+    use session_redis::ConnectError;
+
+    match session_redis::RedisStore::connect(url, namespace).await {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(ConnectError::Url) => Err(OpenError::NotUnderstood),
+        // It names the feature of its own crate.
+        Err(ConnectError::Tls) if cfg!(feature = "tls") => Err(OpenError::Refused(
+            "TLS needs a provider of cryptography. Before the store is opened, once: \
+             session_kit::rustls::crypto::ring::default_provider().install_default()"
+                .to_owned(),
+        )),
+        Err(ConnectError::Tls) => Err(OpenError::MissingFeature("tls")),
+        Err(ConnectError::Unavailable(error)) => Err(OpenError::Unavailable(causes("redis: connect", &error))),
+        Err(error) => Err(OpenError::Refused(error.to_string())),
+    }
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>, OpenError> {
+    // Dropped, because the error may quote the URL.
+    let options: sqlx::postgres::PgConnectOptions = url.parse().map_err(|_| OpenError::NotUnderstood)?;
+    let pool = session_postgres::recommended_pool_options().connect_lazy_with(options);
+    let store = session_postgres::PostgresStore::new(pool, namespace);
+    match tokio::time::timeout(MIGRATIONS, store.migrate()).await {
+        Ok(Ok(())) => Ok(Arc::new(store)),
+        Ok(Err(error)) => Err(OpenError::Unavailable(causes("postgres: migrate", &error))),
+        Err(_) => Err(OpenError::Unavailable("postgres: migrate: no end within 30 seconds".to_owned())),
+    }
+}
+
+/// What failed, the error and its causes.
+#[cfg(any(feature = "sqlite", feature = "redis", feature = "postgres"))]
+fn causes(context: &str, error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.fold(context.to_owned(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+
+    /// Tests have all features; without one, its URLs are this error.
+    #[test]
+    fn a_missing_feature_is_named() {
+        for (url, feature) in [
+            ("memory:", "moka"),
+            ("sqlite:sessions.db", "sqlite"),
+            ("redis+cluster://:hunter2@localhost", "redis"),
+            ("unix:///run/redis.sock", "redis"),
+            ("postgresql://app:hunter2@localhost/app", "postgres"),
+        ] {
+            let error = OpenError::MissingFeature(Kind::of(url).unwrap().feature());
+            let text = format!("{error:?}");
+            assert!(text.ends_with(&format!("cargo add session-kit --features {feature}")), "{url}: {text}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The facade: a store by its URL, and the application of the documentation.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod open;
+mod shop;
