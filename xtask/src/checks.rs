@@ -5,9 +5,9 @@ use std::time::Instant;
 use crate::command::Cargo;
 
 /// What is checked, and how.
-struct Step {
-    checks: &'static str,
-    command: Cargo,
+pub(crate) struct Step {
+    pub(crate) checks: &'static str,
+    pub(crate) command: Cargo,
 }
 
 /// Format, lints, documentation, tests.
@@ -55,7 +55,8 @@ pub(crate) fn conformance() -> Cargo {
     Cargo::new("run").args(["--package", "session-testbed", "--bin", "conformance-runner", "--"])
 }
 
-fn run(steps: Vec<Step>) -> Result<(), String> {
+/// Runs them in order, until one fails.
+pub(crate) fn run(steps: Vec<Step>) -> Result<(), String> {
     let count = steps.len();
     let begin = Instant::now();
     for (number, Step { checks, command }) in (1..).zip(steps) {

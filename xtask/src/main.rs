@@ -5,6 +5,7 @@ mod checks;
 mod command;
 mod imports;
 mod mutants;
+mod release;
 #[cfg(test)]
 mod tidy;
 mod workspace;
@@ -42,6 +43,8 @@ enum Command {
     Imports(imports::Options),
     /// Changes session-core in hundreds of small ways, and checks that a test fails for each.
     Mutants(mutants::Options),
+    /// Rehearses a release: order and contents of the packages, documentation, licences, advisories, compatibility.
+    Release(release::Options),
     /// `test`, then the licences and sources of dependencies, then conformance.
     Ci,
 }
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         }
         Command::Imports(options) => imports::run(&options),
         Command::Mutants(options) => mutants::run(options),
+        Command::Release(options) => release::run(&options),
         Command::Ci => checks::ci(),
     };
     match outcome {

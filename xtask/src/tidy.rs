@@ -3,6 +3,7 @@
 
 mod backends;
 mod cycles;
+mod publish;
 mod requirements;
 mod rust_version;
 mod source;

@@ -43,7 +43,16 @@
 //! one, `HttpServer::keep_alive(KeepAlive::Disabled)` makes each request the first of its connection, and a middleware that
 //! reads bodies limits those: the example `site` has both.
 //!
+//! # Features
+//! | feature | brings |
+//! |---|---|
+//! | `jwt` | bearer tokens, the routes that issue them, and logout by an OpenID provider |
+//!
 //! [actix-web]: https://docs.rs/actix-web
+#![cfg_attr(
+    not(feature = "jwt"),
+    allow(rustdoc::broken_intra_doc_links, reason = "what the feature brings is described too")
+)]
 
 mod config;
 mod extract;

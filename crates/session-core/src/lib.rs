@@ -1,4 +1,8 @@
 #![doc = include_str!("manual/index.md")]
+#![cfg_attr(
+    not(feature = "encryption"),
+    allow(rustdoc::broken_intra_doc_links, reason = "what the feature brings is described too")
+)]
 
 pub mod adapter;
 pub mod manual;

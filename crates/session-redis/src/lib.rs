@@ -113,6 +113,11 @@
 //!   pages, and show all of the new one; `CLUSTER SLOTS` in a Cluster. With
 //!   [`publish_changes`](RedisStoreBuilder::publish_changes): `PUBLISH` and, for a [feed](RedisStore::feed), `SUBSCRIBE` on the
 //!   channel `{namespace:changes}`; for one of a Cluster: `CLIENT TRACKING`. On the sentinels: `SENTINEL MASTER`.
+//!
+//! # Features
+//! | feature | brings |
+//! |---|---|
+//! | `tls-rustls` | `rediss://` and its siblings, with rustls. The application installs a `CryptoProvider` before the store is opened |
 
 // `store`, `pages` and `replace` have the operations, in terms of `script` and `error`; `feed` tells what came of them. `link` repairs and shares connections,
 // `config` opens stores.

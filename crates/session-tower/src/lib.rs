@@ -30,8 +30,17 @@
 //!
 //! Works around any tower service, whatever the body of its responses; the extractors need `axum-core` only.
 //!
+//! # Features
+//! | feature | brings |
+//! |---|---|
+//! | `jwt` | bearer tokens, the routes that issue them, and logout by an OpenID provider; needs axum, not only `axum-core` |
+//!
 //! [tower]: https://docs.rs/tower
 //! [axum]: https://docs.rs/axum
+#![cfg_attr(
+    not(feature = "jwt"),
+    allow(rustdoc::broken_intra_doc_links, reason = "what the feature brings is described too")
+)]
 
 mod config;
 mod extract;
