@@ -8,6 +8,7 @@
 //! - [`stores`]: choosing a backend, what it costs, how to operate it
 //! - [`cache`]: reads without a round trip, what they may miss, and for how long
 //! - [`backends`]: writing a storage backend
+//! - [`guides`]: coming from another library
 
 #[doc = include_str!("manual/lifecycle.md")]
 pub mod lifecycle {}
@@ -32,3 +33,18 @@ pub mod cache {}
 
 #[doc = include_str!("manual/backends.md")]
 pub mod backends {}
+
+#[doc = include_str!("manual/guides/index.md")]
+pub mod guides {
+    #[doc = include_str!("manual/guides/tower_sessions.md")]
+    pub mod tower_sessions {}
+
+    #[doc = include_str!("manual/guides/axum_session.md")]
+    pub mod axum_session {}
+
+    #[doc = include_str!("manual/guides/actix_session.md")]
+    pub mod actix_session {}
+
+    #[doc = include_str!("manual/guides/express_session.md")]
+    pub mod express_session {}
+}
