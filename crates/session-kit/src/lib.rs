@@ -27,6 +27,7 @@
 //! | `sqlite` | [`store::sqlite`](https://docs.rs/session-sqlite) | sessions in a file, on one machine: `sqlite:sessions.db` |
 //! | `redis` | [`store::redis`](https://docs.rs/session-redis) | Redis or Valkey, alone, behind Sentinel or as a Cluster: `redis://…`, `redis+sentinel://…` |
 //! | `postgres` | [`store::postgres`](https://docs.rs/session-postgres) | PostgreSQL: `postgres://…` |
+//! | `cache` | [`store::cache`](https://docs.rs/session-cache) | reads without a round trip, in front of a store that nodes share |
 //! | `tls` | [`rustls`](https://docs.rs/rustls), with the provider `ring` | `rediss://…`, and `postgres://…?sslmode=verify-full` |
 //! | `axum` | [`axum`](https://docs.rs/session-tower), which is `session-tower` | axum 0.8, and any other tower service |
 //! | `actix` | [`actix`](https://docs.rs/session-actix), which is `session-actix` | actix-web 4 |
@@ -53,6 +54,8 @@ pub use open::{OpenError, open};
 
 /// The contract of stores, and the stores that features brought. [`open`] chooses one by its URL.
 pub mod store {
+    #[cfg(feature = "cache")]
+    pub use session_cache as cache;
     #[doc(inline)]
     pub use session_core::store::*;
     #[cfg(feature = "moka")]
