@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use session_core::SessionId;
 use session_core::store::{Freshness, SessionStore};
+use session_core::{OsEntropy, SessionId};
+use tokio::task::JoinSet;
 
 use crate::backend::Backend;
 use crate::floor::{FloorOp, FloorStore};
 use crate::measure::{RunLength, compare};
 use crate::op::{Benchmark, Failure, Op};
-use crate::populate::{Population, populate, populate_floor};
+use crate::payload::JSON;
+use crate::populate::{Population, populate};
 use crate::report::Growth;
 use crate::servers::Addresses;
 use crate::store::{StoreOp, StoreOpKind};
@@ -20,6 +22,8 @@ const IN_STORE: [StoreOpKind; 2] = [StoreOpKind::Update, StoreOpKind::Login];
 const OF_USER: [StoreOpKind; 2] = [StoreOpKind::List, StoreOpKind::Login];
 /// Beyond as many, only stores in memory grow: to fill a disk takes hours.
 const MOST_ON_DISK: usize = 1_000_000;
+/// How many fill a floor at once.
+const WRITERS: usize = 64;
 
 /// On every backend, one call at a time, beside a floor that has as many values: a load, an update and a login in stores of each
 /// of these `sizes`, and a list and a login of a user with 1, 10 and 100 sessions.
@@ -109,6 +113,28 @@ impl Keys {
         floor.append(&mut populate_floor(&growing.floor, missing).await?);
         Ok(())
     }
+}
+
+/// Adds `count` values to a floor, and returns their keys.
+async fn populate_floor(floor: &FloorStore, count: usize) -> Result<Vec<String>, Failure> {
+    let mut tasks = JoinSet::new();
+    for writer in 0..WRITERS {
+        let (floor, count) = (floor.clone(), (writer..count).step_by(WRITERS).len());
+        tasks.spawn(async move {
+            let mut keys = Vec::with_capacity(count);
+            for _ in 0..count {
+                let key = SessionId::generate(None, &OsEntropy)?.to_string();
+                floor.create(&key, &key, JSON.as_bytes()).await?;
+                keys.push(key);
+            }
+            Ok::<_, Failure>(keys)
+        });
+    }
+    let mut keys = Vec::with_capacity(count);
+    while let Some(added) = tasks.join_next().await {
+        keys.append(&mut added??);
+    }
+    Ok(keys)
 }
 
 /// The next of `count` in an order that visits them all, and is no order of storage: the stride is a prime.

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use session_core::store::{CreateOutcome, CreateRequest, Data, Record, SessionStore};
-use session_core::{Clock as _, OsEntropy, SessionId, SystemClock};
+use session_core::{Clock as _, SessionId, SystemClock};
 use tokio::task::JoinSet;
 
-use crate::floor::FloorStore;
 use crate::op::Failure;
-use crate::payload::{JSON, Payload, record, user};
+use crate::payload::{Payload, record, user};
 
 const WRITERS: usize = 64;
 
@@ -65,28 +64,6 @@ async fn add(
         ids.push(record.id());
     }
     Ok(ids)
-}
-
-/// Adds `count` values to a floor, and returns their keys.
-pub(crate) async fn populate_floor(floor: &FloorStore, count: usize) -> Result<Vec<String>, Failure> {
-    let mut tasks = JoinSet::new();
-    for writer in 0..WRITERS {
-        let (floor, count) = (floor.clone(), (writer..count).step_by(WRITERS).len());
-        tasks.spawn(async move {
-            let mut keys = Vec::with_capacity(count);
-            for _ in 0..count {
-                let key = SessionId::generate(None, &OsEntropy)?.to_string();
-                floor.create(&key, &key, JSON.as_bytes()).await?;
-                keys.push(key);
-            }
-            Ok::<_, Failure>(keys)
-        });
-    }
-    let mut keys = Vec::with_capacity(count);
-    while let Some(added) = tasks.join_next().await {
-        keys.append(&mut added??);
-    }
-    Ok(keys)
 }
 
 /// Stores a new session, under no limit.

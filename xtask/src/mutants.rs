@@ -21,8 +21,7 @@ const MUTATED: &str = "session-core";
 const SUITE: (&str, &str) = ("session-conformance", "conformance");
 
 /// Tests of [`MUTATED`] that are not run for each mutant, and why.
-const SKIPPED: [(&str, &str); 3] = [
-    ("what_must_not_compile", "two minutes, and a mutant has the signatures of the original"),
+const SKIPPED: [(&str, &str); 2] = [
     ("the_family_keeps_its_laws", "9 s; tests/refresh.rs and the suite assert the same laws on chosen interleavings"),
     ("each_bug_is_caught", "3 s, and tests the model"),
 ];

@@ -222,11 +222,14 @@ macro_rules! has_none_of {
     )+};
 }
 
-// A token is handed out once and shown nowhere, and nothing that a client sent becomes one.
-has_none_of!(SessionToken: Clone, fmt::Debug, fmt::Display, PartialEq, serde::Serialize, From<PresentedToken>);
-has_none_of!(PresentedToken: Clone, fmt::Debug, fmt::Display, PartialEq, serde::Serialize);
-// Digests are compared in constant time.
-has_none_of!(TokenDigest: PartialEq, fmt::Display);
+/// A token is handed out once and shown nowhere, and nothing that a client sent becomes one. Digests are compared in constant
+/// time.
+#[test]
+fn what_must_not_compile() {
+    has_none_of!(SessionToken: Clone, fmt::Debug, fmt::Display, PartialEq, serde::Serialize, From<PresentedToken>);
+    has_none_of!(PresentedToken: Clone, fmt::Debug, fmt::Display, PartialEq, serde::Serialize);
+    has_none_of!(TokenDigest: PartialEq, fmt::Display);
+}
 
 #[test]
 fn a_credential_shows_its_generation_and_no_digest() {

@@ -13,14 +13,11 @@ use session_core::store::{
 use session_core::{DeleteOutcome, Namespace, SessionId, StoreError, Timestamp, UserId};
 use sqlx::sqlite::SqliteRow;
 
-use crate::link::{Operation, Patience, Readers, Statement, Writer, no_answer};
+use crate::link::{BREATH, Operation, Patience, Readers, Statement, Writer, no_answer};
 use crate::operation::{Bind, Create, SHORT_SWEEP, Single, Update};
 use crate::row::{self, EncodedRow, column};
 use crate::statements::Statements;
 
-/// The pause between two transactions of a clean-up. Without it, a million sessions make the slowest hundredth of loads 1.6
-/// times as slow meanwhile.
-const BREATH: Duration = Duration::from_millis(3);
 /// How many steps give pages back after a clean-up: a megabyte at most.
 const MOST_STEPS: u32 = 32;
 /// How many sessions a page may have, whatever is asked for: an answer stays within a few megabytes.
@@ -170,19 +167,14 @@ impl SessionStore for SqliteStore {
             let bind = Box::new(move |statement: Statement| statement.bind(now).bind(some));
             let found = self.change(&self.sql.delete_expired, bind).await?.len();
             deleted += found;
-            if found < some as usize {
-                break;
-            }
-            if time.is_over_after(BREATH).await {
+            if found < some as usize || time.is_over_after(BREATH).await {
                 break;
             }
         }
-        if deleted > 0 {
-            // A row for each page, at most eight; none if none is free, or the file is not set up for it.
-            for _ in 0..MOST_STEPS {
-                if self.change(&self.sql.shrink, Box::new(|statement| statement)).await?.is_empty() {
-                    break;
-                }
+        // A row for each page, at most eight; none if none is free, or the file is not set up for it.
+        for _ in 0..MOST_STEPS {
+            if self.change(&self.sql.shrink, Box::new(|statement| statement)).await?.is_empty() {
+                break;
             }
         }
         Ok(deleted as u64)

@@ -31,7 +31,7 @@ pub(crate) enum Fate {
     /// Executed, and answered with an error.
     FailsAfterwards,
     /// The same, once; what comes next meets another fate.
-    FailsAfterwardsThen(&'static Fate),
+    FailsAfterwardsThen(&'static Self),
     /// The same, once.
     FailsAfterwardsOnce,
     /// Refused, once.

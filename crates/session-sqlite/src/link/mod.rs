@@ -11,7 +11,7 @@ mod writer;
 
 pub(crate) use self::error::{no_answer, unexpected_reply};
 pub(crate) use self::file::File;
-pub(crate) use self::patience::Patience;
+pub(crate) use self::patience::{BREATH, Patience};
 pub(crate) use self::readers::Readers;
 pub(crate) use self::transaction::{Failure, Operation, Space, Statement, Transaction};
 pub(crate) use self::writer::Writer;
