@@ -20,7 +20,7 @@ const BATCH: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 impl SessionManager {
     /// Deletes expired records, in batches of up to 1000, about every five seconds, for as long as it is polled; while there are
     /// more, up to five batches per second, which leaves room for requests. A million takes one node three to four minutes
-    /// with PostgreSQL, and half an hour with SQLite, where requests and clean-up share the cores.
+    /// with PostgreSQL, and an hour with SQLite, where requests and clean-up share the cores.
     /// Never returns: spawn it, and abort or drop it to stop.
     ///
     /// ```
