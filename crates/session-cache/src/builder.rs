@@ -71,8 +71,10 @@ impl<S: SessionStore> CachedStoreBuilder<S> {
     /// The store, with an empty cache.
     #[must_use]
     pub fn build(self) -> CachedStore<S> {
-        let cache = Arc::new(Cache::new(self.limits, self.capacity, self.time));
         let has_feed = self.feed.is_some();
+        // What may not be given any more need not be kept.
+        let kept = if has_feed { self.limits.max_age } else { self.limits.max_stale.min(self.limits.max_age) };
+        let cache = Arc::new(Cache::new(self.limits, self.capacity, kept, self.time));
         let follower = Follower::new(self.feed, Arc::clone(&cache));
         CachedStore::with(self.store, cache, follower, has_feed)
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -18,6 +19,9 @@ const STRIPES: usize = 256;
 
 /// What a copy takes beside its values, with its place in the cache, in bytes. `tests/memory.rs` measures it.
 const OVERHEAD: usize = 1000;
+
+/// More than moka can be told is a panic.
+const LONGEST: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 /// Copies of sessions, and the rules around them.
 pub(crate) struct Cache {
@@ -52,10 +56,10 @@ impl Counts {
 }
 
 impl Cache {
-    pub(crate) fn new(limits: Limits, capacity: u64, time: Arc<dyn Time>) -> Self {
+    pub(crate) fn new(limits: Limits, capacity: u64, kept: Duration, time: Arc<dyn Time>) -> Self {
         Self {
             stripes: (0..STRIPES).map(|_| Slot::default()).collect(),
-            copies: Kept::new(limits, capacity),
+            copies: Kept::new(kept, capacity),
             followed: ArcSwap::from_pointee(Followed::new(time.now())),
             limits,
             time,
@@ -118,7 +122,8 @@ impl Cache {
             }
             FeedEvent::Lost => {
                 Counts::add(&self.counts.losses);
-                self.followed.rcu(|followed| followed.lost());
+                let now = self.time.now();
+                self.followed.rcu(|followed| followed.lost(now));
             }
         }
     }
@@ -128,7 +133,7 @@ impl Cache {
     }
 
     /// How long ago what the feed has told ends; `None` while it is lost.
-    pub(crate) fn lag(&self) -> Option<std::time::Duration> {
+    pub(crate) fn lag(&self) -> Option<Duration> {
         self.followed.load().lag(self.time.now())
     }
 
@@ -223,9 +228,9 @@ impl Drop for UnderWay<'_> {
 struct Kept(moka::sync::Cache<SessionId, Arc<Held<Record>>, RandomState>);
 
 impl Kept {
-    fn new(limits: Limits, capacity: u64) -> Self {
-        // What may not be given any more need not be kept.
-        let builder = moka::sync::Cache::builder().max_capacity(capacity).weigher(weight).time_to_live(limits.max_age);
+    fn new(kept: Duration, capacity: u64) -> Self {
+        let builder = moka::sync::Cache::builder().max_capacity(capacity).weigher(weight);
+        let builder = builder.time_to_live(kept.min(LONGEST));
         Self(builder.build_with_hasher(RandomState::default()))
     }
 }

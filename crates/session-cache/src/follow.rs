@@ -11,6 +11,9 @@ use tokio::task::AbortHandle;
 
 use crate::cache::Cache;
 
+/// The shortest time between two beats, and the longest: the second beat after a loss is the first that vouches for anything.
+const BEATS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
 /// Follows a feed, in the runtime of the first call of the store; if that runtime ends, in that of the next call. Dropped with
 /// the last handle on the store, it stops.
 pub(crate) struct Follower {
@@ -28,7 +31,7 @@ struct Place {
 
 impl Follower {
     pub(crate) fn new(feed: Option<Box<dyn Feed>>, cache: Arc<Cache>) -> Self {
-        let beat = cache.limits.max_stale / 4;
+        let beat = (cache.limits.max_stale / 4).clamp(BEATS.0, BEATS.1);
         let is_waiting = AtomicBool::new(feed.is_some());
         let place = Place { feed: Mutex::new(feed), is_waiting, cache, beat };
         Self { place: Arc::new(place), task: Mutex::new(None) }

@@ -75,9 +75,10 @@ impl Limits {
 pub(crate) struct Followed {
     /// `None` while the feed is lost.
     span: Option<Span>,
-    /// The smallest lead of the clock of real time since the last jump, and when that was noticed.
+    /// The smallest lead of the clock of real time since the last jump.
     lead: Duration,
-    jumped: Duration,
+    /// Beats that were asked for until then say nothing: when a jump or a loss was noticed last.
+    distrusted: Duration,
 }
 
 /// All that the store did between these two moments is known.
@@ -90,12 +91,13 @@ struct Span {
 impl Followed {
     /// A feed that nothing was heard of yet.
     pub(crate) fn new(now: Moment) -> Self {
-        Self { span: None, lead: now.lead(), jumped: Duration::ZERO }
+        Self { span: None, lead: now.lead(), distrusted: Duration::ZERO }
     }
 
-    /// Something may have been missed: the feed vouches for no copy that is there now. Costs the same however many there are.
-    pub(crate) fn lost(self) -> Self {
-        Self { span: None, ..self }
+    /// Something may have been missed, as is known at `now`: the feed vouches for no copy that is there, and no beat that was asked
+    /// for before begins anything. Costs the same however many there are.
+    pub(crate) fn lost(self, now: Moment) -> Self {
+        Self { span: None, distrusted: self.distrusted.max(now.steady), ..self }
     }
 
     /// All that the store did before `asked` was told, as is known at `now`. The first beat after a loss begins a span: the feed
@@ -104,10 +106,10 @@ impl Followed {
         let lead = now.lead();
         if lead > self.lead + SLEW {
             // The machine was suspended, or its clock was set. What was asked for before is older than it seems.
-            (self.lead, self.jumped) = (lead, now.steady);
+            (self.lead, self.distrusted) = (lead, self.distrusted.max(now.steady));
         }
         self.lead = self.lead.min(lead);
-        if asked <= self.jumped {
+        if asked <= self.distrusted {
             return self;
         }
         let told = Moment { steady: asked, real: asked + self.lead };

@@ -20,6 +20,9 @@ use crate::row::column;
 const PAUSE: Duration = Duration::from_millis(5);
 /// The same, after one that failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(250);
+/// How many changes wait to be told, beside those whose callers wait too: some 6 MiB. Of more, the others hear that they have missed
+/// something.
+const MOST: usize = 1 << 16;
 /// The longest notification, in bytes: below 8000, which is the server's limit.
 const LONGEST: usize = 7_900;
 
@@ -177,14 +180,21 @@ impl Announcer {
     }
 
     fn push(self: &Arc<Self>, changes: impl IntoIterator<Item = Change>) {
-        let mut waiting = self.lock();
-        waiting.changes.extend(changes);
-        if waiting.is_told {
+        let is_told = {
+            let mut waiting = self.lock();
+            waiting.changes.extend(changes);
+            if waiting.changes.len() > MOST {
+                waiting.changes.retain(|change| change.told.is_some());
+                waiting.is_lost = true;
+            }
+            std::mem::replace(&mut waiting.is_told, true)
+        };
+        if is_told {
             return;
         }
+        // Without the lock: a runtime that is shutting down drops the task here and now, and the task takes it then.
+        let teller = Teller { announcer: Arc::clone(self), is_over: false };
         if let Some(home) = self.executor.home() {
-            waiting.is_told = true;
-            let teller = Teller { announcer: Arc::clone(self), is_over: false };
             home.runtime().spawn(async move { teller.tell_all().await });
         }
     }

@@ -171,9 +171,11 @@ impl SessionStore for SqliteStore {
                 break;
             }
         }
-        // A row for each page, at most eight; none if none is free, or the file is not set up for it.
+        // A row for each page, at most eight; none if none is free, or the file is not set up for it. Once at least, and on until
+        // the time is over.
         for _ in 0..MOST_STEPS {
-            if self.change(&self.sql.shrink, Box::new(|statement| statement)).await?.is_empty() {
+            let freed = self.change(&self.sql.shrink, Box::new(|statement| statement)).await?;
+            if freed.is_empty() || time.is_over_after(BREATH).await {
                 break;
             }
         }

@@ -182,7 +182,8 @@ impl Model for Nodes {
                 state.link = Link::Down;
                 (state.asked, state.asked_before) = (None, None);
                 if self.bug != Bug::LossIgnored {
-                    state.nodes[READER].followed = state.nodes[READER].followed.lost();
+                    let now = self.moment(&state, READER);
+                    state.nodes[READER].followed = state.nodes[READER].followed.lost(now);
                 }
             }
             Action::Reconnect => state.link = Link::Up,

@@ -273,9 +273,10 @@ impl World {
                 self.hear(node, message);
             }
             Event::Notice { node, connection } if connection == self.nodes[node].connection => {
+                let now = self.moment(node);
                 let node_now = &mut self.nodes[node];
                 node_now.link = Link::Down;
-                node_now.followed = node_now.followed.lost();
+                node_now.followed = node_now.followed.lost(now);
                 node_now.connection += NODES as u64;
                 let connection = node_now.connection;
                 let delay = self.rng.below(3_000);
@@ -395,7 +396,13 @@ impl World {
 
     fn hear(&mut self, node: usize, message: Message) {
         let now = self.moment(node);
+        // What came was too much for a buffer on the way: instead of it, that something was missed is heard.
+        let is_overrun = !matches!(message, Message::Beat(_)) && self.rng.below(50) == 0;
         let Node { stripe, copies, followed, knows, .. } = &mut self.nodes[node];
+        if is_overrun {
+            *followed = followed.lost(now);
+            return;
+        }
         let mut learn = |id, version: u32| {
             let known = knows.entry(id).or_default();
             *known = version.max(*known);

@@ -53,6 +53,24 @@ async fn after_a_loss_what_is_there_is_good_for_max_stale() {
     assert!(bed.has_copy(&after.id()), "from after the first beat");
 }
 
+/// What was told between the question and the answer may be what was missed.
+#[tokio::test]
+async fn a_beat_that_was_asked_for_before_a_loss_vouches_for_nothing() {
+    let mut bed = Bed::with_feed();
+    bed.follow().await;
+    let asked = bed.clock.instant();
+    bed.clock.advance(MILLI);
+    let record = bed.copied().await;
+    let _ = bed.server.delete(&record.id(), record.user()).await.unwrap();
+    bed.clock.advance(MILLI);
+    bed.feed.tell(FeedEvent::Lost).await;
+    bed.feed.tell(FeedEvent::Beat { asked }).await;
+    bed.clock.advance(MAX_STALE);
+    bed.beat().await;
+    bed.clock.advance(MILLI);
+    assert!(bed.load(&record.id()).await.is_none());
+}
+
 #[tokio::test]
 async fn the_feed_ends_with_the_last_handle() {
     let Bed { feed, store, .. } = Bed::with_feed();

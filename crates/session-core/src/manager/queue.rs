@@ -114,7 +114,7 @@ impl CommitQueue {
             self.len.store(meetings.len(), Ordering::Release);
             meeting
         };
-        let locked = patience.limit(Arc::clone(&meeting.turn).lock_owned());
+        let (locked, end_of_turn) = (patience.limit(Arc::clone(&meeting.turn).lock_owned()), Arc::clone(&meeting.turn));
         let mut receiver = wants.map(|wants| meeting.wait(wants));
         // Exists before the wait, so that a request that gives up while waiting cleans up too.
         let mut turn = Turn { queue: self, id, meeting: Some(meeting), guard: None };
@@ -131,11 +131,21 @@ impl CommitQueue {
             Ok(locked) => locked,
             Err(answer) => return Queued::Answer(answer.unwrap_or_else(|_| interrupted())),
         };
-        if let Some((number, receiver)) = receiver
+        if let Some((number, mut receiver)) = receiver
             && !turn.withdraw(number)
         {
-            // Another commit has it, which ends within its own patience.
-            return Queued::Answer(receiver.await.unwrap_or_else(|_| interrupted()));
+            // Another commit has it, and answers, or gives it back at the end of its turn.
+            let answer = tokio::select! {
+                biased;
+                answer = &mut receiver => Some(answer),
+                _ = end_of_turn.lock_owned() => None,
+            };
+            let answer = match answer {
+                Some(answer) => answer,
+                None if turn.withdraw(number) => return Queued::Late,
+                None => receiver.await,
+            };
+            return Queued::Answer(answer.unwrap_or_else(|_| interrupted()));
         }
         turn.guard = locked;
         if turn.guard.is_some() { Queued::Turn(turn) } else { Queued::Late }

@@ -1,10 +1,12 @@
 //! Commits that are written together: many requests that meet at one session.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::adapter::RequestSession;
-use session_core::{Error, Key, Policy, Renewal, Session};
+use session_core::store::SessionStore;
+use session_core::{Error, Key, Policy, Renewal, Session, SessionManager};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -78,6 +80,34 @@ async fn each_sees_what_its_own_update_led_to() {
         values.extend(committed.await.unwrap());
     }
     assert_eq!(values, (1001..=1000 + WRITERS).collect());
+}
+
+/// One that was taken along, and given back by a commit that then gave up.
+#[tokio::test(start_paused = true)]
+async fn one_that_was_given_back_does_not_wait_for_ever() {
+    let bed = Bed::new(Policy::standard());
+    let cookie = begun(&bed).await;
+    let mut requests = outdated(&bed, &cookie, increments(2)).await;
+    bed.weather().set("load", Fate::Slow(900));
+    let second = requests.pop().into_iter().collect();
+    let mut finishes = finish(requests);
+    sleep(50 * MS).await;
+    bed.weather().set("update", Fate::Late(1500));
+    finishes.extend(finish(second));
+    // The update of both is on its way, and another node is faster.
+    sleep(1000 * MS).await;
+    bed.weather().clear();
+    let store = Arc::clone(&bed.store) as Arc<dyn SessionStore>;
+    let other = SessionManager::builder(store).clock(bed.clock.clone()).build();
+    let rival = RequestSession::new(other.clone(), other.read_cookie([cookie.as_bytes()]));
+    rival.session().await.unwrap().insert(Key::<u64>::new("other"), &1).unwrap();
+    rival.finish().await.0.unwrap();
+    for finished in finishes {
+        let finished = tokio::time::timeout(Duration::from_secs(60), finished).await;
+        assert!(finished.expect("it waits for ever").unwrap().is_err());
+    }
+    bed.request(Some(&cookie), |session| session.update(N, |n| *n += 1).unwrap()).await;
+    assert_eq!(bed.number(&cookie).await, Some(1001), "nothing old is written later");
 }
 
 #[tokio::test(start_paused = true)]

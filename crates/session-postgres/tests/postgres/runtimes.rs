@@ -127,6 +127,39 @@ fn statements_of_a_runtime_that_has_ended_are_cancelled() {
     });
 }
 
+/// A write ends with the only runtime, and with it what would have told of it: in a thread that nobody else waits for.
+#[test]
+fn a_runtime_ends_with_a_write_that_is_not_told_yet() {
+    let servers = runtime();
+    let (options, outside) = servers.block_on(async {
+        let options = database().await;
+        (options.clone(), pool(2, &options))
+    });
+    for turn in 0..4 {
+        let main = runtime();
+        let (store, record) = main.block_on(async {
+            let builder = PostgresStore::builder(pool(4, &options), shop()).operation_timeout(TIMEOUT);
+            let store = builder.publish_changes().build();
+            store.migrate().await.unwrap();
+            let record = insert_many(&store, 1).await.remove(0);
+            (store, record)
+        });
+        let mut lock = servers.block_on(async { outside.begin().await.unwrap() });
+        servers
+            .block_on(async { sqlx::query("SELECT FROM shop.session FOR UPDATE").execute(&mut *lock).await.unwrap() });
+        main.spawn(async move { store.update(&changed(&record, "x"), record.version, NOW).await });
+        servers.block_on(wait_until(&outside, WAITING, |waiting| waiting == 1));
+        let (over, is_over) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            drop(main);
+            over.send(())
+        });
+        let ended = is_over.recv_timeout(Duration::from_secs(30));
+        assert!(ended.is_ok(), "in turn {turn}: the runtime does not end");
+        servers.block_on(async { lock.rollback().await.unwrap() });
+    }
+}
+
 /// The runtime that the store was opened in ends under the calls of another one: they may fail, in time and with an
 /// error that one can act on. Those that come later succeed.
 #[test]

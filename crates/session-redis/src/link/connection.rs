@@ -113,7 +113,7 @@ impl ReconnectingConnection {
     /// The caller sets the overall time limit. Cancellation-safe: a reply without a caller is read and discarded.
     pub(super) async fn send(&self, request: &Request, wait: Option<&Wait>) -> Result<Reply> {
         let begin = Instant::now();
-        let mut repeated = false;
+        let (mut repeated, mut in_doubt) = (false, None);
         loop {
             let unsent = |error: StoreError| if repeated { error } else { error.unsent() };
             let (number, mut connection) = self.current().await.map_err(unsent)?;
@@ -138,7 +138,7 @@ impl ReconnectingConnection {
             if lost && !self.shared.cluster {
                 self.shared.discard(number);
                 if !repeated {
-                    repeated = true;
+                    (repeated, in_doubt) = (true, Some(error));
                     continue;
                 }
             } else if lost || error.is_timeout() {
@@ -153,6 +153,8 @@ impl ReconnectingConnection {
             } else if failure::may_be_deposed(&error) {
                 self.doubt(number);
             }
+            // What was sent first may have been executed, whatever the answer to its repetition: that the server is full, say.
+            let error = in_doubt.filter(|_| !request.is_read()).unwrap_or(error);
             return Err(failure::from_driver(&error));
         }
     }

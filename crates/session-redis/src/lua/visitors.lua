@@ -6,9 +6,10 @@ for _ = 1, tonumber(ARGV[2]) do
   local key = redis.call('RANDOMKEY')
   if key and string.sub(key, 1, #ARGV[1]) == ARGV[1] and string.sub(key, from + 4, from + 5) == '}:' then
     local shard = string.sub(key, from, from + 3)
-    -- It lies in the slot of the key that was found.
-    if not seen[shard] and redis.call('HLEN', ARGV[1] .. shard .. '}:v') > 0 then
-      reply[#reply + 1] = shard
+    -- It lies in the slot of the key that was found, which may be on its way to another server: then it is an error.
+    if not seen[shard] then
+      local is_here, visitors = pcall(redis.call, 'HLEN', ARGV[1] .. shard .. '}:v')
+      if is_here and visitors > 0 then reply[#reply + 1] = shard end
     end
     seen[shard] = true
   end

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use session_core::StoreErrorKind;
-use session_core::store::{Freshness, SessionStore, UpdateOutcome};
+use session_core::store::{CreateRequest, Freshness, SessionStore, UpdateOutcome};
 use session_redis::RedisStore;
 use session_testbed::calls::Sessions;
 use session_testbed::proxy::{Mode, Proxy};
-use session_testbed::records::{NOW, insert, load, next, record, shop};
+use session_testbed::records::{NOW, insert, load, next, record, shop, user};
 use session_testbed::servers::Redis;
 
 use crate::faults::{open, url};
-use crate::support::{CALLS, eventually};
+use crate::support::{CALLS, eventually, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_repeated_when_its_reply_is_lost() {
@@ -55,6 +55,28 @@ async fn an_update_that_may_have_been_executed_is_not_a_conflict() {
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     // Without a disconnect, a conflict is a conflict.
     assert_eq!(here.update(&next(&third), third.version, NOW).await.unwrap(), UpdateOutcome::Conflict);
+}
+
+/// The reply to a login is lost, and the server is full when it is repeated: that does not say that nothing was stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_may_have_been_executed_is_not_refused() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let proxy = Proxy::start(server.address()).await.unwrap();
+    let here = RedisStore::connect(&url(&proxy), shop()).await.unwrap();
+    let there = open(&server.url()).await;
+    let login = record(Some(&user("alice")), NOW);
+    // Loads the script.
+    insert(&here, &record(Some(&user("bob")), NOW)).await;
+    proxy.cut_one_reply(0, Mode::BlackHole);
+    let create = {
+        let login = login.clone();
+        tokio::spawn(async move { here.create(CreateRequest::new(&login), NOW).await })
+    };
+    eventually("it is executed", async || load(&there, &login.id()).await.is_some()).await;
+    run(&server, "CONFIG SET maxmemory 1").await;
+    proxy.set(Mode::Pass);
+    let error = create.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
