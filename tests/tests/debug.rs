@@ -149,6 +149,7 @@ async fn every_public_type_hides_what_is_secret() {
         Proof: Proof::new(Assurance::Aal1, now).method("pwd"), RecordFormat: RecordFormat::LATEST,
         RecordHeader: header, Timeouts: timeouts, Persistence: Persistence::Transient, Record: record,
         SessionSummary: summary, Version: version, Freshness: Freshness::Cached, FeedEvent: FeedEvent::Ended { id },
+        FeedQueue: FeedQueue::default(),
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
         HeaderEdit: HeaderEdit::AppendCookie(&set_cookie), HeaderEdits: token_edits(Some(&set_cookie), &[]),
         OriginGuard: OriginGuard::new(), OriginError: OriginError::Form, OriginRefusal: OriginRefusal::Missing,
