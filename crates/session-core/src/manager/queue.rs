@@ -135,12 +135,14 @@ impl CommitQueue {
             && !turn.withdraw(number)
         {
             // Another commit has it, and answers, or gives it back at the end of its turn.
-            let answer = tokio::select! {
-                biased;
-                answer = &mut receiver => Some(answer),
-                _ = end_of_turn.lock_owned() => None,
-            };
-            let answer = match answer {
+            let mut end_of_turn = pin!(end_of_turn.lock_owned());
+            let answered = poll_fn(|context| {
+                if let Poll::Ready(answer) = Pin::new(&mut receiver).poll(context) {
+                    return Poll::Ready(Some(answer));
+                }
+                end_of_turn.as_mut().poll(context).map(|_| None)
+            });
+            let answer = match answered.await {
                 Some(answer) => answer,
                 None if turn.withdraw(number) => return Queued::Late,
                 None => receiver.await,
