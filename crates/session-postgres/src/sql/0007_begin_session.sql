@@ -2,7 +2,7 @@
 -- steps, and leaves the others to it: a user at the limit, whatever must not be created, a session without a user, and
 -- a login in exchange for a session of another user, which takes two locks.
 --
--- The lock of the user is the same as in lock_users, so that nodes that still call create_session wait, too.
+-- Nodes that still call create_session wait for the same lock.
 CREATE FUNCTION {schema}.begin_session(
     p_created_at bigint, p_last_seen bigint, p_idle_ms bigint, p_absolute_ms bigint, p_sweep_at int,
     p_id uuid, p_version bytea, p_user bytea, p_body bytea, p_data bytea,
@@ -15,11 +15,7 @@ DECLARE
 BEGIN
     evicted := '{}';
     IF p_user IS NOT NULL AND (p_replaces_user IS NULL OR p_replaces_user = p_user) THEN
-        -- See lock_users.
-        IF current_setting('transaction_isolation') <> 'read committed' THEN
-            RAISE EXCEPTION 'sessions need default_transaction_isolation = ''read committed''' USING ERRCODE = 'SE001';
-        END IF;
-        PERFORM pg_advisory_xact_lock(hashtextextended('{schema}.session:' || encode(p_user, 'hex'), 0));
+        PERFORM {schema}.lock_users(p_user, NULL);
         IF p_max IS NOT NULL THEN
             SELECT count(*) INTO others FROM {schema}.session s
             WHERE s.user_id = p_user AND {live(p_now)} AND s.id IS DISTINCT FROM p_replaces;
