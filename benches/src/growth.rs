@@ -11,7 +11,7 @@ use crate::floor::{FloorOp, FloorStore};
 use crate::measure::{RunLength, compare};
 use crate::op::{Benchmark, Failure, Op};
 use crate::payload::JSON;
-use crate::populate::{Population, populate};
+use crate::populate::{Population, WRITERS, populate};
 use crate::report::Growth;
 use crate::servers::Addresses;
 use crate::store::{StoreOp, StoreOpKind};
@@ -22,8 +22,6 @@ const IN_STORE: [StoreOpKind; 2] = [StoreOpKind::Update, StoreOpKind::Login];
 const OF_USER: [StoreOpKind; 2] = [StoreOpKind::List, StoreOpKind::Login];
 /// Beyond as many, only stores in memory grow: to fill a disk takes hours.
 const MOST_ON_DISK: usize = 1_000_000;
-/// How many fill a floor at once.
-const WRITERS: usize = 64;
 
 /// On every backend, one call at a time, beside a floor that has as many values: a load, an update and a login in stores of each
 /// of these `sizes`, and a list and a login of a user with 1, 10 and 100 sessions.

@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 use crate::op::Failure;
 use crate::payload::{Payload, record, user};
 
-const WRITERS: usize = 64;
+/// How many fill a store at once.
+pub(crate) const WRITERS: usize = 64;
 
 /// Which sessions a store is populated with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
