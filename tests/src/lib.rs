@@ -7,6 +7,7 @@ pub mod calls;
 pub mod chaos;
 mod client;
 pub mod feeds;
+mod log;
 pub mod proxy;
 mod recording;
 pub mod records;
@@ -17,6 +18,7 @@ pub mod table;
 pub use adapter::{Actix, Tower, adapters};
 pub use backend::{Moka, Postgres, Redis, RedisOn, Sqlite, backends, backends_by_release, cached, cached_backends};
 pub use client::Client;
+pub use log::Log;
 pub use recording::{Recorder, RecordingStore};
 pub use secrets::Secrets;
 

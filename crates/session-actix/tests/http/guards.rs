@@ -1,7 +1,6 @@
 //! The guard against cross-site request forgery, `Authenticated` and `Fresh`, what events say, and plain http; seen from
 //! outside. The rules are tested in session-core.
 
-use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,8 +18,8 @@ use session_core::store::Freshness;
 use session_core::{
     Event, EventKind, OriginRefusal, Policy, RequestContext, SessionManager, VisitorDecision, VisitorGate,
 };
+use session_testbed::Log;
 use tokio::sync::broadcast;
-use tracing::subscriber::DefaultGuard;
 
 use crate::common::{Answer, Served, Site, call, request, routes, send, serve, single};
 
@@ -182,35 +181,6 @@ async fn the_application_says_who_sent_a_request_and_by_which_id_it_is_known() {
         assert_eq!((&*context.method, &*context.path), ("POST", "/shop/count"));
         assert_eq!(context.client, Some([192, 0, 2, 1].into()), "an IPv4 address is one");
         assert_eq!(context.request_id.as_deref(), Some("r-\u{fffd}1"), "nothing that breaks a log line");
-    }
-}
-
-/// What is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(text)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn keep() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    /// The lines since the last call.
-    fn take(&self) -> Vec<String> {
-        let text = std::mem::take(&mut *self.0.lock().unwrap());
-        String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
     }
 }
 

@@ -1,13 +1,12 @@
 //! What the server tells of changes, and what happens when it cannot.
 
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use session_core::store::{CreateRequest, Feed as _, FeedEvent, SessionStore};
 use session_core::{DeleteOutcome, Login, Policy, SessionManager, StoreErrorKind};
 use session_postgres::{FeedError, Pooler, PostgresFeed, PostgresStore};
+use session_testbed::Log;
 use session_testbed::feeds::{BEAT, assert_every_change_is_told, changed, ended, lost, told, told_of};
 use session_testbed::records::{NOW, insert, record, shop, user};
 use session_testbed::servers::PgBouncer;
@@ -177,32 +176,13 @@ async fn behind_a_pooler_in_transaction_mode_nobody_listens() {
         let pool = pool(8, &options);
         let store = PostgresStore::builder(pool.clone(), shop()).publish_changes().pooler(pooler).build();
         store.migrate().await.unwrap();
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-        // The runtime of the test has one thread, so what its tasks log comes here.
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let (log, _guard) = Log::keep();
         let mut feed = store.feed().unwrap();
         lost(&mut feed).await;
-        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let log = log.take().join("\n");
         assert!(log.contains("ERROR") && log.contains("pooler in transaction mode"), "{log}");
         let next = std::pin::pin!(feed.next(BEAT)).poll(&mut Context::from_waker(Waker::noop()));
         assert!(next.is_pending(), "{next:?}");
         assert_eq!(number(&pool, "SELECT count(*) FROM pg_listening_channels()").await, 0);
-    }
-}
-
-/// What is logged, as text.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

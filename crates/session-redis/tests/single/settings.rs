@@ -1,13 +1,12 @@
 //! Settings of the store and of the server, and what is logged about them.
 
-use std::io;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, TouchOutcome};
 use session_core::{DeleteOutcome, LimitPolicy, OsEntropy, SessionId, StoreErrorKind, VisitorLimit};
 use session_redis::{ConnectError, RedisStore};
+use session_testbed::Log;
 use session_testbed::calls::Sessions;
 use session_testbed::records::{MINUTE, NOW, created, insert, limit, load, next, record, shop, user};
 use session_testbed::servers::Redis;
@@ -123,35 +122,16 @@ fn a_store_needs_a_runtime() {
     assert!(matches!(store, Err(ConnectError::NoRuntime)));
 }
 
-/// What is logged, as text.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_server_that_may_evict_sessions_is_reported() {
     for (policy, warns) in [("allkeys-lru", true), ("volatile-ttl", true), ("noeviction", false)] {
         let server = Redis::launch(&[("maxmemory-policy", policy)]).await.unwrap();
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-        // The runtime of the test has one thread, so what its tasks log comes here.
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let (log, _guard) = Log::keep();
         let store = RedisStore::connect(&server.url(), shop()).await.unwrap();
         for _ in 0..10 {
             store.load(&SessionId::from_bytes([0; 16]), Freshness::Latest).await.unwrap();
         }
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let text = log.take().join("\n");
         assert_eq!(text.contains("WARN") && text.contains(policy), warns, "{policy}: {text}");
     }
 }

@@ -1,44 +1,12 @@
 //! A `Secure` cookie over plain http: one hint in the log, and none where the browser keeps the cookie.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use axum::Router;
 use axum::body::Body;
 use http::Request;
 use session_core::{CookiePolicy, Policy};
-use tracing::subscriber::DefaultGuard;
+use session_testbed::Log;
 
 use crate::common::{Site, send};
-
-/// What is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(text)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn keep() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    /// The lines since the last call.
-    fn take(&self) -> Vec<String> {
-        let text = std::mem::take(&mut *self.0.lock().unwrap());
-        String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
-    }
-}
 
 async fn post(app: &Router, path: &str, headers: &[(&str, &str)]) {
     let request = headers.iter().fold(Request::post(path), |request, (name, value)| request.header(*name, *value));
