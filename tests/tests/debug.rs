@@ -149,7 +149,7 @@ async fn every_public_type_hides_what_is_secret() {
         Proof: Proof::new(Assurance::Aal1, now).method("pwd"), RecordFormat: RecordFormat::LATEST,
         RecordHeader: header, Timeouts: timeouts, Persistence: Persistence::Transient, Record: record,
         SessionSummary: summary, Version: version, Freshness: Freshness::Cached, FeedEvent: FeedEvent::Ended { id },
-        FeedQueue: FeedQueue::default(),
+        FeedQueue: FeedQueue::default(), FollowedFeed: FollowedFeed::spawn(&tokio::runtime::Handle::current(), async |_| ()),
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
         HeaderEdit: HeaderEdit::AppendCookie(&set_cookie), HeaderEdits: token_edits(Some(&set_cookie), &[]),
         OriginGuard: OriginGuard::new(), OriginError: OriginError::Form, OriginRefusal: OriginRefusal::Missing,

@@ -1,16 +1,13 @@
-//! What the server tells of changes: [`PostgresFeed`].
+//! What the server tells of changes, and to whom this store tells its own: [`PostgresStore::feed`].
 
 use std::error::Error as _;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use session_core::store::{Feed, FeedEvent, FeedQueue, Version};
+use session_core::store::{FeedEvent, FeedQueue, FollowedFeed, Version};
 use session_core::{OsEntropy, StoreError};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPoolOptions};
 use sqlx::{Row as _, raw_sql};
-use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::announce::{Announcer, BACKEND, PROBE, Telling, read};
@@ -37,12 +34,6 @@ pub enum FeedError {
     /// There is no tokio runtime to connect in.
     #[error("changes must be followed from inside a tokio runtime, or by a store that was built in one")]
     NoRuntime,
-}
-
-/// Follows the changes that all nodes make, over a connection of its own. From [`PostgresStore::feed`].
-pub struct PostgresFeed {
-    queue: Arc<FeedQueue>,
-    task: AbortHandle,
 }
 
 impl PostgresStore {
@@ -74,41 +65,11 @@ impl PostgresStore {
     ///
     /// # Errors
     /// [`FeedError::NotPublished`] if the store itself tells nobody what it does, [`FeedError::NoRuntime`] without a runtime.
-    pub fn feed(&self) -> Result<PostgresFeed, FeedError> {
+    pub fn feed(&self) -> Result<FollowedFeed, FeedError> {
         let announcer = self.announcer.as_ref().ok_or(FeedError::NotPublished)?;
         let home = self.executor.home().ok_or(FeedError::NoRuntime)?;
-        let queue = Arc::new(FeedQueue::default());
-        let (options, end) = (self.executor.connect_options(), End(Arc::clone(&queue)));
-        let task = home.runtime().spawn(follow(options, Arc::clone(announcer), end)).abort_handle();
-        Ok(PostgresFeed { queue, task })
-    }
-}
-
-#[async_trait]
-impl Feed for PostgresFeed {
-    async fn next(&mut self, beat: Duration) -> FeedEvent {
-        self.queue.next(beat).await
-    }
-}
-
-impl Drop for PostgresFeed {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl fmt::Debug for PostgresFeed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PostgresFeed").field(&self.queue).finish()
-    }
-}
-
-/// Says that something may have been missed when the task ends, also if that is because its runtime does.
-struct End(Arc<FeedQueue>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.push(FeedEvent::Lost);
+        let (options, announcer) = (self.executor.connect_options(), Arc::clone(announcer));
+        Ok(FollowedFeed::spawn(home.runtime(), |queue| follow(options, announcer, queue)))
     }
 }
 
@@ -120,15 +81,15 @@ enum Failure {
     Deaf,
 }
 
-async fn follow(options: PgConnectOptions, announcer: Arc<Announcer>, end: End) {
-    let (queue, mut pause, mut is_known) = (&end.0, PAUSES.0, false);
+async fn follow(options: PgConnectOptions, announcer: Arc<Announcer>, queue: Arc<FeedQueue>) {
+    let (mut pause, mut is_known) = (PAUSES.0, false);
     loop {
         let failure = match listen(&options, &announcer).await {
             Ok(listener) => {
                 (pause, is_known) = (PAUSES.0, false);
                 // What was read until now may have changed unnoticed.
                 queue.push(FeedEvent::Lost);
-                Failure::Unconnected(until_lost(listener, queue).await)
+                Failure::Unconnected(until_lost(listener, &queue).await)
             }
             Err(failure) => failure,
         };

@@ -1,14 +1,10 @@
-//! What the servers tell of changes: [`RedisFeed`].
+//! What the servers tell of changes: [`RedisStore::feed`].
 
-use std::fmt;
-use std::time::Duration;
-
-use async_trait::async_trait;
 use session_core::SessionId;
-use session_core::store::{Feed, FeedEvent, Version};
+use session_core::store::{FeedEvent, FollowedFeed, Version};
 
 use crate::RedisStore;
-use crate::link::{Follower, Source};
+use crate::link::Source;
 
 /// Why changes cannot be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,9 +15,6 @@ pub enum FeedError {
     #[error("the store does not tell others of its changes: open it with `publish_changes`, on every node")]
     NotPublished,
 }
-
-/// Follows the changes that all nodes make, over connections of its own. From [`RedisStore::feed`].
-pub struct RedisFeed(Follower);
 
 impl RedisStore {
     /// Where changes are published, if they are.
@@ -42,24 +35,11 @@ impl RedisStore {
     ///
     /// # Errors
     /// [`FeedError::NotPublished`] if the store itself tells nobody what it does. Never in a Cluster.
-    pub fn feed(&self) -> Result<RedisFeed, FeedError> {
+    pub fn feed(&self) -> Result<FollowedFeed, FeedError> {
         if self.channel().is_none() && !self.link.is_cluster() {
             return Err(FeedError::NotPublished);
         }
-        Ok(RedisFeed(self.link.follow(Source { keys: self.keys.clone(), read })))
-    }
-}
-
-#[async_trait]
-impl Feed for RedisFeed {
-    async fn next(&mut self, beat: Duration) -> FeedEvent {
-        self.0.queue.next(beat).await
-    }
-}
-
-impl fmt::Debug for RedisFeed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RedisFeed").field(&self.0.queue).finish()
+        Ok(self.link.follow(Source { keys: self.keys.clone(), read }))
     }
 }
 

@@ -134,4 +134,4 @@ mod store;
 pub use config::builder::{RedisStore, RedisStoreBuilder};
 pub use config::credentials::{Credentials, CredentialsProvider};
 pub use config::error::ConnectError;
-pub use feed::{FeedError, RedisFeed};
+pub use feed::FeedError;

@@ -1,14 +1,17 @@
-//! Events on their way from a server to the reader of a [`Feed`](super::Feed): [`FeedQueue`].
+//! A feed whose server is followed by a task, [`FollowedFeed`], and events on their way to its reader, [`FeedQueue`].
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
-use super::feed::FeedEvent;
+use super::feed::{Feed, FeedEvent};
 
 /// How many events wait for their reader at most: some 3 MiB.
 const MOST: usize = 1 << 16;
@@ -79,6 +82,57 @@ impl FeedQueue {
 impl fmt::Debug for FeedQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FeedQueue").field("waiting", &self.events().len()).finish_non_exhaustive()
+    }
+}
+
+/// For backends: a feed whose server is followed by a task. Dropped, the task stops.
+pub struct FollowedFeed {
+    queue: Arc<FeedQueue>,
+    task: AbortHandle,
+}
+
+impl FollowedFeed {
+    /// Spawns `follow` on `runtime`, with the queue that it fills. When it ends, if only because its runtime does, something may
+    /// have been missed, and the feed says so.
+    pub fn spawn<F>(runtime: &Handle, follow: impl FnOnce(Arc<FeedQueue>) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let queue = Arc::new(FeedQueue::default());
+        let (end, work) = (End(Arc::clone(&queue)), follow(Arc::clone(&queue)));
+        let task = runtime.spawn(async move {
+            let _end = end;
+            work.await;
+        });
+        Self { queue, task: task.abort_handle() }
+    }
+}
+
+#[async_trait]
+impl Feed for FollowedFeed {
+    async fn next(&mut self, beat: Duration) -> FeedEvent {
+        self.queue.next(beat).await
+    }
+}
+
+impl Drop for FollowedFeed {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl fmt::Debug for FollowedFeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FollowedFeed").field("queue", &self.queue).finish_non_exhaustive()
+    }
+}
+
+/// Says that something may have been missed when the task ends.
+struct End(Arc<FeedQueue>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.push(FeedEvent::Lost);
     }
 }
 

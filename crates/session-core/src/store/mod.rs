@@ -17,7 +17,7 @@ pub use encryption::{
     Cipher, DecryptError, EncryptedStore, EncryptionKey, EncryptionKeyError, EncryptionKeys, PlainValues,
 };
 pub use feed::{Feed, FeedEvent};
-pub use feed_queue::FeedQueue;
+pub use feed_queue::{FeedQueue, FollowedFeed};
 pub use page::{Count, Cursor, Listing, Page};
 pub use seal::Seal;
 

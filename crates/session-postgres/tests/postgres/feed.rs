@@ -3,9 +3,9 @@
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use session_core::store::{CreateRequest, Feed as _, FeedEvent, SessionStore};
+use session_core::store::{CreateRequest, Feed as _, FeedEvent, FollowedFeed, SessionStore};
 use session_core::{DeleteOutcome, Login, Policy, SessionManager, StoreErrorKind};
-use session_postgres::{FeedError, Pooler, PostgresFeed, PostgresStore};
+use session_postgres::{FeedError, Pooler, PostgresStore};
 use session_testbed::Log;
 use session_testbed::feeds::{BEAT, assert_every_change_is_told, changed, ended, lost, told, told_of};
 use session_testbed::records::{NOW, insert, record, shop, user};
@@ -23,7 +23,7 @@ async fn publishing(pool: &PgPool) -> PostgresStore {
 }
 
 /// And what follows it already.
-async fn following(options: &PgConnectOptions) -> (PostgresStore, PostgresFeed) {
+async fn following(options: &PgConnectOptions) -> (PostgresStore, FollowedFeed) {
     let store = publishing(&pool(8, options)).await;
     let mut feed = store.feed().unwrap();
     assert_eq!(told(&mut feed).await, [FeedEvent::Lost], "what was read before may be outdated");

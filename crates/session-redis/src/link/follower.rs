@@ -1,4 +1,4 @@
-//! Connections on which servers tell what happens: [`Follower`].
+//! Connections on which servers tell what happens: [`follow`].
 //!
 //! One to the server, or one to each primary of a Cluster, where nobody can publish to all nodes at a bearable price: there, the
 //! servers themselves tell which keys are written (`CLIENT TRACKING … BCAST`).
@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{ConnectionInfo, PushInfo, PushKind, Value};
 use session_core::store::{FeedEvent, FeedQueue};
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::driver::CONNECT_TIMEOUT;
@@ -37,12 +36,6 @@ pub(crate) struct Source {
     pub(crate) read: fn(&[u8]) -> Option<Vec<FeedEvent>>,
 }
 
-/// A task that follows the servers, and connects again when it cannot. Stops when dropped.
-pub(crate) struct Follower {
-    pub(crate) queue: Arc<FeedQueue>,
-    task: AbortHandle,
-}
-
 impl Keys {
     /// The channel for changes, which only those hear who follow them.
     pub(crate) fn channel(&self) -> Vec<u8> {
@@ -50,40 +43,17 @@ impl Keys {
     }
 }
 
-impl Drop for Follower {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Says that something may have been missed when the task ends, also if that is because its runtime does.
-struct End(Arc<FeedQueue>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.push(FeedEvent::Lost);
-    }
-}
-
-impl Follower {
-    pub(super) fn start(target: Target, source: Source, runtime: &Handle) -> Self {
-        let queue = Arc::new(FeedQueue::default());
-        let end = End(Arc::clone(&queue));
-        let task = runtime.spawn(follow(target, Arc::new(source), end));
-        Self { queue, task: task.abort_handle() }
-    }
-}
-
-async fn follow(target: Target, source: Arc<Source>, end: End) {
-    let (queue, mut pause) = (&end.0, PAUSES.0);
+/// Follows the servers, and connects again when it cannot.
+pub(super) async fn follow(target: Target, source: Source, queue: Arc<FeedQueue>) {
+    let (source, mut pause) = (Arc::new(source), PAUSES.0);
     loop {
-        let connected = timeout(OPEN_TIMEOUT, Followed::connect(&target, &source, queue)).await;
+        let connected = timeout(OPEN_TIMEOUT, Followed::connect(&target, &source, &queue)).await;
         match connected.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
             Ok(followed) => {
                 pause = PAUSES.0;
                 // What was read until now may have changed unnoticed.
                 queue.push(FeedEvent::Lost);
-                let reason = followed.until_lost(queue).await;
+                let reason = followed.until_lost(&queue).await;
                 tracing::info!(reason, "the changes in Redis cannot be followed any more; reconnecting");
             }
             // Once for each outage.

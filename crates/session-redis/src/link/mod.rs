@@ -24,10 +24,11 @@ use self::coalescer::{LoadCoalescer, bytes};
 use self::connection::{OnConnect, ReconnectingConnection};
 pub(crate) use self::driver::Old;
 use self::driver::{Reply, Request, SMALL, Wait};
-pub(crate) use self::follower::{Follower, Source};
+pub(crate) use self::follower::Source;
 use crate::config::target::Target;
 use crate::error::{self, Result};
 use crate::script::{Answer, Script};
+use session_core::store::FollowedFeed;
 
 /// How many slots a Cluster has.
 pub(crate) const SLOTS: u16 = 16_384;
@@ -179,8 +180,9 @@ impl Link {
     }
 
     /// Follows what happens on the servers, over connections of its own.
-    pub(crate) fn follow(&self, source: Source) -> Follower {
-        Follower::start(self.target.clone(), source, &self.runtime)
+    pub(crate) fn follow(&self, source: Source) -> FollowedFeed {
+        let target = self.target.clone();
+        FollowedFeed::spawn(&self.runtime, |queue| follower::follow(target, source, queue))
     }
 
     /// Whether [`write`](Self::write) waits for replicas.

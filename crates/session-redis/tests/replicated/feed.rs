@@ -1,8 +1,8 @@
 //! What is told of changes where another server may become the primary.
 
-use session_core::store::{CreateRequest, FeedEvent, SessionStore, UpdateOutcome};
+use session_core::store::{CreateRequest, FeedEvent, FollowedFeed, SessionStore, UpdateOutcome};
 use session_core::{DeleteOutcome, SessionId};
-use session_redis::{RedisFeed, RedisStore};
+use session_redis::RedisStore;
 use session_testbed::feeds::{BEAT, assert_every_change_is_told, changed, lost, next_event, told};
 use session_testbed::records::{NOW, insert, load, next, record, shop, user};
 use session_testbed::servers::{RedisCluster, RedisSentinel};
@@ -10,7 +10,7 @@ use session_testbed::servers::{RedisCluster, RedisSentinel};
 use crate::deposed::depose;
 use crate::support::{eventually, index_key, run};
 
-async fn following(url: &str) -> (RedisStore, RedisFeed) {
+async fn following(url: &str) -> (RedisStore, FollowedFeed) {
     let store = RedisStore::builder(url, shop()).publish_changes().connect().await.unwrap();
     let mut feed = store.feed().unwrap();
     assert_eq!(told(&mut feed).await, [FeedEvent::Lost]);
@@ -18,7 +18,7 @@ async fn following(url: &str) -> (RedisStore, RedisFeed) {
 }
 
 /// What happens on the primary is told, or something may have been missed: no beat hides it.
-async fn assert_none_is_missed(feed: &mut RedisFeed, store: &RedisStore) {
+async fn assert_none_is_missed(feed: &mut FollowedFeed, store: &RedisStore) {
     let session = session_of(&user("alice"));
     eventually("logins work", async || store.create(CreateRequest::new(&session), NOW).await.is_ok()).await;
     let told = told(feed).await;

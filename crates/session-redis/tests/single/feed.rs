@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use session_core::store::{CreateOutcome, CreateRequest, FeedEvent, SessionStore};
+use session_core::store::{CreateOutcome, CreateRequest, FeedEvent, FollowedFeed, SessionStore};
 use session_core::{DeleteOutcome, OsEntropy, StoreErrorKind, VisitorLimit};
-use session_redis::{FeedError, RedisFeed, RedisStore};
+use session_redis::{FeedError, RedisStore};
 use session_testbed::feeds::{assert_every_change_is_told, changed, ended, lost, next_event, told};
 use session_testbed::records::{NOW, insert, record, shop, user};
 use session_testbed::servers::{Redis, Release, VALKEY};
@@ -12,7 +12,7 @@ use session_testbed::servers::{Redis, Release, VALKEY};
 use crate::support::run;
 
 /// A store that publishes, and what follows it already.
-async fn following(url: &str) -> (RedisStore, RedisFeed) {
+async fn following(url: &str) -> (RedisStore, FollowedFeed) {
     let store = RedisStore::builder(url, shop()).publish_changes().connect().await.unwrap();
     let mut feed = store.feed().unwrap();
     assert_eq!(told(&mut feed).await, [FeedEvent::Lost], "what was read before may be outdated");
@@ -86,7 +86,7 @@ async fn what_breaks_the_connection_is_lost_and_then_told_again() {
 }
 
 /// When the server was asked for the next beat.
-async fn next_beat(feed: &mut RedisFeed) -> Instant {
+async fn next_beat(feed: &mut FollowedFeed) -> Instant {
     loop {
         if let FeedEvent::Beat { asked } = next_event(feed).await {
             return asked;
