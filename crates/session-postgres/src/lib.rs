@@ -68,12 +68,12 @@
 //! connections in use are left alone. Set `tcp_keepalives_idle` on the server, for connections that a network forgot.
 //! TLS is a feature of sqlx: enable one in your own dependency on it.
 //!
-//! **Following changes.** With [`publish_changes`](PostgresStoreBuilder::publish_changes), a store tells the others what it did, and
-//! a [feed](PostgresStore::feed) hears it, for caches: by `NOTIFY` on the channel that has the name of the namespace, which needs no
-//! privilege. Never in the transaction of an operation, which would then hold a lock of the whole server until it is on disk:
-//! after the commit, in a transaction of its own that waits for no disk, and at most every five milliseconds. A revocation
-//! returns when it was told, and costs one round trip more. A feed has a connection beside the pool. Behind PgBouncer in
-//! transaction mode nobody can listen: that is logged as an error, and the feed says so.
+//! **Following changes.** With [`publish_changes`](PostgresStoreBuilder::publish_changes), triggers note what happens to sessions,
+//! in the transaction in which it happens, and a [feed](PostgresStore::feed) asks for what was committed since it asked last,
+//! for caches. So nothing is missed, whoever did it, and whatever became of them before they could tell. `NOTIFY` only says
+//! that there is something; never in the transaction of an operation, which would then hold a lock of the whole server until it is
+//! on disk. A feed that listens has a connection beside the pool. Behind PgBouncer in transaction mode nobody can listen:
+//! changes are heard of with the next beat.
 //!
 //! **Runtimes.** The store may be used from any tokio runtime. The one that it is built in must run as long as the
 //! store is used: connections are opened there, and what outlives a call goes on there. If it ends, calls that are
@@ -90,11 +90,12 @@
 //!
 //! **Privileges.** Only [`migrate`](PostgresStore::migrate) creates anything: the schema, unless it exists, and what it
 //! contains. Afterwards a role needs `USAGE` on the schema, `SELECT, INSERT, UPDATE, DELETE` on `session`, and `SELECT`
-//! on `migration` if it calls `migrate` too. The functions are granted to `PUBLIC`, and run with the privileges of
-//! their caller. To cancel its own statements, a role needs nothing.
+//! on `migration` if it calls `migrate` too; for a feed, `SELECT` on `change` and `SELECT, INSERT` on `feed`. The functions are
+//! granted to `PUBLIC`, and run with the privileges of their caller, except for what notes changes and deletes the notes. To
+//! cancel its own statements, a role needs nothing.
 //!
-//! **Several applications** in one database have a schema each. In it are the tables `session` and `migration` and the
-//! functions, so choose a name under which the application has no schema with tables of these names. A role without
+//! **Several applications** in one database have a schema each. In it are the tables `session`, `migration`, `change` and `feed`,
+//! and the functions, so choose a name under which the application has no schema with tables of these names. A role without
 //! privileges on another's schema cannot use it, so applications that do not trust each other have a role each. A role
 //! must not have the name of its namespace: by default, `search_path` begins with `"$user"`, so that names without a
 //! schema would mean the new one, also in the application's own statements and migrations. `migrate` refuses to create
@@ -106,11 +107,11 @@
 //! **Isolation.** `default_transaction_isolation` must be `read committed`, the default; otherwise a login, and a
 //! revocation of all sessions, fails. `migrate` works under any.
 
-mod announce;
 mod builder;
 mod feed;
 mod link;
 mod migrate;
+mod notify;
 mod operation;
 mod row;
 mod schema;

@@ -28,6 +28,9 @@ const STEPS: &[(&str, &str)] = &[
     ("0005_create_visitor", include_str!("sql/0005_create_visitor.sql")),
     ("0006_delete_sessions", include_str!("sql/0006_delete_sessions.sql")),
     ("0007_begin_session", include_str!("sql/0007_begin_session.sql")),
+    ("0008_changes", include_str!("sql/0008_changes.sql")),
+    ("0009_change_functions", include_str!("sql/0009_change_functions.sql")),
+    ("0010_change_triggers", include_str!("sql/0010_change_triggers.sql")),
 ];
 
 /// The migrations as text, to apply with a tool of your own instead of
@@ -53,16 +56,19 @@ pub fn migrations(namespace: &Namespace) -> Vec<Migration> {
 
 /// Applies the missing steps, in one transaction. Without parameters, so that everything uses the simple query
 /// protocol, which works behind any pooler.
-pub(crate) async fn run(executor: &Executor, namespace: &Namespace) -> Result<(), sqlx::Error> {
+///
+/// If the store `publishes` changes, they are noted from then on, whoever makes them.
+pub(crate) async fn run(executor: &Executor, namespace: &Namespace, publishes: bool) -> Result<(), sqlx::Error> {
     let mut lease = executor.acquire(Purpose::Other).await?;
+    let check = check(namespace, publishes);
     let result = async {
-        if is_up_to_date(lease.begin(&check(namespace))?, namespace).await? {
+        if is_up_to_date(lease.begin(&check)?, &check).await? {
             return Ok(());
         }
         if executor.pooler == Pooler::Transparent {
             lease.identify().await?;
         }
-        let script = script(namespace);
+        let script = script(namespace, publishes);
         apply(lease.begin(&script)?, &script).await
     };
     let result = result.await;
@@ -70,11 +76,20 @@ pub(crate) async fn run(executor: &Executor, namespace: &Namespace) -> Result<()
     result
 }
 
-fn check(namespace: &Namespace) -> Arc<str> {
+fn check(namespace: &Namespace, publishes: bool) -> Arc<str> {
     let (names, steps) = (literals(STEPS.iter().map(|(name, _)| *name)), STEPS.len());
     let applied = format!("(SELECT count(*) FROM {{schema}}.migration WHERE name IN ({names})) = {steps}");
-    render(namespace, &format!("SELECT {applied} AND NOT {}", is_renamed())).into()
+    let is_noted = if publishes { IS_NOTED } else { "true" };
+    render(namespace, &format!("SELECT {applied} AND NOT {} AND {is_noted}", is_renamed())).into()
 }
+
+/// Whether changes are noted.
+const IS_NOTED: &str = "(SELECT count(*) FROM pg_catalog.pg_trigger t WHERE t.tgrelid = '{schema}.session'::regclass \
+     AND t.tgname IN ('note_change', 'note_truncate') AND t.tgenabled = 'A') = 2";
+
+/// That is so from now on. Waits for those who write, and they wait for it.
+const NOTE: &str =
+    "ALTER TABLE {schema}.session ENABLE ALWAYS TRIGGER note_change, ENABLE ALWAYS TRIGGER note_truncate";
 
 /// Whether the functions contain the name of another schema, because this one was renamed.
 fn is_renamed() -> String {
@@ -100,8 +115,8 @@ fn literals(names: impl Iterator<Item = &'static str>) -> String {
 
 /// If so, no lock and no CREATE privilege is needed. Steps that we do not know are those of a newer release, which are
 /// compatible.
-async fn is_up_to_date(connection: &mut PgConnection, namespace: &Namespace) -> Result<bool, sqlx::Error> {
-    match raw_sql(AssertSqlSafe(check(namespace))).fetch_one(connection).await {
+async fn is_up_to_date(connection: &mut PgConnection, check: &Arc<str>) -> Result<bool, sqlx::Error> {
+    match raw_sql(AssertSqlSafe(Arc::clone(check))).fetch_one(connection).await {
         Ok(row) => row.try_get(0),
         // Usually the schema does not exist yet; any other error occurs again below.
         Err(error) if is_reply(&error) && !is_farewell(&error) => Ok(false),
@@ -109,7 +124,7 @@ async fn is_up_to_date(connection: &mut PgConnection, namespace: &Namespace) -> 
     }
 }
 
-fn script(namespace: &Namespace) -> Arc<str> {
+fn script(namespace: &Namespace, publishes: bool) -> Arc<str> {
     let mut script = render(namespace, include_str!("sql/begin.sql"));
     for Migration { name, sql } in migrations(namespace) {
         let step = format!(
@@ -122,6 +137,9 @@ fn script(namespace: &Namespace) -> Arc<str> {
     let functions = steps_with_functions.collect::<String>().replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION");
     let is_renamed = is_renamed();
     script += &render(namespace, &format!("DO $step$ BEGIN IF {is_renamed} THEN {functions} END IF; END $step$;"));
+    if publishes {
+        script += &render(namespace, &format!("DO $step$ BEGIN IF NOT {IS_NOTED} THEN {NOTE}; END IF; END $step$;"));
+    }
     script.into()
 }
 

@@ -47,7 +47,9 @@ impl Statements {
             delete_by_user: render("SELECT * FROM {schema}.revoke_sessions_of($1, $2, $3)"),
             list_all: render("SELECT * FROM {schema}.list_sessions($1, $2, $3)"),
             count: render("SELECT sessions, is_exact FROM {schema}.count_sessions($1, $2)"),
-            delete_expired: render("SELECT deleted, more FROM {schema}.delete_expired($1, $2)"),
+            delete_expired: render(
+                "SELECT deleted, more, {schema}.forget_changes(10000) FROM {schema}.delete_expired($1, $2)",
+            ),
         }
     }
 }

@@ -13,9 +13,9 @@ use session_core::{DeleteOutcome, LimitPolicy, Namespace, SessionId, StoreError,
 use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
 
-use crate::announce::{Announcer, by_create, by_delete, by_delete_all, by_update};
 use crate::link::{Batcher, Executor, Statement, unexpected_reply};
 use crate::migrate;
+use crate::notify::{Changing, Notifier};
 use crate::operation::{Load, Update};
 use crate::row::{self, EncodedRow, column};
 use crate::statements::Statements;
@@ -36,8 +36,8 @@ pub struct PostgresStore {
     pub(crate) executor: Arc<Executor>,
     loads: Arc<Batcher<Load>>,
     updates: Arc<Batcher<Update>>,
-    /// Where others are told of changes.
-    pub(crate) announcer: Option<Arc<Announcer>>,
+    /// If others are told of changes.
+    pub(crate) notifier: Option<Arc<Notifier>>,
 }
 
 impl PostgresStore {
@@ -45,8 +45,8 @@ impl PostgresStore {
         let (sql, executor) = (Arc::new(Statements::new(&namespace)), Arc::new(executor));
         let loads = Batcher::new(&executor, &sql.load, &sql.load_batch);
         let updates = Batcher::new(&executor, &sql.update, &sql.update_batch);
-        let announcer = publishes.then(|| Announcer::new(Arc::clone(&executor), &namespace));
-        Self { namespace, sql, executor, loads, updates, announcer }
+        let notifier = publishes.then(|| Notifier::new(Arc::clone(&executor), &namespace));
+        Self { namespace, sql, executor, loads, updates, notifier }
     }
 
     /// Creates the schema, or brings it up to date. Call it when the application starts: any number of nodes may do so
@@ -60,7 +60,9 @@ impl PostgresStore {
     /// default if the role has the same name: names without a schema would then mean what is in it, those of the
     /// application's tables too. The migration is rolled back then.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        migrate::run(&self.executor, &self.namespace).await.map_err(|error| self.executor.store_error(error))
+        migrate::run(&self.executor, &self.namespace, self.notifier.is_some())
+            .await
+            .map_err(|error| self.executor.store_error(error))
     }
 }
 
@@ -81,12 +83,13 @@ impl SessionStore for PostgresStore {
     }
 
     async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
-        self.announced(self.insert(request, now), |outcome| by_create(&request, outcome)).await
+        let _changing = Changing(self.notifier.as_ref());
+        self.insert(request, now).await
     }
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome, StoreError> {
-        let update = self.updates.run(Update::new(record, expected, now)?);
-        self.announced(update, |outcome| by_update(record, *outcome, now)).await
+        let _changing = Changing(self.notifier.as_ref());
+        self.updates.run(Update::new(record, expected, now)?).await
     }
 
     async fn touch(&self, id: &SessionId, _user: Option<&UserId>, now: Timestamp) -> Result<TouchOutcome, StoreError> {
@@ -96,13 +99,10 @@ impl SessionStore for PostgresStore {
     }
 
     async fn delete(&self, id: &SessionId, user: Option<&UserId>) -> Result<DeleteOutcome, StoreError> {
-        let delete = async {
-            let id = row::uuid(id);
-            let bind = |statement: Statement| statement.bind(id).bind(row::user(user));
-            let found = column(&row::only(self.executor.run_settled(id, &self.sql.delete, bind).await?)?, 0)?;
-            Ok(if found { DeleteOutcome::Deleted } else { DeleteOutcome::Absent })
-        };
-        self.announced(delete, |outcome| by_delete(*id, *outcome)).await
+        let (_changing, id) = (Changing(self.notifier.as_ref()), row::uuid(id));
+        let bind = |statement: Statement| statement.bind(id).bind(row::user(user));
+        let found = column(&row::only(self.executor.run_settled(id, &self.sql.delete, bind).await?)?, 0)?;
+        Ok(if found { DeleteOutcome::Deleted } else { DeleteOutcome::Absent })
     }
 
     async fn list_by_user(&self, user: &UserId, now: Timestamp) -> Result<Listing, StoreError> {
@@ -118,8 +118,8 @@ impl SessionStore for PostgresStore {
     ) -> Result<Listing, StoreError> {
         let bind =
             |statement: Statement| statement.bind(row::user(Some(user))).bind(keep.map(row::uuid)).bind(row::time(now));
-        let delete = async { listing(&self.executor.run(&self.sql.delete_by_user, bind).await?) };
-        self.announced(delete, by_delete_all).await
+        let _changing = Changing(self.notifier.as_ref());
+        listing(&self.executor.run(&self.sql.delete_by_user, bind).await?)
     }
 
     async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError> {

@@ -23,7 +23,7 @@ const APART: [(&str, &str, &str); 26] = [
     ("session-moka", "stripe.rs", "in place of a server: the rows under one lock, and the index by user"),
     ("session-moka", "table.rs", "in place of a server: all rows, their locks and their quota"),
     ("session-moka", "visitors.rs", "in place of a server: the index of visitors"),
-    ("session-postgres", "announce.rs", "tells other nodes of what was committed"),
+    ("session-postgres", "notify.rs", "wakes those who follow what was committed"),
     ("session-postgres", "builder.rs", "configures the store"),
     ("session-postgres", "feed.rs", "tells what the server says of changes"),
     ("session-postgres", "link/", "repairs and pools connections, and sends operations in batches"),

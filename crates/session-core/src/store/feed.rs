@@ -30,8 +30,7 @@ pub enum FeedEvent {
         /// When the server was asked.
         asked: Instant,
     },
-    /// Something may have been missed. Told when the server can no longer be followed, and again when it can: what was read
-    /// in between may be outdated.
+    /// Something may have been missed: what was read until now may be outdated.
     Lost,
 }
 
@@ -40,7 +39,7 @@ pub enum FeedEvent {
 /// What is told is for caches: it may be used to forget what was read, not to learn what is true.
 #[async_trait]
 pub trait Feed: fmt::Debug + Send + 'static {
-    /// The next event. Cancel-safe. Never fails: a feed that cannot be followed says [`Lost`](FeedEvent::Lost) (once) and
-    /// reconnects by itself, with pauses; asks for a beat every `beat` while connected.
+    /// The next event. Cancel-safe. Never fails: a feed that cannot be followed has no beats, connects again by itself, with pauses,
+    /// and says [`Lost`](FeedEvent::Lost) unless it can tell of all that happened meanwhile. Asks for a beat every `beat`.
     async fn next(&mut self, beat: Duration) -> FeedEvent;
 }

@@ -80,7 +80,7 @@ async fn steps_have_names() {
         )
         .await;
         Sessions::assert_all_work(&store(&pool).await, &Call::ALL).await;
-        let applied = number(&pool, "SELECT count(*) FROM shop.migration WHERE name LIKE '000%'").await;
+        let applied = number(&pool, "SELECT count(*) FROM shop.migration WHERE name LIKE '00%'").await;
         assert_eq!(applied, i64::try_from(migrations(&shop()).len() + turn).unwrap());
     }
 }
