@@ -55,13 +55,14 @@ impl PostgresStoreBuilder {
 
     /// Tells those who [follow the changes](PostgresStore::feed) what happens to sessions. Default: off.
     ///
-    /// [`migrate`](PostgresStore::migrate) turns on the triggers that note each change, whoever makes it, in a table that is not
-    /// logged, in the same transaction: some 10 µs of the server for each. And this store notifies those who follow (`NOTIFY` on
-    /// the channel that has the name of the namespace) after its commits, in the background, at most every five milliseconds.
-    /// What stores do that do not publish is heard of with the next beat. Touches are not told.
+    /// [`migrate`](PostgresStore::migrate), called by the owner of the tables, turns on triggers that note each change, whoever
+    /// makes it, in the same transaction, in a table that is not logged. It costs the server some 10 µs for each. And this store
+    /// notifies those who follow, after its commits, in the background and at most every five milliseconds (`NOTIFY` on the
+    /// channel that has the name of the namespace). What stores do that do not publish is told with the next beat. Touches are
+    /// not told.
     ///
-    /// When nobody follows changes any more, turn the triggers off: `ALTER TABLE shop.session DISABLE TRIGGER note_change, DISABLE
-    /// TRIGGER note_truncate`. Until then the notes are deleted with the expired sessions, when they are a minute old.
+    /// Notes are deleted along with expired sessions, when they are a minute or two old. Without `migrate`, turn the triggers on
+    /// with `SELECT shop.note_changes(true)`; and off with `false`, when nobody follows changes any more.
     pub fn publish_changes(mut self) -> Self {
         self.publishes = true;
         self

@@ -21,6 +21,9 @@ const MOST: u32 = 1 << 16;
 const PAUSE: (Duration, u32) = (Duration::from_millis(2), 3);
 /// Pause after a question that failed: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// How many tens of thousands of notes are deleted at a time.
+const FORGOTTEN: usize = 30;
+
 /// Why changes cannot be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -36,16 +39,16 @@ pub enum FeedError {
 
 impl PostgresStore {
     /// Follows what happens to sessions, from now on, whoever does it. Asks the server in the background, in the runtime of the
-    /// store: with every [beat](FeedEvent::Beat), and when a notification says that there may be something. One statement, on a
-    /// connection of the pool; to be notified takes a connection beside the pool, with the pool's options.
+    /// store, for as long as that runs: with every [beat](FeedEvent::Beat), and when a notification says that there may be
+    /// something. One statement, on a connection of the pool; notifications come on a connection beside it, with its options.
     ///
-    /// The answer has what was committed since the one before, without a gap, whatever became of the node that did it, and of
-    /// notifications. So an outage is none of the feed: it goes on where it was. [`Lost`](FeedEvent::Lost) is told at the
-    /// beginning, and after what empties or outdates the server's notes: a crash of the server, a failover, more than a
-    /// minute without an answer, a `TRUNCATE`, more than 65,536 changes at a time.
+    /// The answer holds what was committed since the previous one, without a gap, whatever became of the node that did it and
+    /// of notifications. So after an outage the feed resumes where it was. [`Lost`](FeedEvent::Lost) is told at the beginning,
+    /// and after a restart of the server, a failover, a `TRUNCATE`, more than 65,535 changes at once, or some minutes
+    /// without an answer.
     ///
-    /// Through PgBouncer in transaction mode nobody can be notified: changes are heard of with the next beat, which is logged.
-    /// So they are of nodes that do not [publish](crate::PostgresStoreBuilder::publish_changes).
+    /// Nobody can be notified through PgBouncer in transaction mode: changes are told with the next beat, which is logged. So are
+    /// those of nodes that do not [publish](crate::PostgresStoreBuilder::publish_changes).
     ///
     /// # Errors
     /// [`FeedError::NotPublished`] if the store itself tells nobody what it does, [`FeedError::NoRuntime`] without a runtime.
@@ -54,32 +57,48 @@ impl PostgresStore {
         let home = self.executor.home().ok_or(FeedError::NoRuntime)?;
         Ok(FollowedFeed::spawn(home.runtime(), |queue| follow(notifier, queue)))
     }
+
+    /// Deletes old notes of changes, whoever noted them. If it cannot, the next call does.
+    pub(crate) async fn forget_changes(&self) {
+        for _ in 0..FORGOTTEN {
+            let answer = self.executor.run(&self.sql.forget_changes, |statement| statement).await.and_then(row::only);
+            match answer.and_then(|row| column(&row, 0)) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::debug!(%error, "old notes of changes could not be deleted");
+                    break;
+                }
+            }
+        }
+    }
 }
 
 async fn follow(notifier: Arc<Notifier>, queue: Arc<FeedQueue>) {
     let woken = Notify::new();
     tokio::select! {
         () = ask(&notifier, &woken, &queue) => {}
-        // Has returned if nobody can listen.
+        // It returns if nobody can ever listen.
         () = async { listen(&notifier, &woken).await; std::future::pending().await } => {}
     }
 }
 
 /// Asks again and again.
 async fn ask(notifier: &Notifier, woken: &Notify, queue: &FeedQueue) {
-    let (mut known, mut outage) = (None, None);
+    let (mut known, mut outage, mut gaps) = (None, None, 0_u32);
     loop {
         let asked = Instant::now();
         let next = match changes(notifier, &mut known).await {
             Ok(Some(events)) => {
-                outage = None;
+                (outage, gaps) = (None, 0);
                 events.into_iter().for_each(|event| queue.push(event));
                 queue.push(FeedEvent::Beat { asked: asked.into_std() });
                 asked + queue.beat()
             }
             Ok(None) => {
                 queue.push(FeedEvent::Lost);
-                asked
+                gaps += 1;
+                asked + PAUSES.0 * gaps.min(20).saturating_sub(1)
             }
             Err(error) => {
                 let pause = outage.map_or(PAUSES.0, |pause: Duration| (pause * 2).min(PAUSES.1));
@@ -100,28 +119,31 @@ async fn ask(notifier: &Notifier, woken: &Notify, queue: &FeedQueue) {
     }
 }
 
-/// Up to where all is known: in the server's words, a snapshot and what it is good for.
+/// Up to where all is known: a snapshot, as the server writes it, and what that is worth.
 struct Known {
     until: String,
-    reign: Uuid,
+    incarnation: Uuid,
 }
 
 /// What was committed since what is `known`, which then is known, too. `None` if that cannot be said.
 async fn changes(notifier: &Notifier, known: &mut Option<Known>) -> Result<Option<Vec<FeedEvent>>, StoreError> {
     let bind = |statement: Statement| {
-        let known = known.as_ref().map(|known| (known.until.clone(), known.reign)).unzip();
+        let known = known.as_ref().map(|known| (known.until.clone(), known.incarnation)).unzip();
         statement.bind(known.0).bind(known.1).bind(i64::from(MOST))
     };
     let row = row::only(notifier.executor.run(&notifier.changes_since, bind).await?)?;
     if !column(&row, 2)? {
         *known = None;
-        let reason = "changes are not noted: call `migrate` on a store that was built with `publish_changes`";
+        let reason = "changes are not noted: call `migrate` on a store that was built with `publish_changes`, or \
+                      the function `note_changes`";
         return Err(StoreError::new(StoreErrorKind::Other, reason));
     }
-    *known = Some(Known { until: column(&row, 0)?, reign: column(&row, 1)? });
+    let until = Known { until: column(&row, 0)?, incarnation: column(&row, 1)? };
+    let is_whole: bool = column(&row, 3)?;
     let ids: Vec<Option<Uuid>> = column::<Option<_>>(&row, 4)?.unwrap_or_default();
     let versions: Vec<Option<Vec<u8>>> = column::<Option<_>>(&row, 5)?.unwrap_or_default();
-    if !column(&row, 3)? || ids.len() >= MOST as usize {
+    *known = Some(until);
+    if !is_whole || ids.len() >= MOST as usize {
         return Ok(None);
     }
     Ok(ids.into_iter().zip(versions).map(|(id, version)| Some(event(row::id(id?), version))).collect())
@@ -129,6 +151,6 @@ async fn changes(notifier: &Notifier, known: &mut Option<Known>) -> Result<Optio
 
 fn event(id: SessionId, version: Option<Vec<u8>>) -> FeedEvent {
     let Some(version) = version else { return FeedEvent::Ended { id } };
-    // One that is not ours says as little as none.
+    // Empty if it is the same, or unknown.
     FeedEvent::Changed { id, version: <[u8; 12]>::try_from(version).ok().map(Version::from_bytes) }
 }

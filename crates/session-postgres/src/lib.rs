@@ -90,11 +90,11 @@
 //!
 //! **Privileges.** Only [`migrate`](PostgresStore::migrate) creates anything: the schema, unless it exists, and what it
 //! contains. Afterwards a role needs `USAGE` on the schema, `SELECT, INSERT, UPDATE, DELETE` on `session`, and `SELECT`
-//! on `migration` if it calls `migrate` too; for a feed, `SELECT` on `change` and `SELECT, INSERT` on `feed`. The functions are
-//! granted to `PUBLIC`, and run with the privileges of their caller, except for what notes changes and deletes the notes. To
+//! on `migration` if it calls `migrate` too; for a feed, `SELECT` on `session_change` and `session_feed`. The functions are
+//! granted to `PUBLIC`, and run with the privileges of their caller, except for those that note changes and delete the notes. To
 //! cancel its own statements, a role needs nothing.
 //!
-//! **Several applications** in one database have a schema each. In it are the tables `session`, `migration`, `change` and `feed`,
+//! **Several applications** in one database have a schema each. In it are the tables `session`, `session_change`, `session_feed` and `migration`,
 //! and the functions, so choose a name under which the application has no schema with tables of these names. A role without
 //! privileges on another's schema cannot use it, so applications that do not trust each other have a role each. A role
 //! must not have the name of its namespace: by default, `search_path` begins with `"$user"`, so that names without a

@@ -79,17 +79,9 @@ pub(crate) async fn run(executor: &Executor, namespace: &Namespace, publishes: b
 fn check(namespace: &Namespace, publishes: bool) -> Arc<str> {
     let (names, steps) = (literals(STEPS.iter().map(|(name, _)| *name)), STEPS.len());
     let applied = format!("(SELECT count(*) FROM {{schema}}.migration WHERE name IN ({names})) = {steps}");
-    let is_noted = if publishes { IS_NOTED } else { "true" };
+    let is_noted = if publishes { "{schema}.notes_changes()" } else { "true" };
     render(namespace, &format!("SELECT {applied} AND NOT {} AND {is_noted}", is_renamed())).into()
 }
-
-/// Whether changes are noted.
-const IS_NOTED: &str = "(SELECT count(*) FROM pg_catalog.pg_trigger t WHERE t.tgrelid = '{schema}.session'::regclass \
-     AND t.tgname IN ('note_change', 'note_truncate') AND t.tgenabled = 'A') = 2";
-
-/// That is so from now on. Waits for those who write, and they wait for it.
-const NOTE: &str =
-    "ALTER TABLE {schema}.session ENABLE ALWAYS TRIGGER note_change, ENABLE ALWAYS TRIGGER note_truncate";
 
 /// Whether the functions contain the name of another schema, because this one was renamed.
 fn is_renamed() -> String {
@@ -138,7 +130,8 @@ fn script(namespace: &Namespace, publishes: bool) -> Arc<str> {
     let is_renamed = is_renamed();
     script += &render(namespace, &format!("DO $step$ BEGIN IF {is_renamed} THEN {functions} END IF; END $step$;"));
     if publishes {
-        script += &render(namespace, &format!("DO $step$ BEGIN IF NOT {IS_NOTED} THEN {NOTE}; END IF; END $step$;"));
+        let note = "DO $step$ BEGIN IF NOT {schema}.notes_changes() THEN PERFORM {schema}.note_changes(true); END IF; END $step$;";
+        script += &render(namespace, note);
     }
     script.into()
 }

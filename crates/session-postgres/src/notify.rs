@@ -15,14 +15,11 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::link::{Executor, Pooler, Statement, store_error};
-use crate::row::{self, column};
+use crate::row::column;
 use crate::schema::render;
 
 /// The time from one notification to the next.
 const PAUSE: Duration = Duration::from_millis(5);
-
-/// With each of so many notifications, old notes of changes are deleted; at most how many thousands of them.
-const FORGETTING: (u32, usize) = (500, 300);
 
 /// How long connecting may take in all, and an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,6 +29,9 @@ const OWN_TIMEOUT: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(5);
 /// Pause between attempts to connect: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// After as many that were not heard in a row, it is not for lack of time.
+const UNHEARD: u32 = 2;
 
 /// Asks which process of the server executes it.
 const BACKEND: &str = "SELECT pg_catalog.pg_backend_pid()";
@@ -43,7 +43,6 @@ pub(crate) struct Notifier {
     // The statements.
     notify: Arc<str>,
     pub(crate) changes_since: Arc<str>,
-    forget_changes: Arc<str>,
     state: Mutex<State>,
 }
 
@@ -53,7 +52,6 @@ struct State {
     is_due: bool,
     /// A task notifies whenever that is due.
     is_seen_to: bool,
-    notifications: u32,
 }
 
 impl Notifier {
@@ -67,10 +65,9 @@ impl Notifier {
                 "SELECT pg_catalog.set_config('synchronous_commit', 'off', true), pg_catalog.pg_notify($1, '')",
             ),
             changes_since: render(
-                "SELECT until, reign, is_noted, is_whole, ids, versions \
+                "SELECT until, incarnation, is_noted, is_whole, ids, versions \
                  FROM {schema}.changes_since($1::text::txid_snapshot, $2, $3)",
             ),
-            forget_changes: render("SELECT {schema}.forget_changes(1000)"),
             state: Mutex::default(),
         })
     }
@@ -96,25 +93,6 @@ impl Notifier {
         self.executor.run(&self.notify, |statement: Statement| statement.bind(self.channel.clone())).await.map(drop)
     }
 
-    /// Deletes old notes, now and then.
-    async fn forget(&self) -> Result<(), StoreError> {
-        let notifications = {
-            let mut state = self.lock();
-            state.notifications = state.notifications.wrapping_add(1);
-            state.notifications
-        };
-        if notifications % FORGETTING.0 != 0 {
-            return Ok(());
-        }
-        for _ in 0..FORGETTING.1 {
-            let row = row::only(self.executor.run(&self.forget_changes, |statement| statement).await?)?;
-            if !column::<bool>(&row, 0)? {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -131,9 +109,6 @@ impl Task {
         while self.is_due() {
             if let Err(error) = self.notifier.notify().await {
                 tracing::debug!(%error, "those who follow the changes in PostgreSQL could not be notified");
-            }
-            if let Err(error) = self.notifier.forget().await {
-                tracing::debug!(%error, "old notes of changes in PostgreSQL could not be deleted");
             }
             sleep(PAUSE).await;
         }
@@ -171,36 +146,42 @@ impl Drop for Changing<'_> {
 enum Failure {
     /// There is no connection.
     Unconnected(String),
-    /// There is, and nothing would be heard, or our own notification was not.
+    /// There is, and our own notification was not heard in time.
+    Unheard,
+    /// There is, and nobody could ever hear anything on it.
     Deaf,
 }
 
-/// Wakes `woken` at each notification, and when it begins to listen; connects again when it cannot, and ends if nobody ever
+/// Wakes `woken` at each notification, and when it begins to listen; connects again when it cannot. Returns if nobody ever
 /// can.
 pub(crate) async fn listen(notifier: &Notifier, woken: &Notify) {
-    let (mut pause, mut is_known) = (PAUSES.0, false);
+    let (mut pause, mut unheard, mut is_known) = (PAUSES.0, 0, false);
     loop {
         let failure = match listener(notifier).await {
             Ok(listener) => {
-                (pause, is_known) = (PAUSES.0, false);
-                until_lost(listener, woken).await
+                (pause, unheard, is_known) = (PAUSES.0, 0, false);
+                woken.notify_one();
+                Failure::Unconnected(until_lost(listener, woken).await)
             }
             Err(failure) => failure,
         };
-        match failure {
-            Failure::Unconnected(reason) if !is_known => {
-                // Once for each outage.
-                tracing::warn!(reason, "cannot listen to PostgreSQL: changes are heard of with the next beat");
+        let reason = match failure {
+            Failure::Unconnected(reason) => reason,
+            Failure::Unheard if unheard < UNHEARD => {
+                unheard += 1;
+                "a notification was not heard in time".to_owned()
             }
-            Failure::Unconnected(_) => {}
-            Failure::Deaf => {
+            Failure::Unheard | Failure::Deaf => {
                 tracing::warn!(
                     "nobody can LISTEN through a pooler in transaction mode: changes are heard of with the next beat"
                 );
                 return;
             }
+        };
+        // Once for each outage.
+        if !std::mem::replace(&mut is_known, true) {
+            tracing::warn!(reason, "cannot listen to PostgreSQL: changes are heard of with the next beat");
         }
-        is_known = true;
         sleep(pause).await;
         pause = (pause * 2).min(PAUSES.1);
     }
@@ -208,8 +189,8 @@ pub(crate) async fn listen(notifier: &Notifier, woken: &Notify) {
 
 /// A connection that hears notifications.
 ///
-/// A pooler in transaction mode would let others have what listens, and they would hear what they do not understand: it is to be
-/// noticed before. It has one backend for several connections.
+/// A pooler in transaction mode would let others have what listens, and they would hear what they do not understand. It has one
+/// backend for several connections; or it has many, and then nothing is heard of a notification.
 async fn listener(notifier: &Notifier) -> Result<PgListener, Failure> {
     let executor = &notifier.executor;
     if executor.pooler == Pooler::Transaction {
@@ -235,27 +216,31 @@ async fn listener(notifier: &Notifier) -> Result<PgListener, Failure> {
         Ok(Ok(Some(_))) => Ok(listener),
         Ok(Ok(None)) => Err(Failure::Unconnected("the connection was lost".to_owned())),
         Ok(Err(error)) => Err(Failure::Unconnected(reason(error))),
-        Err(_) => Err(Failure::Deaf),
+        Err(_) => {
+            // Whoever has that backend now should not hear it either.
+            let _ = in_time(listener.unlisten_all()).await;
+            Err(Failure::Unheard)
+        }
     }
 }
 
-async fn until_lost(mut listener: PgListener, woken: &Notify) -> Failure {
+/// Why it hears nothing any more.
+async fn until_lost(mut listener: PgListener, woken: &Notify) -> String {
     loop {
-        woken.notify_one();
-        let failure = match timeout(SILENCE, listener.try_recv()).await {
+        match timeout(SILENCE, listener.try_recv()).await {
             Ok(Ok(Some(_))) => {
                 // What was heard at once is heard once.
                 while listener.next_buffered().is_some() {}
-                continue;
+                woken.notify_one();
             }
-            Ok(Ok(None)) => "the connection was lost".to_owned(),
-            Ok(Err(error)) => reason(error),
-            Err(_) => match in_time(raw_sql("SELECT 1").execute(&mut listener)).await {
-                Ok(_) => continue,
-                Err(failure) => failure,
-            },
-        };
-        return Failure::Unconnected(failure);
+            Ok(Ok(None)) => return "the connection was lost".to_owned(),
+            Ok(Err(error)) => return reason(error),
+            Err(_) => {
+                if let Err(failure) = in_time(raw_sql("SELECT 1").execute(&mut listener)).await {
+                    return failure;
+                }
+            }
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct Statements {
     pub(crate) list_all: Arc<str>,
     pub(crate) count: Arc<str>,
     pub(crate) delete_expired: Arc<str>,
+    pub(crate) forget_changes: Arc<str>,
 }
 
 impl Statements {
@@ -47,9 +48,8 @@ impl Statements {
             delete_by_user: render("SELECT * FROM {schema}.revoke_sessions_of($1, $2, $3)"),
             list_all: render("SELECT * FROM {schema}.list_sessions($1, $2, $3)"),
             count: render("SELECT sessions, is_exact FROM {schema}.count_sessions($1, $2)"),
-            delete_expired: render(
-                "SELECT deleted, more, {schema}.forget_changes(10000) FROM {schema}.delete_expired($1, $2)",
-            ),
+            delete_expired: render("SELECT deleted, more FROM {schema}.delete_expired($1, $2)"),
+            forget_changes: render("SELECT {schema}.forget_changes(10000)"),
         }
     }
 }

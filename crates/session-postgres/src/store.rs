@@ -28,11 +28,11 @@ const FEW: i64 = 100_000;
 
 /// The sessions of an application in PostgreSQL, in a schema named after its [`Namespace`]. Cheap to clone: clones share the connections and the batches.
 ///
-/// Every operation is one statement and one round trip; loads that overlap share one, and so do updates.
+/// Every operation is one statement and one round trip, except for clean-up; loads that overlap share one, and so do updates.
 #[derive(Clone)]
 pub struct PostgresStore {
     namespace: Namespace,
-    sql: Arc<Statements>,
+    pub(crate) sql: Arc<Statements>,
     pub(crate) executor: Arc<Executor>,
     loads: Arc<Batcher<Load>>,
     updates: Arc<Batcher<Update>>,
@@ -154,6 +154,7 @@ impl SessionStore for PostgresStore {
                 break;
             }
         }
+        self.forget_changes().await;
         Ok(u64::try_from(deleted).unwrap_or(0))
     }
 }

@@ -9,13 +9,13 @@ use session_postgres::{FeedError, Pooler, PostgresStore};
 use session_testbed::Log;
 use session_testbed::feeds::{BEAT, assert_every_change_is_told, changed, ended, lost, told};
 use session_testbed::records::{NOW, insert, record, shop, user};
-use session_testbed::servers::{PgBouncer, namespace};
+use session_testbed::servers::{PgBouncer, Postgres, namespace};
 use sqlx::postgres::{PgConnectOptions, PgListener};
 use sqlx::types::Uuid;
 use sqlx::{AssertSqlSafe, PgPool, Row as _, raw_sql};
 use tokio::task::JoinSet;
 
-use crate::common::{database, execute, insert_many, number, options, own_server, pool, server, store};
+use crate::common::{database, execute, insert_many, number, options, pool, server, store};
 
 /// A store that publishes.
 async fn publishing(pool: &PgPool) -> PostgresStore {
@@ -55,10 +55,14 @@ async fn changes_are_told_whoever_makes_them() {
     assert_eq!(told(&mut feed).await, [changed(&session)]);
     execute(&other, &format!("BEGIN; {}; ROLLBACK", deleting(session.id()))).await;
     assert_eq!(told(&mut feed).await, []);
+    execute(&other, "UPDATE shop.session SET absolute_ms = 0").await;
+    assert_eq!(told(&mut feed).await, [FeedEvent::Changed { id: session.id(), version: None }]);
     execute(&other, &deleting(session.id())).await;
     assert_eq!(told(&mut feed).await, [ended(session.id())]);
-    execute(&other, "TRUNCATE shop.session").await;
-    assert_eq!(told(&mut feed).await, [FeedEvent::Lost]);
+    for truncated in ["session", "session_change"] {
+        execute(&other, &format!("TRUNCATE shop.{truncated}")).await;
+        assert_eq!(told(&mut feed).await, [FeedEvent::Lost], "{truncated}");
+    }
     insert(&silent, &session).await;
     assert_eq!(told(&mut feed).await, [changed(&session)]);
 }
@@ -111,18 +115,18 @@ async fn no_change_is_missed_however_transactions_overlap() {
 #[derive(Debug)]
 struct Answer {
     until: String,
-    reign: Uuid,
+    incarnation: Uuid,
     /// `None` if it is not whole.
     ids: Option<Vec<Uuid>>,
 }
 
 async fn changes_since(pool: &PgPool, known: &Answer) -> Answer {
-    let (until, reign) = (&known.until, known.reign);
-    let sql = format!("SELECT * FROM shop.changes_since('{until}', '{reign}', 1000)");
+    let (until, incarnation) = (&known.until, known.incarnation);
+    let sql = format!("SELECT * FROM shop.changes_since('{until}', '{incarnation}', 1000)");
     let row = raw_sql(AssertSqlSafe(sql)).fetch_one(pool).await.unwrap();
     let ids = row.try_get::<Option<Vec<Uuid>>, _>("ids").unwrap().unwrap_or_default();
     let is_whole: bool = row.try_get("is_whole").unwrap();
-    Answer { until: row.get("until"), reign: row.get("reign"), ids: is_whole.then_some(ids) }
+    Answer { until: row.get("until"), incarnation: row.get("incarnation"), ids: is_whole.then_some(ids) }
 }
 
 #[tokio::test]
@@ -130,9 +134,9 @@ async fn what_was_forgotten_is_not_taken_for_nothing() {
     let options = database().await;
     let (store, pool) = (publishing(&pool(4, &options)).await, pool(4, &options));
     // As on a server that took the place of another, and has lost what that one did last.
-    let unknown = Answer { until: "999999999:999999999:".to_owned(), reign: Uuid::nil(), ids: None };
+    let unknown = Answer { until: "999999999:999999999:".to_owned(), incarnation: Uuid::nil(), ids: None };
     let begin = changes_since(&pool, &unknown).await;
-    assert_eq!(begin.ids, None, "of another reign");
+    assert_eq!(begin.ids, None, "of another incarnation");
     let sessions = insert_many(&store, 4).await;
     // Still under way.
     let mut slow = pool.begin().await.unwrap();
@@ -142,11 +146,11 @@ async fn what_was_forgotten_is_not_taken_for_nothing() {
     assert_eq!(changes_since(&pool, &before).await.ids, Some(vec![]));
 
     // Two minutes later: what was there a minute ago is deleted.
-    let minute = "UPDATE shop.feed SET next_at = next_at - interval '61 seconds'";
+    let minute = "UPDATE shop.session_feed SET next_at = next_at - interval '61 seconds'";
     for _ in 0..2 {
         execute(&pool, &format!("{minute}; SELECT shop.forget_changes(2), shop.forget_changes(1000)")).await;
     }
-    assert_eq!(number(&pool, "SELECT count(*) FROM shop.change").await, 0);
+    assert_eq!(number(&pool, "SELECT count(*) FROM shop.session_change").await, 0);
     assert_eq!(changes_since(&pool, &begin).await.ids, None, "they may have been deleted");
     let recent = changes_since(&pool, &before).await;
 
@@ -161,33 +165,39 @@ async fn what_was_forgotten_is_not_taken_for_nothing() {
     insert_many(&store, 3).await;
     execute(&pool, &format!("{minute}; SELECT shop.forget_changes(1000); {minute}")).await;
     store.delete_expired(NOW, std::num::NonZeroU32::MIN).await.unwrap();
-    assert_eq!(number(&pool, "SELECT count(*) FROM shop.change").await, 0);
+    assert_eq!(number(&pool, "SELECT count(*) FROM shop.session_change").await, 0);
 }
 
-/// The connections are lost, and no change is. After a crash there may have been some that nobody knows of.
+/// After a crash or a restart there may have been changes that nobody knows of. Where only connections are lost, no change is.
 #[tokio::test]
 async fn an_outage_is_followed_by_what_happened_in_it() {
-    let own = own_server().await;
+    let own = Postgres::launch(&[Postgres::FSYNC_OFF, ("max_prepared_transactions", "2")]).await.unwrap();
     let (store, mut feed) = following(&options(&own)).await;
-    for crash in ["no", "of a process of the server", "no, a restart"] {
+    for crash in ["no", "of a process of the server", "of the server"] {
         let (other, session) = (pool(1, &options(&own)), record(Some(&user("alice")), NOW));
-        match crash {
-            "no" => {}
-            "of a process of the server" => {
-                // The others of its kind end too, and the server goes on after a recovery, with what was logged.
-                let pid = number(&other, "SELECT pg_backend_pid()::bigint").await;
-                let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
-                assert!(killed.success());
+        if crash != "no" {
+            insert(&store, &session).await;
+            execute(&other, &format!("BEGIN; {}; PREPARE TRANSACTION 'slow'", deleting(session.id()))).await;
+            match crash {
+                "of the server" => {
+                    own.stop().await.unwrap();
+                    own.start().await.unwrap();
+                }
+                _ => {
+                    // The others end too, and the server goes on after a recovery, with what was logged.
+                    let pid = number(&other, "SELECT pg_backend_pid()::bigint").await;
+                    let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+                    assert!(killed.success());
+                }
             }
-            _ => {
-                own.stop().await.unwrap();
-                own.start().await.unwrap();
-            }
-        }
-        if crash == "of a process of the server" {
             lost(&mut feed).await;
             let _ = told(&mut feed).await;
+            execute(&pool(1, &options(&own)), "COMMIT PREPARED 'slow'").await;
+            // What it had noted is lost, or not.
+            let of_prepared = told(&mut feed).await;
+            assert!([vec![FeedEvent::Lost], vec![ended(session.id())]].contains(&of_prepared), "{of_prepared:?}");
         }
+        let (other, session) = (pool(1, &options(&own)), record(Some(&user("alice")), NOW));
         while store.create(CreateRequest::new(&session), NOW).await.is_err() {}
         assert_eq!(told(&mut feed).await, [changed(&session)], "crash: {crash}");
         let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
@@ -197,12 +207,55 @@ async fn an_outage_is_followed_by_what_happened_in_it() {
     }
 }
 
+/// A dump has the notes, and those of another server are of other transactions.
+#[tokio::test]
+async fn what_was_restored_begins_anew() {
+    let options = database().await;
+    let (store, mut feed) = following(&options).await;
+    let pool = pool(1, &options);
+    insert_many(&store, 2).await;
+    assert_eq!(told(&mut feed).await.len(), 2);
+    execute(
+        &pool,
+        "UPDATE shop.session_feed SET server = '1/20200101000000.000000'; \
+         INSERT INTO shop.session_change SELECT txid_current() + 1000000 + n, gen.id FROM generate_series(1, 1000) AS n, \
+         (SELECT id FROM shop.session LIMIT 1) AS gen",
+    )
+    .await;
+    lost(&mut feed).await;
+    let session = record(None, NOW);
+    insert(&store, &session).await;
+    assert_eq!(told(&mut feed).await, [changed(&session)]);
+}
+
+/// Each is one note of many, and an answer holds only so many.
+#[tokio::test]
+async fn more_than_an_answer_holds_is_lost() {
+    let options = database().await;
+    let (store, mut feed) = following(&options).await;
+    let session = insert_many(&store, 2).await.remove(1);
+    assert_eq!(told(&mut feed).await.len(), 2);
+    execute(
+        &pool(1, &options),
+        &format!(
+            "BEGIN; INSERT INTO shop.session_change (id, version) SELECT id, version FROM generate_series(1, 70000), \
+             (SELECT id, version FROM shop.session LIMIT 1) AS one; {}; COMMIT",
+            deleting(session.id())
+        ),
+    )
+    .await;
+    assert_eq!(told(&mut feed).await, [FeedEvent::Lost]);
+}
+
 #[tokio::test]
 async fn what_nobody_notes_is_not_vouched_for() {
     let options = database().await;
     let (store, mut feed) = following(&options).await;
     let pool = pool(2, &options);
     let (log, _guard) = Log::keep();
+    execute(&pool, "SELECT shop.note_changes(false); SELECT shop.note_changes(true)").await;
+    lost(&mut feed).await;
+    let _ = told(&mut feed).await;
     execute(&pool, "ALTER TABLE shop.session DISABLE TRIGGER note_change").await;
     insert(&store, &record(None, NOW)).await;
     let (mut beats, mut text) = (0, String::new());
@@ -243,11 +296,10 @@ async fn a_role_that_owns_nothing() {
     let mut feed = store.feed().unwrap();
     let mut text = String::new();
     while !text.contains("permission denied") {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
         text += &log.take().join("\n");
     }
-    execute(&admin, &format!("GRANT SELECT ON shop.change TO {role}; GRANT SELECT, INSERT ON shop.feed TO {role}"))
-        .await;
+    execute(&admin, &format!("GRANT SELECT ON shop.session_change, shop.session_feed TO {role}")).await;
     assert_eq!(told(&mut feed).await, [FeedEvent::Lost]);
     let session = record(None, NOW);
     insert(&store, &session).await;

@@ -24,20 +24,21 @@ async fn a_kept_connection_is_not_pinged() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         let cost = proxy.round_trips() - before;
-        assert!(!measured || cost == Call::ALL.len() as u64, "{cost} round trips");
+        // A clean-up deletes old notes of changes, too.
+        assert!(!measured || cost == Call::ALL.len() as u64 + 1, "{cost} round trips");
     }
     assert_eq!(proxy.connections(), 1);
 }
 
 /// A pool of one connection, of which the store keeps none: a round trip to learn which backend it is, one for each
 /// operation, and in the background one for the ping with which the pool gets it back. With [`Pooler::Transaction`],
-/// four: begin, prepare, execute, commit.
+/// four: begin, prepare, execute, commit. A clean-up is two operations, with a ping between them.
 ///
 /// Single-threaded: background tasks run only while the test waits.
 #[tokio::test]
 async fn round_trips_of_a_connection_that_is_not_kept() {
     let (proxy, options) = through_proxy(database().await).await;
-    for (pooler, expected) in [(Pooler::Transparent, 2), (Pooler::Transaction, 4)] {
+    for (pooler, each) in [(Pooler::Transparent, 2), (Pooler::Transaction, 4)] {
         let pool = pool(1, &options);
         let store = store_behind(&pool, pooler).await;
         // The first time, statements are prepared.
@@ -49,6 +50,7 @@ async fn round_trips_of_a_connection_that_is_not_kept() {
                 assert_eq!(sessions.call(&store, call).await.unwrap(), call.answers()[0], "{call:?}");
                 let cost = proxy.round_trips() - before;
                 wait_until_idle(&pool).await;
+                let expected = if call == Call::DeleteExpired { each + 1 + each } else { each };
                 let ping = proxy.round_trips() - before - cost;
                 assert!(!measured || (cost, ping) == (expected, 1), "{call:?}: {cost} + {ping}");
             }
