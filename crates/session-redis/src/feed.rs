@@ -14,30 +14,42 @@ pub enum FeedError {
     /// it does.
     #[error("the store does not tell others of its changes: open it with `publish_changes`, on every node")]
     NotPublished,
+    /// The URL asks for RESP2, in which a server cannot tell anything beside its answers.
+    #[error("the URL asks for RESP2, but changes are told by RESP3: take `protocol` out of it")]
+    Resp2,
 }
 
 impl RedisStore {
     /// Where changes are published, if they are.
     pub(crate) fn channel(&self) -> Option<Vec<u8>> {
-        (self.publishes && !self.link.is_cluster()).then(|| self.keys.channel())
+        self.link.channel().map(<[u8]>::to_vec)
     }
 
     /// Follows the changes that all nodes of the application make, from now on. Connects in the background, in the runtime
     /// that the store was opened in, and reconnects by itself.
     ///
     /// One server, and Sentinel: a subscription to the channel `{namespace:changes}`. A [beat](FeedEvent::Beat) is an answer of the
-    /// server on the same connection that it is still a primary, and with Sentinel the word of most sentinels, too: a primary that
-    /// was replaced gives no beat. Cluster: each primary tells which keys are written, touches among them, and what became of a
-    /// session is not known ([`Changed`](FeedEvent::Changed) without a version). A beat is late by one there.
+    /// server on the same connection that it is still a primary. Sentinel: and the word of **every** sentinel of the service, since
+    /// the one that leads a failover sends clients to the new primary before most have heard of it. So the URL names them all, and
+    /// while one of them is down, there is no beat. Those that are gone for good, the others have to forget (`SENTINEL RESET`).
+    ///
+    /// Cluster: each primary, also one without slots, tells which keys are written, touches among them, and what became of a
+    /// session is not known ([`Changed`](FeedEvent::Changed) without a version). For a beat each of them is asked for `CLUSTER INFO`
+    /// and `CLUSTER NODES`, some 50 microseconds of the server: no votes for a failover, the same nodes, the same slots. A beat is
+    /// late by one there. All of them must be reached; a failover or a slot that has moved begins the feed anew.
     ///
     /// The servers must know RESP3. What others do to keys by hand is not heard, except in a Cluster, nor is what a server
-    /// evicts.
+    /// evicts. Why changes cannot be followed, or no beat can be given, is logged once for each outage.
     ///
     /// # Errors
-    /// [`FeedError::NotPublished`] if the store itself tells nobody what it does. Never in a Cluster.
+    /// [`FeedError::NotPublished`] if the store itself tells nobody what it does. Never in a Cluster. [`FeedError::Resp2`] if its
+    /// URL says `protocol=resp2`.
     pub fn feed(&self) -> Result<FollowedFeed, FeedError> {
-        if self.channel().is_none() && !self.link.is_cluster() {
+        if self.link.channel().is_none() && !self.link.is_cluster() {
             return Err(FeedError::NotPublished);
+        }
+        if !self.link.may_be_told() {
+            return Err(FeedError::Resp2);
         }
         Ok(self.link.follow(Source { keys: self.keys.clone(), read }))
     }

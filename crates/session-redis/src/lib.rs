@@ -98,7 +98,8 @@
 //!   afterwards.
 //! * **Following changes**: a [feed](RedisStore::feed) tells what all nodes do, for caches: on one server and with Sentinel by
 //!   [`publish_changes`](RedisStoreBuilder::publish_changes), in a Cluster by what its primaries say of their keys. It has a
-//!   connection of its own to each primary, over RESP3.
+//!   connection of its own to each primary, over RESP3. With Sentinel, the URL names every sentinel of the service: a feed
+//!   asks each.
 //! * **Servers**: Redis 7.0 or later, or Valkey. RESP2 will do where a proxy does not know `HELLO`, but not in a
 //!   Cluster, whose client repeats requests and says so by RESP3 only. A replica, a node of a Cluster behind `redis://`
 //!   and the like are refused when the store connects.
@@ -110,9 +111,11 @@
 //!   `HLEN`, `HSETNX`, `EVAL`, `EVALSHA` on the keys `{namespace:*`; `HELLO`; `SCAN` for `list_all`; `SCAN`, `DBSIZE` and
 //!   `RANDOMKEY` for `count`; `WAIT` for `wait_for_replicas`; `CONFIG GET` to check the `maxmemory-policy`; `INFO` to
 //!   check the version where there is no `HELLO`, and for `list_all` to notice that a server was replaced between two
-//!   pages, and show all of the new one; `CLUSTER SLOTS` in a Cluster. With
-//!   [`publish_changes`](RedisStoreBuilder::publish_changes): `PUBLISH` and, for a [feed](RedisStore::feed), `SUBSCRIBE` on the
-//!   channel `{namespace:changes}`; for one of a Cluster: `CLIENT TRACKING`. On the sentinels: `SENTINEL MASTER`.
+//!   pages, and show all of the new one; `CLUSTER SLOTS` in a Cluster. On the
+//!   sentinels: `SENTINEL MASTER`. With [`publish_changes`](RedisStoreBuilder::publish_changes): `PUBLISH` on the channel
+//!   `{namespace:changes}` (`+publish &{namespace:changes}`; Redis gives no channel by default). For a [feed](RedisStore::feed):
+//!   `SUBSCRIBE` on it, and on the sentinels `SENTINEL GET-MASTER-ADDR-BY-NAME`, `SENTINEL SENTINELS` and `SENTINEL MYID`; in a
+//!   Cluster, which has no channel, `CLIENT TRACKING`, `CLUSTER NODES` and `CLUSTER INFO`.
 //!
 //! # Features
 //! | feature | brings |

@@ -37,8 +37,6 @@ pub struct RedisStore {
     pub(crate) link: Arc<Link>,
     /// Logins at the limit queue inside this process, by shard, so that nodes contend, not requests.
     pub(crate) login_locks: Arc<[Mutex<()>; 64]>,
-    /// Whether changes are told to those who follow them.
-    pub(crate) publishes: bool,
 }
 
 impl fmt::Debug for RedisStore {
@@ -156,6 +154,9 @@ impl RedisStoreBuilder {
     /// channel `{namespace:changes}`, which costs the server about a microsecond for each write, and another for each
     /// follower. Touches are not told. Default: off.
     ///
+    /// The user of the servers needs the right to it: `PUBLISH`, and the channel (`&{namespace:changes}`), which is not among
+    /// those that Redis gives by default. A server that refuses an empty message there is not connected to.
+    ///
     /// A feed hears only those that tell: turn it on in **every** node of the application before the first of them follows the
     /// changes. In a Cluster, where the servers tell by themselves, it is not needed, and does nothing. On a server, a namespace then is that of one application in all databases, because channels are.
     pub fn publish_changes(mut self) -> Self {
@@ -209,13 +210,11 @@ impl RedisStoreBuilder {
         }
         let topology = Topology::parse(&self.url, &self.certificates)?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| ConnectError::NoRuntime)?;
-        let target = Target { topology, credentials: self.credentials };
+        let keys = Keys(self.namespace);
+        let tells = self.publishes && !matches!(topology, Topology::Cluster { .. });
+        let channel = tells.then(|| keys.channel());
+        let target = Target { topology, credentials: self.credentials, channel };
         let link = Arc::new(Link::open(target, self.operation_timeout, self.wait_for_replicas, runtime));
-        Ok(RedisStore {
-            keys: Keys(self.namespace),
-            link,
-            login_locks: Arc::new(std::array::from_fn(|_| Mutex::new(()))),
-            publishes: self.publishes,
-        })
+        Ok(RedisStore { keys, link, login_locks: Arc::new(std::array::from_fn(|_| Mutex::new(()))) })
     }
 }

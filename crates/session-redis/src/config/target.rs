@@ -11,4 +11,6 @@ pub(crate) struct Target {
     pub(crate) topology: Topology,
     /// Instead of those of the URL.
     pub(crate) credentials: Option<Arc<dyn CredentialsProvider>>,
+    /// Where changes are published, if they are.
+    pub(crate) channel: Option<Vec<u8>>,
 }

@@ -230,6 +230,11 @@ pub(crate) fn at(info: &ConnectionInfo, host: String, port: u16) -> ConnectionIn
     info.clone().set_addr(address)
 }
 
+/// The name or address of a server that has one.
+pub(crate) fn host(info: &ConnectionInfo) -> Option<&str> {
+    if let ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } = info.addr() { Some(host) } else { None }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {

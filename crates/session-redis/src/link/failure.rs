@@ -78,6 +78,21 @@ pub(super) fn explain(info: &ConnectionInfo, error: &RedisError) -> String {
     format!("{}: {what}", info.addr())
 }
 
+/// The same of commands that a user may lack the right to, or that a server may not have.
+pub(super) fn explain_command(info: &ConnectionInfo, commands: &str, error: &RedisError) -> String {
+    match code(error).as_str() {
+        "NOPERM" => format!("{}: does not permit this user {commands} (NOPERM): its ACL has to", info.addr()),
+        "ERR" => format!("{}: refuses {commands}", info.addr()),
+        _ => explain(info, error),
+    }
+}
+
+/// A command on a channel, with what an ACL has to have for it.
+pub(super) fn on_channel(command: &str, channel: &[u8]) -> String {
+    let channel = String::from_utf8_lossy(channel);
+    format!("{command} on the channel {channel} (+{} &{channel})", command.to_lowercase())
+}
+
 /// Whether there was a connection, and the server closed it.
 pub(super) fn hangs_up(error: &RedisError) -> bool {
     error.is_connection_dropped() && !error.is_connection_refusal()

@@ -8,17 +8,18 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::{ConnectionInfo, PushInfo, PushKind, Value};
 use session_core::store::{FeedEvent, FeedQueue};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::cluster::{View, discover};
 use super::driver::CONNECT_TIMEOUT;
-use super::failure::explain;
-use super::open::{NoPush, Role, as_user, named_by, node};
-use super::sentinel::{Address, Sentinels};
+use super::failure::{explain_command, on_channel};
+use super::open::{Role, as_user, node};
+use super::sentinel::{Sentinels, Testimony, unanimous};
 use crate::config::target::Target;
 use crate::config::url::{Topology, at};
 use crate::script::{self, Keys};
@@ -80,60 +81,95 @@ struct Followed {
 enum Primaries {
     /// There are no others.
     Fixed,
-    /// Most of the sentinels say so.
-    Named(Sentinels, Address),
-    /// All primaries agree on these slots. And when they were asked last: what they tell of a moment may come only after the
-    /// answer to a question of the same moment.
-    Slots { layout: Layout, asked: Option<Instant> },
+    /// All sentinels name this one, and have counted as many failovers as in the beginning.
+    Named { sentinels: Sentinels, before: Vec<Testimony> },
+    /// Each of the primaries sees the Cluster as in the beginning. And when they were asked last: what they tell of a moment may
+    /// come only after the answer to a question of the same moment.
+    Seen { before: Vec<View>, asked: Option<Instant> },
 }
 
-/// The slots of a Cluster: the first, the last, and the id of their primary.
-type Layout = BTreeSet<(u16, u16, String)>;
+/// What is known of the changes until the servers were asked.
+enum Answer {
+    AllTold,
+    /// It may be known later: nothing says that something was missed. Why it is not now.
+    NotYet(String),
+}
 
 impl Followed {
     async fn connect(target: &Target, source: &Arc<Source>, queue: &Arc<FeedQueue>) -> Result<Self, String> {
-        let closed = Arc::new(Notify::new());
-        let mut nodes = Vec::new();
-        let primaries = match &target.topology {
+        match &target.topology {
             Topology::Single(info) => {
+                let closed = Arc::new(Notify::new());
                 let info = as_user(target, info).await?;
-                nodes.push(subscribed(info, Role::Primary, source, queue, &closed).await?);
-                Primaries::Fixed
+                let nodes = vec![subscribed(info, Role::Followed, source, queue, &closed).await?];
+                Ok(Self { nodes, closed, primaries: Primaries::Fixed })
             }
             Topology::Sentinel { sentinels, service, primary } => {
-                let mut sentinels = Sentinels::new(sentinels, service);
-                let address = sentinels.ask().await?.primary;
-                let (host, port) = address.clone();
+                let (closed, mut sentinels) = (Arc::new(Notify::new()), Sentinels::new(sentinels, service));
+                let (before, failure) = sentinels.examine().await;
+                let (host, port) = failure.map_or_else(|| unanimous(&before), Err)?;
                 let info = as_user(target, &at(primary, host, port)).await?;
-                nodes.push(subscribed(info, Role::Primary, source, queue, &closed).await?);
-                Primaries::Named(sentinels, address)
+                let nodes = vec![subscribed(info, Role::Followed, source, queue, &closed).await?];
+                Ok(Self { nodes, closed, primaries: Primaries::Named { sentinels, before } })
             }
             Topology::Cluster { nodes: seeds, .. } => {
-                let (layout, infos) = discover(target, seeds).await?;
-                for info in infos {
-                    nodes.push(subscribed(info, Role::ClusterNode, source, queue, &closed).await?);
+                let mut failure = "no node of the Cluster can be reached".to_owned();
+                for seed in seeds {
+                    match Self::connect_to_cluster(&as_user(target, seed).await?, source, queue).await {
+                        Ok(followed) => return Ok(followed),
+                        // This one may have been left behind by the others.
+                        Err(reason) => failure = reason,
+                    }
                 }
-                Primaries::Slots { layout, asked: None }
+                Err(failure)
             }
-        };
-        Ok(Self { nodes, closed, primaries })
+        }
+    }
+
+    async fn connect_to_cluster(
+        seed: &ConnectionInfo,
+        source: &Arc<Source>,
+        queue: &Arc<FeedQueue>,
+    ) -> Result<Self, String> {
+        let (mut nodes, closed) = (Vec::new(), Arc::new(Notify::new()));
+        let (primaries, infos) = discover(seed).await?;
+        for info in infos {
+            nodes.push(subscribed(info, Role::ClusterNode, source, queue, &closed).await?);
+        }
+        // Again, now that nothing they do is missed.
+        let before = views(&nodes).await?;
+        if before.iter().any(|view| view.primaries != primaries) {
+            return Err("the nodes of the Cluster do not agree on its primaries and their slots".to_owned());
+        }
+        let followed: BTreeSet<_> = before.iter().map(|view| &view.me).collect();
+        if !followed.into_iter().eq(primaries.iter().map(|(id, _)| id)) {
+            return Err("the addresses that the Cluster names do not lead to each of its primaries".to_owned());
+        }
+        Ok(Self { nodes, closed, primaries: Primaries::Seen { before, asked: None } })
     }
 
     /// Asks for beats until something may have been missed. Why.
     async fn until_lost(mut self, queue: &FeedQueue) -> String {
+        let mut is_silent = false;
         loop {
             let (asked, beat) = (Instant::now(), queue.beat());
-            match timeout(beat.max(CONNECT_TIMEOUT), self.ask()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(reason)) => return reason,
-                Err(_) => return "no answer in time".to_owned(),
-            }
-            let proven = match &mut self.primaries {
-                Primaries::Fixed | Primaries::Named(..) => Some(asked),
-                Primaries::Slots { asked: before, .. } => before.replace(asked),
-            };
-            if let Some(asked) = proven {
-                queue.push(FeedEvent::Beat { asked });
+            match self.ask(beat.max(CONNECT_TIMEOUT)).await {
+                Ok(Answer::AllTold) => {
+                    is_silent = false;
+                    let proven = match &mut self.primaries {
+                        Primaries::Fixed | Primaries::Named { .. } => Some(asked),
+                        Primaries::Seen { asked: before, .. } => before.replace(asked),
+                    };
+                    if let Some(asked) = proven {
+                        queue.push(FeedEvent::Beat { asked });
+                    }
+                }
+                Ok(Answer::NotYet(reason)) => {
+                    if !std::mem::replace(&mut is_silent, true) {
+                        tracing::warn!(reason, "it is not known whether all changes in Redis were told");
+                    }
+                }
+                Err(reason) => return reason,
             }
             tokio::select! {
                 () = self.closed.notified() => return "the connection was closed".to_owned(),
@@ -142,44 +178,62 @@ impl Followed {
         }
     }
 
-    /// Whether these are still the primaries. What they told before comes before their answers.
-    async fn ask(&mut self) -> Result<(), String> {
-        let mut answers = JoinSet::new();
-        for (info, connection) in &self.nodes {
-            let (info, mut connection) = (info.clone(), connection.clone());
-            let is_cluster = matches!(self.primaries, Primaries::Slots { .. });
-            answers.spawn(async move {
-                let layout = if is_cluster { Some(slots(&mut connection, &info).await?.0) } else { None };
-                // On this connection, so that it is answered behind all that was told.
-                let said: HashMap<String, Value> =
-                    redis::cmd("HELLO").query_async(&mut connection).await.map_err(|error| explain(&info, &error))?;
-                match said.get("role").and_then(|role| redis::from_redis_value::<String>(role.clone()).ok()).as_deref()
-                {
-                    Some("slave" | "replica") => Err(format!("{} has become a replica", info.addr())),
-                    Some(_) | None => Ok(layout),
+    /// Whether these are still the primaries, and were all the time. What they told before comes before their answers.
+    async fn ask(&mut self, limit: Duration) -> Result<Answer, String> {
+        let no_answer = |_| Err("no answer in time".to_owned());
+        match &mut self.primaries {
+            Primaries::Fixed => timeout(limit, roles(&self.nodes)).await.unwrap_or_else(no_answer)?,
+            Primaries::Named { sentinels, before } => {
+                let (role, (now, failure)) = tokio::join!(timeout(limit, roles(&self.nodes)), sentinels.examine());
+                role.unwrap_or_else(no_answer)?;
+                if !now.iter().all(|testimony| before.iter().any(|earlier| testimony.upholds(earlier))) {
+                    return Err(
+                        "the sentinels name another primary, or there was a failover, or they are others".to_owned()
+                    );
                 }
-            });
-        }
-        if let Primaries::Named(sentinels, address) = &mut self.primaries {
-            let verdict = sentinels.ask().await?;
-            if !verdict.of_majority {
-                return Err("too few sentinels answer to know the primary".to_owned());
-            }
-            if verdict.primary != *address {
-                return Err("the sentinels name another primary".to_owned());
-            }
-        }
-        while let Some(answer) = answers.join_next().await {
-            let answer = answer.unwrap_or_else(|_| Err("the tokio runtime is shut down".to_owned()))?;
-            match (&self.primaries, answer) {
-                (Primaries::Slots { layout, .. }, Some(here)) if here != *layout => {
-                    return Err("the slots of the Cluster have moved".to_owned());
+                if let Err(reason) = failure.map_or_else(|| unanimous(&now), Err) {
+                    return Ok(Answer::NotYet(reason));
                 }
-                (Primaries::Slots { .. } | Primaries::Fixed | Primaries::Named(..), _) => {}
+            }
+            Primaries::Seen { before, .. } => {
+                let now =
+                    timeout(limit, views(&self.nodes)).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))?;
+                if let Some(difference) = now.iter().zip(&*before).find_map(|(now, before)| now.differs(before)) {
+                    return Err(difference.to_owned());
+                }
             }
         }
-        Ok(())
+        Ok(Answer::AllTold)
     }
+}
+
+/// Whether these servers are primaries, asked on the connections on which they tell.
+async fn roles(nodes: &[(ConnectionInfo, MultiplexedConnection)]) -> Result<(), String> {
+    for (info, connection) in nodes {
+        let said = redis::cmd("HELLO").query_async(&mut connection.clone()).await;
+        let said: HashMap<String, Value> = said.map_err(|error| explain_command(info, "HELLO", &error))?;
+        let role = said.get("role").and_then(|role| redis::from_redis_value_ref::<String>(role).ok());
+        if matches!(role.as_deref(), Some("slave" | "replica")) {
+            return Err(format!("{} has become a replica", info.addr()));
+        }
+    }
+    Ok(())
+}
+
+/// What each of these nodes says of its Cluster, in this order, asked on the connections on which they tell.
+async fn views(nodes: &[(ConnectionInfo, MultiplexedConnection)]) -> Result<Vec<View>, String> {
+    let mut asked = JoinSet::new();
+    for (number, (info, connection)) in nodes.iter().enumerate() {
+        let (info, mut connection) = (info.clone(), connection.clone());
+        asked.spawn(async move { (number, View::ask(&mut connection, &info).await) });
+    }
+    let mut views = Vec::new();
+    while let Some(answer) = asked.join_next().await {
+        let (number, view) = answer.map_err(|_| "the tokio runtime is shut down".to_owned())?;
+        views.push((number, view?));
+    }
+    views.sort_unstable_by_key(|(number, _)| *number);
+    Ok(views.into_iter().map(|(_, view)| view).collect())
 }
 
 /// A connection on which the server tells what happens. Needs RESP3.
@@ -198,15 +252,18 @@ async fn subscribed(
         }
     };
     let mut connection = node(&info, role, Some(hear)).await?;
-    let begun = match role {
-        Role::Primary => connection.subscribe(source.keys.channel()).await,
+    let (begun, commands) = match role {
+        Role::Primary | Role::Followed => {
+            let channel = source.keys.channel();
+            (connection.subscribe(&channel).await, on_channel("SUBSCRIBE", &channel))
+        }
         Role::ClusterNode => {
             let mut command = redis::cmd("CLIENT");
             command.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(source.keys.prefix());
-            command.query_async(&mut connection).await
+            (command.query_async(&mut connection).await, "CLIENT TRACKING".to_owned())
         }
     };
-    begun.map_err(|error| explain(&info, &error))?;
+    begun.map_err(|error| explain_command(&info, &commands, &error))?;
     Ok((info, connection))
 }
 
@@ -230,52 +287,4 @@ fn hear(push: &PushInfo, source: &Source, queue: &FeedQueue, closed: &Notify) {
         Some(events) => events.into_iter().for_each(|event| queue.push(event)),
         None => queue.push(FeedEvent::Lost),
     }
-}
-
-/// The slots of a Cluster, and its primaries.
-async fn discover(target: &Target, seeds: &[ConnectionInfo]) -> Result<(Layout, Vec<ConnectionInfo>), String> {
-    let mut failure = "no node of the Cluster can be reached".to_owned();
-    for seed in seeds {
-        let seed = as_user(target, seed).await?;
-        let found = async {
-            let mut connection = node(&seed, Role::ClusterNode, None::<NoPush>).await?;
-            let (layout, slots) = slots(&mut connection, &seed).await?;
-            let mut infos: Vec<ConnectionInfo> = Vec::new();
-            for info in named_by(&slots, &seed) {
-                if infos.iter().all(|known| known.addr() != info.addr()) {
-                    infos.push(info);
-                }
-            }
-            Ok((layout, infos))
-        };
-        match found.await {
-            Ok(found) => return Ok(found),
-            Err(reason) => failure = reason,
-        }
-    }
-    Err(failure)
-}
-
-/// Who has which slots, as one node says.
-async fn slots(connection: &mut impl ConnectionLike, info: &ConnectionInfo) -> Result<(Layout, Value), String> {
-    let slots = redis::cmd("CLUSTER").arg("SLOTS").query_async(connection).await;
-    let slots: Value = slots.map_err(|error| explain(info, &error))?;
-    let ranges: Vec<(u16, u16, Vec<Value>)> = ranges(&slots).ok_or("the answer to CLUSTER SLOTS was not understood")?;
-    let range = |(first, last, primary): (u16, u16, Vec<Value>)| {
-        let id = redis::from_redis_value(primary.get(2)?.clone()).ok()?;
-        Some((first, last, id))
-    };
-    let layout = ranges.into_iter().map(range).collect::<Option<_>>();
-    Ok((layout.ok_or("the answer to CLUSTER SLOTS was not understood")?, slots))
-}
-
-/// The first and the last slot of each range, and host, port and id of its primary.
-fn ranges(slots: &Value) -> Option<Vec<(u16, u16, Vec<Value>)>> {
-    let Value::Array(ranges) = slots else { return None };
-    let range = |range: &Value| {
-        let Value::Array(range) = range else { return None };
-        let [Value::Int(first), Value::Int(last), Value::Array(primary), ..] = &range[..] else { return None };
-        Some((u16::try_from(*first).ok()?, u16::try_from(*last).ok()?, primary.clone()))
-    };
-    ranges.iter().map(range).collect()
 }

@@ -1,5 +1,6 @@
 //! The connections of a store: repaired in the background, shared by all operations.
 
+mod cluster;
 mod coalescer;
 mod connection;
 mod driver;
@@ -15,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::Value;
+use redis::{ProtocolVersion, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -26,6 +27,7 @@ pub(crate) use self::driver::Old;
 use self::driver::{Reply, Request, SMALL, Wait};
 pub(crate) use self::follower::Source;
 use crate::config::target::Target;
+use crate::config::url::Topology;
 use crate::error::{self, Result};
 use crate::script::{Answer, Script};
 use session_core::store::FollowedFeed;
@@ -177,6 +179,21 @@ impl Link {
         connection.doubt_current();
         self.connection.doubt_current();
         Err(error::unconfirmed())
+    }
+
+    /// Where changes are published, if they are.
+    pub(crate) fn channel(&self) -> Option<&[u8]> {
+        self.target.channel.as_deref()
+    }
+
+    /// Whether the protocol is one in which servers tell what they were not asked for.
+    pub(crate) fn may_be_told(&self) -> bool {
+        match &self.target.topology {
+            Topology::Single(info) | Topology::Sentinel { primary: info, .. } => {
+                info.redis_settings().protocol() == ProtocolVersion::RESP3
+            }
+            Topology::Cluster { .. } => true,
+        }
     }
 
     /// Follows what happens on the servers, over connections of its own.

@@ -13,11 +13,11 @@ use redis::{
 use tokio::task::JoinSet;
 
 use super::driver::{CONNECT_TIMEOUT, Connection};
-use super::failure::{explain, hangs_up, is_about_database};
+use super::failure::{explain, explain_command, hangs_up, is_about_database, on_channel};
 use super::sentinel::{Address, Sentinels};
 use crate::config::target::Target;
 use crate::config::tls::Certificates;
-use crate::config::url::{Topology, at};
+use crate::config::url::{Topology, at, host};
 
 /// The oldest version whose scripts declare their flags, and whose `SET` has `NX` with `GET`.
 const OLDEST: u32 = 7;
@@ -32,6 +32,8 @@ pub(super) struct Opened {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Primary,
+    /// One that tells of changes.
+    Followed,
     ClusterNode,
 }
 
@@ -43,15 +45,14 @@ pub(super) async fn open(
 ) -> Result<Opened, String> {
     match &target.topology {
         Topology::Single(info) => {
-            let connection = node(&as_user(target, info).await?, Role::Primary, Some(on_push)).await?;
-            Ok(Opened { connection: Connection::Node(connection), primary: None })
+            let connection = primary(&as_user(target, info).await?, target, on_push).await?;
+            Ok(Opened { connection, primary: None })
         }
-        Topology::Sentinel { sentinels, service, primary } => {
+        Topology::Sentinel { sentinels, service, primary: of_service } => {
             let verdict = Sentinels::new(sentinels, service).ask().await?;
             let (host, port) = verdict.primary.clone();
-            let info = as_user(target, &at(primary, host, port)).await?;
-            let connection = node(&info, Role::Primary, Some(on_push)).await?;
-            Ok(Opened { connection: Connection::Node(connection), primary: Some(verdict.primary) })
+            let info = as_user(target, &at(of_service, host, port)).await?;
+            Ok(Opened { connection: primary(&info, target, on_push).await?, primary: Some(verdict.primary) })
         }
         Topology::Cluster { nodes, certificates } => {
             let mut seeds = Vec::new();
@@ -73,6 +74,17 @@ pub(super) async fn as_user(target: &Target, info: &ConnectionInfo) -> Result<Co
         settings = settings.set_username(user);
     }
     Ok(info.clone().set_redis_settings(settings))
+}
+
+/// A connection to the primary, on which changes can be told, if they are to be: a write is not done first and refused then.
+async fn primary(info: &ConnectionInfo, target: &Target, on_push: impl AsyncPushSender) -> Result<Connection, String> {
+    let mut connection = node(info, Role::Primary, Some(on_push)).await?;
+    if let Some(channel) = &target.channel {
+        // Who follows the changes hears of none by it.
+        let told: RedisResult<Value> = redis::cmd("PUBLISH").arg(channel).arg("").query_async(&mut connection).await;
+        told.map_err(|error| explain_command(info, &on_channel("PUBLISH", channel), &error))?;
+    }
+    Ok(Connection::Node(connection))
 }
 
 /// A connection to one server that will do.
@@ -185,10 +197,15 @@ pub(super) fn named_by(slots: &Value, info: &ConnectionInfo) -> Vec<ConnectionIn
     let items = |value: &Value| if let Value::Array(items) = value { items.clone() } else { Vec::new() };
     let primary = |range: &Value| {
         let address = items(items(range).get(2)?);
-        let host: Option<String> = redis::from_redis_value(address.first()?.clone()).ok()?;
+        let named: Option<String> = redis::from_redis_value(address.first()?.clone()).ok()?;
         let port = redis::from_redis_value(address.get(1)?.clone()).ok()?;
-        // Without a name, it is the one that was asked.
-        Some(host.filter(|host| !host.is_empty()).map_or_else(|| info.clone(), |host| at(info, host, port)))
+        Some(match named {
+            Some(name) if !name.is_empty() => at(info, name, port),
+            // The server does not know its own name: it is the one that was asked.
+            Some(_) => info.clone(),
+            // The servers do not know how they are reached: as the one that was asked.
+            None => host(info).map_or_else(|| info.clone(), |host| at(info, host.to_owned(), port)),
+        })
     };
     items(slots).iter().filter_map(primary).collect()
 }
@@ -242,19 +259,22 @@ impl Greeting {
         }
         match (wanted, mode.as_str(), role.as_str()) {
             (_, "sentinel", _) => Err("is a sentinel; the URL for sentinels is redis+sentinel://".to_owned()),
-            (Role::Primary, "cluster", _) => {
+            (Role::Primary | Role::Followed, "cluster", _) => {
                 Err("is a node of a Cluster; the URL for a Cluster is redis+cluster://".to_owned())
             }
             (Role::ClusterNode, "standalone", _) => Err("is not a node of a Cluster; the URL for a single server is \
                                                          redis://, and for sentinels redis+sentinel://"
                 .to_owned()),
-            (Role::Primary, _, "slave" | "replica") => {
+            (Role::Primary | Role::Followed, _, "slave" | "replica") => {
                 Err("is a replica; sessions are written to the primary".to_owned())
             }
             (Role::ClusterNode, ..) if protocol != ProtocolVersion::RESP3 => {
                 Err("does not know RESP3 (HELLO), by which lost connections of a Cluster are reported".to_owned())
             }
-            (Role::Primary | Role::ClusterNode, ..) => Ok(()),
+            (Role::Followed, ..) if protocol != ProtocolVersion::RESP3 => {
+                Err("does not know RESP3 (HELLO), by which changes are told".to_owned())
+            }
+            (Role::Primary | Role::Followed | Role::ClusterNode, ..) => Ok(()),
         }
     }
 }

@@ -22,7 +22,7 @@ if replaces then
   if sub(stored, 2, 13) ~= ARGV[5] then return taken() or 'replaced changed' end
 end
 
-local outcome, ended = 'created', ''
+local ended, is_crowded_out = '', false
 -- Below the limit there is nothing to look at. Without one, entries of expired sessions are looked for.
 if is_indexed and (limit == 0 or call('HLEN', KEYS[2]) >= limit) then
   -- Evictions were selected from the snapshot: they hold only while it is what the index says.
@@ -52,16 +52,20 @@ if is_indexed and (limit == 0 or call('HLEN', KEYS[2]) >= limit) then
     local reply = taken()
     if reply then return reply end
     if not same or #full ~= #ARGV - 4 or evictions == 0 then return full end
-    outcome = 'evicted'
-    local is_crowded_out = is_of_visitors(KEYS[2])
-    for i = 1, evictions do
-      bury(KEYS[4 + i], is_crowded_out)
-      call('HDEL', KEYS[2], ARGV[4 + 2 * i])
-      ended = ended .. 'e' .. ARGV[4 + 2 * i]
-    end
+    is_crowded_out = is_of_visitors(KEYS[2])
+    for i = 1, evictions do ended = ended .. 'e' .. ARGV[4 + 2 * i] end
   end
 end
+local evicts = ended ~= ''
+if replaces then ended = ended .. 'e' .. replaced end
+tell(sub(ARGV[2], 15), ended .. 'c' .. id .. sub(ARGV[1], 2, 13))
 
+if evicts then
+  for i = 1, evictions do
+    bury(KEYS[4 + i], is_crowded_out)
+    call('HDEL', KEYS[2], ARGV[4 + 2 * i])
+  end
+end
 if call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'PX', ARGV[3]) then
   local reply = taken()
   if reply then return reply end
@@ -72,7 +76,5 @@ if is_indexed then enter(KEYS[2], id, ARGV[4], ARGV[3], true) end
 if replaces then
   bury(KEYS[3])
   if KEYS[4] ~= KEYS[1] then call('HDEL', KEYS[4], replaced) end
-  ended = ended .. 'e' .. replaced
 end
-tell(sub(ARGV[2], 15), ended .. 'c' .. id .. sub(ARGV[1], 2, 13))
-return outcome
+return evicts and 'evicted' or 'created'

@@ -7,7 +7,7 @@ if found then
   if not deadline then corrupt() end
   if sub(stored, 39) ~= ARGV[1] then return 'absent' end
 end
+tell(ARGV[2], 'e' .. id_in(KEYS[1]))
 bury(KEYS[1])
 call('HDEL', KEYS[2], id_in(KEYS[1]))
-tell(ARGV[2], 'e' .. id_in(KEYS[1]))
 return found and 'deleted' or 'absent'

@@ -6,16 +6,19 @@ if string.sub(ARGV[1], 1, 1) == '1' then
   local members = redis.call('HKEYS', KEYS[1])
   if not are_given(members, 3) then return changed(members) end
 end
+-- Another version may keep something else in the index.
+local function ends(id) return id ~= ARGV[2] and #id == 22 end
 local reply, ended = { 'done' }, ''
 for i = 2, #KEYS do
+  if ends(ARGV[i + 1]) then ended = ended .. 'e' .. ARGV[i + 1] end
+end
+tell(string.sub(ARGV[1], 2), ended)
+for i = 2, #KEYS do
   local id = ARGV[i + 1]
-  -- Another version may keep something else in the index.
-  if id ~= ARGV[2] and #id == 22 then
+  if ends(id) then
     reply[#reply + 1], reply[#reply + 2] = id, beginning(KEYS[i])
     bury(KEYS[i], is_of_visitors(KEYS[1]))
     redis.call('HDEL', KEYS[1], id)
-    ended = ended .. 'e' .. id
   end
 end
-tell(string.sub(ARGV[1], 2), ended)
 return reply

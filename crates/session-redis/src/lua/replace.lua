@@ -4,6 +4,6 @@
 -- 1, or the same of what is stored instead
 local stored = redis.call('GETRANGE', KEYS[1], '0', '34')
 if stored ~= ARGV[2] then return stored end
-redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL')
 tell(ARGV[3], 'c' .. string.sub(KEYS[1], -22) .. string.sub(ARGV[1], 2, 13))
+redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL')
 return 1

@@ -10,7 +10,7 @@ if seen > unpack('>i6', value, 20) then -- touched since the caller read it
   value = sub(value, 1, 19) .. sub(stored, 20, 25) .. sub(value, 26)
   ttl, entry = ttl_and_entry(value, now)
 end
+tell(ARGV[6], 'c' .. id_in(KEYS[1]) .. sub(value, 2, 13))
 call('SET', KEYS[1], value, 'PX', ttl)
 enter(KEYS[2], id_in(KEYS[1]), entry, ttl)
-tell(ARGV[6], 'c' .. id_in(KEYS[1]) .. sub(value, 2, 13))
 return 'applied'

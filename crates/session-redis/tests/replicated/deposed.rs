@@ -31,6 +31,12 @@ pub(crate) async fn depose<'a>(set: &'a RedisSentinel, old: &Redis) -> &'a Redis
     others[0]
 }
 
+/// Has a sentinel name another primary than the others do.
+pub(crate) async fn mistake(sentinel: &Redis, primary: &Redis) {
+    run(sentinel, "SENTINEL REMOVE main").await;
+    run(sentinel, &format!("SENTINEL MONITOR main 127.0.0.1 {} 2", primary.port())).await;
+}
+
 /// A session that was ended on the new primary is not accepted much longer, by whatever the store does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_was_replaced_is_left_within_seconds() {

@@ -1,16 +1,18 @@
 //! What is told of changes where another server may become the primary.
 
-use session_core::store::{CreateRequest, FeedEvent, FollowedFeed, SessionStore, UpdateOutcome};
-use session_core::{DeleteOutcome, SessionId};
+use std::time::Instant;
+
+use session_core::store::{CreateRequest, Feed, FeedEvent, FollowedFeed, SessionStore};
 use session_redis::RedisStore;
+use session_testbed::Log;
 use session_testbed::feeds::{BEAT, assert_every_change_is_told, changed, lost, next_event, told};
-use session_testbed::records::{NOW, insert, load, next, record, shop, user};
-use session_testbed::servers::{RedisCluster, RedisSentinel};
+use session_testbed::records::{NOW, insert, record, shop, user};
+use session_testbed::servers::{Redis, RedisSentinel};
 
-use crate::deposed::depose;
-use crate::support::{eventually, index_key, run};
+use crate::deposed::{depose, mistake};
+use crate::support::{eventually, run};
 
-async fn following(url: &str) -> (RedisStore, FollowedFeed) {
+pub(crate) async fn following(url: &str) -> (RedisStore, FollowedFeed) {
     let store = RedisStore::builder(url, shop()).publish_changes().connect().await.unwrap();
     let mut feed = store.feed().unwrap();
     assert_eq!(told(&mut feed).await, [FeedEvent::Lost]);
@@ -19,7 +21,7 @@ async fn following(url: &str) -> (RedisStore, FollowedFeed) {
 
 /// What happens on the primary is told, or something may have been missed: no beat hides it.
 async fn assert_none_is_missed(feed: &mut FollowedFeed, store: &RedisStore) {
-    let session = session_of(&user("alice"));
+    let session = record(Some(&user("alice")), NOW);
     eventually("logins work", async || store.create(CreateRequest::new(&session), NOW).await.is_ok()).await;
     let told = told(feed).await;
     assert!(told.contains(&changed(&session)) || told.contains(&FeedEvent::Lost), "{told:?}");
@@ -64,59 +66,112 @@ async fn a_deposed_primary_gives_no_beat() {
     assert!(!told(&mut feed).await.contains(&FeedEvent::Lost), "it is followed again");
 }
 
-/// Which sessions were written.
-fn ids(told: &[FeedEvent]) -> Vec<SessionId> {
-    let id = |event: &FeedEvent| match event {
-        FeedEvent::Changed { id, .. } | FeedEvent::Ended { id } => Some(*id),
-        FeedEvent::Beat { .. } | FeedEvent::Lost => None,
-    };
-    told.iter().filter_map(id).collect()
-}
-
+/// The sentinel that leads a failover sends clients to the new primary before the others have heard of it.
 #[tokio::test(flavor = "multi_thread")]
-async fn each_primary_of_a_cluster_tells() {
-    let cluster = RedisCluster::launch(1, &[]).await.unwrap();
-    let (store, mut feed) = following(&cluster.url()).await;
-    // On several primaries.
-    let users: Vec<_> = (0..20).map(|n| user(&format!("user {n}"))).collect();
-    for user in &users {
-        let session = record(Some(user), NOW);
-        insert(&store, &session).await;
-        assert!(ids(&told(&mut feed).await).contains(&session.id()), "create");
-        let read = load(&store, &session.id()).await.unwrap();
-        assert_eq!(store.update(&next(&read), read.version, NOW).await.unwrap(), UpdateOutcome::Applied);
-        assert!(ids(&told(&mut feed).await).contains(&session.id()), "update");
-        assert_eq!(store.delete(&session.id(), Some(user)).await.unwrap(), DeleteOutcome::Deleted);
-        assert!(ids(&told(&mut feed).await).contains(&session.id()), "delete");
-        insert(&store, &session_of(user)).await;
-        let ended = store.delete_by_user(user, None, NOW).await.unwrap().ids();
-        assert_eq!(ended.len(), 1);
-        assert!(ids(&told(&mut feed).await).contains(&ended[0]), "delete_by_user");
-    }
-    assert!(ids(&told(&mut feed).await).is_empty());
-    // Between the question that a beat is about and its answer, there was another: a server may answer before it tells of what
-    // it has done in the same moment.
-    let asked = loop {
-        if let FeedEvent::Beat { asked } = next_event(&mut feed).await {
-            break asked;
+async fn the_word_of_one_sentinel_is_enough_to_give_no_beat() {
+    let set = RedisSentinel::launch(&[]).await.unwrap();
+    let (_, mut feed) = following(&set.url()).await;
+    let old = set.primary().await.unwrap();
+    let new = set.nodes().iter().find(|node| node.port() != old.port()).unwrap();
+    run(new, "REPLICAOF NO ONE").await;
+    let leader = &set.sentinels()[0];
+    mistake(leader, new).await;
+    let named = Instant::now();
+    loop {
+        match next_event(&mut feed).await {
+            FeedEvent::Beat { asked } => assert!(asked < named, "others write to the new primary already"),
+            FeedEvent::Lost => break,
+            FeedEvent::Changed { .. } | FeedEvent::Ended { .. } => {}
         }
-    };
-    assert!(asked.elapsed() >= BEAT);
-
-    let alice = user("alice");
-    let old = cluster.primary_of(&index_key(&alice)).await.unwrap();
-    old.kill9().await.unwrap();
-    lost(&mut feed).await;
-    let new = cluster.primary_of(&index_key(&alice)).await.unwrap();
-    assert_ne!(new.port(), old.port());
-    let _ = told(&mut feed).await;
-    let session = session_of(&alice);
-    eventually("logins work", async || store.create(CreateRequest::new(&session), NOW).await.is_ok()).await;
-    assert!(ids(&told(&mut feed).await).contains(&session.id()));
-    run(new, "FLUSHALL").await;
-    assert!(told(&mut feed).await.contains(&FeedEvent::Lost));
+    }
+    mistake(leader, old).await;
+    let agreed = Instant::now();
+    loop {
+        if let FeedEvent::Beat { asked } = next_event(&mut feed).await {
+            assert!(asked > agreed);
+            break;
+        }
+    }
 }
 
-fn session_of(user: &session_core::UserId) -> session_core::store::Record {
-    record(Some(user), NOW)
+/// The next line of the log that has this in it. The feed is read until then, and gives no beat that was asked for later than now.
+async fn silent_until_logged(feed: &mut FollowedFeed, log: &Log, part: &str) -> (String, Vec<FeedEvent>) {
+    let (begin, mut told) = (Instant::now(), Vec::new());
+    loop {
+        if let Some(line) = log.take().into_iter().find(|line| line.contains(part)) {
+            return (line, told);
+        }
+        assert!(begin.elapsed().as_secs() < 60, "not logged: {part}");
+        match tokio::time::timeout(BEAT, feed.next(BEAT)).await {
+            Ok(FeedEvent::Beat { asked }) => assert!(asked < begin, "a beat in spite of it: {part}"),
+            Ok(event) => told.push(event),
+            Err(_) => {}
+        }
+    }
+}
+
+/// It costs beats, and no more than that.
+#[tokio::test]
+async fn a_sentinel_that_is_down_costs_beats_but_no_changes() {
+    let (log, _guard) = Log::keep();
+    let set = RedisSentinel::launch(&[]).await.unwrap();
+    let (store, mut feed) = following(&set.url()).await;
+    for round in 0..2 {
+        set.sentinels()[1].pause().await.unwrap();
+        let session = record(Some(&user("alice")), NOW);
+        insert(&store, &session).await;
+        let (line, mut events) = silent_until_logged(&mut feed, &log, "whether all changes in Redis were told").await;
+        println!("{line}");
+        assert!(line.contains("sentinel 127.0.0.1:") && line.contains("does not answer in time"), "{line}");
+        set.sentinels()[1].resume().await.unwrap();
+        events.extend(told(&mut feed).await);
+        assert_eq!(events, [changed(&session)], "round {round}");
+    }
+    let again = log.take().into_iter().filter(|line| line.contains("were told")).count();
+    assert_eq!(again, 0, "once for each outage");
+}
+
+#[tokio::test]
+async fn the_url_names_every_sentinel() {
+    let (log, _guard) = Log::keep();
+    let set = RedisSentinel::launch(&[]).await.unwrap();
+    let two: Vec<_> = set.sentinels()[..2].iter().map(|sentinel| sentinel.address().to_string()).collect();
+    let url = format!("redis+sentinel://{}/{}", two.join(","), set.service());
+    let store = RedisStore::builder(&url, shop()).publish_changes().connect().await.unwrap();
+    let mut feed = store.feed().unwrap();
+    let (line, events) = silent_until_logged(&mut feed, &log, "the URL names").await;
+    println!("{line}");
+    assert!(line.contains("WARN") && line.contains("the URL names 2 of 3 sentinels: name all of them"), "{line}");
+    assert!(events.iter().all(|event| *event == FeedEvent::Lost), "{events:?}");
+
+    let locked = &set.sentinels()[2];
+    run(locked, "ACL SETUSER default -sentinel|myid").await;
+    let of_all = RedisStore::builder(&set.url(), shop()).publish_changes().connect().await.unwrap();
+    let mut feed = of_all.feed().unwrap();
+    let (line, _) = silent_until_logged(&mut feed, &log, "(NOPERM): its ACL has to").await;
+    println!("{line}");
+    assert!(
+        line.contains(&format!("sentinel {}: does not permit this user SENTINEL GET-", locked.address())),
+        "{line}"
+    );
+    run(locked, "ACL SETUSER default +@all").await;
+    let _ = told(&mut feed).await;
+
+    // Another one, which may lead the next failover.
+    let primary = set.primary().await.unwrap();
+    let fourth = [("sentinel", &*format!("monitor {} 127.0.0.1 {} 2", set.service(), primary.port()))];
+    let fourth = Redis::launch_sentinel(&fourth).await.unwrap();
+    run(&fourth, "SENTINEL DEBUG PUBLISH-PERIOD 500 INFO-PERIOD 500").await;
+    let (line, _) = silent_until_known(&mut feed, &log).await;
+    println!("{line}");
+}
+
+/// Beats end when the fourth sentinel is known to the others.
+async fn silent_until_known(feed: &mut FollowedFeed, log: &Log) -> (String, Instant) {
+    loop {
+        let _ = tokio::time::timeout(BEAT, feed.next(BEAT)).await;
+        if let Some(line) = log.take().into_iter().find(|line| line.contains("the URL names 3 of 4 sentinels")) {
+            return (line, Instant::now());
+        }
+    }
 }

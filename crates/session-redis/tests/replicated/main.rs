@@ -5,6 +5,7 @@ mod cluster;
 mod deposed;
 mod failover;
 mod feed;
+mod feed_cluster;
 mod replicas;
 mod resp2;
 #[cfg(feature = "tls-rustls")]

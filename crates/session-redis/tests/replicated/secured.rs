@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use session_core::store::{Freshness, SessionStore};
+use session_core::store::{FeedEvent, Freshness, SessionStore};
 use session_redis::{Credentials, RedisStore, RedisStoreBuilder};
 use session_testbed::calls::Sessions;
+use session_testbed::feeds::{assert_every_change_is_told, changed, told};
 use session_testbed::records::{NOW, insert, record, shop};
 use session_testbed::servers::{Redis, RedisCluster};
 
@@ -13,7 +14,8 @@ use crate::support::{CALLS, eventually, run};
 
 /// What the documentation says that the application needs.
 const APP: &str = "app on >of-app resetkeys ~{shop:* -@all +get +getrange +set +setrange +pexpire +hget +hset +hdel \
-                   +hgetall +hkeys +hlen +hsetnx +eval +evalsha +hello +scan +dbsize +randomkey";
+                   +hgetall +hkeys +hlen +hsetnx +eval +evalsha +hello +scan +dbsize +randomkey +publish +subscribe \
+                   &{shop:changes}";
 /// For replicas, sentinels, and this test.
 const ADMIN: &str = "admin on >of-admin ~* &* +@all";
 
@@ -83,7 +85,11 @@ async fn sentinels_and_their_primary_have_tls_and_users_of_their_own() {
         ("sentinel", "auth-user main admin"),
         ("sentinel", "auth-pass main of-admin"),
         ("sentinel", "failover-timeout main 5000"),
-        ("user", "watcher on >of-watcher -@all +sentinel|master"),
+        (
+            "user",
+            "watcher on >of-watcher -@all +sentinel|master +sentinel|get-master-addr-by-name +sentinel|sentinels \
+             +sentinel|myid",
+        ),
         ("user", ADMIN),
     ];
     let sentinel = Redis::launch_sentinel(&borrowed(&for_sentinels, &sentinel)).await.unwrap();
@@ -96,8 +102,11 @@ async fn sentinels_and_their_primary_have_tls_and_users_of_their_own() {
     let url = format!("rediss+sentinel://app:of-app@{at}?{as_watcher}");
     let open = |url: &str| builder(url, &both, &of_nodes);
 
-    let store = open(&url).connect().await.unwrap_or_else(|error| panic!("{error}"));
+    let store = open(&url).publish_changes().connect().await.unwrap_or_else(|error| panic!("{error}"));
     Sessions::assert_all_work(&store, CALLS).await;
+    let mut feed = store.feed().unwrap();
+    let _ = told(&mut feed).await;
+    assert_every_change_is_told(&store, &mut feed).await;
     let asked = open(&format!("rediss+sentinel://{at}?{as_watcher}"))
         .credentials(|| Credentials { user: Some("app".into()), password: "of-app".into() });
     Sessions::assert_all_work(&asked.connect().await.unwrap_or_else(|error| panic!("{error}")), CALLS).await;
@@ -145,6 +154,10 @@ async fn sentinels_and_their_primary_have_tls_and_users_of_their_own() {
     };
     eventually("the store has found the new primary", writes).await;
     Sessions::assert_all_work(&store, CALLS).await;
+    let _ = told(&mut feed).await;
+    let session = record(None, NOW);
+    insert(&store, &session).await;
+    assert_eq!(told(&mut feed).await, [changed(&session)]);
 }
 
 /// The nodes that the Cluster names are spoken to with TLS, too, as the same user.
@@ -154,7 +167,7 @@ async fn a_cluster_has_tls_and_users() {
     let [authority, stranger] = [(); 2].map(|()| Authority::new());
     let directives = Files::new(&authority, "127.0.0.1", &[&authority]);
     let directives = (directives.directives(), directives);
-    let app = format!("{APP} +cluster|slots");
+    let app = format!("{APP} +cluster|slots +cluster|nodes +cluster|info +client|tracking");
     let settings = borrowed(&directives.0, &[("tls-cluster", "yes"), ("user", &app), ("user", ADMIN)]);
     let cluster = RedisCluster::launch(0, &settings).await.unwrap();
     for node in cluster.nodes() {
@@ -166,9 +179,14 @@ async fn a_cluster_has_tls_and_users() {
     let open = |url: &str| builder(url, &trusted, &authority);
     let store = open(&url).connect().await.unwrap_or_else(|error| panic!("{error}"));
     Sessions::assert_all_work(&store, CALLS).await;
+    let mut feed = store.feed().unwrap();
+    let _ = told(&mut feed).await;
     // On each of the nodes.
     for _ in 0..30 {
-        insert(&store, &record(None, NOW)).await;
+        let session = record(None, NOW);
+        insert(&store, &session).await;
+        let is_of_it = |event: &FeedEvent| matches!(event, FeedEvent::Changed { id, .. } if *id == session.id());
+        assert!(told(&mut feed).await.iter().any(is_of_it));
     }
     for node in cluster.nodes() {
         assert_ne!(administer(node, "DBSIZE").await, "Ok(int(0))");

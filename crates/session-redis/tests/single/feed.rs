@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use session_core::store::{CreateOutcome, CreateRequest, FeedEvent, FollowedFeed, SessionStore};
-use session_core::{DeleteOutcome, OsEntropy, StoreErrorKind, VisitorLimit};
-use session_redis::{FeedError, RedisStore};
+use session_core::{DeleteOutcome, LimitPolicy, OsEntropy, StoreErrorKind, VisitorLimit};
+use session_redis::{ConnectError, FeedError, RedisStore};
+use session_testbed::Log;
 use session_testbed::feeds::{assert_every_change_is_told, changed, ended, lost, next_event, told};
-use session_testbed::records::{NOW, insert, record, shop, user};
+use session_testbed::records::{MINUTE, NOW, insert, limit, load, next, record, replacing, shop, user};
 use session_testbed::servers::{Redis, Release, VALKEY};
 
-use crate::support::run;
+use crate::support::{eventually, run};
 
 /// A store that publishes, and what follows it already.
 async fn following(url: &str) -> (RedisStore, FollowedFeed) {
@@ -128,4 +129,100 @@ async fn a_server_that_has_become_a_replica_gives_no_beat() {
     let promoted = Instant::now();
     run(&server, "REPLICAOF NO ONE").await;
     assert!(next_beat(&mut feed).await > promoted);
+}
+
+/// What the documentation says that the application needs for this.
+const RIGHTS: &str = "+publish +subscribe &{shop:changes}";
+
+/// A user who may do all but this.
+async fn restricted(server: &Redis, rights: &str) -> String {
+    run(server, &format!("ACL SETUSER app on >of-app resetchannels ~{{shop:* +@all -publish -subscribe {rights}"))
+        .await;
+    format!("redis://app:of-app@{}", server.address())
+}
+
+#[tokio::test]
+async fn the_documented_rights_are_enough_and_without_them_the_store_is_not_opened() {
+    let (server, renamed) =
+        (Redis::launch(&[]).await.unwrap(), Redis::launch(&[("rename-command", "PUBLISH \"\"")]).await.unwrap());
+    let open = |url: &str| RedisStore::builder(url, shop()).publish_changes().connect();
+    for rights in ["+publish", "&{shop:changes}", "+publish &{shop:other}"] {
+        let url = restricted(&server, rights).await;
+        let error = open(&url).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Unavailable(_)));
+        let text = error.to_string();
+        println!("{text}");
+        assert!(
+            text.contains("does not permit this user PUBLISH on the channel {shop:changes} (+publish &{shop:changes})"),
+            "{text}"
+        );
+        RedisStore::connect(&url, shop()).await.unwrap();
+        run(&server, "ACL DELUSER app").await;
+    }
+    let text = open(&renamed.url()).await.unwrap_err().to_string();
+    assert!(text.contains("refuses PUBLISH on the channel {shop:changes}"), "{text}");
+
+    let (log, _guard) = Log::keep();
+    let store = open(&restricted(&server, "+publish &{shop:changes}").await).await.unwrap();
+    let mut feed = store.feed().unwrap();
+    assert_eq!(next_event(&mut feed).await, FeedEvent::Lost);
+    let text = log.take().concat();
+    assert!(
+        text.contains("does not permit this user SUBSCRIBE on the channel {shop:changes} (+subscribe &{shop:changes})"),
+        "{text}"
+    );
+    restricted(&server, RIGHTS).await;
+    let _ = told(&mut feed).await;
+    assert_every_change_is_told(&store, &mut feed).await;
+}
+
+/// What cannot be told is not done: nobody has it half.
+#[tokio::test]
+async fn a_right_that_is_taken_away_leaves_nothing_half_done() {
+    let server = Redis::launch(&[("enable-debug-command", "yes")]).await.unwrap();
+    let store =
+        RedisStore::builder(&restricted(&server, RIGHTS).await, shop()).publish_changes().connect().await.unwrap();
+    let alice = user("alice");
+    let (one, two, new) = (record(Some(&alice), NOW), record(Some(&alice), NOW), record(Some(&alice), NOW));
+    for session in [&one, &two] {
+        insert(&store, session).await;
+    }
+    let read = load(&store, &one.id()).await.unwrap();
+    let (values, mut later) = (next(&read), next(&read));
+    later.summary.last_seen = NOW + MINUTE;
+    run(&server, "ACL SETUSER app resetchannels").await;
+    let before = run(&server, "DEBUG DIGEST").await;
+    let login = CreateRequest::new(&new);
+    let errors = [
+        store.create(login, NOW).await.map(drop),
+        store.create(login.within(limit(1, LimitPolicy::EvictOldest)), NOW).await.map(drop),
+        store.create(replacing(&new, &one), NOW).await.map(drop),
+        store.update(&values, read.version, NOW).await.map(drop),
+        store.update(&later, read.version, NOW + MINUTE).await.map(drop),
+        store.delete(&one.id(), Some(&alice)).await.map(drop),
+        store.delete_by_user(&alice, None, NOW).await.map(drop),
+    ];
+    for (number, error) in errors.into_iter().enumerate() {
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Other, "{number}: {error}");
+    }
+    assert_eq!(run(&server, "DEBUG DIGEST").await, before);
+}
+
+#[tokio::test]
+async fn resp2_tells_of_nothing_and_says_so() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let of_resp2 = format!("{}?protocol=resp2", server.url());
+    let store = RedisStore::builder(&of_resp2, shop()).publish_changes().connect().await.unwrap();
+    assert_eq!(store.feed().unwrap_err(), FeedError::Resp2);
+
+    let (log, _guard) = Log::keep();
+    let server = Redis::launch(&[("rename-command", "HELLO \"\"")]).await.unwrap();
+    let store = RedisStore::builder(&server.url(), shop()).publish_changes().connect().await.unwrap();
+    let mut feed = store.feed().unwrap();
+    assert_eq!(next_event(&mut feed).await, FeedEvent::Lost);
+    eventually("it is logged", async || {
+        log.take().concat().contains("does not know RESP3 (HELLO), by which changes are told")
+    })
+    .await;
 }

@@ -2,6 +2,7 @@
 
 use session_redis::{ConnectError, RedisStore, RedisStoreBuilder};
 use session_testbed::calls::Sessions;
+use session_testbed::feeds::{assert_every_change_is_told, told};
 use session_testbed::records::{NOW, insert, record, shop};
 use session_testbed::servers::Redis;
 
@@ -27,6 +28,10 @@ async fn certificates_are_those_of_the_builder() {
     };
     let store = open(ours, &authority).await.unwrap_or_else(|error| panic!("{error}"));
     Sessions::assert_all_work(&store, CALLS).await;
+    let telling = ours(RedisStore::builder(&url, shop()).publish_changes(), &authority).connect().await.unwrap();
+    let mut feed = telling.feed().unwrap();
+    let _ = told(&mut feed).await;
+    assert_every_change_is_told(&telling, &mut feed).await;
 
     let unknown = open(ours, &stranger).await.unwrap_err().to_string();
     assert!(unknown.contains("certificate"), "{unknown}");
