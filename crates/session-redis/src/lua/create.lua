@@ -12,7 +12,12 @@ local is_indexed, replaces = KEYS[2] ~= KEYS[1], KEYS[3] ~= KEYS[1]
 -- It takes precedence over all other replies, but is looked for only when there is a reason to.
 local function taken()
   local stored, buried = load_live(KEYS[1], now)
-  if stored and sub(stored, 2, 13) == sub(ARGV[1], 2, 13) then return 'created' end
+  if stored and sub(stored, 2, 13) == sub(ARGV[1], 2, 13) then
+    -- By the call that this one repeats, if all of them are gone.
+    local evicted = evictions > 0
+    for i = 1, evictions do evicted = evicted and not is_record(call('GETRANGE', KEYS[4 + i], '0', '1')) end
+    return evicted and 'evicted' or 'created'
+  end
   return (stored or buried) and 'id taken'
 end
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use session_core::StoreErrorKind;
-use session_core::store::{CreateRequest, Freshness, SessionStore, UpdateOutcome};
+use session_core::store::{CreateOutcome, CreateRequest, Freshness, SessionStore, UpdateOutcome};
+use session_core::{LimitPolicy, StoreErrorKind};
 use session_redis::RedisStore;
 use session_testbed::calls::Sessions;
 use session_testbed::proxy::{Mode, Proxy};
-use session_testbed::records::{NOW, insert, load, next, record, shop, user};
+use session_testbed::records::{NOW, insert, limit, load, next, record, shop, user};
 use session_testbed::servers::Redis;
 
 use crate::faults::{open, url};
@@ -107,4 +107,36 @@ async fn cancelled_requests_leave_requests_and_replies_in_step() {
     for id in &sessions {
         assert_eq!(load(&store, id).await.unwrap().id(), *id);
     }
+}
+
+/// The reply to a login at the session limit is lost: who asks again is told all the same which sessions it has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_repeated_names_the_sessions_that_it_evicted() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let proxy = Proxy::start(server.address()).await.unwrap();
+    let (here, there) = (RedisStore::builder(&url(&proxy), shop()), open(&server.url()).await);
+    let here = here.operation_timeout(Duration::from_secs(30)).connect().await.unwrap();
+    let alice = user("alice");
+    let [first, second, login] = [(); 3].map(|()| record(Some(&alice), NOW));
+    for session in [&first, &second] {
+        insert(&here, session).await;
+    }
+    // The first request asks who is there, the second one evicts.
+    let before = proxy.round_trips();
+    proxy.set(Mode::Delay(Duration::from_millis(300)));
+    let create = {
+        let login = login.clone();
+        tokio::spawn(async move {
+            here.create(CreateRequest::new(&login).within(limit(1, LimitPolicy::EvictOldest)), NOW).await
+        })
+    };
+    eventually("the second request", async || proxy.round_trips() >= before + 2).await;
+    proxy.cut_one_reply(0, Mode::Pass);
+    let CreateOutcome::Created { mut evicted } = create.await.unwrap().unwrap() else { panic!("not created") };
+    evicted.sort_unstable();
+    let mut expected = [first.id(), second.id()];
+    expected.sort_unstable();
+    assert_eq!(evicted, expected);
+    assert!(proxy.round_trips() > before + 3, "it was asked again, over a new connection");
+    assert!(load(&there, &login.id()).await.is_some());
 }
