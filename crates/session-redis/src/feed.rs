@@ -35,7 +35,7 @@ impl RedisStore {
     ///
     /// Cluster: each primary, also one without slots, tells which keys are written, touches among them, and what became of a
     /// session is not known ([`Changed`](FeedEvent::Changed) without a version). For a beat each of them is asked for `CLUSTER INFO`
-    /// and `CLUSTER NODES`, some 50 microseconds of the server: no votes for a failover, the same nodes, the same slots. A beat is
+    /// and `CLUSTER NODES`, some 60 microseconds of the server: no votes for a failover, the same nodes, the same slots. A beat is
     /// late by one there. All of them must be reached; a failover or a slot that has moved begins the feed anew.
     ///
     /// The servers must know RESP3. What others do to keys by hand is not heard, except in a Cluster, nor is what a server

@@ -213,7 +213,7 @@ impl RedisStoreBuilder {
         let keys = Keys(self.namespace);
         let tells = self.publishes && !matches!(topology, Topology::Cluster { .. });
         let channel = tells.then(|| keys.channel());
-        let target = Target { topology, credentials: self.credentials, channel };
+        let target = Target { topology, credentials: self.credentials, channel, moves: Arc::default() };
         let link = Arc::new(Link::open(target, self.operation_timeout, self.wait_for_replicas, runtime));
         Ok(RedisStore { keys, link, login_locks: Arc::new(std::array::from_fn(|_| Mutex::new(()))) })
     }

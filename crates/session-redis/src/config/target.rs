@@ -1,6 +1,7 @@
 //! Where connections lead to: [`Target`].
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::credentials::CredentialsProvider;
 use super::url::Topology;
@@ -13,4 +14,6 @@ pub(crate) struct Target {
     pub(crate) credentials: Option<Arc<dyn CredentialsProvider>>,
     /// Where changes are published, if they are.
     pub(crate) channel: Option<Vec<u8>>,
+    /// How often a connection of the store has come to another primary than the one before.
+    pub(crate) moves: Arc<AtomicU64>,
 }

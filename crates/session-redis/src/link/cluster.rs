@@ -16,8 +16,9 @@ pub(super) struct View {
     pub(super) primaries: Primaries,
     /// The id of the node itself.
     pub(super) me: String,
-    /// The ids of all nodes that it knows: a slot can only go to one of them.
-    known: BTreeSet<String>,
+    /// The ids of all nodes that it knows, since a slot can only go to one of them; and whether each is a replica. What was
+    /// frozen while it was replaced comes back as one: something may have been read there that is outdated.
+    known: BTreeSet<(String, bool)>,
     /// Rises with each vote for a failover, before the replica that asked for it takes over.
     epoch: u64,
 }
@@ -58,7 +59,7 @@ impl View {
         } else if self.primaries != before.primaries {
             Some("the slots of the Cluster have moved, or its primaries are others")
         } else if self.known != before.known {
-            Some("nodes have joined the Cluster or left it")
+            Some("nodes have joined the Cluster or left it, or come back as replicas")
         } else if self.epoch != before.epoch {
             Some("there was a vote for a failover in the Cluster, or a slot has moved")
         } else {
@@ -88,9 +89,21 @@ impl View {
         if !me.targets.iter().all(|target| primaries.iter().any(|(id, _)| id == target)) {
             return Err("moves a slot to a node that is none of the primaries".to_owned());
         }
-        let known = nodes.iter().map(|node| node.id.to_owned()).collect();
+        let known = nodes.iter().map(|node| (node.id.to_owned(), node.is("slave"))).collect();
         Ok(Self { primaries, me: me.id.to_owned(), known, epoch })
     }
+}
+
+/// Whether these are the views of these primaries, one of each, and all see just these.
+pub(super) fn agree(views: &[View], primaries: &Primaries) -> Result<(), String> {
+    if views.iter().any(|view| view.primaries != *primaries) {
+        return Err("the nodes of the Cluster do not agree on its primaries and their slots".to_owned());
+    }
+    let asked: BTreeSet<_> = views.iter().map(|view| &view.me).collect();
+    if !asked.into_iter().eq(primaries.iter().map(|(id, _)| id)) {
+        return Err("the addresses that the Cluster names do not lead to each of its primaries".to_owned());
+    }
+    Ok(())
 }
 
 impl<'a> Node<'a> {
@@ -219,7 +232,7 @@ mod tests {
         ];
         assert_eq!(view.primaries, Primaries::from(expected));
         assert_eq!((view.me.as_str(), view.epoch), ("a", 7));
-        assert_eq!(view.known, BTreeSet::from(["a", "b", "c", "d", "e", "f"].map(str::to_owned)));
+        assert_eq!(view.known, ["a", "b", "c", "d", "e", "f"].map(|id| (id.to_owned(), id == "f")).into());
     }
 
     #[test]
@@ -234,6 +247,7 @@ mod tests {
             (view(OK, &NODES.replace("handshake", "master")), "slots of the Cluster have moved, or its primaries"),
             (view(OK, &NODES.replace("handshake", "slave")), "joined"),
             (view(OK, &NODES.replace("f 10.", "h 10.")), "joined"),
+            (view(OK, &NODES.replace("master,fail,noaddr", "slave")), "come back"),
             (view(OK, &NODES.replace("master,fail,noaddr", "master")), "primaries"),
             (view(OK, &NODES.replace("master -", "myself,master -").replacen("myself,myself,", "", 1)), "another node"),
         ];
@@ -257,6 +271,22 @@ mod tests {
         for (state, nodes, reason) in cases {
             let found = view(&state, &nodes).unwrap_err();
             assert!(found.contains(reason), "{reason}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_beginning_is_what_all_primaries_see() {
+        let of = |me: &str| View { me: me.to_owned(), ..view(OK, NODES).unwrap() };
+        let all = ["c", "a", "d", "b"].map(of);
+        let primaries = all[0].primaries.clone();
+        assert_eq!(agree(&all, &primaries), Ok(()));
+        let mut other = all.clone();
+        other[3].primaries = view(OK, &NODES.replace("16000", "")).unwrap().primaries;
+        for (views, reason) in
+            [(&other[..], "do not agree"), (&all[1..], "do not lead"), (&["a", "a", "b", "c"].map(of), "do not lead")]
+        {
+            let found = agree(views, &primaries).unwrap_err();
+            assert!(found.contains(reason), "{found}");
         }
     }
 

@@ -252,13 +252,18 @@ impl Shared {
 }
 
 async fn keep_connected(shared: Arc<Shared>, target: Target, response_timeout: Duration, on_connect: OnConnect) {
-    let mut pause = PAUSES.0;
+    let (mut pause, mut before) = (PAUSES.0, None);
     for number in 0.. {
         let opened = timeout(OPEN_TIMEOUT, open(&target, response_timeout, shared.watch(number))).await;
         match opened.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
             Ok(Opened { connection, primary }) => {
                 pause = PAUSES.0;
                 let since = Instant::now();
+                // Before anything is read there.
+                if before.is_some() && before != primary {
+                    target.moves.fetch_add(1, Ordering::SeqCst);
+                }
+                before.clone_from(&primary);
                 shared.state.send_replace(State::Ready(number, connection.clone()));
                 match on_connect {
                     // Beside: if it gets no answer, the connection has to be replaced at once all the same.

@@ -3,9 +3,10 @@
 //! One to the server, or one to each primary of a Cluster, where nobody can publish to all nodes at a bearable price: there, the
 //! servers themselves tell which keys are written (`CLIENT TRACKING … BCAST`).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
@@ -15,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::cluster::{View, discover};
+use super::cluster::{View, agree, discover};
 use super::driver::CONNECT_TIMEOUT;
 use super::failure::{explain_command, on_channel};
 use super::open::{Role, as_user, node};
@@ -81,8 +82,9 @@ struct Followed {
 enum Primaries {
     /// There are no others.
     Fixed,
-    /// All sentinels name this one, and have counted as many failovers as in the beginning.
-    Named { sentinels: Sentinels, before: Vec<Testimony> },
+    /// All sentinels name this one, and have counted as many failovers as in the beginning; nor has the store come from another
+    /// one since: what it read there may be outdated.
+    Named { sentinels: Sentinels, before: Vec<Testimony>, moves: Arc<AtomicU64>, moved: u64 },
     /// Each of the primaries sees the Cluster as in the beginning. And when they were asked last: what they tell of a moment may
     /// come only after the answer to a question of the same moment.
     Seen { before: Vec<View>, asked: Option<Instant> },
@@ -106,11 +108,12 @@ impl Followed {
             }
             Topology::Sentinel { sentinels, service, primary } => {
                 let (closed, mut sentinels) = (Arc::new(Notify::new()), Sentinels::new(sentinels, service));
+                let (moves, moved) = (Arc::clone(&target.moves), target.moves.load(Ordering::SeqCst));
                 let (before, failure) = sentinels.examine().await;
                 let (host, port) = failure.map_or_else(|| unanimous(&before), Err)?;
                 let info = as_user(target, &at(primary, host, port)).await?;
                 let nodes = vec![subscribed(info, Role::Followed, source, queue, &closed).await?];
-                Ok(Self { nodes, closed, primaries: Primaries::Named { sentinels, before } })
+                Ok(Self { nodes, closed, primaries: Primaries::Named { sentinels, before, moves, moved } })
             }
             Topology::Cluster { nodes: seeds, .. } => {
                 let mut failure = "no node of the Cluster can be reached".to_owned();
@@ -138,13 +141,7 @@ impl Followed {
         }
         // Again, now that nothing they do is missed.
         let before = views(&nodes).await?;
-        if before.iter().any(|view| view.primaries != primaries) {
-            return Err("the nodes of the Cluster do not agree on its primaries and their slots".to_owned());
-        }
-        let followed: BTreeSet<_> = before.iter().map(|view| &view.me).collect();
-        if !followed.into_iter().eq(primaries.iter().map(|(id, _)| id)) {
-            return Err("the addresses that the Cluster names do not lead to each of its primaries".to_owned());
-        }
+        agree(&before, &primaries)?;
         Ok(Self { nodes, closed, primaries: Primaries::Seen { before, asked: None } })
     }
 
@@ -183,12 +180,15 @@ impl Followed {
         let no_answer = |_| Err("no answer in time".to_owned());
         match &mut self.primaries {
             Primaries::Fixed => timeout(limit, roles(&self.nodes)).await.unwrap_or_else(no_answer)?,
-            Primaries::Named { sentinels, before } => {
+            Primaries::Named { sentinels, before, moves, moved } => {
                 let (role, (now, failure)) = tokio::join!(timeout(limit, roles(&self.nodes)), sentinels.examine());
                 role.unwrap_or_else(no_answer)?;
                 if !now.iter().all(|testimony| before.iter().any(|earlier| testimony.upholds(earlier))) {
+                    return Err("the sentinels name another primary, or have counted a failover".to_owned());
+                }
+                if moves.load(Ordering::SeqCst) != *moved {
                     return Err(
-                        "the sentinels name another primary, or there was a failover, or they are others".to_owned()
+                        "the store has come from another primary, and what it read there may be outdated".to_owned()
                     );
                 }
                 if let Err(reason) = failure.map_or_else(|| unanimous(&now), Err) {

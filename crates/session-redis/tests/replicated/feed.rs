@@ -10,7 +10,7 @@ use session_testbed::records::{NOW, insert, record, shop, user};
 use session_testbed::servers::{Redis, RedisSentinel};
 
 use crate::deposed::{depose, mistake};
-use crate::support::{eventually, run};
+use crate::support::{eventually, run, session_key};
 
 pub(crate) async fn following(url: &str) -> (RedisStore, FollowedFeed) {
     let store = RedisStore::builder(url, shop()).publish_changes().connect().await.unwrap();
@@ -66,6 +66,36 @@ async fn a_deposed_primary_gives_no_beat() {
     assert!(!told(&mut feed).await.contains(&FeedEvent::Lost), "it is followed again");
 }
 
+/// What it read before from the one that was replaced may be outdated, and is vouched for no longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_begins_anew_when_the_store_comes_to_another_primary() {
+    let set = RedisSentinel::launch(&[]).await.unwrap();
+    let (store, mut feed) = following(&set.url()).await;
+    let mut old = set.primary().await.unwrap();
+    let mut lagged = false;
+    // The feed is faster than the store, but not always.
+    while !lagged {
+        let new = depose(&set, old).await;
+        lost(&mut feed).await;
+        let _ = told(&mut feed).await;
+        let mut events = Vec::new();
+        let session = loop {
+            let session = record(Some(&user("alice")), NOW);
+            let written = store.create(CreateRequest::new(&session), NOW).await.is_ok();
+            events.extend(told(&mut feed).await);
+            if written
+                && run(new, &format!("EXISTS {}", session_key(&user("alice"), &session.id()))).await.number() == Some(1)
+            {
+                break session;
+            }
+            lagged |= written;
+        };
+        assert!(events.contains(&changed(&session)) || events.contains(&FeedEvent::Lost), "{events:?}");
+        assert!(!lagged || events.contains(&FeedEvent::Lost), "{events:?}");
+        old = new;
+    }
+}
+
 /// The sentinel that leads a failover sends clients to the new primary before the others have heard of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_word_of_one_sentinel_is_enough_to_give_no_beat() {
@@ -101,7 +131,7 @@ async fn silent_until_logged(feed: &mut FollowedFeed, log: &Log, part: &str) -> 
         if let Some(line) = log.take().into_iter().find(|line| line.contains(part)) {
             return (line, told);
         }
-        assert!(begin.elapsed().as_secs() < 60, "not logged: {part}");
+        assert!(begin.elapsed().as_secs() < 60, "not logged: {part}; {told:?}");
         match tokio::time::timeout(BEAT, feed.next(BEAT)).await {
             Ok(FeedEvent::Beat { asked }) => assert!(asked < begin, "a beat in spite of it: {part}"),
             Ok(event) => told.push(event),
@@ -116,19 +146,26 @@ async fn a_sentinel_that_is_down_costs_beats_but_no_changes() {
     let (log, _guard) = Log::keep();
     let set = RedisSentinel::launch(&[]).await.unwrap();
     let (store, mut feed) = following(&set.url()).await;
-    for round in 0..2 {
-        set.sentinels()[1].pause().await.unwrap();
+    let sentinel = &set.sentinels()[1];
+    // On a busy machine, the primary may not answer in time, either.
+    let mut rounds = 0;
+    loop {
+        let _ = log.take();
+        sentinel.pause().await.unwrap();
         let session = record(Some(&user("alice")), NOW);
         insert(&store, &session).await;
-        let (line, mut events) = silent_until_logged(&mut feed, &log, "whether all changes in Redis were told").await;
+        let down = format!("sentinel {}: does not answer in time", sentinel.address());
+        let (line, mut events) = silent_until_logged(&mut feed, &log, &down).await;
         println!("{line}");
-        assert!(line.contains("sentinel 127.0.0.1:") && line.contains("does not answer in time"), "{line}");
-        set.sentinels()[1].resume().await.unwrap();
+        sentinel.resume().await.unwrap();
         events.extend(told(&mut feed).await);
-        assert_eq!(events, [changed(&session)], "round {round}");
+        if !line.contains("cannot follow") && !log.take().concat().contains("no answer in time") {
+            assert_eq!(events, [changed(&session)]);
+            return;
+        }
+        rounds += 1;
+        assert!(rounds < 10, "the primary is lost each time");
     }
-    let again = log.take().into_iter().filter(|line| line.contains("were told")).count();
-    assert_eq!(again, 0, "once for each outage");
 }
 
 #[tokio::test]
