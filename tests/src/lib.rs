@@ -6,6 +6,7 @@ pub mod browser;
 pub mod calls;
 pub mod chaos;
 mod client;
+pub mod coherence;
 pub mod feeds;
 mod log;
 pub mod proxy;

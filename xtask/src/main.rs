@@ -2,6 +2,7 @@
 
 mod bench;
 mod checks;
+mod coherence;
 mod command;
 mod imports;
 mod mutants;
@@ -32,6 +33,8 @@ enum Command {
     Conformance(Forwarded),
     /// Lets everything go wrong that can, and checks that what was acknowledged holds.
     Chaos(Forwarded),
+    /// Shows, with processes of the demo, how soon a node obeys what another one did, and how late at most, whatever goes wrong.
+    Coherence(Forwarded),
     /// Compares every backend with the least work that could do the same, and draws tables and a chart; or, with `--rivals`,
     /// with other libraries.
     Bench(Forwarded),
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
             let chaos = ["--package", "session-testbed", "--bin", "chaos", "--"];
             Cargo::new("run").args(chaos).args(arguments).run("chaos")
         }
+        Command::Coherence(Forwarded { arguments }) => coherence::run(arguments),
         Command::Bench(Forwarded { arguments }) if arguments.iter().any(|argument| argument == "--rivals") => {
             bench::rivals(arguments)
         }

@@ -1,0 +1,87 @@
+//! [`Census`]: what the servers were asked, as they count it themselves.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use session_conformance::Failure;
+
+use super::bed::Bed;
+use super::failure::failure;
+use crate::servers::Redis;
+
+/// How often each command or statement was executed so far. Not those of who follows changes, keeps servers together, or counts.
+#[derive(Debug)]
+pub(super) struct Census(BTreeMap<String, u64>);
+
+/// Of Redis: beats of feeds, replication and its sentinels, and what is asked here.
+const BESIDES: [&str; 12] = [
+    "hello",
+    "cluster|slots",
+    "cluster|shards",
+    "cluster|nodes",
+    "info",
+    "ping",
+    "role",
+    "publish",
+    "subscribe",
+    "replconf",
+    "command",
+    "select",
+];
+
+impl Census {
+    pub(super) async fn take(bed: &Bed) -> Result<Self, Failure> {
+        let mut counts = BTreeMap::new();
+        match bed {
+            Bed::Redis(server) => commands(server, &mut counts).await?,
+            Bed::Sentinel(set) => {
+                for node in set.nodes() {
+                    commands(node, &mut counts).await?;
+                }
+            }
+            Bed::Cluster { cluster, .. } => {
+                for node in cluster.nodes() {
+                    commands(node, &mut counts).await?;
+                }
+            }
+            Bed::Postgres(server) => statements(&fs::read(server.folder().join("log")).map_err(failure)?, &mut counts),
+        }
+        Ok(Self(counts))
+    }
+
+    /// What was executed since `before`.
+    pub(super) fn since(&self, before: &Self) -> BTreeMap<String, u64> {
+        let new = self.0.iter().map(|(what, count)| (what.clone(), count - before.0.get(what).copied().unwrap_or(0)));
+        new.filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+async fn commands(server: &Redis, counts: &mut BTreeMap<String, u64>) -> Result<(), Failure> {
+    let stats = server.command(&["INFO", "commandstats"]).await.map_err(failure)?;
+    for line in stats.text().lines() {
+        let Some((name, values)) = line.strip_prefix("cmdstat_").and_then(|line| line.split_once(':')) else {
+            continue;
+        };
+        if BESIDES.contains(&name) || name.starts_with("client") || name.starts_with("config") {
+            continue;
+        }
+        let calls = values.split(',').find_map(|value| value.strip_prefix("calls=")?.parse::<u64>().ok());
+        *counts.entry(name.to_owned()).or_default() += calls.unwrap_or(0);
+    }
+    Ok(())
+}
+
+/// From the log of a server that writes each statement to it.
+fn statements(log: &[u8], counts: &mut BTreeMap<String, u64>) {
+    for line in String::from_utf8_lossy(log).lines() {
+        // `LOG:  execute name: statement`, or `LOG:  statement: statement`.
+        let Some((_, logged)) = line.split_once("LOG:  ") else { continue };
+        let is_statement = logged.starts_with("execute ") || logged.starts_with("statement: ");
+        let Some((_, statement)) = logged.split_once(": ").filter(|_| is_statement) else { continue };
+        // The beat of a feed, and the clean-up that every node does now and then.
+        if statement.trim() != "SELECT 1" && !statement.contains("delete_expired") {
+            let begin: String = statement.chars().take(60).collect();
+            *counts.entry(begin).or_default() += 1;
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! How late a revocation is obeyed at most, whatever goes wrong.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use session_conformance::{Failure, Rng};
+
+use super::bed::{Bed, Store};
+use super::fault::Fault;
+use super::inject::inject;
+use super::node::MAX_STALE;
+use super::witness::Longest;
+use super::world::{Run, World};
+
+/// What to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How often each failure is to happen to a node, at least.
+    pub runs: usize,
+    /// To how many nodes at once.
+    pub nodes: usize,
+    /// What its moments are derived from.
+    pub seed: u64,
+}
+
+/// What came of a failure on a store.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// The store.
+    pub store: &'static str,
+    /// What went wrong.
+    pub failure: String,
+    /// To how many nodes it happened.
+    pub runs: usize,
+    /// How many sessions were revoked, counted once for each node.
+    pub revoked: usize,
+    /// How many of them the store itself did not know to be revoked in the end. Not counted above.
+    pub forgotten: usize,
+    /// How many questions were answered.
+    pub answers: u64,
+    /// From the revocation of a session until the answer to the last question that was answered with it: an upper bound.
+    pub longest_ms: u64,
+    /// The same, until that question was asked: a lower bound.
+    pub longest_asked_ms: u64,
+    /// Each run that served a session longer than it may: its seed, and for how many milliseconds.
+    pub broken: Vec<(u64, u64)>,
+    /// What could not be run, and why.
+    pub unrun: Option<String>,
+}
+
+impl Outcome {
+    /// Whether it was run, and the law held.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.broken.is_empty() && self.unrun.is_none()
+    }
+}
+
+/// Runs these failures on servers of their own, one after the other. `told` hears of each that is done, `progress` of what comes
+/// next.
+///
+/// # Errors
+/// If the servers cannot be started.
+pub async fn failures(
+    store: Store,
+    faults: &[Fault],
+    options: Options,
+    progress: &dyn Fn(&str),
+) -> Result<Vec<Outcome>, Failure> {
+    progress("starting the servers");
+    let mut bed = Bed::start(store).await?;
+    let mut outcomes = Vec::new();
+    for fault in faults {
+        let mut outcome = Outcome {
+            store: store.name(),
+            failure: fault.name(),
+            runs: 0,
+            revoked: 0,
+            forgotten: 0,
+            answers: 0,
+            longest_ms: 0,
+            longest_asked_ms: 0,
+            broken: Vec::new(),
+            unrun: None,
+        };
+        let rounds = options.runs.div_ceil(options.nodes);
+        for round in 0..rounds {
+            let seed = options.seed.wrapping_add(round as u64);
+            progress(&format!("{}, {} of {rounds}, seed {seed}", outcome.failure, round + 1));
+            match one(&bed, *fault, options.nodes, seed).await {
+                Ok(runs) => outcome.add(seed, &runs),
+                Err(failure) => {
+                    outcome.unrun = Some(failure.to_string());
+                    progress(&format!("{}: {failure}", outcome.failure));
+                    // Whatever state they are in.
+                    drop(bed);
+                    bed = Bed::start(store).await?;
+                    break;
+                }
+            }
+        }
+        progress(&outcome.describe());
+        outcomes.push(outcome);
+    }
+    Ok(outcomes)
+}
+
+/// One failure, which happens to so many nodes at once.
+async fn one(bed: &Bed, fault: Fault, nodes: usize, seed: u64) -> Result<Vec<Run>, Failure> {
+    let mut world = World::start(bed, nodes, Rng::new(seed, 0)).await?;
+    inject(fault, &mut world).await?;
+    world.finish().await
+}
+
+impl Outcome {
+    fn add(&mut self, seed: u64, runs: &[Run]) {
+        for Run { longest: Longest { asked, answered }, revoked, forgotten, answers } in runs {
+            self.runs += 1;
+            self.revoked += revoked;
+            self.forgotten += forgotten;
+            self.answers += answers;
+            self.longest_ms = self.longest_ms.max(milliseconds(*answered));
+            self.longest_asked_ms = self.longest_asked_ms.max(milliseconds(*asked));
+            if *asked > MAX_STALE {
+                self.broken.push((seed, milliseconds(*asked)));
+            }
+        }
+    }
+
+    fn describe(&self) -> String {
+        let Self { failure, runs, revoked, longest_ms, broken, .. } = self;
+        let verdict =
+            if self.holds() { "holds".to_owned() } else { format!("BROKEN in {} runs: {broken:?}", broken.len()) };
+        format!("{failure}: {runs} runs, {revoked} revocations, served for {longest_ms} ms at most: {verdict}")
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

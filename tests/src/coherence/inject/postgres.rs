@@ -1,0 +1,130 @@
+//! What happens between a commit and its notification.
+
+use std::time::{Duration, Instant};
+
+use session_conformance::Failure;
+use sqlx::{Connection as _, PgConnection, raw_sql};
+use tokio::time::{sleep, timeout};
+
+use crate::coherence::failure::failure;
+use crate::coherence::node::{Copies, Login, MAX_STALE};
+use crate::coherence::wire::{Way, Which};
+use crate::coherence::world::World;
+use crate::servers::Postgres;
+
+/// How long something may take that is none of the failures.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// It is killed when it sends the notification, which does not arrive.
+pub(super) async fn writer_killed(world: &mut World<'_>, server: &Postgres) -> Result<(), Failure> {
+    let mut observer = PgConnection::connect(&server.url()).await.map_err(failure)?;
+    for _ in 0..6 {
+        let Some(number) = world.living().next() else { break };
+        let login = world.logins[number].clone();
+        let before = rows(world, &mut observer).await?;
+        // How a notification says that a session has ended.
+        world.near.stretch_tripwire(&format!("e{}", login.id));
+        let mut connection = world.a.connect();
+        let (request, tripped) = (login.post(&mut connection, Login::LOG_OUT), world.near.tripped());
+        let sent = async {
+            tokio::select! {
+                () = tripped => Ok(()),
+                answer = request => Err(Failure::new(format!("a logout was answered untold: {answer:?}"))),
+            }
+        };
+        timeout(PATIENCE, sent).await.map_err(failure)??;
+        let at = Instant::now();
+        world.a.process().kill9().await.map_err(failure)?;
+        // What it had sent is gone, too.
+        world.near.reset(Which::All);
+        world.near.set(Which::All, Way::Pass);
+        if rows(world, &mut observer).await? + 1 != before {
+            return Err(Failure::new("a logout was told before its commit"));
+        }
+        world.is_revoked(number, at);
+        world.a = world.site.start(&world.near.url(&server.url()), Copies::Kept).await?;
+        world.pause(0, 500).await;
+    }
+    sleep(MAX_STALE).await;
+    observer.close().await.map_err(failure)
+}
+
+/// Somebody has the lock of all notifications: a transaction that has notified, and waits at its commit for a replica that there
+/// is not.
+pub(super) async fn notify_blocked(world: &mut World<'_>, server: &Postgres) -> Result<(), Failure> {
+    let mut observer = PgConnection::connect(&server.url()).await.map_err(failure)?;
+    for setting in [
+        "ALTER DATABASE postgres SET synchronous_commit = local",
+        "ALTER SYSTEM SET synchronous_standby_names = 'nobody'",
+    ] {
+        raw_sql(setting).execute(&mut observer).await.map_err(failure)?;
+    }
+    terminate_all(&mut observer).await?;
+    reload(&mut observer).await?;
+    let blocked = block_and_revoke(world, server, &mut observer).await;
+    raw_sql("ALTER SYSTEM RESET synchronous_standby_names").execute(&mut observer).await.map_err(failure)?;
+    reload(&mut observer).await?;
+    blocked?;
+    world.revoke(4, 100).await?;
+    observer.close().await.map_err(failure)
+}
+
+async fn block_and_revoke(
+    world: &mut World<'_>,
+    server: &Postgres,
+    observer: &mut PgConnection,
+) -> Result<(), Failure> {
+    let mut blocker = PgConnection::connect(&server.url()).await.map_err(failure)?;
+    raw_sql("SET synchronous_commit = on").execute(&mut blocker).await.map_err(failure)?;
+    // Only a transaction that has something to replicate waits.
+    let notify = "SELECT pg_logical_emit_message(true, 'blocked', ''::text), pg_notify('blocked', '')";
+    let blocking = tokio::spawn(async move { raw_sql(notify).execute(&mut blocker).await.map(drop) });
+    let begin = Instant::now();
+    while count(observer, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").await? == 0 {
+        if blocking.is_finished() || begin.elapsed() > PATIENCE {
+            return Err(Failure::new("nothing blocks notifications"));
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    for _ in 0..10 {
+        let Some(number) = world.living().next() else { break };
+        let login = world.logins[number].clone();
+        let before = rows(world, observer).await?;
+        let mut connection = world.a.connect();
+        let request = tokio::spawn(async move { login.post(&mut connection, Login::LOG_OUT).await });
+        let begin = Instant::now();
+        while rows(world, observer).await? == before {
+            if begin.elapsed() > PATIENCE {
+                return Err(Failure::new("a logout deletes nothing"));
+            }
+        }
+        world.is_revoked(number, Instant::now());
+        drop(request);
+        world.pause(0, 300).await;
+    }
+    sleep(MAX_STALE + Duration::from_secs(3)).await;
+    blocking.abort();
+    Ok(())
+}
+
+/// How many sessions there are.
+async fn rows(world: &World<'_>, observer: &mut PgConnection) -> Result<i64, Failure> {
+    count(observer, &format!("SELECT count(*) FROM \"{}\".session", world.site.namespace)).await
+}
+
+async fn count(observer: &mut PgConnection, query: &str) -> Result<i64, Failure> {
+    let query = sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned()));
+    query.fetch_one(observer).await.map_err(failure)
+}
+
+async fn reload(observer: &mut PgConnection) -> Result<(), Failure> {
+    raw_sql("SELECT pg_reload_conf()").execute(observer).await.map(drop).map_err(failure)
+}
+
+/// Connections take settings over when they are opened.
+async fn terminate_all(observer: &mut PgConnection) -> Result<(), Failure> {
+    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                  WHERE datname = 'postgres' AND pid <> pg_backend_pid()";
+    raw_sql(others).execute(observer).await.map_err(failure)?;
+    Ok(())
+}

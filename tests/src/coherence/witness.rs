@@ -1,0 +1,134 @@
+//! [`Witness`]: asks a node without end, and remembers when it served which session last.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::http::Connection;
+use super::node::{Login, Node, Verdict};
+
+/// How many questions are under way at once: one that waits for the store must not keep the others waiting.
+const LANES: usize = 4;
+
+/// How long an answer is waited for. A node may have answered others from its copies meanwhile.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// The longest time that a node served what was revoked, from the revocation until …
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Longest {
+    /// … the last question was asked that it answered so. What it did, it did later.
+    pub(super) asked: Duration,
+    /// … it had answered it. What it did, it did before.
+    pub(super) answered: Duration,
+}
+
+impl Longest {
+    /// Of several.
+    #[must_use]
+    pub(super) fn max(self, other: Self) -> Self {
+        Self { asked: self.asked.max(other.asked), answered: self.answered.max(other.answered) }
+    }
+}
+
+/// Asks one node.
+pub(super) struct Witness {
+    board: Arc<Mutex<Board>>,
+    /// Aborted when dropped.
+    lanes: JoinSet<()>,
+}
+
+struct Board {
+    sessions: Vec<Seen>,
+    answers: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    /// Of the last answer with which it was served: when the question was asked, and answered.
+    last: Option<(Instant, Instant)>,
+    times: u64,
+    /// To be asked more often, as long as it is served.
+    is_of_interest: bool,
+    is_served: bool,
+}
+
+impl Witness {
+    /// Begins. A lane pauses between two questions.
+    pub(super) fn watch(node: &Node, logins: &Arc<Vec<Login>>, pause: Duration) -> Self {
+        let board = Arc::new(Mutex::new(Board { sessions: vec![Seen::default(); logins.len()], answers: 0 }));
+        let mut lanes = JoinSet::new();
+        for lane in 0..LANES {
+            lanes.spawn(ask(node.connect(), Arc::clone(logins), Arc::clone(&board), lane, pause));
+        }
+        Self { board, lanes }
+    }
+
+    /// Whether every session was served twice.
+    pub(super) fn is_warm(&self) -> bool {
+        lock(&self.board).sessions.iter().all(|seen| seen.times >= 2)
+    }
+
+    /// This session is to be asked for more often, as long as it is served.
+    pub(super) fn look_at(&self, number: usize) {
+        if let Some(seen) = lock(&self.board).sessions.get_mut(number) {
+            seen.is_of_interest = true;
+        }
+    }
+
+    /// The longest time that one of these was served after its end, and how many answers there were in all.
+    pub(super) async fn end(mut self, revoked: &BTreeMap<usize, Instant>) -> (Longest, u64) {
+        self.lanes.shutdown().await;
+        let board = lock(&self.board);
+        let served_for = |(number, at): (&usize, &Instant)| {
+            let (asked, answered) = board.sessions.get(*number)?.last?;
+            // A question from before the end may be answered as it was then, however late.
+            (asked > *at).then(|| Longest { asked: asked - *at, answered: answered - *at })
+        };
+        let longest = revoked.iter().filter_map(served_for).fold(Longest::default(), Longest::max);
+        (longest, board.answers)
+    }
+}
+
+async fn ask(
+    mut connection: Connection,
+    logins: Arc<Vec<Login>>,
+    board: Arc<Mutex<Board>>,
+    lane: usize,
+    pause: Duration,
+) {
+    for turn in 0.. {
+        let Some(number) = next(&lock(&board), lane, turn) else { return };
+        let asked = Instant::now();
+        if let Ok(Ok(verdict)) = timeout(ANSWER, logins[number].ask(&mut connection)).await {
+            let (mut board, answered) = (lock(&board), Instant::now());
+            board.answers += 1;
+            let seen = &mut board.sessions[number];
+            seen.is_served = verdict == Verdict::Served;
+            if seen.is_served {
+                seen.last = Some((asked, answered));
+                seen.times += 1;
+            }
+        }
+        sleep(pause).await;
+    }
+}
+
+/// In turn all sessions of the lane; in between, of those that are of interest, as long as they are served.
+fn next(board: &Board, lane: usize, turn: usize) -> Option<usize> {
+    let ours = || (lane..board.sessions.len()).step_by(LANES);
+    let interesting: Vec<usize> = match turn % 2 {
+        0 => Vec::new(),
+        _ => ours()
+            .filter(|number| board.sessions[*number].is_of_interest && board.sessions[*number].is_served)
+            .collect(),
+    };
+    let from = if interesting.is_empty() { ours().collect() } else { interesting };
+    from.get(turn / 2 % from.len().max(1)).copied()
+}
+
+fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
+    board.lock().unwrap_or_else(PoisonError::into_inner)
+}
