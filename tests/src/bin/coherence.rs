@@ -144,7 +144,17 @@ fn revocations(latencies: &[Latency]) -> String {
 
 /// How long what was revoked was served at most.
 fn served(outcomes: &[Outcome]) -> String {
-    let header = ["served after its end", "failure", "runs", "revoked", "forgotten", "questions", "longest", "law"];
+    let header = [
+        "served after its end",
+        "failure",
+        "runs",
+        "revoked",
+        "forgotten",
+        "questions",
+        "longest",
+        "without copies",
+        "law",
+    ];
     let mut table = Table::new(header.map(str::to_owned).to_vec());
     for outcome in outcomes {
         let law = match &outcome.unrun {
@@ -153,9 +163,9 @@ fn served(outcomes: &[Outcome]) -> String {
             None => format!("BROKEN in {} runs, seed {}", outcome.broken.len(), outcome.broken[0].0),
         };
         let numbers = [outcome.runs, outcome.revoked, outcome.forgotten].map(|number| number.to_string());
-        let (questions, longest) = (outcome.answers.to_string(), format!("{} ms", outcome.longest_ms));
+        let times = [outcome.longest_ms, outcome.longest_without_copies_ms].map(|time| format!("{time} ms"));
         let names = [outcome.store.to_owned(), outcome.failure.clone()];
-        table.row([&names[..], &numbers, &[questions, longest, law]].concat());
+        table.row([&names[..], &numbers, &[outcome.answers.to_string()], &times, &[law]].concat());
     }
     table.text()
 }

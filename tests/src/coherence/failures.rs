@@ -10,7 +10,7 @@ use super::fault::Fault;
 use super::inject::inject;
 use super::node::MAX_STALE;
 use super::witness::Longest;
-use super::world::{Run, World};
+use super::world::{Found, Run, World};
 
 /// What to run.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,8 @@ pub struct Outcome {
     pub longest_ms: u64,
     /// The same, until that question was asked: a lower bound.
     pub longest_asked_ms: u64,
+    /// The same as the upper bound, of a node beside the others that keeps no copies: what the servers themselves still gave out.
+    pub longest_without_copies_ms: u64,
     /// Each run that served a session longer than it may: its seed, and for how many milliseconds.
     pub broken: Vec<(u64, u64)>,
     /// What could not be run, and why.
@@ -80,6 +82,7 @@ pub async fn failures(
             answers: 0,
             longest_ms: 0,
             longest_asked_ms: 0,
+            longest_without_copies_ms: 0,
             broken: Vec::new(),
             unrun: None,
         };
@@ -88,10 +91,9 @@ pub async fn failures(
             let seed = options.seed.wrapping_add(round as u64);
             progress(&format!("{}, {} of {rounds}, seed {seed}", outcome.failure, round + 1));
             match one(&bed, *fault, options.nodes, seed).await {
-                Ok(runs) => outcome.add(seed, &runs),
+                Ok(found) => outcome.add(seed, &found),
                 Err(failure) => {
                     outcome.unrun = Some(failure.to_string());
-                    progress(&format!("{}: {failure}", outcome.failure));
                     // Whatever state they are in.
                     drop(bed);
                     bed = Bed::start(store).await?;
@@ -106,14 +108,15 @@ pub async fn failures(
 }
 
 /// One failure, which happens to so many nodes at once.
-async fn one(bed: &Bed, fault: Fault, nodes: usize, seed: u64) -> Result<Vec<Run>, Failure> {
+async fn one(bed: &Bed, fault: Fault, nodes: usize, seed: u64) -> Result<Found, Failure> {
     let mut world = World::start(bed, nodes, Rng::new(seed, 0)).await?;
     inject(fault, &mut world).await?;
     world.finish().await
 }
 
 impl Outcome {
-    fn add(&mut self, seed: u64, runs: &[Run]) {
+    fn add(&mut self, seed: u64, Found { runs, bare }: &Found) {
+        self.longest_without_copies_ms = self.longest_without_copies_ms.max(milliseconds(bare.answered));
         for Run { longest: Longest { asked, answered }, revoked, forgotten, answers } in runs {
             self.runs += 1;
             self.revoked += revoked;
@@ -128,9 +131,12 @@ impl Outcome {
     }
 
     fn describe(&self) -> String {
-        let Self { failure, runs, revoked, longest_ms, broken, .. } = self;
-        let verdict =
-            if self.holds() { "holds".to_owned() } else { format!("BROKEN in {} runs: {broken:?}", broken.len()) };
+        let Self { failure, runs, revoked, longest_ms, broken, unrun, .. } = self;
+        let verdict = match unrun {
+            Some(why) => format!("not run: {why}"),
+            None if broken.is_empty() => "holds".to_owned(),
+            None => format!("broken in {} runs: {broken:?}", broken.len()),
+        };
         format!("{failure}: {runs} runs, {revoked} revocations, served for {longest_ms} ms at most: {verdict}")
     }
 }

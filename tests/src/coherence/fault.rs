@@ -31,7 +31,7 @@ pub enum Fault {
     FailoverFrozen,
     /// The primary goes on as if nothing had happened, reachable for the nodes, and not for the one that revokes.
     FailoverSplit,
-    /// The same, and the nodes do not reach the sentinel that did it.
+    /// The same, and the nodes do not reach the sentinel that did it; the other sentinels, which they reach, do not know of it.
     FailoverDeaf,
     /// Slots move to another primary.
     SlotsMoved,

@@ -1,7 +1,7 @@
 //! [`Node`]: a process of the demo; [`Login`]: what a browser has of a session.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -84,11 +84,6 @@ impl Node {
     pub(super) async fn cache(&self) -> Result<Value, Failure> {
         let answer = self.connect().send("GET", "/api/cache", None, "").await.map_err(failure)?;
         serde_json::from_slice(&answer.body).map_err(failure)
-    }
-
-    /// Its log, as far as it was written.
-    pub(super) fn log(&self) -> PathBuf {
-        Path::join(self.0.folder(), "log")
     }
 }
 

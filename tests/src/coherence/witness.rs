@@ -50,13 +50,15 @@ struct Seen {
     /// Of the last answer with which it was served: when the question was asked, and answered.
     last: Option<(Instant, Instant)>,
     times: u64,
+    /// To be asked at all.
+    is_asked: bool,
     /// To be asked more often, as long as it is served.
     is_of_interest: bool,
     is_served: bool,
 }
 
 impl Witness {
-    /// Begins. A lane pauses between two questions.
+    /// Prepares to ask for these sessions. A lane pauses between two questions.
     pub(super) fn watch(node: &Node, logins: &Arc<Vec<Login>>, pause: Duration) -> Self {
         let board = Arc::new(Mutex::new(Board { sessions: vec![Seen::default(); logins.len()], answers: 0 }));
         let mut lanes = JoinSet::new();
@@ -66,9 +68,16 @@ impl Witness {
         Self { board, lanes }
     }
 
-    /// Whether every session was served twice.
+    /// Begins to ask for a session.
+    pub(super) fn begin(&self, number: usize) {
+        if let Some(seen) = lock(&self.board).sessions.get_mut(number) {
+            seen.is_asked = true;
+        }
+    }
+
+    /// Whether every session that is asked for was served twice.
     pub(super) fn is_warm(&self) -> bool {
-        lock(&self.board).sessions.iter().all(|seen| seen.times >= 2)
+        lock(&self.board).sessions.iter().all(|seen| !seen.is_asked || seen.times >= 2)
     }
 
     /// This session is to be asked for more often, as long as it is served.
@@ -100,7 +109,11 @@ async fn ask(
     pause: Duration,
 ) {
     for turn in 0.. {
-        let Some(number) = next(&lock(&board), lane, turn) else { return };
+        let number = next(&lock(&board), lane, turn);
+        let Some(number) = number else {
+            sleep(pause).await;
+            continue;
+        };
         let asked = Instant::now();
         if let Ok(Ok(verdict)) = timeout(ANSWER, logins[number].ask(&mut connection)).await {
             let (mut board, answered) = (lock(&board), Instant::now());
@@ -118,7 +131,7 @@ async fn ask(
 
 /// In turn all sessions of the lane; in between, of those that are of interest, as long as they are served.
 fn next(board: &Board, lane: usize, turn: usize) -> Option<usize> {
-    let ours = || (lane..board.sessions.len()).step_by(LANES);
+    let ours = || (lane..board.sessions.len()).step_by(LANES).filter(|number| board.sessions[*number].is_asked);
     let interesting: Vec<usize> = match turn % 2 {
         0 => Vec::new(),
         _ => ours()

@@ -37,15 +37,25 @@ pub(super) struct World<'b> {
     pub(super) a: Node,
     /// Must obey.
     pub(super) others: Vec<Node>,
-    /// Keeps no copies: what it says, the store says.
+    /// Is where those are, and keeps no copies: what it serves too long, the servers gave it.
+    _bare: Node,
+    /// Is where the node is that revokes, and keeps no copies: what it says, the store says.
     store: Node,
     /// One session of each user that is not revoked, and revokes others.
     keepers: BTreeMap<&'static str, Login>,
     pub(super) logins: Arc<Vec<Login>>,
     /// When each session was revoked, as far as it is.
     revoked: BTreeMap<usize, Instant>,
+    /// In the order of the others, and then that of the node without copies.
     witnesses: Vec<Witness>,
     pub(super) rng: Rng,
+}
+
+/// What came of it.
+pub(super) struct Found {
+    pub(super) runs: Vec<Run>,
+    /// The longest time that a node without copies served what was revoked.
+    pub(super) bare: Longest,
 }
 
 /// What came of it for one of the nodes.
@@ -70,6 +80,7 @@ impl<'b> World<'b> {
         let far = Network::start(&addresses, in_between).await.map_err(failure)?;
         let a = site.start(&near.url(&bed.url()), Copies::Kept).await?;
         let store = site.start(&near.url(&bed.url()), Copies::None).await?;
+        let bare = site.start(&far.url(&bed.url()), Copies::None).await?;
         let mut others = Vec::new();
         for _ in 0..nodes {
             others.push(site.start(&far.url(&bed.url()), Copies::Kept).await?);
@@ -83,27 +94,56 @@ impl<'b> World<'b> {
         }
         let logins = Arc::new(logins);
         let pace = Duration::from_millis(nodes as u64);
-        let witnesses: Vec<Witness> = others.iter().map(|node| Witness::watch(node, &logins, pace)).collect();
-        let world =
-            Self { bed, site, near, far, a, others, store, keepers, logins, revoked: BTreeMap::new(), witnesses, rng };
+        let asked = others.iter().chain([&bare]);
+        let witnesses: Vec<Witness> = asked.map(|node| Witness::watch(node, &logins, pace)).collect();
+        let world = Self {
+            bed,
+            site,
+            near,
+            far,
+            a,
+            others,
+            _bare: bare,
+            store,
+            keepers,
+            logins,
+            revoked: BTreeMap::new(),
+            witnesses,
+            rng,
+        };
         world.warm().await?;
         Ok(world)
     }
 
-    /// Waits until every node follows the others, and serves every session from a copy that it made since.
+    /// Waits until every node follows the others, and serves every session from a copy that it made since. Those of some sessions
+    /// are older than a copy may be that nothing is heard of; those of others have just been made.
     async fn warm(&self) -> Result<(), Failure> {
+        // By the dozen: each lane of questions and each user, which take turns, has both.
+        let is_young = |number: &usize| number / 12 % 2 == 1;
+        self.begin((0..SESSIONS).filter(|number| !is_young(number))).await?;
+        // What was read before the feed began is not used for longer: it is read again.
+        sleep(MAX_STALE + Duration::from_secs(1)).await;
+        self.begin((0..SESSIONS).filter(is_young)).await
+    }
+
+    /// Waits until every node serves these sessions, too.
+    async fn begin(&self, numbers: impl Iterator<Item = usize>) -> Result<(), Failure> {
+        for number in numbers {
+            self.witnesses.iter().for_each(|witness| witness.begin(number));
+        }
         let begin = Instant::now();
-        for (node, witness) in self.others.iter().zip(&self.witnesses) {
-            while !(witness.is_warm() && node.cache().await?["feed"] == "live") {
+        let is_ready = async |number: usize| match self.others.get(number) {
+            Some(node) => Ok::<_, Failure>(node.cache().await?["feed"] == "live"),
+            None => Ok(true),
+        };
+        for (number, witness) in self.witnesses.iter().enumerate() {
+            while !(witness.is_warm() && is_ready(number).await?) {
                 if begin.elapsed() > PATIENCE {
-                    let log = std::fs::read_to_string(node.log()).unwrap_or_default();
-                    return Err(Failure::new(format!("a node does not get going: {:?}\n{log}", node.cache().await?)));
+                    return Err(Failure::new("a node does not serve every session, or does not follow the others"));
                 }
                 sleep(Duration::from_millis(20)).await;
             }
         }
-        // What was read before the feed began is not used for longer: it is read again.
-        sleep(MAX_STALE + Duration::from_secs(1)).await;
         Ok(())
     }
 
@@ -112,9 +152,9 @@ impl<'b> World<'b> {
         sleep(Duration::from_millis(least + self.rng.below(most - least + 1))).await;
     }
 
-    /// The next sessions that live.
+    /// The sessions that live; of all ages and users, as they come.
     pub(super) fn living(&self) -> impl Iterator<Item = usize> {
-        (0..self.logins.len()).filter(|number| !self.revoked.contains_key(number))
+        (0..SESSIONS).map(|turn| turn * 17 % SESSIONS).filter(|number| !self.revoked.contains_key(number))
     }
 
     /// Revokes as many more sessions, one after the other, each after a pause of up to `gap` milliseconds.
@@ -159,7 +199,7 @@ impl<'b> World<'b> {
     }
 
     /// Asks on for as long as there may be anything to see, and then the store.
-    pub(super) async fn finish(self) -> Result<Vec<Run>, Failure> {
+    pub(super) async fn finish(self) -> Result<Found, Failure> {
         if let Some(last) = self.revoked.values().max() {
             sleep((MAX_STALE + Duration::from_secs(2)).saturating_sub(last.elapsed())).await;
         }
@@ -170,12 +210,15 @@ impl<'b> World<'b> {
             }
         }
         let forgotten = self.revoked.len() - revoked.len();
-        let mut runs = Vec::new();
-        for witness in self.witnesses {
+        let (mut runs, mut bare) = (Vec::new(), Longest::default());
+        for (number, witness) in self.witnesses.into_iter().enumerate() {
             let (longest, answers) = witness.end(&revoked).await;
-            runs.push(Run { longest, revoked: revoked.len(), forgotten, answers });
+            match number < self.others.len() {
+                true => runs.push(Run { longest, revoked: revoked.len(), forgotten, answers }),
+                false => bare = longest,
+            }
         }
-        Ok(runs)
+        Ok(Found { runs, bare })
     }
 
     async fn word_of_the_store(&self, login: &Login) -> Result<Verdict, Failure> {
