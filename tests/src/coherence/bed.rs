@@ -57,6 +57,9 @@ pub(super) enum Bed {
 const SPARE: [(&str, &str); 3] =
     [("cluster-enabled", "yes"), ("cluster-config-file", "nodes.conf"), ("cluster-node-timeout", "2000")];
 
+/// No commit waits for a replica, unless its transaction asks for that.
+const LOCAL: (&str, &str) = ("synchronous_commit", "local");
+
 /// Each statement is logged.
 const LOGGED: (&str, &str) = ("log_statement", "all");
 
@@ -70,7 +73,7 @@ impl Bed {
                 let cluster = RedisCluster::launch(1, &[]).await.map_err(failure)?;
                 return Ok(Self::Cluster { cluster, spare: Redis::launch(&SPARE).await.map_err(failure)? });
             }
-            Store::Postgres => Postgres::launch(&[Postgres::FSYNC_OFF, LOGGED]).await.map(Self::Postgres),
+            Store::Postgres => Postgres::launch(&[Postgres::FSYNC_OFF, LOGGED, LOCAL]).await.map(Self::Postgres),
         };
         started.map_err(failure)
     }

@@ -85,3 +85,23 @@ fn statements(log: &[u8], counts: &mut BTreeMap<String, u64>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::statements;
+
+    #[test]
+    fn statements_count_and_beats_do_not() {
+        let log = "2026-01-01 10:00:00 UTC [1] LOG:  statement: SELECT 1\n\
+                   2026-01-01 10:00:00 UTC [1] LOG:  execute sqlx_s_1: SELECT * FROM load_session($1)\n\
+                   2026-01-01 10:00:00 UTC [1] DETAIL:  parameters: $1 = 'execute x: y'\n\
+                   2026-01-01 10:00:00 UTC [2] LOG:  execute sqlx_s_2: SELECT delete_expired($1, $2)\n\
+                   2026-01-01 10:00:00 UTC [2] LOG:  checkpoint starting: time\n\
+                   2026-01-01 10:00:01 UTC [2] LOG:  execute sqlx_s_1: SELECT * FROM load_session($1)\n";
+        let mut counts = BTreeMap::new();
+        statements(log.as_bytes(), &mut counts);
+        assert_eq!(counts, BTreeMap::from([("SELECT * FROM load_session($1)".to_owned(), 2)]));
+    }
+}

@@ -91,13 +91,18 @@ impl Witness {
     pub(super) async fn end(mut self, revoked: &BTreeMap<usize, Instant>) -> (Longest, u64) {
         self.lanes.shutdown().await;
         let board = lock(&self.board);
+        (board.longest(revoked), board.answers)
+    }
+}
+
+impl Board {
+    fn longest(&self, revoked: &BTreeMap<usize, Instant>) -> Longest {
         let served_for = |(number, at): (&usize, &Instant)| {
-            let (asked, answered) = board.sessions.get(*number)?.last?;
+            let (asked, answered) = self.sessions.get(*number)?.last?;
             // A question from before the end may be answered as it was then, however late.
             (asked > *at).then(|| Longest { asked: asked - *at, answered: answered - *at })
         };
-        let longest = revoked.iter().filter_map(served_for).fold(Longest::default(), Longest::max);
-        (longest, board.answers)
+        revoked.iter().filter_map(served_for).fold(Longest::default(), Longest::max)
     }
 }
 
@@ -144,4 +149,43 @@ fn next(board: &Board, lane: usize, turn: usize) -> Option<usize> {
 
 fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
     board.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::{Duration, Instant};
+
+    use super::{Board, LANES, Seen, next};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn what_counts_was_asked_after_the_end() {
+        let begin = Instant::now();
+        let seen = |asked: u32, answered: u32| Seen {
+            last: Some((begin + SECOND * asked, begin + SECOND * answered)),
+            ..Seen::default()
+        };
+        // The first was stopped with a question in its hands.
+        let sessions = vec![seen(1, 30), seen(4, 5), seen(3, 9), Seen::default(), seen(20, 21)];
+        let board = Board { sessions, answers: 0 };
+        let revoked = BTreeMap::from([0, 1, 2, 3].map(|number| (number, begin + SECOND * 2)));
+        let longest = board.longest(&revoked);
+        assert_eq!((longest.asked, longest.answered), (SECOND * 2, SECOND * 7));
+        assert_eq!(board.longest(&BTreeMap::new()).answered, Duration::ZERO);
+    }
+
+    #[test]
+    fn all_are_asked_for_in_turn_and_those_of_interest_in_between() {
+        let mut sessions = vec![Seen { is_asked: true, ..Seen::default() }; 3 * LANES];
+        sessions[LANES + 1].is_asked = false;
+        sessions[1] = Seen { is_of_interest: true, is_served: true, ..sessions[1] };
+        sessions[2 * LANES + 1].is_of_interest = true;
+        let board = Board { sessions, answers: 0 };
+        let asked: Vec<_> = (0..6).map(|turn| next(&board, 1, turn)).collect();
+        assert_eq!(asked, [1, 1, 2 * LANES + 1, 1, 1, 1].map(Some));
+        let elsewhere: Vec<_> = (0..6).map(|turn| next(&board, 0, turn)).collect();
+        assert_eq!(elsewhere, [0, 0, LANES, LANES, 2 * LANES, 2 * LANES].map(Some));
+    }
 }

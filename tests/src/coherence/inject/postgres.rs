@@ -53,13 +53,7 @@ pub(super) async fn writer_killed(world: &mut World<'_>, server: &Postgres) -> R
 /// is not.
 pub(super) async fn notify_blocked(world: &mut World<'_>, server: &Postgres) -> Result<(), Failure> {
     let mut observer = PgConnection::connect(&server.url()).await.map_err(failure)?;
-    for setting in [
-        "ALTER DATABASE postgres SET synchronous_commit = local",
-        "ALTER SYSTEM SET synchronous_standby_names = 'nobody'",
-    ] {
-        raw_sql(setting).execute(&mut observer).await.map_err(failure)?;
-    }
-    terminate_all(&mut observer).await?;
+    raw_sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").execute(&mut observer).await.map_err(failure)?;
     reload(&mut observer).await?;
     let blocked = block_and_revoke(world, server, &mut observer).await;
     raw_sql("ALTER SYSTEM RESET synchronous_standby_names").execute(&mut observer).await.map_err(failure)?;
@@ -119,12 +113,4 @@ async fn count(observer: &mut PgConnection, query: &str) -> Result<i64, Failure>
 
 async fn reload(observer: &mut PgConnection) -> Result<(), Failure> {
     raw_sql("SELECT pg_reload_conf()").execute(observer).await.map(drop).map_err(failure)
-}
-
-/// Connections take settings over when they are opened.
-async fn terminate_all(observer: &mut PgConnection) -> Result<(), Failure> {
-    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                  WHERE datname = 'postgres' AND pid <> pg_backend_pid()";
-    raw_sql(others).execute(observer).await.map_err(failure)?;
-    Ok(())
 }
