@@ -60,9 +60,6 @@ const SPARE: [(&str, &str); 3] =
 /// No commit waits for a replica, unless its transaction asks for that.
 const LOCAL: (&str, &str) = ("synchronous_commit", "local");
 
-/// Each statement is logged.
-const LOGGED: (&str, &str) = ("log_statement", "all");
-
 impl Bed {
     pub(super) async fn start(store: Store) -> Result<Self, Failure> {
         let started = match store {
@@ -73,7 +70,7 @@ impl Bed {
                 let cluster = RedisCluster::launch(1, &[]).await.map_err(failure)?;
                 return Ok(Self::Cluster { cluster, spare: Redis::launch(&SPARE).await.map_err(failure)? });
             }
-            Store::Postgres => Postgres::launch(&[Postgres::FSYNC_OFF, LOGGED, LOCAL]).await.map(Self::Postgres),
+            Store::Postgres => Postgres::launch(&[Postgres::FSYNC_OFF, LOCAL]).await.map(Self::Postgres),
         };
         started.map_err(failure)
     }

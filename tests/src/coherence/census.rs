@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use session_conformance::Failure;
+use sqlx::{Connection as _, PgConnection, raw_sql};
+use tokio::time::sleep;
 
 use super::bed::Bed;
 use super::failure::failure;
@@ -12,6 +15,13 @@ use crate::servers::Redis;
 /// How often each command or statement was executed so far. Not those of who follows changes, keeps servers together, or counts.
 #[derive(Debug)]
 pub(super) struct Census(BTreeMap<String, u64>);
+
+/// Whether servers count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counting {
+    On,
+    Off,
+}
 
 /// Of Redis: beats of feeds, replication and its sentinels, and what is asked here.
 const BESIDES: [&str; 12] = [
@@ -30,6 +40,23 @@ const BESIDES: [&str; 12] = [
 ];
 
 impl Census {
+    /// Begins or ends to count where that costs something: PostgreSQL writes each statement to its log.
+    pub(super) async fn set(bed: &Bed, counting: Counting) -> Result<(), Failure> {
+        let Bed::Postgres(server) = bed else { return Ok(()) };
+        let mut connection = PgConnection::connect(&server.url()).await.map_err(failure)?;
+        let set = match counting {
+            Counting::On => "ALTER SYSTEM SET log_statement = 'all'",
+            Counting::Off => "ALTER SYSTEM RESET log_statement",
+        };
+        for statement in [set, "SELECT pg_reload_conf()"] {
+            raw_sql(statement).execute(&mut connection).await.map_err(failure)?;
+        }
+        connection.close().await.map_err(failure)?;
+        // Other connections take it over when they get to it. That they did, the reads without copies show.
+        sleep(Duration::from_millis(500)).await;
+        Ok(())
+    }
+
     pub(super) async fn take(bed: &Bed) -> Result<Self, Failure> {
         let mut counts = BTreeMap::new();
         match bed {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use session_conformance::Failure;
 
 use super::bed::{Bed, Store};
-use super::census::Census;
+use super::census::{Census, Counting};
 use super::failure::failure;
 use super::http::Connection;
 use super::node::{Copies, Login, Node, Site, Verdict};
@@ -105,10 +105,12 @@ pub async fn latency(store: Store, rounds: usize, progress: &dyn Fn(&str)) -> Re
     let [a, b] = [site.start(&bed.url(), Copies::Kept).await?, site.start(&bed.url(), Copies::Kept).await?];
     let mut pair = Pair { a: a.connect(), b: b.connect() };
     progress("reads of a warm session");
+    Census::set(&bed, Counting::On).await?;
     let (executed, [hits, misses], round_trip) = warm_reads(&bed, &b, &mut pair, rounds).await?;
     let without = site.start(&bed.url(), Copies::None).await?;
     let executed_without_copies = reads_without_copies(&bed, &without, &mut pair, rounds).await?;
     drop(without);
+    Census::set(&bed, Counting::Off).await?;
     let mut revocations = BTreeMap::new();
     for revocation in Revocation::ALL {
         progress(revocation.name());
