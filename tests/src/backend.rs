@@ -1,6 +1,5 @@
 //! The one list of backends.
 
-mod cached;
 mod moka;
 mod postgres;
 mod redis;
@@ -13,7 +12,6 @@ use session_conformance::Harness;
 
 use crate::servers::{POSTGRES_RELEASES, REDIS_RELEASES, VALKEY};
 
-pub use cached::cached;
 pub use moka::Moka;
 pub use postgres::Postgres;
 pub use redis::{Redis, RedisOn};
@@ -33,15 +31,15 @@ pub fn backends() -> Vec<Arc<dyn Harness>> {
     ]
 }
 
-/// The backends that several processes share over a network, each with a [cache in front](cached).
+/// The backends that several processes share over a network, each with a cache in front that follows their feed.
 #[must_use]
 pub fn cached_backends() -> Vec<Arc<dyn Harness>> {
     vec![
-        Arc::new(cached(Redis::Single)),
-        Arc::new(cached(Redis::Sentinel)),
-        Arc::new(cached(Redis::Cluster)),
-        Arc::new(cached(RedisOn::new(Redis::Single, VALKEY))),
-        Arc::new(cached(Postgres::default())),
+        Arc::new(Redis::Single.cached()),
+        Arc::new(Redis::Sentinel.cached()),
+        Arc::new(Redis::Cluster.cached()),
+        Arc::new(RedisOn::new(Redis::Single, VALKEY).cached()),
+        Arc::new(Postgres::default().cached()),
     ]
 }
 

@@ -17,7 +17,7 @@ pub mod servers;
 pub mod table;
 
 pub use adapter::{Actix, Tower, adapters};
-pub use backend::{Moka, Postgres, Redis, RedisOn, Sqlite, backends, backends_by_release, cached, cached_backends};
+pub use backend::{Moka, Postgres, Redis, RedisOn, Sqlite, backends, backends_by_release, cached_backends};
 pub use client::Client;
 pub use log::Log;
 pub use recording::{Recorder, RecordingStore};

@@ -100,11 +100,15 @@ impl Env {
 
     /// Waits until what was done on one node is known on the others, as far as that takes time.
     pub async fn settle(&self) {
-        let staleness = self.inner.harness.staleness();
+        let staleness = self.staleness();
         if staleness > Duration::ZERO {
             // A copy as old as that is still good.
             tokio::time::sleep(staleness + Duration::from_millis(1)).await;
         }
+    }
+
+    pub(crate) fn staleness(&self) -> Duration {
+        self.inner.harness.staleness()
     }
 
     /// Whether the backend supports [`open_node`](Self::open_node).

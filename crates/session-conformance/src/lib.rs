@@ -56,9 +56,11 @@
 //! reads its own clock. [`run`] does the same from a program, for a [`Report`] of several backends.
 //!
 //! # Recorded histories
-//! Two cases (`history/…`) check linearizability. Several tasks make random calls at once, on two nodes if the backend is
+//! Three cases (`history/…`) check linearizability. Several tasks make random calls at once, on two nodes if the backend is
 //! [shared](Capabilities::shared); the case records calls and answers, and searches for an order of the calls in which
-//! [`ReferenceStore`] gives the same answers. If there is none, the failure shows the whole history, with its seed.
+//! [`ReferenceStore`] gives the same answers. If there is none, the failure shows the whole history, with its seed. Of a store
+//! that keeps copies, a copy may be a read of the past: as long ago as [`Harness::staleness`] says, and not before what the node
+//! that gives it has answered before.
 //!
 //! # Disrupt your servers
 //! A harness without [`disruptions`](Capabilities::disruptions), as above, is complete; cases that need one are then

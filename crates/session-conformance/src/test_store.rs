@@ -52,6 +52,11 @@ impl TestStore {
         self.env.is_shared()
     }
 
+    /// How long what is written here may stay unknown to reads on another node.
+    pub(crate) fn staleness(&self) -> Duration {
+        self.env.staleness()
+    }
+
     /// Another tenant.
     pub(crate) async fn other_tenant(&self) -> Result<Self, Failure> {
         Ok(Self { store: self.env.other_tenant().await?, ..self.clone() })

@@ -11,15 +11,20 @@ use session_core::store::SessionStore;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::OnceCell;
 
-use super::servers::{self, SHORT_TIMEOUT, TIMEOUT, failure, pool};
+use super::servers::{self, Caching, SHORT_TIMEOUT, TIMEOUT, cached_name, failure, pool};
 use crate::proxy::{Mode, Proxy};
 use crate::servers::{Pinned, Postgres as Server, Release, ServerError, postgres_url};
+
+/// Of caches. A change that is no revocation is told after its answer, on a busy machine some 100 milliseconds after it, and
+/// until then no cache knows that there is something to know.
+const MAX_STALE: Duration = Duration::from_millis(500);
 
 /// `session-postgres`. Handles alternate between two pools, as of two nodes.
 #[derive(Debug)]
 pub struct Postgres {
     name: &'static str,
     release: Release,
+    caching: Caching,
     /// The server of a pinned release, which only this harness uses.
     server: OnceCell<Server>,
     pools: OnceCell<[PgPool; 2]>,
@@ -40,8 +45,21 @@ impl Postgres {
         Self::named(release.name().leak(), Release::Pinned(release))
     }
 
+    /// With a cache in front of each handle.
+    #[must_use]
+    pub fn cached(self) -> Self {
+        Self { name: cached_name(self.name), caching: Caching::Followed(MAX_STALE), ..self }
+    }
+
     fn named(name: &'static str, release: Release) -> Self {
-        Self { name, release, server: OnceCell::new(), pools: OnceCell::new(), next: AtomicUsize::new(0) }
+        Self {
+            name,
+            release,
+            caching: Caching::None,
+            server: OnceCell::new(),
+            pools: OnceCell::new(),
+            next: AtomicUsize::new(0),
+        }
     }
 
     async fn url(&self) -> Result<String, ServerError> {
@@ -71,19 +89,23 @@ impl Harness for Postgres {
         ])
     }
 
+    fn staleness(&self) -> Duration {
+        self.caching.staleness()
+    }
+
     async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
         let pools = self.pools.get_or_try_init(|| async {
             let url = self.url().await.map_err(failure)?;
             Ok::<_, Failure>([pool(&url, 20, TIMEOUT)?, pool(&url, 20, TIMEOUT)?])
         });
         let pool = &pools.await?[self.next.fetch_add(1, Ordering::Relaxed) % 2];
-        servers::postgres(pool, namespace, TIMEOUT).await
+        servers::postgres(pool, namespace, TIMEOUT, self.caching).await
     }
 
     async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
         let server = Server::launch_release(self.release, &[Server::FSYNC_OFF]).await.map_err(failure)?;
         let proxy = Proxy::start(server.address()).await.map_err(failure)?;
-        Ok(Box::new(PostgresService { disruption, server, proxy }))
+        Ok(Box::new(PostgresService { disruption, server, proxy, caching: self.caching }))
     }
 }
 
@@ -93,6 +115,7 @@ struct PostgresService {
     disruption: Disruption,
     server: Server,
     proxy: Proxy,
+    caching: Caching,
 }
 
 impl PostgresService {
@@ -115,7 +138,7 @@ impl Service for PostgresService {
         let url = format!("postgres://postgres@{}/postgres", self.proxy.address());
         // With one connection, and one to cancel from, the one that loses a reply is the one that the case uses.
         let connections = if self.disruption == Disruption::LostReply { 2 } else { 8 };
-        servers::postgres(&pool(&url, connections, SHORT_TIMEOUT)?, namespace, SHORT_TIMEOUT).await
+        servers::postgres(&pool(&url, connections, SHORT_TIMEOUT)?, namespace, SHORT_TIMEOUT, self.caching).await
     }
 
     async fn begin(&self) -> Result<(), Failure> {

@@ -10,12 +10,15 @@ use session_core::Namespace;
 use session_core::store::SessionStore;
 use tokio::sync::OnceCell;
 
-use super::servers::{self, SHORT_TIMEOUT, TIMEOUT, failure};
+use super::servers::{self, Caching, SHORT_TIMEOUT, TIMEOUT, cached_name, failure};
 use crate::proxy::{Mode, Proxy};
 use crate::servers::{
     Pinned, Redis as Node, RedisCluster, RedisSentinel, Release, Reply, Server, ServerError, redis_cluster,
     redis_sentinel, redis_url,
 };
+
+/// Of caches.
+const MAX_STALE: Duration = Duration::from_millis(100);
 
 /// `session-redis`. Each handle has its own connections, like each node of a service.
 #[derive(Clone, Copy, Debug)]
@@ -60,43 +63,62 @@ impl Harness for Redis {
     }
 
     async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
-        let url = match self {
-            Self::Single => redis_url().await,
-            Self::Sentinel => redis_sentinel().await.map(RedisSentinel::url),
-            Self::Cluster => redis_cluster().await.map(RedisCluster::url),
-        };
-        servers::redis(&url.map_err(failure)?, namespace, TIMEOUT).await
+        servers::redis(&self.url().await.map_err(failure)?, namespace, TIMEOUT, Caching::None).await
     }
 
     async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
-        self.launch_release(Release::Installed, disruption).await.map_err(failure)
+        self.launch_release(Release::Installed, disruption, Caching::None).await.map_err(failure)
     }
 }
 
 impl Redis {
-    async fn launch_release(self, release: Release, disruption: Disruption) -> Result<Box<dyn Service>, ServerError> {
+    /// With a cache in front of each handle.
+    #[must_use]
+    pub fn cached(self) -> RedisOn {
+        let (release, caching, servers) = (Release::Installed, Caching::None, OnceCell::new());
+        RedisOn { name: self.backend(), topology: self, release, caching, servers }.cached()
+    }
+
+    /// Of the servers that all harnesses share.
+    async fn url(self) -> Result<String, ServerError> {
+        match self {
+            Self::Single => redis_url().await,
+            Self::Sentinel => redis_sentinel().await.map(RedisSentinel::url),
+            Self::Cluster => redis_cluster().await.map(RedisCluster::url),
+        }
+    }
+
+    async fn launch_release(
+        self,
+        release: Release,
+        disruption: Disruption,
+        caching: Caching,
+    ) -> Result<Box<dyn Service>, ServerError> {
         Ok(match self {
             Self::Single => {
                 let node = Node::launch_release(release, &[]).await?;
                 let proxy = Proxy::start(node.address()).await.map_err(|error| ServerError::new(error.to_string()))?;
-                Box::new(RedisService { disruption, node, proxy })
+                Box::new(RedisService { disruption, node, proxy, caching })
             }
-            Self::Sentinel => Box::new(SentinelService(RedisSentinel::launch_release(release, &[]).await?)),
+            Self::Sentinel => {
+                Box::new(SentinelService { set: RedisSentinel::launch_release(release, &[]).await?, caching })
+            }
             Self::Cluster => {
                 let replicas = usize::from(disruption == Disruption::Failover);
                 let cluster = RedisCluster::launch_release(release, replicas, &[]).await?;
-                Box::new(ClusterService { disruption, cluster })
+                Box::new(ClusterService { disruption, cluster, caching })
             }
         })
     }
 }
 
-/// [`Redis`] on a release of the server.
+/// [`Redis`] on a release of the server, with a cache or without.
 #[derive(Debug)]
 pub struct RedisOn {
     name: &'static str,
     topology: Redis,
     release: Release,
+    caching: Caching,
     /// Servers that only this harness uses.
     servers: OnceCell<Servers>,
 }
@@ -113,7 +135,25 @@ impl RedisOn {
     #[must_use]
     pub fn new(topology: Redis, release: &'static Pinned) -> Self {
         let name = topology.backend().replace("redis", release.server) + " " + release.version;
-        Self { name: name.leak(), topology, release: Release::Pinned(release), servers: OnceCell::new() }
+        let (release, caching) = (Release::Pinned(release), Caching::None);
+        Self { name: name.leak(), topology, release, caching, servers: OnceCell::new() }
+    }
+
+    /// With a cache in front of each handle.
+    #[must_use]
+    pub fn cached(self) -> Self {
+        Self { name: cached_name(self.name), caching: Caching::Followed(MAX_STALE), ..self }
+    }
+
+    async fn url(&self) -> Result<String, ServerError> {
+        if let Release::Installed = self.release {
+            return self.topology.url().await;
+        }
+        Ok(match self.servers.get_or_try_init(|| self.start()).await? {
+            Servers::Single(node) => node.url(),
+            Servers::Sentinel(set) => set.url(),
+            Servers::Cluster(cluster) => cluster.url(),
+        })
     }
 
     async fn start(&self) -> Result<Servers, ServerError> {
@@ -135,17 +175,16 @@ impl Harness for RedisOn {
         self.topology.capabilities()
     }
 
+    fn staleness(&self) -> Duration {
+        self.caching.staleness()
+    }
+
     async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
-        let url = match self.servers.get_or_try_init(|| self.start()).await.map_err(failure)? {
-            Servers::Single(node) => node.url(),
-            Servers::Sentinel(set) => set.url(),
-            Servers::Cluster(cluster) => cluster.url(),
-        };
-        servers::redis(&url, namespace, TIMEOUT).await
+        servers::redis(&self.url().await.map_err(failure)?, namespace, TIMEOUT, self.caching).await
     }
 
     async fn launch(&self, disruption: Disruption) -> Result<Box<dyn Service>, Failure> {
-        self.topology.launch_release(self.release, disruption).await.map_err(failure)
+        self.topology.launch_release(self.release, disruption, self.caching).await.map_err(failure)
     }
 }
 
@@ -155,12 +194,13 @@ struct RedisService {
     disruption: Disruption,
     node: Node,
     proxy: Proxy,
+    caching: Caching,
 }
 
 #[async_trait]
 impl Service for RedisService {
     async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
-        servers::redis(&format!("redis://{}", self.proxy.address()), namespace, SHORT_TIMEOUT).await
+        servers::redis(&format!("redis://{}", self.proxy.address()), namespace, SHORT_TIMEOUT, self.caching).await
     }
 
     async fn begin(&self) -> Result<(), Failure> {
@@ -188,30 +228,33 @@ impl Service for RedisService {
 
 /// A Sentinel set that fails over.
 #[derive(Debug)]
-struct SentinelService(RedisSentinel);
+struct SentinelService {
+    set: RedisSentinel,
+    caching: Caching,
+}
 
 impl SentinelService {
     async fn fail_over(&self) -> Result<(), ServerError> {
-        let old = self.0.primary().await?;
+        let old = self.set.primary().await?;
         while !replicas_have_caught_up(old.command(&["INFO", "replication"]).await?.text()) {
             pause().await;
         }
-        let sentinel = self.0.sentinels().first().ok_or_else(|| ServerError::new("no sentinel"))?;
+        let sentinel = self.set.sentinels().first().ok_or_else(|| ServerError::new("no sentinel"))?;
         // Refused until the sentinel has queried the replicas.
-        while sentinel.command(&["SENTINEL", "FAILOVER", self.0.service()]).await.is_err() {
+        while sentinel.command(&["SENTINEL", "FAILOVER", self.set.service()]).await.is_err() {
             pause().await;
         }
-        while self.0.primary().await?.port() == old.port() {
+        while self.set.primary().await?.port() == old.port() {
             pause().await;
         }
-        self.0.settled().await
+        self.set.settled().await
     }
 }
 
 #[async_trait]
 impl Service for SentinelService {
     async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
-        servers::redis(&self.0.url(), namespace, SHORT_TIMEOUT).await
+        servers::redis(&self.set.url(), namespace, SHORT_TIMEOUT, self.caching).await
     }
 
     async fn begin(&self) -> Result<(), Failure> {
@@ -228,6 +271,7 @@ impl Service for SentinelService {
 struct ClusterService {
     disruption: Disruption,
     cluster: RedisCluster,
+    caching: Caching,
 }
 
 impl ClusterService {
@@ -276,7 +320,7 @@ impl ClusterService {
 #[async_trait]
 impl Service for ClusterService {
     async fn open(&self, namespace: &Namespace) -> Result<Arc<dyn SessionStore>, Failure> {
-        servers::redis(&self.cluster.url(), namespace, SHORT_TIMEOUT).await
+        servers::redis(&self.cluster.url(), namespace, SHORT_TIMEOUT, self.caching).await
     }
 
     async fn begin(&self) -> Result<(), Failure> {

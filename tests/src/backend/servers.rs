@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use session_cache::CachedStore;
 use session_conformance::{Capabilities, Disruption, Failure};
 use session_core::Namespace;
 use session_core::store::SessionStore;
@@ -22,13 +23,44 @@ pub(super) fn capabilities(disruptions: &'static [Disruption]) -> Capabilities {
     Capabilities { durable: true, shared: true, disruptions }
 }
 
+/// Whether there is a cache in front of each handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caching {
+    None,
+    /// One that follows the feed of its store, with this `max_stale`: long enough for copies to be used, short enough for cases to
+    /// wait for.
+    Followed(Duration),
+}
+
+impl Caching {
+    pub(super) fn staleness(self) -> Duration {
+        match self {
+            Self::None => Duration::ZERO,
+            Self::Followed(max_stale) => max_stale,
+        }
+    }
+}
+
+/// What the backend called `name` is called with a cache in front.
+pub(super) fn cached_name(name: &str) -> &'static str {
+    format!("cached-{name}").leak()
+}
+
 pub(super) async fn redis(
     url: &str,
     namespace: &Namespace,
     timeout: Duration,
+    caching: Caching,
 ) -> Result<Arc<dyn SessionStore>, Failure> {
-    let store = RedisStore::builder(url, namespace.clone()).operation_timeout(timeout).connect().await;
-    Ok(Arc::new(store.map_err(failure)?))
+    let builder = RedisStore::builder(url, namespace.clone()).operation_timeout(timeout);
+    match caching {
+        Caching::None => Ok(Arc::new(builder.connect().await.map_err(failure)?)),
+        Caching::Followed(max_stale) => {
+            let store = builder.publish_changes().connect().await.map_err(failure)?;
+            let feed = store.feed().map_err(failure)?;
+            Ok(Arc::new(CachedStore::builder(store, max_stale).feed(Box::new(feed)).build()))
+        }
+    }
 }
 
 pub(super) fn pool(url: &str, connections: u32, timeout: Duration) -> Result<PgPool, Failure> {
@@ -40,10 +72,22 @@ pub(super) async fn postgres(
     pool: &PgPool,
     namespace: &Namespace,
     timeout: Duration,
+    caching: Caching,
 ) -> Result<Arc<dyn SessionStore>, Failure> {
-    let store = PostgresStore::builder(pool.clone(), namespace.clone()).operation_timeout(timeout).build();
-    store.migrate().await?;
-    Ok(Arc::new(store))
+    let builder = PostgresStore::builder(pool.clone(), namespace.clone()).operation_timeout(timeout);
+    match caching {
+        Caching::None => {
+            let store = builder.build();
+            store.migrate().await?;
+            Ok(Arc::new(store))
+        }
+        Caching::Followed(max_stale) => {
+            let store = builder.publish_changes().build();
+            store.migrate().await?;
+            let feed = store.feed().map_err(failure)?;
+            Ok(Arc::new(CachedStore::builder(store, max_stale).feed(Box::new(feed)).build()))
+        }
+    }
 }
 
 /// Restarts, stops or freezes all of `servers`.

@@ -8,7 +8,7 @@ use session_core::store::{CreateOutcome, Record, UpdateOutcome, Version};
 use session_core::{LimitPolicy, OsEntropy, SessionId, SessionLimit, Timestamp, UserId};
 
 use super::support::limit;
-use crate::history::{Answer, Call, Log, Rng};
+use crate::history::{Answer, Call, Copies, Log, Rng, Seen};
 use crate::outcome::{Failure, Outcome};
 use crate::table::cases;
 use crate::test_store::{TestStore, run_concurrently};
@@ -26,6 +26,9 @@ cases! {
     "history/of-a-user" [] catches at least [
         ReplaceNotAtomic, LimitNotAtomic, LimitLockedPerHandle, IndexNotAtomic, RevokeOneByOne, HandleIndex,
     ] => |store| histories(store, 3, |task, _| one_user(task));
+    /// A copy that a node gives is as old as the store says at most, and never older than what that node knows; changes that are
+    /// based on it are those of some order, as others are.
+    "history/of-copies" [] catches at least [UpdateNotAtomic, HandleCaches] => |store| histories(store, 4, read_session);
 }
 
 /// How many histories a case records, and how many of them at once.
@@ -72,11 +75,12 @@ where
     F: Future<Output = Result<Vec<SessionId>, Failure>> + Send + 'static,
 {
     let other = if store.is_shared() { store.open_node().await? } else { store.clone() };
+    let copies = Copies { staleness: store.staleness(), nodes: if store.is_shared() { 2 } else { 1 } };
     let nodes = [store, other];
     let histories = (0..HISTORIES).map(|history| {
         let (nodes, work) = (&nodes, &work);
         async move {
-            let (seed, log, user) = (Rng::seed()?, Log::default(), nodes[0].user(&format!("user {history}"))?);
+            let (seed, log, user) = (Rng::seed()?, Log::new(copies), nodes[0].user(&format!("user {history}"))?);
             let id = SessionId::generate(Some(&user), &OsEntropy)?;
             let task = |number| {
                 let (log, user, rng) = (log.clone(), user.clone(), Rng::new(seed, number));
@@ -133,6 +137,45 @@ async fn one_session(mut task: Task, id: SessionId) -> Result<Vec<SessionId>, Fa
             }
             _ => {
                 task.invoke(Call::Delete(id, task.user.clone())).await?;
+            }
+        }
+    }
+    Ok(vec![id])
+}
+
+/// Calls of requests about one session, which is created by the first task, ends once, and is mostly read.
+async fn read_session(mut task: Task, id: SessionId) -> Result<Vec<SessionId>, Failure> {
+    let mut known = task.record(Some(id))?;
+    if task.number == 0 {
+        task.invoke(Call::Create(Arc::clone(&known), None, None)).await?;
+    }
+    for _ in 0..10 {
+        // So that some copies become too old.
+        let pause = task.store.staleness().mul_f64(task.rng.below(100) as f64 / 100.0);
+        if task.rng.below(4) == 0 && pause > Duration::ZERO {
+            tokio::time::sleep(pause).await;
+        }
+        match task.rng.below(20) {
+            0 => drop(task.invoke(Call::Load(id)).await?),
+            1..=3 => {
+                let mut change = Record { version: known.version.next(&OsEntropy)?, ..Record::clone(&known) };
+                change.data = task.record(Some(id))?.data.clone();
+                let change = Arc::new(change);
+                let answer = task.invoke(Call::Update(Arc::clone(&change), known.version)).await?;
+                if answer == Answer::Updated(UpdateOutcome::Applied) {
+                    known = change;
+                }
+            }
+            4 => {
+                let seen = task.moment();
+                task.invoke(Call::Touch(id, task.user.clone(), seen)).await?;
+            }
+            5 if task.rng.below(3) == 0 => drop(task.invoke(Call::Delete(id, task.user.clone())).await?),
+            _ => {
+                let answer = task.invoke(Call::Read(id)).await?;
+                if let Answer::Loaded(Some(Seen { version, .. })) | Answer::Copied(version, _) = answer {
+                    known = Arc::new(Record { version, ..Record::clone(&known) });
+                }
             }
         }
     }

@@ -17,6 +17,8 @@ pub(crate) const VALUE: &str = "n";
 #[derive(Clone, Debug)]
 pub(crate) enum Call {
     Load(SessionId),
+    /// As a request loads it: a copy will do.
+    Read(SessionId),
     /// In exchange for the session with this id and version, if any. All sessions belong to one user.
     Create(Arc<Record>, Option<(SessionId, Version)>, Option<SessionLimit>),
     /// From this version.
@@ -32,6 +34,8 @@ pub(crate) enum Call {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Loaded(Option<Seen>),
+    /// A copy, and so what was stored at some moment before. When it was last used is not compared: its node notes its own touches.
+    Copied(Version, Option<Bytes>),
     Created(CreateOutcome),
     Updated(UpdateOutcome),
     Touched(TouchOutcome),
@@ -50,12 +54,12 @@ pub(crate) struct Seen {
 
 impl Seen {
     fn of(record: &Record) -> Self {
-        Self {
-            version: record.version,
-            last_seen: record.summary.last_seen,
-            value: record.data.get(VALUE.as_bytes()).cloned(),
-        }
+        Self { version: record.version, last_seen: record.summary.last_seen, value: value(record) }
     }
+}
+
+fn value(record: &Record) -> Option<Bytes> {
+    record.data.get(VALUE.as_bytes()).cloned()
 }
 
 impl Call {
@@ -63,6 +67,10 @@ impl Call {
     pub(crate) async fn invoke(&self, store: &dyn SessionStore, now: Timestamp) -> Result<Answer, StoreError> {
         Ok(match self {
             Self::Load(id) => Answer::Loaded(store.load(id, Freshness::Latest).await?.as_ref().map(Seen::of)),
+            Self::Read(id) => match store.load(id, Freshness::Cached).await? {
+                Some(copy) if copy.is_copy => Answer::Copied(copy.version, value(&copy)),
+                loaded => Answer::Loaded(loaded.as_ref().map(Seen::of)),
+            },
             Self::Create(record, replaces, limit) => {
                 Answer::Created(store.create(request(record, *replaces, *limit), now).await?)
             }
@@ -86,6 +94,9 @@ impl Call {
             {
                 true
             }
+            (Self::Read(id), Answer::Copied(version, copied)) => {
+                sessions.load(id).is_some_and(|record| record.version == *version && value(record) == *copied)
+            }
             _ => self.apply(sessions, now) == *answer,
         }
     }
@@ -93,7 +104,7 @@ impl Call {
     /// Executes the call by the contract.
     pub(crate) fn apply(&self, sessions: &mut Sessions, now: Timestamp) -> Answer {
         match self {
-            Self::Load(id) => Answer::Loaded(sessions.load(id).map(Seen::of)),
+            Self::Load(id) | Self::Read(id) => Answer::Loaded(sessions.load(id).map(Seen::of)),
             Self::Create(record, replaces, limit) => {
                 Answer::Created(sessions.create(request(record, *replaces, *limit), now))
             }
@@ -106,6 +117,18 @@ impl Call {
             }
         }
         .sorted()
+    }
+}
+
+impl Call {
+    /// Whether its node has learnt from this answer what the store has, or rather what it no longer has: no copy that the node
+    /// gives afterwards is older.
+    pub(super) fn informs(&self, answer: &Answer) -> bool {
+        match (self, answer) {
+            (Self::Load(_) | Self::Read(_) | Self::Update(..) | Self::Delete(..) | Self::DeleteByUser(..), _)
+            | (Self::Create(..), Answer::Created(CreateOutcome::Created { .. })) => true,
+            (Self::Create(..) | Self::Touch(..) | Self::List(_), _) => false,
+        }
     }
 }
 
@@ -125,7 +148,12 @@ impl Answer {
         match &mut self {
             Self::Created(CreateOutcome::Created { evicted: ids }) | Self::DeletedByUser(ids) => ids.sort_unstable(),
             Self::Listed(sessions) => sessions.sort_unstable(),
-            Self::Loaded(_) | Self::Created(_) | Self::Updated(_) | Self::Touched(_) | Self::Deleted(_) => {}
+            Self::Loaded(_)
+            | Self::Copied(..)
+            | Self::Created(_)
+            | Self::Updated(_)
+            | Self::Touched(_)
+            | Self::Deleted(_) => {}
         }
         self
     }

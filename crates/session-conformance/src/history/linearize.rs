@@ -1,7 +1,10 @@
 //! [`Log`]: what happened in a history, in the order in which it happened, and whether that is linearizable.
+//!
+//! A copy is a read of the past: of a moment that is at most as long ago as the store says, and not before what its node knew.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use session_core::Timestamp;
 use session_core::store::SessionStore;
@@ -12,12 +15,26 @@ use crate::outcome::{Failure, Outcome};
 use crate::reference::{Sessions, Snapshot};
 
 /// The log of one history, shared by its tasks.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Log {
-    events: Arc<Mutex<Vec<Event>>>,
+    events: Arc<Mutex<Vec<(Instant, Event)>>>,
+    copies: Copies,
+}
+
+/// What the copies that a store gives may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copies {
+    /// How old, in real time.
+    pub(crate) staleness: Duration,
+    /// The tasks take turns at so many nodes.
+    pub(crate) nodes: usize,
 }
 
 impl Log {
+    pub(crate) fn new(copies: Copies) -> Self {
+        Self { events: Arc::default(), copies }
+    }
+
     /// Calls `store`, and records when that begins and ends. An error fails the case: no server is disrupted here.
     pub(crate) async fn invoke(
         &self,
@@ -33,22 +50,27 @@ impl Log {
     }
 
     fn push(&self, event: Event) {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.push((Instant::now(), event));
     }
 
     /// Checks that the answers are linearizable, on a thread for blocking work.
     pub(crate) async fn check(&self, seed: u64, now: Timestamp) -> Outcome {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        tokio::task::spawn_blocking(move || check(&events, seed, now)).await?
+        let copies = self.copies;
+        tokio::task::spawn_blocking(move || check(&events, copies, seed, now)).await?
     }
 }
 
 /// One call of a history, and its beginning and end as positions in the log.
 struct CompletedCall<'h> {
+    task: usize,
     call: &'h Call,
     begin: usize,
     end: usize,
     answer: &'h Answer,
+    /// The calls that come before it, whatever positions say: one bit each.
+    after: u64,
 }
 
 /// Searches for an order, one call at a time (the algorithm of Wing and Gong), and never continues twice from the same
@@ -69,7 +91,8 @@ impl Search<'_> {
         for number in 0..self.calls.len() {
             let candidate = &self.calls[number];
             // A call that had ended before this one began comes first.
-            if done & (1 << number) != 0 || candidate.begin > deadline {
+            let is_early = candidate.begin > deadline || candidate.after & !done != 0;
+            if done & (1 << number) != 0 || is_early {
                 continue;
             }
             let mut sessions = sessions.clone();
@@ -84,19 +107,24 @@ impl Search<'_> {
     }
 }
 
-pub(super) fn check(events: &[Event], seed: u64, now: Timestamp) -> Outcome {
+pub(super) fn check(events: &[(Instant, Event)], copies: Copies, seed: u64, now: Timestamp) -> Outcome {
     let (mut begun, mut calls) = (HashMap::new(), Vec::new());
-    for (at, event) in events.iter().enumerate() {
+    for (at, (_, event)) in events.iter().enumerate() {
         match event {
-            Event::Begin(task, call) => drop(begun.insert(task, (at, call))),
+            Event::Begin(task, call) => drop(begun.insert(*task, (at, call))),
             Event::End(task, answer) => {
                 let Some((begin, call)) = begun.remove(task) else { continue };
-                calls.push(CompletedCall { call, begin, end: at, answer });
+                calls.push(CompletedCall { task: *task, call, begin, end: at, answer, after: 0 });
             }
         }
     }
     if calls.len() > 64 {
         return Err("a history has more than 64 calls".into());
+    }
+    for number in 0..calls.len() {
+        if let Answer::Copied(..) = calls[number].answer {
+            date_back(number, &mut calls, events, copies);
+        }
     }
     let mut search = Search { calls, now, visited: HashSet::new() };
     if search.explains(0, &Sessions::default()) {
@@ -104,4 +132,15 @@ pub(super) fn check(events: &[Event], seed: u64, now: Timestamp) -> Outcome {
     }
     let history = Names::default().render(events, now);
     Err(Failure::new(format!("no order of these calls explains their answers (seed {seed:#x}):\n{history}")))
+}
+
+/// A copy may have been read earlier than its call began.
+fn date_back(number: usize, calls: &mut [CompletedCall<'_>], events: &[(Instant, Event)], copies: Copies) {
+    let CompletedCall { task, begin, .. } = calls[number];
+    let is_known = |other: &CompletedCall<'_>| {
+        other.task % copies.nodes == task % copies.nodes && other.end < begin && other.call.informs(other.answer)
+    };
+    calls[number].after = (0..).zip(&*calls).filter(|(_, other)| is_known(other)).map(|(at, _)| 1 << at).sum();
+    let (begun, _) = events[begin];
+    calls[number].begin = events.partition_point(|(time, _)| *time + copies.staleness < begun);
 }

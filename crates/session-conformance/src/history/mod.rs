@@ -4,12 +4,14 @@
 //! [`Sessions`](crate::reference::Sessions) gives the same answers.
 
 mod call;
+#[cfg(test)]
+mod copies;
 mod linearize;
 #[cfg(test)]
 mod oracle;
 mod render;
 mod rng;
 
-pub(crate) use call::{Answer, Call};
-pub(crate) use linearize::Log;
+pub(crate) use call::{Answer, Call, Seen};
+pub(crate) use linearize::{Copies, Log};
 pub use rng::Rng;

@@ -3,19 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use session_core::store::Record;
 use session_core::{OsEntropy, SessionId, Timestamp, UserId};
 use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester, SequentialSpec};
 
 use super::call::{Answer, Call, Event};
-use super::linearize;
+use super::linearize::{self, Copies};
 use super::rng::Rng;
 use crate::record::RecordBuilder;
 use crate::reference::Sessions;
 
 const NOW: Timestamp = Timestamp::from_millis(4_102_444_800_123);
+const NO_COPIES: Copies = Copies { staleness: Duration::ZERO, nodes: 1 };
 const TASKS: usize = 3;
 const CALLS: usize = 3;
 
@@ -108,7 +109,8 @@ fn both_checkers_agree() {
     let mut verdicts = [0, 0];
     for seed in 0..2_000 {
         let events = record(&mut Rng::new(seed, 0));
-        let ours = linearize::check(&events, seed, NOW).is_ok();
+        let timed: Vec<_> = events.iter().map(|event| (Instant::now(), event.clone())).collect();
+        let ours = linearize::check(&timed, NO_COPIES, seed, NOW).is_ok();
         assert_eq!(ours, by_stateright(&events), "seed {seed}: {events:?}");
         verdicts[usize::from(ours)] += 1;
     }

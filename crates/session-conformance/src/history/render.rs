@@ -1,7 +1,9 @@
 //! [`Names`]: a history as text for a report, without ids.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
+use bytes::Bytes;
 use session_core::store::{CreateOutcome, Version};
 use session_core::{SessionId, Timestamp};
 
@@ -15,12 +17,14 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// One line per call, in order of beginning: positions of beginning and end, task, call, answer.
-    pub(super) fn render(mut self, events: &[Event], now: Timestamp) -> String {
+    /// One line per call, in order of beginning: milliseconds since the first one, positions of beginning and end, task, call,
+    /// answer.
+    pub(super) fn render(mut self, events: &[(Instant, Event)], now: Timestamp) -> String {
         let mut text = String::new();
-        for (begin, event) in events.iter().enumerate() {
+        let first = events.first().map(|(at, _)| *at);
+        for (begin, (time, event)) in events.iter().enumerate() {
             let Event::Begin(task, call) = event else { continue };
-            let end = events.iter().enumerate().skip(begin).find_map(|(at, event)| match event {
+            let end = events.iter().enumerate().skip(begin).find_map(|(at, (_, event))| match event {
                 Event::End(other, answer) if other == task => Some((at, answer)),
                 Event::End(..) | Event::Begin(..) => None,
             });
@@ -28,7 +32,8 @@ impl Names {
             let (end, answer) = end.map_or((String::new(), "no answer".to_owned()), |(at, answer)| {
                 (at.to_string(), self.answer(answer, now))
             });
-            text += &format!("  {begin:>3}-{end:<3} task {task}: {call} => {answer}\n");
+            let millis = first.map_or(0, |first| time.duration_since(first).as_millis());
+            text += &format!("  {millis:>4} ms {begin:>3}-{end:<3} task {task}: {call} => {answer}\n");
         }
         text
     }
@@ -46,6 +51,7 @@ impl Names {
     fn call(&mut self, call: &Call, now: Timestamp) -> String {
         match call {
             Call::Load(id) => format!("load {}", self.session(id)),
+            Call::Read(id) => format!("read {}", self.session(id)),
             Call::Create(record, replaces, limit) => {
                 let (session, version) = (self.session(&record.summary.id), self.version(record.version));
                 let replaces = replaces
@@ -73,9 +79,15 @@ impl Names {
         match answer {
             Answer::Loaded(None) => "absent".to_owned(),
             Answer::Loaded(Some(Seen { version, last_seen, value })) => {
-                let value = value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned());
-                let value = value.as_deref().unwrap_or("none");
-                format!("{} (value {value}, last seen {})", self.version(*version), ago(*last_seen, now))
+                format!(
+                    "{} (value {}, last seen {})",
+                    self.version(*version),
+                    text(value.as_ref()),
+                    ago(*last_seen, now)
+                )
+            }
+            Answer::Copied(version, value) => {
+                format!("a copy of {} (value {})", self.version(*version), text(value.as_ref()))
             }
             Answer::Created(CreateOutcome::Created { evicted }) => {
                 format!("created, evicted {}", self.several(evicted))
@@ -95,6 +107,10 @@ impl Names {
     fn several(&mut self, ids: &[SessionId]) -> String {
         format!("[{}]", ids.iter().map(|id| self.session(id)).collect::<Vec<_>>().join(", "))
     }
+}
+
+fn text(value: Option<&Bytes>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| String::from_utf8_lossy(value).into_owned())
 }
 
 fn ago(time: Timestamp, now: Timestamp) -> String {
