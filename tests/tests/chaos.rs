@@ -18,7 +18,15 @@ async fn holds(target: Target) {
     assert!(findings.is_clean(), "{name}: {:?}; {again}\n{}", findings.broken, findings.descriptions.join("\n"));
     // It would hold, too, if nobody had done anything.
     assert!(findings.sessions > 20 && findings.answered > 500, "{name}: {findings:?}; {again}");
+    assert_eq!(findings.copies > 500, target.is_cached(), "{name}: {findings:?}; {again}");
     assert!(!findings.faults.is_empty() && findings.failed + findings.cancelled > 0, "{name}: {findings:?}; {again}");
+}
+
+/// On one of the servers that have a cache in front, each time another one. All of them: `cargo xtask chaos --backend cached`.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_were_told_holds_with_a_cache() {
+    let turn = Rng::seed().unwrap();
+    holds(Rng::new(turn, 0).pick(&Target::CACHED).unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use session_conformance::Rng;
 use session_testbed::chaos::{Broken, Fault, Findings, Options, Target, run};
 use session_testbed::table::Table;
@@ -12,9 +12,9 @@ use session_testbed::table::Table;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask chaos")]
 struct Arguments {
-    /// Where sessions are kept.
-    #[arg(long, value_enum, default_value_t)]
-    backend: Backend,
+    /// Where sessions are kept: the name of a backend, `all` without a cache, or `cached`, which are all with a cache in front.
+    #[arg(long, value_name = "NAME", default_value = "all")]
+    backend: String,
     /// How long it takes for each backend.
     #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
     minutes: f64,
@@ -26,28 +26,17 @@ struct Arguments {
     users: usize,
 }
 
-#[derive(Clone, Copy, Default, ValueEnum)]
-enum Backend {
-    Moka,
-    Sqlite,
-    Redis,
-    Valkey,
-    Postgres,
-    #[default]
-    All,
-}
-
-impl Backend {
-    fn targets(self) -> Vec<Target> {
-        match self {
-            Self::Moka => vec![Target::Moka],
-            Self::Sqlite => vec![Target::Sqlite],
-            Self::Redis => vec![Target::Redis],
-            Self::Valkey => vec![Target::Valkey],
-            Self::Postgres => vec![Target::Postgres],
-            Self::All => Target::ALL.to_vec(),
-        }
+/// Those that are called so.
+fn targets(name: &str) -> Result<Vec<Target>, String> {
+    match name {
+        "all" => return Ok(Target::PLAIN.to_vec()),
+        "cached" => return Ok(Target::CACHED.to_vec()),
+        _ => {}
     }
+    let all = [Target::PLAIN, Target::CACHED].concat();
+    let names: Vec<&str> = all.iter().map(|target| target.name()).collect();
+    let named = all.iter().find(|target| target.name() == name);
+    named.map(|target| vec![*target]).ok_or_else(|| format!("there are: all, cached, {}", names.join(", ")))
 }
 
 #[tokio::main]
@@ -73,7 +62,7 @@ async fn report(arguments: &Arguments) -> Result<bool, String> {
     };
     println!("seed {seed}; to repeat it: cargo xtask chaos --minutes {minutes} --users {users} --seed {seed}");
     let mut all = Vec::new();
-    for target in backend.targets() {
+    for target in targets(backend)? {
         eprintln!("{}: {:.0} s …", target.name(), duration.as_secs_f64());
         let findings = run(Options { target, duration, seed, users: *users }).await;
         let findings = findings.map_err(|failure| format!("{}: {failure}", target.name()))?;
@@ -101,6 +90,10 @@ fn table(all: &[(Target, Findings)]) -> String {
     row("sessions".to_owned(), &|findings| findings.sessions);
     row("renewals".to_owned(), &|findings| findings.renewals);
     row("logins that nobody received".to_owned(), &|findings| findings.unreceived);
+    row("copies given".to_owned(), &|findings| usize::try_from(findings.copies).unwrap_or(usize::MAX));
+    row("longest after its end, ms".to_owned(), &|findings| {
+        usize::try_from(findings.longest_dead.as_millis()).unwrap_or(usize::MAX)
+    });
     row("most connections".to_owned(), &|findings| findings.connections);
     for fault in Fault::ALL {
         row(format!("fault: {fault:?}"), &|findings| findings.faults.get(&fault).copied().unwrap_or_default());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use session_conformance::{Failure, Rng};
 use session_core::adapter::RequestSession;
+use session_core::store::Freshness;
 use session_core::{Error, Key, Login, PresentedToken, Session, SessionId, SessionManager, UserId};
 use tokio::task::JoinSet;
 
@@ -294,7 +295,7 @@ impl CookieDevice {
 
     fn judge(&self, known: &Known, found: &Found, what: &str) {
         match found.session {
-            Some(id) if id == known.id() => self.ledger.seen(known, &found.increments),
+            Some(id) if id == known.id() => self.ledger.seen(known, &found.increments, Freshness::Cached),
             Some(_) => self.ledger.unexpected("a cookie opened another session"),
             None => self.ledger.gone(known, what),
         }

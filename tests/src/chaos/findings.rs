@@ -1,6 +1,7 @@
 //! [`Findings`]: what happened, and what was broken.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::fault::Fault;
 
@@ -62,6 +63,10 @@ pub struct Findings {
     pub renewals: usize,
     /// Sessions that were ended because their token reached no client.
     pub unreceived: usize,
+    /// Loads that a copy answered.
+    pub copies: u64,
+    /// How long after its end was known to a client a session was still opened with a copy, at most.
+    pub longest_dead: Duration,
     /// The most connections that the server had at once.
     pub connections: usize,
 }

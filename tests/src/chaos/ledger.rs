@@ -1,9 +1,10 @@
 //! [`Ledger`]: what clients were told, and what of it does not hold.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use session_core::store::Freshness;
 use session_core::{Error, Event, EventKind, SessionId, SessionSummary, UserId};
 use tokio::time::Instant;
 
@@ -20,6 +21,16 @@ const DESCRIBED: usize = 40;
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     state: Mutex<State>,
+    bounds: Bounds,
+}
+
+/// For how long a copy may still be given after it was outdated. Without copies, not at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bounds {
+    /// After the end of its session, if that was acknowledged.
+    pub(super) ended: Duration,
+    /// After what other nodes may not have been told: a change, and an end that was asked for and not acknowledged.
+    pub(super) untold: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -35,8 +46,10 @@ struct State {
 struct Entry {
     user: UserId,
     end: End,
-    /// What was acknowledged.
-    increments: BTreeSet<u64>,
+    /// Its end was asked for, and that was not answered.
+    is_unanswered: bool,
+    /// What was acknowledged, and when.
+    increments: BTreeMap<u64, Instant>,
     /// What was reported as lost or applied twice.
     reported: BTreeSet<u64>,
 }
@@ -47,8 +60,8 @@ enum End {
     No,
     /// It may be there: its end was asked for, and not acknowledged.
     Perhaps,
-    /// It must not be there.
-    Yes,
+    /// It must not be there, in no copy after so long.
+    Yes { since: Instant, copies: Duration },
 }
 
 /// Revocations of all sessions of a user that may end a session that begins now.
@@ -73,7 +86,8 @@ pub(super) struct Beginning {
 #[derive(Debug)]
 pub(super) struct Known {
     id: SessionId,
-    increments: BTreeSet<u64>,
+    at: Instant,
+    increments: BTreeMap<u64, Instant>,
     end: End,
 }
 
@@ -88,7 +102,7 @@ impl Known {
     }
 
     pub(super) fn into_increments(self) -> BTreeSet<u64> {
-        self.increments
+        self.increments.into_keys().collect()
     }
 }
 
@@ -113,6 +127,10 @@ pub(super) enum Scope {
 }
 
 impl Ledger {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { bounds, ..Self::default() }
+    }
+
     /// A number for an increment.
     pub(super) fn increment(&self) -> u64 {
         let mut state = self.lock();
@@ -138,7 +156,8 @@ impl Ledger {
         let end = if may_end { End::Perhaps } else { End::No };
         // A revocation may have ended the session before, and with it what would have been carried over.
         let increments = if may_end { BTreeSet::new() } else { increments };
-        let entry = Entry { user, end, increments, reported: BTreeSet::new() };
+        let increments = increments.into_iter().map(|number| (number, Instant::now())).collect();
+        let entry = Entry { user, end, is_unanswered: false, increments, reported: BTreeSet::new() };
         if state.sessions.insert(id, entry).is_some() {
             state.broken(Broken::Unexpected, "a session id was used twice");
         }
@@ -149,18 +168,28 @@ impl Ledger {
         let state = self.lock();
         let entry = state.sessions.get(&id);
         let increments = entry.map(|entry| entry.increments.clone()).unwrap_or_default();
-        Known { id, increments, end: entry.map_or(End::Perhaps, |entry| entry.end) }
+        Known { id, at: Instant::now(), increments, end: entry.map_or(End::Perhaps, |entry| entry.end) }
     }
 
-    /// A request found the session, with these increments.
-    pub(super) fn seen(&self, known: &Known, increments: &[u64]) {
+    /// A request found the session, with these increments; perhaps in a copy.
+    pub(super) fn seen(&self, known: &Known, increments: &[u64], freshness: Freshness) {
         let mut state = self.lock();
-        if known.end == End::Yes {
-            state.broken(Broken::Revival, "a session was opened after its end was acknowledged");
+        let may_be_old = |since: Instant, copies| match freshness {
+            Freshness::Cached => known.at <= since + copies,
+            Freshness::Latest => false,
+        };
+        if let End::Yes { since, copies } = known.end {
+            if freshness == Freshness::Cached {
+                state.findings.longest_dead = state.findings.longest_dead.max(known.at - since);
+            }
+            if !may_be_old(since, copies) {
+                state.broken(Broken::Revival, "a session was opened after its end was acknowledged");
+            }
         }
         let mut distinct = BTreeSet::new();
         let twice: Vec<u64> = increments.iter().copied().filter(|number| !distinct.insert(*number)).collect();
-        let lost: Vec<u64> = known.increments.difference(&distinct).copied().collect();
+        let must = known.increments.iter().filter(|(_, since)| !may_be_old(**since, self.bounds.untold));
+        let lost: Vec<u64> = must.map(|(number, _)| *number).filter(|number| !distinct.contains(number)).collect();
         for (numbers, broken) in [(twice, Broken::AppliedTwice), (lost, Broken::LostUpdate)] {
             for number in numbers {
                 let entry = state.sessions.get_mut(&known.id);
@@ -175,7 +204,7 @@ impl Ledger {
     /// An increment was acknowledged.
     pub(super) fn incremented(&self, id: SessionId, number: u64) {
         if let Some(entry) = self.lock().sessions.get_mut(&id) {
-            entry.increments.insert(number);
+            entry.increments.insert(number, Instant::now());
         }
     }
 
@@ -183,7 +212,10 @@ impl Ledger {
     pub(super) fn gone(&self, known: &Known, when: &str) {
         let mut state = self.lock();
         let Some(entry) = state.sessions.get_mut(&known.id) else { return };
-        let before = std::mem::replace(&mut entry.end, End::Yes);
+        let before = entry.end;
+        if !before.is_over() {
+            entry.end = End::Yes { since: Instant::now(), copies: self.bounds.untold };
+        }
         if before == End::No {
             state.broken(Broken::FalseAlarm, &format!("a session ended by itself, as seen by {when}"));
         }
@@ -197,7 +229,7 @@ impl Ledger {
             revocations.begun += 1;
             revocations.under_way += 1;
         }
-        let of_user = state.sessions.iter_mut().filter(|(_, entry)| entry.user == *user && entry.end != End::Yes);
+        let of_user = state.sessions.iter_mut().filter(|(_, entry)| entry.user == *user && !entry.end.is_over());
         let mut sessions = Vec::new();
         for (id, entry) in of_user.filter(|(id, _)| scope.covers(id)) {
             entry.end = End::Perhaps;
@@ -210,8 +242,9 @@ impl Ledger {
     pub(super) fn revoked(&self, revoking: Revoking) {
         let mut state = self.lock();
         for id in &revoking.sessions {
-            if let Some(entry) = state.sessions.get_mut(id) {
-                entry.end = End::Yes;
+            if let Some(entry) = state.sessions.get_mut(id).filter(|entry| !entry.end.is_over()) {
+                let copies = if entry.is_unanswered { self.bounds.untold } else { self.bounds.ended };
+                entry.end = End::Yes { since: Instant::now(), copies };
             }
         }
         if revoking.scope.is_wide() {
@@ -221,8 +254,13 @@ impl Ledger {
 
     /// It may take effect, and may not.
     pub(super) fn perhaps_revoked(&self, revoking: Revoking) {
+        let mut state = self.lock();
+        for id in &revoking.sessions {
+            if let Some(entry) = state.sessions.get_mut(id) {
+                entry.is_unanswered = true;
+            }
+        }
         if revoking.scope.is_wide() {
-            let mut state = self.lock();
             let revocations = state.users.entry(revoking.user).or_default();
             revocations.under_way -= 1;
             revocations.strays_until = Some(Instant::now() + STRAYS);
@@ -232,11 +270,11 @@ impl Ledger {
     /// The sessions that `user` must have, and those that must not be there, at this moment.
     pub(super) fn of_user(&self, user: &UserId) -> [BTreeSet<SessionId>; 2] {
         let state = self.lock();
-        let with = |end| {
-            let of_user = state.sessions.iter().filter(|(_, entry)| entry.user == *user && entry.end == end);
+        let with = |is_so: fn(End) -> bool| {
+            let of_user = state.sessions.iter().filter(|(_, entry)| entry.user == *user && is_so(entry.end));
             of_user.map(|(id, _)| *id).collect()
         };
-        [with(End::No), with(End::Yes)]
+        [with(|end| end == End::No), with(End::is_over)]
     }
 
     /// A list of the sessions of `user`, who had these when it was asked for.
@@ -299,6 +337,11 @@ impl Ledger {
         }
     }
 
+    /// So many loads were answered by copies.
+    pub(super) fn copies(&self, given: u64) {
+        self.lock().findings.copies += given;
+    }
+
     pub(super) fn connections(&self, connections: usize) {
         let mut state = self.lock();
         state.findings.connections = state.findings.connections.max(connections);
@@ -312,6 +355,11 @@ impl Ledger {
 
     pub(super) fn fault(&self, fault: Fault) {
         *self.lock().findings.faults.entry(fault).or_default() += 1;
+    }
+
+    /// How often it began.
+    pub(super) fn count(&self, fault: Fault) -> usize {
+        self.lock().findings.faults.get(&fault).copied().unwrap_or_default()
     }
 
     pub(super) fn event(&self, event: &Event) {
@@ -349,6 +397,12 @@ impl Revocations {
     /// Whether a session that begins now may be ended by one that was asked for earlier.
     fn may_end(&self) -> bool {
         self.under_way > 0 || self.strays_until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+impl End {
+    fn is_over(self) -> bool {
+        matches!(self, Self::Yes { .. })
     }
 }
 

@@ -1,9 +1,11 @@
-//! [`Link`]: what is between a node and its store.
+//! [`Link`]: what is between a node and its store, and [`DisturbedFeed`]: what is between a node and its feed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use session_conformance::{Intercept, Intercepted, StoreCall};
+use session_core::store::{Feed, FeedEvent};
 use session_core::{StoreError, StoreErrorKind};
 use tokio::sync::watch;
 
@@ -31,7 +33,7 @@ pub(super) enum Weather {
 pub(super) enum Link {
     /// To a server.
     Network(Proxy),
-    /// To a store in this process.
+    /// To a store whose calls are disturbed.
     Calls(Arc<Intercepted<Disturbance>>),
 }
 
@@ -86,5 +88,42 @@ impl Intercept for Disturbance {
         let answer = execute.await;
         tokio::task::yield_now().await;
         answer
+    }
+}
+
+/// A feed that has the weather of a store. What is told in bad weather is lost, and the node hears that something was.
+#[derive(Debug)]
+pub(super) struct DisturbedFeed {
+    feed: Box<dyn Feed>,
+    store: Arc<Intercepted<Disturbance>>,
+    is_lost: bool,
+}
+
+impl DisturbedFeed {
+    pub(super) fn new(feed: Box<dyn Feed>, store: Arc<Intercepted<Disturbance>>) -> Self {
+        Self { feed, store, is_lost: false }
+    }
+}
+
+#[async_trait]
+impl Feed for DisturbedFeed {
+    async fn next(&mut self, beat: Duration) -> FeedEvent {
+        loop {
+            let event = self.feed.next(beat).await;
+            let mut weather = self.store.hook().weather.subscribe();
+            let now =
+                weather.wait_for(|weather| *weather != Weather::Silent).await.map_or(Weather::Fair, |weather| *weather);
+            let was_lost = self.is_lost;
+            self.is_lost = match now {
+                Weather::Fair | Weather::Slow(_) | Weather::Silent => false,
+                Weather::Cut | Weather::LosesReplies | Weather::TearsReplies => true,
+            };
+            match (was_lost, self.is_lost) {
+                (false, false) => return event,
+                // When it begins, and when it is over.
+                (false, true) | (true, false) => return FeedEvent::Lost,
+                (true, true) => {}
+            }
+        }
     }
 }

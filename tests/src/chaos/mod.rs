@@ -2,7 +2,8 @@
 //!
 //! The servers are killed and frozen, nodes are cut off, the network is slow and loses replies, callers give up at any
 //! await, and the clocks of the nodes are 30 seconds early and late. Whatever a client was told must hold: the
-//! `Ledger` knows what that is, and counts what does not.
+//! `Ledger` knows what that is, and counts what does not. Where nodes have caches, a request may find a copy that was outdated,
+//! or whose session ended, at most so long ago as the cache promises.
 //!
 //! The faults and what users do are derived from a seed. The interleaving is not: a seed that found something finds it
 //! again within some runs.
@@ -15,6 +16,8 @@ mod findings;
 mod ledger;
 mod link;
 mod schedule;
+mod servers;
+mod target;
 mod temper;
 mod token_device;
 mod world;
@@ -29,13 +32,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::cookie_device::CookieDevice;
 use self::ledger::Ledger;
+use self::servers::Servers;
 use self::temper::Temper;
 use self::token_device::TokenDevice;
 use self::world::World;
 
 pub use self::fault::Fault;
 pub use self::findings::{Broken, Findings};
-pub use self::world::Target;
+pub use self::target::Target;
 
 /// How long a device may take for one thing that it does, whatever goes on: every call has a time limit of its own.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,8 +66,9 @@ pub struct Options {
 /// If the servers cannot be started, or do not answer when nothing is wrong any more.
 pub async fn run(options: Options) -> Result<Findings, Failure> {
     let Options { target, duration, seed, users } = options;
-    let ledger = Arc::new(Ledger::default());
-    let world = Arc::new(World::start(target, &ledger).await?);
+    let servers = Servers::start(target).await?;
+    let ledger = Arc::new(Ledger::new(servers.bounds()));
+    let world = Arc::new(World::start(servers, &ledger).await?);
     let end = Instant::now() + duration;
 
     let mut devices = JoinSet::new();
@@ -101,7 +106,8 @@ pub async fn run(options: Options) -> Result<Findings, Failure> {
         let stored = world.calm(async |manager: &SessionManager| manager.list(&user).await).await?;
         ledger.stored(&user, &stored);
     }
-    ledger.connections_left(world.leaked_connections().await?);
+    ledger.copies(world.copies_given());
+    ledger.connections_left(world.leaked_connections(ledger.count(Fault::TornReplies)).await?);
     Ok(ledger.findings())
 }
 

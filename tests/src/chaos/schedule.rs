@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::fault::Fault;
 use super::ledger::Ledger;
 use super::link::Weather;
-use super::world::{NODES, World};
+use super::servers::NODES;
+use super::world::World;
 
 /// Disturbs the world until `end`, with pauses.
 pub(super) async fn disturb(world: &World, ledger: &Ledger, mut rng: Rng, end: Instant) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_conformance::{Failure, Rng};
+use session_core::store::Freshness;
 use session_core::{IssuedRefreshToken, Login, PresentedToken, SessionId, SessionManager, UserId};
 
 use super::cancel::{after_polls, patience};
@@ -47,7 +48,8 @@ impl TokenDevice {
         }
         match self.temper.decide(&mut self.rng) {
             0..700 => self.refresh(&held).await,
-            700..930 => self.find_live(&held).await,
+            700..815 => self.find(&held, Freshness::Latest).await,
+            815..930 => self.find(&held, Freshness::Cached).await,
             930..990 => self.try_ended().await,
             990..994 => self.log_in(Some(held)).await,
             _ => self.log_out(&held).await,
@@ -63,7 +65,7 @@ impl TokenDevice {
                 None => Ok(None),
             };
             match self.world.calm(verify).await? {
-                Some(_) => self.ledger.seen(&known, &[]),
+                Some(_) => self.ledger.seen(&known, &[], Freshness::Latest),
                 None => self.ledger.gone(&known, "the last check"),
             }
         }
@@ -83,7 +85,7 @@ impl TokenDevice {
         match after_polls(refresh, patience(&mut self.rng)).await {
             Some(Ok(Some(issued))) => {
                 self.ledger.answered();
-                self.ledger.seen(&known, &[]);
+                self.ledger.seen(&known, &[], Freshness::Latest);
                 self.held = Some(Held::new(&issued));
             }
             Some(Ok(None)) => {
@@ -96,13 +98,13 @@ impl TokenDevice {
     }
 
     /// As for an access token of the session.
-    async fn find_live(&mut self, held: &Held) {
+    async fn find(&mut self, held: &Held, freshness: Freshness) {
         let (manager, polls, known) =
             (self.world.any_node(&mut self.rng), patience(&mut self.rng), self.ledger.known(held.id));
-        match after_polls(manager.find_live(&held.id, &self.user), polls).await {
+        match after_polls(manager.find(&held.id, &self.user, freshness), polls).await {
             Some(Ok(Some(_))) => {
                 self.ledger.answered();
-                self.ledger.seen(&known, &[]);
+                self.ledger.seen(&known, &[], freshness);
             }
             Some(Ok(None)) => {
                 self.ledger.gone(&known, "a look at the session");
@@ -119,7 +121,7 @@ impl TokenDevice {
         let Some(token) = held.presented() else { return };
         let known = self.ledger.known(held.id);
         match self.world.any_node(&mut self.rng).verify_refresh_token(&token).await {
-            Ok(Some(_)) => self.ledger.seen(&known, &[]),
+            Ok(Some(_)) => self.ledger.seen(&known, &[], Freshness::Latest),
             Ok(None) => {}
             Err(error) => self.ledger.failed(&error),
         }

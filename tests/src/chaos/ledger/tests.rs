@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use session_core::store::Freshness;
 use session_core::{Event, EventKind, OsEntropy, SessionId, SessionSummary, Timestamp, UserId};
 
-use super::{Ledger, Scope};
+use super::{Bounds, Ledger, Scope};
 use crate::chaos::findings::Broken;
 use crate::records::record;
 
@@ -15,7 +17,11 @@ fn alice() -> UserId {
 
 /// A ledger with a session of alice.
 fn begun() -> (Ledger, SessionId) {
-    let (ledger, id) = (Ledger::default(), SessionId::generate(Some(&alice()), &OsEntropy).unwrap());
+    begun_in(Ledger::default())
+}
+
+fn begun_in(ledger: Ledger) -> (Ledger, SessionId) {
+    let id = SessionId::generate(Some(&alice()), &OsEntropy).unwrap();
     ledger.begun(ledger.beginning(&alice()), id, BTreeSet::new());
     (ledger, id)
 }
@@ -37,14 +43,14 @@ fn an_acknowledged_increment_must_be_there_once() {
     let (ledger, id) = begun();
     let (before, number) = (ledger.known(id), ledger.increment());
     ledger.incremented(id, number);
-    ledger.seen(&before, &[]);
+    ledger.seen(&before, &[], Freshness::Latest);
     // Not acknowledged, and yet applied: its answer was lost.
-    ledger.seen(&ledger.known(id), &[number, 77]);
+    ledger.seen(&ledger.known(id), &[number, 77], Freshness::Latest);
     found(&ledger, &[]);
 
-    ledger.seen(&ledger.known(id), &[77, 77, number]);
-    ledger.seen(&ledger.known(id), &[77]);
-    ledger.seen(&ledger.known(id), &[77]);
+    ledger.seen(&ledger.known(id), &[77, 77, number], Freshness::Latest);
+    ledger.seen(&ledger.known(id), &[77], Freshness::Latest);
+    ledger.seen(&ledger.known(id), &[77], Freshness::Latest);
     found(&ledger, &[(Broken::LostUpdate, 1), (Broken::AppliedTwice, 1)]);
 }
 
@@ -54,14 +60,67 @@ fn a_session_whose_end_was_acknowledged_must_not_be_there() {
     let (before, ending) = (ledger.known(id), ledger.revoking(&alice(), Scope::All));
     let during = ledger.known(id);
     ledger.revoked(ending);
-    ledger.seen(&before, &[]);
-    ledger.seen(&during, &[]);
+    ledger.seen(&before, &[], Freshness::Latest);
+    ledger.seen(&during, &[], Freshness::Latest);
     ledger.gone(&ledger.known(id), "a read");
     found(&ledger, &[]);
 
-    ledger.seen(&ledger.known(id), &[]);
+    ledger.seen(&ledger.known(id), &[], Freshness::Latest);
     ledger.stored(&alice(), &[summary(id)]);
     found(&ledger, &[(Broken::Revival, 2)]);
+}
+
+const BOUNDS: Bounds = Bounds { ended: Duration::from_secs(1), untold: Duration::from_secs(5) };
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_may_be_given_until_its_time_is_over() {
+    let after = async |seconds| tokio::time::sleep(Duration::from_secs(seconds) + Duration::from_millis(1)).await;
+    let (ledger, id) = begun_in(Ledger::new(BOUNDS));
+    ledger.revoked(ledger.revoking(&alice(), Scope::One(id)));
+    ledger.seen(&ledger.known(id), &[], Freshness::Cached);
+    // It was known before; the answer may be late.
+    let before = ledger.known(id);
+    after(1).await;
+    ledger.seen(&before, &[], Freshness::Cached);
+    // Whoever finds it gone later makes it no younger.
+    ledger.gone(&ledger.known(id), "a read");
+    found(&ledger, &[]);
+    ledger.seen(&ledger.known(id), &[], Freshness::Cached);
+    found(&ledger, &[(Broken::Revival, 1)]);
+
+    let (ledger, id) = begun_in(Ledger::new(BOUNDS));
+    ledger.perhaps_revoked(ledger.revoking(&alice(), Scope::One(id)));
+    ledger.revoked(ledger.revoking(&alice(), Scope::One(id)));
+    after(1).await;
+    ledger.seen(&ledger.known(id), &[], Freshness::Cached);
+    found(&ledger, &[]);
+    after(4).await;
+    ledger.seen(&ledger.known(id), &[], Freshness::Cached);
+    found(&ledger, &[(Broken::Revival, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_copy_answered_is_never_old() {
+    let (ledger, id) = begun_in(Ledger::new(BOUNDS));
+    let number = ledger.increment();
+    ledger.incremented(id, number);
+    ledger.seen(&ledger.known(id), &[], Freshness::Cached);
+    found(&ledger, &[]);
+    ledger.seen(&ledger.known(id), &[], Freshness::Latest);
+    found(&ledger, &[(Broken::LostUpdate, 1)]);
+    ledger.revoked(ledger.revoking(&alice(), Scope::One(id)));
+    ledger.seen(&ledger.known(id), &[], Freshness::Latest);
+    found(&ledger, &[(Broken::LostUpdate, 1), (Broken::Revival, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_increment_is_in_every_copy_some_time_after_it() {
+    let (ledger, id) = begun_in(Ledger::new(BOUNDS));
+    let number = ledger.increment();
+    ledger.incremented(id, number);
+    tokio::time::sleep(BOUNDS.untold + Duration::from_millis(1)).await;
+    ledger.seen(&ledger.known(id), &[], Freshness::Cached);
+    found(&ledger, &[(Broken::LostUpdate, 1)]);
 }
 
 #[test]
@@ -92,7 +151,7 @@ fn a_session_may_be_gone_if_its_end_was_not_acknowledged() {
     let late = SessionId::generate(Some(&alice()), &OsEntropy).unwrap();
     ledger.begun(ledger.beginning(&alice()), late, BTreeSet::new());
     for id in [id, late] {
-        ledger.seen(&ledger.known(id), &[]);
+        ledger.seen(&ledger.known(id), &[], Freshness::Latest);
         ledger.gone(&ledger.known(id), "a read");
     }
     found(&ledger, &[]);
@@ -114,11 +173,11 @@ fn a_revocation_ends_what_it_names() {
     let other = SessionId::generate(Some(&alice()), &OsEntropy).unwrap();
     ledger.begun(ledger.beginning(&alice()), other, BTreeSet::new());
     ledger.revoked(ledger.revoking(&alice(), Scope::Others(kept)));
-    ledger.seen(&ledger.known(kept), &[]);
+    ledger.seen(&ledger.known(kept), &[], Freshness::Latest);
     found(&ledger, &[]);
-    ledger.seen(&ledger.known(other), &[]);
+    ledger.seen(&ledger.known(other), &[], Freshness::Latest);
     ledger.revoked(ledger.revoking(&alice(), Scope::One(kept)));
-    ledger.seen(&ledger.known(kept), &[]);
+    ledger.seen(&ledger.known(kept), &[], Freshness::Latest);
     found(&ledger, &[(Broken::Revival, 2)]);
 }
 
