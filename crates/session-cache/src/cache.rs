@@ -194,9 +194,14 @@ impl UnderWay<'_> {
         }
     }
 
-    /// The store does not have it.
+    /// The session ended.
     pub(crate) fn absent(mut self) {
         let _ = self.settle(Stripe::absent);
+    }
+
+    /// The store does not have it.
+    pub(crate) fn missing(mut self) {
+        let _ = self.settle(Stripe::missing);
     }
 
     /// The store may have anything.

@@ -26,8 +26,13 @@ mod simulated;
 /// read in the same instant.
 const SLEW: Duration = Duration::from_millis(100);
 
-/// How many ended sessions a stripe remembers. A server that does not know yet that it was deposed may still have them.
+/// How many ended sessions a stripe remembers, and how many ids that were not found. A server that does not know yet that it was
+/// deposed may still have them.
 const REMEMBERED: usize = 16;
+
+/// How many operations of a stripe are kept in mind at once. What goes on beside them leaves no copy: if a server does not answer,
+/// thousands may wait for one session, and each answer looks through them all.
+const MOST_UNDER_WAY: usize = 1024;
 
 /// What two clocks of this machine show: one that never jumps, but may stand still while the machine is suspended; and one that
 /// goes on, but may be set.
@@ -103,7 +108,8 @@ impl Followed {
     /// All that the store did before `asked` was told, as is known at `now`. The first beat after a loss begins a span: the feed
     /// was being followed again when it was asked for, and nobody knows since when.
     pub(crate) fn beat(mut self, asked: Duration, now: Moment) -> Self {
-        let lead = now.lead();
+        // Nobody has asked yet for what is to come.
+        let (asked, lead) = (asked.min(now.steady), now.lead());
         if lead > self.lead + SLEW {
             // The machine was suspended, or its clock was set. What was asked for before is older than it seems.
             (self.lead, self.distrusted) = (lead, self.distrusted.max(now.steady));
@@ -164,6 +170,9 @@ pub(crate) struct Stripe {
     next: u64,
     epoch: u64,
     ended: VecDeque<SessionId>,
+    /// What loads did not find, and of which nothing was known: anybody can make up an id, and none of them is to push out a session
+    /// that ended.
+    unknown: VecDeque<SessionId>,
 }
 
 /// A load or a write that was sent and not answered yet.
@@ -212,7 +221,9 @@ impl Stripe {
     /// A load or a write of `id` is about to be sent.
     pub(crate) fn begin(&mut self, id: SessionId, now: Moment) -> Ticket {
         self.next += 1;
-        self.under_way.push(UnderWay { number: self.next, id, bar: Bar::Any });
+        if self.under_way.len() < MOST_UNDER_WAY {
+            self.under_way.push(UnderWay { number: self.next, id, bar: Bar::Any });
+        }
         Ticket { number: self.next, id, since: now, epoch: self.epoch }
     }
 
@@ -232,7 +243,7 @@ impl Stripe {
         };
         // Whatever becomes of it: nothing older is good any more.
         self.changed(id, Some(version), copies);
-        if !is_open || ticket.epoch != self.epoch || self.ended.contains(&id) {
+        if !is_open || ticket.epoch != self.epoch || self.is_over(&id) {
             return Fill::Refused;
         }
         let mut held = Held { content, since: ticket.since, epoch: ticket.epoch };
@@ -248,11 +259,25 @@ impl Stripe {
         Fill::Kept
     }
 
-    /// The store has no such session, and will never have it again.
+    /// The session that was written ended, by that or before: the store will never have it again.
     pub(crate) fn absent<C>(&mut self, ticket: Ticket, copies: &impl Copies<C>) -> Fill {
         let id = ticket.id;
         self.abandon(ticket);
         self.ended(id, copies);
+        Fill::Nothing
+    }
+
+    /// A load found nothing: the session ended, or there never was one.
+    pub(crate) fn missing<C>(&mut self, ticket: Ticket, copies: &impl Copies<C>) -> Fill {
+        if copies.get(&ticket.id).is_some() {
+            return self.absent(ticket, copies);
+        }
+        let id = ticket.id;
+        self.abandon(ticket);
+        self.shut(&id, copies);
+        if !self.is_over(&id) {
+            remember(&mut self.unknown, id);
+        }
         Fill::Nothing
     }
 
@@ -276,9 +301,13 @@ impl Stripe {
     pub(crate) fn ended<C>(&mut self, id: SessionId, copies: &impl Copies<C>) {
         self.shut(&id, copies);
         if !self.ended.contains(&id) {
-            self.ended.truncate(REMEMBERED - 1);
-            self.ended.push_front(id);
+            remember(&mut self.ended, id);
         }
+    }
+
+    /// Whether it is known that the store has no such session any more.
+    fn is_over(&self, id: &SessionId) -> bool {
+        self.ended.contains(id) || self.unknown.contains(id)
     }
 
     /// The session was used. That makes no copy newer.
@@ -322,6 +351,11 @@ impl Stripe {
         let place = self.under_way.iter().position(|other| other.number == ticket.number);
         place.map_or(Bar::None, |place| self.under_way.swap_remove(place).bar)
     }
+}
+
+fn remember(ids: &mut VecDeque<SessionId>, id: SessionId) {
+    ids.truncate(REMEMBERED - 1);
+    ids.push_front(id);
 }
 
 /// Of two versions with one number, written on both sides of a failover, neither is later.

@@ -93,7 +93,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         match &loaded {
             Ok(Some(record)) if record.id() == *id => load.found(record.clone()),
             Ok(Some(_)) => load.unchanged(),
-            Ok(None) => load.absent(),
+            Ok(None) => load.missing(),
             // It was changed by who knows another format.
             Err(error) if error.kind() == StoreErrorKind::Corrupt => load.in_doubt(),
             Err(_) => load.unchanged(),

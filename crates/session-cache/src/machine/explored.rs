@@ -36,6 +36,7 @@ impl Model for Nodes {
         vec![State {
             now: 0,
             stored: Some(1),
+            deposed: (self.scene == Scene::Deposed).then_some(1),
             ended_at: None,
             changed_at: None,
             nodes: self.loads().map(node),
@@ -58,7 +59,10 @@ impl Model for Nodes {
             }
             for (number, load) in node.loads.iter().enumerate() {
                 match load.stage {
-                    Stage::Sent => actions.push(Action::ExecuteLoad(at, number)),
+                    Stage::Sent => {
+                        actions.push(Action::ExecuteLoad(at, number));
+                        actions.extend(state.deposed.map(|_| Action::ExecuteLoadThere(at, number)));
+                    }
                     Stage::Executed(_) => actions.push(Action::AnswerLoad(at, number)),
                 }
                 if self.scene == Scene::Writer {
@@ -118,6 +122,9 @@ impl Model for Nodes {
                 node.loads_left -= 1;
             }
             Action::ExecuteLoad(at, load) => state.nodes[at].loads[load].stage = Stage::Executed(state.stored),
+            Action::ExecuteLoadThere(at, load) => {
+                state.nodes[at].loads[load].stage = Stage::Executed(state.deposed);
+            }
             Action::AnswerLoad(at, load) => self.answer_load(&mut state, at, load),
             Action::LoseLoad(at, load) => {
                 let Load { ticket, .. } = state.nodes[at].loads.remove(load);
@@ -198,7 +205,15 @@ impl Model for Nodes {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
+        let over = Property::always(OVER, |model: &Self, state: &State| {
+            (0..2).all(|node| !state.nodes[node].knows_end || model.given(state, node).is_none())
+        });
+        if self.scene == Scene::Deposed {
+            // Of what a server answers that was deposed, only so much can hold.
+            return vec![over];
+        }
         let mut properties = vec![
+            over,
             Property::always(LATE, |model: &Self, state: &State| {
                 let late = state.ended_at.is_some_and(|at| state.now > at + MAX_STALE);
                 !late || (0..2).all(|node| model.given(state, node).is_none())
@@ -206,9 +221,6 @@ impl Model for Nodes {
             Property::always(OLD, |model: &Self, state: &State| {
                 let late = state.changed_at.is_some_and(|at| state.now > at + MAX_STALE);
                 !late || (0..2).all(|node| model.given(state, node).is_none_or(|given| given > 1))
-            }),
-            Property::always(OVER, |model: &Self, state: &State| {
-                (0..2).all(|node| !state.nodes[node].knows_end || model.given(state, node).is_none())
             }),
             Property::always(OUTDATED, |model: &Self, state: &State| {
                 (0..2).all(|node| model.given(state, node).is_none_or(|given| given >= state.nodes[node].knows))
@@ -264,7 +276,7 @@ fn explore(bug: Bug, scene: Scene) -> Vec<&'static str> {
 
 #[test]
 fn the_laws_hold() {
-    for scene in [Scene::Writer, Scene::Published, Scene::Broadcast, Scene::Overlap, Scene::Echo] {
+    for scene in [Scene::Writer, Scene::Published, Scene::Broadcast, Scene::Overlap, Scene::Echo, Scene::Deposed] {
         assert_eq!(explore(Bug::None, scene), Vec::<&str>::new(), "{scene:?}");
     }
 }
@@ -286,6 +298,8 @@ fn each_bug_is_caught() {
         (Bug::BeatOfTheCycle, Scene::Broadcast, &[LATE, OLD]),
         (Bug::SleepIgnored, Scene::Published, &[LATE, OLD]),
         (Bug::BeatFromBeforeTheSleep, Scene::Published, &[LATE, OLD]),
+        (Bug::AbsenceForgotten, Scene::Deposed, &[OVER]),
+        (Bug::EndForgotten, Scene::Deposed, &[OVER]),
     ] {
         let broken = explore(bug, scene);
         assert!(broken.iter().any(|law| laws.contains(law)), "{bug:?}: {broken:?}");

@@ -49,6 +49,10 @@ pub(super) enum Bug {
     SleepIgnored,
     /// A beat from before the sleep counts as one from after it.
     BeatFromBeforeTheSleep,
+    /// That a load found nothing is forgotten.
+    AbsenceForgotten,
+    /// That the feed told of an end is forgotten.
+    EndForgotten,
 }
 
 /// What is looked at.
@@ -64,6 +68,9 @@ pub(super) enum Scene {
     Overlap,
     /// The second one reads while it changes the session, and hears of that; the first one ends it.
     Echo,
+    /// As published, but there is a second server, which still has the session, and which loads may come to. It was deposed and does
+    /// not know.
+    Deposed,
 }
 
 pub(super) struct Nodes {
@@ -169,6 +176,8 @@ pub(super) struct State {
     pub(super) now: u8,
     /// What the store has, and when it ended.
     pub(super) stored: Option<u32>,
+    /// What a server has that was deposed.
+    pub(super) deposed: Option<u32>,
     pub(super) ended_at: Option<u8>,
     /// When the second version replaced the first.
     pub(super) changed_at: Option<u8>,
@@ -191,6 +200,7 @@ pub(super) struct State {
 pub(super) enum Action {
     Load(usize),
     ExecuteLoad(usize, usize),
+    ExecuteLoadThere(usize, usize),
     AnswerLoad(usize, usize),
     LoseLoad(usize, usize),
     Write(What),
@@ -225,12 +235,12 @@ impl Nodes {
         match self.scene {
             Scene::Writer => [2, 0],
             Scene::Published | Scene::Broadcast | Scene::Echo => [0, 1],
-            Scene::Overlap => [0, 2],
+            Scene::Overlap | Scene::Deposed => [0, 2],
         }
     }
 
     pub(super) fn end(&self) -> u8 {
-        if matches!(self.scene, Scene::Overlap | Scene::Echo) { END - 1 } else { END }
+        if matches!(self.scene, Scene::Overlap | Scene::Echo | Scene::Deposed) { END - 1 } else { END }
     }
 
     pub(super) fn cuts(&self) -> u8 {
@@ -286,6 +296,9 @@ impl Nodes {
             Message::Ended => {
                 node.knows_end = true;
                 Self::change(node, |stripe, place| stripe.ended(ID, place));
+                if self.bug == Bug::EndForgotten {
+                    node.stripe.ended.clear();
+                }
             }
             Message::Beat(asked) => {
                 if self.bug == Bug::BeatFromBeforeTheSleep {
@@ -308,7 +321,9 @@ impl Nodes {
     /// The server tells of a write.
     pub(super) fn tell(&self, state: &mut State, message: Message) {
         match (state.link, self.scene) {
-            (Link::Up, Scene::Published | Scene::Overlap | Scene::Echo) => state.told.push_back(message),
+            (Link::Up, Scene::Published | Scene::Overlap | Scene::Echo | Scene::Deposed) => {
+                state.told.push_back(message)
+            }
             (Link::Up, Scene::Broadcast) => state.cycle.push(message),
             (Link::Up | Link::Black | Link::Down, _) => {}
         }
@@ -380,7 +395,11 @@ impl Nodes {
             Some(number) => self.found(state, at, ticket, number),
             None => {
                 node.knows_end = true;
-                let _: Fill = Self::change(node, |stripe, place| stripe.absent(ticket, place));
+                let _: Fill = Self::change(node, |stripe, place| stripe.missing(ticket, place));
+                if self.bug == Bug::AbsenceForgotten {
+                    node.stripe.unknown.clear();
+                    node.stripe.ended.clear();
+                }
             }
         }
     }

@@ -124,8 +124,9 @@ struct Node {
     followed: Followed,
     link: Link,
     connection: u64,
-    /// When the last message to it arrives: they do not overtake each other.
+    /// When the last message to it arrives, and its last question at the server: they do not overtake each other.
     last: Time,
+    last_asked: Time,
     /// Until then it does nothing.
     stopped: Time,
     slept: u64,
@@ -161,6 +162,7 @@ impl World {
             link: Link::Up,
             connection: number as u64,
             last: 0,
+            last_asked: 0,
             stopped: 0,
             slept: 0,
             skew: 0,
@@ -263,7 +265,9 @@ impl World {
             Event::Ask { node, connection } if connection == self.nodes[node].connection => {
                 let asked = self.moment(node).steady;
                 let delay = self.delay();
-                self.at(delay, Event::Answered { node, asked, connection });
+                let arrives = (self.now + delay).max(self.nodes[node].last_asked);
+                self.nodes[node].last_asked = arrives;
+                self.at(arrives - self.now, Event::Answered { node, asked, connection });
                 self.at(BEAT, Event::Ask { node, connection });
             }
             Event::Answered { node, asked, connection } if connection == self.nodes[node].connection => {
@@ -278,6 +282,7 @@ impl World {
                 node_now.link = Link::Down;
                 node_now.followed = node_now.followed.lost(now);
                 node_now.connection += NODES as u64;
+                (node_now.last, node_now.last_asked) = (0, 0);
                 let connection = node_now.connection;
                 let delay = self.rng.below(3_000);
                 self.at(delay, Event::Reconnect { node, connection });
@@ -387,9 +392,12 @@ impl World {
                 let fill = stripe.found(ticket, Numbered(version), copies);
                 self.refused += u64::from(fill == Fill::Refused);
             }
-            (None, _) => {
+            (None, kind) => {
                 learn(knows, u32::MAX);
-                let _: Fill = stripe.absent(ticket, copies);
+                let _: Fill = match kind {
+                    Kind::Load => stripe.missing(ticket, copies),
+                    Kind::Update | Kind::End => stripe.absent(ticket, copies),
+                };
             }
         }
     }
@@ -397,7 +405,7 @@ impl World {
     fn hear(&mut self, node: usize, message: Message) {
         let now = self.moment(node);
         // What came was too much for a buffer on the way: instead of it, that something was missed is heard.
-        let is_overrun = !matches!(message, Message::Beat(_)) && self.rng.below(50) == 0;
+        let is_overrun = !matches!(message, Message::Beat(_)) && self.rng.below(10) == 0;
         let Node { stripe, copies, followed, knows, .. } = &mut self.nodes[node];
         if is_overrun {
             *followed = followed.lost(now);

@@ -6,8 +6,8 @@ use session_core::OsEntropy;
 use session_core::SessionId;
 use session_core::store::{CreateRequest, FeedEvent, Freshness, SessionStore};
 
-use super::bed::{Bed, MAX_STALE, MILLI, NOW, alice, feed};
-use crate::FeedState;
+use super::bed::{Bed, MAX_STALE, MILLI, NOW, alice, feed, record};
+use crate::{CachedStore, FeedState};
 
 #[tokio::test]
 async fn a_copy_costs_no_round_trip_and_whoever_needs_the_latest_gets_it() {
@@ -89,6 +89,53 @@ async fn no_feed_vouches_for_longer_than_max_age() {
     bed.clock.advance(MILLI);
     bed.beat().await;
     assert!(!bed.has_copy(&record.id()));
+}
+
+/// As by a feed with another clock.
+#[tokio::test]
+async fn a_beat_from_the_future_is_one_of_now() {
+    let mut bed = Bed::with_feed();
+    bed.follow().await;
+    let record = bed.copied().await;
+    let asked = bed.clock.instant() + Duration::from_secs(30);
+    bed.feed.tell(FeedEvent::Beat { asked }).await;
+    let _ = bed.server.delete(&record.id(), record.user()).await.unwrap();
+    bed.clock.advance(MAX_STALE + MILLI);
+    assert!(bed.load(&record.id()).await.is_none());
+}
+
+#[tokio::test]
+async fn limits_may_be_anything() {
+    for (capacity, max_stale, max_age) in [
+        (0, MAX_STALE, None),
+        (u64::MAX, Duration::ZERO, None),
+        (u64::MAX, Duration::MAX, None),
+        (u64::MAX, Duration::MAX, Some(Duration::ZERO)),
+        (u64::MAX, MAX_STALE, Some(Duration::MAX)),
+        (u64::MAX, MAX_STALE, Some(MILLI)),
+    ] {
+        for has_feed in [false, true] {
+            let (mut remote, channel) = feed();
+            let server = std::sync::Arc::new(session_conformance::ReferenceStore::new());
+            let mut builder = CachedStore::builder(std::sync::Arc::clone(&server), max_stale).capacity(capacity);
+            if has_feed {
+                builder = builder.feed(channel);
+            }
+            if let Some(max_age) = max_age {
+                builder = builder.max_age(max_age);
+            }
+            let (store, session) = (builder.build(), record());
+            let _ = server.create(CreateRequest::new(&session), NOW).await.unwrap();
+            let load = async || store.load(&session.id(), Freshness::Cached).await.unwrap();
+            assert!(load().await.is_some());
+            if has_feed {
+                remote.tell(FeedEvent::Beat { asked: std::time::Instant::now() }).await;
+            }
+            assert!(load().await.is_some());
+            let _ = store.delete(&session.id(), session.user()).await.unwrap();
+            assert!(load().await.is_none(), "{capacity} {max_stale:?} {max_age:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Loads that are under way while something happens to their session.
 
 use session_conformance::RecordBuilder;
-use session_core::StoreErrorKind;
 use session_core::store::{FeedEvent, Freshness, SessionStore};
+use session_core::{OsEntropy, SessionId, StoreErrorKind};
 
 use super::bed::{Bed, NOW, next};
 
@@ -131,6 +131,39 @@ async fn an_end_is_final_even_if_a_server_has_not_heard_of_it() {
     }
 }
 
+/// Ids are public, and anybody can send as many as there are.
+#[tokio::test]
+async fn what_was_made_up_pushes_out_nothing_that_ended() {
+    let mut bed = Bed::with_feed();
+    let (told, deleted, found_gone) = (bed.copied().await, bed.copied().await, bed.copied().await);
+    bed.feed.tell(FeedEvent::Ended { id: told.id() }).await;
+    let _ = bed.store.delete(&deleted.id(), deleted.user()).await.unwrap();
+    let _ = bed.server.delete(&found_gone.id(), found_gone.user()).await.unwrap();
+    assert!(bed.store.load(&found_gone.id(), Freshness::Latest).await.unwrap().is_none());
+    for _ in 0..100 {
+        // In the same stripe.
+        let made_up = SessionId::generate(told.user(), &OsEntropy).unwrap();
+        assert!(bed.load(&made_up).await.is_none());
+    }
+    // By a server that was deposed.
+    for record in [told, deleted, found_gone] {
+        bed.forge(Some(record.clone()));
+        assert!(bed.load(&record.id()).await.is_some());
+        assert!(!bed.has_copy(&record.id()));
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_found_leaves_no_copy_either() {
+    let bed = Bed::without_feed();
+    let record = bed.session().await;
+    let _ = bed.server.delete(&record.id(), record.user()).await.unwrap();
+    assert!(bed.load(&record.id()).await.is_none());
+    bed.forge(Some(record.clone()));
+    assert!(bed.load(&record.id()).await.is_some());
+    assert!(!bed.has_copy(&record.id()));
+}
+
 #[tokio::test]
 async fn a_load_that_is_given_up_leaves_nothing_behind() {
     let bed = Bed::without_feed();
@@ -141,6 +174,31 @@ async fn a_load_that_is_given_up_leaves_nothing_behind() {
     bed.stop_holding();
     assert!(bed.has_copy(&record.id()));
     assert_eq!(bed.store.under_way(), 0);
+}
+
+/// A server that does not answer, and a session that everybody wants.
+#[tokio::test]
+async fn so_many_loads_at_once_are_not_all_kept_in_mind() {
+    let bed = Bed::without_feed();
+    let record = bed.session().await;
+    bed.hold_replies();
+    let id = record.id();
+    let mut loads: Vec<_> = (0..5_000).map(|_| bed.store.load(&id, Freshness::Cached)).collect();
+    let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(loads.iter_mut().all(|load| load.as_mut().poll(context).is_pending()));
+    assert!(bed.store.under_way() < 2_000);
+    // One that is not kept in mind says nothing of what happened meanwhile.
+    let late = loads.pop().unwrap();
+    bed.stop_holding();
+    let change = next(&record);
+    let _ = bed.store.update(&change, record.version, NOW).await.unwrap();
+    bed.release(5_000);
+    assert_eq!(late.await.unwrap().unwrap().version, record.version);
+    assert_eq!(bed.load(&id).await.unwrap().version, change.version);
+    drop(loads);
+    assert_eq!(bed.store.under_way(), 0);
+    bed.load(&id).await;
+    assert!(bed.has_copy(&id));
 }
 
 #[tokio::test]
