@@ -43,6 +43,8 @@ pub(crate) struct Draft {
     /// The longest that a session may live that begins with this.
     pub(crate) timeouts: Timeouts,
     pub(crate) change: Change,
+    /// Whether the request wants the values to be some way, whether or not they were so already.
+    pub(crate) has_written: bool,
 }
 
 impl Draft {
@@ -56,6 +58,7 @@ impl Draft {
                 device: record.summary.device.clone(),
                 timeouts: Timeouts::UNLIMITED,
                 change: Change::None,
+                has_written: false,
             },
             None => Self {
                 data: Data::default(),
@@ -64,6 +67,7 @@ impl Draft {
                 device: Device::new(),
                 timeouts: Timeouts::UNLIMITED,
                 change: Change::None,
+                has_written: false,
             },
         }
     }
@@ -95,10 +99,12 @@ impl Draft {
             }
             Intent::Remove(key) => {
                 self.data.remove(key);
+                self.has_written = true;
                 Ok(())
             }
             Intent::Clear => {
                 self.data.clear();
+                self.has_written = true;
                 Ok(())
             }
             Intent::Login(login, at) => {
@@ -132,6 +138,7 @@ impl Draft {
             return Err(Error::TooManyValues { count, max: cap.values });
         }
         self.data = data;
+        self.has_written = true;
         Ok(())
     }
 
@@ -171,7 +178,8 @@ pub(crate) struct Plan {
 
 pub(crate) enum StoreOp {
     Nothing,
-    /// What was loaded has expired: if that is the latest state, the session is gone.
+    /// What was loaded has expired: if that is the latest state, the session is gone. Or it is a copy that has what is wanted: if
+    /// the latest state has it, too, there is nothing to do.
     LoadAgain,
     Touch {
         session: Arc<LoadedSession>,
@@ -313,6 +321,10 @@ fn carry_on(
     let stored = &loaded.record;
     let reissue = matches!(draft.change, Change::Regenerate | Change::StepUp);
     let wanted = reissue || !stored.data.same_as(&draft.data);
+    if stored.is_copy && draft.has_written && !wanted {
+        // That it was so already, only the store may say.
+        return Ok(Plan { store: StoreOp::LoadAgain, ..Plan::nothing() });
+    }
     let needed = maintenance(loaded, activity, policy, now);
     match needed {
         // What it read was true. It may write if other requests have kept the session alive.

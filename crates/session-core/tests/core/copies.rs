@@ -8,7 +8,7 @@ use std::time::Duration;
 use session_conformance::{Intercept, Intercepted, ReferenceStore, StoreCall};
 use session_core::adapter::{PresentedCookie, RequestSession};
 use session_core::store::{Freshness, Record};
-use session_core::{Login, ManualClock, Policy, Session, SessionManager, StoreError, UserId};
+use session_core::{Error, Key, Login, ManualClock, Policy, Session, SessionManager, StoreError, UserId};
 
 /// Answers with a copy where that will do.
 #[derive(Debug, Default)]
@@ -138,4 +138,40 @@ async fn that_a_token_is_not_the_sessions_only_the_store_may_say() {
     site.cookies = made_up;
     assert_eq!(site.user().await, None);
     assert_eq!(site.loads(), ASKED);
+}
+
+/// One request writes what another one, of another node, has just changed; the copy is from before that.
+#[tokio::test]
+async fn that_a_value_is_so_already_only_the_store_may_say() {
+    const THEME: Key<String> = Key::new("theme");
+    type Write = fn(&Session) -> Result<(), Error>;
+    let writes: [(Write, Option<&str>); 4] = [
+        (|session| session.insert(THEME, &"dark".to_owned()), Some("dark")),
+        (|session| session.update(THEME, |theme| *theme = "dark".to_owned()), Some("dark")),
+        (|session| session.remove(THEME), None),
+        (Session::clear, None),
+    ];
+    for (write, wanted) in writes {
+        let mut site = Site::new().await;
+        if let Some(wanted) = wanted {
+            site.request(|session| session.insert(THEME, &wanted.to_owned()).unwrap()).await;
+        }
+        site.copy().await;
+        let copy = site.store.hook().copy.lock().unwrap().take();
+        site.request(|session| session.insert(THEME, &"light".to_owned()).unwrap()).await;
+        site.store.hook().copy.lock().unwrap().clone_from(&copy);
+        site.loads();
+        site.request(|session| write(session).unwrap()).await;
+        assert_eq!(site.loads(), ASKED);
+        *site.store.hook().copy.lock().unwrap() = None;
+        assert_eq!(site.manager.open(&site.presented()).await.unwrap().get(THEME).unwrap().as_deref(), wanted);
+        // So it is now, and then nothing is written.
+        site.copy().await;
+        let version = |site: &Site| site.store.hook().copy.lock().unwrap().as_ref().unwrap().version;
+        let before = version(&site);
+        site.request(|session| write(session).unwrap()).await;
+        assert_eq!(site.loads(), ASKED);
+        site.copy().await;
+        assert_eq!(version(&site), before);
+    }
 }

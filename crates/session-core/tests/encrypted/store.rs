@@ -1,16 +1,17 @@
 //! The store: what the backend gets, and what it can do with it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use session_conformance::{RecordBuilder, ReferenceStore};
+use session_conformance::{Intercept, Intercepted, RecordBuilder, ReferenceStore, StoreCall};
 use session_core::store::{
     CreateOutcome, CreateRequest, Data, EncryptedStore, EncryptionKeys, Freshness, PlainValues, Record, SessionStore,
     UpdateOutcome,
 };
 use session_core::{
-    Clock as _, Device, Entropy, EntropyError, Kind, ManualClock, OsEntropy, StoreErrorKind, Timestamp, UserId,
+    Clock as _, Device, Entropy, EntropyError, Kind, ManualClock, OsEntropy, StoreError, StoreErrorKind, Timestamp,
+    UserId,
 };
 
 use crate::{key, ring};
@@ -234,6 +235,54 @@ async fn old_keys_decrypt_and_each_write_encrypts_with_the_first() {
     only_new.set_keys(&ring(&[&new]));
     assert!(load(&only_new, &record).await.is_ok());
     assert_eq!(load(&before, &record).await.unwrap_err(), StoreErrorKind::Corrupt, "a server that was forgotten");
+}
+
+/// Gives a copy where that will do.
+#[derive(Debug)]
+struct Copying {
+    copy: Record,
+    loads: Mutex<Vec<Freshness>>,
+}
+
+impl Intercept for Copying {
+    async fn intercept<T: Send>(
+        &self,
+        call: StoreCall<'_>,
+        execute: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.loads.lock().unwrap().extend(call.freshness);
+        execute.await
+    }
+
+    fn loaded(&self, record: Option<Record>) -> Option<Record> {
+        let is_latest = self.loads.lock().unwrap().last() == Some(&Freshness::Latest);
+        if is_latest { record } else { Some(self.copy.clone()) }
+    }
+}
+
+/// Another server has written it with the new key, this one has a copy from before, and the old key is gone.
+#[tokio::test]
+async fn that_it_cannot_be_read_a_copy_may_not_say() {
+    let bed = Bed::new();
+    let (old, new) = (key(), key());
+    let record = bed.record().value(NAME, VALUE).build().unwrap();
+    bed.create(&bed.store(&ring(&[&old])), &record).await;
+    let copy = Record { is_copy: true, ..bed.stored(&record).await };
+    let copying = Copying { copy, loads: Mutex::default() };
+    let copying = Arc::new(Intercepted::new(Arc::clone(&bed.inner), copying));
+    let here = EncryptedStore::new(Arc::clone(&copying), &ring(&[&new]));
+    let read = async || here.load(&record.id(), Freshness::Cached).await.map_err(|error| error.kind());
+    assert_eq!(read().await.unwrap_err(), StoreErrorKind::Corrupt, "so says the store, too");
+
+    let there = bed.store(&ring(&[&new, &old]));
+    let next = Record { version: record.version.next(&OsEntropy).unwrap(), ..load(&there, &record).await.unwrap() };
+    assert_eq!(there.update(&next, record.version, bed.now).await.unwrap(), UpdateOutcome::Applied);
+    copying.hook().loads.lock().unwrap().clear();
+    assert_eq!(read().await.unwrap().unwrap().version, next.version);
+    here.set_keys(&ring(&[&new, &old]));
+    assert_eq!(read().await.unwrap().unwrap().version, record.version, "what can be read will do");
+    let asked = [Freshness::Cached, Freshness::Latest, Freshness::Cached];
+    assert_eq!(*copying.hook().loads.lock().unwrap(), asked);
 }
 
 #[derive(Debug)]

@@ -155,7 +155,17 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
     }
 
     async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Record>, StoreError> {
-        self.store.load(id, freshness).await?.map(|record| self.decrypt(record)).transpose()
+        let Some(record) = self.store.load(id, freshness).await? else { return Ok(None) };
+        let is_copy = record.is_copy;
+        match self.decrypt(record) {
+            // Of a copy nothing is concluded but that the session is alive: it may be from before a rotation, or from before what
+            // made the session readable again.
+            Err(_) if is_copy => {
+                let latest = self.store.load(id, Freshness::Latest).await?;
+                latest.map(|record| self.decrypt(record)).transpose()
+            }
+            decrypted => decrypted.map(Some),
+        }
     }
 
     async fn create(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome, StoreError> {
