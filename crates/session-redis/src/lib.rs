@@ -112,10 +112,10 @@
 //!   `RANDOMKEY` for `count`; `WAIT` for `wait_for_replicas`; `CONFIG GET` to check the `maxmemory-policy`; `INFO` to
 //!   check the version where there is no `HELLO`, and for `list_all` to notice that a server was replaced between two
 //!   pages, and show all of the new one; `CLUSTER SLOTS` in a Cluster. On the
-//!   sentinels: `SENTINEL MASTER`. With [`publish_changes`](RedisStoreBuilder::publish_changes): `PUBLISH` on the channel
+//!   sentinels: `SENTINEL MASTER` and `SENTINEL GET-MASTER-ADDR-BY-NAME`, without which a store may stay with the old primary
+//!   until all replicas follow the new one. With [`publish_changes`](RedisStoreBuilder::publish_changes): `PUBLISH` on the channel
 //!   `{namespace:changes}` (`+publish &{namespace:changes}`; Redis gives no channel by default). For a [feed](RedisStore::feed):
-//!   `SUBSCRIBE` on it, and on the sentinels `SENTINEL GET-MASTER-ADDR-BY-NAME`, `SENTINEL SENTINELS` and `SENTINEL MYID`; in a
-//!   Cluster, which has no channel, `CLIENT TRACKING`, `CLUSTER NODES` and `CLUSTER INFO`.
+//!   `SUBSCRIBE` on it, and on the sentinels `SENTINEL SENTINELS` and `SENTINEL MYID`; in a Cluster, which has no channel, `CLIENT TRACKING`, `CLUSTER NODES` and `CLUSTER INFO`.
 //!
 //! # Features
 //! | feature | brings |

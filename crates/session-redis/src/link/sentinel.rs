@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisError};
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisError, Value};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -150,14 +150,25 @@ async fn ask(
         Some(connection) => connection,
         None => connect(info).await?,
     };
-    let mut command = redis::cmd("SENTINEL");
-    command.arg("MASTER").arg(service);
-    let state: HashMap<String, String> =
-        command.query_async(&mut connection).await.map_err(|error| refusal(info, "SENTINEL MASTER", &error))?;
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("SENTINEL").arg("MASTER").arg(service);
+    pipeline.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(service);
+    let answers: Vec<Value> = pipeline
+        .ignore_errors()
+        .query_async(&mut connection)
+        .await
+        .map_err(|error| refusal(info, "SENTINEL MASTER", &error))?;
+    let [state, primary] = <[Value; 2]>::try_from(answers).map_err(|_| not_understood(info))?;
+    let state = state.extract_error().map_err(|error| refusal(info, "SENTINEL MASTER", &error))?;
+    let Ok(state) = redis::from_redis_value::<HashMap<String, String>>(state) else { return Err(not_understood(info)) };
     let field = |name: &str| state.get(name).cloned().unwrap_or_default();
-    let Ok(port) = field("port").parse() else { return Err(not_understood(info)) };
-    let epoch = field("config-epoch").parse().unwrap_or(0);
-    Ok((connection, Opinion { primary: (field("ip"), port), epoch }))
+    // Where it sends clients. While it leads a failover, its state has the old primary, with the number of the new one.
+    let primary = match redis::from_redis_value(primary) {
+        Ok(primary) => primary,
+        // Its ACL does not permit it.
+        Err(_) => (field("ip"), field("port").parse().map_err(|_| not_understood(info))?),
+    };
+    Ok((connection, Opinion { primary, epoch: field("config-epoch").parse().unwrap_or(0) }))
 }
 
 async fn examine(

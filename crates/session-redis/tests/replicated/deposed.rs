@@ -8,7 +8,7 @@ use session_core::store::{CreateRequest, Freshness, SessionStore};
 use session_redis::RedisStore;
 use session_testbed::proxy::{Mode, Proxy};
 use session_testbed::records::{NOW, insert, load, record, shop};
-use session_testbed::servers::{Redis, RedisSentinel};
+use session_testbed::servers::{Redis, RedisSentinel, Reply};
 
 use crate::support::{eventually, run};
 
@@ -135,10 +135,13 @@ async fn lagging(primary: SocketAddr) -> SocketAddr {
                 while let Ok(size @ 1..) = stream.read(&mut buffer).await {
                     let text = String::from_utf8_lossy(&buffer[..size]).into_owned();
                     let mut reply = "+OK\r\n".repeat(text.matches("SETINFO").count());
-                    if text.contains("MASTER") {
+                    if text.contains("MASTER\r\n") {
                         let words = ["ip", "127.0.0.1", "port", &port, "config-epoch", "0"];
                         reply.push_str("*6\r\n");
                         words.iter().for_each(|word| reply.push_str(&format!("${}\r\n{word}\r\n", word.len())));
+                    }
+                    if text.contains("GET-MASTER") {
+                        reply.push_str(&format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n", port.len()));
                     }
                     if stream.write_all(reply.as_bytes()).await.is_err() {
                         return;
@@ -148,4 +151,37 @@ async fn lagging(primary: SocketAddr) -> SocketAddr {
         }
     });
     address
+}
+
+/// The sentinel that leads a failover names the new primary to clients, but not in its state, while a replica is slow to follow.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sentinel_that_leads_a_failover_is_asked_as_clients_ask() {
+    let set = RedisSentinel::launch(&[]).await.unwrap();
+    let old = set.primary().await.unwrap();
+    let [preferred, slow] = set.nodes().iter().filter(|node| node.port() != old.port()).collect::<Vec<_>>()[..] else {
+        panic!("not two replicas")
+    };
+    let leader = &set.sentinels()[0];
+    run(slow, "CONFIG SET replica-priority 0").await;
+    eventually("the leader knows whom to promote", async || {
+        run(leader, "SENTINEL REPLICAS main").await.list().iter().any(|replica| {
+            let words: Vec<_> = replica.list().iter().map(Reply::text).collect();
+            words.contains(&slow.port().to_string().as_str())
+                && words.windows(2).any(|pair| pair == ["slave-priority", "0"])
+        })
+    })
+    .await;
+    slow.pause().await.unwrap();
+    run(leader, "SENTINEL FAILOVER main").await;
+    let named = async || run(leader, "SENTINEL GET-MASTER-ADDR-BY-NAME main").await.list()[1].number();
+    eventually("the leader names the new one", async || named().await == Some(i64::from(preferred.port()))).await;
+    let url = format!("redis+sentinel://{}/{}", leader.address(), set.service());
+    let store = RedisStore::builder(&url, shop()).operation_timeout(TIMEOUT).connect().await.unwrap();
+    let session = record(None, NOW);
+    insert(&store, &session).await;
+    let key = format!("{{shop:{:04x}}}:s:{}", session.id().shard(), session.id());
+    assert_eq!(run(preferred, &format!("EXISTS {key}")).await.number(), Some(1));
+    // Who may not ask like this, goes by the state.
+    run(leader, "ACL SETUSER default -sentinel|get-master-addr-by-name").await;
+    RedisStore::builder(&url, shop()).operation_timeout(TIMEOUT).connect().await.unwrap();
 }
