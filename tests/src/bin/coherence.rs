@@ -160,7 +160,7 @@ fn served(outcomes: &[Outcome]) -> String {
         let law = match &outcome.unrun {
             Some(_) => "NOT RUN".to_owned(),
             None if outcome.broken.is_empty() => "holds".to_owned(),
-            None => format!("BROKEN in {} runs, seed {}", outcome.broken.len(), outcome.broken[0].0),
+            None => format!("BROKEN in {} runs, seed {}", outcome.broken.len(), outcome.broken[0].seed),
         };
         let numbers = [outcome.runs, outcome.revoked, outcome.forgotten].map(|number| number.to_string());
         let times = [outcome.longest_ms, outcome.longest_without_copies_ms].map(|time| format!("{time} ms"));

@@ -44,10 +44,21 @@ pub struct Outcome {
     pub longest_asked_ms: u64,
     /// The same as the upper bound, of a node beside the others that keeps no copies: what the servers themselves still gave out.
     pub longest_without_copies_ms: u64,
-    /// Each run that served a session longer than it may: its seed, and for how many milliseconds.
-    pub broken: Vec<(u64, u64)>,
+    /// Each run that served a session longer than it may.
+    pub broken: Vec<Broken>,
     /// What could not be run, and why.
     pub unrun: Option<String>,
+}
+
+/// A run that served a session longer than it may.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Broken {
+    /// What its moments were derived from.
+    pub seed: u64,
+    /// How long it served it, at least.
+    pub asked_ms: u64,
+    /// How the session was revoked.
+    pub by: &'static str,
 }
 
 impl Outcome {
@@ -117,7 +128,7 @@ async fn one(bed: &Bed, fault: Fault, nodes: usize, seed: u64) -> Result<Found, 
 impl Outcome {
     fn add(&mut self, seed: u64, Found { runs, bare }: &Found) {
         self.longest_without_copies_ms = self.longest_without_copies_ms.max(milliseconds(bare.answered));
-        for Run { longest: Longest { asked, answered }, revoked, forgotten, answers } in runs {
+        for Run { longest: Longest { asked, answered, .. }, by, revoked, forgotten, answers } in runs {
             self.runs += 1;
             self.revoked += revoked;
             self.forgotten += forgotten;
@@ -125,7 +136,7 @@ impl Outcome {
             self.longest_ms = self.longest_ms.max(milliseconds(*answered));
             self.longest_asked_ms = self.longest_asked_ms.max(milliseconds(*asked));
             if *asked > MAX_STALE {
-                self.broken.push((seed, milliseconds(*asked)));
+                self.broken.push(Broken { seed, asked_ms: milliseconds(*asked), by });
             }
         }
     }
@@ -135,7 +146,11 @@ impl Outcome {
         let verdict = match unrun {
             Some(why) => format!("not run: {why}"),
             None if broken.is_empty() => "holds".to_owned(),
-            None => format!("broken in {} runs: {broken:?}", broken.len()),
+            None => {
+                let broken: Vec<String> =
+                    broken.iter().map(|Broken { seed, asked_ms, by }| format!("{seed} {by} {asked_ms}")).collect();
+                format!("broken in {} runs: {}", broken.len(), broken.join(", "))
+            }
         };
         format!("{failure}: {runs} runs, {revoked} revocations, served for {longest_ms} ms at most: {verdict}")
     }

@@ -17,6 +17,6 @@ mod witness;
 mod world;
 
 pub use self::bed::Store;
-pub use self::failures::{Options, Outcome, failures};
+pub use self::failures::{Broken, Options, Outcome, failures};
 pub use self::fault::Fault;
 pub use self::latency::{Delays, Latency, Revocation, latency};

@@ -23,13 +23,15 @@ pub(super) struct Longest {
     pub(super) asked: Duration,
     /// … it had answered it. What it did, it did before.
     pub(super) answered: Duration,
+    /// The session of the former.
+    pub(super) session: Option<usize>,
 }
 
 impl Longest {
     /// Of several.
-    #[must_use]
     pub(super) fn max(self, other: Self) -> Self {
-        Self { asked: self.asked.max(other.asked), answered: self.answered.max(other.answered) }
+        let session = if self.asked < other.asked { other.session } else { self.session };
+        Self { asked: self.asked.max(other.asked), answered: self.answered.max(other.answered), session }
     }
 }
 
@@ -100,7 +102,7 @@ impl Board {
         let served_for = |(number, at): (&usize, &Instant)| {
             let (asked, answered) = self.sessions.get(*number)?.last?;
             // A question from before the end may be answered as it was then, however late.
-            (asked > *at).then(|| Longest { asked: asked - *at, answered: answered - *at })
+            (asked > *at).then(|| Longest { asked: asked - *at, answered: answered - *at, session: Some(*number) })
         };
         revoked.iter().filter_map(served_for).fold(Longest::default(), Longest::max)
     }
@@ -172,7 +174,7 @@ mod tests {
         let board = Board { sessions, answers: 0 };
         let revoked = BTreeMap::from([0, 1, 2, 3].map(|number| (number, begin + SECOND * 2)));
         let longest = board.longest(&revoked);
-        assert_eq!((longest.asked, longest.answered), (SECOND * 2, SECOND * 7));
+        assert_eq!((longest.asked, longest.answered, longest.session), (SECOND * 2, SECOND * 7, Some(1)));
         assert_eq!(board.longest(&BTreeMap::new()).answered, Duration::ZERO);
     }
 

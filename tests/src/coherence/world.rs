@@ -44,8 +44,8 @@ pub(super) struct World<'b> {
     /// One session of each user that is not revoked, and revokes others.
     keepers: BTreeMap<&'static str, Login>,
     pub(super) logins: Arc<Vec<Login>>,
-    /// When each session was revoked, as far as it is.
-    revoked: BTreeMap<usize, Instant>,
+    /// When each session was revoked, as far as it is, and by what.
+    revoked: BTreeMap<usize, (Instant, &'static str)>,
     /// In the order of the others, and then that of the node without copies.
     witnesses: Vec<Witness>,
     pub(super) rng: Rng,
@@ -63,6 +63,8 @@ pub(super) struct Found {
 pub(super) struct Run {
     /// The longest time that it served what was revoked.
     pub(super) longest: Longest,
+    /// How that was revoked.
+    pub(super) by: &'static str,
     /// How many sessions were revoked, and are so by the word of the store.
     pub(super) revoked: usize,
     /// How many the store knows all the same: it forgot their end.
@@ -182,7 +184,7 @@ impl<'b> World<'b> {
             };
             // Unknown, or not found: an earlier attempt was not answered, and successful.
             if let Ok(Ok(200 | 204 | 401 | 404)) = timeout(ANSWER, request).await {
-                self.is_revoked(number, Instant::now());
+                self.is_revoked(number, Instant::now(), ["logout", "regenerate", "revoke"][how as usize % 3]);
                 return Ok(());
             }
             if begin.elapsed() > PATIENCE {
@@ -193,18 +195,18 @@ impl<'b> World<'b> {
     }
 
     /// It is not to be served any more, from this moment on.
-    pub(super) fn is_revoked(&mut self, number: usize, at: Instant) {
-        self.revoked.entry(number).or_insert(at);
+    pub(super) fn is_revoked(&mut self, number: usize, at: Instant, by: &'static str) {
+        self.revoked.entry(number).or_insert((at, by));
         self.witnesses.iter().for_each(|witness| witness.look_at(number));
     }
 
     /// Asks on for as long as there may be anything to see, and then the store.
     pub(super) async fn finish(self) -> Result<Found, Failure> {
-        if let Some(last) = self.revoked.values().max() {
+        if let Some((last, _)) = self.revoked.values().max() {
             sleep((MAX_STALE + Duration::from_secs(2)).saturating_sub(last.elapsed())).await;
         }
         let mut revoked = BTreeMap::new();
-        for (number, at) in &self.revoked {
+        for (number, (at, _)) in &self.revoked {
             if self.word_of_the_store(&self.logins[*number]).await? == Verdict::Refused {
                 revoked.insert(*number, *at);
             }
@@ -214,7 +216,10 @@ impl<'b> World<'b> {
         for (number, witness) in self.witnesses.into_iter().enumerate() {
             let (longest, answers) = witness.end(&revoked).await;
             match number < self.others.len() {
-                true => runs.push(Run { longest, revoked: revoked.len(), forgotten, answers }),
+                true => {
+                    let by = longest.session.and_then(|number| self.revoked.get(&number)).map_or("", |(_, by)| by);
+                    runs.push(Run { longest, by, revoked: revoked.len(), forgotten, answers });
+                }
                 false => bare = longest,
             }
         }

@@ -41,7 +41,7 @@ pub(super) async fn writer_killed(world: &mut World<'_>, server: &Postgres) -> R
         if rows(world, &mut observer).await? + 1 != before {
             return Err(Failure::new("a logout was told before its commit"));
         }
-        world.is_revoked(number, at);
+        world.is_revoked(number, at, "logout");
         world.a = world.site.start(&world.near.url(&server.url()), Copies::Kept).await?;
         world.pause(0, 500).await;
     }
@@ -92,7 +92,7 @@ async fn block_and_revoke(
                 return Err(Failure::new("a logout deletes nothing"));
             }
         }
-        world.is_revoked(number, Instant::now());
+        world.is_revoked(number, Instant::now(), "logout");
         drop(request);
         world.pause(0, 300).await;
     }
