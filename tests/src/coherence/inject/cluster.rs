@@ -81,8 +81,8 @@ pub(super) async fn slots_to_new(world: &mut World<'_>, cluster: &RedisCluster, 
     moved
 }
 
-/// How long a slot is on its way when all of its sessions have arrived: longer than a copy may be used without a word.
-const LAST_STEP: Duration = MAX_STALE.saturating_add(Duration::from_secs(3));
+/// How long the first slot is on its way when all of its sessions have arrived: longer than a copy may be used without a word.
+const ARRIVAL: Duration = MAX_STALE.saturating_add(Duration::from_secs(3));
 
 /// Slowly, so that sessions are revoked before, after, and at every step between.
 async fn move_while_revoking(
@@ -93,7 +93,7 @@ async fn move_while_revoking(
 ) -> Result<(), Failure> {
     let slots = slots_of(world, from).await?;
     let step = Duration::from_millis(100 + world.rng.below(400));
-    let moved = move_slots(cluster, &slots, from, to, [step, LAST_STEP]);
+    let moved = move_slots(cluster, &slots, from, to, [step, ARRIVAL]);
     let (moved, revoked) = tokio::join!(moved, world.revoke(40, 600));
     moved.and(revoked)
 }
@@ -103,7 +103,7 @@ async fn move_slots(
     slots: &BTreeSet<i64>,
     from: &Redis,
     to: &Redis,
-    [step, last_step]: [Duration; 2],
+    [step, arrival]: [Duration; 2],
 ) -> Result<(), Failure> {
     let moved = async {
         let (from_id, to_id) = (from.command(&["CLUSTER", "MYID"]).await?, to.command(&["CLUSTER", "MYID"]).await?);
@@ -123,8 +123,9 @@ async fn move_slots(
                 }
                 sleep(step).await;
             }
-            if slots.last().is_some_and(|last| last.to_string() == slot) {
-                sleep(last_step).await;
+            // With the first one it has a slot, and with that the nodes follow it.
+            if slots.first().is_some_and(|first| first.to_string() == slot) {
+                sleep(arrival).await;
             }
             // The new owner first, so that every slot always has one.
             let others = cluster.nodes().iter().filter(|node| ![to.port(), from.port()].contains(&node.port()));
