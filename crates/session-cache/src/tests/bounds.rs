@@ -1,5 +1,6 @@
 //! How long a copy is good, and how many there are.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use session_core::OsEntropy;
@@ -7,6 +8,7 @@ use session_core::SessionId;
 use session_core::store::{CreateRequest, FeedEvent, Freshness, SessionStore};
 
 use super::bed::{Bed, MAX_STALE, MILLI, NOW, alice, feed, record};
+use crate::clock::Manual;
 use crate::{CachedStore, FeedState};
 
 #[tokio::test]
@@ -116,8 +118,10 @@ async fn limits_may_be_anything() {
     ] {
         for has_feed in [false, true] {
             let (mut remote, channel) = feed();
-            let server = std::sync::Arc::new(session_conformance::ReferenceStore::new());
-            let mut builder = CachedStore::builder(std::sync::Arc::clone(&server), max_stale).capacity(capacity);
+            let server = Arc::new(session_conformance::ReferenceStore::new());
+            let clock = Arc::new(Manual::new());
+            let builder = CachedStore::builder(Arc::clone(&server), max_stale).capacity(capacity);
+            let mut builder = builder.time(Arc::clone(&clock) as _);
             if has_feed {
                 builder = builder.feed(channel);
             }
@@ -129,7 +133,7 @@ async fn limits_may_be_anything() {
             let load = async || store.load(&session.id(), Freshness::Cached).await.unwrap();
             assert!(load().await.is_some());
             if has_feed {
-                remote.tell(FeedEvent::Beat { asked: std::time::Instant::now() }).await;
+                remote.tell(FeedEvent::Beat { asked: clock.instant() }).await;
             }
             assert!(load().await.is_some());
             let _ = store.delete(&session.id(), session.user()).await.unwrap();

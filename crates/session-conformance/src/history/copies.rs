@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use session_core::store::{CreateOutcome, Record, TouchOutcome, UpdateOutcome};
 use session_core::{DeleteOutcome, OsEntropy, Timestamp, UserId};
@@ -25,8 +25,7 @@ struct History {
     first: Record,
     second: Record,
     user: UserId,
-    begin: Instant,
-    events: Vec<(Instant, Event)>,
+    events: Vec<(Duration, Event)>,
 }
 
 impl History {
@@ -36,14 +35,14 @@ impl History {
         let first = RecordBuilder::new(NOW).of(&user).value("n", "1").build().unwrap();
         let changed = RecordBuilder::new(NOW).of(&user).id(first.id()).value("n", "2").build().unwrap();
         let second = Record { version: first.version.next(&OsEntropy).unwrap(), ..changed };
-        let mut history = Self { first, second, user, begin: Instant::now(), events: Vec::new() };
+        let mut history = Self { first, second, user, events: Vec::new() };
         let create = Call::Create(Arc::new(history.first.clone()), None, None);
         history.at(0, HERE, create, Answer::Created(CreateOutcome::Created { evicted: Vec::new() }));
         history
     }
 
     fn at(&mut self, millis: u64, task: usize, call: Call, answer: Answer) {
-        let time = self.begin + Duration::from_millis(millis);
+        let time = Duration::from_millis(millis);
         self.events.extend([(time, Event::Begin(task, call)), (time, Event::End(task, answer))]);
     }
 

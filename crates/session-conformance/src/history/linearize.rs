@@ -17,7 +17,9 @@ use crate::reference::{Sessions, Snapshot};
 /// The log of one history, shared by its tasks.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
-    events: Arc<Mutex<Vec<(Instant, Event)>>>,
+    begin: Instant,
+    /// In real time since it began.
+    events: Arc<Mutex<Vec<(Duration, Event)>>>,
     copies: Copies,
 }
 
@@ -32,7 +34,7 @@ pub(crate) struct Copies {
 
 impl Log {
     pub(crate) fn new(copies: Copies) -> Self {
-        Self { events: Arc::default(), copies }
+        Self { begin: Instant::now(), events: Arc::default(), copies }
     }
 
     /// Calls `store`, and records when that begins and ends. An error fails the case: no server is disrupted here.
@@ -51,7 +53,7 @@ impl Log {
 
     fn push(&self, event: Event) {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.push((Instant::now(), event));
+        events.push((self.begin.elapsed(), event));
     }
 
     /// Checks that the answers are linearizable, on a thread for blocking work.
@@ -107,7 +109,7 @@ impl Search<'_> {
     }
 }
 
-pub(super) fn check(events: &[(Instant, Event)], copies: Copies, seed: u64, now: Timestamp) -> Outcome {
+pub(super) fn check(events: &[(Duration, Event)], copies: Copies, seed: u64, now: Timestamp) -> Outcome {
     let (mut begun, mut calls) = (HashMap::new(), Vec::new());
     for (at, (_, event)) in events.iter().enumerate() {
         match event {
@@ -135,7 +137,7 @@ pub(super) fn check(events: &[(Instant, Event)], copies: Copies, seed: u64, now:
 }
 
 /// A copy may have been read earlier than its call began.
-fn date_back(number: usize, calls: &mut [CompletedCall<'_>], events: &[(Instant, Event)], copies: Copies) {
+fn date_back(number: usize, calls: &mut [CompletedCall<'_>], events: &[(Duration, Event)], copies: Copies) {
     let CompletedCall { task, begin, .. } = calls[number];
     let is_known = |other: &CompletedCall<'_>| {
         other.task % copies.nodes == task % copies.nodes && other.end < begin && other.call.informs(other.answer)

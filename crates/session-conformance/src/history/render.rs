@@ -1,7 +1,7 @@
 //! [`Names`]: a history as text for a report, without ids.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::Duration;
 
 use bytes::Bytes;
 use session_core::store::{CreateOutcome, Version};
@@ -17,11 +17,10 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// One line per call, in order of beginning: milliseconds since the first one, positions of beginning and end, task, call,
+    /// One line per call, in order of beginning: milliseconds since the history began, positions of beginning and end, task, call,
     /// answer.
-    pub(super) fn render(mut self, events: &[(Instant, Event)], now: Timestamp) -> String {
+    pub(super) fn render(mut self, events: &[(Duration, Event)], now: Timestamp) -> String {
         let mut text = String::new();
-        let first = events.first().map(|(at, _)| *at);
         for (begin, (time, event)) in events.iter().enumerate() {
             let Event::Begin(task, call) = event else { continue };
             let end = events.iter().enumerate().skip(begin).find_map(|(at, (_, event))| match event {
@@ -32,7 +31,7 @@ impl Names {
             let (end, answer) = end.map_or((String::new(), "no answer".to_owned()), |(at, answer)| {
                 (at.to_string(), self.answer(answer, now))
             });
-            let millis = first.map_or(0, |first| time.duration_since(first).as_millis());
+            let millis = time.as_millis();
             text += &format!("  {millis:>4} ms {begin:>3}-{end:<3} task {task}: {call} => {answer}\n");
         }
         text
