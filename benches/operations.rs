@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use session_benches::{Case, Operation, Servers};
+use session_benches::{Case, Servers};
 use tokio::runtime::Builder;
 
 fn main() {
@@ -20,7 +20,7 @@ fn main() {
     let criterion = Criterion::default().warm_up_time(Duration::from_millis(200));
     let mut criterion = criterion.measurement_time(Duration::from_secs(1)).sample_size(10).configure_from_args();
     for case in Case::all() {
-        let runtime = if matches!(case.operation, Operation::Store(_)) { &all_cores } else { &one_core };
+        let runtime = if case.operation.is_of_store() { &all_cores } else { &one_core };
         let name = case.name();
         let (group, backend) = name.rsplit_once('/').unwrap();
         let mut group = criterion.benchmark_group(group);

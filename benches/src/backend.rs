@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use session_cache::CachedStore;
 use session_core::Namespace;
 use session_core::store::SessionStore;
 use session_moka::MokaStore;
-use session_postgres::PostgresStore;
+use session_postgres::{PostgresStore, PostgresStoreBuilder};
 use session_redis::RedisStore;
 use session_sqlite::SqliteStore;
 use session_testbed::servers::namespace;
@@ -15,6 +17,9 @@ use crate::floor::FloorStore;
 use crate::op::Failure;
 use crate::servers::{Addresses, STORE_TIMEOUT};
 use crate::store::NoopStore;
+
+/// Of caches: what the manual begins with.
+const MAX_STALE: Duration = Duration::from_secs(5);
 
 /// Where sessions are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,14 +59,31 @@ impl Backend {
             Self::Moka => Arc::new(MokaStore::new()),
             Self::Redis => Arc::new(RedisStore::connect(&addresses.redis_url(), Namespace::new("session")?).await?),
             Self::Postgres => {
-                let store = PostgresStore::builder(addresses.postgres_pool(10)?, namespace())
-                    .operation_timeout(STORE_TIMEOUT)
-                    .build();
+                let store = postgres(addresses)?.build();
                 store.migrate().await?;
                 Arc::new(store)
             }
             Self::Sqlite => Arc::new(sqlite(&addresses.new_file()).await?),
         })
+    }
+
+    /// The same, on a server, with a cache in front that follows its feed.
+    pub(crate) async fn cached(self, addresses: &Addresses) -> Result<Arc<dyn SessionStore>, Failure> {
+        match self {
+            Self::Redis => {
+                let store = RedisStore::builder(&addresses.redis_url(), Namespace::new("session")?);
+                let store = store.publish_changes().connect().await?;
+                let feed = store.feed()?;
+                Ok(Arc::new(CachedStore::builder(store, MAX_STALE).feed(Box::new(feed)).build()))
+            }
+            Self::Postgres => {
+                let store = postgres(addresses)?.publish_changes().build();
+                store.migrate().await?;
+                let feed = store.feed()?;
+                Ok(Arc::new(CachedStore::builder(store, MAX_STALE).feed(Box::new(feed)).build()))
+            }
+            Self::Noop | Self::Moka | Self::Sqlite => Err("only what is on a server is measured with a cache".into()),
+        }
     }
 
     /// The floor, empty. The control has the one of `session-moka`.
@@ -73,6 +95,10 @@ impl Backend {
             Self::Sqlite => FloorStore::sqlite(&addresses.new_file()).await,
         }
     }
+}
+
+fn postgres(addresses: &Addresses) -> Result<PostgresStoreBuilder, Failure> {
+    Ok(PostgresStore::builder(addresses.postgres_pool(10)?, namespace()).operation_timeout(STORE_TIMEOUT))
 }
 
 /// The store in a file.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use session_core::SessionManager;
+use session_core::store::SessionStore;
 
 use crate::backend::Backend;
 use crate::floor::{self, FloorOp};
@@ -29,6 +30,56 @@ pub enum Operation {
     Store(StoreOpKind),
     /// A whole request.
     Request(RequestOpKind),
+    /// With a cache in front of the backend.
+    Cached(CachedOpKind),
+}
+
+/// What is measured with a cache that follows the feed of its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CachedOpKind {
+    /// Loads a session of which there is a copy. Its floor is `session-moka`.
+    Load,
+    /// Replaces the values. Its floor is the same store without a cache.
+    Update,
+    /// A request that reads a value. Its floor is the same on `session-moka`.
+    Read,
+    /// One that changes a value. Its floor is the same without a cache.
+    Write,
+}
+
+impl CachedOpKind {
+    /// All of them, in the order of the report.
+    pub const ALL: [Self; 4] = [Self::Load, Self::Update, Self::Read, Self::Write];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Load => "cached-load",
+            Self::Update => "cached-update",
+            Self::Read => "cached-request-read",
+            Self::Write => "cached-request-write",
+        }
+    }
+
+    /// The store that it is compared with.
+    fn floor(self, backend: Backend) -> Backend {
+        match self {
+            Self::Load | Self::Read => Backend::Moka,
+            Self::Update | Self::Write => backend,
+        }
+    }
+
+    fn on(self, store: Arc<dyn SessionStore>) -> Result<Box<dyn Benchmark>, Failure> {
+        let request = |store, kind| {
+            let manager = SessionManager::builder(store).policy(policy()?).build();
+            Ok(boxed(RequestOp::new(site(manager), kind)))
+        };
+        match self {
+            Self::Load => Ok(boxed(StoreOp::new(store, StoreOpKind::Load)?)),
+            Self::Update => Ok(boxed(StoreOp::new(store, StoreOpKind::Update)?)),
+            Self::Read => request(store, RequestOpKind::Read),
+            Self::Write => request(store, RequestOpKind::Write),
+        }
+    }
 }
 
 impl Operation {
@@ -38,6 +89,16 @@ impl Operation {
         match self {
             Self::Store(kind) => kind.name(),
             Self::Request(kind) => kind.name(),
+            Self::Cached(kind) => kind.name(),
+        }
+    }
+
+    /// Whether it calls a store, and does not send a request.
+    #[must_use]
+    pub fn is_of_store(self) -> bool {
+        match self {
+            Self::Store(_) | Self::Cached(CachedOpKind::Load | CachedOpKind::Update) => true,
+            Self::Request(_) | Self::Cached(CachedOpKind::Read | CachedOpKind::Write) => false,
         }
     }
 }
@@ -49,7 +110,8 @@ impl Case {
         let store = StoreOpKind::ALL.map(Operation::Store);
         let request = RequestOpKind::ALL.map(Operation::Request);
         let mut cases = Vec::new();
-        for operation in store.into_iter().chain(request) {
+        let cached = CachedOpKind::ALL.map(Operation::Cached);
+        for operation in store.into_iter().chain(request).chain(cached) {
             for backend in Backend::ALL {
                 cases.extend([1, 64].map(|concurrency| Self { operation, backend, concurrency }));
             }
@@ -65,6 +127,8 @@ impl Case {
             Operation::Request(RequestOpKind::Contention) => self.concurrency > 1,
             // Verifying an access token makes no store call, whatever the backend.
             Operation::Request(RequestOpKind::AccessToken) => self.backend == Backend::Noop,
+            // The others are in this process already.
+            Operation::Cached(_) => matches!(self.backend, Backend::Redis | Backend::Postgres),
             Operation::Store(_) | Operation::Request(_) => true,
         }
     }
@@ -80,19 +144,26 @@ impl Case {
     /// # Errors
     /// If a server cannot be reached.
     pub async fn open(&self, addresses: &Addresses) -> Result<[Box<dyn Benchmark>; 2], Failure> {
-        let floor_store = self.backend.floor(addresses).await?;
-        let store = self.backend.store(addresses).await?;
         Ok(match self.operation {
-            Operation::Store(kind) => [boxed(FloorOp { store: floor_store, kind }), boxed(StoreOp::new(store, kind)?)],
+            Operation::Store(kind) => {
+                let floor = boxed(FloorOp { store: self.backend.floor(addresses).await?, kind });
+                [floor, boxed(StoreOp::new(self.backend.store(addresses).await?, kind)?)]
+            }
             Operation::Request(kind) => {
+                let floor_store = self.backend.floor(addresses).await?;
                 let bare = if kind.is_bare() { floor::bare() } else { floor::site(floor_store)? };
                 let floor = boxed(RequestOp::floor(bare, kind));
+                let store = self.backend.store(addresses).await?;
                 let manager = SessionManager::builder(store).policy(policy()?).build();
                 if kind.uses_tokens() {
                     [floor, boxed(RequestOp::new(tokens(manager)?, kind))]
                 } else {
                     [floor, boxed(RequestOp::new(site(manager), kind))]
                 }
+            }
+            Operation::Cached(kind) => {
+                let floor = kind.on(kind.floor(self.backend).store(addresses).await?)?;
+                [floor, kind.on(self.backend.cached(addresses).await?)?]
             }
         })
     }

@@ -21,7 +21,7 @@ mod store;
 mod tables;
 
 pub use backend::Backend;
-pub use case::{Case, Operation};
+pub use case::{CachedOpKind, Case, Operation};
 pub use chart::svg;
 pub use cost::cost;
 pub use growth::growth;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use session_benches::{
-    Case, Environment, Failure, Operation, Report, Row, RunLength, Sample, Servers, compare, cost, growth, markdown,
-    memory, svg, text,
+    Case, Environment, Failure, Report, Row, RunLength, Sample, Servers, compare, cost, growth, markdown, memory, svg,
+    text,
 };
 use session_testbed::table::Format;
 use tokio::runtime::{Builder, Runtime};
@@ -118,7 +118,7 @@ fn rows(
             Some(counted) => *counted,
             None => *counted.entry(key).or_insert(all_cores.block_on(round_trips(case, servers)).map_err(named)?),
         };
-        let runtime = if matches!(case.operation, Operation::Store(_)) { all_cores } else { one_core };
+        let runtime = if case.operation.is_of_store() { all_cores } else { one_core };
         let samples = runtime.block_on(async {
             let [floor, benchmark] = case.open(&servers.addresses()).await?;
             compare(&[&*floor, &*benchmark], case.concurrency, length).await
