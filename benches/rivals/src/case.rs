@@ -31,6 +31,8 @@ pub enum Backend {
     Valkey,
     /// PostgreSQL.
     Postgres,
+    /// Redis, with a cache in front.
+    Cached,
 }
 
 /// One request on one backend.
@@ -87,10 +89,10 @@ pub struct Subject {
 impl Case {
     /// All of them, in the order of the report.
     pub fn all() -> Vec<Self> {
-        use Backend::{Moka, Postgres, Redis, Valkey};
+        use Backend::{Cached, Moka, Postgres, Redis, Valkey};
         let requests = [Request::Read, Request::Write, Request::Login].into_iter();
-        let with_session =
-            requests.flat_map(|request| [Moka, Redis, Valkey, Postgres].map(move |backend| Self { request, backend }));
+        let backends = [Moka, Redis, Valkey, Postgres, Cached];
+        let with_session = requests.flat_map(|request| backends.map(move |backend| Self { request, backend }));
         [Self { request: Request::Untouched, backend: Moka }].into_iter().chain(with_session).collect()
     }
 
@@ -144,6 +146,18 @@ impl Case {
                 list.add("session-redis, tower", Ours, ours::redis(url)).await;
                 list.add("session-redis, actix", Ours, ours::actix_redis(url)).await;
             }
+            Backend::Cached => {
+                let Some(url) = redis else { return Vec::new() };
+                empty(url).await;
+                if self.request == Request::Read {
+                    list.add("moka", Floor, floor::moka()).await;
+                } else {
+                    list.add("redis", Floor, floor::redis(url)).await;
+                }
+                list.add("session-cache", Ours, ours::cached(url)).await;
+                list.add("tower-sessions", Rival, tower_sessions::cached(url)).await;
+                list.add("axum_session", Rival, axum_session::cached(url)).await;
+            }
             Backend::Postgres => {
                 let Some(url) = servers.postgres.as_deref() else { return Vec::new() };
                 let url = &new_database(url).await;
@@ -160,7 +174,7 @@ impl Case {
     /// The server, if it tells how long it has computed.
     pub fn server(self, servers: &Servers) -> Option<&str> {
         match self.backend {
-            Backend::Redis => servers.redis.as_deref(),
+            Backend::Redis | Backend::Cached => servers.redis.as_deref(),
             Backend::Valkey => servers.valkey.as_deref(),
             Backend::Moka | Backend::Postgres => None,
         }
@@ -193,7 +207,8 @@ impl List {
     }
 }
 
-async fn empty(redis: &str) {
+/// A Redis server without data.
+pub async fn empty(redis: &str) {
     let mut connection = redis::Client::open(redis).unwrap().get_multiplexed_async_connection().await.unwrap();
     redis::cmd("FLUSHALL").query_async::<()>(&mut connection).await.unwrap();
 }

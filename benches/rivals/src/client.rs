@@ -27,6 +27,13 @@ impl Client {
         client
     }
 
+    /// What a page answers, whose cookies are not kept: those of another tab.
+    pub async fn get(&self, app: &App, path: &str) -> String {
+        let answer = app(path, Some(&self.header)).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
+    }
+
     fn keep(&mut self, answer: &Answer) {
         assert_eq!(answer.status, 200, "{}", answer.body);
         for cookie in &answer.cookies {

@@ -18,6 +18,7 @@ mod report;
 mod rival;
 mod sample;
 mod site;
+mod stale;
 
 use std::time::Instant;
 
@@ -37,7 +38,7 @@ struct Arguments {
     /// One short run instead of five.
     #[arg(long)]
     quick: bool,
-    /// Only cases with this in their names, which are request/backend: untouched/moka, read/redis, write/valkey, …
+    /// Only cases with this in their names, which are request/backend: untouched/moka, read/redis, write/valkey, read/cached, …
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
     /// Ours and the floor, without rivals.
@@ -74,6 +75,10 @@ fn main() {
             eprintln!("{}  ({:.1} min)", progress(&measured), start.elapsed().as_secs_f64() / 60.0);
             report.add(case, measured);
         }
+    }
+    if selection == Selection::All && "logout/cached".contains(&only) {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        report.stale = LocalSet::new().block_on(&runtime, stale::stale(&servers));
     }
     let report = report.finish();
     if json {

@@ -3,7 +3,10 @@
 //! A login is a real one: a new id and token, an index by user, the limit of ten sessions, values carried over, where rivals
 //! only change the id. Each write compares versions, where rivals overwrite.
 
+use std::time::Duration;
+
 use actix_web::test;
+use session_cache::CachedStore;
 use session_core::{Key, Login, Namespace, Policy, SessionManager, UserId};
 use session_moka::MokaStore;
 use session_postgres::{PostgresStore, recommended_pool_options};
@@ -13,6 +16,9 @@ use session_tower::SessionLayer;
 use crate::actix::{self, LocalSession};
 use crate::app::{App, POSTGRES_CONNECTIONS, Profile, of_router};
 use crate::site::{self, routes};
+
+/// Of the cache: what its manual begins with.
+const MAX_STALE: Duration = Duration::from_secs(5);
 
 const PROFILE: Key<Profile> = Key::new("profile");
 
@@ -24,6 +30,13 @@ pub async fn moka() -> App {
 /// session-tower, on Redis or Valkey.
 pub async fn redis(url: &str) -> App {
     tower(on_redis(url).await)
+}
+
+/// session-tower, on Redis, with a cache in front that follows what other nodes do.
+pub async fn cached(url: &str) -> App {
+    let store = RedisStore::builder(url, Namespace::new("ours").unwrap()).publish_changes().connect().await.unwrap();
+    let feed = Box::new(store.feed().unwrap());
+    tower(SessionManager::new(CachedStore::builder(store, MAX_STALE).feed(feed).build(), Policy::standard()))
 }
 
 /// session-tower, on PostgreSQL.
@@ -92,6 +105,10 @@ impl site::Session for session_tower::Session {
 
     async fn login(&self) {
         login(self);
+    }
+
+    async fn logout(&self) {
+        session_core::Session::logout(self).unwrap();
     }
 }
 

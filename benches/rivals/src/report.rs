@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::case::{Backend, Case, Request, Side};
 use crate::measure::Measured;
 use crate::sample::{Sample, median};
+use crate::stale::Stale;
 
 /// What a row compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +21,8 @@ enum Metric {
 /// A row of the table: title, request, backend, metric, goal.
 type Goal = (&'static str, Request, Backend, Metric, Option<f64>);
 
-const GOALS: [Goal; 18] = {
-    use Backend::{Moka, Postgres, Redis, Valkey};
+const GOALS: [Goal; 20] = {
+    use Backend::{Cached, Moka, Postgres, Redis, Valkey};
     use Metric::{Client, Ratio, Server};
     use Request::{Login, Read, Untouched, Write};
     [
@@ -38,6 +39,8 @@ const GOALS: [Goal; 18] = {
         ("login Redis", Login, Redis, Ratio, Some(0.75)),
         ("login Valkey", Login, Valkey, Ratio, None),
         ("login PostgreSQL", Login, Postgres, Ratio, Some(0.90)),
+        ("read, cached", Read, Cached, Ratio, Some(0.90)),
+        ("write, cached", Write, Cached, Ratio, None),
         ("client µs, read Redis", Read, Redis, Client, Some(12.0)),
         ("client µs, write Redis", Write, Redis, Client, Some(22.0)),
         ("client µs, login Redis", Login, Redis, Client, Some(30.0)),
@@ -55,6 +58,8 @@ pub struct Report {
     rows: Vec<Row>,
     /// Every subject of every case.
     subjects: Vec<SubjectRuns>,
+    /// What is served after a logout on another node.
+    pub stale: Vec<Stale>,
 }
 
 /// A row of the table.
@@ -94,7 +99,7 @@ pub struct SubjectRuns {
 impl Report {
     /// Of nothing yet.
     pub fn new(runs: usize) -> Self {
-        Self { runs, rows: Vec::new(), subjects: Vec::new() }
+        Self { runs, rows: Vec::new(), subjects: Vec::new(), stale: Vec::new() }
     }
 
     /// Adds a run of a case.
@@ -142,7 +147,9 @@ impl Report {
             "Medians of {} runs. Ratios to the floor of the same round unless it says µs; 64 clients in one thread.\n\n",
             self.runs
         );
-        note + &lines.iter().map(line).collect::<String>()
+        let stale: String = self.stale.iter().map(|stale| format!("{}\n", stale.text())).collect();
+        let gap = if stale.is_empty() { "" } else { "\n" };
+        note + &lines.iter().map(line).collect::<String>() + gap + &stale
     }
 }
 

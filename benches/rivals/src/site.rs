@@ -16,6 +16,8 @@ pub trait Session: FromRequestParts<()> + Send + Sync + 'static {
     fn set_profile(&self) -> impl Future<Output = ()> + Send;
     /// What an application does at login: at least, the session has a new id.
     fn login(&self) -> impl Future<Output = ()> + Send;
+    /// Ends the session.
+    fn logout(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// The routes. `/seed` makes the session of a client; the others are measured.
@@ -26,6 +28,7 @@ pub fn routes<S: Session<Rejection: Send>>() -> Router {
         .route("/read", get(read::<S>))
         .route("/write", get(write::<S>))
         .route("/login", get(login::<S>))
+        .route("/logout", get(logout::<S>))
 }
 
 /// Asks for no session.
@@ -54,5 +57,10 @@ async fn login<S: Session>(session: S) -> &'static str {
     session.login().await;
     let logins = session.get("login").await.unwrap_or(0);
     session.set("login", logins + 1).await;
+    "ok"
+}
+
+async fn logout<S: Session>(session: S) -> &'static str {
+    session.logout().await;
     "ok"
 }

@@ -1,6 +1,6 @@
 //! axum_session. Changes the id at login; overwrites without comparing.
 //!
-//! On a server, its memory is off: other processes change what it has cached, and it does not notice.
+//! On a server, its memory is off, but in the cases of caches: other processes change what it has cached, and it does not notice.
 
 use ::axum_session::{DatabasePool, SessionConfig, SessionLayer, SessionNullPool, SessionStore};
 use axum_session_redispool::SessionRedisPool;
@@ -20,6 +20,12 @@ pub async fn memory() -> App {
 pub async fn redis(url: &str) -> App {
     let pool = redis_pool::RedisPool::from(redis::Client::open(url).unwrap());
     app(Some(SessionRedisPool::from(pool)), without_memory()).await
+}
+
+/// Redis, with its memory, as it is by default.
+pub async fn cached(url: &str) -> App {
+    let pool = redis_pool::RedisPool::from(redis::Client::open(url).unwrap());
+    app(Some(SessionRedisPool::from(pool)), SessionConfig::default()).await
 }
 
 /// PostgreSQL.
@@ -57,5 +63,9 @@ impl<D: Pool> Session for ::axum_session::Session<D> {
 
     async fn login(&self) {
         self.renew();
+    }
+
+    async fn logout(&self) {
+        self.destroy();
     }
 }

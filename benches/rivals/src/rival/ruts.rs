@@ -50,4 +50,8 @@ impl<S: SessionStore> Session for ::ruts::Session<S> {
     async fn login(&self) {
         self.prepare_regenerate();
     }
+
+    async fn logout(&self) {
+        self.delete().await.unwrap();
+    }
 }

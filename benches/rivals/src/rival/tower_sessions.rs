@@ -1,6 +1,6 @@
 //! tower-sessions, with its stores. Changes the id at login; overwrites without comparing.
 //!
-//! Its `CachingSessionStore` is left out: other processes change what it has cached, and it does not notice.
+//! Its `CachingSessionStore` is only in the cases of caches: other processes change what it has cached, and it does not notice.
 
 use time::Duration;
 use tower_sessions_014 as v014;
@@ -42,6 +42,13 @@ pub async fn redis(url: &str) -> App {
     app(RedisStore::new(client))
 }
 
+/// One connection, with its cache in front.
+pub async fn cached(url: &str) -> App {
+    let client = Client::new(Config::from_url(url).unwrap(), None, None, None);
+    client.init().await.unwrap();
+    app(v014::CachingSessionStore::new(MokaStore::new(None), RedisStore::new(client)))
+}
+
 /// PostgreSQL.
 pub async fn postgres(url: &str) -> App {
     let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).min_connections(POSTGRES_CONNECTIONS);
@@ -72,6 +79,10 @@ macro_rules! session {
 
             async fn login(&self) {
                 self.cycle_id().await.unwrap();
+            }
+
+            async fn logout(&self) {
+                self.flush().await.unwrap();
             }
         }
     };
