@@ -34,8 +34,8 @@ pub enum FeedState {
     Lost,
     /// It is followed.
     Live {
-        /// How long ago what it has told ends. Grows to about a quarter of `max_stale` between two beats; above `max_stale`, copies
-        /// are not used.
+        /// How long ago what it has told ends. Grows to about a quarter of `max_stale` between two beats; above `max_stale`, it
+        /// vouches for nothing, and counts as lost.
         lag: Duration,
     },
 }
@@ -45,8 +45,8 @@ impl CacheStats {
         let (entries, bytes) = cache.size();
         let feed = match cache.lag() {
             _ if !has_feed => FeedState::None,
-            None => FeedState::Lost,
-            Some(lag) => FeedState::Live { lag },
+            Some(lag) if lag <= cache.limits.max_stale => FeedState::Live { lag },
+            Some(_) | None => FeedState::Lost,
         };
         let [hits, misses, refused_fills, feed_losses] =
             [&cache.counts.hits, &cache.counts.misses, &cache.counts.refused, &cache.counts.losses]

@@ -15,9 +15,8 @@ use super::servers::{self, Caching, SHORT_TIMEOUT, TIMEOUT, cached_name, failure
 use crate::proxy::{Mode, Proxy};
 use crate::servers::{Pinned, Postgres as Server, Release, ServerError, postgres_url};
 
-/// Of caches. A change that is no revocation is told after its answer, on a busy machine some 100 milliseconds after it, and
-/// until then no cache knows that there is something to know.
-const MAX_STALE: Duration = Duration::from_millis(500);
+/// Of caches.
+const MAX_STALE: Duration = Duration::from_millis(100);
 
 /// `session-postgres`. Handles alternate between two pools, as of two nodes.
 #[derive(Debug)]

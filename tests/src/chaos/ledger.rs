@@ -21,16 +21,8 @@ const DESCRIBED: usize = 40;
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     state: Mutex<State>,
-    bounds: Bounds,
-}
-
-/// For how long a copy may still be given after it was outdated. Without copies, not at all.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bounds {
-    /// After the end of its session, if that was acknowledged.
-    pub(super) ended: Duration,
-    /// After what other nodes may not have been told: a change, and an end that was asked for and not acknowledged.
-    pub(super) untold: Duration,
+    /// For how long a copy may still be given after it was outdated. Zero without copies.
+    staleness: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -46,8 +38,6 @@ struct State {
 struct Entry {
     user: UserId,
     end: End,
-    /// Its end was asked for, and that was not answered.
-    is_unanswered: bool,
     /// What was acknowledged, and when.
     increments: BTreeMap<u64, Instant>,
     /// What was reported as lost or applied twice.
@@ -60,8 +50,8 @@ enum End {
     No,
     /// It may be there: its end was asked for, and not acknowledged.
     Perhaps,
-    /// It must not be there, in no copy after so long.
-    Yes { since: Instant, copies: Duration },
+    /// It must not be there, and soon in no copy.
+    Yes { since: Instant },
 }
 
 /// Revocations of all sessions of a user that may end a session that begins now.
@@ -127,8 +117,8 @@ pub(super) enum Scope {
 }
 
 impl Ledger {
-    pub(super) fn new(bounds: Bounds) -> Self {
-        Self { bounds, ..Self::default() }
+    pub(super) fn new(staleness: Duration) -> Self {
+        Self { staleness, ..Self::default() }
     }
 
     /// A number for an increment.
@@ -157,7 +147,7 @@ impl Ledger {
         // A revocation may have ended the session before, and with it what would have been carried over.
         let increments = if may_end { BTreeSet::new() } else { increments };
         let increments = increments.into_iter().map(|number| (number, Instant::now())).collect();
-        let entry = Entry { user, end, is_unanswered: false, increments, reported: BTreeSet::new() };
+        let entry = Entry { user, end, increments, reported: BTreeSet::new() };
         if state.sessions.insert(id, entry).is_some() {
             state.broken(Broken::Unexpected, "a session id was used twice");
         }
@@ -174,21 +164,21 @@ impl Ledger {
     /// A request found the session, with these increments; perhaps in a copy.
     pub(super) fn seen(&self, known: &Known, increments: &[u64], freshness: Freshness) {
         let mut state = self.lock();
-        let may_be_old = |since: Instant, copies| match freshness {
-            Freshness::Cached => known.at <= since + copies,
+        let may_be_old = |since: Instant| match freshness {
+            Freshness::Cached => known.at <= since + self.staleness,
             Freshness::Latest => false,
         };
-        if let End::Yes { since, copies } = known.end {
+        if let End::Yes { since } = known.end {
             if freshness == Freshness::Cached {
                 state.findings.longest_dead = state.findings.longest_dead.max(known.at - since);
             }
-            if !may_be_old(since, copies) {
+            if !may_be_old(since) {
                 state.broken(Broken::Revival, "a session was opened after its end was acknowledged");
             }
         }
         let mut distinct = BTreeSet::new();
         let twice: Vec<u64> = increments.iter().copied().filter(|number| !distinct.insert(*number)).collect();
-        let must = known.increments.iter().filter(|(_, since)| !may_be_old(**since, self.bounds.untold));
+        let must = known.increments.iter().filter(|(_, since)| !may_be_old(**since));
         let lost: Vec<u64> = must.map(|(number, _)| *number).filter(|number| !distinct.contains(number)).collect();
         for (numbers, broken) in [(twice, Broken::AppliedTwice), (lost, Broken::LostUpdate)] {
             for number in numbers {
@@ -214,7 +204,7 @@ impl Ledger {
         let Some(entry) = state.sessions.get_mut(&known.id) else { return };
         let before = entry.end;
         if !before.is_over() {
-            entry.end = End::Yes { since: Instant::now(), copies: self.bounds.untold };
+            entry.end = End::Yes { since: Instant::now() };
         }
         if before == End::No {
             state.broken(Broken::FalseAlarm, &format!("a session ended by itself, as seen by {when}"));
@@ -243,8 +233,7 @@ impl Ledger {
         let mut state = self.lock();
         for id in &revoking.sessions {
             if let Some(entry) = state.sessions.get_mut(id).filter(|entry| !entry.end.is_over()) {
-                let copies = if entry.is_unanswered { self.bounds.untold } else { self.bounds.ended };
-                entry.end = End::Yes { since: Instant::now(), copies };
+                entry.end = End::Yes { since: Instant::now() };
             }
         }
         if revoking.scope.is_wide() {
@@ -255,11 +244,6 @@ impl Ledger {
     /// It may take effect, and may not.
     pub(super) fn perhaps_revoked(&self, revoking: Revoking) {
         let mut state = self.lock();
-        for id in &revoking.sessions {
-            if let Some(entry) = state.sessions.get_mut(id) {
-                entry.is_unanswered = true;
-            }
-        }
         if revoking.scope.is_wide() {
             let revocations = state.users.entry(revoking.user).or_default();
             revocations.under_way -= 1;

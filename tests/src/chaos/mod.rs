@@ -67,7 +67,7 @@ pub struct Options {
 pub async fn run(options: Options) -> Result<Findings, Failure> {
     let Options { target, duration, seed, users } = options;
     let servers = Servers::start(target).await?;
-    let ledger = Arc::new(Ledger::new(servers.bounds()));
+    let ledger = Arc::new(Ledger::new(servers.staleness()));
     let world = Arc::new(World::start(servers, &ledger).await?);
     let end = Instant::now() + duration;
 

@@ -16,7 +16,6 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
 use super::file::File;
-use super::ledger::Bounds;
 use super::link::{Disturbance, DisturbedFeed, Link};
 use super::target::Target;
 use crate::proxy::Proxy;
@@ -76,16 +75,9 @@ impl Servers {
         Ok(Self { kind, is_cached: target.is_cached(), turn: AtomicUsize::new(0) })
     }
 
-    /// What clients may be given after it was outdated.
-    pub(super) fn bounds(&self) -> Bounds {
-        match &self.kind {
-            _ if !self.is_cached => Bounds::default(),
-            // A node that is cut off after its commit has told nobody.
-            Kind::Postgres(_) => Bounds { ended: MAX_STALE, untold: MAX_AGE },
-            Kind::Moka(_) | Kind::File(_) | Kind::Redis(_) | Kind::Sentinel(_) | Kind::Cluster(_) => {
-                Bounds { ended: MAX_STALE, untold: MAX_STALE }
-            }
-        }
+    /// For how long clients may be given what is outdated.
+    pub(super) fn staleness(&self) -> Duration {
+        if self.is_cached { MAX_STALE } else { Duration::ZERO }
     }
 
     /// A node opens its store.
@@ -194,7 +186,7 @@ impl Servers {
                 Kind::File(_) => return NODES * File::CONNECTIONS + File::KEPT,
                 Kind::Redis(_) | Kind::Sentinel(_) => 1 + feeds,
                 Kind::Cluster(cluster) => cluster.nodes().len() * (1 + feeds),
-                // Who listened waits for the answer to a last statement (sqlx), which never comes on a connection that fell silent.
+                // One that listened is given up only when its last statement was answered, or the server notices.
                 Kind::Postgres(_) => return NODES * (POOL as usize + feeds) + feeds * torn,
             }
     }

@@ -37,7 +37,7 @@ pub enum Fault {
     SlotsMoved,
     /// Slots move to a primary that has just joined, and has none.
     SlotsToNew,
-    /// The node that revokes is killed between its commit and its notification.
+    /// Nobody is notified of a revocation: its node is killed after the commit, or it is done by hand.
     WriterKilled,
     /// No notification gets through.
     NotifyBlocked,

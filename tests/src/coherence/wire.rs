@@ -67,8 +67,6 @@ struct State {
     others: Way,
     /// How often connections of feeds were reset, and others.
     resets: [u64; 2],
-    /// When a node sends this, it and whatever follows is held back.
-    tripwire: Option<Vec<u8>>,
 }
 
 impl Network {
@@ -86,7 +84,7 @@ impl Network {
         let mut wires = Vec::new();
         for (server, listener) in listeners {
             let here = listener.local_addr()?;
-            let state = State { feeds: Way::Pass, others: Way::Pass, resets: [0; 2], tripwire: None };
+            let state = State { feeds: Way::Pass, others: Way::Pass, resets: [0; 2] };
             let shared = Arc::new(Shared { server, ports: Arc::clone(&ports), state: watch::Sender::new(state) });
             let mut acceptor = JoinSet::new();
             acceptor.spawn(accept(listener, Arc::clone(&shared)));
@@ -119,23 +117,6 @@ impl Network {
                 state.resets[1] += u64::from(which == Which::All);
             });
         }
-    }
-
-    /// Holds everything back from the moment on in which a node sends `text`; that, too.
-    pub(super) fn stretch_tripwire(&self, text: &str) {
-        for wire in &self.wires {
-            wire.shared.state.send_modify(|state| state.tripwire = Some(text.as_bytes().to_vec()));
-        }
-    }
-
-    /// Waits until a node has sent that.
-    pub(super) async fn tripped(&self) {
-        let mut waiting = JoinSet::new();
-        for wire in &self.wires {
-            let mut state = wire.shared.state.subscribe();
-            waiting.spawn(async move { state.wait_for(|state| state.tripwire.is_none()).await.is_ok() });
-        }
-        waiting.join_next().await;
     }
 }
 
@@ -215,7 +196,6 @@ impl Connection {
             if [&b"SUBSCRIBE"[..], b"TRACKING", b"LISTEN "].iter().any(|begin| contains(sent, begin)) {
                 self.is_feed.store(true, Ordering::SeqCst);
             }
-            self.trip(sent);
             self.passable(Way::HoldRequests).await?;
             server.write_all(sent).await?;
         }
@@ -232,15 +212,6 @@ impl Connection {
             rewrite(sent, &self.shared.ports);
             self.passable(Way::HoldReplies).await?;
             client.write_all(sent).await?;
-        }
-    }
-
-    fn trip(&self, sent: &[u8]) {
-        let touches = |state: &State| state.tripwire.as_ref().is_some_and(|text| contains(sent, text));
-        if touches(&self.shared.state.borrow()) {
-            self.shared.state.send_modify(|state| {
-                (state.feeds, state.others, state.tripwire) = (Way::HoldRequests, Way::HoldRequests, None);
-            });
         }
     }
 
@@ -346,21 +317,6 @@ mod tests {
         network.set(Which::Feeds, Way::Cut);
         let mut feed = TcpStream::connect(network.wires[0].here).await.unwrap();
         assert!(round_trip(&mut feed, b"SUBSCRIBE shop").await.is_err());
-    }
-
-    #[tokio::test]
-    async fn what_trips_is_held_back_and_gone_after_a_reset() {
-        let (network, got, mut stream) = echo().await;
-        network.stretch_tripwire("secret");
-        round_trip(&mut stream, b"hello").await.unwrap();
-        stream.write_all(b"a secret").await.unwrap();
-        network.tripped().await;
-        network.reset(Which::All);
-        network.set(Which::All, Way::Pass);
-        assert!(stream.read_to_end(&mut Vec::new()).await.is_err(), "the connection is reset");
-        let mut stream = TcpStream::connect(network.wires[0].here).await.unwrap();
-        round_trip(&mut stream, b" again").await.unwrap();
-        assert_eq!(*got.lock().unwrap(), b"hello again");
     }
 
     #[tokio::test]

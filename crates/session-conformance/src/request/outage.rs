@@ -95,8 +95,13 @@ pub(super) async fn lost_answer_keeps_the_session(env: Env) -> Outcome {
     let (node, browser) = logged_in(&env).await?;
     let (nothing, write) = (browser.begin().await?, browser.begin().await?);
     node.inject(InjectedFault::LoseReplies);
-    // Nothing changes, so nothing is written.
-    nothing.run(|session| session.insert(NOTE, &Note::Kept)).await.result?;
+    // Nothing changes, so nothing is written. If what was read may be a copy, the store is asked whether that is so.
+    let reply = nothing.run(|session| session.insert(NOTE, &Note::Kept)).await;
+    if env.staleness().is_zero() {
+        reply.result?;
+    } else {
+        reply.refused(Refusal::STORE, "a write of what a copy has")?;
+    }
     let reply = write.run(|session| session.insert(NOTE, &Note::First)).await;
     node.heal();
     reply.refused(Refusal::STORE, "a write whose reply got lost")?;

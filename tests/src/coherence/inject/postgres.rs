@@ -3,46 +3,44 @@
 use std::time::{Duration, Instant};
 
 use session_conformance::Failure;
+use session_core::SessionId;
+use sqlx::types::Uuid;
 use sqlx::{Connection as _, PgConnection, raw_sql};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::coherence::failure::failure;
 use crate::coherence::node::{Copies, Login, MAX_STALE};
-use crate::coherence::wire::{Way, Which};
 use crate::coherence::world::World;
 use crate::servers::Postgres;
 
 /// How long something may take that is none of the failures.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// It is killed when it sends the notification, which does not arrive.
+/// It is killed as soon as its logout is committed; or whoever ends the session never notifies.
 pub(super) async fn writer_killed(world: &mut World<'_>, server: &Postgres) -> Result<(), Failure> {
     let mut observer = PgConnection::connect(&server.url()).await.map_err(failure)?;
-    for _ in 0..6 {
+    for turn in 0..6 {
         let Some(number) = world.living().next() else { break };
         let login = world.logins[number].clone();
-        let before = rows(world, &mut observer).await?;
-        // How a notification says that a session has ended.
-        world.near.stretch_tripwire(&format!("e{}", login.id));
-        let mut connection = world.a.connect();
-        let (request, tripped) = (login.post(&mut connection, Login::LOG_OUT), world.near.tripped());
-        let sent = async {
-            tokio::select! {
-                () = tripped => Ok(()),
-                answer = request => Err(Failure::new(format!("a logout was answered untold: {answer:?}"))),
+        if turn % 2 == 0 {
+            let id = login.id.parse::<SessionId>().map_err(failure)?;
+            let delete = format!("DELETE FROM \"{}\".session WHERE id = $1", world.site.namespace);
+            let delete = sqlx::query(sqlx::AssertSqlSafe(delete)).bind(Uuid::from_bytes(*id.as_bytes()));
+            if delete.execute(&mut observer).await.map_err(failure)?.rows_affected() != 1 {
+                return Err(Failure::new("there is no such session to delete"));
             }
-        };
-        timeout(PATIENCE, sent).await.map_err(failure)??;
-        let at = Instant::now();
-        world.a.process().kill9().await.map_err(failure)?;
-        // What it had sent is gone, too.
-        world.near.reset(Which::All);
-        world.near.set(Which::All, Way::Pass);
-        if rows(world, &mut observer).await? + 1 != before {
-            return Err(Failure::new("a logout was told before its commit"));
+            world.is_revoked(number, Instant::now(), "deletion by hand");
+        } else {
+            let before = rows(world, &mut observer).await?;
+            let mut connection = world.a.connect();
+            let request = tokio::spawn(async move { login.post(&mut connection, Login::LOG_OUT).await });
+            until_fewer(before, world, &mut observer).await?;
+            let at = Instant::now();
+            world.a.process().kill9().await.map_err(failure)?;
+            request.abort();
+            world.is_revoked(number, at, "logout");
+            world.a = world.site.start(&world.near.url(&server.url()), Copies::Kept).await?;
         }
-        world.is_revoked(number, at, "logout");
-        world.a = world.site.start(&world.near.url(&server.url()), Copies::Kept).await?;
         world.pause(0, 500).await;
     }
     sleep(MAX_STALE).await;
@@ -86,18 +84,24 @@ async fn block_and_revoke(
         let before = rows(world, observer).await?;
         let mut connection = world.a.connect();
         let request = tokio::spawn(async move { login.post(&mut connection, Login::LOG_OUT).await });
-        let begin = Instant::now();
-        while rows(world, observer).await? == before {
-            if begin.elapsed() > PATIENCE {
-                return Err(Failure::new("a logout deletes nothing"));
-            }
-        }
+        until_fewer(before, world, observer).await?;
         world.is_revoked(number, Instant::now(), "logout");
         drop(request);
         world.pause(0, 300).await;
     }
     sleep(MAX_STALE + Duration::from_secs(3)).await;
     blocking.abort();
+    Ok(())
+}
+
+/// Waits until one of so many sessions has ended.
+async fn until_fewer(before: i64, world: &World<'_>, observer: &mut PgConnection) -> Result<(), Failure> {
+    let begin = Instant::now();
+    while rows(world, observer).await? == before {
+        if begin.elapsed() > PATIENCE {
+            return Err(Failure::new("a logout deletes nothing"));
+        }
+    }
     Ok(())
 }
 
