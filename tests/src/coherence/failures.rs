@@ -102,7 +102,7 @@ pub async fn failures(
             let seed = options.seed.wrapping_add(round as u64);
             progress(&format!("{}, {} of {rounds}, seed {seed}", outcome.failure, round + 1));
             match one(&bed, *fault, options.nodes, seed).await {
-                Ok(found) => outcome.add(seed, &found),
+                Ok(found) => outcome.add(seed, &found, *fault),
                 Err(failure) => {
                     outcome.unrun = Some(failure.to_string());
                     // Whatever state they are in.
@@ -126,7 +126,9 @@ async fn one(bed: &Bed, fault: Fault, nodes: usize, seed: u64) -> Result<Found, 
 }
 
 impl Outcome {
-    fn add(&mut self, seed: u64, Found { runs, bare }: &Found) {
+    fn add(&mut self, seed: u64, Found { runs, bare }: &Found, fault: Fault) {
+        // What a node loads from a primary that was replaced is as true as that, and a copy of it as good as any other.
+        let allowed = MAX_STALE + if fault.deposes() { bare.refused } else { Duration::ZERO };
         self.longest_without_copies_ms = self.longest_without_copies_ms.max(milliseconds(bare.answered));
         for Run { longest: Longest { asked, answered, .. }, by, revoked, forgotten, answers } in runs {
             self.runs += 1;
@@ -135,7 +137,7 @@ impl Outcome {
             self.answers += answers;
             self.longest_ms = self.longest_ms.max(milliseconds(*answered));
             self.longest_asked_ms = self.longest_asked_ms.max(milliseconds(*asked));
-            if *asked > MAX_STALE {
+            if *asked > allowed {
                 self.broken.push(Broken { seed, asked_ms: milliseconds(*asked), by });
             }
         }

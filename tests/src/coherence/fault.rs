@@ -67,6 +67,11 @@ impl Fault {
         [&network, more].concat()
     }
 
+    /// Whether a primary that was replaced may go on answering, so that the store itself gives out what has ended.
+    pub(super) fn deposes(self) -> bool {
+        matches!(self, Self::Failover | Self::FailoverFrozen | Self::FailoverSplit | Self::FailoverDeaf)
+    }
+
     /// Its name, as on the command line.
     #[must_use]
     pub fn name(self) -> String {

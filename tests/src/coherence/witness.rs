@@ -23,7 +23,9 @@ pub(super) struct Longest {
     pub(super) asked: Duration,
     /// … it had answered it. What it did, it did before.
     pub(super) answered: Duration,
-    /// The session of the former.
+    /// … it had refused it, or served it last: what it did not know any more was certainly known by then.
+    pub(super) refused: Duration,
+    /// The session of the first of these.
     pub(super) session: Option<usize>,
 }
 
@@ -31,7 +33,12 @@ impl Longest {
     /// Of several.
     pub(super) fn max(self, other: Self) -> Self {
         let session = if self.asked < other.asked { other.session } else { self.session };
-        Self { asked: self.asked.max(other.asked), answered: self.answered.max(other.answered), session }
+        Self {
+            asked: self.asked.max(other.asked),
+            answered: self.answered.max(other.answered),
+            refused: self.refused.max(other.refused),
+            session,
+        }
     }
 }
 
@@ -51,6 +58,8 @@ struct Board {
 struct Seen {
     /// Of the last answer with which it was served: when the question was asked, and answered.
     last: Option<(Instant, Instant)>,
+    /// Of the first answer after that with which it was refused.
+    refused: Option<Instant>,
     times: u64,
     /// To be asked at all.
     is_asked: bool,
@@ -100,9 +109,14 @@ impl Witness {
 impl Board {
     fn longest(&self, revoked: &BTreeMap<usize, Instant>) -> Longest {
         let served_for = |(number, at): (&usize, &Instant)| {
-            let (asked, answered) = self.sessions.get(*number)?.last?;
+            let Seen { last, refused, .. } = self.sessions.get(*number)?;
+            let (asked, answered) = (*last)?;
+            let refused = refused.unwrap_or(answered).saturating_duration_since(*at);
             // A question from before the end may be answered as it was then, however late.
-            (asked > *at).then(|| Longest { asked: asked - *at, answered: answered - *at, session: Some(*number) })
+            Some(match asked > *at {
+                true => Longest { asked: asked - *at, answered: answered - *at, refused, session: Some(*number) },
+                false => Longest { refused, ..Longest::default() },
+            })
         };
         revoked.iter().filter_map(served_for).fold(Longest::default(), Longest::max)
     }
@@ -128,8 +142,10 @@ async fn ask(
             let seen = &mut board.sessions[number];
             seen.is_served = verdict == Verdict::Served;
             if seen.is_served {
-                seen.last = Some((asked, answered));
+                (seen.last, seen.refused) = (Some((asked, answered)), None);
                 seen.times += 1;
+            } else if verdict == Verdict::Refused {
+                seen.refused.get_or_insert(answered);
             }
         }
         sleep(pause).await;
