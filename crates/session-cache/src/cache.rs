@@ -128,7 +128,8 @@ impl Cache {
         }
     }
 
-    fn changed(&self, id: SessionId, version: Option<Version>) {
+    /// The session was changed.
+    pub(crate) fn changed(&self, id: SessionId, version: Option<Version>) {
         self.slot(&id).lock().changed(id, version, &self.copies);
     }
 

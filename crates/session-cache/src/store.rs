@@ -151,7 +151,8 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         let touched = self.inner.store.touch(id, user, now).await?;
         match touched {
             TouchOutcome::Applied => cache.touched(*id, now),
-            TouchOutcome::Absent => cache.ended(*id),
+            // Or it is another user's.
+            TouchOutcome::Absent => cache.changed(*id, None),
         }
         Ok(touched)
     }

@@ -91,6 +91,9 @@ async fn report(arguments: &Arguments) -> Result<bool, String> {
             outcomes.extend(found.map_err(|failure| format!("{name}: {failure}"))?);
         }
     }
+    if latencies.is_empty() && outcomes.is_empty() {
+        return Err("none of these stores can have one of these failures".to_owned());
+    }
     if !latencies.is_empty() {
         println!("{}\n{}", reads(&latencies), revocations(&latencies));
     }
@@ -159,7 +162,8 @@ fn served(outcomes: &[Outcome]) -> String {
     for outcome in outcomes {
         let law = match &outcome.unrun {
             Some(_) => "NOT RUN".to_owned(),
-            None if outcome.broken.is_empty() => "holds".to_owned(),
+            None if outcome.holds() => "holds".to_owned(),
+            None if outcome.broken.is_empty() => "NOTHING REVOKED, OR FORGOTTEN".to_owned(),
             None => format!("BROKEN in {} runs, seed {}", outcome.broken.len(), outcome.broken[0].seed),
         };
         let numbers = [outcome.runs, outcome.revoked, outcome.forgotten].map(|number| number.to_string());

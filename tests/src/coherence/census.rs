@@ -98,15 +98,17 @@ async fn commands(server: &Redis, counts: &mut BTreeMap<String, u64>) -> Result<
     Ok(())
 }
 
-/// From the log of a server that writes each statement to it.
+/// The questions of feeds, and the clean-up that every node does now and then.
+const OTHERS: [&str; 3] = ["changes_since", "forget_changes", "delete_expired"];
+
+/// From the log of a server that writes each statement to it. Those of [`OTHERS`] do not count.
 fn statements(log: &[u8], counts: &mut BTreeMap<String, u64>) {
     for line in String::from_utf8_lossy(log).lines() {
         // `LOG:  execute name: statement`, or `LOG:  statement: statement`.
         let Some((_, logged)) = line.split_once("LOG:  ") else { continue };
         let is_statement = logged.starts_with("execute ") || logged.starts_with("statement: ");
         let Some((_, statement)) = logged.split_once(": ").filter(|_| is_statement) else { continue };
-        // The beat of a feed, and the clean-up that every node does now and then.
-        if statement.trim() != "SELECT 1" && !statement.contains("delete_expired") {
+        if statement.trim() != "SELECT 1" && !OTHERS.iter().any(|other| statement.contains(other)) {
             let begin: String = statement.chars().take(60).collect();
             *counts.entry(begin).or_default() += 1;
         }
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn statements_count_and_beats_do_not() {
-        let log = "2026-01-01 10:00:00 UTC [1] LOG:  statement: SELECT 1\n\
+        let log = "2026-01-01 10:00:00 UTC [1] LOG:  execute sqlx_s_9: SELECT ids FROM changes_since($1)\n\
                    2026-01-01 10:00:00 UTC [1] LOG:  execute sqlx_s_1: SELECT * FROM load_session($1)\n\
                    2026-01-01 10:00:00 UTC [1] DETAIL:  parameters: $1 = 'execute x: y'\n\
                    2026-01-01 10:00:00 UTC [2] LOG:  execute sqlx_s_2: SELECT delete_expired($1, $2)\n\

@@ -36,6 +36,8 @@ pub struct Outcome {
     pub revoked: usize,
     /// How many of them the store itself did not know to be revoked in the end. Not counted above.
     pub forgotten: usize,
+    /// Whether a store may forget here what it has acknowledged.
+    pub may_forget: bool,
     /// How many questions were answered.
     pub answers: u64,
     /// From the revocation of a session until the answer to the last question that was answered with it: an upper bound.
@@ -62,10 +64,11 @@ pub struct Broken {
 }
 
 impl Outcome {
-    /// Whether it was run, and the law held.
+    /// Whether it was run, something was revoked, and the law held. Only a failover, or a restart, may make a store forget.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.broken.is_empty() && self.unrun.is_none()
+        let is_kept = self.forgotten == 0 || self.may_forget;
+        self.broken.is_empty() && self.unrun.is_none() && self.revoked > 0 && is_kept
     }
 }
 
@@ -90,6 +93,7 @@ pub async fn failures(
             runs: 0,
             revoked: 0,
             forgotten: 0,
+            may_forget: fault.deposes() || *fault == Fault::Restart,
             answers: 0,
             longest_ms: 0,
             longest_asked_ms: 0,
@@ -102,7 +106,7 @@ pub async fn failures(
             let seed = options.seed.wrapping_add(round as u64);
             progress(&format!("{}, {} of {rounds}, seed {seed}", outcome.failure, round + 1));
             match one(&bed, *fault, options.nodes, seed).await {
-                Ok(found) => outcome.add(seed, &found, *fault),
+                Ok(found) => outcome.add(seed, &found),
                 Err(failure) => {
                     outcome.unrun = Some(failure.to_string());
                     // Whatever state they are in.
@@ -122,23 +126,21 @@ pub async fn failures(
 async fn one(bed: &Bed, fault: Fault, nodes: usize, seed: u64) -> Result<Found, Failure> {
     let mut world = World::start(bed, nodes, Rng::new(seed, 0)).await?;
     inject(fault, &mut world).await?;
-    world.finish().await
+    world.finish(fault.deposes()).await
 }
 
 impl Outcome {
-    fn add(&mut self, seed: u64, Found { runs, bare }: &Found, fault: Fault) {
-        // What a node loads from a primary that was replaced is as true as that, and a copy of it as good as any other.
-        let allowed = MAX_STALE + if fault.deposes() { bare.refused } else { Duration::ZERO };
+    fn add(&mut self, seed: u64, Found { runs, bare }: &Found) {
         self.longest_without_copies_ms = self.longest_without_copies_ms.max(milliseconds(bare.answered));
-        for Run { longest: Longest { asked, answered, .. }, by, revoked, forgotten, answers } in runs {
+        for Run { longest: Longest { asked, answered, .. }, over, by, revoked, forgotten, answers } in runs {
             self.runs += 1;
             self.revoked += revoked;
             self.forgotten += forgotten;
             self.answers += answers;
             self.longest_ms = self.longest_ms.max(milliseconds(*answered));
             self.longest_asked_ms = self.longest_asked_ms.max(milliseconds(*asked));
-            if *asked > allowed {
-                self.broken.push(Broken { seed, asked_ms: milliseconds(*asked), by });
+            if *over > MAX_STALE {
+                self.broken.push(Broken { seed, asked_ms: milliseconds(*over), by });
             }
         }
     }

@@ -23,9 +23,7 @@ pub(super) struct Longest {
     pub(super) asked: Duration,
     /// … it had answered it. What it did, it did before.
     pub(super) answered: Duration,
-    /// … it had refused it, or served it last: what it did not know any more was certainly known by then.
-    pub(super) refused: Duration,
-    /// The session of the first of these.
+    /// The session of the former.
     pub(super) session: Option<usize>,
 }
 
@@ -33,12 +31,7 @@ impl Longest {
     /// Of several.
     pub(super) fn max(self, other: Self) -> Self {
         let session = if self.asked < other.asked { other.session } else { self.session };
-        Self {
-            asked: self.asked.max(other.asked),
-            answered: self.answered.max(other.answered),
-            refused: self.refused.max(other.refused),
-            session,
-        }
+        Self { asked: self.asked.max(other.asked), answered: self.answered.max(other.answered), session }
     }
 }
 
@@ -98,25 +91,29 @@ impl Witness {
         }
     }
 
-    /// The longest time that one of these was served after its end, and how many answers there were in all.
-    pub(super) async fn end(mut self, revoked: &BTreeMap<usize, Instant>) -> (Longest, u64) {
+    /// Since when a session has been refused, if it is.
+    pub(super) fn refused(&self, number: usize) -> Option<Instant> {
+        lock(&self.board).sessions.get(number)?.refused
+    }
+
+    /// Asks no more. How many answers there were.
+    pub(super) async fn stop(&mut self) -> u64 {
         self.lanes.shutdown().await;
-        let board = lock(&self.board);
-        (board.longest(revoked), board.answers)
+        lock(&self.board).answers
+    }
+
+    /// The longest time that one of these was served after its end.
+    pub(super) fn longest(&self, revoked: &BTreeMap<usize, Instant>) -> Longest {
+        lock(&self.board).longest(revoked)
     }
 }
 
 impl Board {
     fn longest(&self, revoked: &BTreeMap<usize, Instant>) -> Longest {
         let served_for = |(number, at): (&usize, &Instant)| {
-            let Seen { last, refused, .. } = self.sessions.get(*number)?;
-            let (asked, answered) = (*last)?;
-            let refused = refused.unwrap_or(answered).saturating_duration_since(*at);
+            let (asked, answered) = self.sessions.get(*number)?.last?;
             // A question from before the end may be answered as it was then, however late.
-            Some(match asked > *at {
-                true => Longest { asked: asked - *at, answered: answered - *at, refused, session: Some(*number) },
-                false => Longest { refused, ..Longest::default() },
-            })
+            (asked > *at).then(|| Longest { asked: asked - *at, answered: answered - *at, session: Some(*number) })
         };
         revoked.iter().filter_map(served_for).fold(Longest::default(), Longest::max)
     }

@@ -63,6 +63,8 @@ pub(super) struct Found {
 pub(super) struct Run {
     /// The longest time that it served what was revoked.
     pub(super) longest: Longest,
+    /// The same, until the last question was asked, from when it could be known.
+    pub(super) over: Duration,
     /// How that was revoked.
     pub(super) by: &'static str,
     /// How many sessions were revoked, and are so by the word of the store.
@@ -125,7 +127,15 @@ impl<'b> World<'b> {
         self.begin((0..SESSIONS).filter(|number| !is_young(number))).await?;
         // What was read before the feed began is not used for longer: it is read again.
         sleep(MAX_STALE + Duration::from_secs(1)).await;
-        self.begin((0..SESSIONS).filter(is_young)).await
+        self.begin((0..SESSIONS).filter(is_young)).await?;
+        // Whoever keeps no copies breaks no law.
+        for node in &self.others {
+            let entries = node.cache().await?["entries"].as_u64();
+            if entries.is_none_or(|entries| entries < SESSIONS as u64) {
+                return Err(Failure::new(format!("a node has copies of {entries:?} of {SESSIONS} sessions")));
+            }
+        }
+        Ok(())
     }
 
     /// Waits until every node serves these sessions, too.
@@ -200,9 +210,26 @@ impl<'b> World<'b> {
         self.witnesses.iter().for_each(|witness| witness.look_at(number));
     }
 
-    /// Asks on for as long as there may be anything to see, and then the store.
-    pub(super) async fn finish(self) -> Result<Found, Failure> {
-        if let Some((last, _)) = self.revoked.values().max() {
+    /// Asks on for as long as there may be anything to see, and then the store. If a primary that was replaced may go on
+    /// answering (`deposes`), what counts is when the node without copies knew: what others load from there is as true, and a
+    /// copy of it as good as any other.
+    pub(super) async fn finish(mut self, deposes: bool) -> Result<Found, Failure> {
+        let Some(bare) = self.witnesses.pop() else { return Err(Failure::new("nobody asks the node without copies")) };
+        let (mut known, begin) = (self.revoked.clone(), Instant::now());
+        if deposes {
+            for (number, (at, _)) in &mut known {
+                *at = loop {
+                    match bare.refused(*number) {
+                        Some(refused) => break refused.max(*at),
+                        None if begin.elapsed() > PATIENCE => {
+                            return Err(Failure::new("a node serves what it never read from a copy"));
+                        }
+                        None => sleep(Duration::from_millis(20)).await,
+                    }
+                };
+            }
+        }
+        if let Some((last, _)) = known.values().max() {
             sleep((MAX_STALE + Duration::from_secs(2)).saturating_sub(last.elapsed())).await;
         }
         let mut revoked = BTreeMap::new();
@@ -212,18 +239,15 @@ impl<'b> World<'b> {
             }
         }
         let forgotten = self.revoked.len() - revoked.len();
-        let (mut runs, mut bare) = (Vec::new(), Longest::default());
-        for (number, witness) in self.witnesses.into_iter().enumerate() {
-            let (longest, answers) = witness.end(&revoked).await;
-            match number < self.others.len() {
-                true => {
-                    let by = longest.session.and_then(|number| self.revoked.get(&number)).map_or("", |(_, by)| by);
-                    runs.push(Run { longest, by, revoked: revoked.len(), forgotten, answers });
-                }
-                false => bare = longest,
-            }
+        let counting = revoked.keys().filter_map(|number| Some((*number, known.get(number)?.0))).collect();
+        let mut runs = Vec::new();
+        for witness in &mut self.witnesses {
+            let answers = witness.stop().await;
+            let (longest, over) = (witness.longest(&revoked), witness.longest(&counting));
+            let by = over.session.and_then(|number| self.revoked.get(&number)).map_or("", |(_, by)| by);
+            runs.push(Run { longest, over: over.asked, by, revoked: revoked.len(), forgotten, answers });
         }
-        Ok(Found { runs, bare })
+        Ok(Found { runs, bare: bare.longest(&revoked) })
     }
 
     async fn word_of_the_store(&self, login: &Login) -> Result<Verdict, Failure> {

@@ -287,7 +287,7 @@ impl SessionManager {
                         },
                     }
                     let latest = match (left, &stale.access) {
-                        (Some(record), Access::Token(token, _)) => self.still_accepted(record, token),
+                        (Some(record), Access::Token(token, _)) => self.still_accepted(record, token, &stale.record),
                         (Some(_), Access::Seal | Access::Handle) | (None, _) => {
                             Box::pin(self.load_again(stale)).await?
                         }
@@ -322,7 +322,7 @@ impl SessionManager {
                 }
                 Queued::Answer(Answer::Written(record)) => {
                     return Ok(Repeated::Written(match &stale.access {
-                        Access::Token(token, _) => self.still_accepted(*record, token).map(Arc::new),
+                        Access::Token(token, _) => self.still_accepted(*record, token, &stale.record).map(Arc::new),
                         Access::Seal | Access::Handle => None,
                     }));
                 }

@@ -172,7 +172,7 @@ impl SessionManager {
             }
         };
         let record = self.load(loaded.record.id(), Freshness::Latest).await?;
-        Ok(record.and_then(|record| self.still_accepted(record, token)))
+        Ok(record.and_then(|record| self.still_accepted(record, token, &loaded.record)))
     }
 
     /// A client-side session, unless it has ended since.
@@ -182,9 +182,18 @@ impl SessionManager {
         Ok(is_live.then(|| loaded.with_record(loaded.record.clone())))
     }
 
-    /// The session of `record`, if `token` still gives access to it.
-    pub(super) fn still_accepted(&self, record: Record, token: &PresentedToken) -> Option<LoadedSession> {
+    /// The session of `record`, if `token` still gives access to it, with which `opened` was opened.
+    pub(super) fn still_accepted(
+        &self,
+        record: Record,
+        token: &PresentedToken,
+        opened: &Record,
+    ) -> Option<LoadedSession> {
         let status = still_accepted(&record, token, self.policy(), self.now())?;
+        if opened.is_copy && status == TokenStatus::Consumed {
+            // Whether it was accepted when its request began, only the store could have said.
+            return None;
+        }
         Some(LoadedSession { record, access: Access::Token(token.copy(), status) })
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use session_conformance::{Intercept, Intercepted, ReferenceStore, StoreCall};
 use session_core::adapter::{PresentedCookie, RequestSession};
 use session_core::store::{Freshness, Record};
-use session_core::{Error, Key, Login, ManualClock, Policy, Session, SessionManager, StoreError, UserId};
+use session_core::{Error, Key, Login, ManualClock, Policy, Renewal, Session, SessionManager, StoreError, UserId};
 
 /// Answers with a copy where that will do.
 #[derive(Debug, Default)]
@@ -44,9 +44,13 @@ struct Site {
 impl Site {
     /// With alice logged in, and a copy of her session.
     async fn new() -> Self {
+        Self::of(Policy::standard()).await
+    }
+
+    async fn of(policy: Policy) -> Self {
         let store = Arc::new(Intercepted::new(ReferenceStore::new(), Copying::default()));
         let clock = ManualClock::default();
-        let manager = SessionManager::builder(Arc::clone(&store) as _).policy(Policy::standard()).clock(clock.clone());
+        let manager = SessionManager::builder(Arc::clone(&store) as _).policy(policy).clock(clock.clone());
         let mut site = Self { store, manager: manager.build(), clock, cookies: String::new() };
         site.request(|session| session.login(Login::new(alice())).unwrap()).await;
         site.copy().await;
@@ -174,4 +178,28 @@ async fn that_a_value_is_so_already_only_the_store_may_say() {
         site.copy().await;
         assert_eq!(version(&site), before);
     }
+}
+
+/// A stolen token whose successor has long been used, on a node that has not heard of that.
+#[tokio::test]
+async fn that_an_old_token_was_still_accepted_only_the_store_may_say() {
+    const THEME: Key<String> = Key::new("theme");
+    let minute = Duration::from_secs(60);
+    let renewal = Renewal { timeout: 5 * minute, grace: minute };
+    let mut site = Site::of(Policy::standard().to_builder().renewal(Some(renewal)).build().unwrap()).await;
+    let old = site.cookies.clone();
+    site.clock.advance(6 * minute);
+    site.request(|session| assert!(session.user().is_some())).await;
+    assert_ne!(site.cookies, old, "it was renewed");
+    site.request(|session| assert!(session.user().is_some())).await;
+    site.clock.advance(5 * minute);
+    let new = std::mem::replace(&mut site.cookies, old);
+    let request = RequestSession::new(site.manager.clone(), site.presented());
+    let session = request.session().await.unwrap();
+    assert_eq!(session.user(), Some(alice()), "by the copy");
+    session.insert(THEME, &"dark".to_owned()).unwrap();
+    assert!(request.finish().await.0.is_err());
+    site.cookies = new;
+    *site.store.hook().copy.lock().unwrap() = None;
+    assert_eq!(site.manager.open(&site.presented()).await.unwrap().get(THEME).unwrap(), None);
 }

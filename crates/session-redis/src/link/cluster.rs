@@ -19,6 +19,8 @@ pub(super) struct View {
     /// The ids of all nodes that it knows, since a slot can only go to one of them; and whether each is a replica. What was
     /// frozen while it was replaced comes back as one: something may have been read there that is outdated.
     known: BTreeSet<(String, bool)>,
+    /// Primaries that others have replaced, and that have not come back. Not one in whose place another node answers (`noaddr`).
+    pub(super) lost: Vec<String>,
     /// Rises with each vote for a failover, before the replica that asked for it takes over.
     epoch: u64,
 }
@@ -89,8 +91,10 @@ impl View {
         if !me.targets.iter().all(|target| primaries.iter().any(|(id, _)| id == target)) {
             return Err("moves a slot to a node that is none of the primaries".to_owned());
         }
+        let is_lost = |node: &&Node<'_>| node.is("master") && !node.is_followed() && !node.is("noaddr");
+        let lost = nodes.iter().filter(is_lost).map(Node::ip).collect();
         let known = nodes.iter().map(|node| (node.id.to_owned(), node.is("slave"))).collect();
-        Ok(Self { primaries, me: me.id.to_owned(), known, epoch })
+        Ok(Self { primaries, me: me.id.to_owned(), known, lost, epoch })
     }
 }
 
@@ -232,6 +236,7 @@ mod tests {
         ];
         assert_eq!(view.primaries, Primaries::from(expected));
         assert_eq!((view.me.as_str(), view.epoch), ("a", 7));
+        assert!(view.lost.is_empty());
         assert_eq!(view.known, ["a", "b", "c", "d", "e", "f"].map(|id| (id.to_owned(), id == "f")).into());
     }
 
@@ -271,6 +276,15 @@ mod tests {
         for (state, nodes, reason) in cases {
             let found = view(&state, &nodes).unwrap_err();
             assert!(found.contains(reason), "{reason}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_primary_that_was_replaced_is_lost_until_it_comes_back() {
+        let replaced = NODES.replace("e :0@0", "e 10.0.0.5:7005@17005").replace("fail,noaddr", "fail");
+        assert_eq!(view(OK, &replaced).unwrap().lost, ["10.0.0.5:7005"]);
+        for back in ["slave", "master"] {
+            assert!(view(OK, &replaced.replace("master,fail -", &format!("{back} -"))).unwrap().lost.is_empty());
         }
     }
 

@@ -47,23 +47,28 @@ impl Keys {
 
 /// Follows the servers, and connects again when it cannot.
 pub(super) async fn follow(target: Target, source: Source, queue: Arc<FeedQueue>) {
-    let (source, mut pause) = (Arc::new(source), PAUSES.0);
+    let (source, mut pause, mut known) = (Arc::new(source), PAUSES.0, None);
     loop {
         let connected = timeout(OPEN_TIMEOUT, Followed::connect(&target, &source, &queue)).await;
-        match connected.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
+        let reason = match connected.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
             Ok(followed) => {
-                pause = PAUSES.0;
                 // What was read until now may have changed unnoticed.
                 queue.push(FeedEvent::Lost);
-                let reason = followed.until_lost(&queue).await;
-                tracing::info!(reason, "the changes in Redis cannot be followed any more; reconnecting");
+                let (reason, has_vouched) = followed.until_lost(&queue).await;
+                if has_vouched {
+                    (pause, known) = (PAUSES.0, None);
+                }
+                reason
             }
-            // Once for each outage.
-            Err(reason) if pause == PAUSES.0 => tracing::warn!(reason, "cannot follow the changes in Redis"),
-            Err(reason) => tracing::debug!(reason, "still cannot follow the changes in Redis"),
-        }
-        if pause == PAUSES.0 {
+            Err(reason) => reason,
+        };
+        if known.is_none() {
             queue.push(FeedEvent::Lost);
+        }
+        // Each reason once.
+        if known.as_ref() != Some(&reason) {
+            tracing::warn!(reason, "cannot follow the changes in Redis");
+            known = Some(reason);
         }
         sleep(pause).await;
         pause = (pause * 2).min(PAUSES.1);
@@ -145,14 +150,14 @@ impl Followed {
         Ok(Self { nodes, closed, primaries: Primaries::Seen { before, asked: None } })
     }
 
-    /// Asks for beats until something may have been missed. Why.
-    async fn until_lost(mut self, queue: &FeedQueue) -> String {
-        let mut is_silent = false;
+    /// Asks for beats until something may have been missed. Why, and whether anything was known before.
+    async fn until_lost(mut self, queue: &FeedQueue) -> (String, bool) {
+        let (mut is_silent, mut has_vouched) = (false, false);
         loop {
             let (asked, beat) = (Instant::now(), queue.beat());
             match self.ask(beat.max(CONNECT_TIMEOUT)).await {
                 Ok(Answer::AllTold) => {
-                    is_silent = false;
+                    (is_silent, has_vouched) = (false, true);
                     let proven = match &mut self.primaries {
                         Primaries::Fixed | Primaries::Named { .. } => Some(asked),
                         Primaries::Seen { asked: before, .. } => before.replace(asked),
@@ -163,13 +168,13 @@ impl Followed {
                 }
                 Ok(Answer::NotYet(reason)) => {
                     if !std::mem::replace(&mut is_silent, true) {
-                        tracing::warn!(reason, "it is not known whether all changes in Redis were told");
+                        tracing::warn!(reason, "cannot confirm that all changes in Redis were heard");
                     }
                 }
-                Err(reason) => return reason,
+                Err(reason) => return (reason, has_vouched),
             }
             tokio::select! {
-                () = self.closed.notified() => return "the connection was closed".to_owned(),
+                () = self.closed.notified() => return ("the connection was closed".to_owned(), has_vouched),
                 () = sleep(queue.beat()) => {}
             }
         }
@@ -200,6 +205,12 @@ impl Followed {
                     timeout(limit, views(&self.nodes)).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))?;
                 if let Some(difference) = now.iter().zip(&*before).find_map(|(now, before)| now.differs(before)) {
                     return Err(difference.to_owned());
+                }
+                if let Some(lost) = now.iter().find_map(|view| view.lost.first()) {
+                    return Ok(Answer::NotYet(format!(
+                        "{lost} was replaced, and has not come back as a replica: somebody may still read from it; if it is gone \
+                         for good, make the others forget it (CLUSTER FORGET)"
+                    )));
                 }
             }
         }

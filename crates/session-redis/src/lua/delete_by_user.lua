@@ -8,11 +8,11 @@ if string.sub(ARGV[1], 1, 1) == '1' then
 end
 -- Another version may keep something else in the index.
 local function ends(id) return id ~= ARGV[2] and #id == 22 end
-local reply, ended = { 'done' }, ''
+local reply, ended = { 'done' }, {}
 for i = 2, #KEYS do
-  if ends(ARGV[i + 1]) then ended = ended .. 'e' .. ARGV[i + 1] end
+  if ends(ARGV[i + 1]) then ended[#ended + 1] = 'e' .. ARGV[i + 1] end
 end
-tell(string.sub(ARGV[1], 2), ended)
+tell(string.sub(ARGV[1], 2), table.concat(ended))
 for i = 2, #KEYS do
   local id = ARGV[i + 1]
   if ends(id) then
