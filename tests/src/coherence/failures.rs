@@ -72,8 +72,7 @@ impl Outcome {
     }
 }
 
-/// Runs these failures on servers of their own, one after the other. `told` hears of each that is done, `progress` of what comes
-/// next.
+/// Runs these failures on servers of their own, one after the other. `progress` hears of what comes next, and of what came of each.
 ///
 /// # Errors
 /// If the servers cannot be started.

@@ -1,4 +1,4 @@
-//! What happens between a commit and its notification.
+//! What nobody is notified of.
 
 use std::time::{Duration, Instant};
 
