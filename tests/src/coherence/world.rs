@@ -19,6 +19,9 @@ const SESSIONS: usize = 48;
 /// How many a user may have. None ends because there are too many.
 const LIMIT: u32 = 100;
 
+/// How far apart processes hear of a failover.
+const APART: Duration = Duration::from_secs(1);
+
 /// How long something may take that is none of the failures.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -211,22 +214,24 @@ impl<'b> World<'b> {
     }
 
     /// Asks on for as long as there may be anything to see, and then the store. If a primary that was replaced may go on
-    /// answering (`deposes`), what counts is when the node without copies knew: what others load from there is as true, and a
-    /// copy of it as good as any other.
+    /// answering (`deposes`), what counts is when the node without copies knew, and others at most [`APART`] later: what is loaded
+    /// from there is as true, and a copy of it as good as any other.
     pub(super) async fn finish(mut self, deposes: bool) -> Result<Found, Failure> {
         let Some(bare) = self.witnesses.pop() else { return Err(Failure::new("nobody asks the node without copies")) };
         let (mut known, begin) = (self.revoked.clone(), Instant::now());
         if deposes {
             for (number, (at, _)) in &mut known {
-                *at = loop {
-                    match bare.refused(*number) {
-                        Some(refused) => break refused.max(*at),
-                        None if begin.elapsed() > PATIENCE => {
-                            return Err(Failure::new("a node serves what it never read from a copy"));
-                        }
-                        None => sleep(Duration::from_millis(20)).await,
+                // What the store has forgotten is refused by nobody.
+                while self.word_of_the_store(&self.logins[*number]).await? == Verdict::Refused {
+                    if let Some(refused) = bare.refused(*number) {
+                        *at = refused.max(*at) + APART;
+                        break;
                     }
-                };
+                    if begin.elapsed() > PATIENCE {
+                        return Err(Failure::new("the node without copies serves what the store has not"));
+                    }
+                    sleep(Duration::from_millis(20)).await;
+                }
             }
         }
         if let Some((last, _)) = known.values().max() {
