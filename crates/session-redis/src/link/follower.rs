@@ -2,6 +2,12 @@
 //!
 //! One to the server, or one to each primary of a Cluster, where nobody can publish to all nodes at a bearable price: there, the
 //! servers themselves tell which keys are written (`CLIENT TRACKING … BCAST`).
+//!
+//! A beat claims that nothing has happened elsewhere. The sentinel that leads a failover knows of it seconds before the others,
+//! and sends clients to the new primary at once: that most of the others know of none is not enough. In a Cluster, a replica
+//! needs the votes of most primaries, and a vote raises the epoch of who gives it: as long as each primary has the epoch of the
+//! beginning, none was given. And a slot can only move to a node that its primary knows. A server that does not answer costs
+//! speed.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
