@@ -98,8 +98,8 @@ async fn commands(server: &Redis, counts: &mut BTreeMap<String, u64>) -> Result<
     Ok(())
 }
 
-/// The questions of feeds, and the clean-up that every node does now and then.
-const OTHERS: [&str; 3] = ["changes_since", "forget_changes", "delete_expired"];
+/// The questions of feeds, the clean-up that every node does now and then, and what is asked on a new connection.
+const OTHERS: [&str; 4] = ["changes_since", "forget_changes", "delete_expired", "a.backend_start"];
 
 /// From the log of a server that writes each statement to it. Those of [`OTHERS`] do not count.
 fn statements(log: &[u8], counts: &mut BTreeMap<String, u64>) {

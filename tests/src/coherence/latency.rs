@@ -238,6 +238,8 @@ impl Pair {
                 Instant::now()
             }
             Revocation::Eviction => {
+                // Sessions of one millisecond are equally old.
+                tokio::time::sleep(Duration::from_millis(2)).await;
                 for _ in 1..LIMIT {
                     Login::begin(&mut self.a, login.user, None).await?;
                 }
