@@ -7,6 +7,7 @@ pub mod calls;
 pub mod chaos;
 mod client;
 pub mod coherence;
+mod failure;
 pub mod feeds;
 mod log;
 pub mod proxy;
@@ -15,6 +16,7 @@ pub mod records;
 mod secrets;
 pub mod servers;
 pub mod table;
+pub mod verdict;
 
 pub use adapter::{Actix, Tower, adapters};
 pub use backend::{Moka, Postgres, Redis, RedisOn, Sqlite, backends, backends_by_release, cached_backends};

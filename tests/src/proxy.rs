@@ -73,7 +73,11 @@ impl Proxy {
             round_trips: AtomicU64::new(0),
         });
         let mut acceptor = JoinSet::new();
-        acceptor.spawn(accept(listener, Arc::clone(&shared)));
+        let serving = Arc::clone(&shared);
+        acceptor.spawn(accept(listener, move |client| {
+            serving.connections.fetch_add(1, Ordering::SeqCst);
+            Connection::run(client, Arc::clone(&serving))
+        }));
         Ok(Self { address, shared, _acceptor: acceptor })
     }
 
@@ -115,7 +119,11 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+/// Serves each connection in a task of its own. They end with this one.
+pub(crate) async fn accept<F>(listener: TcpListener, mut serve: impl FnMut(TcpStream) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     // Aborts them all when this task is dropped.
     let mut connections = JoinSet::new();
     loop {
@@ -123,8 +131,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             accepted = listener.accept() => {
                 // An error concerns this connection only.
                 if let Ok((client, _)) = accepted {
-                    shared.connections.fetch_add(1, Ordering::SeqCst);
-                    connections.spawn(Connection::run(client, Arc::clone(&shared)));
+                    connections.spawn(serve(client));
                 }
             }
             Some(_) = connections.join_next() => {}

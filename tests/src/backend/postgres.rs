@@ -11,7 +11,8 @@ use session_core::store::SessionStore;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::OnceCell;
 
-use super::servers::{self, Caching, SHORT_TIMEOUT, TIMEOUT, cached_name, failure, pool};
+use super::servers::{self, Caching, SHORT_TIMEOUT, TIMEOUT, cached_name, pool};
+use crate::failure::failure;
 use crate::proxy::{Mode, Proxy};
 use crate::servers::{Pinned, Postgres as Server, Release, ServerError, postgres_url};
 

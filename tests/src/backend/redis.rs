@@ -10,7 +10,8 @@ use session_core::Namespace;
 use session_core::store::SessionStore;
 use tokio::sync::OnceCell;
 
-use super::servers::{self, Caching, SHORT_TIMEOUT, TIMEOUT, cached_name, failure};
+use super::servers::{self, Caching, SHORT_TIMEOUT, TIMEOUT, cached_name};
+use crate::failure::failure;
 use crate::proxy::{Mode, Proxy};
 use crate::servers::{
     Pinned, Redis as Node, RedisCluster, RedisSentinel, Release, Reply, Server, ServerError, redis_cluster,

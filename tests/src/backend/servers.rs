@@ -11,6 +11,7 @@ use session_postgres::{PostgresStore, recommended_pool_options};
 use session_redis::RedisStore;
 use sqlx::PgPool;
 
+use crate::failure::failure;
 use crate::servers::{Server, ServerError};
 
 /// The limit of a store operation: long, because many cases share few cores.
@@ -116,8 +117,4 @@ pub(super) async fn end(servers: &[&Server]) -> Result<(), ServerError> {
         server.start().await?;
     }
     Ok(())
-}
-
-pub(super) fn failure(error: impl std::fmt::Display) -> Failure {
-    Failure::new(error.to_string())
 }

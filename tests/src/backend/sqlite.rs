@@ -10,7 +10,8 @@ use session_core::Namespace;
 use session_core::store::SessionStore;
 use session_sqlite::SqliteStore;
 
-use super::servers::{TIMEOUT, failure};
+use super::servers::TIMEOUT;
+use crate::failure::failure;
 use crate::servers::namespace;
 
 /// How many applications share a file. Not all of them: each new one makes every connection to the file read its schema anew.

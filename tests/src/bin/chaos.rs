@@ -7,6 +7,7 @@ use clap::Parser;
 use session_conformance::Rng;
 use session_testbed::chaos::{Broken, Fault, Findings, Options, Target, run};
 use session_testbed::table::Table;
+use session_testbed::verdict::exit_code;
 
 /// Lets everything go wrong that can, and checks that what clients were told holds.
 #[derive(Parser)]
@@ -41,15 +42,7 @@ fn targets(name: &str) -> Result<Vec<Target>, String> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match report(&arguments).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(report(&Arguments::parse()).await)
 }
 
 /// Whether all promises held.

@@ -9,6 +9,7 @@ use serde_json::json;
 use session_conformance::Rng;
 use session_testbed::coherence::{Fault, Latency, Options, Outcome, Store, failures, latency};
 use session_testbed::table::Table;
+use session_testbed::verdict::exit_code;
 
 /// Two processes of the demo on one store: what reading a session costs, how soon one obeys what the other did, and how late at
 /// most, whatever goes wrong.
@@ -57,15 +58,7 @@ enum Part {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match report(&arguments).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(report(&Arguments::parse()).await)
 }
 
 /// Whether everything was run, and held.

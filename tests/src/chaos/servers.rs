@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::file::File;
 use super::link::{Disturbance, DisturbedFeed, Link};
 use super::target::Target;
+use crate::failure::failure;
 use crate::proxy::Proxy;
 use crate::records::shop;
 use crate::servers::{Postgres, Redis, RedisCluster, RedisSentinel, Release, Server, ServerError, VALKEY};
@@ -242,8 +243,4 @@ fn plain((store, link): (impl SessionStore, Link)) -> Opened {
 fn cached(store: impl SessionStore, feed: Box<dyn Feed>, link: Link) -> Opened {
     let store = CachedStore::builder(store, MAX_STALE).max_age(MAX_AGE).feed(feed).build();
     Opened { store: Arc::new(store.clone()), link, cache: Some(Box::new(move || store.stats())) }
-}
-
-fn failure(error: impl std::fmt::Display) -> Failure {
-    Failure::new(error.to_string())
 }

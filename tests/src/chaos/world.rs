@@ -1,5 +1,6 @@
 //! [`World`]: three nodes and the servers of their store.
 
+use crate::failure::failure;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -187,8 +188,4 @@ impl SessionObserver for Watch {
     fn on_event(&self, event: &Event) {
         self.0.event(event);
     }
-}
-
-fn failure(error: impl std::fmt::Display) -> Failure {
-    Failure::new(error.to_string())
 }

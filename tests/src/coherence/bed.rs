@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::ValueEnum;
 use session_conformance::Failure;
 
-use super::failure::failure;
+use crate::failure::failure;
 use crate::servers::{Postgres, Redis, RedisCluster, RedisSentinel, Release, Server, VALKEY};
 
 /// A store that several processes share.

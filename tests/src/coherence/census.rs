@@ -9,7 +9,7 @@ use sqlx::{Connection as _, PgConnection, raw_sql};
 use tokio::time::sleep;
 
 use super::bed::Bed;
-use super::failure::failure;
+use crate::failure::failure;
 use crate::servers::Redis;
 
 /// How often each command or statement was executed so far. Not those of who follows changes, keeps servers together, or counts.

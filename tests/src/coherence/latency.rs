@@ -8,9 +8,9 @@ use session_conformance::Failure;
 
 use super::bed::{Bed, Store};
 use super::census::{Census, Counting};
-use super::failure::failure;
 use super::http::Connection;
 use super::node::{Copies, Login, Node, Site, Verdict};
+use crate::failure::failure;
 
 /// How long a node may take to hear of something when nothing is wrong. Far more than it does.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -5,7 +5,6 @@
 
 mod bed;
 mod census;
-mod failure;
 mod failures;
 mod fault;
 mod http;

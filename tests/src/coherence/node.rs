@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use session_conformance::Failure;
 use session_core::Namespace;
 
-use super::failure::failure;
 use super::http::{Answer, Connection};
+use crate::failure::failure;
 use crate::servers::Server;
 
 /// How old an answer of a node may be: what this is all about.

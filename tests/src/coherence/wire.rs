@@ -14,6 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::proxy::accept;
+
 /// Which connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
@@ -87,7 +89,8 @@ impl Network {
             let state = State { feeds: Way::Pass, others: Way::Pass, resets: [0; 2] };
             let shared = Arc::new(Shared { server, ports: Arc::clone(&ports), state: watch::Sender::new(state) });
             let mut acceptor = JoinSet::new();
-            acceptor.spawn(accept(listener, Arc::clone(&shared)));
+            let serving = Arc::clone(&shared);
+            acceptor.spawn(accept(listener, move |client| Connection::run(client, Arc::clone(&serving))));
             wires.push(Wire { server, here, shared, _acceptor: acceptor });
         }
         Ok(Self { wires })
@@ -128,22 +131,6 @@ impl Wire {
                 state.others = way;
             }
         });
-    }
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    // Aborts them all when this task is dropped.
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                // An error concerns this connection only.
-                if let Ok((client, _)) = accepted {
-                    connections.spawn(Connection::run(client, Arc::clone(&shared)));
-                }
-            }
-            Some(_) = connections.join_next() => {}
-        }
     }
 }
 

@@ -8,10 +8,10 @@ use session_conformance::{Failure, Rng};
 use tokio::time::{sleep, timeout};
 
 use super::bed::Bed;
-use super::failure::failure;
 use super::node::{Copies, Login, MAX_STALE, Node, Site, USERS, Verdict};
 use super::wire::Network;
 use super::witness::{Longest, Witness};
+use crate::failure::failure;
 
 /// How many sessions there are, of all users.
 const SESSIONS: usize = 48;

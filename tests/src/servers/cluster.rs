@@ -122,6 +122,21 @@ impl RedisCluster {
         Ok(&self.nodes[index])
     }
 
+    /// A replica of this node, by its own word.
+    ///
+    /// # Errors
+    /// If a node does not answer, or there is none.
+    pub async fn replica_of(&self, primary: &Redis) -> Result<&Redis, ServerError> {
+        for node in &self.nodes {
+            let role = node.command(&["ROLE"]).await?;
+            let is_replica = role.list().first().map(Reply::text) == Some("slave");
+            if is_replica && role.list().get(2).and_then(Reply::number) == Some(i64::from(primary.port())) {
+                return Ok(node);
+            }
+        }
+        Err(ServerError::new("the primary has no replica".to_owned()))
+    }
+
     /// Waits until all nodes say that the cluster is healthy and see no node as failed, and all replicas follow.
     ///
     /// # Errors

@@ -83,17 +83,6 @@ async fn each_primary_of_a_cluster_tells() {
     assert_login_is_not_missed(&mut feed, &store, &alice).await;
 }
 
-/// The replica of a primary.
-async fn replica_of<'c>(cluster: &'c RedisCluster, primary: &Redis) -> &'c Redis {
-    for node in cluster.nodes() {
-        let role = run(node, "ROLE").await;
-        if role.list()[0].text() == "slave" && role.list()[2].number() == Some(i64::from(primary.port())) {
-            return node;
-        }
-    }
-    panic!("it has no replica")
-}
-
 /// Has a replica take over, once the others may vote again.
 async fn take_over(replica: &Redis, way: &str) {
     eventually("it has taken over", async || {
@@ -117,7 +106,7 @@ async fn a_vote_for_a_failover_is_noticed() {
     let (store, mut feed) = following(&cluster.url()).await;
     let alice = user("alice");
     let old = cluster.primary_of(&index_key(&alice)).await.unwrap();
-    let new = replica_of(&cluster, old).await;
+    let new = cluster.replica_of(old).await.unwrap();
     // The votes do not arrive there.
     run(new, "DEBUG DROP-CLUSTER-PACKET-FILTER 6").await;
     run(new, "CLUSTER FAILOVER FORCE").await;

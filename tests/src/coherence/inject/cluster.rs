@@ -6,9 +6,9 @@ use std::time::Duration;
 use session_conformance::Failure;
 use tokio::time::sleep;
 
-use crate::coherence::failure::failure;
 use crate::coherence::node::MAX_STALE;
 use crate::coherence::world::World;
+use crate::failure::failure;
 use crate::servers::{Redis, RedisCluster, Reply, ServerError};
 
 pub(super) async fn restart(world: &mut World<'_>, cluster: &RedisCluster) -> Result<(), Failure> {
@@ -20,7 +20,7 @@ pub(super) async fn restart(world: &mut World<'_>, cluster: &RedisCluster) -> Re
 pub(super) async fn failover(world: &mut World<'_>, cluster: &RedisCluster) -> Result<(), Failure> {
     let victim = victim(world, cluster).await?;
     let replaced = async {
-        let replica = replica_of(cluster, victim).await?;
+        let replica = cluster.replica_of(victim).await.map_err(failure)?;
         replica.command(&["CLUSTER", "FAILOVER"]).await.map_err(failure)?;
         cluster.settled().await.map_err(failure)
     };
@@ -174,17 +174,6 @@ async fn slots_of(world: &World<'_>, node: &Redis) -> Result<BTreeSet<i64>, Fail
 async fn is_primary(node: &Redis) -> Result<bool, Failure> {
     let role = node.command(&["ROLE"]).await.map_err(failure)?;
     Ok(role.list().first().map(Reply::text) == Some("master"))
-}
-
-async fn replica_of<'c>(cluster: &'c RedisCluster, primary: &Redis) -> Result<&'c Redis, Failure> {
-    for node in cluster.nodes() {
-        let role = node.command(&["ROLE"]).await.map_err(failure)?;
-        let is_replica = role.list().first().map(Reply::text) == Some("slave");
-        if is_replica && role.list().get(2).and_then(Reply::number) == Some(i64::from(primary.port())) {
-            return Ok(node);
-        }
-    }
-    Err(Failure::new("the primary has no replica"))
 }
 
 /// How many nodes it knows.

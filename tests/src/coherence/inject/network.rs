@@ -6,10 +6,10 @@ use futures::future::try_join_all;
 use session_conformance::Failure;
 use tokio::time::sleep;
 
-use crate::coherence::failure::failure;
 use crate::coherence::node::MAX_STALE;
 use crate::coherence::wire::{Way, Which};
 use crate::coherence::world::World;
+use crate::failure::failure;
 use crate::servers::Server;
 
 /// How long nodes are stopped.

@@ -8,9 +8,9 @@ use sqlx::types::Uuid;
 use sqlx::{Connection as _, PgConnection, raw_sql};
 use tokio::time::sleep;
 
-use crate::coherence::failure::failure;
 use crate::coherence::node::{Copies, Login, MAX_STALE};
 use crate::coherence::world::World;
+use crate::failure::failure;
 use crate::servers::Postgres;
 
 /// How long something may take that is none of the failures.

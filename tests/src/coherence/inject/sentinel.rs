@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use session_conformance::Failure;
 use tokio::time::sleep;
 
-use crate::coherence::failure::failure;
 use crate::coherence::fault::Fault;
 use crate::coherence::node::MAX_STALE;
 use crate::coherence::wire::{Way, Which};
 use crate::coherence::world::World;
+use crate::failure::failure;
 use crate::servers::{Redis, RedisSentinel, Reply};
 
 /// How long sentinels may take for a failover.

@@ -2,6 +2,6 @@
 
 use session_conformance::Failure;
 
-pub(super) fn failure(error: impl std::fmt::Display) -> Failure {
+pub(crate) fn failure(error: impl std::fmt::Display) -> Failure {
     Failure::new(error.to_string())
 }
