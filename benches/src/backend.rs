@@ -97,7 +97,8 @@ impl Backend {
     }
 }
 
-fn postgres(addresses: &Addresses) -> Result<PostgresStoreBuilder, Failure> {
+/// Ready to be built.
+pub(crate) fn postgres(addresses: &Addresses) -> Result<PostgresStoreBuilder, Failure> {
     Ok(PostgresStore::builder(addresses.postgres_pool(10)?, namespace()).operation_timeout(STORE_TIMEOUT))
 }
 

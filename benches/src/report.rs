@@ -9,7 +9,7 @@ use crate::op::Failure;
 use crate::servers::Servers;
 
 /// Everything that was measured, and where.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// The machine and the servers.
     pub environment: Environment,
@@ -25,10 +25,13 @@ pub struct Report {
     /// What a call costs the servers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cost: Vec<Cost>,
+    /// What those who follow a feed cost the server of each write.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub followers: Vec<Followers>,
 }
 
 /// Where it was measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Environment {
     /// Processor and number of cores.
     pub host: String,
@@ -109,6 +112,17 @@ pub struct Cost {
     pub received_bytes: Option<f64>,
     /// Bytes that the server writes to its log, copies of pages among them that were not changed since the last checkpoint.
     pub wal_bytes: Option<f64>,
+}
+
+/// What a write costs the server, with so many followers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Followers {
+    /// The backend.
+    pub backend: String,
+    /// How many follow its feed; none if the store publishes nothing.
+    pub followers: Option<usize>,
+    /// Time of the server's processors for each write, in microseconds; the median of the rounds.
+    pub server_us: f64,
 }
 
 impl Environment {
@@ -194,5 +208,9 @@ pub(crate) fn example() -> Report {
             received_bytes: Some(300.0),
             wal_bytes: None,
         }],
+        followers: vec![
+            Followers { backend: "redis".to_owned(), followers: None, server_us: 7.3 },
+            Followers { backend: "redis".to_owned(), followers: Some(10), server_us: 12.0 },
+        ],
     }
 }

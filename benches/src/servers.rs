@@ -87,6 +87,14 @@ impl Servers {
         Addresses { redis: self.redis.address(), postgres: self.postgres.address(), files }
     }
 
+    pub(crate) fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
+    pub(crate) fn postgres(&self) -> &Postgres {
+        &self.postgres
+    }
+
     /// Starts proxies in front of them, in this runtime.
     ///
     /// # Errors

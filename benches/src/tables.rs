@@ -34,6 +34,9 @@ fn draw(report: &Report, section: impl Fn(&str, &Table) -> String) -> String {
     if !report.cost.is_empty() {
         text += &section("What a call costs the servers, 64 at once:", &cost(report));
     }
+    if !report.followers.is_empty() {
+        text += &section("Server µs for a write, 64 at once, by followers of the feed:", &followers(report));
+    }
     text
 }
 
@@ -116,6 +119,23 @@ fn cost(report: &Report) -> Table {
     table(&["op", "backend", "server µs", "bytes sent", "bytes received", "bytes of WAL"], rows)
 }
 
+/// Backend × followers.
+fn followers(report: &Report) -> Table {
+    let counts = distinct(report.followers.iter().map(|row| row.followers));
+    let title = |count: &Option<usize>| count.map_or_else(|| "nobody is told".to_owned(), |count| count.to_string());
+    let titles: Vec<String> = std::iter::once("backend".to_owned()).chain(counts.iter().map(title)).collect();
+    let backends = distinct(report.followers.iter().map(|row| row.backend.as_str()));
+    let rows = backends.into_iter().map(|backend| {
+        let time = |count: &Option<usize>| {
+            let mut rows = report.followers.iter();
+            let row = rows.find(|row| row.backend == backend && row.followers == *count);
+            row.map_or_else(String::new, |row| micros(row.server_us))
+        };
+        std::iter::once(backend.to_owned()).chain(counts.iter().map(time)).collect()
+    });
+    table(&titles.iter().map(String::as_str).collect::<Vec<_>>(), rows)
+}
+
 /// Three significant digits, or all digits of a large number.
 fn micros(micros: f64) -> String {
     if micros < 10.0 { format!("{micros:.2}") } else { format!("{micros:.0}") }
@@ -139,6 +159,8 @@ mod tests {
             "store-load  redis    1000      80      120     64            0.80",
             "redis    used_memory  200000    410",
             "store-load  redis    2.50       60          300",
+            "backend  nobody is told  10",
+            "redis    7.30            12",
         ] {
             assert!(lines.contains(&line), "{line} is not in\n{text}");
         }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use session_benches::{
-    Case, Environment, Failure, Report, Row, RunLength, Sample, Servers, compare, cost, growth, markdown, memory, svg,
-    text,
+    Case, Environment, Failure, Report, Row, RunLength, Sample, Servers, compare, cost, followers, growth, markdown,
+    memory, svg, text,
 };
 use session_testbed::table::Format;
 use tokio::runtime::{Builder, Runtime};
@@ -37,6 +37,9 @@ struct Arguments {
     /// What a call costs the servers, instead of how long an operation takes: time of the processor, bytes sent, bytes logged.
     #[arg(long, conflicts_with_all = ["filter", "quick", "memory"])]
     cost: bool,
+    /// What followers of a feed cost the server of each write, instead of how long an operation takes.
+    #[arg(long, conflicts_with_all = ["filter", "quick", "memory", "cost"])]
+    followers: bool,
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -60,13 +63,17 @@ fn run(arguments: &Arguments) -> Result<Report, Failure> {
     eprintln!("starting the servers …");
     let servers = all_cores.block_on(Servers::launch())?;
     let environment = all_cores.block_on(Environment::of(&servers))?;
-    let mut report = Report { environment, rows: Vec::new(), growth: Vec::new(), memory: Vec::new(), cost: Vec::new() };
+    let mut report = Report { environment, ..Report::default() };
     if arguments.memory {
         report.memory = all_cores.block_on(memory(&servers.addresses()))?;
         return Ok(report);
     }
     if arguments.cost {
         report.cost = all_cores.block_on(cost(&servers.addresses()))?;
+        return Ok(report);
+    }
+    if arguments.followers {
+        report.followers = all_cores.block_on(followers(&servers))?;
         return Ok(report);
     }
     let length = if arguments.quick { RunLength::QUICK } else { RunLength::FULL };
@@ -166,10 +173,11 @@ fn publish(arguments: &Arguments, report: &Report) -> Result<(), Failure> {
         Format::Md => print!("{}", markdown(report)),
         Format::Json => print!("{json}"),
     }
-    let name = match (arguments.memory, arguments.cost) {
-        (true, _) => "memory.json",
-        (false, true) => "cost.json",
-        (false, false) => "bench.json",
+    let name = match arguments {
+        Arguments { memory: true, .. } => "memory.json",
+        Arguments { cost: true, .. } => "cost.json",
+        Arguments { followers: true, .. } => "followers.json",
+        _ => "bench.json",
     };
     save(name, &json)?;
     if !report.rows.is_empty() {

@@ -15,7 +15,7 @@ use sqlx::types::Uuid;
 use sqlx::{AssertSqlSafe, PgPool, Row as _, raw_sql};
 use tokio::task::JoinSet;
 
-use crate::common::{database, execute, insert_many, number, options, pool, server, store};
+use crate::common::{database, execute, insert_many, number, options, own_server, pool, server, store};
 
 /// A store that publishes.
 async fn publishing(pool: &PgPool) -> PostgresStore {
@@ -226,6 +226,39 @@ async fn what_was_restored_begins_anew() {
     let session = record(None, NOW);
     insert(&store, &session).await;
     assert_eq!(told(&mut feed).await, [changed(&session)]);
+}
+
+/// A standby knows nothing of notes, which are not logged, and its transactions have numbers that the feed saw before.
+#[tokio::test]
+async fn a_promoted_standby_begins_anew() {
+    let own = own_server().await;
+    let (store, mut feed) = following(&options(&own)).await;
+    insert_many(&store, 3).await;
+    let admin = pool(1, &options(&own));
+    let copy = own.folder().join("standby");
+    let program = own.tool("pg_basebackup");
+    let backup = format!(
+        "COPY (SELECT) TO PROGRAM '{} --pgdata {} --write-recovery-conf --checkpoint fast --no-sync --host 127.0.0.1 \
+         --port {} --username postgres'",
+        program.get_program().display(),
+        copy.display(),
+        own.port(),
+    );
+    execute(&admin, &backup).await;
+    insert_many(&store, 100).await;
+    let _ = told(&mut feed).await;
+    own.stop().await.unwrap();
+    std::fs::rename(own.folder().join("data"), own.folder().join("former")).unwrap();
+    std::fs::rename(copy, own.folder().join("data")).unwrap();
+    own.start().await.unwrap();
+    let admin = pool(1, &options(&own));
+    execute(&admin, "SELECT pg_promote()").await;
+    let session = record(None, NOW);
+    while store.create(CreateRequest::new(&session), NOW).await.is_err() {}
+    lost(&mut feed).await;
+    let session = record(None, NOW);
+    insert(&store, &session).await;
+    assert!(told(&mut feed).await.contains(&changed(&session)));
 }
 
 /// Each is one note of many, and an answer holds only so many.
