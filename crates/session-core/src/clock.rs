@@ -69,6 +69,47 @@ impl std::ops::Sub<Duration> for Timestamp {
     }
 }
 
+/// As RFC 3339 has it, in UTC and to the millisecond. A moment out of the years 1970 to 9999 is shown as the nearest in them.
+///
+/// ```
+/// # use session_core::Timestamp;
+/// assert_eq!(Timestamp::from_millis(1_767_225_600_123).to_string(), "2026-01-01T00:00:00.123Z");
+/// ```
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LAST: u64 = 253_402_300_799_999;
+        let millis = u64::try_from(self.0).unwrap_or(0).min(LAST);
+        humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(millis)).fmt(f)
+    }
+}
+
+/// For the types of `time`, `chrono` and `jiff`, all of which convert from it.
+///
+/// ```
+/// # use std::time::{Duration, SystemTime};
+/// # use session_core::Timestamp;
+/// let moment = SystemTime::UNIX_EPOCH + Duration::from_millis(5);
+/// assert_eq!(SystemTime::from(Timestamp::from_millis(5)), moment);
+/// assert_eq!(Timestamp::from(moment), Timestamp::from_millis(5));
+/// ```
+impl From<Timestamp> for SystemTime {
+    /// A moment that the operating system cannot represent becomes the epoch.
+    fn from(Timestamp(millis): Timestamp) -> Self {
+        let after = Duration::from_millis(millis.unsigned_abs());
+        if millis < 0 { UNIX_EPOCH.checked_sub(after) } else { UNIX_EPOCH.checked_add(after) }.unwrap_or(UNIX_EPOCH)
+    }
+}
+
+/// In whole milliseconds, rounded down.
+impl From<SystemTime> for Timestamp {
+    fn from(moment: SystemTime) -> Self {
+        match moment.duration_since(UNIX_EPOCH) {
+            Ok(after) => Self(millis(after)),
+            Err(before) => Self(-millis(before.duration() + Duration::from_nanos(999_999))),
+        }
+    }
+}
+
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Timestamp({} ms)", self.0)

@@ -16,6 +16,7 @@ use crate::decide::verdict::{Activity, LoadedSession, Replaced, maintenance};
 use crate::error::{Error, StoreError};
 use crate::model::data::{Key, decode, encode};
 use crate::model::id::{SessionId, UserId};
+use crate::model::reserved::Credentials;
 use crate::model::summary::{Assurance, Authentication, SessionSummary};
 use crate::policy::cookie::SetCookie;
 use crate::policy::rules::Policy;
@@ -231,6 +232,15 @@ impl Session {
         let now = self.context().now();
         let authentication = self.authentication();
         authentication.as_ref().and_then(|it| it.proof(level)).is_some_and(|proof| now < proof.at + max_age)
+    }
+
+    /// Whether a user is logged in whose account had these credentials at the login, or at the last step-up that said so
+    /// ([`Login::credentials`]). If not, they were changed since, or the login said nothing: log the session out. No round
+    /// trip.
+    #[must_use]
+    pub fn has_credentials(&self, current: impl AsRef<[u8]>) -> bool {
+        let state = self.state();
+        state.draft.authentication.is_some() && Credentials::new(current.as_ref()).are_among(&state.draft.data)
     }
 
     /// The stored session's times and circumstances, with the timeouts that hold under the policy; `None` if nothing is

@@ -11,7 +11,7 @@ use crate::model::data::{Key, ValueError};
 use crate::model::device::Device;
 use crate::model::grant::Grant;
 use crate::model::id::UserId;
-use crate::model::reserved::ProviderSession;
+use crate::model::reserved::{Credentials, ProviderSession};
 use crate::model::summary::{Assurance, Proof, Timeouts, with_method};
 
 /// A successful authentication, on its way into a session: the argument of [`Session::login`](crate::Session::login).
@@ -39,6 +39,7 @@ pub struct Login {
     pub(crate) timeouts: Timeouts,
     pub(crate) grant: Arc<Grant>,
     pub(crate) provider_session: Option<ProviderSession>,
+    pub(crate) credentials: Option<Credentials>,
 }
 
 impl Login {
@@ -54,6 +55,7 @@ impl Login {
             timeouts: Timeouts::UNLIMITED,
             grant: Arc::default(),
             provider_session: None,
+            credentials: None,
         }
     }
 
@@ -110,6 +112,18 @@ impl Login {
         self
     }
 
+    /// Ties the session to the credentials that the account has now, so that any change of them, however it was made, ends
+    /// it: the application compares when it has looked the user up
+    /// ([`Session::has_credentials`](crate::Session::has_credentials),
+    /// [`VerifiedRefreshToken::has_credentials`](crate::VerifiedRefreshToken::has_credentials)).
+    ///
+    /// `current` is whatever changes with them: the stored hash of the password (never the password), with the counter of a
+    /// second factor behind it, say. A digest of it is kept until the session ends; the next login says it anew.
+    pub fn credentials(mut self, current: impl AsRef<[u8]>) -> Self {
+        self.credentials = Some(Credentials::new(current.as_ref()));
+        self
+    }
+
     /// What the refresh token is for, as far as it is said.
     #[must_use]
     pub fn granted(&self) -> &Grant {
@@ -149,12 +163,13 @@ pub struct StepUp {
     pub(crate) user: UserId,
     pub(crate) methods: Arc<[String]>,
     pub(crate) level: Assurance,
+    pub(crate) credentials: Option<Credentials>,
 }
 
 impl StepUp {
     /// `user` proved who they are once more. It must be the user who is logged in.
     pub fn new(user: UserId) -> Self {
-        Self { user, methods: Arc::default(), level: Assurance::Aal1 }
+        Self { user, methods: Arc::default(), level: Assurance::Aal1, credentials: None }
     }
 
     /// A method that was used. Added to those of the session, unless the level is below that of the session.
@@ -167,6 +182,13 @@ impl StepUp {
     /// step-up renews this level and those below: it never lowers the session's level, nor renews one that is above.
     pub fn level(mut self, level: Assurance) -> Self {
         self.level = level;
+        self
+    }
+
+    /// Ties the session to credentials that have just been changed, by the user of this session: as
+    /// [`Login::credentials`]. Without it, the session keeps those of before.
+    pub fn credentials(mut self, current: impl AsRef<[u8]>) -> Self {
+        self.credentials = Some(Credentials::new(current.as_ref()));
         self
     }
 }

@@ -17,7 +17,7 @@ use crate::model::data::Data;
 use crate::model::device::Device;
 use crate::model::id::SessionId;
 use crate::model::record::{Record, Version};
-use crate::model::reserved::ProviderSession;
+use crate::model::reserved::{Credentials, ProviderSession};
 use crate::model::summary::{Authentication, Persistence, SessionSummary, Timeouts};
 use crate::model::token::{Kind, PresentedToken, SessionToken};
 use crate::policy::limit::SessionLimit;
@@ -148,6 +148,7 @@ impl Draft {
             Some(_) | None => self.data.restrict(&login.carry_over),
         }
         ProviderSession::write(login.provider_session, &mut self.data);
+        Credentials::write(login.credentials, &mut self.data);
         self.authentication = Some(Authentication::new(login.user.clone(), login.proof(at)));
         self.persistence = policy.persistence(login.remember);
         self.timeouts = login.timeouts;
@@ -161,6 +162,9 @@ impl Draft {
             return Err(Error::WrongUser);
         }
         authentication.prove(step_up.proof(authentication.strongest(), at));
+        if step_up.credentials.is_some() {
+            Credentials::write(step_up.credentials, &mut self.data);
+        }
         if self.change != Change::Login {
             self.change = Change::StepUp;
         }

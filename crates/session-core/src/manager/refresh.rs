@@ -17,7 +17,7 @@ use crate::event::{EventKind, Termination};
 use crate::model::credential::{Grace, TokenCheck};
 use crate::model::grant::{Grant, GrantError, Scope};
 use crate::model::record::Record;
-use crate::model::reserved::Replays;
+use crate::model::reserved::{Credentials, Replays};
 use crate::model::summary::SessionSummary;
 use crate::model::token::{Kind, PresentedToken, SessionToken};
 use crate::store::contract::{DeleteOutcome, Freshness, UpdateOutcome};
@@ -67,6 +67,13 @@ impl VerifiedRefreshToken {
     #[must_use]
     pub fn grant(&self) -> &Grant {
         &self.grant
+    }
+
+    /// Whether the user's account had these credentials when the session began ([`Login::credentials`](crate::Login::credentials)).
+    /// If not, they were changed since, or the login said nothing: [revoke](SessionManager::revoke) the session.
+    #[must_use]
+    pub fn has_credentials(&self, current: impl AsRef<[u8]>) -> bool {
+        Credentials::new(current.as_ref()).are_among(&self.record.data)
     }
 
     /// Asks for less than was granted (RFC 6749, section 6): the access token of this refresh has this scope, as

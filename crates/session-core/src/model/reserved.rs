@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 use super::data::Data;
 use super::grant::{Grant, Scope};
@@ -13,6 +14,7 @@ use crate::error::{StoreError, StoreErrorKind};
 const GRANT: &[u8] = &[0x80];
 const REPLAYS: &[u8] = &[0x81];
 const PROVIDER_SESSION: &[u8] = &[0x82];
+const CREDENTIALS: &[u8] = &[0x83];
 
 impl Grant {
     /// The grant among these values; that of nothing, if there is none.
@@ -97,6 +99,34 @@ impl ProviderSession {
         match this {
             Some(Self(digest)) => data.insert(Bytes::from_static(PROVIDER_SESSION), Bytes::copy_from_slice(&digest)),
             None => data.remove(PROVIDER_SESSION),
+        }
+    }
+}
+
+/// What the credentials of the account were at the last proof that said so: a digest, for comparison alone.
+#[derive(Clone, Copy)]
+pub(crate) struct Credentials([u8; 16]);
+
+impl Credentials {
+    pub(crate) fn new(current: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"session-core/credentials/v1");
+        hash.update(current);
+        let digest: [u8; 32] = hash.finalize().into();
+        let (halves, _) = digest.as_chunks();
+        Self(halves[0])
+    }
+
+    /// Whether these are among these values. Damaged ones are others.
+    pub(crate) fn are_among(&self, data: &Data) -> bool {
+        data.get(CREDENTIALS).is_some_and(|kept| kept.as_ref().ct_eq(&self.0).into())
+    }
+
+    /// Keeps them among these values, or none.
+    pub(crate) fn write(this: Option<Self>, data: &mut Data) {
+        match this {
+            Some(Self(digest)) => data.insert(Bytes::from_static(CREDENTIALS), Bytes::copy_from_slice(&digest)),
+            None => data.remove(CREDENTIALS),
         }
     }
 }

@@ -7,6 +7,7 @@ mod constant_time;
 mod cookie;
 mod copies;
 mod correlation;
+mod credentials;
 mod events;
 mod fails_closed;
 mod feed_queue;
