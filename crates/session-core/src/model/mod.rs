@@ -6,6 +6,7 @@ pub(crate) mod device;
 pub(crate) mod format;
 pub(crate) mod grant;
 pub(crate) mod id;
+mod json;
 pub(crate) mod record;
 pub(crate) mod reserved;
 pub(crate) mod summary;
