@@ -73,14 +73,12 @@ impl Backend {
             Self::Redis => {
                 let store = RedisStore::builder(&addresses.redis_url(), Namespace::new("session")?);
                 let store = store.publish_changes().connect().await?;
-                let feed = store.feed()?;
-                Ok(Arc::new(CachedStore::builder(store, MAX_STALE).feed(Box::new(feed)).build()))
+                Ok(Arc::new(CachedStore::builder(store, MAX_STALE).follow()?.build()))
             }
             Self::Postgres => {
                 let store = postgres(addresses)?.publish_changes().build();
                 store.migrate().await?;
-                let feed = store.feed()?;
-                Ok(Arc::new(CachedStore::builder(store, MAX_STALE).feed(Box::new(feed)).build()))
+                Ok(Arc::new(CachedStore::builder(store, MAX_STALE).follow()?.build()))
             }
             Self::Noop | Self::Moka | Self::Sqlite => Err("only what is on a server is measured with a cache".into()),
         }

@@ -1,9 +1,10 @@
 //! [`CachedStoreBuilder`].
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::store::{Feed, SessionStore};
+use session_core::store::{Feed, FollowError, SessionStore};
 
 use crate::cache::Cache;
 use crate::clock::{System, Time};
@@ -13,6 +14,9 @@ use crate::store::CachedStore;
 
 /// How long a copy may be used if nothing else is said.
 const MAX_AGE: Duration = Duration::from_secs(60);
+
+/// Below this, almost nothing is read from a copy; beyond the other, a logout elsewhere takes long to be obeyed when all fails.
+const SENSIBLE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
 
 /// What copies may take if nothing else is said, in bytes.
 const CAPACITY: u64 = 64 << 20;
@@ -30,7 +34,8 @@ pub struct CachedStoreBuilder<S> {
 
 impl<S: SessionStore> CachedStore<S> {
     /// Begins with a store, and with what has no default: how long after its end a session may still be given by a process
-    /// that has not heard of that.
+    /// that has not heard of that. Seconds; less than a tenth of one, or more than ten minutes, is logged as a mistake. Zero keeps
+    /// no copies.
     pub fn builder(store: S, max_stale: Duration) -> CachedStoreBuilder<S> {
         let limits = Limits { max_stale, max_age: MAX_AGE.max(max_stale) };
         CachedStoreBuilder { store, limits, capacity: CAPACITY, feed: None, time: Arc::new(System::new()) }
@@ -40,6 +45,7 @@ impl<S: SessionStore> CachedStore<S> {
 impl<S: SessionStore> CachedStoreBuilder<S> {
     /// How long after its load a copy may be used, whatever the feed says: 60 seconds by default, or `max_stale` if that is
     /// longer. A feed does not tell what somebody did to the store by hand, nor what a server dropped because its memory was full.
+    /// Without a feed, or while it is lost, the shorter of the two counts.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.limits.max_age = max_age;
         self
@@ -52,11 +58,23 @@ impl<S: SessionStore> CachedStoreBuilder<S> {
         self
     }
 
-    /// What tells of the writes of other processes: the feed of the store. With it, a copy may be used for longer than
-    /// `max_stale`, and what ended elsewhere is known here within milliseconds.
+    /// Listens to what the store tells of the writes of other processes. A copy may then be used for longer than `max_stale`, and
+    /// what ended elsewhere is known here within milliseconds. Without effect on a store that cannot tell.
     ///
-    /// It is followed by a task in the runtime of the first call of the store. If that runtime ends, it is lost until the next
-    /// call, and followed in the runtime of that one. The task ends with the last handle on the store.
+    /// It is followed by a task in the runtime in which the cache is built, or else in that of its first call. If that runtime
+    /// ends, it is lost until the next call, and followed in the runtime of that one. The task ends with the last handle on the
+    /// store.
+    ///
+    /// # Errors
+    /// [`FollowError`], if the store could tell, but was not opened for that.
+    pub fn follow(mut self) -> Result<Self, FollowError> {
+        self.feed = self.store.follow()?;
+        Ok(self)
+    }
+
+    /// The same with a feed of your own, for a store that does not [bring one](SessionStore::follow). **It must be that of this
+    /// very store**, of the same server and namespace: another one vouches for what it does not hear of, and then a logout is
+    /// obeyed after `max_age`.
     pub fn feed(mut self, feed: Box<dyn Feed>) -> Self {
         self.feed = Some(feed);
         self
@@ -72,10 +90,14 @@ impl<S: SessionStore> CachedStoreBuilder<S> {
     #[must_use]
     pub fn build(self) -> CachedStore<S> {
         let has_feed = self.feed.is_some();
+        if !SENSIBLE.contains(&self.limits.max_stale) {
+            tracing::warn!(max_stale = ?self.limits.max_stale, "a cache of sessions with a strange `max_stale`: seconds are usual");
+        }
         // What may not be given any more need not be kept.
         let kept = if has_feed { self.limits.max_age } else { self.limits.max_stale.min(self.limits.max_age) };
         let cache = Arc::new(Cache::new(self.limits, self.capacity, kept, self.time));
         let follower = Follower::new(self.feed, Arc::clone(&cache));
+        follower.ensure();
         CachedStore::with(self.store, cache, follower, has_feed)
     }
 }

@@ -118,12 +118,21 @@ impl Cache {
             FeedEvent::Ended { id } => self.ended(id),
             FeedEvent::Beat { asked } => {
                 let (asked, now) = (self.time.at(asked), self.time.now());
-                self.followed.rcu(|followed| followed.beat(asked, now));
+                let before = self.followed.rcu(|followed| followed.beat(asked, now));
+                if !before.is_live() && self.followed.load().is_live() {
+                    tracing::info!("what other processes do to sessions is told: copies are good for longer");
+                }
             }
             FeedEvent::Lost => {
-                Counts::add(&self.counts.losses);
                 let now = self.time.now();
-                self.followed.rcu(|followed| followed.lost(now));
+                let before = self.followed.rcu(|followed| followed.lost(now));
+                // Once for each outage, however often a feed says so.
+                if before.is_live() {
+                    Counts::add(&self.counts.losses);
+                    tracing::info!(
+                        "what other processes do to sessions is not told any more: copies are good for `max_stale`"
+                    );
+                }
             }
         }
     }

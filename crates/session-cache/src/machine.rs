@@ -127,6 +127,11 @@ impl Followed {
         self
     }
 
+    /// Whether it vouches for anything.
+    pub(crate) fn is_live(&self) -> bool {
+        self.span.is_some()
+    }
+
     /// How long ago what is known ends; `None` while the feed is lost.
     pub(crate) fn lag(&self, now: Moment) -> Option<Duration> {
         self.span.map(|span| span.until.age(now))

@@ -15,7 +15,7 @@ pub struct CacheStats {
     pub misses: u64,
     /// Answers of the store of which no copy was kept, because something was heard of their session meanwhile.
     pub refused_fills: u64,
-    /// How often the feed lost the thread: its copies from before were then good for `max_stale` only.
+    /// How many outages the feed had: its copies from before were then good for `max_stale` only.
     pub feed_losses: u64,
     /// How many copies there are.
     pub entries: u64,
@@ -30,7 +30,8 @@ pub struct CacheStats {
 pub enum FeedState {
     /// The cache has none: a copy is good for `max_stale`.
     None,
-    /// It has one that cannot be followed now: the same holds.
+    /// It has one that cannot be followed now, or not yet: the same holds. It costs speed and nothing else, so readiness must not
+    /// depend on it; the log says why.
     Lost,
     /// It is followed.
     Live {

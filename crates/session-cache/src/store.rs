@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
-    UpdateOutcome, Version,
+    Count, CreateOutcome, CreateRequest, Cursor, Feed, FollowError, Freshness, Listing, Page, Record, SessionStore,
+    TouchOutcome, UpdateOutcome, Version,
 };
 use session_core::{DeleteOutcome, SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
 
@@ -196,6 +196,10 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
         self.inner.store.delete_expired(now, limit).await
+    }
+
+    fn follow(&self) -> Result<Option<Box<dyn Feed>>, FollowError> {
+        self.inner.store.follow()
     }
 }
 

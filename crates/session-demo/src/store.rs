@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use session_cache::{CacheStats, CachedStore, FeedState};
-use session_core::store::{Feed, SessionStore};
+use session_core::store::SessionStore;
 use session_core::{Namespace, Policy};
 use session_moka::MokaStore;
 use session_postgres::{PostgresStore, recommended_pool_options};
@@ -40,11 +40,7 @@ pub struct Cache(CachedStore<Arc<dyn SessionStore>>);
 struct Backend {
     store: Arc<dyn SessionStore>,
     file: Option<SqliteStore>,
-    /// Begins to follow what other processes write, if the backend has that.
-    feed: Option<Follow>,
 }
-
-type Follow = Box<dyn FnOnce() -> Result<Box<dyn Feed>, OpenError> + Send>;
 
 /// Why there is no store. Never quotes the URL, but for the path of a file.
 #[derive(Debug)]
@@ -74,13 +70,10 @@ impl StoreUrl {
         namespace: Namespace,
         max_stale: Option<Duration>,
     ) -> Result<OpenStore, OpenError> {
-        let Backend { store, file, feed } = self.open_backend(policy, namespace).await?;
+        let Backend { store, file } = self.open_backend(policy, namespace).await?;
         let Some(max_stale) = max_stale else { return Ok(OpenStore { store, file, cache: None }) };
-        let cache = CachedStore::builder(store, max_stale);
-        let cache = match feed {
-            Some(follow) => cache.feed(follow()?).build(),
-            None => cache.build(),
-        };
+        let cache = CachedStore::builder(store, max_stale).follow();
+        let cache = cache.map_err(|error| OpenError::unavailable("the feed of the store", &error))?.build();
         Ok(OpenStore { store: Arc::new(cache.clone()), file, cache: Some(Cache(cache)) })
     }
 
@@ -100,7 +93,7 @@ impl StoreUrl {
         // Whether this process has a cache or not: others may.
         let builder = RedisStore::builder(&self.0, namespace).operation_timeout(timeout).publish_changes();
         match builder.connect().await {
-            Ok(store) => Ok(Backend::new(store.clone()).followed(move || store.feed())),
+            Ok(store) => Ok(Backend::new(store)),
             Err(ConnectError::Unavailable(error)) => Err(OpenError::unavailable("redis: connect", &error)),
             Err(ConnectError::Url) => Err(OpenError::NotUnderstood),
             Err(error) => Err(OpenError::Refused(error)),
@@ -114,7 +107,7 @@ async fn postgres(url: &str, namespace: Namespace, timeout: Duration) -> Result<
     let pool = recommended_pool_options().acquire_timeout(timeout).connect_lazy_with(options);
     let store = PostgresStore::builder(pool, namespace).operation_timeout(timeout).publish_changes().build();
     match tokio::time::timeout(MIGRATIONS, store.migrate()).await {
-        Ok(Ok(())) => Ok(Backend::new(store.clone()).followed(move || store.feed())),
+        Ok(Ok(())) => Ok(Backend::new(store)),
         Ok(Err(error)) => Err(OpenError::unavailable("postgres: migrate", &error)),
         Err(_) => Err(OpenError::Unavailable(vec!["postgres: migrate: no end within 30 seconds".to_owned()])),
     }
@@ -142,22 +135,8 @@ async fn sqlite(path: &str, namespace: Namespace, timeout: Duration) -> Result<B
 }
 
 impl Backend {
-    /// One that tells nothing of what others write: a cache goes by `max_stale` then.
     fn new(store: impl SessionStore) -> Self {
-        Self { store: Arc::new(store), file: None, feed: None }
-    }
-
-    /// One that does.
-    fn followed<F, E>(self, feed: impl FnOnce() -> Result<F, E> + Send + 'static) -> Self
-    where
-        F: Feed,
-        E: Error,
-    {
-        let follow = move || match feed() {
-            Ok(feed) => Ok(Box::new(feed) as Box<dyn Feed>),
-            Err(error) => Err(OpenError::unavailable("the feed of the store", &error)),
-        };
-        Self { feed: Some(Box::new(follow)), ..self }
+        Self { store: Arc::new(store), file: None }
     }
 }
 

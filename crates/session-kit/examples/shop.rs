@@ -35,7 +35,7 @@ async fn devices(session: Authenticated) -> Result<String, Rejection> {
 }
 
 async fn log_out_everywhere(session: Authenticated) -> Result<(), Rejection> {
-    session.manager().revoke_all(session.user()).await?; // obeyed by every node, at the next request
+    session.manager().revoke_all(session.user()).await?; // obeyed by every node: at the next request, or soon with a cache
     Ok(())
 }
 

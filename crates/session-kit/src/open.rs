@@ -1,4 +1,4 @@
-//! A store by its URL: [`open`].
+//! A store by its URL: [`open`], [`open_publishing`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -99,20 +99,54 @@ enum Kind {
 ///
 /// # Errors
 /// If the URL is not understood, the feature is not enabled, or the server or file cannot be used; the text says what to do.
+pub async fn open(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>, OpenError> {
+    open_as(url, namespace, false).await
+}
+
+/// The same store, which tells others of its changes: what the caches of all processes listen to. **On Redis every process opens
+/// it so**, those without a cache too, before the first one follows; see [the manual](crate::manual::cache#feeds). A file or a store in
+/// memory needs no cache, and is opened as by [`open`].
+///
+/// ```no_run
+/// # #[cfg(feature = "cache")]
+/// # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use session_kit::store::cache::CachedStore;
+/// use session_kit::{Namespace, Policy, SessionManager};
+///
+/// let store = session_kit::open_publishing("redis://127.0.0.1", Namespace::new("shop")?).await?;
+/// let store = CachedStore::builder(store, Duration::from_secs(5)).follow()?.build();
+/// let sessions = SessionManager::new(store.clone(), Policy::standard());
+/// println!("{:?}", store.stats()); // hits, misses, whether the feed is followed
+/// # let _ = sessions;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`open`]; on Redis also if the user may not PUBLISH.
+pub async fn open_publishing(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>, OpenError> {
+    open_as(url, namespace, true).await
+}
+
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "redis", feature = "postgres")),
     expect(unused_variables, reason = "a store in memory needs no name")
 )]
-pub async fn open(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>, OpenError> {
+#[cfg_attr(
+    not(any(feature = "redis", feature = "postgres")),
+    allow(unused_variables, reason = "a store that nobody shares has nobody to tell")
+)]
+async fn open_as(url: &str, namespace: Namespace, publishes: bool) -> Result<Arc<dyn SessionStore>, OpenError> {
     match Kind::of(url)? {
         #[cfg(feature = "moka")]
         Kind::Memory => Ok(Arc::new(session_moka::MokaStore::new())),
         #[cfg(feature = "sqlite")]
         Kind::Sqlite => sqlite(url, namespace).await,
         #[cfg(feature = "redis")]
-        Kind::Redis => redis(url, namespace).await,
+        Kind::Redis => redis(url, namespace, publishes).await,
         #[cfg(feature = "postgres")]
-        Kind::Postgres => postgres(url, namespace).await,
+        Kind::Postgres => postgres(url, namespace, publishes).await,
         #[allow(unreachable_patterns, reason = "some features are not enabled")]
         missing => Err(OpenError::MissingFeature(missing.feature())),
     }
@@ -166,10 +200,14 @@ async fn sqlite(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>
 }
 
 #[cfg(feature = "redis")]
-async fn redis(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>, OpenError> {
+async fn redis(url: &str, namespace: Namespace, publishes: bool) -> Result<Arc<dyn SessionStore>, OpenError> {
     use session_redis::ConnectError;
 
-    match session_redis::RedisStore::connect(url, namespace).await {
+    let mut builder = session_redis::RedisStore::builder(url, namespace);
+    if publishes {
+        builder = builder.publish_changes();
+    }
+    match builder.connect().await {
         Ok(store) => Ok(Arc::new(store)),
         Err(ConnectError::Url) => Err(OpenError::NotUnderstood),
         // It names the feature of its own crate.
@@ -185,11 +223,15 @@ async fn redis(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>,
 }
 
 #[cfg(feature = "postgres")]
-async fn postgres(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>, OpenError> {
+async fn postgres(url: &str, namespace: Namespace, publishes: bool) -> Result<Arc<dyn SessionStore>, OpenError> {
     // Dropped, because the error may quote the URL.
     let options: sqlx::postgres::PgConnectOptions = url.parse().map_err(|_| OpenError::NotUnderstood)?;
     let pool = session_postgres::recommended_pool_options().connect_lazy_with(options);
-    let store = session_postgres::PostgresStore::new(pool, namespace);
+    let mut builder = session_postgres::PostgresStore::builder(pool, namespace);
+    if publishes {
+        builder = builder.publish_changes();
+    }
+    let store = builder.build();
     match tokio::time::timeout(MIGRATIONS, store.migrate()).await {
         Ok(Ok(())) => Ok(Arc::new(store)),
         Ok(Err(error)) => Err(OpenError::Unavailable(causes("postgres: migrate", &error))),

@@ -13,7 +13,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::store::{FeedEvent, FeedQueue, FollowedFeed, Version};
+use session_core::store::{FeedEvent, FeedQueue, FollowError, FollowedFeed, Version};
 use session_core::{SessionId, StoreError, StoreErrorKind};
 use sqlx::types::Uuid;
 use tokio::sync::Notify;
@@ -33,19 +33,6 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 /// How many tens of thousands of notes are deleted at a time.
 const FORGOTTEN: usize = 30;
 
-/// Why changes cannot be followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FeedError {
-    /// The store was built without [`publish_changes`](crate::PostgresStoreBuilder::publish_changes), which sees to it that
-    /// changes are noted.
-    #[error("the store does not tell others of its changes: build it with `publish_changes`, on every node")]
-    NotPublished,
-    /// There is no tokio runtime to connect in.
-    #[error("changes must be followed from inside a tokio runtime, or by a store that was built in one")]
-    NoRuntime,
-}
-
 impl PostgresStore {
     /// Follows what happens to sessions, from now on, whoever does it. Asks the server in the background, in the runtime of the
     /// store, for as long as that runs: with every [beat](FeedEvent::Beat), and when a notification says that there may be
@@ -60,10 +47,10 @@ impl PostgresStore {
     /// those of nodes that do not [publish](crate::PostgresStoreBuilder::publish_changes).
     ///
     /// # Errors
-    /// [`FeedError::NotPublished`] if the store itself tells nobody what it does, [`FeedError::NoRuntime`] without a runtime.
-    pub fn feed(&self) -> Result<FollowedFeed, FeedError> {
-        let notifier = Arc::clone(self.notifier.as_ref().ok_or(FeedError::NotPublished)?);
-        let home = self.executor.home().ok_or(FeedError::NoRuntime)?;
+    /// [`FollowError::NotPublished`] if the store itself tells nobody what it does, [`FollowError::NoRuntime`] without a runtime.
+    pub fn feed(&self) -> Result<FollowedFeed, FollowError> {
+        let notifier = Arc::clone(self.notifier.as_ref().ok_or(FollowError::NotPublished)?);
+        let home = self.executor.home().ok_or(FollowError::NoRuntime)?;
         Ok(FollowedFeed::spawn(home.runtime(), |queue| follow(notifier, queue)))
     }
 
@@ -143,8 +130,8 @@ async fn changes(notifier: &Notifier, known: &mut Option<Known>) -> Result<Optio
     let row = row::only(notifier.executor.run(&notifier.changes_since, bind).await?)?;
     if !column(&row, 2)? {
         *known = None;
-        let reason = "changes are not noted: call `migrate` on a store that was built with `publish_changes`, or \
-                      the function `note_changes`";
+        let reason = "changes are not noted: call `migrate` on a store that was built with `publish_changes`, or, as the \
+                      owner of the schema, its function `note_changes(true)`";
         return Err(StoreError::new(StoreErrorKind::Other, reason));
     }
     let until = Known { until: column(&row, 0)?, incarnation: column(&row, 1)? };

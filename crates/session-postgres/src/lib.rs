@@ -122,7 +122,6 @@ mod store;
 pub use sqlx;
 
 pub use self::builder::{PostgresStoreBuilder, recommended_pool_options};
-pub use self::feed::FeedError;
 pub use self::link::Pooler;
 pub use self::migrate::{Migration, migrations};
 pub use self::store::PostgresStore;

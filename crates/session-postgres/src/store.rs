@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, SessionStore, TouchOutcome,
-    UpdateOutcome, Version,
+    Count, CreateOutcome, CreateRequest, Cursor, Feed, FollowError, Freshness, Listing, Page, Record, SessionStore,
+    TouchOutcome, UpdateOutcome, Version,
 };
 use session_core::{DeleteOutcome, LimitPolicy, Namespace, SessionId, StoreError, Timestamp, UserId};
 use sqlx::postgres::PgRow;
@@ -156,6 +156,10 @@ impl SessionStore for PostgresStore {
         }
         self.forget_changes().await;
         Ok(u64::try_from(deleted).unwrap_or(0))
+    }
+
+    fn follow(&self) -> Result<Option<Box<dyn Feed>>, FollowError> {
+        Ok(Some(Box::new(self.feed()?)))
     }
 }
 

@@ -1,23 +1,13 @@
 //! What the servers tell of changes: [`RedisStore::feed`].
 
 use session_core::SessionId;
-use session_core::store::{FeedEvent, FollowedFeed, Version};
+use session_core::store::{FeedEvent, FollowError, FollowedFeed, Version};
 
 use crate::RedisStore;
 use crate::link::Source;
 
-/// Why changes cannot be followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FeedError {
-    /// The store was opened without [`publish_changes`](crate::RedisStoreBuilder::publish_changes): nobody could hear of what
-    /// it does.
-    #[error("the store does not tell others of its changes: open it with `publish_changes`, on every node")]
-    NotPublished,
-    /// The URL asks for RESP2, in which a server cannot tell anything beside its answers.
-    #[error("the URL asks for RESP2, but changes are told by RESP3: take `protocol` out of it")]
-    Resp2,
-}
+/// In RESP2 a server cannot tell anything beside its answers.
+const RESP2: &str = "the URL asks for RESP2, but changes are told by RESP3: take `protocol` out of it";
 
 impl RedisStore {
     /// Where changes are published, if they are.
@@ -42,14 +32,14 @@ impl RedisStore {
     /// evicts. Why changes cannot be followed, or no beat can be given, is logged once for each outage.
     ///
     /// # Errors
-    /// [`FeedError::NotPublished`] if the store itself tells nobody what it does. Never in a Cluster. [`FeedError::Resp2`] if its
+    /// [`FollowError::NotPublished`] if the store itself tells nobody what it does. Never in a Cluster. [`FollowError::Refused`] if its
     /// URL says `protocol=resp2`.
-    pub fn feed(&self) -> Result<FollowedFeed, FeedError> {
+    pub fn feed(&self) -> Result<FollowedFeed, FollowError> {
         if self.link.channel().is_none() && !self.link.is_cluster() {
-            return Err(FeedError::NotPublished);
+            return Err(FollowError::NotPublished);
         }
         if !self.link.may_be_told() {
-            return Err(FeedError::Resp2);
+            return Err(FollowError::Refused(RESP2));
         }
         Ok(self.link.follow(Source { keys: self.keys.clone(), read }))
     }

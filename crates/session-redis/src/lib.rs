@@ -137,4 +137,3 @@ mod store;
 pub use config::builder::{RedisStore, RedisStoreBuilder};
 pub use config::credentials::{Credentials, CredentialsProvider};
 pub use config::error::ConnectError;
-pub use feed::FeedError;

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 
 use async_trait::async_trait;
 use session_core::store::{
-    Count, CreateOutcome, CreateRequest, Cursor, Freshness, Listing, Page, Record, Replacement, SessionStore,
-    TouchOutcome, UpdateOutcome, Version, layout,
+    Count, CreateOutcome, CreateRequest, Cursor, Feed, FollowError, Freshness, Listing, Page, Record, Replacement,
+    SessionStore, TouchOutcome, UpdateOutcome, Version, layout,
 };
 use session_core::{DeleteOutcome, SessionId, Timestamp, UserId};
 
@@ -100,6 +100,10 @@ impl SessionStore for RedisStore {
     /// A no-op: Redis expires keys.
     async fn delete_expired(&self, _now: Timestamp, _limit: NonZeroU32) -> Result<u64> {
         Ok(0)
+    }
+
+    fn follow(&self) -> std::result::Result<Option<Box<dyn Feed>>, FollowError> {
+        Ok(Some(Box::new(self.feed()?)))
     }
 }
 

@@ -58,8 +58,7 @@ pub(super) async fn redis(
         Caching::None => Ok(Arc::new(builder.connect().await.map_err(failure)?)),
         Caching::Followed(max_stale) => {
             let store = builder.publish_changes().connect().await.map_err(failure)?;
-            let feed = store.feed().map_err(failure)?;
-            Ok(Arc::new(CachedStore::builder(store, max_stale).feed(Box::new(feed)).build()))
+            Ok(Arc::new(CachedStore::builder(store, max_stale).follow().map_err(failure)?.build()))
         }
     }
 }
@@ -85,8 +84,7 @@ pub(super) async fn postgres(
         Caching::Followed(max_stale) => {
             let store = builder.publish_changes().build();
             store.migrate().await?;
-            let feed = store.feed().map_err(failure)?;
-            Ok(Arc::new(CachedStore::builder(store, max_stale).feed(Box::new(feed)).build()))
+            Ok(Arc::new(CachedStore::builder(store, max_stale).follow().map_err(failure)?.build()))
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::feed::{Feed, FollowError};
 use super::page::{Count, Cursor, Listing, Page};
 use crate::clock::Timestamp;
 use crate::error::StoreError;
@@ -155,6 +156,17 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// If the store failed.
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError>;
+
+    /// Begins to follow what happens to the sessions of this store, whoever does it: for a cache in front of it. `None` if the
+    /// store cannot tell. No round trip; a feed connects in the background.
+    ///
+    /// A store in front of another one passes this on, if what it is told of are the same sessions.
+    ///
+    /// # Errors
+    /// If it could tell, but was not opened for that; the text says how.
+    fn follow(&self) -> Result<Option<Box<dyn Feed>>, FollowError> {
+        Ok(None)
+    }
 }
 
 /// How fresh the answer of [`SessionStore::load`] must be.
@@ -340,5 +352,9 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
         (**self).delete_expired(now, limit).await
+    }
+
+    fn follow(&self) -> Result<Option<Box<dyn Feed>>, FollowError> {
+        (**self).follow()
     }
 }

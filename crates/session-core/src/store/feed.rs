@@ -43,3 +43,24 @@ pub trait Feed: fmt::Debug + Send + 'static {
     /// and says [`Lost`](FeedEvent::Lost) unless it can tell of all that happened meanwhile. Asks for a beat every `beat`.
     async fn next(&mut self, beat: Duration) -> FeedEvent;
 }
+
+/// Why changes cannot be followed. `Debug` is `Display`, which says what to do: it is what a `main` prints that returns it.
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FollowError {
+    /// The store was opened without `publish_changes`: nobody could hear of what it does.
+    #[error("the store does not tell others of its changes: open it with `publish_changes`, on every node")]
+    NotPublished,
+    /// There is no tokio runtime to connect in.
+    #[error("changes must be followed from inside a tokio runtime, or by a store that was opened in one")]
+    NoRuntime,
+    /// The store is configured so that a server cannot tell it anything: how.
+    #[error("changes cannot be followed: {0}")]
+    Refused(&'static str),
+}
+
+impl fmt::Debug for FollowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -16,7 +16,7 @@ pub use contract::{CreateOutcome, CreateRequest, Freshness, Replacement, Session
 pub use encryption::{
     Cipher, DecryptError, EncryptedStore, EncryptionKey, EncryptionKeyError, EncryptionKeys, PlainValues,
 };
-pub use feed::{Feed, FeedEvent};
+pub use feed::{Feed, FeedEvent, FollowError};
 pub use feed_queue::{FeedQueue, FollowedFeed};
 pub use page::{Count, Cursor, Listing, Page};
 pub use seal::Seal;

@@ -136,7 +136,10 @@ impl Claims {
     pub(super) fn read(json: Vec<u8>, policy: &TokenPolicy, now: Timestamp, check: Check) -> Result<Self, VerifyError> {
         let json = String::from_utf8(json).map_err(|_| VerifyError::Payload)?;
         let ReadPayload { iss, sub, aud, exp, nbf, iat, jti, sid, auth_time, acr, amr, client_id, scope } =
-            as_written::read(&json).map_or_else(|| ReadPayload::parse(&json), Ok)?;
+            match as_written::read(&json) {
+                Some(payload) => payload,
+                None => ReadPayload::parse(&json)?,
+            };
         if *require(iss, "iss")? != *policy.issuer() {
             return Err(VerifyError::Issuer);
         }

@@ -131,7 +131,13 @@ fn explain(state: &str) -> (StoreErrorKind, &'static str) {
         (_, "42501") => (
             StoreErrorKind::Other,
             "the role lacks a privilege: USAGE on the schema, SELECT, INSERT, UPDATE, DELETE on session, EXECUTE on \
-             the functions; or to migrate, CREATE on the database and ownership of what is there",
+             the functions; to follow changes, SELECT on session_change and session_feed; to migrate, CREATE on the \
+             database and ownership of what is there",
+        ),
+        (_, "26000" | "42P05") => (
+            StoreErrorKind::Other,
+            "a statement was prepared on another connection: behind a pooler in transaction mode, build the store with \
+             `Pooler::Transaction`",
         ),
         (_, "08P01") => (StoreErrorKind::Unavailable, "the pooler refused, or lost the server; its log says why"),
         ("08" | "53" | "57", _) => (StoreErrorKind::Unavailable, "the server refuses connections at the moment"),

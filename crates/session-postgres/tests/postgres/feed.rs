@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use session_core::SessionId;
 use session_core::store::{CreateRequest, Feed as _, FeedEvent, FollowedFeed, SessionStore};
-use session_postgres::{FeedError, Pooler, PostgresStore};
+use session_postgres::{Pooler, PostgresStore};
 use session_testbed::Log;
 use session_testbed::feeds::{BEAT, assert_every_change_is_told, changed, ended, lost, told};
 use session_testbed::records::{NOW, insert, record, shop, user};
@@ -49,7 +49,7 @@ async fn changes_are_told_whoever_makes_them() {
     let (_, mut feed) = following(&options).await;
     let other = pool(4, &options);
     let silent = store(&other).await;
-    assert_eq!(silent.feed().unwrap_err(), FeedError::NotPublished);
+    assert_eq!(silent.feed().unwrap_err(), FollowError::NotPublished);
     let session = record(Some(&user("alice")), NOW);
     insert(&silent, &session).await;
     assert_eq!(told(&mut feed).await, [changed(&session)]);

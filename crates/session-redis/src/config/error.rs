@@ -1,11 +1,13 @@
 //! Why a store could not be opened: [`ConnectError`].
 
 use std::error::Error as _;
+use std::fmt;
 
 use session_core::StoreError;
 
-/// Why a store could not be opened. Never quotes the URL, which may contain a password.
-#[derive(Debug, thiserror::Error)]
+/// Why a store could not be opened. Never quotes the URL, which may contain a password. `Debug` is `Display`, which says what to
+/// do: it is what a `main` prints that returns it.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// The URL is invalid.
@@ -37,6 +39,12 @@ pub enum ConnectError {
     /// which.
     #[error("redis: cannot connect: {}", reason(.0))]
     Unavailable(#[from] StoreError),
+}
+
+impl fmt::Debug for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 fn reason(error: &StoreError) -> String {

@@ -81,7 +81,7 @@ pub(super) fn explain(info: &ConnectionInfo, error: &RedisError) -> String {
 /// The same of commands that a user may lack the right to, or that a server may not have.
 pub(super) fn explain_command(info: &ConnectionInfo, commands: &str, error: &RedisError) -> String {
     match code(error).as_str() {
-        "NOPERM" => format!("{}: does not permit this user {commands} (NOPERM): its ACL has to", info.addr()),
+        "NOPERM" => format!("{}: does not permit this user {commands} (NOPERM): grant it by ACL SETUSER", info.addr()),
         "ERR" => format!("{}: refuses {commands}", info.addr()),
         _ => explain(info, error),
     }

@@ -193,7 +193,7 @@ async fn the_url_names_every_sentinel() {
     run(locked, "ACL SETUSER default -sentinel|myid").await;
     let of_all = RedisStore::builder(&set.url(), shop()).publish_changes().connect().await.unwrap();
     let mut feed = of_all.feed().unwrap();
-    let (line, _) = silent_until_logged(&mut feed, &log, "(NOPERM): its ACL has to").await;
+    let (line, _) = silent_until_logged(&mut feed, &log, "(NOPERM): grant it by ACL SETUSER").await;
     println!("{line}");
     assert!(
         line.contains(&format!("sentinel {}: does not permit this user SENTINEL GET-", locked.address())),

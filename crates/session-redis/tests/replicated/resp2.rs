@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use session_core::store::{Freshness, SessionStore};
-use session_redis::{FeedError, RedisStore};
+use session_redis::RedisStore;
 use session_testbed::calls::Sessions;
 use session_testbed::records::{NOW, insert, record, shop};
 use session_testbed::servers::RedisSentinel;
@@ -19,7 +19,7 @@ async fn a_primary_without_hello_is_used_and_followed() {
     };
     let stores = [open(set.url()).await, open(format!("{}?protocol=resp2", set.url())).await];
     let telling = RedisStore::builder(&format!("{}?protocol=resp2", set.url()), shop()).publish_changes();
-    assert_eq!(telling.connect().await.unwrap().feed().unwrap_err(), FeedError::Resp2);
+    assert_eq!(telling.connect().await.unwrap().feed().unwrap_err(), FollowError::Resp2);
     for store in &stores {
         Sessions::assert_all_work(store, CALLS).await;
         for _ in 0..3 {

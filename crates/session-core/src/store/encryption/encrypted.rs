@@ -17,6 +17,7 @@ use crate::store::codec::decode_values;
 use crate::store::contract::{
     CreateOutcome, CreateRequest, DeleteOutcome, Freshness, SessionStore, TouchOutcome, UpdateOutcome,
 };
+use crate::store::feed::{Feed, FollowError};
 use crate::store::page::{Count, Cursor, Listing, Page};
 
 /// A store that encrypts the values of sessions before its backend sees them: what is in tables, dumps, backups and on the
@@ -208,5 +209,9 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
 
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
         self.store.delete_expired(now, limit).await
+    }
+
+    fn follow(&self) -> Result<Option<Box<dyn Feed>>, FollowError> {
+        self.store.follow()
     }
 }
