@@ -32,16 +32,17 @@ async fn change(
     let new = tokio::task::spawn_blocking(move || changed(&form, &old)).await.map_err(|_| RejectionKind::Internal)?;
     let Some(new) = new else { return Ok("that is not your password".to_owned()) };
 
-    // 1. The account. From here on, nobody who compares (`has_credentials`) lets a session of the old password pass.
+    // 1. The account. From here on, `has_credentials` lets no session of the old password pass.
     // UPDATE users SET hash = $new WHERE id = $user AND hash = $stored
     match accounts.write().await.get_mut(&user).filter(|hash| **hash == stored) {
         Some(hash) => hash.clone_from(&new),
         None => return Err(RejectionKind::Conflict.into()), // another browser was faster
     }
-    // 2. This session: it has the new password, and a new token.
+    // 2. This session: it gets the new password, and a new token. Committed before the others end: if that fails, so does the
+    // request, and with the password changed, the user logs in anew everywhere.
     session.step_up(StepUp::new(user.clone()).method("pwd").credentials(&new))?;
-    session.commit().await?; // now, because of what follows: if it failed, this browser would be the only one left, and out
-    // 3. All others. Last, so that also those end that began while this was running.
+    session.commit().await?;
+    // 3. All others.
     let kept = session.id().ok_or(RejectionKind::Gone)?;
     let ended = session.manager().revoke_others(&user, &kept).await?;
     Ok(format!("changed; {ended} other sessions ended"))

@@ -9,12 +9,13 @@ use http_body_util::BodyExt as _;
 use session_kit::Policy;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tower::ServiceExt as _;
 
-use super::{alice, cookie_of, sessions};
+use super::{PATIENCE, alice, cookie_of, sessions};
 use crate::browser::{Browser, text};
 use crate::example::{job, live};
 
@@ -33,7 +34,8 @@ async fn a_socket_ends_with_its_session() {
         assert_eq!(socket.next().await.unwrap().unwrap().into_text().unwrap().as_str(), expected);
     }
     sessions.revoke_all(&alice()).await.unwrap();
-    let Some(Ok(Message::Close(Some(end)))) = socket.next().await else { panic!("not closed") };
+    let end = timeout(PATIENCE, socket.next()).await.expect("it ends");
+    let Some(Ok(Message::Close(Some(end)))) = end else { panic!("not closed") };
     assert_eq!((u16::from(end.code), end.reason.as_str()), (4401, "signed out"));
     server.abort();
 }
@@ -46,7 +48,10 @@ async fn a_stream_of_events_ends_with_its_session() {
     let answer = site.oneshot(request.body(axum::body::Body::empty()).unwrap()).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     let mut body = answer.into_body();
-    let mut next = async || body.frame().await.map(|frame| text(&frame.unwrap().into_data().unwrap()));
+    let mut next = async || {
+        let frame = timeout(PATIENCE, body.frame()).await.expect("it ends");
+        frame.map(|frame| text(&frame.unwrap().into_data().unwrap()))
+    };
     assert_eq!(next().await.unwrap(), "data: hello\n\n");
     sessions.revoke_all(&alice()).await.unwrap();
     assert_eq!(next().await.unwrap(), "data: signed out\n\n");
@@ -65,15 +70,21 @@ async fn a_job_writes_its_progress_and_ends_with_its_session() {
     let seen = sessions.list(&alice()).await.unwrap()[0].last_seen;
     clock.advance(std::time::Duration::from_secs(10 * 60));
     work.add_permits(2);
-    while browser.get("/export").await.1 != "50%" {
-        tokio::task::yield_now().await;
-    }
+    let half = async {
+        while browser.get("/export").await.1 != "50%" {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, half).await.expect("it goes on");
     assert_eq!(sessions.list(&alice()).await.unwrap()[0].last_seen, seen, "neither the job nor the page is activity");
 
     sessions.revoke_all(&alice()).await.unwrap();
-    while Arc::strong_count(&work) > idle {
-        tokio::task::yield_now().await;
-    }
+    let ended = async {
+        while Arc::strong_count(&work) > idle {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, ended).await.expect("it ends");
     work.add_permits(2);
     assert_eq!(work.available_permits(), 2, "nobody works any more");
     assert_eq!(browser.get("/export").await.0, StatusCode::UNAUTHORIZED);

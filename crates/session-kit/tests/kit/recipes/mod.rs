@@ -7,11 +7,16 @@ mod pages;
 mod users;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use session_conformance::{Intercept, Intercepted, ReferenceStore};
-use session_kit::{Login, ManualClock, Policy, SessionManager, UserId};
+use session_conformance::{Intercept, Intercepted, ReferenceStore, StoreCall};
+use session_kit::{Login, ManualClock, Policy, SessionManager, StoreError, StoreErrorKind, UserId};
 
 use crate::example::testing::log_in;
+
+/// Longer than anything takes that happens at all.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn alice() -> UserId {
     UserId::new("alice").unwrap()
@@ -32,4 +37,21 @@ fn sessions_with(store: impl Intercept) -> SessionManager {
 /// The cookie of somebody who is logged in.
 async fn cookie_of(sessions: &SessionManager, user: &str) -> String {
     log_in(sessions, Login::new(UserId::new(user).unwrap())).await.unwrap()
+}
+
+/// Whether the store fails.
+#[derive(Clone, Debug, Default)]
+struct Down(Arc<AtomicBool>);
+
+impl Intercept for Down {
+    async fn intercept<T: Send>(
+        &self,
+        _: StoreCall<'_>,
+        execute: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        match self.0.load(Ordering::SeqCst) {
+            true => Err(StoreError::new(StoreErrorKind::Unavailable, "told to fail")),
+            false => execute.await,
+        }
+    }
 }

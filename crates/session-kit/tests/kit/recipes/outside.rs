@@ -1,11 +1,13 @@
 //! Clients that are no pages of the site: an application at another origin, a mobile client.
 
+use std::sync::atomic::Ordering;
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::Value;
 use session_kit::Policy;
 
-use super::{alice, sessions};
+use super::{Down, alice, sessions, sessions_with};
 use crate::browser::{Browser, header_of};
 use crate::example::{mobile, spa};
 
@@ -36,6 +38,17 @@ async fn spa_acts_for_its_user_and_reads_the_answers() {
     assert_eq!(answer.status(), StatusCode::OK);
     let answer = browser.exchange(fetch("GET", "/me", app, "same-site").body(Body::empty()).unwrap()).await;
     assert_eq!((answer.status(), &answer.body()[..]), (StatusCode::OK, &b"alice"[..]));
+}
+
+#[tokio::test]
+async fn spa_reads_what_the_layer_answers() {
+    let down = Down::default();
+    down.0.store(true, Ordering::SeqCst);
+    let mut browser = Browser::new(&spa::app(sessions_with(down)).unwrap(), "browser");
+    let login = fetch("POST", "/login", "https://app.example.org", "same-site").body(Body::from("name=alice"));
+    let answer = browser.exchange(login.unwrap()).await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(header_of(&answer, "access-control-allow-origin"), "https://app.example.org");
 }
 
 #[tokio::test]

@@ -1,16 +1,14 @@
 //! Values, the pages of administrators, and those of errors.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use session_conformance::{Intercept, StoreCall};
 use session_kit::adapter::{PresentedCookie, RequestSession};
-use session_kit::{Key, Policy, StoreError, StoreErrorKind};
+use session_kit::{Key, Policy};
 
-use super::{alice, cookie_of, sessions, sessions_with};
+use super::{Down, alice, cookie_of, sessions, sessions_with};
 use crate::browser::{Browser, header_of, text};
 use crate::example::{admin, errors, flash};
 
@@ -82,23 +80,6 @@ async fn admin_pages_have_an_end() {
     }
     assert_eq!(seen, 251);
     assert_eq!(root.get("/sessions?after=nonsense").await.0, StatusCode::BAD_REQUEST);
-}
-
-/// Whether the store fails.
-#[derive(Clone, Debug, Default)]
-struct Down(Arc<AtomicBool>);
-
-impl Intercept for Down {
-    async fn intercept<T: Send>(
-        &self,
-        _: StoreCall<'_>,
-        execute: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> Result<T, StoreError> {
-        match self.0.load(Ordering::SeqCst) {
-            true => Err(StoreError::new(StoreErrorKind::Unavailable, "told to fail")),
-            false => execute.await,
-        }
-    }
 }
 
 #[tokio::test]
