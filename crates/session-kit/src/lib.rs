@@ -20,6 +20,9 @@
 //! There is nothing to save at the end of a handler: the layer commits before the response is sent, and if that fails, so does
 //! the response. `cargo run --example shop --all-features` runs it.
 //!
+//! What comes next in an application is in the [`recipes`]: a login with argon2, the current user, a change of the password, "remember
+//! me", sockets, tests, deployment, and more, each as a file to copy.
+//!
 //! # Features
 //! | feature | brings | for |
 //! |---|---|---|
@@ -49,6 +52,7 @@
 pub use session_core::*;
 
 mod open;
+pub mod recipes;
 
 pub use open::{OpenError, open, open_publishing};
 

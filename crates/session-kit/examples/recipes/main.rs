@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod current_user;
 pub(crate) mod errors;
 pub(crate) mod flash;
+pub(crate) mod health;
 pub(crate) mod job;
 pub(crate) mod live;
 pub(crate) mod login;
@@ -48,6 +49,7 @@ async fn app(recipe: &str, sessions: &SessionManager) -> Result<Router, Box<dyn 
         "current_user" => current_user::app(sessions, Arc::clone(&accounts)).merge(login()),
         "errors" => errors::app(sessions),
         "flash" => flash::app(sessions),
+        "health" => health::app(sessions),
         "job" => job::app(sessions, Arc::new(Semaphore::new(3))).merge(login()),
         "live" => live::app(sessions).merge(login()),
         "mobile" => mobile::app(sessions)?,

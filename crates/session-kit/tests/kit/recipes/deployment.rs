@@ -1,6 +1,7 @@
 //! One pool, and the end of a server.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,9 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::timeout;
 
-use super::{cookie_of, sessions, sessions_with};
+use super::{Down, PATIENCE, cookie_of, sessions, sessions_with};
 use crate::browser::{Browser, text};
-use crate::example::{flash, pool, shutdown};
+use crate::example::{flash, health, live, pool, shutdown};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_pool_serves_the_application_and_its_sessions() {
@@ -33,6 +34,9 @@ async fn one_pool_serves_the_application_and_its_sessions() {
     shared.close().await;
     assert_eq!(browser.send("POST", "/orders", "").await.0, StatusCode::SERVICE_UNAVAILABLE);
 }
+
+/// Longer than an end takes that waits for nothing. Silence is waited for in full.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// A server that ends at `signal`.
 struct Server {
@@ -53,7 +57,7 @@ impl Server {
     async fn request(&self, head: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let request = format!(
-            "{head} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n\
+            "{head}\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n\
              content-type: application/x-www-form-urlencoded\r\n\r\n{body}",
             self.address,
             body.len()
@@ -75,19 +79,44 @@ async fn shutdown_answers_the_requests_under_way() {
             "done"
         })
     };
-    let server = Server::start(Router::new().route("/slow", slow), sessions).await;
-    let mut client = server.request("GET /slow", "").await;
+    let mut server = Server::start(Router::new().route("/slow", slow), sessions).await;
+    let mut client = server.request("GET /slow HTTP/1.1", "").await;
     entered.notified().await;
     server.signal.send(()).unwrap();
     // When nothing new is accepted, the shutdown has begun.
     while TcpStream::connect(server.address).await.is_ok() {
         tokio::task::yield_now().await;
     }
+    assert!(timeout(MOMENT, &mut server.task).await.is_err(), "it does not wait");
     go_on.notify_one();
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).await.unwrap();
     assert!(text(&answer).ends_with("done"), "{}", text(&answer));
     server.task.await.unwrap().unwrap();
+}
+
+/// On a clock that jumps to what is waited for.
+#[tokio::test(start_paused = true)]
+async fn shutdown_does_not_wait_for_streams_forever() {
+    let (sessions, _) = sessions(Policy::standard());
+    let server = Server::start(live::app(sessions.clone()), sessions.clone()).await;
+    let cookie = cookie_of(&sessions, "alice").await;
+    let mut client = server.request(&format!("GET /events HTTP/1.1\r\ncookie: {cookie}"), "").await;
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(text(&answer), "HTTP/1.1 200");
+    server.signal.send(()).unwrap();
+    timeout(PATIENCE, server.task).await.expect("it ends").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn health_tells_a_process_from_its_store() {
+    let down = Down::default();
+    let mut probe = Browser::new(&health::app(sessions_with(down.clone())), "kubelet");
+    assert_eq!(probe.get("/health/ready").await.0, StatusCode::NO_CONTENT);
+    down.0.store(true, Ordering::SeqCst);
+    assert_eq!(probe.get("/health/ready").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(probe.get("/health/live").await.0, StatusCode::NO_CONTENT);
 }
 
 /// Writes wait for a permit.
@@ -116,13 +145,12 @@ async fn shutdown_waits_for_commits_whose_clients_went_away() {
     let slow = Slow { asked: Arc::new(Notify::new()), permits: Arc::new(Semaphore::new(0)) };
     let sessions = sessions_with(slow.clone());
     let server = Server::start(flash::app(sessions.clone()), sessions.clone()).await;
-    let client = server.request("POST /", "language=de&page_size=20").await;
+    let client = server.request("POST / HTTP/1.1", "language=de&page_size=20").await;
     slow.asked.notified().await;
     drop(client);
     server.signal.send(()).unwrap();
     let mut task = server.task;
-    // It would be over by now.
-    assert!(timeout(Duration::from_millis(500), &mut task).await.is_err(), "it does not wait");
+    assert!(timeout(MOMENT, &mut task).await.is_err(), "it does not wait");
     slow.permits.add_permits(1);
     task.await.unwrap().unwrap();
 }

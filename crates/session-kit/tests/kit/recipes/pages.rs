@@ -109,6 +109,7 @@ async fn errors_are_pages_for_people_and_codes_for_scripts() {
     down.0.store(true, Ordering::SeqCst);
     let answer = user.answer("GET", "/account", "").await;
     assert_eq!((answer.status(), header_of(&answer, "retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "5"));
+    assert!(text(answer.body()).contains("One moment"));
     assert_eq!(header_of(&answer, "set-cookie"), "");
     down.0.store(false, Ordering::SeqCst);
     assert_eq!(user.get("/account").await.1, "alice");
