@@ -11,13 +11,17 @@ use session_kit::axum::{Authenticated, Rejection, RejectionKind, RequestLine, Se
 /// The words of this site. Cookies, `Cache-Control` and `Vary` are added by the layer, to this answer too.
 fn page(rejection: Rejection, request: &RequestLine) -> Response<Bytes> {
     let is_api = request.uri().path().starts_with("/api/");
-    let (kind, body) = match rejection.kind() {
-        _ if is_api => ("application/json", format!("{{\"error\":\"{}\"}}", rejection.code())), // codes are stable
-        RejectionKind::Unauthenticated | RejectionKind::Gone => page_of("Please log in", "You are not logged in."),
-        RejectionKind::CrossOrigin => page_of("Not from here", "Another site sent this. Please use our own pages."),
+    let (kind, body) = match (is_api, rejection.kind()) {
+        (true, _) => ("application/json", format!("{{\"error\":\"{}\"}}", rejection.code())), // codes are stable
+        (_, RejectionKind::Unauthenticated | RejectionKind::Gone) => page_of("Please log in", "You are not logged in."),
+        (_, RejectionKind::CrossOrigin) => {
+            page_of("Not from here", "Another site sent this. Please use our own pages.")
+        }
         // Nobody was logged out: the store did not answer, and the cookie stays as it is.
-        RejectionKind::StoreUnavailable => page_of("One moment", "We cannot see who you are. Please try again soon."),
-        _ => page_of("Sorry", "That did not work."),
+        (_, RejectionKind::StoreUnavailable) => {
+            page_of("One moment", "We cannot see who you are. Please try again soon.")
+        }
+        (_, _) => page_of("Sorry", "That did not work."),
     };
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = rejection.status();
