@@ -4,6 +4,7 @@ mod deployment;
 mod live;
 mod outside;
 mod pages;
+mod proxy;
 mod users;
 
 use std::sync::Arc;
