@@ -12,6 +12,7 @@
 //! | the account of the user in a handler | [Current user](#current-user) |
 //! | visitors led to the login, and back | [To the login, and back](#to-the-login-and-back) |
 //! | a change of the password that ends the other sessions | [Change of password](#change-of-password) |
+//! | a list of devices, and the end of each | [Devices](#devices) |
 //! | a login that outlives the browser | [Remember me](#remember-me) |
 //! | a WebSocket, server-sent events | [Sockets and streams](#sockets-and-streams) |
 //! | work that goes on after its request | [Jobs](#jobs) |
@@ -43,7 +44,7 @@
 //! it is computed on a thread of its own; and a form that anybody can send needs a limit of attempts, which is yours.
 //!
 //! `login` begins a **new** session, without the values of the visitor's; [`Login::carry_over`](crate::Login::carry_over) names
-//! those that are kept, such as a cart. [`credentials`](crate::Login::credentials) ties the session to this password, for
+//! those that are kept, such as a cart. What is inserted after it, such as a greeting, is a value of the new one. [`credentials`](crate::Login::credentials) ties the session to this password, for
 //! [Current user](#current-user).
 //!
 //! ```no_run
@@ -96,6 +97,14 @@
 //!
 //! ```no_run
 #![doc = include_str!("../examples/recipes/password.rs")]
+//! ```
+//!
+//! # Devices
+//! A device has a name if its login said one: `Login::new(user).device(Device::new().with_user_agent(agent))`, as
+//! [the shop](crate) does. The id of a session is public; its token is what gives access, and nobody but the browser has it.
+//!
+//! ```no_run
+#![doc = include_str!("../examples/recipes/devices.rs")]
 //! ```
 //!
 //! # Remember me

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod current_user;
+pub(crate) mod devices;
 pub(crate) mod errors;
 pub(crate) mod flash;
 pub(crate) mod health;
@@ -47,6 +48,7 @@ async fn app(recipe: &str, sessions: &SessionManager) -> Result<Router, Box<dyn 
         "login" => login(),
         "admin" => admin::app(sessions).merge(login()),
         "current_user" => current_user::app(sessions, Arc::clone(&accounts)).merge(login()),
+        "devices" => devices::app(sessions).merge(login()),
         "errors" => errors::app(sessions),
         "flash" => flash::app(sessions),
         "health" => health::app(sessions),

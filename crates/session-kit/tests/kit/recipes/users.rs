@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use session_kit::{Login, Policy, SessionManager};
+use session_kit::{Device, Login, Policy, SessionManager};
 use tokio::sync::RwLock;
 
-use super::{alice, sessions};
+use super::{alice, cookie_of, sessions};
 use crate::browser::{Browser, header_of};
 use crate::example::login::{Accounts, hash};
 use crate::example::testing::log_in;
-use crate::example::{current_user, login, next, password, remember};
+use crate::example::{current_user, devices, login, next, password, remember};
 
 const OK: StatusCode = StatusCode::OK;
 const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
@@ -154,6 +154,46 @@ async fn password_change_also_ends_a_login_that_is_late() {
     let late = log_in(&sessions, Login::new(alice()).credentials(before)).await.unwrap();
     assert_eq!(Browser::with_cookie(&site, late).get("/account").await.0, UNAUTHORIZED);
     assert_eq!(laptop.get("/account").await.0, OK);
+}
+
+#[tokio::test]
+async fn devices_are_listed_and_ended_one_by_one() {
+    let (sessions, _) = sessions(Policy::standard());
+    let site = devices::app(sessions.clone());
+    let at = async |agent| {
+        let login = Login::new(alice()).device(Device::new().with_user_agent(agent));
+        Browser::with_cookie(&site, log_in(&sessions, login).await.unwrap())
+    };
+    let (mut phone, mut laptop, mut tablet) = (at("phone").await, at("laptop").await, at("tablet").await);
+    let list = laptop.get("/devices").await.1;
+    let entry = |name: &str| list.lines().find(|line| line.contains(name)).unwrap();
+    let id_of = |name: &str| format!("id={}", entry(name).split_once(' ').unwrap().0);
+    assert_eq!(list.lines().count(), 3);
+    assert!(entry("laptop").ends_with(", this device") && !entry("phone").contains("this"), "{list}");
+
+    let mut stranger = Browser::with_cookie(&site, cookie_of(&sessions, "bob").await);
+    assert_eq!(stranger.send("POST", "/devices", &id_of("phone")).await.0, StatusCode::SEE_OTHER);
+    assert_eq!(phone.get("/devices").await.0, OK, "a stranger ends nothing");
+    laptop.send("POST", "/devices", &id_of("phone")).await;
+    assert_eq!(phone.get("/devices").await.0, UNAUTHORIZED);
+    assert_eq!(tablet.get("/devices").await.0, OK);
+    assert_eq!(laptop.send("POST", "/devices/end-others", "").await.1, "1 other devices are logged out");
+    assert_eq!(tablet.get("/devices").await.0, UNAUTHORIZED);
+    assert_eq!(laptop.get("/devices").await.0, OK);
+    let answer = laptop.answer("POST", "/devices", &id_of("laptop")).await;
+    assert!(header_of(&answer, "set-cookie").contains("Max-Age=0"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn devices_are_ended_together_and_the_cookie_goes() {
+    let (sessions, _) = sessions(Policy::standard());
+    let site = devices::app(sessions.clone());
+    let mut phone = Browser::with_cookie(&site, cookie_of(&sessions, "alice").await);
+    let mut laptop = Browser::with_cookie(&site, cookie_of(&sessions, "alice").await);
+    let answer = laptop.answer("POST", "/devices/end-all", "").await;
+    assert!(header_of(&answer, "set-cookie").contains("Max-Age=0"), "{answer:?}");
+    assert_eq!(phone.get("/devices").await.0, UNAUTHORIZED);
+    assert!(sessions.list(&alice()).await.unwrap().is_empty());
 }
 
 #[tokio::test]
