@@ -40,8 +40,15 @@ async fn the_scenario_leaves_traces() {
         "UnknownToken",
         "MalformedToken",
         "AmbiguousCookie",
+        "session.open",
+        "session.commit",
+        "session.store",
+        "db.operation.name",
     ] {
         assert!(log.contains(event), "the log lacks {event}:\n{log}");
+    }
+    for metric in ["session_ended_total{reason=\"reuse\"} 2", "session_store_operation_duration_seconds_count"] {
+        assert!(traces.metrics.contains(metric), "{}", traces.metrics);
     }
     assert!(traces.errors.contains("injected failure"), "{}", traces.errors);
     assert!(log.contains("injected failure: its cause"), "{log}");
@@ -55,6 +62,12 @@ async fn the_scenario_leaves_traces() {
 async fn log_holds_no_secret_id_user_or_value() {
     let traces = life().await;
     assert_eq!(traces.all().found_in(&traces.log), [""; 0]);
+}
+
+#[tokio::test]
+async fn metrics_hold_no_secret_id_user_or_value() {
+    let traces = life().await;
+    assert_eq!(traces.all().found_in(traces.metrics.as_bytes()), [""; 0]);
 }
 
 #[tokio::test]

@@ -25,6 +25,11 @@
 //!
 //! A feed that is dead costs speed, never truth. When not to use a cache, and what reads see across nodes, is said in
 //! [the manual](session_core::manual::cache).
+//!
+//! # Features
+//! | feature | brings |
+//! |---|---|
+//! | `metrics` | `CacheStats::publish`: [what there is to count](session_core::manual::observing#the-cache), for the exporter of the application |
 
 mod builder;
 mod cache;

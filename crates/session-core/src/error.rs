@@ -42,6 +42,34 @@ pub enum StoreErrorKind {
     Other,
 }
 
+impl StoreErrorKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Unavailable,
+        Self::Timeout,
+        Self::Corrupt,
+        Self::Full,
+        Self::Unsupported,
+        Self::InvalidCursor,
+        Self::Other,
+    ];
+
+    /// Its name in logs and metrics, in lower case: `unavailable`, `timeout`, `corrupt`, `full`, `unsupported`,
+    /// `invalid_cursor`, `other`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Corrupt => "corrupt",
+            Self::Full => "full",
+            Self::Unsupported => "unsupported",
+            Self::InvalidCursor => "invalid_cursor",
+            Self::Other => "other",
+        }
+    }
+}
+
 impl StoreError {
     /// A failure; `detail` is fixed text without data of any session. Core adds the backend and the operation.
     #[must_use]

@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::StoreErrorKind;
+use crate::measurement::Measurement;
 use crate::model::id::{SessionId, UserId};
 
 /// One thing that happened, after it happened. For audit logs, metrics and notifications.
@@ -198,6 +199,15 @@ pub trait SessionObserver: fmt::Debug + Send + Sync + 'static {
     fn wants_request(&self) -> bool {
         false
     }
+
+    /// Called for each measurement, if it is [wanted](Self::wants_measurements). The same rules hold.
+    fn on_measurement(&self, _measurement: &Measurement) {}
+
+    /// Whether [`on_measurement`](Self::on_measurement) is to be called. Asked once. Measuring costs each store operation two
+    /// readings of a clock, and nothing is measured for nobody: `false` unless an implementation says otherwise.
+    fn wants_measurements(&self) -> bool {
+        false
+    }
 }
 
 /// For a sink that does what an observer must not: wait. Each receiver gets every event, unless it is behind by more than the
@@ -234,11 +244,29 @@ impl SessionObserver for broadcast::Sender<Event> {
 
 /// Where events go.
 pub(crate) struct Reporter {
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) observers: Vec<Arc<dyn SessionObserver>>,
+    clock: Arc<dyn Clock>,
+    observers: Vec<Arc<dyn SessionObserver>>,
+    /// Those of them that want measurements.
+    meters: Vec<Arc<dyn SessionObserver>>,
 }
 
 impl Reporter {
+    pub(crate) fn new(clock: Arc<dyn Clock>, observers: Vec<Arc<dyn SessionObserver>>) -> Self {
+        let meters = observers.iter().filter(|observer| observer.wants_measurements()).map(Arc::clone).collect();
+        Self { clock, observers, meters }
+    }
+
+    /// Whether anybody wants measurements.
+    pub(crate) fn is_measured(&self) -> bool {
+        !self.meters.is_empty()
+    }
+
+    pub(crate) fn measure(&self, measurement: &Measurement) {
+        for meter in &self.meters {
+            let _ = catch_unwind(AssertUnwindSafe(|| meter.on_measurement(measurement)));
+        }
+    }
+
     pub(crate) fn report(
         &self,
         kind: EventKind,

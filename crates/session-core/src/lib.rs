@@ -15,6 +15,9 @@ mod error;
 mod event;
 mod gate;
 mod manager;
+mod measurement;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod model;
 mod policy;
 mod session;
@@ -32,6 +35,7 @@ pub use manager::SessionManager;
 pub use manager::builder::SessionManagerBuilder;
 pub use manager::handle::SessionHandle;
 pub use manager::refresh::{IssuedRefreshToken, VerifiedRefreshToken};
+pub use measurement::{Measurement, Opened};
 pub use model::data::{Key, KeyError, ValueError};
 pub use model::device::Device;
 pub use model::format::RecordFormat;

@@ -7,6 +7,7 @@
 //! - [`threats`]: what is defended against, how, and what is not
 //! - [`stores`]: choosing a backend, what it costs, how to operate it
 //! - [`cache`]: reads without a round trip, what they may miss, and for how long
+//! - [`observing`]: metrics, spans and log lines, and what to be woken by
 //! - [`sizing`]: memory, servers, and what to choose at which size
 //! - [`backends`]: writing a storage backend
 //! - [`guides`]: coming from another library
@@ -31,6 +32,9 @@ pub mod stores {}
 
 #[doc = include_str!("manual/cache.md")]
 pub mod cache {}
+
+#[doc = include_str!("manual/observing.md")]
+pub mod observing {}
 
 #[doc = include_str!("manual/sizing.md")]
 pub mod sizing {}

@@ -2,7 +2,7 @@
 
 use axum::extract::Request;
 use axum::http::HeaderValue;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
@@ -11,6 +11,7 @@ use session_tower::{BearerLayer, Challenge, SessionLayer, TokenRoutes};
 
 use crate::accounts::Accounts;
 use crate::args::Embedder;
+use crate::metrics::{self, Metrics};
 use crate::sessions::Sessions;
 use crate::store::Cache;
 use crate::{api, live, pages, server};
@@ -18,9 +19,15 @@ use crate::{api, live, pages, server};
 /// The whole site at `address`, with these sessions; these others may show it in a frame.
 ///
 /// Pages and API have a session layer each, because their rejections look different. The layers share a manager, and so
-/// the session. In hybrid mode the API takes access tokens too, and has the routes that issue them. What a cache is good for, it
-/// says to everybody.
-pub fn build_router(sessions: &Sessions, address: &str, embedded_by: &[Embedder], cache: Option<Cache>) -> Router {
+/// the session. In hybrid mode the API takes access tokens too, and has the routes that issue them. What a cache is good for, and
+/// what is counted, it says to everybody.
+pub fn build_router(
+    sessions: &Sessions,
+    address: &str,
+    embedded_by: &[Embedder],
+    cache: Option<Cache>,
+    metrics: Metrics,
+) -> Router {
     let (manager, mode) = (sessions.manager(), sessions.mode());
     let pages = pages::router(mode).layer(SessionLayer::new(manager.clone()).on_rejection(pages::rejection));
     let mut api = api::router(mode).layer(SessionLayer::new(manager.clone()));
@@ -41,8 +48,10 @@ pub fn build_router(sessions: &Sessions, address: &str, embedded_by: &[Embedder]
     }
     // With the wording of the API: a script opens it.
     let live = Router::new().route("/ws", get(live::socket)).layer(SessionLayer::new(manager.clone()));
+    let metrics = async move || ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.render().await);
     site.merge(live)
         .nest("/api", api)
+        .route("/metrics", get(metrics))
         .route("/favicon.ico", get(pages::favicon))
         .fallback(pages::not_found)
         .layer(middleware::map_response_with_state(pages::content_policy(embedded_by), pages::protect))

@@ -11,6 +11,7 @@
 //! - [`sessions`]: the three kinds of sessions: cookies, access and refresh tokens, or the whole session in the cookie;
 //! - `live.rs`: a WebSocket and a stream of events, which go on after their response and end with their session;
 //! - [`server`]: how long a client may take, and how much it may send;
+//! - [`metrics`]: what the site counts, for Prometheus;
 //! - [`keys`]: a key ring in a file that several processes share.
 //!
 //! Not shown, because they are not about sessions: hashing passwords, and limiting the rate of login attempts. A real
@@ -24,6 +25,7 @@ pub mod args;
 mod caller;
 pub mod keys;
 mod live;
+pub mod metrics;
 mod pages;
 pub mod server;
 pub mod sessions;

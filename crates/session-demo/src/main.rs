@@ -10,6 +10,7 @@ use clap::Parser as _;
 use session_core::Policy;
 use session_demo::args::{Args, Mode};
 use session_demo::keys::KeyFile;
+use session_demo::metrics::{Metrics, Recorder};
 use session_demo::sessions::Sessions;
 use session_demo::store::OpenStore;
 use tokio::net::TcpListener;
@@ -70,6 +71,8 @@ async fn serve_site(
     store: Option<&OpenStore>,
     mut shutdown: impl Future<Output = ()> + Unpin,
 ) -> Result<(), Box<dyn Error>> {
+    // Before there is anything to count.
+    let recorder = Recorder::install()?;
     let sessions = tokio::select! {
         sessions = Sessions::open(args, policy.clone(), store) => sessions?,
         () = &mut shutdown => return Ok(()),
@@ -95,9 +98,12 @@ async fn serve_site(
     std::io::stdout().flush()?;
     let site = args.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
     let cache = store.and_then(OpenStore::cache);
-    let router = session_demo::build_router(&sessions, site.trim_end_matches('/'), &args.embedded_by, cache);
+    let metrics = Metrics::new(recorder.clone(), &sessions, cache.clone());
+    let upkeep = tokio::spawn(recorder.upkeep());
+    let router = session_demo::build_router(&sessions, site.trim_end_matches('/'), &args.embedded_by, cache, metrics);
     session_demo::server::serve(listener, router, shutdown, GRACE).await;
     sweep.abort();
+    upkeep.abort();
     // Commits whose clients went away.
     sessions.manager().drain(DRAIN).await;
     Ok(())

@@ -50,7 +50,8 @@ impl Sessions {
         };
         let store = store.map(OpenStore::store);
         let in_memory = || -> Arc<dyn SessionStore> { Arc::new(MokaStore::new()) };
-        let manager = |builder: SessionManagerBuilder| builder.policy(policy.clone()).observer(TracingObserver).build();
+        let manager =
+            |builder: SessionManagerBuilder| builder.policy(policy.clone()).observer(TracingObserver).metrics().build();
         Ok(match args.mode {
             Mode::Cookie => Self::Cookie(manager(SessionManager::builder(store.unwrap_or_else(in_memory)))),
             Mode::Hybrid => {

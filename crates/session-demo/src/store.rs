@@ -163,6 +163,11 @@ impl OpenStore {
 }
 
 impl Cache {
+    /// Sets its metrics.
+    pub(crate) fn publish(&self) {
+        self.0.stats().publish();
+    }
+
     /// What `GET /api/cache` answers: how many loads were answered by copies and how many by the store, how many copies there
     /// are, and how far what is told of other processes is behind, in milliseconds; `null` while nothing is.
     #[must_use]

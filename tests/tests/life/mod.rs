@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use session_core::store::{Record, SessionStore};
 use session_core::{
     Assurance, Device, Error, Event, Key, Login, ManualClock, Policy, PresentedToken, Renewal, SessionId,
@@ -12,6 +13,7 @@ use session_core::{
 };
 use session_testbed::{Client, Recorder, RecordingStore, Secrets};
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 const NOTE: Key<String> = Key::new("note");
@@ -52,6 +54,8 @@ impl SessionObserver for Text {
 pub(crate) struct Traces {
     /// Everything that was logged, at every level.
     pub(crate) log: Vec<u8>,
+    /// All metrics, as Prometheus is given them.
+    pub(crate) metrics: String,
     /// `Debug` of every event.
     pub(crate) events: Vec<u8>,
     /// `Display` and `Debug` of every error and what caused it.
@@ -171,17 +175,20 @@ pub(crate) async fn life(store: impl SessionStore, look: impl AsyncFnMut()) -> T
     let (log, events) = (Text::default(), Text::default());
     let sink = log.clone();
     let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(move || sink.clone());
+    // With the fields of spans, when they begin and end.
+    let subscriber = subscriber.with_span_events(FmtSpan::FULL);
     let _guard = subscriber.finish().set_default();
 
     let renewal = Renewal { timeout: Duration::from_secs(600), grace: Duration::from_secs(10) };
     let store = Arc::new(RecordingStore::new(store, Recorder::default()));
     let clock = ManualClock::default();
-    let manager = SessionManager::builder(store.clone())
+    let builder = SessionManager::builder(store.clone())
         .policy(Policy::standard().to_builder().renewal(Some(renewal)).build().unwrap())
         .clock(clock.clone())
         .observer(TracingObserver)
-        .observer(events.clone())
-        .build();
+        .observer(events.clone());
+    let prometheus = PrometheusBuilder::new().build_recorder();
+    let manager = metrics::with_local_recorder(&prometheus, || builder.metrics().build());
     let user = UserId::new(USER).unwrap();
     let login = || {
         let device = Device::new().with_label(AGENT).with_user_agent(AGENT).with_ip([192, 0, 2, 77].into());
@@ -228,5 +235,6 @@ pub(crate) async fn life(store: impl SessionStore, look: impl AsyncFnMut()) -> T
     browser.present(&format!("{kept}; __Host-id={}", "A".repeat(64))).await;
 
     let Browser { tokens, errors, .. } = browser;
-    Traces { log: log.bytes(), events: events.bytes(), errors, tokens, written: store.hook().written() }
+    let metrics = prometheus.handle().render();
+    Traces { log: log.bytes(), metrics, events: events.bytes(), errors, tokens, written: store.hook().written() }
 }

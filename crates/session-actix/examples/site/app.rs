@@ -7,9 +7,10 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{DefaultHeaders, Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{Error, HttpMessage as _};
+use actix_web::{Error, HttpMessage as _, HttpResponse};
 use session_actix::{BearerAuth, Challenge, RequestInfo, SessionMiddleware, TokenRoutes};
 use session_demo::args::Mode;
+use session_demo::metrics::{self, Metrics};
 use session_demo::sessions::Sessions;
 use session_demo::store::Cache;
 
@@ -30,10 +31,11 @@ pub(crate) struct Site {
     address: String,
     /// With `--cache`.
     cache: Option<Cache>,
+    metrics: Metrics,
 }
 
 impl Site {
-    pub(crate) fn new(sessions: &Sessions, address: String, cache: Option<Cache>) -> Self {
+    pub(crate) fn new(sessions: &Sessions, address: String, cache: Option<Cache>, metrics: Metrics) -> Self {
         let tokens = match sessions {
             Sessions::Hybrid(service) => {
                 let described = format!("{address}/.well-known/oauth-protected-resource");
@@ -44,7 +46,7 @@ impl Site {
             Sessions::Cookie(_) | Sessions::Client(..) => None,
         };
         let middleware = SessionMiddleware::new(sessions.manager().clone());
-        Self { mode: sessions.mode(), sessions: middleware, tokens, address, cache }
+        Self { mode: sessions.mode(), sessions: middleware, tokens, address, cache, metrics }
     }
 
     /// The whole site. The body of a request is read first, whatever it is for.
@@ -53,6 +55,12 @@ impl Site {
         // No browser takes an answer for something else than it says.
         let site = site.wrap(DefaultHeaders::new().add((X_CONTENT_TYPE_OPTIONS, "nosniff")));
         let site = site.service(at("/").get(async || "The API of session-demo, with actix-web."));
+        let metrics = self.metrics.clone();
+        let metrics = move || {
+            let metrics = metrics.clone();
+            async move { HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(metrics.render().await) }
+        };
+        let site = site.service(at("/metrics").get(metrics));
         config.service(site.configure(|config| self.routes(config)).default_service(web::to(not_found)));
     }
 

@@ -31,6 +31,7 @@ use clap::Parser as _;
 use session_core::Policy;
 use session_demo::args::{Args, Mode};
 use session_demo::keys::KeyFile;
+use session_demo::metrics::{Metrics, Recorder};
 use session_demo::sessions::Sessions;
 use session_demo::store::OpenStore;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -83,6 +84,8 @@ async fn serve(
     store: Option<&OpenStore>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Box<dyn Error>> {
+    // Before there is anything to count.
+    let recorder = Recorder::install()?;
     let sessions = Sessions::open(&args, policy, store).await?;
     let listener = std::net::TcpListener::bind(args.listen);
     let listener = listener.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
@@ -98,7 +101,10 @@ async fn serve(
     let manager = sessions.manager().clone();
     // Made once, and shared by all workers.
     let address_of_site = args.issuer.unwrap_or_else(|| format!("http://{address}"));
-    let site = Site::new(&sessions, address_of_site, store.and_then(OpenStore::cache));
+    let cache = store.and_then(OpenStore::cache);
+    let metrics = Metrics::new(recorder.clone(), &sessions, cache.clone());
+    let upkeep = rt::spawn(recorder.upkeep());
+    let site = Site::new(&sessions, address_of_site, cache, metrics);
     let server = HttpServer::new(move || App::new().configure(|config| site.configure(config)))
         .client_request_timeout(PATIENCE)
         // For actix-web, that is about the first request of a connection: each other head could take forever. Behind a proxy
@@ -114,6 +120,7 @@ async fn serve(
     std::io::stdout().flush()?;
     server.await?;
     sweep.abort();
+    upkeep.abort();
     // Commits whose clients went away.
     manager.drain(DRAIN).await;
     Ok(())

@@ -23,6 +23,8 @@ mod hybrid;
 mod limits;
 #[path = "../../../session-demo/tests/site/live.rs"]
 mod live;
+#[path = "../../../session-demo/tests/site/metrics.rs"]
+mod metrics;
 #[path = "../../../session-demo/tests/site/nodes.rs"]
 mod nodes;
 #[path = "../../../session-demo/tests/site/process.rs"]

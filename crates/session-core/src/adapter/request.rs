@@ -154,7 +154,7 @@ impl RequestSession {
         };
         if let (None, PresentedCookie::Nothing) = (inner.session.get(), &inner.presented) {
             // There is nothing to wait for. Fails if another task does the same.
-            let _ = inner.session.set(adopted(inner.manager.anonymous()));
+            let _ = inner.session.set(adopted(inner.manager.open_nothing()));
         }
         let session = match inner.session.get() {
             Some(session) => session,

@@ -96,6 +96,18 @@ impl SessionManagerBuilder {
         self
     }
 
+    /// Counts and times through the facade [`metrics`](https://docs.rs/metrics), version 0.24: what there is, is said in
+    /// [the manual](crate::manual::observing). Install the recorder of your exporter before this is called: metrics are registered
+    /// here, with the one that is there.
+    #[cfg(feature = "metrics")]
+    pub fn metrics(self) -> Self {
+        let store = match &self.kept {
+            Kept::InStore(store) => store.name(),
+            Kept::ByClient { .. } => "client-side",
+        };
+        self.observer(crate::metrics::Meter::new(store))
+    }
+
     /// Who decides whether a visitor may begin a session. Without it, every visitor may.
     ///
     /// The context of every request is collected for it, which costs each a few allocations.
@@ -128,7 +140,7 @@ impl SessionManagerBuilder {
             }
         };
         let wants_request = gate.is_some() || observers.iter().any(|observer| observer.wants_request());
-        let reporter = Arc::new(Reporter { clock: Arc::clone(&clock), observers });
+        let reporter = Arc::new(Reporter::new(Arc::clone(&clock), observers));
         let background = Arc::new(Background::new(Arc::clone(&reporter)));
         let ends_cookies = !matches!(backing, Backing::Client { deny_list: None });
         let context = Context { policy, clock, seal, ends_cookies };

@@ -4,12 +4,14 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument as _;
+
 use super::background::Persistent;
 use super::backing::Backing;
 use super::patience::Patience;
 use super::queue::{Answer, Queued, Turn, Wants};
 use super::together::Company;
-use super::{Existence, Inner, SessionManager};
+use super::{Existence, Inner, SessionManager, spans};
 use crate::clock::Timestamp;
 use crate::decide::intent::Intent;
 use crate::decide::plan::{Change, Circumstances, CookieOp, Draft, Plan, StoreOp, max_age, plan};
@@ -18,6 +20,7 @@ use crate::entropy;
 use crate::error::Error;
 use crate::event::{EventKind, Termination};
 use crate::gate::VisitorDecision;
+use crate::measurement::Measurement;
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
 use crate::policy::cookie::SetCookie;
@@ -79,8 +82,16 @@ impl SessionManager {
 
     /// [`commit`](Self::commit), for a session that is not settled. What is created counts as not received.
     pub(crate) fn commit_changes(&self, session: &Session) -> Persistent<Result<(), Error>> {
-        let (manager, session) = (self.clone(), session.clone());
-        self.persist(async move { manager.commit_to_the_end(&session).await })
+        let (manager, session, span) = (self.clone(), session.clone(), spans::commit());
+        let within = span.clone();
+        let commit = async move {
+            let outcome = manager.commit_to_the_end(&session).await;
+            if let Err(error) = &outcome {
+                spans::failed(&span, error);
+            }
+            outcome
+        };
+        self.persist(commit.instrument(within))
     }
 
     async fn commit_to_the_end(&self, session: &Session) -> Result<(), Error> {
@@ -373,7 +384,7 @@ impl SessionManager {
             StoreOp::Update { next, expected } => {
                 match self.store_write("update", || backing.update(&next.record, expected, now)).await? {
                     (UpdateOutcome::Applied, _) => Ok(Outcome::Done(Some(next))),
-                    (UpdateOutcome::Conflict, None) => Ok(Outcome::Conflict),
+                    (UpdateOutcome::Conflict, None) => Ok(self.met_conflict("update")),
                     // Perhaps it was applied, and another request has changed the session since: it must not be applied again.
                     (UpdateOutcome::Conflict, Some(error)) => Err(error),
                     (UpdateOutcome::Absent, _) => Ok(Outcome::Gone),
@@ -408,11 +419,17 @@ impl SessionManager {
                         self.report(EventKind::LimitReached, None, user.cloned());
                         Err(Error::LimitReached)
                     }
-                    CreateOutcome::ReplacedChanged => Ok(Outcome::Conflict),
+                    CreateOutcome::ReplacedChanged => Ok(self.met_conflict("create")),
                     CreateOutcome::ReplacedAbsent => Ok(Outcome::ReplacedAbsent),
                 }
             }
         }
+    }
+
+    /// Another request was faster, the store says.
+    fn met_conflict(&self, operation: &'static str) -> Outcome {
+        self.measure(Measurement::Conflict { operation });
+        Outcome::Conflict
     }
 
     /// Records activity, unless another request of this process does. `None` if the session ended meanwhile: what a request

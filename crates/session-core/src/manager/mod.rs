@@ -16,6 +16,7 @@ mod provider;
 mod queue;
 mod revoke;
 mod several;
+mod spans;
 mod sweep;
 mod ticket;
 mod together;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use self::background::{Background, Persistent};
 use self::backing::Backing;
+use self::patience::Stopwatch;
 use self::queue::{CommitQueue, RecentTouches};
 use self::watches::Watches;
 use crate::clock::Timestamp;
@@ -37,6 +39,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, StoreError, StoreErrorKind};
 use crate::event::{EventKind, Reporter, RequestContext, Termination};
 use crate::gate::VisitorGate;
+use crate::measurement::Measurement;
 use crate::model::id::{SessionId, UserId};
 use crate::policy::rules::Policy;
 use crate::session::{Context, Owner};
@@ -183,10 +186,14 @@ impl SessionManager {
         operation: &'static str,
         answer: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, Error> {
+        let (reporter, store) = (&self.inner.reporter, self.inner.backing.name());
+        let span = spans::store(store, operation);
+        let stopwatch = reporter.is_measured().then(Stopwatch::start);
         let mut answer = pin!(answer);
         // Set when it is first waited for: a store that answers at once pays for no timer.
         let mut timer = pin!(None);
         let answered = poll_fn(|context| {
+            let _entered = span.enter();
             if let Poll::Ready(answered) = answer.as_mut().poll(context) {
                 return Poll::Ready(Some(answered));
             }
@@ -195,14 +202,23 @@ impl SessionManager {
             }
             timer.as_mut().as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(context).map(|()| None))
         });
-        match answered.await {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => Err(self.store_failed(operation, error)),
-            None => {
-                let error = StoreError::new(StoreErrorKind::Timeout, "no answer within the store timeout");
-                Err(self.store_failed(operation, error))
-            }
+        let answer = answered
+            .await
+            .unwrap_or_else(|| Err(StoreError::new(StoreErrorKind::Timeout, "no answer within the store timeout")));
+        if let Some(stopwatch) = stopwatch {
+            let (failure, took) = (answer.as_ref().err().map(StoreError::kind), stopwatch.read());
+            reporter.measure(&Measurement::StoreCall { store, operation, failure, took });
         }
+        answer.map_err(|error| {
+            let error = self.store_failed(operation, error);
+            spans::failed(&span, &error);
+            error
+        })
+    }
+
+    /// Tells who counts such things.
+    fn measure(&self, measurement: Measurement) {
+        self.inner.reporter.measure(&measurement);
     }
 
     /// One store operation that writes. If it failed, and may have been applied all the same, it is repeated as it is, once, for
@@ -236,8 +252,18 @@ impl SessionManager {
     /// Names what failed, and reports it.
     fn store_failed(&self, operation: &'static str, error: StoreError) -> Error {
         self.report(EventKind::StoreFailed { operation, kind: error.kind() }, None, None);
-        let error = error.in_context(self.inner.backing.name(), operation);
-        tracing::error!(target: "session", error = error.with_causes(), "the session store failed");
+        let store = self.inner.backing.name();
+        let error = error.in_context(store, operation);
+        tracing::error!(
+            target: "session",
+            {
+                db.system.name = spans::system(store),
+                db.operation.name = operation,
+                error.type = error.kind().as_str(),
+                error = error.with_causes(),
+            },
+            "the session store failed"
+        );
         Error::Store(error)
     }
 }

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use super::SessionManager;
+use tracing::Instrument as _;
+
+use super::{SessionManager, spans};
 use crate::decide::plan::{max_age, tightened};
 use crate::decide::verdict::{
     Access, LoadedSession, TokenStatus, TokenVerdict, Verdict, judge, still_accepted, verdict,
 };
 use crate::error::{Error, StoreError, StoreErrorKind};
 use crate::event::{EventKind, Termination};
+use crate::measurement::{Measurement, Opened};
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
 use crate::model::summary::SessionSummary;
@@ -40,6 +43,27 @@ impl SessionManager {
     /// [`Error::Store`] if the store failed: unavailable is not absent. [`Error::Superseded`] for the loser of a race
     /// between a renewed token and its predecessor.
     pub async fn open(&self, presented: &PresentedCookie) -> Result<Session, Error> {
+        let span = spans::open();
+        let opened = self.open_presented(presented).instrument(span.clone()).await;
+        let found = match &opened {
+            Ok(session) => found(session),
+            Err(error) => {
+                spans::failed(&span, error);
+                Opened::Failed
+            }
+        };
+        spans::opened(&span, found);
+        self.measure(Measurement::Opened(found));
+        opened
+    }
+
+    /// As [`open`](Self::open), of a request that presents nothing: there is nothing to wait for.
+    pub(crate) fn open_nothing(&self) -> Session {
+        self.measure(Measurement::Opened(Opened::Nothing));
+        self.anonymous()
+    }
+
+    async fn open_presented(&self, presented: &PresentedCookie) -> Result<Session, Error> {
         match presented {
             PresentedCookie::Nothing => Ok(self.anonymous()),
             PresentedCookie::Withheld => {
@@ -279,11 +303,19 @@ impl SessionManager {
         Box::pin(self.store_call("load", self.inner.backing.is_denied(id, self.now()))).await
     }
 
-    pub(crate) fn anonymous(&self) -> Session {
+    pub(super) fn anonymous(&self) -> Session {
         self.session(None, None)
     }
 
     pub(super) fn session(&self, loaded: Option<Arc<LoadedSession>>, successor: Option<SetCookie>) -> Session {
         Session::new(Arc::clone(&self.inner) as Arc<dyn Owner>, loaded, successor)
+    }
+}
+
+fn found(session: &Session) -> Opened {
+    match &session.state().loaded {
+        Some(loaded) if loaded.record.user().is_some() => Opened::User,
+        Some(_) => Opened::Visitor,
+        None => Opened::Nothing,
     }
 }

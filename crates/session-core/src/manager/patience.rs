@@ -1,4 +1,4 @@
-//! How long something may take: [`Patience`]. Says nothing about sessions, whose deadlines are a matter of the clock.
+//! How long something may take, [`Patience`], and took, [`Stopwatch`]. Says nothing about sessions, whose deadlines are a matter of the clock.
 
 use std::time::Duration;
 
@@ -24,5 +24,18 @@ impl Patience {
     /// The result of `work`; `None` if it takes too long.
     pub(super) async fn limit<T>(self, work: impl Future<Output = T>) -> Option<T> {
         timeout_at(self.0, work).await.ok()
+    }
+}
+
+/// Measures how long something takes.
+pub(super) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(super) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(super) fn read(&self) -> Duration {
+        self.0.elapsed()
     }
 }

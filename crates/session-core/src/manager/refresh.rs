@@ -14,6 +14,7 @@ use crate::decide::replays::{Allowance, allow, replayed};
 use crate::decide::verdict::{Access, LoadedSession, TokenStatus, Verdict, still_accepted, verdict};
 use crate::error::{Error, StoreError, StoreErrorKind};
 use crate::event::{EventKind, Termination};
+use crate::measurement::Measurement;
 use crate::model::credential::{Grace, TokenCheck};
 use crate::model::grant::{Grant, GrantError, Scope};
 use crate::model::record::Record;
@@ -252,7 +253,7 @@ impl SessionManager {
                             return Ok(successor.map(|token| verified.issued(token, session)));
                         }
                         Some(UpdateOutcome::Absent) => return Ok(None),
-                        Some(UpdateOutcome::Conflict) => {}
+                        Some(UpdateOutcome::Conflict) => self.measure(Measurement::Conflict { operation: "update" }),
                         None => return Err(self.refuse_replay(record)),
                     }
                 }
@@ -268,7 +269,7 @@ impl SessionManager {
                             return Ok(Some(verified.issued(successor, session)));
                         }
                         UpdateOutcome::Absent => return Ok(None),
-                        UpdateOutcome::Conflict => {}
+                        UpdateOutcome::Conflict => self.measure(Measurement::Conflict { operation: "update" }),
                     }
                 }
             }

@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::decide::verdict::{Verdict, verdict};
 use crate::error::{Error, StoreErrorKind};
 use crate::event::{EventKind, Termination};
+use crate::measurement::Measurement;
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
 use crate::model::summary::SessionSummary;
@@ -51,7 +52,9 @@ impl SessionManager {
     /// # Errors
     /// [`Error::Store`] if the store failed.
     pub async fn count(&self) -> Result<Count, Error> {
-        self.store_call("count", self.store("count")?.count(self.now())).await
+        let count = self.store_call("count", self.store("count")?.count(self.now())).await?;
+        self.measure(Measurement::Counted { sessions: count.sessions });
+        Ok(count)
     }
 
     /// Ends the session `id` if it belongs to `user`; that of another user is [`DeleteOutcome::Absent`]. One round trip.
@@ -94,7 +97,10 @@ impl SessionManager {
     /// # Errors
     /// [`Error::Store`] if the store failed.
     pub async fn delete_expired(&self, limit: NonZeroU32) -> Result<u64, Error> {
-        self.store_call("delete_expired", self.inner.backing.delete_expired(self.now(), limit)).await
+        let delete = self.inner.backing.delete_expired(self.now(), limit);
+        let records = self.store_call("delete_expired", delete).await?;
+        self.measure(Measurement::Deleted { records });
+        Ok(records)
     }
 
     /// Ends a session whose record was read.

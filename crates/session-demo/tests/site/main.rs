@@ -12,6 +12,7 @@ mod hybrid;
 mod keys;
 mod limits;
 mod live;
+mod metrics;
 mod namespaces;
 mod nodes;
 mod pages;

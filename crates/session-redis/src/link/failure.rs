@@ -6,10 +6,14 @@ use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, ServerErrorKi
 use session_core::StoreError;
 use session_core::StoreErrorKind::{Corrupt, Full, Other, Timeout, Unavailable};
 
+/// The errors of which the server's text is kept: it names a command, a user of the server or a setting, and quotes nothing that was
+/// sent. That of others may.
+const TOLD: [&str; 6] = ["NOPERM", "NOAUTH", "OOM", "MISCONF", "NOREPLICAS", "CLUSTERDOWN"];
+
 /// What the driver or the server reports. The driver's message quotes keys and arguments, so only its category and the
-/// server's error code are kept.
+/// server's error code are kept, and the text of errors that [cannot](TOLD).
 pub(super) fn from_driver(error: &RedisError) -> StoreError {
-    let code = code(error);
+    let (code, text) = code_and_text(error);
     let code = code.as_str();
     let lost = needs_new_connection(error) || error.is_io_error();
     let (kind, detail) = match code {
@@ -26,13 +30,21 @@ pub(super) fn from_driver(error: &RedisError) -> StoreError {
         "NOAUTH" | "NOPERM" => (Other, "the server's ACL does not permit this"),
         _ => (Other, "the server answered with an error"),
     };
-    StoreError::new(kind, detail).with_source(format!("{} {code}", error.category()))
+    let text = text.filter(|_| TOLD.contains(&code)).unwrap_or_default();
+    let parts = [error.category(), code, &text].map(str::trim).into_iter().filter(|part| !part.is_empty());
+    StoreError::new(kind, detail).with_source(parts.collect::<Vec<_>>().join(" "))
 }
 
 /// The first word of the error reply; in a pipeline, of the first command that failed.
 fn code(error: &RedisError) -> String {
+    code_and_text(error).0
+}
+
+/// The same, and the rest of that reply.
+fn code_and_text(error: &RedisError) -> (String, Option<String>) {
     let errors = error.clone().into_server_errors();
-    errors.iter().flat_map(|errors| errors.iter()).next().map_or_else(String::new, |(_, error)| error.code().to_owned())
+    let first = errors.iter().flat_map(|errors| errors.iter()).next();
+    first.map_or_else(Default::default, |(_, error)| (error.code().to_owned(), error.details().map(str::to_owned)))
 }
 
 /// Whether the server can only be reached over a new connection. The request was not executed, or it is not known.
