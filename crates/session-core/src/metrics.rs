@@ -175,13 +175,11 @@ impl Meter {
             let labels = [("store", store), ("operation", operation), ("outcome", outcome)];
             ((operation, has_failed), histogram!(DURATION, &labels))
         };
-        describe_gauge!(LIVE, Unit::Count, "Live sessions in the store, when they were last counted");
-        Self {
-            counters,
-            errors: failures.map(error).collect(),
-            durations: durations.map(duration).collect(),
-            live: gauge!(LIVE),
-        }
+        describe_gauge!(LIVE, Unit::Count, "Live sessions in the store, when they were last counted; NaN before");
+        let live = gauge!(LIVE);
+        // Not known yet, which is not zero.
+        live.set(f64::NAN);
+        Self { counters, errors: failures.map(error).collect(), durations: durations.map(duration).collect(), live }
     }
 
     fn add(&self, name: &'static str, value: &'static str, count: u64) {

@@ -62,7 +62,9 @@ impl Bed {
     }
 
     pub(crate) fn take_all(&self) -> BTreeMap<String, f64> {
-        self.metrics.take()
+        let mut taken = self.metrics.take();
+        taken.retain(|name, value| name != "session_live" || !value.is_nan());
+        taken
     }
 
     /// That this is all that was counted, and once.

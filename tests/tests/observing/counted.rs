@@ -2,12 +2,13 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use session_conformance::ReferenceStore;
 use session_core::adapter::{PresentedCookie, RequestSession};
 use session_core::{
-    Error, EventKind, Expiry, Key, OriginRefusal, PresentedToken, RequestContext, SessionManager, StepUp,
-    StoreErrorKind, Termination, UserId, VisitorDecision, VisitorGate,
+    Error, Event, EventKind, Expiry, Key, Measurement, OriginRefusal, PresentedToken, RequestContext, SessionManager,
+    SessionObserver, StepUp, StoreErrorKind, Termination, UserId, VisitorDecision, VisitorGate,
 };
 
 use crate::bed::{Bed, FOREVER, Metrics, RENEWAL, login};
@@ -258,6 +259,37 @@ async fn live_sessions_and_those_that_are_swept_are_counted() {
     bed.clock.advance(FOREVER);
     assert_eq!(bed.manager.delete_expired(NonZeroU32::new(10).unwrap()).await.unwrap(), 2);
     assert_eq!(bed.take(), [("session_expired_deleted_total".to_owned(), 2.0)].into());
+}
+
+/// An observer that says whether it wants measurements, and fails at each.
+#[derive(Debug)]
+struct Broken {
+    wants: bool,
+    told: Arc<AtomicUsize>,
+}
+
+impl SessionObserver for Broken {
+    fn on_event(&self, _: &Event) {}
+
+    fn on_measurement(&self, _: &Measurement) {
+        self.told.fetch_add(1, Ordering::SeqCst);
+        std::panic::resume_unwind(Box::new("a defect of the application"));
+    }
+
+    fn wants_measurements(&self) -> bool {
+        self.wants
+    }
+}
+
+/// Without a panic hook, as it is expected here: one that fails keeps nobody from logging in.
+#[tokio::test]
+async fn measurements_are_for_who_wants_them_and_harm_nobody() {
+    for (wants, expected) in [(false, 0), (true, 2)] {
+        let told = Arc::new(AtomicUsize::new(0));
+        let bed = Bed::with(|builder| builder.observer(Broken { wants, told: Arc::clone(&told) }));
+        let _client = bed.logged_in().await;
+        assert_eq!(told.load(Ordering::SeqCst), expected, "opened, and one operation of the store");
+    }
 }
 
 /// What asks for no metrics, registers none.

@@ -65,7 +65,7 @@ async fn what_happened_is_counted() {
 /// Of sessions that only their clients have, nobody knows how many there are; the rest is counted.
 #[tokio::test]
 async fn every_mode_has_metrics() {
-    for (mode, store) in [("hybrid", "moka"), ("client", "client-side")] {
+    for (mode, store, live) in [("hybrid", "moka", "1"), ("client", "client-side", "NaN")] {
         let demo = Demo::start(&["--mode", mode]);
         demo.logged_in("alice").await;
         let text = scrape(&demo).await;
@@ -73,6 +73,7 @@ async fn every_mode_has_metrics() {
         let counted =
             format!("session_store_errors_total{{store=\"{store}\",operation=\"count\",kind=\"unsupported\"}}");
         assert_eq!(value(&text, &counted), Some(0.0), "{mode}: {text}");
+        assert!(text.contains(&format!("\nsession_live {live}\n")), "{mode}: {text}");
     }
 }
 
