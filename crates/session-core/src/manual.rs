@@ -6,6 +6,7 @@
 //! - [`browsers`]: which cookie, two cookies of one name, proxies, sockets
 //! - [`threats`]: what is defended against, how, and what is not
 //! - [`stores`]: choosing a backend, what it costs, how to operate it
+//! - [`moving`]: from one store to another, while people use the site
 //! - [`cache`]: reads without a round trip, what they may miss, and for how long
 //! - [`observing`]: metrics, spans and log lines, and what to be woken by
 //! - [`sizing`]: memory, servers, and what to choose at which size
@@ -29,6 +30,9 @@ pub mod threats {}
 
 #[doc = include_str!("manual/stores.md")]
 pub mod stores {}
+
+#[doc = include_str!("manual/moving.md")]
+pub mod moving {}
 
 #[doc = include_str!("manual/cache.md")]
 pub mod cache {}

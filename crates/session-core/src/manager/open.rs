@@ -14,6 +14,7 @@ use crate::event::{EventKind, Termination};
 use crate::measurement::{Measurement, Opened};
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
+use crate::model::reserved::Claim;
 use crate::model::summary::SessionSummary;
 use crate::model::token::{Kind, PresentedToken};
 use crate::policy::cookie::{PresentedCookie, SetCookie};
@@ -292,6 +293,11 @@ impl SessionManager {
         if record.as_ref().is_some_and(|record| record.id() != id) {
             let error = StoreError::new(StoreErrorKind::Other, "the store answered with another session");
             return Err(self.store_failed("load", error));
+        }
+        // It was given to a node that has the moving store. This one has not, and must not take it for a session of its own.
+        if record.as_ref().is_some_and(|record| Claim::is_among(&record.data)) {
+            let detail = "the session is moving to another store; this node needs the MovingStore that others have";
+            return Err(self.store_failed("load", StoreError::new(StoreErrorKind::Unavailable, detail)));
         }
         Ok(record)
     }

@@ -7,6 +7,8 @@ use subtle::ConstantTimeEq as _;
 
 use super::data::Data;
 use super::grant::{Grant, Scope};
+use super::id::SessionId;
+use super::record::Version;
 use crate::clock::Timestamp;
 use crate::error::{StoreError, StoreErrorKind};
 
@@ -15,6 +17,7 @@ const GRANT: &[u8] = &[0x80];
 const REPLAYS: &[u8] = &[0x81];
 const PROVIDER_SESSION: &[u8] = &[0x82];
 const CREDENTIALS: &[u8] = &[0x83];
+const CLAIM: &[u8] = &[0x84];
 
 impl Grant {
     /// The grant among these values; that of nothing, if there is none.
@@ -128,6 +131,44 @@ impl Credentials {
             Some(Self(digest)) => data.insert(Bytes::from_static(CREDENTIALS), Bytes::copy_from_slice(&digest)),
             None => data.remove(CREDENTIALS),
         }
+    }
+}
+
+/// In a session that is leaving its store for another: how it is admitted there. See [`MovingStore`](crate::store::MovingStore).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// What is exchanged for the session in the new store.
+    pub(crate) ticket: SessionId,
+    /// The version of that.
+    pub(crate) version: Version,
+    /// The version that the session had, and will have.
+    pub(crate) original: Version,
+}
+
+impl Claim {
+    /// That among these values; `None` if the session was not claimed.
+    pub(crate) fn read(data: &Data) -> Result<Option<Self>, StoreError> {
+        let Some(bytes) = data.get(CLAIM) else { return Ok(None) };
+        let parts: Option<([u8; 16], [u8; 12], [u8; 12])> = whole(bytes);
+        let (ticket, version, original) = parts.ok_or_else(|| corrupt("the claim of the session is damaged"))?;
+        let [version, original] = [version, original].map(Version::from_bytes);
+        Ok(Some(Self { ticket: SessionId::from_bytes(ticket), version, original }))
+    }
+
+    /// Whether there is one.
+    pub(crate) fn is_among(data: &Data) -> bool {
+        data.get(CLAIM).is_some()
+    }
+
+    /// Keeps it among these values.
+    pub(crate) fn write(&self, data: &mut Data) {
+        let parts = (self.ticket.as_bytes(), self.version.to_bytes(), self.original.to_bytes());
+        data.insert(Bytes::from_static(CLAIM), put(&parts));
+    }
+
+    /// These values without it.
+    pub(crate) fn erase(data: &mut Data) {
+        data.remove(CLAIM);
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod contract;
 mod encryption;
 mod feed;
 mod feed_queue;
+mod moving;
 pub(crate) mod namespace;
 pub(crate) mod page;
 pub(crate) mod seal;
@@ -18,6 +19,7 @@ pub use encryption::{
 };
 pub use feed::{Feed, FeedEvent, FollowError};
 pub use feed_queue::{FeedQueue, FollowedFeed};
+pub use moving::{MovedPage, MovingProgress, MovingStore};
 pub use page::{Count, Cursor, Listing, Page};
 pub use seal::Seal;
 
