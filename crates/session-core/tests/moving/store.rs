@@ -367,6 +367,19 @@ async fn what_an_operation_costs() {
     assert_eq!(bed.calls(async |node| node.delete_by_user(&user, None, NOW).await.unwrap()).await.0, 2);
 }
 
+/// However long nobody finishes the move: a ticket is there for as long as the session can live.
+#[tokio::test]
+async fn a_ticket_lives_as_long_as_its_session() {
+    let bed = Bed::new();
+    let session = bed.seed(session()).await;
+    let (mover, _) = bed.cut_after(3, true);
+    assert!(mover.move_session(&session.id()).await.is_err());
+    let almost = Timestamp::from_millis(session.summary.absolute_deadline().as_millis() - 1);
+    assert_eq!(bed.new.delete_expired(almost, PAGE).await.unwrap(), 0);
+    assert!(bed.node().move_session(&session.id()).await.unwrap());
+    assert_same(&load(&*bed.new, session.id()).await.unwrap(), &session);
+}
+
 /// Does something in the old store just before a session is claimed.
 #[derive(Debug)]
 struct Before {

@@ -96,7 +96,8 @@ impl<F: SessionStore, T: SessionStore> MovingStore<F, T> {
     ///
     /// async fn copy(from: impl SessionStore, to: impl SessionStore) -> Result<(), StoreError> {
     ///     let page = NonZeroU32::new(500).expect("more than 0");
-    ///     let done = MovingStore::new(from, to).move_all(page, &SystemClock, |progress| {
+    ///     let moving = MovingStore::new(from, to);
+    ///     let done = moving.move_all(page, &SystemClock, |progress| {
     ///         println!("{} moved", progress.moved);
     ///         ControlFlow::Continue(())
     ///     });

@@ -27,7 +27,7 @@ use crate::store::page::{Count, Cursor, Listing, Page};
 /// what they cost](crate::manual::moving).
 ///
 /// Records move as they are: version, times, timeouts, token, format, and values, which nobody decodes. With
-/// [`EncryptedStore`](super::EncryptedStore) and a cache, the `MovingStore` is inside: ciphertexts move without a key, and what
+/// [`EncryptedStore`](crate::store::EncryptedStore) and a cache, the `MovingStore` is inside: ciphertexts move without a key, and what
 /// there is to tell of a session is told by the feed of the new store.
 ///
 /// # How
