@@ -3,6 +3,7 @@
 mod copy;
 mod settle;
 mod store;
+mod ticket;
 
 pub use copy::{MovedPage, MovingProgress};
 pub use store::MovingStore;

@@ -1,6 +1,7 @@
 //! How one session moves: the steps, and what is stored on the way.
 
 use super::store::MovingStore;
+use super::ticket::LABEL;
 use crate::clock::Timestamp;
 use crate::entropy::{self, Entropy, EntropyError};
 use crate::error::{StoreError, StoreErrorKind};
@@ -13,9 +14,6 @@ use crate::model::summary::{SessionSummary, Timeouts};
 use crate::store::contract::{
     CreateOutcome, CreateRequest, DeleteOutcome, Freshness, Replacement, SessionStore, UpdateOutcome,
 };
-
-/// The label of tickets, which lists do not show.
-const TICKET: &str = "session-core: a session is being moved";
 
 /// A session is found in the old store as it was, then as claimed, then not. More often only if others write there.
 const MAX_ATTEMPTS: usize = 8;
@@ -82,11 +80,6 @@ impl<F: SessionStore, T: SessionStore> MovingStore<F, T> {
     }
 }
 
-/// Whether it is not a session, but what one is exchanged for.
-pub(super) fn is_ticket(session: &SessionSummary) -> bool {
-    session.user().is_none() && session.device.label() == Some(TICKET)
-}
-
 /// A moment at which the session was alive. Whether it still is concerns whoever uses it; moved it is as it is.
 fn moment(record: &Record) -> Timestamp {
     record.summary.last_seen
@@ -101,7 +94,7 @@ fn ticket(record: &Record, entropy: &dyn Entropy) -> Result<Record, EntropyError
     let (id, longest) = (SessionId::from_bytes(id), summary.timeouts.absolute);
     let timeouts = Timeouts { idle: longest, absolute: longest };
     let mut about = SessionSummary::new(id, summary.kind, summary.created_at, timeouts);
-    (about.last_seen, about.device) = (summary.last_seen, Device::new().with_label(TICKET));
+    (about.last_seen, about.device) = (summary.last_seen, Device::new().with_label(LABEL));
     // The digest of no token.
     let current = TokenDigest::from_bytes(entropy::random(entropy)?);
     let credential = Credential { current, issued_at: summary.created_at.as_millis(), lineage: None };

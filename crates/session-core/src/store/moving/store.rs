@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::settle::is_ticket;
+use super::ticket::is_ticket;
 use crate::clock::Timestamp;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::{StoreError, StoreErrorKind};
