@@ -9,6 +9,7 @@
 //! - [`moving`]: from one store to another, while people use the site
 //! - [`cache`]: reads without a round trip, what they may miss, and for how long
 //! - [`observing`]: metrics, spans and log lines, and what to be woken by
+//! - [`operating`]: counting, listing and ending sessions from a shell
 //! - [`sizing`]: memory, servers, and what to choose at which size
 //! - [`backends`]: writing a storage backend
 //! - [`guides`]: coming from another library
@@ -39,6 +40,8 @@ pub mod cache {}
 
 #[doc = include_str!("manual/observing.md")]
 pub mod observing {}
+#[doc = include_str!("manual/operating.md")]
+pub mod operating {}
 
 #[doc = include_str!("manual/sizing.md")]
 pub mod sizing {}

@@ -1,6 +1,6 @@
 //! Sessions for Rust web services, as one dependency.
 //!
-//! This crate has no code of its own but [`open`] and [`open_publishing`]: it brings the rules of [`session_core`] together with a store and an
+//! This crate has no code of its own but [`open`] and [`OpenOptions`]: it brings the rules of [`session_core`] together with a store and an
 //! adapter for a web framework, which features choose. The rules are the same for all of them.
 //!
 //! ```toml
@@ -30,7 +30,7 @@
 //! | `sqlite` | [`store::sqlite`](https://docs.rs/session-sqlite) | sessions in a file, on one machine: `sqlite:sessions.db` |
 //! | `redis` | [`store::redis`](https://docs.rs/session-redis) | Redis or Valkey, alone, behind Sentinel or as a Cluster: `redis://…`, `redis+sentinel://…` |
 //! | `postgres` | [`store::postgres`](https://docs.rs/session-postgres) | PostgreSQL: `postgres://…` |
-//! | `cache` | [`store::cache`](https://docs.rs/session-cache) | reads without a round trip, in front of a store that nodes share: see [`open_publishing`] |
+//! | `cache` | [`store::cache`](https://docs.rs/session-cache) | reads without a round trip, in front of a store that nodes share: see [`OpenOptions::publish_changes`] |
 //! | `tls` | [`rustls`](https://docs.rs/rustls), with the provider `ring` | `rediss://…`, and `postgres://…?sslmode=verify-full` |
 //! | `axum` | [`axum`](https://docs.rs/session-tower), which is `session-tower` | axum 0.8, and any other tower service |
 //! | `actix` | [`actix`](https://docs.rs/session-actix), which is `session-actix` | actix-web 4 |
@@ -55,7 +55,7 @@ pub use session_core::*;
 mod open;
 pub mod recipes;
 
-pub use open::{OpenError, open, open_publishing};
+pub use open::{OpenError, OpenOptions, OpenedStore, open};
 
 /// The contract of stores, and the stores that features brought. [`open`] chooses one by its URL.
 pub mod store {

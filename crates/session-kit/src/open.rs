@@ -1,10 +1,10 @@
-//! A store by its URL: [`open`], [`open_publishing`].
+//! A store by its URL: [`open`], and with choices, [`OpenOptions`].
 
 use std::fmt;
 use std::sync::Arc;
 
-use session_core::Namespace;
-use session_core::store::SessionStore;
+use session_core::store::{Count, Inspection, SessionStore};
+use session_core::{Namespace, StoreError, Timestamp};
 
 /// How long migrations may take: another node may be running them.
 #[cfg(feature = "postgres")]
@@ -50,6 +50,19 @@ pub enum OpenError {
     /// The file cannot be used: why.
     #[error("the session store cannot be used: {0}")]
     UnusableFile(String),
+    /// The server has no store of this application, and none was to be made: [`OpenOptions::existing`]. The database, and the
+    /// namespace.
+    #[error(
+        "the database `{database}` has no sessions of `{namespace}`: there is no schema of that name with tables of ours. Are \
+         the namespace and the database in the URL right, and was the application started once, which creates them, or were \
+         its migrations run?"
+    )]
+    NotMigrated {
+        /// The name of the database.
+        database: String,
+        /// The application.
+        namespace: Namespace,
+    },
 }
 
 /// As `Display`: what `main` prints.
@@ -100,55 +113,157 @@ enum Kind {
 /// # Errors
 /// If the URL is not understood, the feature is not enabled, or the server or file cannot be used; the text says what to do.
 pub async fn open(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>, OpenError> {
-    open_as(url, namespace, false).await
+    OpenOptions::new().open(url, namespace).await.map(OpenedStore::into_shared)
 }
 
-/// The same store, which tells others of its changes: what the caches of all processes listen to. **On Redis every process opens
-/// it so**, those without a cache too, before the first one follows; see [the manual](crate::manual::cache#feeds). A file or a store in
-/// memory needs no cache, and is opened as by [`open`].
+/// How a store is opened by its URL: [`open`] is this with the defaults.
 ///
-/// ```no_run
-/// # #[cfg(feature = "cache")]
-/// # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
-/// use std::time::Duration;
-/// use session_kit::store::cache::CachedStore;
-/// use session_kit::{Namespace, Policy, SessionManager};
+/// ```
+/// use session_kit::{Namespace, OpenOptions};
 ///
-/// let store = session_kit::open_publishing("redis://127.0.0.1", Namespace::new("shop")?).await?;
-/// let store = CachedStore::builder(store, Duration::from_secs(5)).follow()?.build();
-/// let sessions = SessionManager::new(store.clone(), Policy::standard());
-/// println!("{:?}", store.stats()); // hits, misses, whether the feed is followed
-/// # let _ = sessions;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = OpenOptions::new().existing().open("memory:", Namespace::new("shop")?).await?.into_shared();
+/// assert_eq!(store.name(), "moka");
 /// # Ok(())
 /// # }
 /// ```
-///
-/// # Errors
-/// As [`open`]; on Redis also if the user may not PUBLISH.
-pub async fn open_publishing(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>, OpenError> {
-    open_as(url, namespace, true).await
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct OpenOptions {
+    publishes: bool,
+    is_existing: bool,
 }
 
-#[cfg_attr(
-    not(any(feature = "sqlite", feature = "redis", feature = "postgres")),
-    expect(unused_variables, reason = "a store in memory needs no name")
-)]
-#[cfg_attr(
-    not(any(feature = "redis", feature = "postgres")),
-    allow(unused_variables, reason = "a store that nobody shares has nobody to tell")
-)]
-async fn open_as(url: &str, namespace: Namespace, publishes: bool) -> Result<Arc<dyn SessionStore>, OpenError> {
-    match Kind::of(url)? {
-        #[cfg(feature = "moka")]
-        Kind::Memory => Ok(Arc::new(session_moka::MokaStore::new())),
-        #[cfg(feature = "sqlite")]
-        Kind::Sqlite => sqlite(url, namespace).await,
-        #[cfg(feature = "redis")]
-        Kind::Redis => redis(url, namespace, publishes).await,
-        #[cfg(feature = "postgres")]
-        Kind::Postgres => postgres(url, namespace, publishes).await,
-        #[allow(unreachable_patterns, reason = "some features are not enabled")]
-        missing => Err(OpenError::MissingFeature(missing.feature())),
+impl OpenOptions {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self { publishes: false, is_existing: false }
+    }
+
+    /// Tells others what this store does, as `publish_changes` of `RedisStoreBuilder` and `PostgresStoreBuilder` do: what the caches
+    /// of all processes listen to. **On Redis every process opens it so**, those without a cache too, before the first one follows;
+    /// see [the manual](crate::manual::cache#feeds). Other stores have nobody to tell.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "cache")]
+    /// # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use session_kit::store::cache::CachedStore;
+    /// use session_kit::{Namespace, OpenOptions, Policy, SessionManager};
+    ///
+    /// let options = OpenOptions::new().publish_changes();
+    /// let store = options.open("redis://127.0.0.1", Namespace::new("shop")?).await?.into_shared();
+    /// let store = CachedStore::builder(store, Duration::from_secs(5)).follow()?.build();
+    /// let sessions = SessionManager::new(store.clone(), Policy::standard());
+    /// println!("{:?}", store.stats()); // hits, misses, whether the feed is followed
+    /// # let _ = sessions;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn publish_changes(mut self) -> Self {
+        self.publishes = true;
+        self
+    }
+
+    /// Makes nothing, and brings nothing up to date: a file or a schema that is not there is an error, and so is a file with
+    /// tables of an older release. For whoever looks at what an application keeps. Redis has nothing to make.
+    pub const fn existing(mut self) -> Self {
+        self.is_existing = true;
+        self
+    }
+
+    /// Opens the store, as [`open`] does.
+    ///
+    /// # Errors
+    /// As [`open`], and [`OpenError::NotMigrated`].
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "redis", feature = "postgres")),
+        expect(unused_variables, reason = "a store in memory needs no name")
+    )]
+    pub async fn open(self, url: &str, namespace: Namespace) -> Result<OpenedStore, OpenError> {
+        match Kind::of(url)? {
+            #[cfg(feature = "moka")]
+            Kind::Memory => Ok(OpenedStore::Memory(session_moka::MokaStore::new())),
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite => sqlite(self, url, namespace).await.map(OpenedStore::Sqlite),
+            #[cfg(feature = "redis")]
+            Kind::Redis => redis(self, url, namespace).await.map(OpenedStore::Redis),
+            #[cfg(feature = "postgres")]
+            Kind::Postgres => postgres(self, url, namespace).await.map(OpenedStore::Postgres),
+            #[allow(unreachable_patterns, reason = "some features are not enabled")]
+            missing => Err(OpenError::MissingFeature(missing.feature())),
+        }
+    }
+}
+
+/// A store that was opened by its URL, as the type that it is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum OpenedStore {
+    /// `memory:`
+    #[cfg(feature = "moka")]
+    Memory(session_moka::MokaStore),
+    /// `sqlite:`
+    #[cfg(feature = "sqlite")]
+    Sqlite(session_sqlite::SqliteStore),
+    /// `redis://` and its siblings.
+    #[cfg(feature = "redis")]
+    Redis(session_redis::RedisStore),
+    /// `postgres://`
+    #[cfg(feature = "postgres")]
+    Postgres(session_postgres::PostgresStore),
+}
+
+#[allow(unreachable_patterns, reason = "without features there is no store")]
+impl OpenedStore {
+    /// The store, whichever it is.
+    #[must_use]
+    pub fn into_shared(self) -> Arc<dyn SessionStore> {
+        match self {
+            #[cfg(feature = "moka")]
+            Self::Memory(store) => Arc::new(store),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(store) => Arc::new(store),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => Arc::new(store),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => Arc::new(store),
+        }
+    }
+
+    /// What the servers say of themselves, for an operator. A few round trips; none for a store in memory, which has no server.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn inspect(&self) -> Result<Inspection, StoreError> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(store) => store.inspect().await,
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => store.inspect().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.inspect().await,
+            _ => Ok(Inspection::default()),
+        }
+    }
+
+    /// How many records have expired and wait to be deleted; `None` where the store drops them by itself. One round trip.
+    ///
+    /// # Errors
+    /// If the store failed.
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres")),
+        expect(unused_variables, reason = "there is no such store")
+    )]
+    pub async fn count_expired(&self, now: Timestamp) -> Result<Option<Count>, StoreError> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(store) => store.count_expired(now).await.map(Some),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.count_expired(now).await.map(Some),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -177,7 +292,11 @@ impl Kind {
 
 /// The path is taken as it is: nothing in it is decoded, and `~` is a matter of the shell.
 #[cfg(feature = "sqlite")]
-async fn sqlite(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>, OpenError> {
+async fn sqlite(
+    options: OpenOptions,
+    url: &str,
+    namespace: Namespace,
+) -> Result<session_sqlite::SqliteStore, OpenError> {
     let path = url.strip_prefix("sqlite:").unwrap_or_default();
     if path.is_empty() {
         return Err(OpenError::NoPath("sqlite: is followed by the path of a file"));
@@ -193,22 +312,19 @@ async fn sqlite(url: &str, namespace: Namespace) -> Result<Arc<dyn SessionStore>
     if path.contains('?') {
         return Err(OpenError::NoPath("there are no settings behind the path, and no ? in it"));
     }
-    match session_sqlite::SqliteStore::open(path, namespace).await {
-        Ok(store) => Ok(Arc::new(store)),
-        Err(error) => Err(OpenError::UnusableFile(causes(&format!("sqlite: open {path}"), &error))),
-    }
+    let builder = session_sqlite::SqliteStore::builder(path, namespace);
+    let builder = if options.is_existing { builder.existing() } else { builder };
+    builder.open().await.map_err(|error| OpenError::UnusableFile(causes(&format!("sqlite: open {path}"), &error)))
 }
 
 #[cfg(feature = "redis")]
-async fn redis(url: &str, namespace: Namespace, publishes: bool) -> Result<Arc<dyn SessionStore>, OpenError> {
+async fn redis(options: OpenOptions, url: &str, namespace: Namespace) -> Result<session_redis::RedisStore, OpenError> {
     use session_redis::ConnectError;
 
-    let mut builder = session_redis::RedisStore::builder(url, namespace);
-    if publishes {
-        builder = builder.publish_changes();
-    }
+    let builder = session_redis::RedisStore::builder(url, namespace);
+    let builder = if options.publishes { builder.publish_changes() } else { builder };
     match builder.connect().await {
-        Ok(store) => Ok(Arc::new(store)),
+        Ok(store) => Ok(store),
         Err(ConnectError::Url) => Err(OpenError::NotUnderstood),
         // It names the feature of its own crate.
         Err(ConnectError::Tls) if cfg!(feature = "tls") => Err(OpenError::Refused(
@@ -223,20 +339,38 @@ async fn redis(url: &str, namespace: Namespace, publishes: bool) -> Result<Arc<d
 }
 
 #[cfg(feature = "postgres")]
-async fn postgres(url: &str, namespace: Namespace, publishes: bool) -> Result<Arc<dyn SessionStore>, OpenError> {
+async fn postgres(
+    options: OpenOptions,
+    url: &str,
+    namespace: Namespace,
+) -> Result<session_postgres::PostgresStore, OpenError> {
     // Dropped, because the error may quote the URL.
-    let options: sqlx::postgres::PgConnectOptions = url.parse().map_err(|_| OpenError::NotUnderstood)?;
-    let pool = session_postgres::recommended_pool_options().connect_lazy_with(options);
-    let mut builder = session_postgres::PostgresStore::builder(pool, namespace);
-    if publishes {
-        builder = builder.publish_changes();
+    let server: sqlx::postgres::PgConnectOptions = url.parse().map_err(|_| OpenError::NotUnderstood)?;
+    let pool = session_postgres::recommended_pool_options().connect_lazy_with(server);
+    let builder = session_postgres::PostgresStore::builder(pool, namespace.clone());
+    let store = if options.publishes { builder.publish_changes() } else { builder }.build();
+    if options.is_existing {
+        return is_there(&store, namespace).await.map(|()| store);
     }
-    let store = builder.build();
     match tokio::time::timeout(MIGRATIONS, store.migrate()).await {
-        Ok(Ok(())) => Ok(Arc::new(store)),
+        Ok(Ok(())) => Ok(store),
         Ok(Err(error)) => Err(OpenError::Unavailable(causes("postgres: migrate", &error))),
         Err(_) => Err(OpenError::Unavailable("postgres: migrate: no end within 30 seconds".to_owned())),
     }
+}
+
+/// # Errors
+/// If there is no schema of this application.
+#[cfg(feature = "postgres")]
+async fn is_there(store: &session_postgres::PostgresStore, namespace: Namespace) -> Result<(), OpenError> {
+    let found = store.inspect().await.map_err(|error| OpenError::Unavailable(causes("postgres: connect", &error)))?;
+    if found.schema != session_core::store::SchemaState::Missing {
+        return Ok(());
+    }
+    let facts = found.servers.into_iter().flat_map(|server| server.facts);
+    let database =
+        facts.into_iter().find_map(|(name, value)| (name == "database").then_some(value)).unwrap_or_default();
+    Err(OpenError::NotMigrated { database, namespace })
 }
 
 /// What failed, the error and its causes.

@@ -109,6 +109,7 @@
 
 mod builder;
 mod feed;
+mod inspect;
 mod link;
 mod migrate;
 mod notify;

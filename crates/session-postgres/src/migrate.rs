@@ -54,6 +54,11 @@ pub fn migrations(namespace: &Namespace) -> Vec<Migration> {
     STEPS.iter().map(|(name, sql)| Migration { name, sql: render(namespace, sql) }).collect()
 }
 
+/// The names of all steps.
+pub(crate) fn steps() -> impl Iterator<Item = &'static str> {
+    STEPS.iter().map(|(name, _)| *name)
+}
+
 /// Applies the missing steps, in one transaction. Without parameters, so that everything uses the simple query
 /// protocol, which works behind any pooler.
 ///

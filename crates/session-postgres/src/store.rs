@@ -31,7 +31,7 @@ const FEW: i64 = 100_000;
 /// Every operation is one statement and one round trip, except for clean-up; loads that overlap share one, and so do updates.
 #[derive(Clone)]
 pub struct PostgresStore {
-    namespace: Namespace,
+    pub(crate) namespace: Namespace,
     pub(crate) sql: Arc<Statements>,
     pub(crate) executor: Arc<Executor>,
     loads: Arc<Batcher<Load>>,
@@ -137,8 +137,7 @@ impl SessionStore for PostgresStore {
     async fn count(&self, now: Timestamp) -> Result<Count, StoreError> {
         let bind = |statement: Statement| statement.bind(FEW).bind(row::time(now));
         let row = row::only(self.executor.run(&self.sql.count, bind).await?)?;
-        let sessions = u64::try_from(column::<i64>(&row, 0)?).unwrap_or(0);
-        Ok(if column(&row, 1)? { Count::exact(sessions) } else { Count::estimated(sessions) })
+        Ok(Self::counted(column(&row, 0)?, column(&row, 1)?))
     }
 
     /// Statements of about 40 ms each, so that live sessions do not wait, for up to a third of the timeout: a server

@@ -111,7 +111,7 @@
 //!   `HLEN`, `HSETNX`, `EVAL`, `EVALSHA` on the keys `{namespace:*`; `HELLO`; `SCAN` for `list_all`; `SCAN`, `DBSIZE` and
 //!   `RANDOMKEY` for `count`; `WAIT` for `wait_for_replicas`; `CONFIG GET` to check the `maxmemory-policy`; `INFO` to
 //!   check the version where there is no `HELLO`, and for `list_all` to notice that a server was replaced between two
-//!   pages, and show all of the new one; `CLUSTER SLOTS` in a Cluster. On the
+//!   pages, and show all of the new one, and for `inspect`; `CLUSTER SLOTS` in a Cluster. On the
 //!   sentinels: `SENTINEL MASTER` and `SENTINEL GET-MASTER-ADDR-BY-NAME`, without which a store may stay with the old primary
 //!   until all replicas follow the new one. With [`publish_changes`](RedisStoreBuilder::publish_changes): `PUBLISH` on the channel
 //!   `{namespace:changes}` (`+publish &{namespace:changes}`; Redis gives no channel by default). For a [feed](RedisStore::feed):
@@ -122,11 +122,12 @@
 //! |---|---|
 //! | `tls-rustls` | `rediss://` and its siblings, with rustls. The application installs a `CryptoProvider` before the store is opened |
 
-// `store`, `pages` and `replace` have the operations, in terms of `script` and `error`; `feed` tells what came of them. `link` repairs and shares connections,
+// `store`, `pages` and `replace` have the operations, in terms of `script` and `error`; `feed` tells what came of them, `inspect` what the servers say of themselves. `link` repairs and shares connections,
 // `config` opens stores.
 mod config;
 mod error;
 mod feed;
+mod inspect;
 mod link;
 mod pages;
 mod replace;

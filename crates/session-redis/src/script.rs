@@ -48,6 +48,7 @@ scripts! {
     PAGE = " flags=no-writes,allow-cross-slot-keys" "beginning" "is_session" "server" "page";
     COUNT = " flags=no-writes,allow-cross-slot-keys" "record" "is_session" "count";
     DELETE_BY_USER = " flags=allow-oom" "members" "beginning" "bury" "is_of_visitors" "tell" "delete_by_user";
+    INSPECT = " flags=no-writes,allow-cross-slot-keys" "inspect";
     VISITORS = " flags=no-writes,allow-cross-slot-keys" "visitors";
 }
 

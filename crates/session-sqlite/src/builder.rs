@@ -22,6 +22,7 @@ pub struct SqliteStoreBuilder {
     readers: u32,
     operation_timeout: Duration,
     max_size: Option<u64>,
+    is_existing: bool,
 }
 
 impl SqliteStore {
@@ -37,7 +38,8 @@ impl SqliteStore {
     /// A builder of the store of the application `namespace` in the file at `path`. Opens nothing yet.
     pub fn builder(path: impl AsRef<Path>, namespace: Namespace) -> SqliteStoreBuilder {
         let path = path.as_ref().to_owned();
-        SqliteStoreBuilder { path, namespace, readers: READERS, operation_timeout: OPERATION_TIMEOUT, max_size: None }
+        let operation_timeout = OPERATION_TIMEOUT;
+        SqliteStoreBuilder { path, namespace, readers: READERS, operation_timeout, max_size: None, is_existing: false }
     }
 }
 
@@ -71,6 +73,13 @@ impl SqliteStoreBuilder {
         self
     }
 
+    /// Makes nothing: a file that is missing, or has no tables of the application, is an error, and left as it is. For whoever
+    /// looks at what an application keeps, and may have mistyped its name.
+    pub fn existing(mut self) -> Self {
+        self.is_existing = true;
+        self
+    }
+
     /// Opens the store: creates the file, for its owner only (mode 0600), and the tables, unless they are there.
     ///
     /// # Errors
@@ -80,7 +89,8 @@ impl SqliteStoreBuilder {
     /// [`Other`](session_core::StoreErrorKind::Other): the path is empty, `:memory:` or that of a folder; the file
     /// is missing or empty, but not its log, which may have all sessions; the file
     /// has a second name (a hard link); a newer release has made the tables, or some of them are missing, and nothing
-    /// was changed; or the file system cannot do write-ahead logging.
+    /// was changed; the file system cannot do write-ahead logging; or nothing is there, and only what is
+    /// [`existing`](Self::existing) was to be opened.
     pub async fn open(self) -> Result<SqliteStore, StoreError> {
         let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
         self.try_open().await.map_err(|error| error.clone().with_source(AtPath { path, error }))
@@ -88,7 +98,7 @@ impl SqliteStoreBuilder {
 
     async fn try_open(self) -> Result<SqliteStore, StoreError> {
         let file = File::new(&self.path, self.operation_timeout * 2 / 3, self.max_size)?;
-        let connection = file.prepare(&self.namespace).await?;
+        let connection = file.prepare(&self.namespace, self.is_existing).await?;
         let writer = Writer::start(file.clone(), connection)?;
         let readers = Readers::new(file, self.readers);
         Ok(SqliteStore::new(self.namespace, self.operation_timeout, writer, readers))

@@ -80,6 +80,7 @@
 //! **Runtimes.** The store works in any tokio runtime with a timer, also when the one in which it was opened has ended.
 
 mod builder;
+mod inspect;
 mod link;
 mod operation;
 mod row;

@@ -24,5 +24,5 @@ macro_rules! statements {
 
 statements! {
     load list_by_user list_all count rivals insert visitors delete_expired_visitors delete_visitors update version touch delete
-    delete_id delete_by_user delete_expired shrink
+    delete_id delete_by_user delete_expired expired shrink
 }

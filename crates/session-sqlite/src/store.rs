@@ -28,7 +28,7 @@ const LONGEST_PAGE: u32 = 10_000;
 pub struct SqliteStore {
     namespace: Namespace,
     timeout: Duration,
-    sql: Arc<Statements>,
+    pub(crate) sql: Arc<Statements>,
     link: Arc<(Writer, Readers)>,
 }
 
@@ -56,7 +56,7 @@ impl SqliteStore {
         self.write(Single { sql: Arc::clone(sql), bind }).await
     }
 
-    async fn read(
+    pub(crate) async fn read(
         &self,
         sql: &Arc<str>,
         bind: impl FnOnce(Statement) -> Statement + Send,
@@ -152,9 +152,7 @@ impl SessionStore for SqliteStore {
 
     /// Exact. A million sessions take some 200 ms, on one of the connections that read.
     async fn count(&self, now: Timestamp) -> Result<Count, StoreError> {
-        let rows = self.read(&self.sql.count, |statement| statement.bind(now.as_millis())).await?;
-        let sessions = rows.first().map_or(Ok(0), |row| column::<i64>(row, 0))?;
-        Ok(Count::exact(u64::try_from(sessions).unwrap_or(0)))
+        self.counted(&self.sql.count, now).await
     }
 
     /// In short transactions, so that requests get in between; then free pages are given back to the file system.

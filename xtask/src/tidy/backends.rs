@@ -11,7 +11,7 @@ const LINES: usize = 420;
 
 /// What is not counted: what only connects, repairs, pools, configures, installs or frees; and what stands in for the
 /// server where there is none. Backend, file or folder (with `/`) under its `src`, what it does.
-const APART: [(&str, &str, &str); 26] = [
+const APART: [(&str, &str, &str); 29] = [
     ("session-cache", "builder.rs", "configures the store"),
     ("session-cache", "cache.rs", "in place of a server: the copies and their locks"),
     ("session-cache", "clock.rs", "how old copies are"),
@@ -26,16 +26,19 @@ const APART: [(&str, &str, &str); 26] = [
     ("session-postgres", "notify.rs", "wakes those who follow what was committed"),
     ("session-postgres", "builder.rs", "configures the store"),
     ("session-postgres", "feed.rs", "tells what the server says of changes"),
+    ("session-postgres", "inspect.rs", "tells an operator what the server says of itself"),
     ("session-postgres", "link/", "repairs and pools connections, and sends operations in batches"),
     ("session-postgres", "migrate.rs", "installs the schema"),
     ("session-postgres", "schema.rs", "fills the name of the schema into the SQL"),
     ("session-redis", "config/", "configures the store"),
     ("session-redis", "feed.rs", "tells what the server says of changes"),
+    ("session-redis", "inspect.rs", "tells an operator what the servers say of themselves"),
     ("session-redis", "pages.rs", "in place of an index of all sessions: searches the servers"),
     ("session-redis", "replace.rs", "in place of the script: an update that moves no deadline"),
     ("session-redis", "room.rs", "in place of memory: ends visitors for a login"),
     ("session-redis", "link/", "repairs connections, and coalesces loads"),
     ("session-sqlite", "builder.rs", "configures the store"),
+    ("session-sqlite", "inspect.rs", "tells an operator what there is to say of the file"),
     ("session-sqlite", "link/", "opens the file, installs the tables, and executes writes in batches"),
     ("session-sqlite", "schema.rs", "fills the names of the tables into the SQL"),
 ];

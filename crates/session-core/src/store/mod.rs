@@ -6,6 +6,7 @@ pub(crate) mod contract;
 mod encryption;
 mod feed;
 mod feed_queue;
+mod inspection;
 mod moving;
 pub(crate) mod namespace;
 pub(crate) mod page;
@@ -19,6 +20,7 @@ pub use encryption::{
 };
 pub use feed::{Feed, FeedEvent, FollowError};
 pub use feed_queue::{FeedQueue, FollowedFeed};
+pub use inspection::{Inspection, SchemaState, ServerInfo};
 pub use moving::{MovedPage, MovingProgress, MovingStore};
 pub use page::{Count, Cursor, Listing, Page};
 pub use seal::Seal;

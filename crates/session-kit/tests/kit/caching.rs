@@ -1,4 +1,4 @@
-//! `open_publishing` and `follow`: what a cache needs, whatever the store.
+//! `publish_changes` and `follow`: what a cache needs, whatever the store.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use session_kit::adapter::PresentedCookie;
 use session_kit::store::cache::{CachedStore, FeedState};
 use session_kit::store::{EncryptedStore, EncryptionKey, EncryptionKeys, FollowError, Freshness, SessionStore};
-use session_kit::{Login, Namespace, OsEntropy, Policy, SessionManager, UserId};
+use session_kit::{Login, Namespace, OpenOptions, OsEntropy, Policy, SessionManager, UserId};
 use session_testbed::servers::{namespace, postgres_url, redis_cluster, redis_sentinel, redis_url};
 
 /// Far beyond what the test waits for: only a feed can tell in time.
@@ -14,7 +14,7 @@ const MAX_STALE: Duration = Duration::from_secs(300);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn node(url: &str, namespace: &Namespace) -> CachedStore<Arc<dyn SessionStore>> {
-    let store = session_kit::open_publishing(url, namespace.clone()).await.unwrap();
+    let store = OpenOptions::new().publish_changes().open(url, namespace.clone()).await.unwrap().into_shared();
     CachedStore::builder(store, MAX_STALE).max_age(MAX_STALE).follow().unwrap().build()
 }
 
@@ -73,7 +73,7 @@ async fn a_store_that_publishes_nothing_cannot_be_followed() {
 
 #[tokio::test]
 async fn what_nobody_shares_needs_no_feed() {
-    let store = session_kit::open_publishing("memory:", namespace()).await.unwrap();
+    let store = OpenOptions::new().publish_changes().open("memory:", namespace()).await.unwrap().into_shared();
     let store = CachedStore::builder(store, MAX_STALE).follow().unwrap().build();
     assert_eq!(store.stats().feed, FeedState::None);
 }

@@ -1,7 +1,7 @@
 //! `open`: each URL opens the store that it names, and the others say what to do.
 
 use session_kit::adapter::PresentedCookie;
-use session_kit::{Login, Namespace, OpenError, Policy, SessionManager, UserId};
+use session_kit::{Login, Namespace, OpenError, OpenOptions, OpenedStore, Policy, SessionManager, UserId};
 use session_testbed::servers::{Postgres, Redis, namespace, postgres_url, redis_cluster, redis_sentinel, redis_url};
 
 /// Opens it, and keeps a session there that another handle finds, if the store is `shared`.
@@ -131,4 +131,33 @@ async fn a_refused_password_is_reported_without_it() {
     let postgres = Postgres::launch(&[Postgres::FSYNC_OFF]).await.unwrap();
     let unknown = error(&postgres.url().replace("postgres@", "unknown:hunter2@")).await.to_string();
     assert!(unknown.contains("the server rejected our role or database") && !unknown.contains("hunter2"), "{unknown}");
+}
+
+/// Nothing is made, wherever a store is looked for that is not there; and what is there is opened as the type that it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_to_be_existing_is_not_made() {
+    let options = OpenOptions::new().existing();
+    let folder = std::env::temp_dir().join(format!("session-kit-{}", namespace()));
+    std::fs::create_dir(&folder).unwrap();
+    let (path, shop) = (folder.join("sessions.db"), namespace());
+    let file = format!("sqlite:{}", path.display());
+    let missing = options.open(&file, shop.clone()).await.unwrap_err();
+    assert!(matches!(missing, OpenError::UnusableFile(_)) && missing.to_string().contains("is not there"), "{missing}");
+    assert!(!path.exists());
+    drop(session_kit::open(&file, shop.clone()).await.unwrap());
+    assert!(matches!(options.open(&file, shop.clone()).await, Ok(OpenedStore::Sqlite(_))));
+    let foreign = options.open(&file, namespace()).await.unwrap_err();
+    assert!(foreign.to_string().contains("no tables of this application"), "{foreign}");
+    std::fs::remove_dir_all(folder).unwrap();
+
+    let postgres = postgres_url().await.unwrap();
+    for _ in 0..2 {
+        let missing = options.open(&postgres, shop.clone()).await.unwrap_err();
+        assert!(matches!(&missing, OpenError::NotMigrated { namespace, .. } if *namespace == shop), "{missing}");
+    }
+    drop(session_kit::open(&postgres, shop.clone()).await.unwrap());
+    assert!(matches!(options.open(&postgres, shop.clone()).await, Ok(OpenedStore::Postgres(_))));
+
+    // Redis has nothing to make.
+    assert!(matches!(options.open(&redis_url().await.unwrap(), shop).await, Ok(OpenedStore::Redis(_))));
 }

@@ -19,6 +19,10 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// up the others.
 pub(crate) const SMALL: usize = 64 * 1024;
 
+/// What every `maxmemory-policy` but one does.
+pub(crate) const EVICTION: &str = "the maxmemory-policy of Redis lets it evict live sessions, and the index that \
+    revocation depends on, when its memory is full; set it to noeviction";
+
 /// The longest value that is sent to be compared.
 const COMPARED: usize = 1024;
 
@@ -59,11 +63,7 @@ impl Connection {
         };
         match reply.map(|mut values| values.remove("maxmemory-policy")) {
             Ok(Some(policy)) if policy == "noeviction" => {}
-            Ok(Some(policy)) => tracing::warn!(
-                policy,
-                "the maxmemory-policy of Redis lets it evict live sessions, and the index that revocation depends on, \
-                 when its memory is full; set it to noeviction"
-            ),
+            Ok(Some(policy)) => tracing::warn!(policy, "{EVICTION}"),
             Ok(None) => tracing::debug!("Redis does not show its maxmemory-policy; it should be noeviction"),
             Err(error) => tracing::debug!(%error, "Redis does not show its maxmemory-policy; it should be noeviction"),
         }

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use self::coalescer::{LoadCoalescer, bytes};
 use self::connection::{OnConnect, ReconnectingConnection};
-pub(crate) use self::driver::Old;
+pub(crate) use self::driver::{EVICTION, Old};
 use self::driver::{Reply, Request, SMALL, Wait};
 pub(crate) use self::follower::Source;
 use crate::config::target::Target;

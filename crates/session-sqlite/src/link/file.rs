@@ -66,15 +66,16 @@ impl File {
         Ok(Self { path, identity, lock_timeout, max_size, turn })
     }
 
-    /// Makes the file and the tables, unless they are there. Returns the connection that writes.
-    pub(crate) async fn prepare(&self, namespace: &Namespace) -> Result<SqliteConnection, StoreError> {
-        let options =
-            if self.create()? { self.writer().auto_vacuum(SqliteAutoVacuum::Incremental) } else { self.writer() };
+    /// Makes the file and the tables, unless they are there; or makes nothing, if they are to be `existing`. Returns the
+    /// connection that writes.
+    pub(crate) async fn prepare(&self, namespace: &Namespace, existing: bool) -> Result<SqliteConnection, StoreError> {
+        let is_empty = self.create(existing)?;
+        let options = if is_empty { self.writer().auto_vacuum(SqliteAutoVacuum::Incremental) } else { self.writer() };
         let _turn = self.turn.lock().await;
         let mut patience = Patience::new(self.lock_timeout);
         let (mut connection, missing) = loop {
             // To change the mode of the file, SQLite does not wait for locks itself.
-            if let Some(found) = patience.unless_over(look(&options, namespace).await).await {
+            if let Some(found) = patience.unless_over(look(&options, namespace, existing).await).await {
                 break found.map_err(unopened)??;
             }
         };
@@ -139,9 +140,9 @@ impl File {
         options.disable_statement_logging()
     }
 
-    /// Creates the file, for its owner only, unless it exists. SQLite gives the files beside it the same mode. Returns
-    /// whether it is empty.
-    fn create(&self) -> Result<bool, StoreError> {
+    /// Creates the file, for its owner only, unless it exists, or is to be `existing`. SQLite gives the files beside it the
+    /// same mode. Returns whether it is empty.
+    fn create(&self, existing: bool) -> Result<bool, StoreError> {
         // POSIX drops all locks that a process has on a file when it closes any of its handles: nobody else here may
         // have opened the new file before ours is closed.
         static CREATING: Mutex<()> = Mutex::new(());
@@ -151,13 +152,13 @@ impl File {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        match options.open(&self.path).map(drop) {
+        match if existing { Ok(()) } else { options.open(&self.path).map(drop) } {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(cannot_create(error)),
         }
         drop(creating);
-        let is_empty = self.identity.note().map_err(cannot_create)?? == 0;
+        let is_empty = self.identity.note().map_err(if existing { not_there } else { cannot_create })?? == 0;
         may_write(&self.path)
             .map_err(|error| StoreError::new(StoreErrorKind::Unavailable, READ_ONLY).with_source(error).unsent())?;
         Ok(is_empty)
@@ -178,16 +179,23 @@ impl File {
     }
 }
 
-/// Connects. Changes nothing if a newer release has been there. Returns the steps that are missing, too.
+/// Connects. Changes nothing if a newer release has been there, or nobody, and it is to be `existing`. Returns the steps that
+/// are missing, too.
 async fn look(
     options: &SqliteConnectOptions,
     namespace: &Namespace,
+    existing: bool,
 ) -> Result<Result<(SqliteConnection, &'static [&'static str]), StoreError>, sqlx::Error> {
     let mut connection = options.connect().await?;
     let missing = match migrate::missing(&mut connection, namespace).await? {
         Ok(missing) => missing,
         Err(error) => return Ok(Err(error)),
     };
+    if existing && !missing.is_empty() {
+        let detail = "the file has no tables of this application, or older ones, and none were to be made: is the path right, \
+            and the namespace, and was the application of this release started once?";
+        return Ok(Err(StoreError::new(StoreErrorKind::Other, detail).unsent()));
+    }
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut connection).await?;
     if mode != "wal" {
         let detail = "the file system has no shared memory, as write-ahead logging needs it; use a local disk";
@@ -221,6 +229,11 @@ fn may_write(path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn may_write(_path: &Path) -> io::Result<()> {
     Ok(())
+}
+
+fn not_there(error: io::Error) -> StoreError {
+    let detail = "the file is not there, or cannot be looked at, and none was to be made: is the path right?";
+    StoreError::new(StoreErrorKind::Unavailable, detail).with_source(error).unsent()
 }
 
 fn unopened(error: sqlx::Error) -> StoreError {

@@ -1,0 +1,51 @@
+//! `sweep`
+
+use std::num::NonZeroU32;
+
+use session_core::store::SessionStore as _;
+
+use crate::args::Sweep;
+use crate::error::Error;
+use crate::output::{Output, Progress};
+use crate::pages::again;
+use crate::target::{Target, now};
+
+/// How many records one call may delete: as the sweep of `SessionManager`, so that requests get in between.
+const BATCH: NonZeroU32 = NonZeroU32::new(1000).unwrap();
+
+pub(crate) async fn run(args: &Sweep, target: &Target, output: &mut Output) -> Result<(), Error> {
+    if args.dry_run {
+        let store = target.open().await?;
+        let expired = again(|| store.count_expired(now())).await.map_err(Error::at("count what has expired"))?;
+        let (records, how) = match expired {
+            Some(count) if count.is_exact => (count.sessions, "would be deleted"),
+            Some(count) => (count.sessions, "or more would be deleted"),
+            None => (0, "would be deleted: this server drops what expires by itself"),
+        };
+        let json = serde_json::json!({
+            "would_delete": records, "is_exact": expired.is_none_or(|count| count.is_exact),
+        });
+        return output.either(&json, [format!("{records} expired records {how}")]);
+    }
+    // Who follows the changes need not hear of what has expired.
+    let store = target.open().await?.into_shared();
+    let (mut deleted, progress) = (0, Progress::new("deleted"));
+    loop {
+        let some = match again(|| store.delete_expired(now(), BATCH)).await {
+            Ok(some) => some,
+            Err(error) => return Err(partly(deleted, Error::at("delete what has expired")(error))),
+        };
+        if some == 0 {
+            break;
+        }
+        deleted += some;
+        progress.add(some);
+    }
+    drop(progress);
+    output.either(&serde_json::json!({ "deleted": deleted }), [format!("{deleted} expired records deleted")])
+}
+
+/// `error`, and what was done before it.
+pub(super) fn partly(done: u64, error: Error) -> Error {
+    if done == 0 { error } else { Error::Partly { done, error: Box::new(error) } }
+}
