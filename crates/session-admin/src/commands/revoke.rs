@@ -88,12 +88,14 @@ async fn by_filter(
     }
     if !args.yes {
         let found = matching(&**store, &filter).await?;
-        if found == 0 {
-            explain_nothing(&**store, target).await?;
-            return report(output, false, 0);
-        }
-        if found > 1 {
-            ask(&found.to_string(), target)?;
+        match (found.sessions, found.first) {
+            (0, _) => {
+                explain_nothing(&**store, target).await?;
+                return report(output, false, 0);
+            }
+            // That one, whatever matches by now: nobody is asked.
+            (1, Some((id, user))) => return report(output, false, u64::from(end(&**store, id, user).await?)),
+            (sessions, _) => ask(&sessions.to_string(), target)?,
         }
     }
     let ended = match &filter.user {
@@ -123,14 +125,25 @@ async fn explain_nothing(store: &dyn SessionStore, target: &Target) -> Result<()
     Ok(())
 }
 
-async fn matching(store: &dyn SessionStore, filter: &Filter) -> Result<u64, Error> {
-    let (mut found, progress) = (0, Progress::new("read"));
+/// What matches.
+#[derive(Default)]
+struct Matching {
+    sessions: u64,
+    /// One of them that can be read.
+    first: Option<(SessionId, Option<UserId>)>,
+}
+
+async fn matching(store: &dyn SessionStore, filter: &Filter) -> Result<Matching, Error> {
+    let (mut found, progress) = (Matching::default(), Progress::new("read"));
     let mut pages = Pages::new(store, filter.user.as_ref());
     while let Some(page) = pages.next().await? {
         progress.read(&page);
-        found += page.sessions.iter().filter(|session| filter.matches(session)).count() as u64;
+        for session in page.sessions.iter().filter(|session| filter.matches(session)) {
+            found.sessions += 1;
+            found.first.get_or_insert_with(|| (session.id, session.user().cloned()));
+        }
         if filter.user.is_some() && filter.is_of_user_alone() {
-            found += page.unreadable.len() as u64;
+            found.sessions += page.unreadable.len() as u64;
         }
     }
     Ok(found)

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use session_core::{OsEntropy, SessionId};
+use session_core::{Clock as _, OsEntropy, SessionId, SystemClock};
+use session_testbed::records::{insert, load, record, shop, user};
 use session_testbed::servers::{Postgres, Redis, namespace, postgres_url};
 
 use crate::bed::{Bed, On, PASSWORD, Run, run};
@@ -183,6 +184,30 @@ async fn who_may_not_tell_caches_ends_nothing_unless_there_are_none() {
     fails(&url, &["show", &id], 1, &["no session of `shop`"]).await;
     fails(&url, &["revoke", "--id", &id], 1, &["cannot be used", "PUBLISH"]).await;
     fails(&url, &["revoke", "--id", &id, "--no-publish-changes"], 1, &["no session of `shop`"]).await;
+}
+
+/// The error says how far it came, and the same command goes on from there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_in_the_middle_says_what_had_ended() {
+    let server = Redis::launch(&[]).await.unwrap();
+    let store = session_kit::open(&server.url(), shop()).await.unwrap();
+    let now = SystemClock.now();
+    let [first, second] = [record(Some(&user("alice")), now), record(Some(&user("bob")), now)];
+    insert(&*store, &first).await;
+    insert(&*store, &second).await;
+    // Of bob, it may only read.
+    let alice = format!("~{{shop:{:04x}}}:*", first.id().shard());
+    let password = format!(">{PASSWORD}");
+    server.command(&["ACL", "SETUSER", "app", "on", &password, "%R~*", &alice, "&*", "+@all"]).await.unwrap();
+    let url = server.url().replacen("://", &format!("://app:{PASSWORD}@"), 1);
+    let [one, other] = [&first, &second].map(|record| record.id().to_string());
+    let revoke = ["revoke", "--yes", "--id", &one, "--id", &other];
+    let run = run(&[("SESSION_STORE_URL", &url), ("SESSION_NAMESPACE", "shop")], &revoke).await;
+    assert_eq!((run.code, run.out.as_str()), (1, ""), "{}", run.err);
+    for text in ["end a session: ", "NOPERM", "1 sessions had ended by then", "The same command ends the others"] {
+        assert!(run.err.contains(text), "{text}: {}", run.err);
+    }
+    assert!(load(&*store, &first.id()).await.is_none() && load(&*store, &second.id()).await.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
