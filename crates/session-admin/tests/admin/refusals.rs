@@ -1,5 +1,6 @@
 //! What cannot be done says why, what to do next, and nothing secret.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use session_core::{Clock as _, OsEntropy, SessionId, SystemClock};
@@ -230,6 +231,8 @@ async fn whoever_has_seen_enough_is_no_failure() {
     command.env("SESSION_STORE_URL", &bed.url).env("SESSION_NAMESPACE", bed.namespace.as_str()).arg("list");
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = tokio::time::timeout(Duration::from_secs(60), command.stdout(writer).output()).await.unwrap().unwrap();
+    // Not `output`, which would take the pipe for one of its own.
+    let child = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let output = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output()).await.unwrap().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
