@@ -28,10 +28,17 @@ pub(crate) struct Args {
     /// Where the sessions are: redis://, redis+sentinel://, redis+cluster:// (rediss with TLS), postgres://, sqlite:PATH.
     ///
     /// Better in the environment than here: every user of a machine may see the command lines of all.
-    #[arg(long, global = true, value_name = "URL", env = "SESSION_STORE_URL", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Store",
+        value_name = "URL",
+        env = "SESSION_STORE_URL",
+        hide_env_values = true
+    )]
     pub(crate) store: Option<String>,
     /// The name under which the application keeps its sessions there.
-    #[arg(long, global = true, value_name = "NAME", env = "SESSION_NAMESPACE")]
+    #[arg(long, global = true, help_heading = "Store", value_name = "NAME", env = "SESSION_NAMESPACE")]
     pub(crate) namespace: Option<Namespace>,
     /// Print JSON: an object, or one on each line.
     #[arg(long, global = true)]
@@ -122,9 +129,12 @@ pub(crate) struct Show {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("which").required(true).multiple(true).args(
+#[command(
+    override_usage = "session-admin revoke <--id <ID>... | --all | FILTERS> [--dry-run | --yes]",
+    group = ArgGroup::new("which").required(true).multiple(true).args(
     ["id", "all", "user", "users", "visitors", "kind", "idle_since", "created_before", "user_agent"]
-))]
+)
+)]
 pub(crate) struct Revoke {
     /// This session; may be given several times.
     #[arg(
@@ -139,8 +149,6 @@ pub(crate) struct Revoke {
         conflicts_with_all = ["user", "users", "visitors", "kind", "idle_since", "created_before", "user_agent"]
     )]
     pub(crate) all: bool,
-    #[command(flatten)]
-    pub(crate) filters: Filters,
     /// Show what would end, and end nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -151,6 +159,8 @@ pub(crate) struct Revoke {
     /// `max_age`. Only where no node has such a cache, and this user of the server may not publish.
     #[arg(long)]
     pub(crate) no_publish_changes: bool,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
 }
 
 #[derive(Debug, clap::Args)]

@@ -72,6 +72,10 @@ impl fmt::Debug for OpenError {
     }
 }
 
+/// How long it may take to find out why there is no connection.
+#[cfg(feature = "postgres")]
+const PROBE: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// A kind of store.
 enum Kind {
     Memory,
@@ -346,15 +350,15 @@ async fn postgres(
 ) -> Result<session_postgres::PostgresStore, OpenError> {
     // Dropped, because the error may quote the URL.
     let server: sqlx::postgres::PgConnectOptions = url.parse().map_err(|_| OpenError::NotUnderstood)?;
-    let pool = session_postgres::recommended_pool_options().connect_lazy_with(server);
+    let pool = session_postgres::recommended_pool_options().connect_lazy_with(server.clone());
     let builder = session_postgres::PostgresStore::builder(pool, namespace.clone());
     let store = if options.publishes { builder.publish_changes() } else { builder }.build();
     if options.is_existing {
-        return is_there(&store, namespace).await.map(|()| store);
+        return is_there(&store, namespace, &server).await.map(|()| store);
     }
     match tokio::time::timeout(MIGRATIONS, store.migrate()).await {
         Ok(Ok(())) => Ok(store),
-        Ok(Err(error)) => Err(OpenError::Unavailable(causes("postgres: migrate", &error))),
+        Ok(Err(error)) => Err(unavailable("postgres: migrate", &error, &server).await),
         Err(_) => Err(OpenError::Unavailable("postgres: migrate: no end within 30 seconds".to_owned())),
     }
 }
@@ -362,8 +366,15 @@ async fn postgres(
 /// # Errors
 /// If there is no schema of this application.
 #[cfg(feature = "postgres")]
-async fn is_there(store: &session_postgres::PostgresStore, namespace: Namespace) -> Result<(), OpenError> {
-    let found = store.inspect().await.map_err(|error| OpenError::Unavailable(causes("postgres: connect", &error)))?;
+async fn is_there(
+    store: &session_postgres::PostgresStore,
+    namespace: Namespace,
+    server: &sqlx::postgres::PgConnectOptions,
+) -> Result<(), OpenError> {
+    let found = match store.inspect().await {
+        Ok(found) => found,
+        Err(error) => return Err(unavailable("postgres: connect", &error, server).await),
+    };
     if found.schema != session_core::store::SchemaState::Missing {
         return Ok(());
     }
@@ -371,6 +382,19 @@ async fn is_there(store: &session_postgres::PostgresStore, namespace: Namespace)
     let database =
         facts.into_iter().find_map(|(name, value)| (name == "database").then_some(value)).unwrap_or_default();
     Err(OpenError::NotMigrated { database, namespace })
+}
+
+/// `error`, or what the operating system says of the address: a pool tries again until its time is over, and does not tell why.
+#[cfg(feature = "postgres")]
+async fn unavailable(context: &str, error: &StoreError, server: &sqlx::postgres::PgConnectOptions) -> OpenError {
+    use sqlx::{Connection as _, PgConnection};
+
+    let connecting = tokio::time::timeout(PROBE, PgConnection::connect_with(server));
+    OpenError::Unavailable(match connecting.await {
+        // It has nothing of the URL.
+        Ok(Err(sqlx::Error::Io(reason))) => format!("{context}: {}:{}: {reason}", server.get_host(), server.get_port()),
+        Ok(Ok(_) | Err(_)) | Err(_) => causes(context, error),
+    })
 }
 
 /// What failed, the error and its causes.
