@@ -86,7 +86,7 @@ impl Progress {
     pub(crate) fn new(what: &'static str) -> Self {
         // Hidden by itself where standard error is no terminal.
         let bar = ProgressBar::new_spinner().with_message(what);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {message} {human_pos}, {per_sec}") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {human_pos} sessions, {elapsed}") {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(200));
