@@ -124,10 +124,8 @@ impl SessionStore for PostgresStore {
 
     async fn list_all(&self, after: Option<&Cursor>, limit: NonZeroU32, now: Timestamp) -> Result<Page, StoreError> {
         let after = after.map(|after| self.read(after)).transpose()?;
-        let limit = limit.get().min(LONGEST_PAGE);
-        let bind = |statement: Statement| {
-            statement.bind(after.as_ref().map(row::uuid)).bind(i64::from(limit)).bind(row::time(now))
-        };
+        let (from, limit) = (after.as_ref().map(row::uuid), limit.get().min(LONGEST_PAGE));
+        let bind = |statement: Statement| statement.bind(from).bind(i64::from(limit)).bind(row::time(now));
         let rows = self.executor.run(&self.sql.list_all, bind).await?;
         let is_full = rows.len() >= limit as usize;
         let last = rows.last().filter(|_| is_full).map(row::row_id).transpose()?;
@@ -143,8 +141,7 @@ impl SessionStore for PostgresStore {
     /// Statements of about 40 ms each, so that live sessions do not wait, for up to a third of the timeout: a server
     /// that is slow gets further with the next call.
     async fn delete_expired(&self, now: Timestamp, limit: NonZeroU32) -> Result<u64, StoreError> {
-        let limit = i64::from(limit.get());
-        let mut deleted = 0;
+        let (limit, mut deleted) = (i64::from(limit.get()), 0);
         for _ in 0..(self.executor.timeout.as_millis() / 150).max(1) {
             let bind = |statement: Statement| statement.bind(row::time(now)).bind(limit - deleted);
             let row = row::only(self.executor.run(&self.sql.delete_expired, bind).await?)?;

@@ -42,8 +42,7 @@ impl SessionStore for RedisStore {
 
     async fn update(&self, record: &Record, expected: Version, now: Timestamp) -> Result<UpdateOutcome> {
         check_shard(record)?;
-        let disconnects = self.link.disconnects();
-        let update = || self.write_update(record, expected, now);
+        let (disconnects, update) = (self.link.disconnects(), || self.write_update(record, expected, now));
         let outcome = match record.user() {
             Some(_) => self.link.in_time(self.with_room(&record.id(), now, update)).await?.0,
             None => self.link.in_time(update()).await?,
@@ -188,8 +187,7 @@ impl RedisStore {
     /// issued to a client.
     async fn exchange(&self, request: CreateRequest<'_>, now: Timestamp) -> Result<CreateOutcome> {
         let Some(old) = request.replaces else { return self.create_in_slot(request, now).await };
-        let new = request.record;
-        let found = self.live_version(&old.id, now).await?;
+        let (new, found) = (request.record, self.live_version(&old.id, now).await?);
         if found != Some(old.version) {
             // Unless this call is a repetition.
             return Ok(match self.live_version(&new.id(), now).await? {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use session_core::SessionId;
-use session_core::store::{CreateRequest, Feed as _, FeedEvent, FollowedFeed, SessionStore};
+use session_core::store::{CreateRequest, Feed as _, FeedEvent, FollowError, FollowedFeed, SessionStore};
 use session_postgres::{Pooler, PostgresStore};
 use session_testbed::Log;
 use session_testbed::feeds::{BEAT, assert_every_change_is_told, changed, ended, lost, told};

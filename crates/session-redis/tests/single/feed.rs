@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use session_core::store::{CreateOutcome, CreateRequest, FeedEvent, FollowedFeed, SessionStore};
+use session_core::store::{CreateOutcome, CreateRequest, FeedEvent, FollowError, FollowedFeed, SessionStore};
 use session_core::{DeleteOutcome, LimitPolicy, OsEntropy, StoreErrorKind, VisitorLimit};
 use session_redis::{ConnectError, RedisStore};
 use session_testbed::Log;
@@ -214,7 +214,8 @@ async fn resp2_tells_of_nothing_and_says_so() {
     let server = Redis::launch(&[]).await.unwrap();
     let of_resp2 = format!("{}?protocol=resp2", server.url());
     let store = RedisStore::builder(&of_resp2, shop()).publish_changes().connect().await.unwrap();
-    assert_eq!(store.feed().unwrap_err().to_string().contains("RESP2"), true);
+    let error = store.feed().unwrap_err();
+    assert!(error.to_string().contains("RESP2"), "{error}");
 
     let (log, _guard) = Log::keep();
     let server = Redis::launch(&[("rename-command", "HELLO \"\"")]).await.unwrap();

@@ -16,6 +16,7 @@ use crate::policy::limit::{LimitPolicy, SessionLimit};
 use crate::store::contract::{
     CreateOutcome, CreateRequest, DeleteOutcome, Freshness, SessionStore, TouchOutcome, UpdateOutcome,
 };
+use crate::store::feed::{Feed, FollowError};
 use crate::store::page::{Count, Cursor, Listing, Page};
 
 /// Two stores, of which one is being left for the other: sessions go on while they move, and none is lost or comes back.
@@ -243,6 +244,11 @@ impl<F: SessionStore, T: SessionStore> SessionStore for MovingStore<F, T> {
             Some(left) => Ok(deleted + self.to.delete_expired(now, left).await?),
             None => Ok(deleted),
         }
+    }
+
+    fn follow(&self) -> Result<Option<Box<dyn Feed>>, FollowError> {
+        // What changes a session moves it first.
+        self.to.follow()
     }
 }
 
