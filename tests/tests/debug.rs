@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +22,10 @@ const AGENT: &str = "agent-77aa03";
 
 /// The name of each type and its `Debug`, in both styles.
 macro_rules! shown {
-    ($($type:ident $(<$generic:tt>)?: $value:expr,)+) => {
+    ($($type:ident $(<$($generic:tt),+>)?: $value:expr,)+) => {
         vec![$({
             #[allow(elided_lifetimes_in_paths, reason = "one spelling for types with and without lifetime")]
-            let value: &$type$(<$generic>)? = &$value;
+            let value: &$type$(<$($generic),+>)? = &$value;
             (stringify!($type), format!("{value:?} {value:#?}"))
         }),+]
     };
@@ -119,7 +121,16 @@ async fn every_public_type_hides_what_is_secret() {
     let cookie_builder = CookiePolicy::builder("__Host-app");
     let create =
         CreateRequest::new(&record).replacing(replaces).within(policy.session_limit()).among(policy.visitor_limit());
+    let moving = MovingStore::new(ReferenceStore::new(), ReferenceStore::new());
+    let CreateOutcome::Created { .. } = moving.create(CreateRequest::new(&record), now).await.unwrap() else {
+        panic!("it is created")
+    };
+    let progress = moving.move_all(NonZeroU32::MIN, &clock, |_| ControlFlow::Continue(())).await.unwrap();
     let shown = shown! {
+        MovingStore<_, _>: moving, MovingProgress: progress,
+        MovedPage: moving.move_page(None, NonZeroU32::MIN, now).await.unwrap(), FollowError: FollowError::NotPublished,
+        Inspection: Inspection::default(), SchemaState: SchemaState::Unneeded, ServerInfo: ServerInfo::new("Redis", "7"),
+        Measurement: Measurement::Opened(Opened::User), Opened: Opened::User,
         Timestamp: now, ManualClock: clock, SystemClock: SystemClock,
         CookiePolicy: policy.cookie(), CookiePolicyBuilder: cookie_builder, CookiePolicyError: CookiePolicyError::Name,
         PresentedCookie: presented, SameSite: SameSite::Lax, SetCookie: set_cookie,

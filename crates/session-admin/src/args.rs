@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Show(Show),
     /// End sessions: by id, of a user, or those that match all filters.
     Revoke(Revoke),
+    /// Move all sessions to another store while the application goes on, which must run with both stores already.
+    Copy(Copy),
     /// Delete what has expired, in small batches, until nothing is left. Redis does it by itself.
     Sweep(Sweep),
     /// Whether the store is as it should be: version, settings, migrations, how fast it answers, how many sessions.
@@ -161,6 +163,27 @@ pub(crate) struct Revoke {
     pub(crate) no_publish_changes: bool,
     #[command(flatten)]
     pub(crate) filters: Filters,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "First every node is stopped, and started again with MovingStore::new(old, new); then this moves what nobody uses; then \
+        the nodes can do with the new store alone. Nothing is lost if it is interrupted: run it again. The chapter Moving of the manual \
+        has the steps."
+)]
+pub(crate) struct Copy {
+    /// Where to: the URL of the new store, which the application has made already (its migrations).
+    #[arg(long, value_name = "URL", env = "SESSION_NEW_STORE_URL", hide_env_values = true)]
+    pub(crate) to: Option<String>,
+    /// The name under which they are kept there. Without it, the same.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) to_namespace: Option<Namespace>,
+    /// Count what would move, and move nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask: every node runs with both stores.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -25,6 +25,18 @@ pub(crate) enum Error {
     /// What was given as an id is none. Not quoted: it may be a token.
     #[error("not a session id: expected 22 characters of base64url, as `list` shows them. A token is not an id")]
     NotAnId,
+    /// It was not said where sessions move to.
+    #[error("to which store? Set SESSION_NEW_STORE_URL, or give --to URL: redis://…, postgres://…, sqlite:PATH")]
+    NoNewStore,
+    /// They would move to where they are.
+    #[error("the new store is the old one: the same URL, and the same namespace")]
+    SameStore,
+    /// Nobody said that the nodes are ready.
+    #[error(
+        "every node has to run with both stores first (MovingStore), and none with the old one alone: it would lose sessions that \
+         move. If that is so, add --yes. Nothing was done"
+    )]
+    NodesUnknown,
     /// More than one session would end, and nobody said that this is meant.
     #[error("{0} sessions would end: add --yes if that is meant, or --dry-run to see them. Nothing was done")]
     Unconfirmed(String),
@@ -39,10 +51,10 @@ pub(crate) enum Error {
         /// Why it failed.
         error: StoreError,
     },
-    /// The store failed when some sessions had ended.
-    #[error("{error}\n{done} sessions had ended by then. The same command ends the others")]
+    /// The store failed when some sessions had ended, or moved.
+    #[error("{error}\n{done} sessions were done by then. The same command does the others")]
     Partly {
-        /// How many had ended.
+        /// How many.
         done: u64,
         /// What happened.
         error: Box<Self>,
@@ -90,7 +102,14 @@ impl Error {
     /// What the process ends with: 1, failed; 2, not understood, and nothing was done.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::NoStore | Self::NoNamespace | Self::InMemory | Self::NotAnId | Self::Unconfirmed(_) => 2,
+            Self::NoStore
+            | Self::NoNamespace
+            | Self::InMemory
+            | Self::NotAnId
+            | Self::NoNewStore
+            | Self::SameStore
+            | Self::NodesUnknown
+            | Self::Unconfirmed(_) => 2,
             Self::Open(OpenError::NotUnderstood | OpenError::NoPath(_) | OpenError::MissingFeature(_)) => 2,
             Self::Open(_)
             | Self::Store { .. }

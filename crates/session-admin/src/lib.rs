@@ -1,6 +1,6 @@
 //! The command `session-admin`, for who operates an application with sessions: how many there are, whose, since when; what one of
-//! them holds, by name and size; ending those of a user, of a device, of everybody; deleting what has expired; and whether the
-//! store is as it should be.
+//! them holds, by name and size; ending those of a user, of a device, of everybody; deleting what has expired; moving all to another
+//! store; and whether the store is as it should be.
 //!
 //! ```sh
 //! export SESSION_STORE_URL=redis://app:PASSWORD@sessions.internal SESSION_NAMESPACE=shop
@@ -96,6 +96,7 @@ async fn run(args: &Args, target: &Target) -> Result<(), Error> {
         Command::List(list) => commands::list::run(list, target, &mut output).await,
         Command::Show(show) => commands::show::run(show, target, &mut output).await,
         Command::Revoke(revoke) => commands::revoke::run(revoke, target, &mut output).await,
+        Command::Copy(copy) => commands::copy::run(copy, target, &mut output).await,
         Command::Sweep(sweep) => commands::sweep::run(sweep, target, &mut output).await,
         Command::Check => commands::check::run(target, &mut output).await,
     };

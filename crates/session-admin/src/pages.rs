@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::target::now;
 
 /// How many sessions are read at once, and so how many there are in memory.
-const PAGE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
+pub(crate) const PAGE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 
 /// How often something is tried that may succeed the next time, and the first pause.
 const ATTEMPTS: u32 = 4;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use session_core::{Namespace, SystemClock, Timestamp};
 use session_kit::{Clock as _, OpenOptions, OpenedStore};
 
-use crate::args::Args;
+use crate::args::{Args, Copy};
 use crate::error::Error;
 
 /// Where the sessions are.
@@ -26,6 +26,22 @@ impl Target {
         }
         let namespace = args.namespace.clone().ok_or(Error::NoNamespace)?;
         Ok(Self { url, namespace, began: now() })
+    }
+
+    /// Where its sessions move to.
+    ///
+    /// # Errors
+    /// If it is not said where to, or it is the same place, or one in memory.
+    pub(crate) fn other(&self, args: &Copy) -> Result<Self, Error> {
+        let url = args.to.clone().filter(|url| !url.is_empty()).ok_or(Error::NoNewStore)?;
+        if url.split(':').next() == Some("memory") {
+            return Err(Error::InMemory);
+        }
+        let namespace = args.to_namespace.clone().unwrap_or_else(|| self.namespace.clone());
+        if url == self.url && namespace == self.namespace {
+            return Err(Error::SameStore);
+        }
+        Ok(Self { url, namespace, began: self.began })
     }
 
     /// The store, to look at. Nothing is made there.

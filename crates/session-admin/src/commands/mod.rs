@@ -1,6 +1,7 @@
 //! What each command does.
 
 pub(crate) mod check;
+pub(crate) mod copy;
 pub(crate) mod count;
 pub(crate) mod list;
 pub(crate) mod revoke;

@@ -3,5 +3,6 @@
 
 mod bed;
 mod caches;
+mod copying;
 mod every_store;
 mod refusals;

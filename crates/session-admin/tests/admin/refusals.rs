@@ -206,7 +206,7 @@ async fn a_failure_in_the_middle_says_what_had_ended() {
     let revoke = ["revoke", "--yes", "--id", &one, "--id", &other];
     let run = run(&[("SESSION_STORE_URL", &url), ("SESSION_NAMESPACE", "shop")], &revoke).await;
     assert_eq!((run.code, run.out.as_str()), (1, ""), "{}", run.err);
-    for text in ["end a session: ", "NOPERM", "1 sessions had ended by then", "The same command ends the others"] {
+    for text in ["end a session: ", "NOPERM", "1 sessions were done by then", "The same command does the others"] {
         assert!(run.err.contains(text), "{text}: {}", run.err);
     }
     assert!(load(&*store, &first.id()).await.is_none() && load(&*store, &second.id()).await.is_some());

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::account_claims::ClaimError;
 use super::as_written;
 use super::error::VerifyError;
-use super::payload::{ReadPayload, Text, level};
+use super::payload::{ReadPayload, level};
 use super::policy::TokenPolicy;
 
 /// The last second of the year 9999. A later `NumericDate` is invalid.
@@ -180,10 +180,10 @@ impl Claims {
         let user = UserId::new(&*require(sub, "sub")?).map_err(|_| VerifyError::Invalid("sub"))?;
         let level = acr.and_then(|acr| level(&acr));
         let mut texts = Texts { json: &json, unescaped: String::new() };
-        let methods = require(amr, "amr")?.into_iter().map(|method| texts.span(method)).collect();
-        let token_id = texts.span(token_id);
-        let client = client_id.map(|client| texts.span(client));
-        let scope = scope.map(|scope| texts.span(scope));
+        let methods = require(amr, "amr")?.iter().map(|method| texts.span(method)).collect();
+        let token_id = texts.span(&token_id);
+        let client = client_id.map(|client| texts.span(&client));
+        let scope = scope.map(|scope| texts.span(&scope));
         let (payload_len, unescaped) = (json.len(), texts.unescaped);
         let texts = if unescaped.is_empty() { json } else { json + &unescaped };
         Ok(Self {
@@ -211,13 +211,13 @@ struct Texts<'a> {
 
 impl Texts<'_> {
     /// Where `text` is in the payload, or where it will be behind it.
-    fn span(&mut self, text: Text<'_>) -> Span {
+    fn span(&mut self, text: &str) -> Span {
         let start = text.as_ptr().addr().wrapping_sub(self.json.as_ptr().addr());
         if start < self.json.len() {
             return Span { start, end: start + text.len() };
         }
         let start = self.json.len() + self.unescaped.len();
-        self.unescaped.push_str(&text);
+        self.unescaped.push_str(text);
         Span { start, end: start + text.len() }
     }
 }
