@@ -74,7 +74,7 @@ impl Cache {
         let followed = self.followed.load();
         let held = self.copies.0.get(id)?;
         let is_good = held.epoch == self.slot(id).epoch.load(Ordering::Acquire)
-            && self.limits.allow(held.since, &followed, self.time.now());
+            && self.limits.allow(held.since, &followed, self.time.now_for_age());
         is_good.then(|| Record { is_copy: true, ..held.content.clone() })
     }
 

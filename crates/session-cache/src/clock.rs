@@ -9,6 +9,11 @@ use crate::machine::Moment;
 pub(crate) trait Time: fmt::Debug + Send + Sync {
     fn now(&self) -> Moment;
 
+    /// What is needed of it to tell how old something is.
+    fn now_for_age(&self) -> Moment {
+        self.now()
+    }
+
     /// What the steady clock showed at `instant`.
     fn at(&self, instant: Instant) -> Duration;
 }
@@ -30,6 +35,13 @@ impl Time for System {
         // In this order: stopped in between, it takes what it measures for older than it is, not for newer.
         let steady = self.begin.elapsed();
         Moment { steady, real: real() }
+    }
+
+    /// The clock that goes on while the machine is suspended is the steady one and all suspensions: by it, everything is as old or
+    /// older. So the other need not be read.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn now_for_age(&self) -> Moment {
+        Moment { steady: Duration::ZERO, real: real() }
     }
 
     fn at(&self, instant: Instant) -> Duration {
