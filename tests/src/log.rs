@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use tracing::subscriber::DefaultGuard;
 
@@ -14,6 +14,13 @@ impl Log {
     /// Keeps what is logged until the guard is dropped.
     #[must_use]
     pub fn keep() -> (Self, DefaultGuard) {
+        // Wants every line, for good. Else one that another thread meets first, which has no subscriber, at the moment at which a
+        // test begins or ends to listen, may be taken for a line that nobody wants; and what is logged once is never seen then.
+        static FOR_ALL_THREADS: Once = Once::new();
+        FOR_ALL_THREADS.call_once(|| {
+            // Fails if there is one already, which is as good.
+            let _ = tracing::subscriber::set_global_default(tracing_subscriber::fmt().with_writer(io::sink).finish());
+        });
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
