@@ -63,7 +63,9 @@ impl Connection {
         };
         match reply.map(|mut values| values.remove("maxmemory-policy")) {
             Ok(Some(policy)) if policy == "noeviction" => {}
-            Ok(Some(policy)) => tracing::warn!(policy, "{EVICTION}"),
+            Ok(Some(policy)) => {
+                tracing::warn!(policy, reason = EVICTION, "the maxmemory-policy of Redis lets it evict live sessions");
+            }
             Ok(None) => tracing::debug!("Redis does not show its maxmemory-policy; it should be noeviction"),
             Err(error) => tracing::debug!(%error, "Redis does not show its maxmemory-policy; it should be noeviction"),
         }
