@@ -1,7 +1,7 @@
 //! Moments, as they are given and as they are shown.
 
 use std::str::FromStr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use session_core::Timestamp;
 
@@ -35,18 +35,15 @@ impl FromStr for Moment {
         }
         let date_only = text.len() == "2026-03-01".len();
         let text = if date_only { format!("{text}T00:00:00Z") } else { text.to_owned() };
-        let at = humantime::parse_rfc3339_weak(&text).ok();
-        let since = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        let millis = since.and_then(|since| i64::try_from(since.as_millis()).ok());
         let expected = "expected how long ago (30d, 12h, 90m), or a date (2026-03-01, 2026-03-01T12:00:00Z)";
-        millis.map(|millis| Self::At(Timestamp::from_millis(millis))).ok_or(expected)
+        humantime::parse_rfc3339_weak(&text).map(|at| Self::At(at.into())).map_err(|_| expected)
     }
 }
 
 /// As RFC 3339 has it, in UTC; a number of milliseconds where that has no name for it.
 pub(crate) fn show(at: Timestamp) -> String {
     match date(at) {
-        Some(date) => humantime::format_rfc3339_millis(date).to_string(),
+        Some(_) => at.to_string(),
         None => format!("{} ms", at.as_millis()),
     }
 }
@@ -60,8 +57,7 @@ pub(crate) fn show_short(at: Timestamp) -> String {
 }
 
 fn date(at: Timestamp) -> Option<SystemTime> {
-    let millis = u64::try_from(at.as_millis()).ok()?;
-    (at.as_millis() <= LATEST).then(|| UNIX_EPOCH + Duration::from_millis(millis))
+    (0..=LATEST).contains(&at.as_millis()).then(|| at.into())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use session_core::{Assurance, Kind, Persistence, Proof, SessionSummary};
+use session_core::{Assurance, Persistence, Proof, SessionSummary};
 
 use crate::moment::{show, show_short};
 
@@ -42,7 +42,7 @@ impl Session {
         let (device, authentication) = (&session.device, session.authentication.as_ref());
         Self {
             id: session.id.to_string(),
-            kind: kind(session.kind),
+            kind: session.kind.as_str(),
             user: session.user().map(|user| user.as_str().to_owned()),
             created_at: show(session.created_at),
             last_seen: show(session.last_seen),
@@ -91,13 +91,6 @@ impl Proved {
     }
 }
 
-pub(crate) fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Cookie => "cookie",
-        Kind::Refresh => "refresh",
-    }
-}
-
 /// What stands above [`row`].
 pub(crate) fn header() -> String {
     columns(["ID", "USER", "TOKEN", "CREATED", "LAST SEEN", "EXPIRES", "USER AGENT"])
@@ -108,7 +101,7 @@ pub(crate) fn row(session: &SessionSummary) -> String {
     let user = session.user().map_or_else(|| "-".to_owned(), |user| printable(user.as_str()));
     let agent = session.device.user_agent().or(session.device.label()).map_or_else(|| "-".to_owned(), printable);
     let times = [session.created_at, session.last_seen, session.deadline()].map(show_short);
-    columns([&session.id.to_string(), &user, kind(session.kind), &times[0], &times[1], &times[2], &agent])
+    columns([&session.id.to_string(), &user, session.kind.as_str(), &times[0], &times[1], &times[2], &agent])
 }
 
 fn columns([id, user, kind, created, seen, expires, agent]: [&str; 7]) -> String {

@@ -8,8 +8,7 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::id::{SessionId, UserId};
-use super::summary::{Assurance, Persistence, SessionSummary};
-use super::token::Kind;
+use super::summary::{Persistence, SessionSummary};
 use crate::clock::Timestamp;
 
 /// As it is [shown](Timestamp#impl-Display-for-Timestamp).
@@ -63,20 +62,13 @@ impl Serialize for SessionSummary {
         let proof = self.authentication.as_ref().map(|authentication| authentication.strongest());
         let shown = Shown {
             id: self.id,
-            kind: match self.kind {
-                Kind::Cookie => "cookie",
-                Kind::Refresh => "refresh",
-            },
+            kind: self.kind.as_str(),
             created_at: self.created_at,
             last_seen: self.last_seen,
             expires_at: self.deadline(),
             persistent: self.persistence == Persistence::Persistent,
             user: self.user().map(UserId::as_str),
-            level: proof.map(|proof| match proof.level {
-                Assurance::Aal1 => "aal1",
-                Assurance::Aal2 => "aal2",
-                Assurance::Aal3 => "aal3",
-            }),
+            level: proof.map(|proof| proof.level.as_str()),
             authenticated_at: proof.map(|proof| proof.at),
             methods: proof.map(|proof| &*proof.methods),
             label: self.device.label(),

@@ -232,6 +232,18 @@ pub enum Assurance {
     Aal3,
 }
 
+impl Assurance {
+    /// Its name in tokens (`acr`) and lists: `aal1` to `aal3`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aal1 => "aal1",
+            Self::Aal2 => "aal2",
+            Self::Aal3 => "aal3",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]

@@ -19,6 +19,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Its name in lists and logs: `cookie`, `refresh`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cookie => "cookie",
+            Self::Refresh => "refresh",
+        }
+    }
+
     /// The byte that stands for this kind in digests.
     pub(crate) const fn tag(self) -> u8 {
         match self {

@@ -1,7 +1,5 @@
 //! What pages share.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::{
@@ -90,8 +88,7 @@ fn duration(seconds: u64) -> String {
 
 /// A moment as `2026-11-23T07:14:20Z`.
 pub(super) fn utc(at: Timestamp) -> String {
-    let since_epoch = Duration::from_millis(u64::try_from(at.as_millis()).unwrap_or_default());
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string()
+    humantime::format_rfc3339_seconds(at.max(Timestamp::EPOCH).into()).to_string()
 }
 
 pub(crate) async fn favicon() -> impl IntoResponse {

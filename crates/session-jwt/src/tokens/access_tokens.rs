@@ -12,7 +12,7 @@ use super::claims::{Check, Claims};
 use super::error::VerifyError;
 use super::gate::MAX_TOKEN_LEN;
 use super::header::TokenType;
-use super::payload::{WrittenAudience, WrittenPayload, acr, numeric_date};
+use super::payload::{WrittenAudience, WrittenPayload, numeric_date};
 use super::policy::TokenPolicy;
 use super::signer::Signer;
 use crate::encoding;
@@ -168,7 +168,7 @@ impl AccessTokens {
             sid: subject.session,
             // By a server whose clock is ahead.
             auth_time: numeric_date(proof.at).min(iat),
-            acr: acr(proof.level),
+            acr: proof.level.as_str(),
             amr: &proof.methods,
             scope: subject.scope,
             extra: subject.claims.map(|claims| &claims.extra).filter(|extra| !extra.is_empty()),

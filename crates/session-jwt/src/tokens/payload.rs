@@ -47,18 +47,9 @@ pub(super) enum WrittenAudience<'a> {
 pub(super) const RESERVED: [&str; 14] =
     ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "auth_time", "acr", "amr", "scope", "cnf"];
 
-/// The `acr` of a level.
-pub(super) const fn acr(level: Assurance) -> &'static str {
-    match level {
-        Assurance::Aal1 => "aal1",
-        Assurance::Aal2 => "aal2",
-        Assurance::Aal3 => "aal3",
-    }
-}
-
 /// The level of an `acr`. `None` for one that is not ours.
 pub(super) fn level(text: &str) -> Option<Assurance> {
-    [Assurance::Aal1, Assurance::Aal2, Assurance::Aal3].into_iter().find(|level| acr(*level) == text)
+    [Assurance::Aal1, Assurance::Aal2, Assurance::Aal3].into_iter().find(|level| level.as_str() == text)
 }
 
 /// Whole seconds since the epoch (`NumericDate`). A clock before 1970 yields the epoch.
