@@ -92,7 +92,7 @@ pub(crate) struct List {
 #[command(next_help_heading = "Filters")]
 pub(crate) struct Filters {
     /// Of this user.
-    #[arg(long, value_name = "USER", value_parser = user)]
+    #[arg(long, value_name = "USER", value_parser = user, allow_hyphen_values = true)]
     pub(crate) user: Option<UserId>,
     /// Of users: somebody is logged in.
     #[arg(long, conflicts_with = "visitors")]
@@ -110,7 +110,7 @@ pub(crate) struct Filters {
     #[arg(long, value_name = "MOMENT")]
     pub(crate) created_before: Option<Moment>,
     /// Whose User-Agent contains this, in upper or lower case.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) user_agent: Option<String>,
 }
 
@@ -126,7 +126,8 @@ pub(crate) enum Kind {
 pub(crate) struct Show {
     /// The id, as `list` shows it.
     // As text: clap quotes what it does not understand, and that may be a token, pasted by mistake.
-    #[arg(value_name = "ID")]
+    // One id of 64 begins with a hyphen, and so may names.
+    #[arg(value_name = "ID", allow_hyphen_values = true)]
     pub(crate) id: String,
 }
 
@@ -142,6 +143,7 @@ pub(crate) struct Revoke {
     #[arg(
         long,
         value_name = "ID",
+        allow_hyphen_values = true,
         conflicts_with_all = ["all", "user", "users", "visitors", "kind", "idle_since", "created_before", "user_agent"]
     )]
     pub(crate) id: Vec<String>,
@@ -199,12 +201,41 @@ fn user(text: &str) -> Result<UserId, session_core::UserIdError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::Args;
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::{Args, Command};
 
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+    /// Ids, names of users and texts are what they are, also where they look like an option: `-h`, `-V`, `--`.
+    #[test]
+    fn what_is_named_may_begin_with_a_hyphen() {
+        for text in
+            ["-E54-vXn65XwG7Q1fBiCgA", "-hE54-vXn65XwG7Q1fBiCg", "-VE54-vXn65XwG7Q1fBiC", "--E54-vXn65XwG7Q1fBiCg"]
+        {
+            for line in [["show", text, "--json"], ["show", "--json", text]] {
+                let Command::Show(show) = parsed(&line) else { panic!("{line:?}") };
+                assert_eq!(show.id, text);
+            }
+            let Command::Revoke(revoke) = parsed(&["revoke", "--id", text, "--json", "--id", text, "--yes"]) else {
+                panic!("{text}")
+            };
+            assert_eq!((revoke.id, revoke.yes), (vec![text.to_owned(); 2], true));
+            let Command::List(list) = parsed(&["list", "--user", text, "--user-agent", text, "--json"]) else {
+                panic!("{text}")
+            };
+            let filters = (list.filters.user.unwrap(), list.filters.user_agent.unwrap());
+            assert_eq!((filters.0.as_str(), &*filters.1), (text, text));
+        }
+    }
+
+    fn parsed(arguments: &[&str]) -> Command {
+        let args = Args::try_parse_from(["session-admin"].iter().chain(arguments)).unwrap();
+        assert_eq!(args.json, arguments.contains(&"--json"));
+        args.command
     }
 }
