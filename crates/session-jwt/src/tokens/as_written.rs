@@ -13,31 +13,30 @@ const MAX_DIGITS: usize = 18;
 /// What `json` claims, if it is to the last byte as [`WrittenPayload`](super::payload::WrittenPayload) is written: its members
 /// in their order, no blanks, no escapes, one audience, no claim of the application. `None` says nothing about it: it is parsed
 /// then, strictly. What this reads, the parser reads in the same way.
+// Inlined: what it returns is large, and need not be moved then.
+#[inline]
 pub(super) fn read(json: &str) -> Option<ReadPayload<'_>> {
     // Not in JSON without an escape. All at once, which needs no look at each text.
     if json.bytes().fold(u8::MAX, u8::min) < b' ' {
         return None;
     }
     let mut rest = Rest(json);
-    let mut payload = ReadPayload {
-        iss: Some(rest.text(r#"{"iss":"#)?),
-        sub: Some(rest.text(r#","sub":"#)?),
-        aud: Some(Audience::One(rest.text(r#","aud":"#)?.into_inner())),
+    let payload = ReadPayload {
+        iss: Some(rest.text(r#"{"iss":""#)?),
+        sub: Some(rest.text(r#","sub":""#)?),
+        aud: Some(Audience::One(rest.text(r#","aud":""#)?.into_inner())),
         exp: Some(rest.number(r#","exp":"#)?),
         nbf: None,
         iat: Some(rest.number(r#","iat":"#)?),
-        jti: Some(rest.text(r#","jti":"#)?),
-        client_id: Some(rest.text(r#","client_id":"#)?),
-        sid: Some(rest.text(r#","sid":"#)?.parse().ok()?),
+        jti: Some(rest.text(r#","jti":""#)?),
+        client_id: Some(rest.text(r#","client_id":""#)?),
+        sid: Some(rest.text(r#","sid":""#)?.parse().ok()?),
         auth_time: Some(rest.number(r#","auth_time":"#)?),
-        acr: Some(rest.text(r#","acr":"#)?),
+        acr: Some(rest.text(r#","acr":""#)?),
         amr: Some(rest.texts(r#","amr":"#)?),
-        scope: None,
+        scope: if rest.0 == "}" { None } else { Some(rest.text(r#","scope":""#)?) },
     };
-    if rest.0 != "}" {
-        payload.scope = Some(rest.text(r#","scope":"#)?);
-    }
-    (rest.0 == "}").then_some(payload)
+    (rest.0 == "}").then(|| payload)
 }
 
 /// What is left to read. Inlined, so that literals are compared as the few words that they are.
@@ -50,11 +49,10 @@ impl<'a> Rest<'a> {
         Some(())
     }
 
-    /// `literal`, and a text in quotation marks.
+    /// `literal`, which ends with a quotation mark, and a text to the next one.
     #[inline(always)]
     fn text(&mut self, literal: &str) -> Option<Text<'a>> {
         self.skip(literal)?;
-        self.skip("\"")?;
         let end = memchr2(b'"', b'\\', self.0.as_bytes())?;
         let (text, rest) = self.0.split_at(end);
         self.0 = rest.strip_prefix('"')?;
@@ -68,9 +66,9 @@ impl<'a> Rest<'a> {
         if self.skip("[]").is_some() {
             return Some(texts);
         }
-        texts.push(self.text("[")?);
+        texts.push(self.text("[\"")?);
         while self.skip("]").is_none() {
-            texts.push(self.text(",")?);
+            texts.push(self.text(",\"")?);
         }
         Some(texts)
     }
