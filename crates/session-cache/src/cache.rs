@@ -38,19 +38,20 @@ struct Slot {
     stripe: Mutex<Stripe>,
     /// That of the stripe, for those who only read.
     epoch: AtomicU64,
+    /// Loads that a copy answered, and loads that none did. Here, for a count of all would be written by every thread at once.
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
-/// What happened since the start.
+/// What rarely happened, since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    pub(crate) hits: AtomicU64,
-    pub(crate) misses: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) losses: AtomicU64,
 }
 
 impl Counts {
-    pub(crate) fn add(count: &AtomicU64) {
+    fn add(count: &AtomicU64) {
         count.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -65,6 +66,13 @@ impl Cache {
             time,
             counts: Counts::default(),
         }
+    }
+
+    /// The copy of `id`, if it may be given now; counted.
+    pub(crate) fn look_up(&self, id: &SessionId) -> Option<Record> {
+        let (copy, slot) = (self.get(id), self.slot(id));
+        Counts::add(if copy.is_some() { &slot.hits } else { &slot.misses });
+        copy
     }
 
     /// The copy of `id`, if it may be given now.
@@ -151,6 +159,14 @@ impl Cache {
     pub(crate) fn size(&self) -> (u64, u64) {
         self.copies.0.run_pending_tasks();
         (self.copies.0.entry_count(), self.copies.0.weighted_size())
+    }
+
+    /// How many loads a copy answered, and how many none did.
+    pub(crate) fn looked_up(&self) -> (u64, u64) {
+        let sum = |count: fn(&Slot) -> &AtomicU64| {
+            self.stripes.iter().fold(0_u64, |sum, slot| sum.wrapping_add(count(slot).load(Ordering::Relaxed)))
+        };
+        (sum(|slot| &slot.hits), sum(|slot| &slot.misses))
     }
 
     #[cfg(test)]

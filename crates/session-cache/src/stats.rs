@@ -49,9 +49,9 @@ impl CacheStats {
             Some(lag) if lag <= cache.limits.max_stale => FeedState::Live { lag },
             Some(_) | None => FeedState::Lost,
         };
-        let [hits, misses, refused_fills, feed_losses] =
-            [&cache.counts.hits, &cache.counts.misses, &cache.counts.refused, &cache.counts.losses]
-                .map(|count| count.load(Ordering::Relaxed));
+        let (hits, misses) = cache.looked_up();
+        let [refused_fills, feed_losses] =
+            [&cache.counts.refused, &cache.counts.losses].map(|count| count.load(Ordering::Relaxed));
         Self { hits, misses, refused_fills, feed_losses, entries, bytes, feed }
     }
 }

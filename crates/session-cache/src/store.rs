@@ -10,7 +10,7 @@ use session_core::store::{
 };
 use session_core::{DeleteOutcome, SessionId, StoreError, StoreErrorKind, Timestamp, UserId};
 
-use crate::cache::{Cache, Counts, UnderWay};
+use crate::cache::{Cache, UnderWay};
 use crate::follow::Follower;
 use crate::stats::CacheStats;
 
@@ -80,12 +80,10 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
 
     async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Record>, StoreError> {
         let cache = self.cache();
-        if freshness == Freshness::Cached {
-            if let Some(copy) = cache.get(id) {
-                Counts::add(&cache.counts.hits);
-                return Ok(Some(copy));
-            }
-            Counts::add(&cache.counts.misses);
+        if freshness == Freshness::Cached
+            && let Some(copy) = cache.look_up(id)
+        {
+            return Ok(Some(copy));
         }
         let load = cache.begin_load(*id);
         // A copy of a copy would be older than it seems.
