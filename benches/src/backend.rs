@@ -67,21 +67,26 @@ impl Backend {
         })
     }
 
-    /// The same, on a server, with a cache in front that follows its feed.
-    pub(crate) async fn cached(self, addresses: &Addresses) -> Result<Arc<dyn SessionStore>, Failure> {
+    /// The same, on a server, as all nodes have it if any of them has a cache: it publishes what it does.
+    pub(crate) async fn publishing(self, addresses: &Addresses) -> Result<Arc<dyn SessionStore>, Failure> {
         match self {
             Self::Redis => {
                 let store = RedisStore::builder(&addresses.redis_url(), Namespace::new("session")?);
-                let store = store.publish_changes().connect().await?;
-                Ok(Arc::new(CachedStore::builder(store, MAX_STALE).follow()?.build()))
+                Ok(Arc::new(store.publish_changes().connect().await?))
             }
             Self::Postgres => {
                 let store = postgres(addresses)?.publish_changes().build();
                 store.migrate().await?;
-                Ok(Arc::new(CachedStore::builder(store, MAX_STALE).follow()?.build()))
+                Ok(Arc::new(store))
             }
             Self::Noop | Self::Moka | Self::Sqlite => Err("only what is on a server is measured with a cache".into()),
         }
+    }
+
+    /// That one with a cache in front, which follows its feed.
+    pub(crate) async fn cached(self, addresses: &Addresses) -> Result<Arc<dyn SessionStore>, Failure> {
+        let store = self.publishing(addresses).await?;
+        Ok(Arc::new(CachedStore::builder(store, MAX_STALE).follow()?.build()))
     }
 
     /// The floor, empty. The control has the one of `session-moka`.

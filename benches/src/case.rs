@@ -39,11 +39,12 @@ pub enum Operation {
 pub enum CachedOpKind {
     /// Loads a session of which there is a copy. Its floor is `session-moka`.
     Load,
-    /// Replaces the values. Its floor is the same store without a cache.
+    /// Replaces the values. Its floor is the same store without a cache, which publishes as well: what that costs is the price of a
+    /// cache in any node, and `--followers` shows it.
     Update,
     /// A request that reads a value. Its floor is the same on `session-moka`.
     Read,
-    /// One that changes a value. Its floor is the same without a cache.
+    /// One that changes a value. Its floor is the same without a cache, as that of an update.
     Write,
 }
 
@@ -61,10 +62,10 @@ impl CachedOpKind {
     }
 
     /// The store that it is compared with.
-    fn floor(self, backend: Backend) -> Backend {
+    async fn floor(self, backend: Backend, addresses: &Addresses) -> Result<Arc<dyn SessionStore>, Failure> {
         match self {
-            Self::Load | Self::Read => Backend::Moka,
-            Self::Update | Self::Write => backend,
+            Self::Load | Self::Read => Backend::Moka.store(addresses).await,
+            Self::Update | Self::Write => backend.publishing(addresses).await,
         }
     }
 
@@ -162,7 +163,7 @@ impl Case {
                 }
             }
             Operation::Cached(kind) => {
-                let floor = kind.on(kind.floor(self.backend).store(addresses).await?)?;
+                let floor = kind.on(kind.floor(self.backend, addresses).await?)?;
                 [floor, kind.on(self.backend.cached(addresses).await?)?]
             }
         })

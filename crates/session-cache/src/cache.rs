@@ -1,6 +1,7 @@
 //! [`Cache`]: the copies of a process, and what is known of them.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -275,8 +276,8 @@ fn weight(_: &SessionId, held: &Arc<Held<Record>>) -> u32 {
 }
 
 impl Copies<Record> for Kept {
-    fn get(&self, id: &SessionId) -> Option<Held<Record>> {
-        self.0.get(id).map(|held| Held::clone(&held))
+    fn get(&self, id: &SessionId) -> Option<impl Deref<Target = Held<Record>>> {
+        self.0.get(id)
     }
 
     fn put(&self, id: SessionId, held: Held<Record>) {

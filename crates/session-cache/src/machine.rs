@@ -10,6 +10,7 @@
 //! that was heard before.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::time::Duration;
 
 use session_core::store::Version;
@@ -161,7 +162,8 @@ pub(crate) struct Held<C> {
 
 /// Where copies are. It may forget any of them at any time.
 pub(crate) trait Copies<C> {
-    fn get(&self, id: &SessionId) -> Option<Held<C>>;
+    /// Not a copy of the copy: most of those who ask look at its version only.
+    fn get(&self, id: &SessionId) -> Option<impl Deref<Target = Held<C>>>;
 
     fn put(&self, id: SessionId, held: Held<C>);
 
@@ -247,12 +249,17 @@ impl Stripe {
             Bar::None => false,
         };
         // Whatever becomes of it: nothing older is good any more.
-        self.changed(id, Some(version), copies);
+        self.raise(&id, version);
+        let before = copies.get(&id);
+        let is_older = before.as_ref().is_some_and(|before| !is_at_least(before.content.version(), version));
         if !is_open || ticket.epoch != self.epoch || self.is_over(&id) {
+            if is_older {
+                copies.remove(&id);
+            }
             return Fill::Refused;
         }
         let mut held = Held { content, since: ticket.since, epoch: ticket.epoch };
-        if let Some(before) = copies.get(&id).filter(|before| before.epoch == self.epoch) {
+        if let Some(before) = before.filter(|before| !is_older && before.epoch == self.epoch) {
             // Of two answers that are alike, both are true.
             if before.content.version() == version && before.since.steady > held.since.steady {
                 held.since = before.since;
@@ -317,10 +324,10 @@ impl Stripe {
 
     /// The session was used. That makes no copy newer.
     pub(crate) fn touched<C: Content>(&mut self, id: SessionId, seen: Timestamp, copies: &impl Copies<C>) {
-        let Some(Held { content, since, epoch }) = copies.get(&id) else { return };
-        if content.seen() < seen {
-            copies.put(id, Held { content: content.seen_at(seen), since, epoch });
-        }
+        let Some(held) = copies.get(&id).filter(|held| held.content.seen() < seen) else { return };
+        let (content, since, epoch) = (held.content.clone().seen_at(seen), held.since, held.epoch);
+        drop(held);
+        copies.put(id, Held { content, since, epoch });
     }
 
     /// Sessions of this stripe ended or changed, and nobody knows which. Costs the same however many copies there are.

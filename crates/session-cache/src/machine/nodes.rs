@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::time::Duration;
 
 use session_core::store::Version;
@@ -103,8 +104,8 @@ pub(super) fn version(number: u32) -> Version {
 pub(super) struct Place(RefCell<Option<Held<Numbered>>>);
 
 impl Copies<Numbered> for Place {
-    fn get(&self, _: &SessionId) -> Option<Held<Numbered>> {
-        *self.0.borrow()
+    fn get(&self, _: &SessionId) -> Option<impl Deref<Target = Held<Numbered>>> {
+        self.0.borrow().map(Box::new)
     }
 
     fn put(&self, _: SessionId, held: Held<Numbered>) {

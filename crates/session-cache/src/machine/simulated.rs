@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::ops::Deref;
 use std::time::Duration;
 
 use session_conformance::Rng;
@@ -27,8 +28,8 @@ type Time = u64;
 struct Kept(RefCell<HashMap<SessionId, Held<Numbered>>>);
 
 impl Copies<Numbered> for Kept {
-    fn get(&self, id: &SessionId) -> Option<Held<Numbered>> {
-        self.0.borrow().get(id).copied()
+    fn get(&self, id: &SessionId) -> Option<impl Deref<Target = Held<Numbered>>> {
+        self.0.borrow().get(id).copied().map(Box::new)
     }
 
     fn put(&self, id: SessionId, held: Held<Numbered>) {
