@@ -3,6 +3,7 @@
 //! What is measured is described once, as [`Case`]s. `cargo xtask bench` compares each with its floor in alternating
 //! rounds; `cargo bench -p session-benches` runs the same cases with criterion, to compare a change with the last run.
 
+mod admin;
 mod backend;
 mod case;
 mod chart;
@@ -21,6 +22,7 @@ mod servers;
 mod store;
 mod tables;
 
+pub use admin::{AdminOptions, AdminStore, admin};
 pub use backend::Backend;
 pub use case::{CachedOpKind, Case, Operation};
 pub use chart::svg;
@@ -30,7 +32,7 @@ pub use growth::growth;
 pub use measure::{RunLength, Sample, compare};
 pub use memory::memory;
 pub use op::{Benchmark, Failure, Round};
-pub use report::{Cost, Environment, Followers, Growth, Memory, Report, Row};
+pub use report::{Administration, Cost, Environment, Followers, Growth, Memory, Moved, Report, Row};
 pub use request::RequestOpKind;
 pub use servers::{Addresses, Proxies, Servers};
 pub use store::StoreOpKind;

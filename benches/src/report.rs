@@ -28,6 +28,12 @@ pub struct Report {
     /// What those who follow a feed cost the server of each write.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub followers: Vec<Followers>,
+    /// What `session-admin` takes, and what requests take meanwhile.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub administration: Vec<Administration>,
+    /// What became of sessions that moved to another store while they were used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<Moved>,
 }
 
 /// Where it was measured.
@@ -125,6 +131,62 @@ pub struct Followers {
     pub server_us: f64,
 }
 
+/// A command of `session-admin`, beside a steady load of requests on the same store.
+#[derive(Clone, Debug, Serialize)]
+pub struct Administration {
+    /// The store.
+    pub store: String,
+    /// The command.
+    pub command: String,
+    /// How many sessions there are.
+    pub sessions: usize,
+    /// How many requests were due per second, before and meanwhile.
+    pub requests_per_s: u32,
+    /// How often it was run, one after the other.
+    pub runs: usize,
+    /// How long it took; the median of the runs.
+    pub seconds: f64,
+    /// Of its own processor time.
+    pub own_seconds: f64,
+    /// The largest resident set, in MiB.
+    pub peak_mib: f64,
+    /// The median time of a request before, from when it was due, in microseconds.
+    pub before_p50_us: f64,
+    /// The time that 1 % of requests exceeded before, in microseconds.
+    pub before_p99_us: f64,
+    /// How many requests were measured while it ran.
+    pub requests: usize,
+    /// The median time of a request while it ran, in microseconds.
+    pub p50_us: f64,
+    /// The time that 1 % of requests exceeded while it ran, in microseconds.
+    pub p99_us: f64,
+    /// That divided by the one before.
+    pub p99_ratio: f64,
+}
+
+/// Sessions that moved to another store while writers used them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Moved {
+    /// The old store.
+    pub from: String,
+    /// The new store.
+    pub to: String,
+    /// How many wrote at once.
+    pub writers: usize,
+    /// Increments that were acknowledged.
+    pub increments: u64,
+    /// Sessions that were ended.
+    pub ended: u64,
+    /// Sessions in the new store afterwards.
+    pub alive: u64,
+    /// Sessions that are gone, or whose increments do not add up.
+    pub lost: u64,
+    /// Sessions that were ended and are there.
+    pub revived: u64,
+    /// What is still in the old store, or of nobody in the new one.
+    pub left: u64,
+}
+
 impl Environment {
     /// This machine and these servers.
     ///
@@ -212,5 +274,32 @@ pub(crate) fn example() -> Report {
             Followers { backend: "redis".to_owned(), followers: None, server_us: 7.3 },
             Followers { backend: "redis".to_owned(), followers: Some(10), server_us: 12.0 },
         ],
+        administration: vec![Administration {
+            store: "redis".to_owned(),
+            command: "count".to_owned(),
+            sessions: 1_000_000,
+            requests_per_s: 500,
+            runs: 40,
+            seconds: 0.123,
+            own_seconds: 0.04,
+            peak_mib: 13.7,
+            before_p50_us: 210.0,
+            before_p99_us: 400.0,
+            requests: 2500,
+            p50_us: 215.0,
+            p99_us: 500.0,
+            p99_ratio: 1.25,
+        }],
+        moved: vec![Moved {
+            from: "redis".to_owned(),
+            to: "postgres".to_owned(),
+            writers: 64,
+            increments: 10_000,
+            ended: 500,
+            alive: 999_500,
+            lost: 1,
+            revived: 2,
+            left: 0,
+        }],
     }
 }

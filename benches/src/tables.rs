@@ -2,7 +2,7 @@
 
 use session_testbed::table::Table;
 
-use crate::report::{Report, Row};
+use crate::report::{Administration, Report, Row};
 
 /// As aligned text.
 #[must_use]
@@ -36,6 +36,16 @@ fn draw(report: &Report, section: impl Fn(&str, &Table) -> String) -> String {
     }
     if !report.followers.is_empty() {
         text += &section("Server µs for a write, 64 at once, by followers of the feed:", &followers(report));
+    }
+    if let Some(row) = report.administration.first() {
+        let title = format!(
+            "session-admin on {} sessions, and {} requests per second meanwhile (p99 µs, from when they were due):",
+            row.sessions, row.requests_per_s
+        );
+        text += &section(&title, &administration(report));
+    }
+    if !report.moved.is_empty() {
+        text += &section("Sessions that were copied while they were written:", &moved(report));
     }
     text
 }
@@ -136,6 +146,37 @@ fn followers(report: &Report) -> Table {
     table(&titles.iter().map(String::as_str).collect::<Vec<_>>(), rows)
 }
 
+fn administration(report: &Report) -> Table {
+    let rows = report.administration.iter().map(|row| {
+        let Administration { seconds, own_seconds, peak_mib, p99_ratio, .. } = row;
+        let [before_p50, before, p50, p99] = [row.before_p50_us, row.before_p99_us, row.p50_us, row.p99_us].map(micros);
+        vec![
+            row.store.clone(),
+            row.command.clone(),
+            row.runs.to_string(),
+            format!("{seconds:.2}"),
+            format!("{own_seconds:.2}"),
+            format!("{peak_mib:.0}"),
+            before_p50,
+            p50,
+            before,
+            p99,
+            format!("{p99_ratio:.2}"),
+        ]
+    });
+    let titles =
+        ["store", "command", "runs", "s", "own s", "peak MiB", "p50 before", "p50", "p99 before", "p99", "p99 ratio"];
+    table(&titles, rows)
+}
+
+fn moved(report: &Report) -> Table {
+    let rows = report.moved.iter().map(|row| {
+        let counts = [row.increments, row.ended, row.alive, row.lost, row.revived, row.left].map(|n| n.to_string());
+        [row.from.clone(), row.to.clone(), row.writers.to_string()].into_iter().chain(counts).collect()
+    });
+    table(&["from", "to", "writers", "increments", "ended", "alive", "lost", "revived", "left"], rows)
+}
+
 /// Three significant digits, or all digits of a large number.
 fn micros(micros: f64) -> String {
     if micros < 10.0 { format!("{micros:.2}") } else { format!("{micros:.0}") }
@@ -161,6 +202,8 @@ mod tests {
             "store-load  redis    2.50       60          300",
             "backend  nobody is told  10",
             "redis    7.30            12",
+            "redis  count    40    0.12  0.04   14        210         215  400         500  1.25",
+            "redis  postgres  64       10000       500    999500  1     2        0",
         ] {
             assert!(lines.contains(&line), "{line} is not in\n{text}");
         }

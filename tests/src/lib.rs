@@ -7,6 +7,7 @@ pub mod calls;
 pub mod chaos;
 mod client;
 pub mod coherence;
+pub mod crowd;
 mod failure;
 pub mod feeds;
 mod log;

@@ -36,7 +36,7 @@ enum Command {
     /// Shows, with processes of the demo, how soon a node obeys what another one did, and how late at most, whatever goes wrong.
     Coherence(Forwarded),
     /// Compares every backend with the least work that could do the same, and draws tables and a chart; or, with `--rivals`,
-    /// with other libraries.
+    /// with other libraries; or, with `--admin`, requests beside the commands of session-admin with requests alone.
     Bench(Forwarded),
     /// Starts the demo: a site with login, a list of devices, revoke, and logout everywhere.
     Demo(Forwarded),
@@ -72,6 +72,9 @@ fn main() -> ExitCode {
         Command::Coherence(Forwarded { arguments }) => coherence::run(arguments),
         Command::Bench(Forwarded { arguments }) if arguments.iter().any(|argument| argument == "--rivals") => {
             bench::rivals(arguments)
+        }
+        Command::Bench(Forwarded { arguments }) if arguments.iter().any(|argument| argument == "--admin") => {
+            bench::admin(arguments)
         }
         Command::Bench(Forwarded { arguments }) => bench::compare(arguments),
         Command::Demo(Forwarded { arguments }) => {

@@ -2,6 +2,7 @@
 //! standard output, and writes report and chart into `target/bench`.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use session_benches::{
-    Case, Environment, Failure, Report, Row, RunLength, Sample, Servers, compare, cost, followers, growth, markdown,
-    memory, svg, text,
+    AdminOptions, AdminStore, Case, Environment, Failure, Report, Row, RunLength, Sample, Servers, admin, compare,
+    cost, followers, growth, markdown, memory, svg, text,
 };
 use session_testbed::table::Format;
 use tokio::runtime::{Builder, Runtime};
@@ -40,9 +41,37 @@ struct Arguments {
     /// What followers of a feed cost the server of each write, instead of how long an operation takes.
     #[arg(long, conflicts_with_all = ["filter", "quick", "memory", "cost"])]
     followers: bool,
+    /// What `session-admin` takes on a million sessions, and how requests fare meanwhile, instead of how long an operation takes.
+    #[arg(long, conflicts_with_all = ["filter", "quick", "memory", "cost", "followers"])]
+    admin: bool,
+    #[command(flatten)]
+    of_admin: OfAdmin,
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// Options of `--admin`.
+#[derive(clap::Args)]
+struct OfAdmin {
+    /// How many sessions there are.
+    #[arg(long, value_name = "N", default_value = "1000000", requires = "admin")]
+    sessions: NonZeroUsize,
+    /// On which stores.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_values = ["redis", "postgres", "sqlite"],
+        requires = "admin"
+    )]
+    stores: Vec<AdminStore>,
+    /// How many seconds requests are measured before each command.
+    #[arg(long, value_name = "SECONDS", default_value = "20", requires = "admin")]
+    before: u64,
+    /// Run it with `--fast`, as where nobody uses the store.
+    #[arg(long, requires = "admin")]
+    fast: bool,
 }
 
 fn main() -> ExitCode {
@@ -74,6 +103,13 @@ fn run(arguments: &Arguments) -> Result<Report, Failure> {
     }
     if arguments.followers {
         report.followers = all_cores.block_on(followers(&servers))?;
+        return Ok(report);
+    }
+    if arguments.admin {
+        let OfAdmin { sessions, stores, before, fast } = &arguments.of_admin;
+        let before = Duration::from_secs(*before);
+        let options = AdminOptions { stores: stores.clone(), sessions: *sessions, before, is_fast: *fast };
+        (report.administration, report.moved) = all_cores.block_on(admin(&servers, &options))?;
         return Ok(report);
     }
     let length = if arguments.quick { RunLength::QUICK } else { RunLength::FULL };
@@ -177,6 +213,7 @@ fn publish(arguments: &Arguments, report: &Report) -> Result<(), Failure> {
         Arguments { memory: true, .. } => "memory.json",
         Arguments { cost: true, .. } => "cost.json",
         Arguments { followers: true, .. } => "followers.json",
+        Arguments { admin: true, .. } => "admin.json",
         _ => "bench.json",
     };
     save(name, &json)?;

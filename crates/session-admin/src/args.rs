@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// Print JSON: an object, or one on each line.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Do not rest between pages: where nobody uses the store meanwhile.
+    #[arg(long, global = true)]
+    pub(crate) fast: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -23,6 +23,7 @@ mod error;
 mod filter;
 mod moment;
 mod output;
+mod pace;
 mod pages;
 mod target;
 mod view;

@@ -1,16 +1,13 @@
 //! Reading all sessions without keeping them: [`Pages`]; and asking once more: [`again`].
 
-use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use session_core::store::{Count, Cursor, Listing, SessionStore};
 use session_core::{StoreError, UserId};
 
 use crate::error::Error;
+use crate::pace::Pace;
 use crate::target::now;
-
-/// How many sessions are read at once, and so how many there are in memory.
-pub(crate) const PAGE: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 
 /// How often something is tried that may succeed the next time, and the first pause.
 const ATTEMPTS: u32 = 4;
@@ -20,6 +17,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Pages<'a> {
     store: &'a dyn SessionStore,
     user: Option<&'a UserId>,
+    pace: Pace,
+    /// When the last page was asked for.
+    begin: Option<Instant>,
     next: Next,
 }
 
@@ -30,11 +30,12 @@ enum Next {
 }
 
 impl<'a> Pages<'a> {
-    pub(crate) fn new(store: &'a dyn SessionStore, user: Option<&'a UserId>) -> Self {
-        Self { store, user, next: Next::Begin }
+    pub(crate) fn new(store: &'a dyn SessionStore, user: Option<&'a UserId>, pace: Pace) -> Self {
+        Self { store, user, pace, begin: None, next: Next::Begin }
     }
 
-    /// The next page, which may be empty although others follow; `None` after the last.
+    /// The next page, which may be empty although others follow; `None` after the last. Rests before it, for what it took to read
+    /// the last one and to do what was done with it.
     pub(crate) async fn next(&mut self) -> Result<Option<Listing>, Error> {
         let after = match &self.next {
             Next::Over => return Ok(None),
@@ -46,7 +47,12 @@ impl<'a> Pages<'a> {
             self.next = Next::Over;
             return listing.map(Some).map_err(Error::at("list the sessions of the user"));
         }
-        let page = again(|| self.store.list_all(after, PAGE, now())).await.map_err(Error::at("list the sessions"))?;
+        if let Some(begin) = self.begin {
+            self.pace.rest(begin).await;
+        }
+        self.begin = Some(Instant::now());
+        let page = again(|| self.store.list_all(after, self.pace.read, now())).await;
+        let page = page.map_err(Error::at("list the sessions"))?;
         self.next = page.next.map_or(Next::Over, Next::Behind);
         Ok(Some(page.listing))
     }

@@ -7,6 +7,7 @@ use session_kit::{Clock as _, OpenOptions, OpenedStore};
 
 use crate::args::{Args, Copy};
 use crate::error::Error;
+use crate::pace::Pace;
 
 /// Where the sessions are.
 pub(crate) struct Target {
@@ -14,6 +15,8 @@ pub(crate) struct Target {
     pub(crate) namespace: Namespace,
     /// When the command began.
     pub(crate) began: Timestamp,
+    /// How it works on them.
+    pub(crate) pace: Pace,
 }
 
 impl Target {
@@ -25,7 +28,7 @@ impl Target {
             return Err(Error::InMemory);
         }
         let namespace = args.namespace.clone().ok_or(Error::NoNamespace)?;
-        Ok(Self { url, namespace, began: now() })
+        Ok(Self { url, namespace, began: now(), pace: Pace::new(args.fast) })
     }
 
     /// Where its sessions move to.
@@ -41,7 +44,7 @@ impl Target {
         if url == self.url && namespace == self.namespace {
             return Err(Error::SameStore);
         }
-        Ok(Self { url, namespace, began: self.began })
+        Ok(Self { url, namespace, began: self.began, pace: self.pace })
     }
 
     /// The store, to look at. Nothing is made there.

@@ -7,6 +7,7 @@ use session_core::{Kind, SessionSummary};
 use crate::args::{By, Count};
 use crate::error::{EMPTY, Error};
 use crate::output::{Output, Progress, note};
+use crate::pace::Pace;
 use crate::pages::{Pages, again};
 use crate::target::{Target, now};
 
@@ -62,7 +63,7 @@ pub(crate) async fn run(args: &Count, target: &Target, output: &mut Output) -> R
             (counted, vec![format!("{} sessions ({how})", count.sessions)])
         }
         Some(By::Kind) => {
-            let kinds = by_kind(&*store).await?;
+            let kinds = by_kind(&*store, target.pace).await?;
             let sessions = kinds.rows().into_iter().map(|(_, count)| count).sum();
             let mut lines: Vec<String> = kinds.rows().map(|(name, count)| format!("{count:>12} {name}")).into();
             lines.push(format!("{sessions:>12} sessions (read one by one; some may have begun or ended meanwhile)"));
@@ -77,9 +78,9 @@ pub(crate) async fn run(args: &Count, target: &Target, output: &mut Output) -> R
     Ok(())
 }
 
-async fn by_kind(store: &dyn SessionStore) -> Result<Kinds, Error> {
+async fn by_kind(store: &dyn SessionStore, pace: Pace) -> Result<Kinds, Error> {
     let (mut kinds, progress) = (Kinds::default(), Progress::new("counting"));
-    let mut pages = Pages::new(store, None);
+    let mut pages = Pages::new(store, None, pace);
     while let Some(page) = pages.next().await? {
         page.sessions.iter().for_each(|session| kinds.add(session));
         kinds.unreadable += page.unreadable.len() as u64;

@@ -6,6 +6,7 @@ use crate::args::List;
 use crate::error::{EMPTY, Error};
 use crate::filter::Filter;
 use crate::output::{Output, Progress, note};
+use crate::pace::Pace;
 use crate::pages::Pages;
 use crate::target::Target;
 
@@ -13,7 +14,7 @@ pub(crate) async fn run(args: &List, target: &Target, output: &mut Output) -> Re
     let store = target.open().await?.into_shared();
     let filter = Filter::new(&args.filters, target.began);
     let limit = args.limit.map_or(u64::MAX, std::num::NonZeroU64::get);
-    let found = show(&*store, &filter, limit, output).await?;
+    let found = show(&*store, &filter, limit, target.pace, output).await?;
     if found.shown == 0 {
         let why = if found.read == 0 && filter.user.is_none() { EMPTY } else { "no session matches" };
         note(&format!("`{}`: {why}", target.namespace));
@@ -32,10 +33,11 @@ pub(crate) async fn show(
     store: &dyn SessionStore,
     filter: &Filter,
     limit: u64,
+    pace: Pace,
     output: &mut Output,
 ) -> Result<Found, Error> {
     let (mut found, progress) = (Found { read: 0, shown: 0 }, Progress::beside_results("read"));
-    let mut pages = Pages::new(store, filter.user.as_ref());
+    let mut pages = Pages::new(store, filter.user.as_ref(), pace);
     while let Some(page) = pages.next().await? {
         progress.read(&page);
         found.read += (page.sessions.len() + page.unreadable.len()) as u64;

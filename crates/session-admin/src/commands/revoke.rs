@@ -13,11 +13,9 @@ use crate::args::Revoke;
 use crate::error::{EMPTY, Error};
 use crate::filter::Filter;
 use crate::output::{Output, Progress, confirm, note};
+use crate::pace::Pace;
 use crate::pages::{Pages, again, is_empty};
 use crate::target::{Target, now};
-
-/// How many sessions are ended at once.
-const AT_ONCE: usize = 16;
 
 pub(crate) async fn run(args: &Revoke, target: &Target, output: &mut Output) -> Result<(), Error> {
     let ids: Vec<SessionId> =
@@ -83,11 +81,11 @@ async fn by_filter(
 ) -> Result<(), Error> {
     let filter = Filter::new(&args.filters, target.began);
     if args.dry_run {
-        let found = show(&**store, &filter, u64::MAX, output).await?;
+        let found = show(&**store, &filter, u64::MAX, target.pace, output).await?;
         return report(output, true, found.shown);
     }
     if !args.yes {
-        let found = matching(&**store, &filter).await?;
+        let found = matching(&**store, &filter, target.pace).await?;
         match (found.sessions, found.first) {
             (0, _) => {
                 explain_nothing(&**store, target).await?;
@@ -104,7 +102,7 @@ async fn by_filter(
             let ended = again(|| store.delete_by_user(user, None, now())).await;
             ended.map_err(Error::at("end the sessions of the user"))?.ids().len() as u64
         }
-        Some(_) | None => end_matching(&**store, &filter).await?,
+        Some(_) | None => end_matching(&**store, &filter, target.pace).await?,
     };
     if ended == 0 {
         explain_nothing(&**store, target).await?;
@@ -133,9 +131,9 @@ struct Matching {
     first: Option<(SessionId, Option<UserId>)>,
 }
 
-async fn matching(store: &dyn SessionStore, filter: &Filter) -> Result<Matching, Error> {
+async fn matching(store: &dyn SessionStore, filter: &Filter, pace: Pace) -> Result<Matching, Error> {
     let (mut found, progress) = (Matching::default(), Progress::new("read"));
-    let mut pages = Pages::new(store, filter.user.as_ref());
+    let mut pages = Pages::new(store, filter.user.as_ref(), pace);
     while let Some(page) = pages.next().await? {
         progress.read(&page);
         for session in page.sessions.iter().filter(|session| filter.matches(session)) {
@@ -150,9 +148,9 @@ async fn matching(store: &dyn SessionStore, filter: &Filter) -> Result<Matching,
 }
 
 /// Ends what matches, page by page: so memory is that of a page, and what matches only when its page is read ends, too.
-async fn end_matching(store: &dyn SessionStore, filter: &Filter) -> Result<u64, Error> {
+async fn end_matching(store: &dyn SessionStore, filter: &Filter, pace: Pace) -> Result<u64, Error> {
     let (mut ended, mut unreadable, progress) = (0, 0, Progress::new("ended"));
-    let mut pages = Pages::new(store, filter.user.as_ref());
+    let mut pages = Pages::new(store, filter.user.as_ref(), pace);
     loop {
         let page = match pages.next().await {
             Ok(Some(page)) => page,
@@ -162,7 +160,7 @@ async fn end_matching(store: &dyn SessionStore, filter: &Filter) -> Result<u64, 
         unreadable += page.unreadable.len();
         let matching = page.sessions.into_iter().filter(|session| filter.matches(session));
         let ends = matching.map(|session| end(store, session.id, session.user().cloned()));
-        let mut ends = futures::stream::iter(ends).buffer_unordered(AT_ONCE);
+        let mut ends = futures::stream::iter(ends).buffer_unordered(pace.ended);
         loop {
             match ends.try_next().await {
                 Ok(Some(is_ended)) => {

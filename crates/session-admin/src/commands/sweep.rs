@@ -1,6 +1,6 @@
 //! `sweep`
 
-use std::num::NonZeroU32;
+use std::time::Instant;
 
 use session_core::store::SessionStore as _;
 
@@ -9,9 +9,6 @@ use crate::error::Error;
 use crate::output::{Output, Progress};
 use crate::pages::again;
 use crate::target::{Target, now};
-
-/// How many records one call may delete: as the sweep of `SessionManager`, so that requests get in between.
-const BATCH: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 
 pub(crate) async fn run(args: &Sweep, target: &Target, output: &mut Output) -> Result<(), Error> {
     if args.dry_run {
@@ -31,7 +28,8 @@ pub(crate) async fn run(args: &Sweep, target: &Target, output: &mut Output) -> R
     let store = target.open().await?.into_shared();
     let (mut deleted, progress) = (0, Progress::new("deleted"));
     loop {
-        let some = match again(|| store.delete_expired(now(), BATCH)).await {
+        let begin = Instant::now();
+        let some = match again(|| store.delete_expired(now(), target.pace.swept)).await {
             Ok(some) => some,
             Err(error) => return Err(partly(deleted, Error::at("delete what has expired")(error))),
         };
@@ -40,6 +38,7 @@ pub(crate) async fn run(args: &Sweep, target: &Target, output: &mut Output) -> R
         }
         deleted += some;
         progress.add(some);
+        target.pace.rest(begin).await;
     }
     drop(progress);
     output.either(&serde_json::json!({ "deleted": deleted }), [format!("{deleted} expired records deleted")])

@@ -1,8 +1,15 @@
 //! `copy`: from one kind of store to another.
 
-use session_core::store::{MovingStore, SessionStore as _};
-use session_core::{Clock as _, DeleteOutcome, SystemClock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use session_conformance::RecordBuilder;
+use session_core::store::{MovingStore, SessionStore};
+use session_core::{Clock as _, DeleteOutcome, Policy, SessionManager, SystemClock};
+use session_testbed::crowd::{Writer, outcome};
 use session_testbed::records::user;
+use tokio::task::JoinSet;
 
 use crate::bed::{Bed, On};
 
@@ -54,6 +61,55 @@ async fn from_postgres_to_sentinel() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn from_one_namespace_to_another() {
     all_sessions_move_as_they_are(On::Redis, On::Redis).await;
+}
+
+/// How many write at once, and how many sessions nobody uses, which the command alone can move.
+const WRITERS: usize = 64;
+const UNUSED: usize = 500;
+
+fn manager(store: Arc<dyn SessionStore>) -> SessionManager {
+    // A busy machine is no failure.
+    let policy = Policy::standard().to_builder().store_timeout(Duration::from_secs(20)).build().unwrap();
+    SessionManager::builder(store).policy(policy).build()
+}
+
+/// Users increment, log in and log out at a node with both stores, from before the command begins until it has ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_64_writers_write_nothing_is_lost_or_revived() {
+    let (old, new) = (Bed::open(On::Redis).await, Bed::open(On::Postgres).await);
+    for _ in 0..UNUSED {
+        old.insert(RecordBuilder::new(SystemClock.now())).await;
+    }
+    let writers = Writer::crowd(&manager(old.store.clone()), WRITERS, 8).await.unwrap();
+    let node = manager(Arc::new(MovingStore::new(old.store.clone(), new.store.clone())));
+    let (is_copied, mut crowd) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+    for mut writer in writers {
+        let (node, is_copied) = (node.clone(), Arc::clone(&is_copied));
+        crowd.spawn(async move {
+            // Each kind of request at least once.
+            for act in 0.. {
+                if act >= 20 && is_copied.load(Ordering::SeqCst) {
+                    break;
+                }
+                writer.act(&node).await.unwrap();
+            }
+            writer
+        });
+    }
+    let args = ["copy", "--to", &new.url, "--to-namespace", new.namespace.as_str(), "--yes", "--fast"];
+    let moved = &old.json(&args).await[0];
+    is_copied.store(true, Ordering::SeqCst);
+    let writers = crowd.join_all().await;
+
+    assert!(moved["moved"].as_u64() >= Some(UNUSED as u64), "{moved}");
+    assert_eq!(moved["unreadable"], 0);
+    assert!(old.ids().await.is_empty());
+    // A node with the new store alone.
+    let found = outcome(&manager(new.store.clone()), writers).await.unwrap();
+    assert_eq!((found.lost, found.revived), (0, 0), "{found:?}");
+    assert!(found.increments > 0 && found.ended > 0, "{found:?}");
+    let unused = new.store.count(SystemClock.now()).await.unwrap().sessions - found.alive;
+    assert_eq!(unused, UNUSED as u64, "those that nobody used");
 }
 
 #[tokio::test]
