@@ -22,7 +22,7 @@ const USER_AGENTS: [&str; 3] = [
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 ];
 
-/// Adds `count` sessions: three quarters of them of users with two each, a tenth of those with a refresh token; one of ten was not
+/// Adds `count` sessions: three quarters of them of users with one or two, a tenth of those with a refresh token; one of ten was not
 /// used for 40 days.
 pub(crate) async fn fill(
     store: &Arc<dyn SessionStore>,
@@ -34,7 +34,7 @@ pub(crate) async fn fill(
         let is_idle = number % 10 == 7;
         let seen = now - if is_idle { 40 * DAY } else { Duration::from_secs(number as u64 % 3600) };
         let builder = RecordBuilder::new(seen).timeouts(60 * DAY, 90 * DAY);
-        let kind = if number % 4 != 0 && number % 10 == 3 { Kind::Refresh } else { Kind::Cookie };
+        let kind = if !number.is_multiple_of(4) && number % 10 == 3 { Kind::Refresh } else { Kind::Cookie };
         (builder.kind(kind), now)
     };
     add(store, count, records, progress).await

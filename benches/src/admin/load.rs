@@ -84,13 +84,6 @@ impl Load {
         Self { writers: tasks, pacer, shared }
     }
 
-    /// Lets it go on for some time. What was measured then.
-    pub(crate) async fn run_for(&self, time: Duration) -> Result<Latencies, Failure> {
-        let begin = Instant::now();
-        tokio::time::sleep(time).await;
-        self.during(&[(begin, Instant::now())]).await
-    }
-
     /// How long the requests took that were due in these times; all of them are done when it returns.
     pub(crate) async fn during(&self, times: &[(Instant, Instant)]) -> Result<Latencies, Failure> {
         let due = self.shared.due.load(Ordering::SeqCst);

@@ -180,26 +180,34 @@ async fn measure(
     if options.is_fast {
         args.push("--fast");
     }
-    load.run_for(WARM_UP).await?;
-    let before = load.run_for(options.before).await?;
-    let (mut runs, mut times): (Vec<Taken>, Vec<(Instant, Instant)>) = (Vec::new(), Vec::new());
+    tokio::time::sleep(WARM_UP).await;
+    let (mut runs, mut busy, mut quiet) = (Vec::new(), Vec::new(), vec![rest(options.before).await]);
     let is_repeated = new.is_none() && name != "sweep";
     loop {
         let taken = run(place, new, &args).await?;
-        times.push((taken.begin, taken.end));
+        busy.push((taken.begin, taken.end));
         runs.push(taken);
-        let enough = times.iter().map(|(begin, end)| *end - *begin).sum::<Duration>() >= LEAST;
-        if enough || !is_repeated {
+        let so_far: Duration = busy.iter().map(|(begin, end)| *end - *begin).sum();
+        if so_far >= LEAST || !is_repeated {
             break;
         }
+        // They take turns, or else it would be luck what else the machine does meanwhile.
+        quiet.push(rest(taken.end - taken.begin).await);
     }
-    let meanwhile = load.during(&times).await?;
+    let [before, meanwhile] = [load.during(&quiet).await?, load.during(&busy).await?];
     let row = row(options, place, name, before, meanwhile, &mut runs)?;
     eprintln!(
         "{:>8.1} s {:>5.1} MiB  p99 {:>6.0} → {:>6.0} µs: {:.2}",
         row.seconds, row.peak_mib, row.before_p99_us, row.p99_us, row.p99_ratio
     );
     Ok(row)
+}
+
+/// Nothing but the load, for so long: from when to when.
+async fn rest(time: Duration) -> (Instant, Instant) {
+    let begin = Instant::now();
+    tokio::time::sleep(time).await;
+    (begin, Instant::now())
 }
 
 fn row(

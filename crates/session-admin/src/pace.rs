@@ -45,8 +45,28 @@ impl Pace {
 
     /// Rests, after work that began then.
     pub(crate) async fn rest(self, begin: Instant) {
-        if self.rest > 0 {
-            tokio::time::sleep((begin.elapsed() * self.rest).min(LONGEST_REST)).await;
+        let rest = self.rest_after(begin.elapsed());
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
         }
+    }
+
+    fn rest_after(self, took: Duration) -> Duration {
+        took.saturating_mul(self.rest).min(LONGEST_REST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rest_is_longer_than_the_work_unless_that_waited_or_nobody_uses_the_store() {
+        let [short, long] = [Duration::from_millis(10), Duration::from_secs(600)];
+        let [gentle, fast] = [false, true].map(Pace::new);
+        assert!(gentle.rest_after(short) >= 2 * short);
+        assert_eq!(gentle.rest_after(long), LONGEST_REST);
+        assert_eq!([fast.rest_after(short), fast.rest_after(long)], [Duration::ZERO; 2]);
+        assert!(gentle.read < fast.read && gentle.moved < fast.moved && gentle.swept < fast.swept);
     }
 }
