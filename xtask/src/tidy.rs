@@ -15,11 +15,12 @@ use crate::command::root;
 use crate::workspace::{files, folder, package, packages, read};
 
 /// The only places that may read a clock.
-const CLOCKS: [&str; 11] = [
+const CLOCKS: [&str; 12] = [
     "crates/session-core/src/clock.rs",
     // How long something may take, or took. Decide nothing about sessions.
     "crates/session-core/src/manager/patience.rs",
     "crates/session-admin/src/commands/check.rs",
+    "crates/session-admin/src/pace.rs",
     "crates/session-redis/src/link/coalescer.rs",
     "crates/session-redis/src/link/connection.rs",
     "crates/session-redis/src/link/sentinel.rs",

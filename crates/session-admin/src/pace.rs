@@ -43,9 +43,9 @@ impl Pace {
         if is_fast { Self::FAST } else { Self::GENTLE }
     }
 
-    /// Rests, after work that began then.
-    pub(crate) async fn rest(self, begin: Instant) {
-        let rest = self.rest_after(begin.elapsed());
+    /// Rests, after work that has begun then.
+    pub(crate) async fn rest(self, work: Work) {
+        let rest = self.rest_after(work.0.elapsed());
         if !rest.is_zero() {
             tokio::time::sleep(rest).await;
         }
@@ -53,6 +53,16 @@ impl Pace {
 
     fn rest_after(self, took: Duration) -> Duration {
         took.saturating_mul(self.rest).min(LONGEST_REST)
+    }
+}
+
+/// Something that takes time, and when it began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work(Instant);
+
+impl Work {
+    pub(crate) fn begin() -> Self {
+        Self(Instant::now())
     }
 }
 

@@ -1,12 +1,12 @@
 //! Reading all sessions without keeping them: [`Pages`]; and asking once more: [`again`].
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use session_core::store::{Count, Cursor, Listing, SessionStore};
 use session_core::{StoreError, UserId};
 
 use crate::error::Error;
-use crate::pace::Pace;
+use crate::pace::{Pace, Work};
 use crate::target::now;
 
 /// How often something is tried that may succeed the next time, and the first pause.
@@ -18,8 +18,8 @@ pub(crate) struct Pages<'a> {
     store: &'a dyn SessionStore,
     user: Option<&'a UserId>,
     pace: Pace,
-    /// When the last page was asked for.
-    begin: Option<Instant>,
+    /// The last page, and what is done with it.
+    work: Option<Work>,
     next: Next,
 }
 
@@ -31,7 +31,7 @@ enum Next {
 
 impl<'a> Pages<'a> {
     pub(crate) fn new(store: &'a dyn SessionStore, user: Option<&'a UserId>, pace: Pace) -> Self {
-        Self { store, user, pace, begin: None, next: Next::Begin }
+        Self { store, user, pace, work: None, next: Next::Begin }
     }
 
     /// The next page, which may be empty although others follow; `None` after the last. Rests before it, for what it took to read
@@ -47,10 +47,10 @@ impl<'a> Pages<'a> {
             self.next = Next::Over;
             return listing.map(Some).map_err(Error::at("list the sessions of the user"));
         }
-        if let Some(begin) = self.begin {
-            self.pace.rest(begin).await;
+        if let Some(work) = self.work {
+            self.pace.rest(work).await;
         }
-        self.begin = Some(Instant::now());
+        self.work = Some(Work::begin());
         let page = again(|| self.store.list_all(after, self.pace.read, now())).await;
         let page = page.map_err(Error::at("list the sessions"))?;
         self.next = page.next.map_or(Next::Over, Next::Behind);

@@ -1,13 +1,12 @@
 //! `copy`
 
-use std::time::Instant;
-
 use session_core::store::{MovingStore, SessionStore as _};
 
 use super::sweep::partly;
 use crate::args::Copy;
 use crate::error::Error;
 use crate::output::{Output, Progress, confirm};
+use crate::pace::Work;
 use crate::pages::again;
 use crate::target::{Target, now};
 
@@ -36,13 +35,13 @@ pub(crate) async fn run(args: &Copy, target: &Target, output: &mut Output) -> Re
     let left = loop {
         let (before, mut left, mut after) = (moved, 0, None);
         loop {
-            let begin = Instant::now();
+            let work = Work::begin();
             let page = again(|| moving.move_page(after.as_ref(), target.pace.moved, now())).await;
             let page = page.map_err(|error| partly(moved, Error::at("move sessions")(error)))?;
             moved += page.moved;
             left += page.unreadable.len();
             progress.add(page.moved);
-            target.pace.rest(begin).await;
+            target.pace.rest(work).await;
             match page.next {
                 Some(next) => after = Some(next),
                 None => break,

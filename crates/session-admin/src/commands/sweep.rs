@@ -1,12 +1,11 @@
 //! `sweep`
 
-use std::time::Instant;
-
 use session_core::store::SessionStore as _;
 
 use crate::args::Sweep;
 use crate::error::Error;
 use crate::output::{Output, Progress};
+use crate::pace::Work;
 use crate::pages::again;
 use crate::target::{Target, now};
 
@@ -28,7 +27,7 @@ pub(crate) async fn run(args: &Sweep, target: &Target, output: &mut Output) -> R
     let store = target.open().await?.into_shared();
     let (mut deleted, progress) = (0, Progress::new("deleted"));
     loop {
-        let begin = Instant::now();
+        let work = Work::begin();
         let some = match again(|| store.delete_expired(now(), target.pace.swept)).await {
             Ok(some) => some,
             Err(error) => return Err(partly(deleted, Error::at("delete what has expired")(error))),
@@ -38,7 +37,7 @@ pub(crate) async fn run(args: &Sweep, target: &Target, output: &mut Output) -> R
         }
         deleted += some;
         progress.add(some);
-        target.pace.rest(begin).await;
+        target.pace.rest(work).await;
     }
     drop(progress);
     output.either(&serde_json::json!({ "deleted": deleted }), [format!("{deleted} expired records deleted")])
