@@ -60,7 +60,7 @@ const READING: [(&str, &[&str]); 4] = [
 /// Runs each command on each store, which is filled before and empty afterwards.
 ///
 /// # Errors
-/// If a request or a command fails. That a session was lost or revived is no error here: it is in the report.
+/// If a request or a command fails. That a session was lost or revived is in the report, for the caller to judge.
 pub async fn admin(servers: &Servers, options: &AdminOptions) -> Result<(Vec<Administration>, Vec<Moved>), Failure> {
     let (mut all, mut moves) = (Vec::new(), Vec::new());
     for kind in &options.stores {

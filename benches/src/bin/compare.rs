@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use session_benches::{
-    AdminOptions, AdminStore, Case, Environment, Failure, Report, Row, RunLength, Sample, Servers, admin, compare,
-    cost, followers, growth, markdown, memory, svg, text,
+    AdminOptions, AdminStore, Case, Environment, Failure, Moved, Report, Row, RunLength, Sample, Servers, admin,
+    compare, cost, followers, growth, markdown, memory, svg, text,
 };
 use session_testbed::table::Format;
 use tokio::runtime::{Builder, Runtime};
@@ -76,7 +76,8 @@ struct OfAdmin {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments).and_then(|report| publish(&arguments, &report)) {
+    let published = run(&arguments).and_then(|report| publish(&arguments, &report).map(|()| report));
+    match published.and_then(|report| judge(&report)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");
@@ -199,6 +200,17 @@ async fn round_trips(case: &Case, servers: &Servers) -> Result<[f64; 2], Failure
         *count = (proxies.round_trips() - before.into_inner()) as f64 / f64::from(COUNTED);
     }
     Ok(counts)
+}
+
+/// # Errors
+/// If a session was lost or came back, or one was left behind, while all of them moved.
+fn judge(report: &Report) -> Result<(), Failure> {
+    match report.moved.iter().find(|moved| moved.lost + moved.revived + moved.left > 0) {
+        Some(Moved { from, to, lost, revived, left, .. }) => {
+            Err(format!("from {from} to {to}: {lost} sessions lost, {revived} revived, {left} left behind").into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Prints the report, and writes it with its chart into `target/bench`.
