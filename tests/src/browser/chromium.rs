@@ -19,8 +19,9 @@ use crate::servers::{Server, ServerError, chromium, is_root, with_setpriv};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// It finds no host unless the caller's flags name one, which replace the first of these: it asks its maker about updates
-/// and accounts all the same. It keeps its secrets in the profile, and lives with a small `/dev/shm`, as containers have.
-const FLAGS: [&str; 16] = [
+/// and accounts all the same. It keeps its secrets in the profile, and lives with a small `/dev/shm`, as containers have. Text and
+/// colours are drawn in the same way on every machine.
+const FLAGS: [&str; 19] = [
     "--host-resolver-rules=MAP * ~NOTFOUND",
     "--headless",
     "--remote-debugging-pipe",
@@ -34,6 +35,9 @@ const FLAGS: [&str; 16] = [
     "--disable-extensions",
     "--disable-gpu",
     "--hide-scrollbars",
+    "--font-render-hinting=none",
+    "--disable-lcd-text",
+    "--force-color-profile=srgb",
     "--disable-dev-shm-usage",
     "--password-store=basic",
     "--lang=en",

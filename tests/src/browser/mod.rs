@@ -20,8 +20,10 @@
 //! and typed bindings reject what they do not know yet.
 
 mod chromium;
+mod packages;
 mod page;
 mod pipe;
 
 pub use chromium::{Chromium, Context, Cookie};
+pub use packages::package_file;
 pub use page::{Page, Scheme};

@@ -205,19 +205,42 @@ impl Page {
         self.call("Emulation.setEmulatedMedia", scheme).await.map(drop)
     }
 
+    /// Presses the tabulator key so often: the focus goes on from element to element.
+    ///
+    /// # Errors
+    /// If Chromium does not answer.
+    pub async fn press_tab(&self, times: usize) -> Result<(), ServerError> {
+        // The window of no other page takes the focus away.
+        self.call("Emulation.setFocusEmulationEnabled", json!({ "enabled": true })).await?;
+        for _ in 0..times {
+            for event in ["rawKeyDown", "keyUp"] {
+                let key = json!({ "type": event, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9 });
+                self.call("Input.dispatchKeyEvent", key).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes a picture of the whole page, a PNG.
     ///
     /// # Errors
     /// If Chromium makes none, or it cannot be written.
     pub async fn screenshot(&self, path: &Path) -> Result<(), ServerError> {
-        let failed = |why: String| ServerError::new(format!("{}: {why}", path.display()));
+        let picture = self.picture(1.0).await?;
+        std::fs::write(path, picture).map_err(|error| ServerError::new(format!("{}: {error}", path.display())))
+    }
+
+    /// A picture of the whole page in so many pixels for each of CSS, a PNG.
+    ///
+    /// # Errors
+    /// If Chromium makes none.
+    pub async fn picture(&self, scale: f64) -> Result<Vec<u8>, ServerError> {
         let size = &self.call("Page.getLayoutMetrics", json!({})).await?["cssContentSize"];
-        let clip = json!({ "x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1 });
+        let clip = json!({ "x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": scale });
         let how = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
         let answer = self.call("Page.captureScreenshot", how).await?;
         let picture = STANDARD.decode(answer["data"].as_str().unwrap_or_default());
-        let picture = picture.map_err(|error| failed(error.to_string()))?;
-        std::fs::write(path, picture).map_err(|error| failed(error.to_string()))
+        picture.map_err(|error| ServerError::new(format!("a picture: {error}")))
     }
 
     /// Waits until another page than the one `before` is here and loaded.

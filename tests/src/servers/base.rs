@@ -18,7 +18,7 @@ impl ServerError {
     }
 
     /// For `map_err`: what was tried, and the error.
-    pub(super) fn of<E: fmt::Display>(what: impl fmt::Display) -> impl FnOnce(E) -> Self {
+    pub(crate) fn of<E: fmt::Display>(what: impl fmt::Display) -> impl FnOnce(E) -> Self {
         move |error| Self(format!("{what}: {error}"))
     }
 }
@@ -44,7 +44,7 @@ pub(super) fn random() -> u64 {
 }
 
 /// Runs blocking work on a thread of its own, where it does not hold up the tasks of a test.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ServerError> + Send + 'static,
 ) -> Result<T, ServerError> {
     match tokio::task::spawn_blocking(work).await {

@@ -33,7 +33,7 @@ pub(super) enum Registry {
 }
 
 /// Cargo's target folder: what is fetched is kept there.
-pub(super) fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
     std::env::var_os("CARGO_TARGET_DIR").map_or(default, PathBuf::from)
 }

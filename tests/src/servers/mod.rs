@@ -50,8 +50,10 @@ mod sentinel;
 mod shared;
 
 pub use apache::Apache;
+pub(crate) use base::blocking;
 pub use base::{ServerError, namespace};
 pub use cluster::RedisCluster;
+pub(crate) use download::target;
 pub use file::query_file;
 pub(crate) use install::{chromium, is_root, with_setpriv};
 pub use nginx::Nginx;
@@ -61,6 +63,7 @@ pub use process::Server;
 pub use redis::Redis;
 pub use release::{POSTGRES_RELEASES, Pinned, REDIS_RELEASES, REFUSED_RELEASE, Release, VALKEY};
 pub use resp::Reply;
+pub(crate) use script::node_modules;
 pub use script::run_script;
 pub use sentinel::RedisSentinel;
 pub use shared::{postgres_url, redis_cluster, redis_sentinel, redis_url};

@@ -38,7 +38,8 @@ fn scripts() -> PathBuf {
 
 fn python_script(name: &str) -> Result<Command, ServerError> {
     let program = "venv/bin/python";
-    let folder = installed(&target().join("interop"), "python", &["requirements.txt"], program, |folder| {
+    let cache = target().join("interop");
+    let folder = installed(&scripts(), &cache, "python", &["requirements.txt"], program, |folder| {
         install(Command::new(python()?).args(["-m", "venv", "venv"]).current_dir(folder))?;
         let mut pip = Command::new(folder.join(program));
         pip.args([
@@ -60,11 +61,7 @@ fn python_script(name: &str) -> Result<Command, ServerError> {
 }
 
 fn node_script(name: &str) -> Result<Command, ServerError> {
-    let pins = ["package.json", "package-lock.json"];
-    let folder = installed(&target().join("interop"), "node", &pins, "node_modules", |folder| {
-        let mut npm = Command::new(npm()?);
-        install(npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]).current_dir(folder))
-    })?;
+    let folder = node_modules(&scripts(), &target().join("interop"))?;
     // Node looks for modules beside the script. Another process may be reading it: it is replaced in one step.
     let (script, copy) = (folder.join(name), folder.join(format!("{:016x}", random())));
     fs::copy(scripts().join(name), &copy).map_err(ServerError::of(copy.display()))?;
@@ -74,9 +71,19 @@ fn node_script(name: &str) -> Result<Command, ServerError> {
     Ok(node)
 }
 
-/// The folder `name` in `cache`, in which `install` has run with the present content of the files that pin versions. It has
-/// made `product` there.
+/// A folder in `cache` with `node_modules`: the packages that `package-lock.json` in `source` pins.
+pub(crate) fn node_modules(source: &Path, cache: &Path) -> Result<PathBuf, ServerError> {
+    let pins = ["package.json", "package-lock.json"];
+    installed(source, cache, "node", &pins, "node_modules", |folder| {
+        let mut npm = Command::new(npm()?);
+        install(npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]).current_dir(folder))
+    })
+}
+
+/// The folder `name` in `cache`, in which `install` has run with the present content of the files in `source` that pin versions. It
+/// has made `product` there.
 fn installed(
+    source: &Path,
     cache: &Path,
     name: &str,
     pins: &[&str],
@@ -90,7 +97,7 @@ fn installed(
     let (folder, done) = (cache.join(name), cache.join(name).join("installed"));
     let mut pinned = String::new();
     for pin in pins {
-        pinned += &fs::read_to_string(scripts().join(pin)).map_err(ServerError::of(pin))?;
+        pinned += &fs::read_to_string(source.join(pin)).map_err(ServerError::of(pin))?;
     }
     // The product may be a link to a program that is gone.
     if fs::read_to_string(&done).is_ok_and(|before| before == pinned) && folder.join(product).exists() {
@@ -101,7 +108,7 @@ fn installed(
     }
     fs::create_dir_all(&folder).map_err(ServerError::of(folder.display()))?;
     for pin in pins {
-        fs::copy(scripts().join(pin), folder.join(pin)).map_err(ServerError::of(pin))?;
+        fs::copy(source.join(pin), folder.join(pin)).map_err(ServerError::of(pin))?;
     }
     eprintln!("installing what {} pins …", pins.join(" and "));
     install(&folder)?;
@@ -113,8 +120,8 @@ fn installed(
 fn install(command: &mut Command) -> Result<(), ServerError> {
     run(command, "").map(drop).map_err(|error| {
         ServerError::new(format!(
-            "{error}\nThe packages of tests/interop could not be installed, and tests never skip a client. Run the command \
-             by hand to see whether the registry answers"
+            "{error}\nPackages that tests need could not be installed, and tests never skip a client. Run the command by hand to \
+             see whether the registry answers"
         ))
     })
 }
@@ -143,7 +150,7 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
-    use super::{install, installed, run};
+    use super::{install, installed, run, scripts};
     use crate::servers::base::{ServerError, namespace};
 
     /// A folder that is removed in the end.
@@ -159,7 +166,7 @@ mod tests {
         cache: &Folder,
         install: impl FnOnce(&Path) -> Result<(), ServerError>,
     ) -> Result<PathBuf, ServerError> {
-        installed(&cache.0, "python", &["requirements.txt"], "product", install)
+        installed(&scripts(), &cache.0, "python", &["requirements.txt"], "product", install)
     }
 
     fn make(folder: &Path) -> Result<(), ServerError> {
