@@ -15,6 +15,9 @@ use subtle::ConstantTimeEq as _;
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 
+/// Who may see the sessions of everybody. A real site has it in its database, beside what else a user may do.
+const ADMINISTRATORS: [&str; 1] = ["alice"];
+
 /// No secret. A real site stores one slow hash (Argon2id) per user, and limits the rate of attempts.
 const PASSWORD: &str = "correct-horse";
 
@@ -84,6 +87,12 @@ impl session_jwt::Accounts for Accounts {
     async fn status(&self, user: &UserId, _: &SessionSummary) -> Result<AccountStatus, AccountsError> {
         Ok(if USERS.contains(&user.as_str()) { AccountStatus::Active } else { AccountStatus::Disabled })
     }
+}
+
+/// Whether `user` may see the sessions of everybody. Asked for each request, and not kept in the session: who is no administrator
+/// any more is none at once.
+pub(crate) fn is_administrator(user: &UserId) -> bool {
+    ADMINISTRATORS.contains(&user.as_str())
 }
 
 /// The user, if name and password are right. An unknown name takes as long as a wrong password.

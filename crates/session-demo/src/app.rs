@@ -6,11 +6,12 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use axum::{Extension, Json, Router};
+use axum::{Json, Router};
 use session_tower::{BearerLayer, Challenge, SessionLayer, TokenRoutes};
 
 use crate::accounts::Accounts;
 use crate::args::Embedder;
+use crate::history::History;
 use crate::metrics::{self, Metrics};
 use crate::sessions::Sessions;
 use crate::store::Cache;
@@ -19,7 +20,7 @@ use crate::{api, live, pages, server};
 /// The whole site at `address`, with these sessions; these others may show it in a frame.
 ///
 /// Pages and API have a session layer each, because their rejections look different. The layers share a manager, and so
-/// the session. In hybrid mode the API takes access tokens too, and has the routes that issue them. What a cache is good for, and
+/// the session. What happened to a session is in `history`. In hybrid mode the API takes access tokens too, and has the routes that issue them. What a cache is good for, and
 /// what is counted, it says to everybody.
 pub fn build_router(
     sessions: &Sessions,
@@ -27,11 +28,13 @@ pub fn build_router(
     embedded_by: &[Embedder],
     cache: Option<Cache>,
     metrics: Metrics,
+    history: History,
 ) -> Router {
     let (manager, mode) = (sessions.manager(), sessions.mode());
-    let pages = pages::router(mode).layer(SessionLayer::new(manager.clone()).on_rejection(pages::rejection));
+    let pages =
+        pages::router(sessions, history).layer(SessionLayer::new(manager.clone()).on_rejection(pages::rejection));
     let mut api = api::router(mode).layer(SessionLayer::new(manager.clone()));
-    let mut site = Router::new().merge(pages.layer(Extension(mode)));
+    let mut site = pages;
     if let Sessions::Hybrid(service) = sessions {
         let tokens = TokenRoutes::new(service.clone(), Accounts);
         let described = format!("{address}/.well-known/oauth-protected-resource");
@@ -53,7 +56,6 @@ pub fn build_router(
         .nest("/api", api)
         .route("/metrics", get(metrics))
         .route("/favicon.ico", get(pages::favicon))
-        .fallback(pages::not_found)
         .layer(middleware::map_response_with_state(pages::content_policy(embedded_by), pages::protect))
         .layer(middleware::from_fn(server::read_body))
 }

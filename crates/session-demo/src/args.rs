@@ -12,7 +12,8 @@ use session_tower::{OriginError, OriginGuard};
 
 use crate::store::StoreUrl;
 
-/// A site with login, devices and logout everywhere. Accounts: alice, bob, carol; password: correct-horse
+/// A site with login, devices and logout everywhere. Accounts: alice, bob, carol; password: correct-horse. The administrator, who
+/// sees how many sessions there are, is alice
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub struct Args {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use session_core::Policy;
 use session_demo::args::{Args, Mode};
+use session_demo::history::History;
 use session_demo::keys::KeyFile;
 use session_demo::metrics::{Metrics, Recorder};
 use session_demo::sessions::Sessions;
@@ -72,9 +73,9 @@ async fn serve_site(
     mut shutdown: impl Future<Output = ()> + Unpin,
 ) -> Result<(), Box<dyn Error>> {
     // Before there is anything to count.
-    let recorder = Recorder::install()?;
+    let (recorder, history) = (Recorder::install()?, History::new());
     let sessions = tokio::select! {
-        sessions = Sessions::open(args, policy.clone(), store) => sessions?,
+        sessions = Sessions::open_with(args, policy.clone(), store, history.clone()) => sessions?,
         () = &mut shutdown => return Ok(()),
     };
     let listener =
@@ -100,7 +101,8 @@ async fn serve_site(
     let cache = store.and_then(OpenStore::cache);
     let metrics = Metrics::new(recorder.clone(), &sessions, cache.clone());
     let upkeep = tokio::spawn(recorder.upkeep());
-    let router = session_demo::build_router(&sessions, site.trim_end_matches('/'), &args.embedded_by, cache, metrics);
+    let site = site.trim_end_matches('/');
+    let router = session_demo::build_router(&sessions, site, &args.embedded_by, cache, metrics, history);
     session_demo::server::serve(listener, router, shutdown, GRACE).await;
     sweep.abort();
     upkeep.abort();

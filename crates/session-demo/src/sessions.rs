@@ -13,6 +13,7 @@ use session_moka::MokaStore;
 
 use crate::accounts::Accounts;
 use crate::args::{Args, Mode};
+use crate::history::History;
 use crate::keys::{self, KeyFile};
 use crate::store::OpenStore;
 
@@ -37,6 +38,19 @@ impl Sessions {
     /// # Errors
     /// If the keys cannot be used, or the options contradict each other.
     pub async fn open(args: &Args, policy: Policy, store: Option<&OpenStore>) -> Result<Self, Box<dyn Error>> {
+        Self::open_with(args, policy, store, History::new()).await
+    }
+
+    /// As [`open`](Self::open); what happens to sessions is remembered in `history`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(
+        args: &Args,
+        policy: Policy,
+        store: Option<&OpenStore>,
+        history: History,
+    ) -> Result<Self, Box<dyn Error>> {
         if args.mode == Mode::Cookie && args.keys.is_some() {
             return Err("--keys is for --mode hybrid and --mode client: nothing is signed with --mode cookie".into());
         }
@@ -50,8 +64,9 @@ impl Sessions {
         };
         let store = store.map(OpenStore::store);
         let in_memory = || -> Arc<dyn SessionStore> { Arc::new(MokaStore::new()) };
-        let manager =
-            |builder: SessionManagerBuilder| builder.policy(policy.clone()).observer(TracingObserver).metrics().build();
+        let manager = |builder: SessionManagerBuilder| {
+            builder.policy(policy.clone()).observer(TracingObserver).observer(history.clone()).metrics().build()
+        };
         Ok(match args.mode {
             Mode::Cookie => Self::Cookie(manager(SessionManager::builder(store.unwrap_or_else(in_memory)))),
             Mode::Hybrid => {

@@ -3,12 +3,14 @@
 use axum::response::Redirect;
 use maud::{Markup, html};
 use serde::Deserialize;
-use session_core::{Kind, SessionId, SessionSummary, Timestamp};
-use session_tower::{Authenticated, RejectionKind};
+use session_core::{DeleteOutcome, Kind, SessionId, SessionSummary, Timestamp};
+use session_tower::Authenticated;
 
 use super::agent::in_words;
 use super::errors::{Form, PageError};
-use super::layout::{moment, page};
+use super::layout::{Viewer, page};
+use super::moment::moment;
+use super::notice;
 use crate::actions;
 use crate::caller::Caller;
 
@@ -19,15 +21,20 @@ pub(super) async fn show(session: Authenticated) -> Result<Markup, PageError> {
     sessions.sort_by_key(|listed| session.id() != Some(listed.id));
     let now = manager.now();
     let content = html! {
+        (notice::take(&session)?)
         p.quiet { "Where you are signed in. “Last activity” lags behind by up to a minute or so." }
         ul.devices { @for listed in &sessions { (device(listed, session.id() == Some(listed.id), now)) } }
-        div.row {
+        @if sessions.len() > 1 {
             form method="post" action="/devices/revoke-others" { button.quiet { "Log out all other devices" } }
+        }
+        details {
+            summary { "Log out everywhere…" }
+            p { "This ends every session of yours: " (count(sessions.len())) "." }
             form method="post" action="/devices/revoke-all" { button.danger { "Log out everywhere" } }
         }
         p { a href="/" { "Back to the start" } }
     };
-    Ok(page("Your devices", Some(session.user().as_str()), &content))
+    Ok(page("Your devices", &Viewer::User(session.user().clone()), &content))
 }
 
 fn device(listed: &SessionSummary, current: bool, now: Timestamp) -> Markup {
@@ -38,10 +45,16 @@ fn device(listed: &SessionSummary, current: bool, now: Timestamp) -> Markup {
                 strong { (agent) }
                 @if current { " " span.current { "This device" } }
                 p.quiet {
-                    @if let Some(ip) = listed.device.ip() { "From " (ip) ". " }
-                    "Signed in " (moment(listed.created_at, now))
-                    @if listed.kind == Kind::Refresh { " with a refresh token" }
-                    ", last activity " (moment(listed.last_seen, now)) "."
+                    @if let Some(ip) = listed.device.ip() { span.part { "From " (ip) ". " } " " }
+                    span.part {
+                        "Signed in " (moment(listed.created_at, now))
+                        @if listed.kind == Kind::Refresh { " with a refresh token" }
+                        ","
+                    }
+                    " "
+                    span.part { "last activity " (moment(listed.last_seen, now)) "." }
+                    " "
+                    a href={ "/timeline?id=" (listed.id) } aria-label={ "Timeline of " (agent) } { "Timeline" }
                 }
             }
             form method="post" action="/devices/revoke" {
@@ -59,21 +72,34 @@ pub(super) struct Chosen {
 
 /// Idempotent: leads back to the list whether or not the session still existed.
 pub(super) async fn revoke(session: Authenticated, Form(Chosen { id }): Form<Chosen>) -> Result<Redirect, PageError> {
-    let _ = actions::revoke(&Caller::Browser(session), &id).await?;
+    let is_current = session.id() == Some(id);
+    let caller = Caller::Browser(session.clone());
+    let outcome = actions::revoke(&caller, &id).await?;
+    if !is_current {
+        let text = match outcome {
+            DeleteOutcome::Deleted => "That device is logged out.",
+            DeleteOutcome::Absent => "That device was logged out already.",
+        };
+        notice::leave(&session, text.to_owned());
+    }
     Ok(Redirect::to("/devices"))
 }
 
 pub(super) async fn revoke_others(session: Authenticated) -> Result<Redirect, PageError> {
-    actions::revoke_others(&Caller::Browser(session)).await?;
+    let text = match actions::revoke_others(&Caller::Browser(session.clone())).await? {
+        0 => "There was no other device to log out.".to_owned(),
+        1 => "1 other device is logged out.".to_owned(),
+        others => format!("{others} other devices are logged out."),
+    };
+    notice::leave(&session, text);
     Ok(Redirect::to("/devices"))
 }
 
 pub(super) async fn revoke_all(session: Authenticated) -> Result<Redirect, PageError> {
     actions::revoke_all(&Caller::Browser(session)).await?;
-    Ok(Redirect::to("/"))
+    Ok(Redirect::to("/?everywhere"))
 }
 
-/// Client-side sessions cannot be listed.
-pub(super) async fn unsupported() -> PageError {
-    RejectionKind::Unsupported.into()
+fn count(devices: usize) -> String {
+    if devices == 1 { "that of this device".to_owned() } else { format!("{devices} devices, this one among them") }
 }

@@ -7,14 +7,17 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use maud::{Markup, html};
 use serde::de::DeserializeOwned;
-use session_tower::{Rejection, RejectionKind, RequestLine};
+use session_core::UserId;
+use session_tower::{Rejection, RejectionKind, RequestLine, Session};
 
-use super::layout::{page, password_form};
+use super::layout::{Viewer, page, password_form};
 
 /// Why a request was refused.
 pub(super) enum PageError {
     /// A field of the form is missing.
     Form,
+    /// The page is for administrators, and this user is none.
+    NotAdministrator(UserId),
     /// Refused because of its session.
     Session(Rejection),
 }
@@ -30,7 +33,13 @@ impl IntoResponse for PageError {
         match self {
             Self::Form => {
                 let text = html! { p { "A field is missing in what your browser sent. " (back()) } };
-                (StatusCode::BAD_REQUEST, page("Not understood", None, &text)).into_response()
+                (StatusCode::BAD_REQUEST, page("Not understood", &Viewer::Unnamed, &text)).into_response()
+            }
+            Self::NotAdministrator(user) => {
+                let text = html! {
+                    p { "This page is for administrators. On this site that is " code { "alice" } ". " (back()) }
+                };
+                (StatusCode::FORBIDDEN, page("Not for you", &Viewer::User(user), &text)).into_response()
             }
             // The session layer renders it with `rejection`.
             Self::Session(rejection) => rejection.into_response(),
@@ -92,17 +101,7 @@ fn words(rejection: Rejection) -> Markup {
             "Just a moment",
             html! { p { "Sessions are not available right now. You are still signed in; please try again soon." } },
         ),
-        RejectionKind::Unsupported => (
-            "No list in this mode",
-            html! {
-                p {
-                    "With " code { "--mode client" } ", each session is in its own browser and nowhere \
-                     else. So your devices cannot be listed, nor their sessions ended from here, and without a \
-                     store you are not asked for your password again: sign in again instead. " a href="/kinds" { "The three kinds of sessions" }
-                    ". " (back())
-                }
-            },
-        ),
+        RejectionKind::Unsupported => ("No list in this mode", no_list()),
         // Bugs of this site; the client learns nothing about them.
         RejectionKind::WrongUser
         | RejectionKind::InvalidValue
@@ -112,16 +111,36 @@ fn words(rejection: Rejection) -> Markup {
         | RejectionKind::Internal
         | _ => ("Something went wrong", html! { p { "This is our fault. " (back()) } }),
     };
-    page(title, None, &text)
+    // Who sent it is not known here: the session may be what failed.
+    page(title, &Viewer::Unnamed, &text)
 }
 
-pub(crate) async fn not_found() -> impl IntoResponse {
-    (StatusCode::NOT_FOUND, page("Not found", None, &html! { p { "There is no such page. " (back()) } }))
+/// Says who is signed in, as other pages do. If that cannot be found out, it says nothing about it.
+pub(super) async fn not_found(session: Result<Session, Rejection>) -> impl IntoResponse {
+    let viewer = session.map_or(Viewer::Unnamed, |session| Viewer::of(&session, "/"));
+    (StatusCode::NOT_FOUND, page("Not found", &viewer, &html! { p { "There is no such page. " (back()) } }))
 }
 
-pub(super) async fn method_not_allowed() -> impl IntoResponse {
+pub(super) async fn method_not_allowed(session: Result<Session, Rejection>) -> impl IntoResponse {
+    let viewer = session.map_or(Viewer::Unnamed, |session| Viewer::of(&session, "/"));
     let text = html! { p { "This page cannot be used that way. " (back()) } };
-    (StatusCode::METHOD_NOT_ALLOWED, page("Not like that", None, &text))
+    (StatusCode::METHOD_NOT_ALLOWED, page("Not like that", &viewer, &text))
+}
+
+/// For what needs a list of sessions, where there is none.
+pub(super) async fn unsupported(session: Session) -> impl IntoResponse {
+    let rejection = Rejection::from(RejectionKind::Unsupported);
+    (rejection.status(), page("No list in this mode", &Viewer::of(&session, "/"), &no_list()))
+}
+
+fn no_list() -> Markup {
+    html! {
+        p {
+            "With " code { "--mode client" } ", each session is in its own browser and nowhere else. So your devices cannot be \
+             listed, nor their sessions ended from here, and without a store you are not asked for your password again: sign in \
+             again instead. " a href="/kinds" { "The three kinds of sessions" } ". " (back())
+        }
+    }
 }
 
 fn back() -> Markup {

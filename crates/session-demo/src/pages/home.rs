@@ -1,50 +1,39 @@
-//! The home page: sign in, or the dashboard.
+//! The home page: what to try, the values in the session, and the session itself.
 
 use axum::Extension;
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 use session_core::{SessionSummary, Timestamp};
-use session_tower::{Authenticated, Fresh, Rejection, Session, safe_next};
+use session_tower::{Authenticated, Fresh, Rejection, RejectionKind, Session};
 
 use super::errors::{Form, PageError};
 use super::kinds;
-use super::layout::{moment, page, password_form, utc};
-use crate::accounts::{Credentials, Reauthentication, device};
-use crate::actions::{self, CART, COUNTER};
+use super::layout::{Viewer, page, password_form};
+use super::moment::dated_moment;
+use super::sign_in::Arrival;
+use crate::accounts::Reauthentication;
+use crate::actions::{CART, COUNTER};
 use crate::args::Mode;
-
-/// The query of the page after a login: an anonymous session there means that the cookie was lost.
-const WELCOME: &str = "welcome";
-
-/// The page to come back to after the login.
-#[derive(Default, Deserialize)]
-pub(super) struct Next {
-    next: Option<String>,
-}
 
 pub(super) async fn show(
     Extension(mode): Extension<Mode>,
     session: Session,
-    uri: Uri,
-    query: Result<Query<Next>, QueryRejection>,
+    query: Result<Query<Arrival>, QueryRejection>,
     headers: HeaderMap,
-) -> Result<Markup, PageError> {
-    let user = session.user();
-    let user = user.as_ref().map(|user| user.as_str());
-    let welcome = uri.query() == Some(WELCOME);
-    let Query(Next { next }) = query.unwrap_or_default();
-    let title = if user.is_some() { "Dashboard" } else { "Sign in" };
+) -> Result<Response, PageError> {
+    let viewer = session.user().map_or(Viewer::Unnamed, Viewer::User);
+    let is_user = viewer.is_user();
+    let Query(arrival) = query.unwrap_or_default();
     let content = html! {
-        @if welcome && user.is_none() { (lost_cookie()) }
-        @if user.is_none() { (sign_in_form(None, next.as_deref())) }
+        @if !is_user { (arrival.form(&headers)) }
+        (what_to_try(is_user, mode))
         (values(&session)?)
-        @if user.is_some() {
+        @if is_user {
             section {
                 h2 { "Sensitive page" }
                 p {
@@ -56,23 +45,44 @@ pub(super) async fn show(
         @if mode == Mode::Hybrid { (kinds::tokens(&headers)) }
         (about(session.info().as_ref(), session.manager().now(), mode, &headers))
     };
-    Ok(page(title, user, &content))
+    let title = if is_user { "Dashboard" } else { "Sign in" };
+    Ok((arrival.headers(&headers), page(title, &viewer, &content)).into_response())
 }
 
-pub(super) async fn login(mut parts: Parts, Form(credentials): Form<Credentials>) -> Result<Response, PageError> {
-    let next = credentials.next.as_deref();
-    let Some(login) = credentials.login(device(&parts)) else {
-        let content = sign_in_form(Some("The name or the password is wrong."), next);
-        return Ok((StatusCode::UNAUTHORIZED, page("Sign in", None, &content)).into_response());
-    };
-    actions::log_in(&mut parts, login).await?;
-    let next = next.and_then(safe_next).map_or_else(|| format!("/?{WELCOME}"), str::to_owned);
-    Ok(Redirect::to(&next).into_response())
-}
-
-pub(super) async fn logout(session: Session) -> Result<Redirect, PageError> {
-    session.logout()?;
-    Ok(Redirect::to("/"))
+/// What this site is there to show.
+fn what_to_try(is_user: bool, mode: Mode) -> Markup {
+    let has_store = mode != Mode::Client;
+    html! {
+        section.try {
+            h2 { "What to try" }
+            p { "This site does nothing but show what its sessions do." }
+            ol {
+                @if !is_user {
+                    li { "Count, and put something into the cart, before you sign in: both are still there afterwards." }
+                }
+                @if has_store {
+                    li { "Open this page in two tabs, and count in both: no click gets lost." }
+                    li {
+                        "Sign in as the same user with a second browser, or in a private window. "
+                        @if is_user { a href="/devices" { "Your devices" } } @else { "Your devices" }
+                        " has both. Log one of them out there, and its next click shows that it is."
+                    }
+                }
+                li {
+                    "Look at the " a href="/timeline" { "timeline of your session" }
+                    ": when it began, and when it will end, whatever you do."
+                }
+                @if has_store {
+                    li {
+                        "As " code { "alice" } ", who is the administrator, look at "
+                        @if is_user { a href="/admin" { "all sessions" } } @else { "all sessions" }
+                        ": how many there are, over time. " code { "bob" } " may not."
+                    }
+                }
+                li { a href="/kinds" { "Compare the three kinds of sessions" } ", and start this site with another." }
+            }
+        }
+    }
 }
 
 pub(super) async fn count(session: Session) -> Result<Redirect, PageError> {
@@ -101,10 +111,25 @@ pub(super) async fn empty_cart(session: Session) -> Result<Redirect, PageError> 
     Ok(Redirect::to("/"))
 }
 
-/// Within 5 minutes of a login or reauthentication.
-pub(super) async fn sensitive(session: Fresh<300>) -> Markup {
-    let content = html! { section { p { "Your recovery code is " strong { "1234-5678" } "." } } };
-    page("Sensitive page", Some(session.user().as_str()), &content)
+/// Within 5 minutes of a login or reauthentication; else it asks for the password.
+pub(super) async fn sensitive(
+    session: Authenticated,
+    fresh: Result<Fresh<300>, Rejection>,
+) -> Result<Response, PageError> {
+    let viewer = Viewer::User(session.user().clone());
+    Ok(match fresh {
+        Ok(_) => {
+            let content = html! {
+                section { p { "Your recovery code is " strong { "1234-5678" } "." } }
+                p { a href="/" { "Back to the start" } }
+            };
+            page("Sensitive page", &viewer, &content).into_response()
+        }
+        Err(rejection) if rejection.kind() == RejectionKind::ReauthenticationRequired => {
+            (rejection.status(), page("Is it really you?", &viewer, &password_form(None))).into_response()
+        }
+        Err(rejection) => return Err(rejection.into()),
+    })
 }
 
 pub(super) async fn reauthenticate(
@@ -113,40 +138,11 @@ pub(super) async fn reauthenticate(
 ) -> Result<Response, PageError> {
     let Some(step_up) = reauthentication.step_up(session.user()) else {
         let content = password_form(Some("The password is wrong."));
-        let page = page("Is it really you?", Some(session.user().as_str()), &content);
+        let page = page("Is it really you?", &Viewer::User(session.user().clone()), &content);
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     };
     session.step_up(step_up)?;
     Ok(Redirect::to("/sensitive").into_response())
-}
-
-fn sign_in_form(problem: Option<&str>, next: Option<&str>) -> Markup {
-    html! {
-        @if let Some(problem) = problem { p.notice role="alert" { (problem) } }
-        section {
-            form method="post" action="/login" {
-                label { "Name" input name="username" autocomplete="username" autocapitalize="none" required; }
-                label { "Password" input name="password" type="password" autocomplete="current-password" required; }
-                label.check { input name="remember" type="checkbox" value="true"; "Stay signed in on this device" }
-                @if let Some(next) = next { input type="hidden" name="next" value=(next); }
-                button { "Sign in" }
-            }
-            p.quiet {
-                "There are " code { "alice" } ", " code { "bob" } " and " code { "carol" }
-                ", and their password is " code { "correct-horse" } "."
-            }
-        }
-    }
-}
-
-fn lost_cookie() -> Markup {
-    html! {
-        p.notice role="alert" {
-            "You signed in, but your browser did not keep the cookie: it is Secure, and some browsers keep such \
-             cookies over https only. Restart the demo with "
-            code { "--insecure-cookies" } ", or use Chromium or Firefox."
-        }
-    }
 }
 
 /// The values in the session.
@@ -157,8 +153,7 @@ fn values(session: &Session) -> Result<Markup, Rejection> {
         section {
             h2 { "Counter" }
             p.count { (counter) }
-            p.quiet { "Open this page in several tabs: no click gets lost." }
-            form method="post" action="/count" { button { "Count" } }
+            form method="post" action="/count" { button.quiet { "Count" } }
         }
         section {
             h2 { "Cart" }
@@ -169,7 +164,7 @@ fn values(session: &Session) -> Result<Markup, Rejection> {
             }
             form.row method="post" action="/cart/add" {
                 input name="item" aria-label="Item" placeholder="Item" maxlength="80" required;
-                button { "Add" }
+                button.quiet { "Add" }
             }
             @if !cart.is_null() {
                 br;
@@ -197,14 +192,15 @@ fn about(session: Option<&SessionSummary>, now: Timestamp, mode: Mode, headers: 
                 },
                 None => p.quiet { "Nothing is stored for you yet: your browser has shown no cookie of a live session." },
                 Some(session) => dl {
-                    dt { "Public id" } dd { code { (session.id) } }
-                    dt { "Began" } dd { (time(session.created_at, now)) }
-                    dt { "Last activity" } dd { (time(session.last_seen, now)) }
-                    dt { "Ends when idle" } dd { (time(session.deadline(), now)) }
-                    dt { "Ends in any case" } dd { (time(session.absolute_deadline(), now)) }
+                    dt { "Public id" } dd { code.id { (session.id) } }
+                    dt { "Began" } dd { (dated_moment(session.created_at, now)) }
+                    dt { "Last activity" } dd { (dated_moment(session.last_seen, now)) }
+                    dt { "Ends when idle" } dd { (dated_moment(session.deadline(), now)) }
+                    dt { "Ends in any case" } dd { (dated_moment(session.absolute_deadline(), now)) }
                 },
             }
             p.quiet {
+                @if session.is_some() { a href="/timeline" { "The same as a picture" } ". " }
                 "This is " code { "--mode " (mode.name()) } ", one of "
                 a href="/kinds" { "three kinds of sessions" } "."
             }
@@ -216,9 +212,4 @@ fn about(session: Option<&SessionSummary>, now: Timestamp, mode: Mode, headers: 
 fn is_link_from_another_site(headers: &HeaderMap) -> bool {
     let is = |name, value| headers.get(name).is_some_and(|header| header == value);
     is("sec-fetch-site", "cross-site") && is("sec-fetch-dest", "document")
-}
-
-fn time(at: Timestamp, now: Timestamp) -> Markup {
-    let text = utc(at).replace('T', " ").replace('Z', " UTC");
-    html! { (moment(at, now)) " " span.utc { "(" (text) ")" } }
 }

@@ -6,18 +6,17 @@ use axum::http::header::HOST;
 use maud::{Markup, PreEscaped, html};
 use session_tower::Session;
 
-use super::layout::page;
+use super::layout::{Viewer, page};
 use crate::args::Mode;
 
 const COMPARISON: &str = include_str!("kinds.html");
 
 /// The comparison, with the mode of this process marked.
 pub(super) async fn show(Extension(mode): Extension<Mode>, session: Session) -> Markup {
-    let user = session.user();
     let name = format!("<code>--mode {}</code>", mode.name());
     let marked = format!("{name}<br><strong>This one</strong>");
     let content = COMPARISON.lines().map(str::trim).collect::<String>().replace(&name, &marked);
-    page("Three kinds of sessions", user.as_ref().map(|user| user.as_str()), &PreEscaped(content))
+    page("Three kinds of sessions", &Viewer::of(&session, "/kinds"), &PreEscaped(content))
 }
 
 /// How a client without cookies uses this site.
@@ -35,6 +34,7 @@ pub(super) fn tokens(headers: &HeaderMap) -> Markup {
             h2 { "Access tokens" }
             p { "For clients that keep no cookies. Their sessions are in your list of devices too." }
             pre { @for command in commands { code { (command) } } }
+            p.quiet { "A click on a command selects all of it, to be copied." }
             p.quiet {
                 code { "/api/me" } " and " code { "/api/devices" } " look up the session in the store; "
                 code { "/api/whoami" } " does not, and answers until the access token expires."

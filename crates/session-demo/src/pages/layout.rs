@@ -7,16 +7,40 @@ use axum::http::header::{
 };
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use session_core::Timestamp;
+use session_core::UserId;
+use session_tower::Session;
 
+use crate::accounts::is_administrator;
 use crate::args::Embedder;
 
 const STYLE: &str = include_str!("style.css");
 const ICON: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='8' cy='8' r='7' \
                     fill='#1f5fbf'/><path d='M5 8l2 2 4-4' stroke='#fff' stroke-width='2' fill='none'/></svg>";
 
-/// A page; `user` is the user who is logged in.
-pub(super) fn page(title: &str, user: Option<&str>, content: &Markup) -> Markup {
+/// For whom a page is: it says so at its top.
+#[derive(Debug)]
+pub(super) enum Viewer {
+    /// A user who is logged in.
+    User(UserId),
+    /// A visitor, and the page that signing in leads back to.
+    Visitor(&'static str),
+    /// A visitor at the form for signing in; or it is not known who sent the request, which failed.
+    Unnamed,
+}
+
+impl Viewer {
+    /// Who looks at `page` in this session.
+    pub(super) fn of(session: &Session, page: &'static str) -> Self {
+        session.user().map_or(Self::Visitor(page), Self::User)
+    }
+
+    pub(super) fn is_user(&self) -> bool {
+        matches!(self, Self::User(_))
+    }
+}
+
+/// A page.
+pub(super) fn page(title: &str, viewer: &Viewer, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -29,10 +53,10 @@ pub(super) fn page(title: &str, user: Option<&str>, content: &Markup) -> Markup 
             body {
                 header {
                     p.home { a href="/" { "session demo" } }
-                    @if let Some(user) = user {
-                        p { "Signed in as " strong { (user) } }
-                        a href="/devices" { "Your devices" }
-                        form method="post" action="/logout" { button.quiet { "Log out" } }
+                    @match viewer {
+                        Viewer::User(user) => (account(user)),
+                        Viewer::Visitor(page) => a href={ "/?next=" (page) } { "Sign in" },
+                        Viewer::Unnamed => {}
                     }
                 }
                 main {
@@ -44,51 +68,36 @@ pub(super) fn page(title: &str, user: Option<&str>, content: &Markup) -> Markup 
     }
 }
 
+/// Who is signed in, and the pages that users have.
+fn account(user: &UserId) -> Markup {
+    html! {
+        p { "Signed in as " strong { (user.as_str()) } }
+        form method="post" action="/logout" { button.quiet { "Log out" } }
+        nav aria-label="Pages" {
+            a href="/devices" { "Your devices" }
+            a href="/timeline" { "Timeline" }
+            @if is_administrator(user) { a href="/admin" { "All sessions" } }
+        }
+    }
+}
+
 /// Asks for the password again.
 pub(super) fn password_form(problem: Option<&str>) -> Markup {
     html! {
-        @if let Some(problem) = problem { p.notice role="alert" { (problem) } }
+        @if let Some(problem) = problem { p.notice #problem role="alert" { (problem) } }
         section {
             p { "This page wants to be sure. Please type your password again." }
             form method="post" action="/reauthenticate" {
-                label { "Password" input name="password" type="password" autocomplete="current-password" required; }
+                label {
+                    "Password"
+                    input name="password" type="password" autocomplete="current-password" required autofocus
+                        aria-invalid=[problem.map(|_| "true")] aria-describedby=[problem.map(|_| "problem")];
+                }
                 button { "Continue" }
             }
             p { a href="/" { "Back to the start" } }
         }
     }
-}
-
-/// The distance to a moment in words; the moment itself is in the markup.
-pub(super) fn moment(at: Timestamp, now: Timestamp) -> Markup {
-    let (text, away) = (utc(at), if at > now { at.since(now) } else { now.since(at) });
-    let words = match (away.as_secs(), at > now) {
-        (0, _) => "just now".to_owned(),
-        (seconds, true) => format!("in {}", duration(seconds)),
-        (seconds, false) => format!("{} ago", duration(seconds)),
-    };
-    html! { time datetime=(text) title=(text) { (words) } }
-}
-
-/// The two largest units: what is smaller is noise.
-fn duration(seconds: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
-    let first = UNITS.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(UNITS.len() - 1);
-    let mut rest = seconds;
-    let mut parts = Vec::new();
-    for (unit, name) in UNITS.iter().skip(first).take(2) {
-        if rest >= *unit {
-            // Not torn apart at the end of a line.
-            parts.push(format!("{}\u{a0}{name}", rest / unit));
-        }
-        rest %= unit;
-    }
-    parts.join(" ")
-}
-
-/// A moment as `2026-11-23T07:14:20Z`.
-pub(super) fn utc(at: Timestamp) -> String {
-    humantime::format_rfc3339_seconds(at.max(Timestamp::EPOCH).into()).to_string()
 }
 
 pub(crate) async fn favicon() -> impl IntoResponse {
@@ -115,28 +124,4 @@ pub(crate) async fn protect(State(content_policy): State<HeaderValue>, mut respo
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::duration;
-
-    #[test]
-    fn durations_have_two_units_at_most() {
-        const DAY: u64 = 86_400;
-        for (seconds, words) in [
-            (1, "1 s"),
-            (59, "59 s"),
-            (60, "1 min"),
-            (1_799, "29 min 59 s"),
-            (3_600, "1 h"),
-            (3_601, "1 h"),
-            (28_799, "7 h 59 min"),
-            (DAY, "1 d"),
-            (7 * DAY - 1, "6 d 23 h"),
-            (400 * DAY + 59, "400 d"),
-        ] {
-            assert_eq!(duration(seconds).replace('\u{a0}', " "), words, "{seconds}");
-        }
-    }
 }

@@ -17,8 +17,11 @@ async fn signing_in_and_out() {
     tab.fill("[name=username]", "alice").await.unwrap();
     tab.fill("[name=password]", "wrong").await.unwrap();
     tab.click("[action='/login'] button").await.unwrap();
-    assert_eq!(tab.status().await.unwrap(), 401);
     assert!(tab.text().await.unwrap().contains("The name or the password is wrong."));
+    let typed = "[document.querySelector('[name=username]').value, document.activeElement.name]";
+    assert_eq!(tab.evaluate(typed).await.unwrap(), serde_json::json!(["alice", "password"]));
+    tab.reload().await.unwrap();
+    assert_eq!((tab.status().await.unwrap(), tab.url().await.unwrap()), (200, format!("{SHOP}/?failed")));
     keep(&tab, "sign-in-wrong").await;
 
     sign_in(&tab, SHOP, "alice", Remember::No).await;

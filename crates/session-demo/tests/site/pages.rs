@@ -43,9 +43,17 @@ async fn signing_in_and_out() {
 async fn a_wrong_password_is_reported_and_changes_nothing() {
     let demo = Demo::start(&[]);
     let browser = demo.browser();
-    let answer = browser.submit("/login", "username=alice&password=wrong").await;
-    assert!(answer.assert(401).text().contains("role=\"alert\">The name or the password is wrong."));
-    assert_eq!(browser.cookie(), None);
+    browser.submit("/login", "username=alice&password=wrong").await.assert_leads_to("/?failed");
+    assert_eq!(browser.cookie().as_deref(), Some("typed-name=alice"), "and none of a session");
+    let form = page(&browser, "/?failed").await;
+    assert!(form.contains("role=\"alert\">The name or the password is wrong."), "{form}");
+    assert!(form.contains("value=\"alice\"") && form.matches(" autofocus").count() == 1, "{form}");
+    assert_eq!(browser.cookie(), None, "the name is shown once");
+    assert!(
+        page(&browser, "/?failed")
+            .await
+            .contains("name=\"username\" autocomplete=\"username\" autocapitalize=\"none\" required autofocus")
+    );
     let answer = browser.submit("/login", "username=alice").await;
     assert!(answer.assert(400).text().contains("A field is missing"));
 }
@@ -107,18 +115,25 @@ async fn devices_are_listed_and_revoked() {
     assert!(devices.contains("127.0.0.1"));
 
     let id = phone.session_id().await;
-    for _ in 0..2 {
+    for notice in ["That device is logged out.", "That device was logged out already."] {
         desk.submit("/devices/revoke", &format!("id={id}")).await.assert_leads_to("/devices");
+        assert!(page(&desk, "/devices").await.contains(notice), "{notice}");
+        assert!(!page(&desk, "/devices").await.contains(notice), "once");
     }
     assert_eq!(phone.user().await, None);
     desk.submit("/devices/revoke", "id=nonsense").await.assert(400);
 
     phone.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
     desk.submit("/devices/revoke-others", "").await.assert_leads_to("/devices");
+    assert!(page(&desk, "/devices").await.contains("role=\"status\">1 other device is logged out."));
     assert_eq!((phone.user().await, desk.user().await.as_deref()), (None, Some("alice")));
 
     phone.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
-    desk.submit("/devices/revoke-all", "").await.assert_leads_to("/");
+    assert!(
+        page(&desk, "/devices").await.contains("This ends every session of yours: 2 devices, this one among them.")
+    );
+    desk.submit("/devices/revoke-all", "").await.assert_leads_to("/?everywhere");
+    assert!(page(&desk, "/?everywhere").await.contains("You are logged out on all devices"));
     assert_eq!((phone.user().await, desk.cookie()), (None, None));
 }
 
@@ -127,7 +142,11 @@ async fn pages_for_users_redirect_to_the_sign_in_page() {
     let demo = Demo::start(&[]);
     let browser = signed_in(&demo).await;
     browser.submit("/devices/revoke", &format!("id={}", browser.session_id().await)).await.assert_leads_to("/devices");
-    for (path, form) in [("/devices", "/?next=%2Fdevices"), ("/sensitive?a=b", "/?next=%2Fsensitive%3Fa%3Db")] {
+    for (path, form) in [
+        ("/devices", "/?next=%2Fdevices"),
+        ("/sensitive?a=b", "/?next=%2Fsensitive%3Fa%3Db"),
+        ("/admin", "/?next=%2Fadmin"),
+    ] {
         browser.get(path).await.assert_leads_to(form);
     }
     for path in ["/devices/revoke-others", "/devices/revoke-all", "/reauthenticate"] {
@@ -142,9 +161,18 @@ async fn signing_in_leads_back_to_the_page_it_was_needed_for() {
     let browser = demo.browser();
     let form = page(&browser, "/?next=%2Fdevices%3Fa%3D%22%3E").await;
     assert!(form.contains("name=\"next\" value=\"/devices?a=&quot;&gt;\""), "{form}");
-    let answer = browser.submit("/login", "username=alice&password=wrong&next=%2Fdevices").await;
-    assert!(answer.assert(401).text().contains("name=\"next\" value=\"/devices\""));
+    assert!(form.contains("Signing in leads you back"), "{form}");
+    browser
+        .submit("/login", "username=alice&password=wrong&next=%2Fdevices%3Fa%3Db%26c")
+        .await
+        .assert_leads_to("/?failed&next=%2Fdevices%3Fa%3Db%26c");
+    let form = page(&browser, "/?failed&next=%2Fdevices%3Fa%3Db%26c").await;
+    assert!(form.contains("name=\"next\" value=\"/devices?a=b&amp;c\""), "{form}");
     browser.submit("/login", &format!("{SIGN_IN}&next=%2Fdevices")).await.assert_leads_to("/devices");
+    for elsewhere in ["https%3A%2F%2Fevil.example", "%2F%2Fevil.example"] {
+        let wrong = format!("username=alice&password=wrong&next={elsewhere}");
+        browser.submit("/login", &wrong).await.assert_leads_to("/?failed");
+    }
     for elsewhere in
         ["https%3A%2F%2Fevil.example", "%2F%2Fevil.example", "%2F%5Cevil.example", "%2F%0A%2Fevil.example", ""]
     {
@@ -159,6 +187,7 @@ async fn the_sensitive_page_takes_the_password_again() {
     assert!(page(&browser, "/sensitive").await.contains("recovery code"));
     let answer = browser.submit("/reauthenticate", "password=wrong").await;
     assert!(answer.assert(401).text().contains("role=\"alert\">The password is wrong."));
+    assert!(answer.text().contains("Signed in as <strong>alice</strong>"));
     let before = browser.cookie();
     browser.submit("/reauthenticate", "password=correct-horse").await.assert_leads_to("/sensitive");
     assert_ne!(browser.cookie(), before);
@@ -171,6 +200,12 @@ async fn errors_are_pages_too() {
     let browser = demo.browser();
     assert!(browser.get("/nothing").await.assert(404).text().contains("There is no such page"));
     assert!(browser.get("/logout").await.assert(405).text().contains("cannot be used that way"));
+    let alice = signed_in(&demo).await;
+    for (method, path, status) in [("GET", "/nothing", 404), ("GET", "/devices/nothing", 404), ("GET", "/logout", 405)]
+    {
+        let answer = alice.send(method, path, &[], "").await;
+        assert!(answer.assert(status).text().contains("Signed in as <strong>alice</strong>"), "{path}");
+    }
     assert_eq!(browser.get("/favicon.ico").await.assert(200).header("content-type"), Some("image/svg+xml"));
 }
 
@@ -190,5 +225,72 @@ async fn the_three_kinds_are_compared_in_each_mode() {
         assert_eq!(browser.cookie(), None, "looking at a page creates no session");
         browser.submit("/login", SIGN_IN).await.assert_leads_to("/?welcome");
         assert!(page(&browser, "/kinds").await.contains("Signed in as <strong>alice</strong>"));
+    }
+}
+
+#[tokio::test]
+async fn a_timeline_is_that_of_a_session_of_the_user() {
+    let demo = Demo::start(&[]);
+    let visitor = demo.browser();
+    assert!(page(&visitor, "/timeline").await.contains("There is no session yet"));
+    assert_eq!(visitor.cookie(), None, "looking at a page creates no session");
+    visitor.submit("/count", "").await.assert_leads_to("/");
+    assert!(page(&visitor, "/timeline").await.contains("<svg"), "a visitor's session has a life, too");
+
+    let (phone, desk) = (signed_in(&demo).await, signed_in(&demo).await);
+    let own = page(&desk, "/timeline").await;
+    for part in
+        ["<svg", "<dt>Began</dt>", "<dt>Last activity</dt>", "<dt>Ends in any case</dt>", "in 7 hours 59 minutes"]
+    {
+        assert!(own.contains(part), "{part}: {own}");
+    }
+    desk.submit("/reauthenticate", "password=correct-horse").await.assert_leads_to("/sensitive");
+    assert!(page(&desk, "/timeline").await.contains("<dt>Password given again, and a new token</dt>"));
+
+    let of_phone = format!("/timeline?id={}", phone.session_id().await);
+    assert!(page(&desk, "/devices").await.contains(&of_phone));
+    assert!(page(&desk, &of_phone).await.contains("The session of another device of yours: <strong>Test</strong>"));
+    let bob = demo.logged_in("bob").await;
+    assert!(page(&bob, &of_phone).await.contains("That session has ended"), "it is not his");
+    phone.submit("/logout", "").await.assert_leads_to("/");
+    assert!(page(&desk, &of_phone).await.contains("That session has ended"));
+    demo.browser().get(&of_phone).await.assert(303);
+}
+
+#[tokio::test]
+async fn only_an_administrator_sees_all_sessions() {
+    let demo = Demo::start(&["--mode", "hybrid"]);
+    let (alice, bob, visitor) = (demo.logged_in("alice").await, demo.logged_in("bob").await, demo.browser());
+    visitor.submit("/count", "").await.assert_leads_to("/");
+    let login = serde_json::json!({ "username": "bob", "password": "correct-horse" });
+    demo.browser().post("/api/token", &login).await.assert(200);
+
+    visitor.get("/admin").await.assert_leads_to("/?next=%2Fadmin");
+    let refused = bob.get("/admin").await;
+    assert!(refused.assert(403).text().contains("This page is for administrators"));
+    assert!(!page(&bob, "/devices").await.contains("href=\"/admin\""));
+    assert!(page(&alice, "/devices").await.contains("href=\"/admin\""));
+    let all = page(&alice, "/admin").await;
+    assert!(all.contains("<p class=\"count\">4</p>") && all.contains("<svg"), "{all}");
+    for (kind, sessions) in
+        [("Users, with a refresh token", 1), ("Users, with a cookie", 2), ("Visitors, with a cookie", 1)]
+    {
+        assert!(all.contains(&format!("{kind}</th><td class=\"number\">{sessions}</td>")), "{kind}: {all}");
+    }
+    for secret in ["bob", "127.0.0.1", &bob.session_id().await] {
+        assert!(!all.contains(secret), "{secret}: how many, and not who");
+    }
+}
+
+/// There is nothing that could count them.
+#[tokio::test]
+async fn client_side_sessions_have_a_timeline_and_no_counts() {
+    let demo = Demo::start(&["--mode", "client"]);
+    let alice = signed_in(&demo).await;
+    assert!(page(&alice, "/timeline").await.contains("<dt>Ends in any case</dt>"));
+    for path in ["/admin", "/devices"] {
+        let answer = alice.get(path).await;
+        let text = answer.text();
+        assert!(text.contains("No list in this mode") && text.contains("Signed in as <strong>alice"), "{path}: {text}");
     }
 }
