@@ -1,6 +1,7 @@
 //! `cargo xtask`: the commands of this repository. Thin: it starts cargo and other programs.
 
 mod bench;
+mod browser;
 mod checks;
 mod coherence;
 mod command;
@@ -40,7 +41,8 @@ enum Command {
     Bench(Forwarded),
     /// Starts the demo: a site with login, a list of devices, revoke, and logout everywhere.
     Demo(Forwarded),
-    /// Drives the demo with a real browser, as `test` does too; the pictures are in target/browser.
+    /// Drives the demo with a real browser, as `test` does too; the pictures are in target/browser. With `--accept`, what the pages look
+    /// like now is what they are to look like from now on.
     Browser(Forwarded),
     /// Shows the import cycles among the files of each package.
     Imports(imports::Options),
@@ -80,11 +82,7 @@ fn main() -> ExitCode {
         Command::Demo(Forwarded { arguments }) => {
             Cargo::new("run").args(["--package", "session-demo", "--"]).args(arguments).run("demo")
         }
-        Command::Browser(Forwarded { arguments }) => {
-            // Of the workspace, so that what `test` has built is used.
-            let browser = ["--workspace", "--test", "browser", "--"];
-            Cargo::new("test").args(browser).args(arguments).run("the browser")
-        }
+        Command::Browser(Forwarded { arguments }) => browser::run(arguments),
         Command::Imports(options) => imports::run(&options),
         Command::Mutants(options) => mutants::run(options),
         Command::Release(options) => release::run(&options),

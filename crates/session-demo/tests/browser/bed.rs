@@ -4,7 +4,7 @@
 //! list of devices, though, and there can be ten: a test that looks at devices takes an account that no other takes.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use session_testbed::browser::{Chromium, Context, Page};
@@ -27,6 +27,9 @@ pub(crate) const HYBRID: &str = "https://hybrid.example.test";
 
 /// The demo with `--mode client`.
 pub(crate) const CLIENT: &str = "https://client.example.test";
+
+/// The demo with `--mode hybrid`, and nobody there but who is counted.
+pub(crate) const ADMIN: &str = "https://admin.example.test";
 
 /// The demo with its sessions in a file, in [`Bed::lasting`].
 pub(crate) const LASTING: &str = "https://lasting.example.test";
@@ -84,6 +87,7 @@ impl Bed {
             ("embedded", &embedded_by),
             ("hybrid", &["--mode", "hybrid"]),
             ("client", &["--mode", "client"]),
+            ("admin", &["--mode", "hybrid"]),
         ] {
             let demo = demo(options).await;
             sites.push((format!("{name}.example.test"), proxied(demo.address(), HOSTS[0].1)));
@@ -218,7 +222,12 @@ pub(crate) async fn embed(tab: &Page, site: &str, embedded: &str) {
 
 /// Keeps what the tab shows, for people to look at: `target/browser/<name>.png`.
 pub(crate) async fn keep(tab: &Page, name: &str) {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("browser");
-    std::fs::create_dir_all(&target).unwrap();
-    tab.screenshot(&target.join(format!("{name}.png"))).await.unwrap();
+    tab.screenshot(&pictures().join(format!("{name}.png"))).await.unwrap();
+}
+
+/// The folder for what people look at.
+pub(crate) fn pictures() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("browser");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
 }

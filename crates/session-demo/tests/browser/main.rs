@@ -5,6 +5,7 @@ mod applications;
 mod bed;
 mod cookies;
 mod embedded;
+mod look;
 mod looks;
 mod other_sites;
 mod plain_http;
