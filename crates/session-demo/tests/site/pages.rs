@@ -219,6 +219,7 @@ async fn the_three_kinds_are_compared_in_each_mode() {
         let curl = format!("curl {}/api/token -d", demo.base);
         assert_eq!(home.contains(&curl), tokens, "{home}");
         let kinds = page(&browser, "/kinds").await;
+        assert!(kinds.contains("<a href=\"/?next=/kinds\">Sign in</a>"), "{kinds}");
         assert_eq!(kinds.matches("This one").count(), 1);
         assert!(kinds.contains(&format!("--mode {mode}</code><br><strong>This one")), "{kinds}");
         assert_eq!(kinds.matches("<th scope=\"row\">").count(), 9);
