@@ -5,6 +5,7 @@ mod browser;
 mod checks;
 mod coherence;
 mod command;
+mod features;
 mod imports;
 mod mutants;
 mod release;
@@ -48,7 +49,8 @@ enum Command {
     Imports(imports::Options),
     /// Changes session-core in hundreds of small ways, and checks that a test fails for each.
     Mutants(mutants::Options),
-    /// Rehearses a release: order and contents of the packages, documentation, licences, advisories, compatibility.
+    /// Checks what a release needs: each package alone and as it would be downloaded, documentation, licences, advisories,
+    /// compatibility, and that there is a public address. With `--dry-run`, a rehearsal.
     Release(release::Options),
     /// `test`, then the licences and sources of dependencies, then conformance.
     Ci,

@@ -1,4 +1,4 @@
-//! `cargo xtask release --dry-run`: everything that a release needs, but the upload.
+//! `cargo xtask release`: everything that a release needs, but the upload.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -8,33 +8,70 @@ use clap::Args;
 
 use crate::checks::{Step, run as run_steps};
 use crate::command::{Cargo, root};
-use crate::workspace::packages;
+use crate::features::{choices, is_published};
+use crate::workspace::{packages, read};
 
 /// What stands in the place of an address that nobody has decided on yet.
 const PLACEHOLDER: &str = "PLACEHOLDER";
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Rehearses the release. There is no other way yet: the upload cannot be undone, and is done by hand
-    #[arg(long, required = true)]
+    /// Rehearses the release: what only the upload needs (the public address, a section of the change log, advisories) is told,
+    /// and is no error
+    #[arg(long)]
     dry_run: bool,
 }
 
-pub(crate) fn run(_: &Options) -> Result<(), String> {
+/// The upload itself cannot be undone, and is done by hand.
+pub(crate) fn run(options: &Options) -> Result<(), String> {
     let packages = packages()?;
     let order = order(&packages)?;
     eprintln!("in the order of dependencies:");
     for (number, package) in (1..).zip(&order) {
         eprintln!("{number:>3}. {} {}", package.name, package.version);
     }
+    let mut missing = missing(&order, &read(&root().join("CHANGELOG.md"))?)?;
+    let compatibility = compatibility(&order).unwrap_or_else(|why| {
+        missing.push(why);
+        None
+    });
+    let advisories = advisories();
+    missing.extend(advisories.clone().err());
+    if !options.dry_run && !missing.is_empty() {
+        return Err(format!("this is no release yet (`--dry-run` rehearses one):{}", listed(&missing)));
+    }
     check_tools()?;
-    run_steps(steps(&order, last_release()?.as_deref()))?;
-    if order.iter().any(|package| is_placeholder(package)) {
-        eprintln!("\nbefore the upload: `repository` in Cargo.toml is a placeholder; set the public address");
+    run_steps(steps(&order, advisories.is_ok(), compatibility))?;
+    if !missing.is_empty() {
+        eprintln!("\nbefore the upload:{}", listed(&missing));
     }
     let names: Vec<String> = order.iter().map(|package| format!("-p {}", package.name)).collect();
     eprintln!("\nthe upload, which cannot be undone:\n  cargo publish {}", names.join(" "));
     Ok(())
+}
+
+/// What keeps `order` from being uploaded that no check of the code finds.
+///
+/// # Errors
+/// If the packages do not have one version.
+fn missing(order: &[&Package], changelog: &str) -> Result<Vec<String>, String> {
+    let versions: BTreeSet<String> = order.iter().map(|package| package.version.to_string()).collect();
+    let Some(version) = versions.first().filter(|_| versions.len() == 1) else {
+        return Err(format!("packages are released together, with one version; theirs are {versions:?}"));
+    };
+    let is_dated = changelog.lines().any(|line| line.starts_with(&format!("## [{version}] - ")));
+    let rules = [
+        (
+            !order.iter().any(|package| is_placeholder(package)),
+            "`repository` in Cargo.toml is a placeholder; set the public address".to_owned(),
+        ),
+        (is_dated, format!("CHANGELOG.md has no section `## [{version}] - <date>`; move \"Unreleased\" there")),
+    ];
+    Ok(rules.into_iter().filter(|(holds, _)| !holds).map(|(_, what)| what).collect())
+}
+
+fn listed(items: &[String]) -> String {
+    items.iter().map(|item| format!("\n  - {item}")).collect()
 }
 
 /// The packages that are published, each after those that it depends on.
@@ -56,10 +93,6 @@ pub(crate) fn order(packages: &[Package]) -> Result<Vec<&Package>, String> {
     let graph = published.iter().map(|package| (package.name.to_string(), needs(package))).collect();
     let sorted = sorted(&graph)?;
     Ok(sorted.iter().filter_map(|name| published.iter().find(|package| package.name == *name).copied()).collect())
-}
-
-pub(crate) fn is_published(package: &Package) -> bool {
-    package.publish.as_ref().is_none_or(|registries| !registries.is_empty())
 }
 
 /// Whether a manifest that is published has it: a development dependency without a version is left out.
@@ -110,39 +143,67 @@ fn last_release() -> Result<Option<String>, String> {
     Ok((output.status.success() && !tag.is_empty()).then_some(tag))
 }
 
-fn steps(order: &[&Package], last_release: Option<&str>) -> Vec<Step> {
-    let selected: Vec<&str> = order.iter().flat_map(|package| ["--package", &package.name]).collect();
-    let mut steps = vec![
-        Step {
-            checks: "licences, sources and advisories",
-            command: Cargo::new("deny").args(["check", "advisories", "bans", "licenses", "sources"]),
-        },
-        Step { checks: "documentation, all features", command: doc(&selected, &["--all-features"]) },
-    ];
-    // One by one: together, each would enable features of the others.
-    let with_features = order.iter().filter(|package| !package.features.is_empty());
-    steps.extend(with_features.map(|package| Step {
-        checks: "documentation, no features",
-        command: doc(&["--package", &package.name], &["--no-default-features"]),
-    }));
-    match last_release {
-        None => eprintln!("no tag of a release: there is nothing to be compatible with"),
-        Some(_) if !is_installed("semver-checks") => eprintln!(
-            "cargo-semver-checks is not installed, so compatibility is not checked. \
-             Install it: cargo install --locked cargo-semver-checks"
-        ),
-        Some(tag) => steps.push(Step {
-            checks: "compatibility",
-            command: Cargo::new("semver-checks").args(&selected).args(["--baseline-rev", tag]),
-        }),
+/// The advisory database, downloaded; the step that reads it does not fetch it again.
+///
+/// # Errors
+/// If it cannot be had: nothing is known of advisories then. That is not the same as that there are none.
+fn advisories() -> Result<(), String> {
+    check_tools()?;
+    if Cargo::new("deny").args(["fetch", "db"]).status()?.success() {
+        return Ok(());
     }
-    // Each is compiled as it would be downloaded, with those before it.
-    steps.push(Step { checks: "packages", command: Cargo::new("publish").args(["--dry-run"]).args(&selected) });
-    steps
+    Err("the advisory database (https://github.com/rustsec/advisory-db) cannot be fetched, so advisories are not checked; where \
+         it can be, run `cargo deny check advisories`"
+        .to_owned())
 }
 
-fn doc(selected: &[&str], features: &[&str]) -> Cargo {
-    Cargo::new("doc").args(selected).args(features).args(["--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")
+/// The comparison with the release before this one. `None` if this is the first.
+///
+/// # Errors
+/// If the program that compares is not installed.
+fn compatibility(order: &[&Package]) -> Result<Option<Step>, String> {
+    let Some(tag) = last_release()? else {
+        eprintln!("no tag of a release: there is nothing to be compatible with");
+        return Ok(None);
+    };
+    if !is_installed("semver-checks") {
+        return Err("cargo-semver-checks is not installed, so compatibility is not checked: \
+                    cargo install --locked cargo-semver-checks"
+            .to_owned());
+    }
+    let command = Cargo::new("semver-checks").args(selected(order)).args(["--baseline-rev", &tag]);
+    Ok(Some(Step { checks: "compatibility", command }))
+}
+
+fn selected<'p>(order: &'p [&Package]) -> impl Iterator<Item = &'p str> {
+    order.iter().flat_map(|package| ["--package", package.name.as_str()])
+}
+
+fn steps(order: &[&Package], has_advisories: bool, compatibility: Option<Step>) -> Vec<Step> {
+    let mut steps = vec![Step {
+        checks: "licences, sources and what is banned",
+        command: Cargo::new("deny").args(["check", "bans", "licenses", "sources"]),
+    }];
+    if has_advisories {
+        let deny = Cargo::new("deny").args(["check", "--disable-fetch", "advisories"]);
+        steps.push(Step { checks: "advisories", command: deny });
+    }
+    // One by one: together, each would enable features of the others.
+    for package in order {
+        for features in choices(package) {
+            let only = ["--package", &package.name];
+            let lints = Cargo::new("clippy").args(only).args(&features).args(["--", "-D", "warnings"]);
+            steps.push(Step { checks: "a package alone", command: lints });
+            let doc =
+                Cargo::new("doc").args(only).args(&features).args(["--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+            steps.push(Step { checks: "its documentation", command: doc });
+        }
+    }
+    steps.extend(compatibility);
+    // Each is compiled as it would be downloaded, with those before it. That a version of Cargo.lock was yanked is a mere warning.
+    let publish = Cargo::new("publish").args(["--dry-run"]).args(selected(order)).refusing("is yanked in registry");
+    steps.push(Step { checks: "packages", command: publish });
+    steps
 }
 
 #[cfg(test)]
@@ -165,6 +226,25 @@ mod tests {
     fn a_circle_has_no_order() {
         let graph = graph(&[("a", &["b"]), ("b", &["a"]), ("c", &[])]);
         assert_eq!(sorted(&graph).unwrap_err(), "these cannot be published, because they need each other: a, b");
+    }
+
+    #[test]
+    fn a_release_has_an_address_a_section_and_one_version() {
+        let of = |address: &str, version: &str| {
+            let mut package = packages().unwrap().into_iter().find(|package| package.name == "session-core").unwrap();
+            (package.repository, package.version) = (Some(address.to_owned()), version.parse().unwrap());
+            package
+        };
+        let missing = |packages: &[Package], changelog: &str| missing(&packages.iter().collect::<Vec<_>>(), changelog);
+        let (address, section) = ("https://example.org/sessions", "# Changelog\n\n## [1.2.3] - 2027-01-01\n");
+        assert_eq!(missing(&[of(address, "1.2.3")], section).unwrap(), [""; 0]);
+        let placeholder = missing(&[of("https://example.org/PLACEHOLDER", "1.2.3")], section).unwrap();
+        assert!(placeholder.len() == 1 && placeholder[0].contains("placeholder"), "{placeholder:?}");
+        for other in ["", "## [Unreleased]\n", "## [1.2.2] - 2027-01-01\n", "mentions [1.2.3] - 2027-01-01\n"] {
+            let unnamed = missing(&[of(address, "1.2.3")], other).unwrap();
+            assert!(unnamed.len() == 1 && unnamed[0].contains("[1.2.3]"), "{unnamed:?}");
+        }
+        assert!(missing(&[of(address, "1.2.3"), of(address, "1.2.4")], section).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use cargo_metadata::Package;
 
 use super::source::no;
 use crate::command::root;
-use crate::release::is_published;
+use crate::features::is_published;
 use crate::workspace::{folder, packages, read};
 
 const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
