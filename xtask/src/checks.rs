@@ -2,7 +2,11 @@
 
 use std::time::Instant;
 
+use cargo_metadata::Package;
+
 use crate::command::Cargo;
+use crate::features::{choices, is_published};
+use crate::workspace::packages;
 
 /// What is checked, and how.
 pub(crate) struct Step {
@@ -34,9 +38,25 @@ pub(crate) fn test() -> Result<(), String> {
     ])
 }
 
+/// Each package alone, with each choice of its features: in the workspace, other members enable features of it and of what it
+/// depends on. From nothing this takes minutes, so it is no part of `test`, which has the choices that most often break.
+pub(crate) fn alone<'p>(packages: impl IntoIterator<Item = &'p Package>) -> Vec<Step> {
+    let of = |package: &'p Package| {
+        choices(package).into_iter().map(|choice| Step {
+            checks: "a package alone",
+            command: Cargo::new("clippy")
+                .args(["--package", &package.name])
+                .args(choice)
+                .args(["--", "-D", "warnings"]),
+        })
+    };
+    packages.into_iter().flat_map(of).collect()
+}
+
 /// What a change must pass to be merged.
 pub(crate) fn ci() -> Result<(), String> {
     test()?;
+    run(alone(packages()?.iter().filter(|package| is_published(package))))?;
     if !Cargo::new("deny").args(["--version"]).exists() {
         return Err("cargo-deny is not installed, so licences and sources were not checked. \
                     Install it: cargo install --locked cargo-deny"

@@ -52,7 +52,7 @@ enum Command {
     /// Checks what a release needs: each package alone and as it would be downloaded, documentation, licences, advisories,
     /// compatibility, and that there is a public address. With `--dry-run`, a rehearsal.
     Release(release::Options),
-    /// `test`, then the licences and sources of dependencies, then conformance.
+    /// `test`, each package alone, the licences and sources of dependencies, conformance.
     Ci,
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use cargo_metadata::{Dependency, DependencyKind, Package};
 use clap::Args;
 
-use crate::checks::{Step, run as run_steps};
+use crate::checks::{Step, alone, run as run_steps};
 use crate::command::{Cargo, root};
 use crate::features::{choices, is_published};
 use crate::workspace::{packages, read};
@@ -188,16 +188,13 @@ fn steps(order: &[&Package], has_advisories: bool, compatibility: Option<Step>) 
         let deny = Cargo::new("deny").args(["check", "--disable-fetch", "advisories"]);
         steps.push(Step { checks: "advisories", command: deny });
     }
-    // One by one: together, each would enable features of the others.
+    steps.extend(alone(order.iter().copied()));
     for package in order {
-        for features in choices(package) {
-            let only = ["--package", &package.name];
-            let lints = Cargo::new("clippy").args(only).args(&features).args(["--", "-D", "warnings"]);
-            steps.push(Step { checks: "a package alone", command: lints });
-            let doc =
-                Cargo::new("doc").args(only).args(&features).args(["--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
-            steps.push(Step { checks: "its documentation", command: doc });
-        }
+        let doc = || Cargo::new("doc").args(["--package", &package.name, "--no-deps"]);
+        steps.extend(choices(package).into_iter().map(|choice| Step {
+            checks: "documentation",
+            command: doc().args(choice).env("RUSTDOCFLAGS", "-D warnings"),
+        }));
     }
     steps.extend(compatibility);
     // Each is compiled as it would be downloaded, with those before it. That a version of Cargo.lock was yanked is a mere warning.
