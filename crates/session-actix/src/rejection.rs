@@ -5,8 +5,8 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
-use session_core::Error;
 use session_core::adapter::RejectionKind;
+use session_core::{Error, UserIdError};
 
 /// Why a request was not answered by the application, or not with its own answer: a [`RejectionKind`], as an error of
 /// actix-web.
@@ -15,7 +15,8 @@ use session_core::adapter::RejectionKind;
 /// [code](Self::code). It tells the client nothing else; what exactly failed is reported to the observers of the
 /// [`SessionManager`](session_core::SessionManager).
 ///
-/// Handlers can return it, and use `?` on everything a session does and on a [`RejectionKind`] of their own. The response
+/// Handlers can return it, and use `?` on everything a session does, on [`UserId::new`](session_core::UserId::new), and on a
+/// [`RejectionKind`] of their own, such as [`Forbidden`](RejectionKind::Forbidden). The response
 /// carries the rejection in its extensions, where middleware and
 /// [`SessionMiddleware::on_rejection`](crate::SessionMiddleware::on_rejection) find it.
 ///
@@ -26,7 +27,7 @@ use session_core::adapter::RejectionKind;
 /// const CREDIT: Key<u32> = Key::new("credit");
 ///
 /// async fn spend(session: Authenticated) -> Result<String, Rejection> {
-///     let credit = session.get(CREDIT)?.ok_or(RejectionKind::ReauthenticationRequired)?;
+///     let credit = session.get(CREDIT)?.ok_or(RejectionKind::Forbidden)?;
 ///     session.update(CREDIT, |credit| *credit = credit.saturating_sub(1))?;
 ///     Ok(format!("{credit} left"))
 /// }
@@ -56,6 +57,12 @@ impl From<RejectionKind> for Rejection {
 
 impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<UserIdError> for Rejection {
+    fn from(error: UserIdError) -> Self {
         Self(error.into())
     }
 }

@@ -7,8 +7,8 @@ use axum_core::response::IntoResponse;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
-use session_core::Error;
 use session_core::adapter::RejectionKind;
+use session_core::{Error, UserIdError};
 
 /// Why a request was not answered by the application, or not with its own answer: a [`RejectionKind`], as a response.
 ///
@@ -16,7 +16,8 @@ use session_core::adapter::RejectionKind;
 /// It tells the client nothing else; what exactly failed is reported to the observers of the
 /// [`SessionManager`](session_core::SessionManager).
 ///
-/// Handlers can return it, and use `?` on everything a session does and on a [`RejectionKind`] of their own. The response
+/// Handlers can return it, and use `?` on everything a session does, on [`UserId::new`](session_core::UserId::new), and on a
+/// [`RejectionKind`] of their own, such as [`Forbidden`](RejectionKind::Forbidden). The response
 /// carries the rejection in its extensions, where middleware and
 /// [`SessionLayer::on_rejection`](crate::SessionLayer::on_rejection) find it.
 ///
@@ -27,7 +28,7 @@ use session_core::adapter::RejectionKind;
 /// const CREDIT: Key<u32> = Key::new("credit");
 ///
 /// async fn spend(session: Authenticated) -> Result<String, Rejection> {
-///     let credit = session.get(CREDIT)?.ok_or(RejectionKind::ReauthenticationRequired)?;
+///     let credit = session.get(CREDIT)?.ok_or(RejectionKind::Forbidden)?;
 ///     session.update(CREDIT, |credit| *credit = credit.saturating_sub(1))?;
 ///     Ok(format!("{credit} left"))
 /// }
@@ -72,6 +73,12 @@ impl From<RejectionKind> for Rejection {
 
 impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<UserIdError> for Rejection {
+    fn from(error: UserIdError) -> Self {
         Self(error.into())
     }
 }

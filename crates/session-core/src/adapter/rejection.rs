@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, StoreErrorKind};
+use crate::model::id::UserIdError;
 
 /// Why a request was not answered by the application, or not with its own answer.
 ///
@@ -32,6 +33,9 @@ pub enum RejectionKind {
     ReauthenticationRequired,
     /// The session belongs to another user. 403 `wrong_user`.
     WrongUser,
+    /// The application does not let this user do that: whoever is logged in, to log in again changes nothing. Said by handlers,
+    /// never by the library. 403 `forbidden`.
+    Forbidden,
     /// The request comes from another site (CSRF). 403 `cross_origin`.
     CrossOrigin,
     /// The request was sent to a host that the application does not answer for. 421 `host_not_allowed`.
@@ -40,6 +44,8 @@ pub enum RejectionKind {
     TooLarge,
     /// The cursor of a page is none. 400 `invalid_cursor`.
     InvalidCursor,
+    /// What should name a user cannot: it is empty, or too long. 400 `invalid_user_id`.
+    InvalidUserId,
     /// A value could not be converted: a bug in the application. 500 `session_value_invalid`.
     InvalidValue,
     /// The session was changed after the response was sent: a bug in the application. 500 `session_response_sent`.
@@ -101,10 +107,12 @@ impl RejectionKind {
             Self::Conflict => (409, "session_conflict", "another request changed the session at the same time"),
             Self::ReauthenticationRequired => (403, "reauthentication_required", "the user must authenticate again"),
             Self::WrongUser => (403, "wrong_user", "the session belongs to another user"),
+            Self::Forbidden => (403, "forbidden", "the user may not do that"),
             Self::CrossOrigin => (403, "cross_origin", "the request comes from another site"),
             Self::HostNotAllowed => (421, "host_not_allowed", "the application does not answer for this host"),
             Self::TooLarge => (413, "session_too_large", "the session would exceed a size limit"),
             Self::InvalidCursor => (400, "invalid_cursor", "the cursor is not one of this store"),
+            Self::InvalidUserId => (400, "invalid_user_id", "a user id must have between 1 and 256 bytes"),
             Self::InvalidValue => {
                 let text = "a value of the session could not be converted; was the type of its key changed?";
                 (500, "session_value_invalid", text)
@@ -144,6 +152,13 @@ impl From<Error> for RejectionKind {
             Error::Value(_) => Self::InvalidValue,
             Error::ResponseSent => Self::ResponseSent,
         }
+    }
+}
+
+/// For what names a user whom the request is about. A login answers a name that nobody can have as any other that is wrong.
+impl From<UserIdError> for RejectionKind {
+    fn from(_: UserIdError) -> Self {
+        Self::InvalidUserId
     }
 }
 

@@ -104,22 +104,25 @@ impl serde::Serialize for SessionId {
 
 impl<'de> serde::Deserialize<'de> for SessionId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(TextVisitor)
+        deserializer.deserialize_str(Text { expected: "a session id", parse: str::parse })
     }
 }
 
-/// Parses the text where it lies: an access token is read with every request.
-struct TextVisitor;
+/// Parses a text where it lies: an access token is read with every request.
+struct Text<T, E> {
+    expected: &'static str,
+    parse: fn(&str) -> Result<T, E>,
+}
 
-impl serde::de::Visitor<'_> for TextVisitor {
-    type Value = SessionId;
+impl<T, E: fmt::Display> serde::de::Visitor<'_> for Text<T, E> {
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a session id")
+        f.write_str(self.expected)
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<SessionId, E> {
-        text.parse().map_err(E::custom)
+    fn visit_str<D: serde::de::Error>(self, text: &str) -> Result<T, D> {
+        (self.parse)(text).map_err(D::custom)
     }
 }
 
@@ -135,6 +138,23 @@ impl serde::de::Visitor<'_> for TextVisitor {
 /// assert_eq!(format!("{user:?}"), "UserId(..)");
 /// assert!(UserId::new("").is_err());
 /// # Ok::<_, session_core::UserIdError>(())
+/// ```
+///
+/// With serde it is its text, and checked when it is read: it may be a field of a form, a part of a path, or a value of a
+/// session.
+///
+/// ```
+/// use session_core::UserId;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Ban {
+///     user: UserId,
+/// }
+///
+/// let ban: Ban = serde_json::from_str(r#"{"user": "mallory"}"#)?;
+/// assert_eq!(ban.user.as_str(), "mallory");
+/// assert!(serde_json::from_str::<Ban>(r#"{"user": ""}"#).is_err());
+/// # Ok::<_, serde_json::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(Arc<str>);
@@ -172,6 +192,18 @@ impl UserId {
 impl fmt::Debug for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UserId(..)")
+    }
+}
+
+impl serde::Serialize for UserId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for UserId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text { expected: "a user id", parse: |text| Self::new(text) })
     }
 }
 

@@ -420,9 +420,9 @@ fn a_refusal_names_its_request() {
 #[test]
 fn every_rejection_has_its_own_code_and_an_error_status() {
     use RejectionKind::{
-        Conflict, CrossOrigin, EntropyUnavailable, Gone, HostNotAllowed, Internal, InvalidValue, LayerMissing,
-        LayerNested, LimitReached, ReauthenticationRequired, ResponseSent, StoreUnavailable, Superseded, TooLarge,
-        Unauthenticated, Unsupported, VisitorRefused, WrongUser,
+        Conflict, CrossOrigin, EntropyUnavailable, Forbidden, Gone, HostNotAllowed, Internal, InvalidCursor,
+        InvalidUserId, InvalidValue, LayerMissing, LayerNested, LimitReached, ReauthenticationRequired, ResponseSent,
+        StoreUnavailable, Superseded, TooLarge, Unauthenticated, Unsupported, VisitorRefused, WrongUser,
     };
     for (rejection, status, code) in [
         (StoreUnavailable, 503, "session_store_unavailable"),
@@ -435,9 +435,12 @@ fn every_rejection_has_its_own_code_and_an_error_status() {
         (Conflict, 409, "session_conflict"),
         (ReauthenticationRequired, 403, "reauthentication_required"),
         (WrongUser, 403, "wrong_user"),
+        (Forbidden, 403, "forbidden"),
         (CrossOrigin, 403, "cross_origin"),
         (HostNotAllowed, 421, "host_not_allowed"),
         (TooLarge, 413, "session_too_large"),
+        (InvalidCursor, 400, "invalid_cursor"),
+        (InvalidUserId, 400, "invalid_user_id"),
         (InvalidValue, 500, "session_value_invalid"),
         (ResponseSent, 500, "session_response_sent"),
         (LayerMissing, 500, "session_layer_missing"),

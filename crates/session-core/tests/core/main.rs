@@ -28,5 +28,6 @@ mod store;
 mod sweep;
 mod tickets;
 mod transport;
+mod user_id;
 mod values;
 mod visitors;
