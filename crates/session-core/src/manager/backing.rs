@@ -73,6 +73,14 @@ impl Backing {
         }
     }
 
+    /// What is asked of a store at all: for sessions, or for those that were denied.
+    pub(super) fn any_store(&self) -> Option<&dyn SessionStore> {
+        match self {
+            Self::Store(store) | Self::Client { deny_list: Some(DenyList { store, .. }) } => Some(&**store),
+            Self::Client { deny_list: None } => None,
+        }
+    }
+
     pub(super) async fn create(
         &self,
         record: &Record,

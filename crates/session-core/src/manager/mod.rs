@@ -43,7 +43,7 @@ use crate::measurement::Measurement;
 use crate::model::id::{SessionId, UserId};
 use crate::policy::rules::Policy;
 use crate::session::{Context, Owner};
-use crate::store::contract::{DeleteOutcome, SessionStore};
+use crate::store::contract::{DeleteOutcome, Freshness, SessionStore};
 
 /// How often the end of a session is tried: for some ten minutes.
 const END_ATTEMPTS: u32 = 64;
@@ -113,6 +113,22 @@ impl SessionManager {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.inner.context.now()
+    }
+
+    /// Whether sessions can be read here: for a health check. Loads a session that there is not, which takes all that a request with
+    /// a cookie takes: a connection, the tables, the right to read. One round trip, past every cache, within the store timeout; in a
+    /// Cluster, always to the same one of its shards. None where clients keep their sessions and there is no deny list.
+    ///
+    /// It does not say whether sessions can be written: a replica, or a server without memory, can be read.
+    ///
+    /// # Errors
+    /// [`Error::Store`]: its [`source`](std::error::Error::source), a [`StoreError`], names the store and what failed, and has the
+    /// driver's own error as source. It is reported and logged as any failure of the store.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let Some(store) = self.inner.backing.any_store() else { return Ok(()) };
+        // Sixteen zeros: ids are random.
+        let nobody = SessionId::from_bytes([0; 16]);
+        self.store_call("load", store.load(&nobody, Freshness::Latest)).await.map(drop)
     }
 
     /// Tells the observers. For adapters, which see what core cannot: a request refused as cross-origin.

@@ -71,6 +71,15 @@ impl SessionManager {
         self.end(id, Some(user), Termination::Revoked).await
     }
 
+    /// Ends the session `id` of a visitor; that of a user is [`DeleteOutcome::Absent`]. One round trip. For an administrator: an
+    /// anonymous session has no owner who could end it, so the caller decides who may.
+    ///
+    /// # Errors
+    /// As [`revoke`](Self::revoke). Idempotent.
+    pub async fn revoke_visitor(&self, id: &SessionId) -> Result<DeleteOutcome, Error> {
+        self.end(id, None, Termination::Revoked).await
+    }
+
     /// Ends all sessions of `user` but `keep`. Returns how many of them were alive; those that could not be read may have
     /// been. One round trip; two in Redis.
     ///

@@ -15,6 +15,7 @@ mod grants;
 mod handle;
 mod manager;
 mod opaque;
+mod ping;
 #[path = "../plain/mod.rs"]
 mod plain;
 mod policy;

@@ -8,8 +8,8 @@ use session_conformance::ReferenceStore;
 use session_core::adapter::PresentedCookie;
 use session_core::store::SessionStore;
 use session_core::{
-    Clock as _, Event, EventKind, Login, ManualClock, Policy, PolicyBuilder, SessionId, SessionManager, Termination,
-    UserId,
+    Clock as _, DeleteOutcome, Event, EventKind, Key, Login, ManualClock, Policy, PolicyBuilder, SessionId,
+    SessionManager, Termination, UserId,
 };
 use tokio::sync::broadcast::{self, Receiver};
 
@@ -88,4 +88,30 @@ async fn sessions_that_were_dead_by_a_shorter_absolute_timeout_are_not_counted()
 #[tokio::test]
 async fn sessions_that_began_before_the_policy_allows_are_not_counted() {
     under(|policy, clock| policy.not_before(clock.now())).await;
+}
+
+/// By an administrator, who has its id from a list of all sessions: it has no owner.
+#[tokio::test]
+async fn a_visitor_is_ended_by_id_and_a_user_is_not() {
+    const CART: Key<u32> = Key::new("cart");
+    let (observer, mut events) = broadcast::channel(64);
+    let store: Arc<dyn SessionStore> = Arc::new(ReferenceStore::new());
+    let manager = SessionManager::builder(store).policy(Policy::standard()).observer(observer).build();
+    let visitor = manager.open(&PresentedCookie::Nothing).await.unwrap();
+    visitor.insert(CART, &1).unwrap();
+    manager.commit(&visitor).await.unwrap();
+    let (visitor, of_alice) = (visitor.id().unwrap(), log_in(&manager).await);
+    while events.try_recv().is_ok() {}
+
+    assert_eq!(manager.revoke(&alice(), &visitor).await.unwrap(), DeleteOutcome::Absent);
+    assert_eq!(manager.revoke_visitor(&of_alice).await.unwrap(), DeleteOutcome::Absent);
+    assert_eq!(manager.list(&alice()).await.unwrap().len(), 1);
+    assert!(events.try_recv().is_err(), "nothing has ended yet");
+
+    assert_eq!(manager.revoke_visitor(&visitor).await.unwrap(), DeleteOutcome::Deleted);
+    let ended = events.try_recv().unwrap();
+    let expected = (EventKind::Terminated(Termination::Revoked), Some(visitor), None);
+    assert_eq!((ended.kind, ended.session, ended.user), expected);
+    assert_eq!(manager.revoke_visitor(&visitor).await.unwrap(), DeleteOutcome::Absent);
+    assert_eq!(manager.count().await.unwrap().sessions, 1);
 }
