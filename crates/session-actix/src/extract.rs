@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use session_core::adapter::{RejectionKind, require_fresh};
-use session_core::{Assurance, Error, SessionHandle, SessionManager, UserId};
+use session_core::adapter::{RejectionKind, require_fresh, require_user};
+use session_core::{Assurance, Error, SessionHandle, SessionId, SessionManager, UserId};
 
 use crate::LocalBoxFuture;
 use crate::config::{Inside, SessionOfRequest};
@@ -45,7 +45,7 @@ impl Session {
     }
 
     /// What a socket, a stream or a job takes along, which goes on after the response: see [`SessionHandle`]. `None` if nothing
-    /// is stored.
+    /// is stored; of a user, there always is one: [`Authenticated::handle`].
     ///
     /// A WebSocket, whose messages are activity, and which closes when the session ends:
     ///
@@ -54,13 +54,13 @@ impl Session {
     /// use actix_web::web::Payload;
     /// use actix_web::{HttpRequest, HttpResponse};
     /// use actix_ws::{AggregatedMessage, AggregatedMessageStream};
-    /// use session_actix::{Authenticated, RejectionKind};
+    /// use session_actix::Authenticated;
     /// use session_core::SessionHandle;
     ///
     /// const MAX_MESSAGE: usize = 4096;
     ///
     /// async fn socket(user: Authenticated, request: HttpRequest, body: Payload) -> Result<HttpResponse, actix_web::Error> {
-    ///     let session = user.handle().ok_or(session_actix::Rejection::from(RejectionKind::Unauthenticated))?;
+    ///     let session = user.handle();
     ///     let (response, socket, messages) = actix_ws::handle(&request, body)?;
     ///     // A message in several frames is one message.
     ///     let messages = messages.max_frame_size(MAX_MESSAGE).aggregate_continuations().max_continuation_size(MAX_MESSAGE);
@@ -91,15 +91,15 @@ impl Session {
     /// use actix_web::HttpResponse;
     /// use actix_web::web::Bytes;
     /// use futures::stream::{self, StreamExt as _};
-    /// use session_actix::{Authenticated, Rejection, RejectionKind};
+    /// use session_actix::Authenticated;
     ///
-    /// async fn events(user: Authenticated) -> Result<HttpResponse, Rejection> {
+    /// async fn events(user: Authenticated) -> HttpResponse {
     ///     user.set_passive();
-    ///     let session = user.handle().ok_or(RejectionKind::Unauthenticated)?;
+    ///     let session = user.handle();
     ///     let news = stream::pending().take_until(async move { session.ended().await });
     ///     let end = Bytes::from_static(b"data: signed out\n\n");
     ///     let events = news.chain(stream::once(async { Ok::<_, actix_web::Error>(end) }));
-    ///     Ok(HttpResponse::Ok().content_type("text/event-stream").streaming(events))
+    ///     HttpResponse::Ok().content_type("text/event-stream").streaming(events)
     /// }
     /// ```
     #[must_use]
@@ -195,7 +195,8 @@ async fn extract<T>(
 
 /// The session of a logged-in user. Dereferences to [`Session`].
 ///
-/// Costs what [`Session`] costs. A login that waits for a second factor is not one yet: keep its state as a value of
+/// Costs what [`Session`] costs; and a commit, if this request has logged in before and nothing has committed it yet, so that the
+/// session has an [id](Self::id). A login that waits for a second factor is not one yet: keep its state as a value of
 /// the anonymous session, and log in when the last factor is proved.
 ///
 /// As `Option<Authenticated>`, for routes that also work for visitors: `None` if no user is logged in. A store that failed
@@ -210,6 +211,8 @@ async fn extract<T>(
 pub struct Authenticated {
     session: Session,
     user: UserId,
+    /// The session as it was stored when it was extracted.
+    stored: SessionHandle,
 }
 
 impl Authenticated {
@@ -217,6 +220,20 @@ impl Authenticated {
     #[must_use]
     pub fn user(&self) -> &UserId {
         &self.user
+    }
+
+    /// The public handle of the user's session. After another login of this user, that of the new one once it is committed; after a
+    /// logout, or a login of somebody else, that of the session which this was extracted from, and which has ended.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.handle().id()
+    }
+
+    /// What a socket, a stream or a job takes along, as [`Session::handle`] explains: the session with this [id](Self::id).
+    #[must_use]
+    pub fn handle(&self) -> SessionHandle {
+        let current = self.session.handle().filter(|current| current.user() == Some(&self.user));
+        current.unwrap_or_else(|| self.stored.clone())
     }
 
     /// Checks that the user authenticated at `level` or above less than `max_age` ago: for a sensitive action whose
@@ -232,9 +249,9 @@ impl Authenticated {
         Ok(require_fresh(self.manager(), &self.session, max_age, level).await?)
     }
 
-    fn of(session: Session) -> Result<Self, Rejection> {
-        let user = session.user().ok_or(RejectionKind::Unauthenticated)?;
-        Ok(Self { session, user })
+    async fn of(session: Session) -> Result<Self, Rejection> {
+        let (user, stored) = require_user(session.manager(), &session).await?;
+        Ok(Self { session, user, stored })
     }
 }
 
@@ -251,7 +268,7 @@ impl FromRequest for Authenticated {
     type Future = LocalBoxFuture<Result<Self, Rejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        Box::pin(extract(request.clone(), &[RejectionKind::Unauthenticated], async |session| Self::of(session)))
+        Box::pin(extract(request.clone(), &[RejectionKind::Unauthenticated], Self::of))
     }
 }
 
@@ -292,7 +309,7 @@ impl<const MAX_AGE_SECS: u64> FromRequest for Fresh<MAX_AGE_SECS> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let absent = &[RejectionKind::ReauthenticationRequired, RejectionKind::Unauthenticated, RejectionKind::Gone];
         Box::pin(extract(request.clone(), absent, async |session| {
-            let session = Authenticated::of(session)?;
+            let session = Authenticated::of(session).await?;
             session.require_fresh(Duration::from_secs(MAX_AGE_SECS), Assurance::Aal1).await?;
             Ok(Self(session))
         }))

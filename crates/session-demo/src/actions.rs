@@ -26,7 +26,7 @@ pub(crate) async fn log_in(parts: &mut Parts, login: Login) -> Result<Session, R
 /// Ends one session of the user. A browser ends its own by logging out, which removes the cookie too.
 pub(crate) async fn revoke(caller: &Caller, id: &SessionId) -> Result<DeleteOutcome, Rejection> {
     match caller {
-        Caller::Browser(session) if session.id().as_ref() == Some(id) => {
+        Caller::Browser(session) if session.id() == *id => {
             session.logout()?;
             Ok(DeleteOutcome::Deleted)
         }

@@ -10,7 +10,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, StreamExt as _};
 use session_core::{Error, Key, SessionHandle};
-use session_tower::{Authenticated, Rejection, RejectionKind};
+use session_tower::Authenticated;
 use tokio::time::timeout;
 
 /// Counts the messages of the session's sockets.
@@ -24,14 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest message, in bytes.
 const MAX_MESSAGE: usize = 4096;
 
-fn handle(session: &Authenticated) -> Result<SessionHandle, Rejection> {
-    session.handle().ok_or_else(|| RejectionKind::Unauthenticated.into())
-}
-
 /// Each text message is activity, and is answered with how many there were.
-pub(crate) async fn socket(session: Authenticated, upgrade: WebSocketUpgrade) -> Result<Response, Rejection> {
-    let handle = handle(&session)?;
-    Ok(upgrade.max_message_size(MAX_MESSAGE).on_upgrade(|socket| serve(socket, handle)))
+pub(crate) async fn socket(session: Authenticated, upgrade: WebSocketUpgrade) -> Response {
+    let handle = session.handle();
+    upgrade.max_message_size(MAX_MESSAGE).on_upgrade(|socket| serve(socket, handle))
 }
 
 async fn serve(mut socket: WebSocket, handle: SessionHandle) {
@@ -75,9 +71,9 @@ async fn count(handle: &SessionHandle) -> Result<u64, Error> {
 }
 
 /// `live`, then `ended` when the session has ended. Watching is no activity.
-pub(crate) async fn events(session: Authenticated) -> Result<impl IntoResponse, Rejection> {
+pub(crate) async fn events(session: Authenticated) -> impl IntoResponse {
     session.set_passive();
-    let handle = handle(&session)?;
+    let handle = session.handle();
     let event = |data| Ok::<_, Infallible>(Event::default().event("session").data(data));
     let ended = stream::once(async move {
         handle.ended().await;
@@ -85,5 +81,5 @@ pub(crate) async fn events(session: Authenticated) -> Result<impl IntoResponse, 
     });
     let events = Sse::new(stream::once(async move { event("live") }).chain(ended)).keep_alive(KeepAlive::default());
     // In place of what axum sets for a stream.
-    Ok(([(CACHE_CONTROL, "private, no-store")], events))
+    ([(CACHE_CONTROL, "private, no-store")], events)
 }

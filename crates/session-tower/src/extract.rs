@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
-use session_core::adapter::{RejectionKind, require_fresh};
-use session_core::{Assurance, Error, SessionHandle, SessionManager, UserId};
+use session_core::adapter::{RejectionKind, require_fresh, require_user};
+use session_core::{Assurance, Error, SessionHandle, SessionId, SessionManager, UserId};
 
 use crate::layer::RequestSessionExt;
 use crate::rejection::Rejection;
@@ -40,7 +40,7 @@ impl Session {
     }
 
     /// What a socket, a stream or a job takes along, which goes on after the response: see [`SessionHandle`]. `None` if nothing
-    /// is stored.
+    /// is stored; of a user, there always is one: [`Authenticated::handle`].
     ///
     /// A WebSocket, whose messages are activity, and which closes when the session ends:
     ///
@@ -48,11 +48,11 @@ impl Session {
     /// use axum::extract::ws::{WebSocket, WebSocketUpgrade};
     /// use axum::response::Response;
     /// use session_core::SessionHandle;
-    /// use session_tower::{Authenticated, Rejection, RejectionKind};
+    /// use session_tower::Authenticated;
     ///
-    /// async fn socket(user: Authenticated, upgrade: WebSocketUpgrade) -> Result<Response, Rejection> {
-    ///     let session = user.handle().ok_or(RejectionKind::Unauthenticated)?;
-    ///     Ok(upgrade.on_upgrade(|socket| echo(socket, session)))
+    /// async fn socket(user: Authenticated, upgrade: WebSocketUpgrade) -> Response {
+    ///     let session = user.handle();
+    ///     upgrade.on_upgrade(|socket| echo(socket, session))
     /// }
     ///
     /// async fn echo(mut socket: WebSocket, session: SessionHandle) {
@@ -79,14 +79,14 @@ impl Session {
     /// use axum::response::IntoResponse;
     /// use axum::response::sse::{Event, KeepAlive, Sse};
     /// use futures::stream::{self, StreamExt as _};
-    /// use session_tower::{Authenticated, Rejection, RejectionKind};
+    /// use session_tower::Authenticated;
     ///
-    /// async fn events(user: Authenticated) -> Result<impl IntoResponse, Rejection> {
+    /// async fn events(user: Authenticated) -> impl IntoResponse {
     ///     user.set_passive();
-    ///     let session = user.handle().ok_or(RejectionKind::Unauthenticated)?;
+    ///     let session = user.handle();
     ///     let news = stream::pending().take_until(async move { session.ended().await });
     ///     let events = news.chain(stream::once(async { Ok::<_, Infallible>(Event::default().data("signed out")) }));
-    ///     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+    ///     Sse::new(events).keep_alive(KeepAlive::default())
     /// }
     /// ```
     #[must_use]
@@ -174,7 +174,8 @@ fn none_for<T>(extracted: Result<T, Rejection>, absent: &[RejectionKind]) -> Res
 
 /// The session of a logged-in user. Dereferences to [`Session`].
 ///
-/// Costs what [`Session`] costs. A login that waits for a second factor is not one yet: keep its state as a value of
+/// Costs what [`Session`] costs; and a commit, if this request has logged in before and nothing has committed it yet, so that the
+/// session has an [id](Self::id). A login that waits for a second factor is not one yet: keep its state as a value of
 /// the anonymous session, and log in when the last factor is proved.
 ///
 /// As `Option<Authenticated>`, for routes that also work for visitors: `None` if no user is logged in. A store that failed
@@ -187,6 +188,8 @@ fn none_for<T>(extracted: Result<T, Rejection>, absent: &[RejectionKind]) -> Res
 pub struct Authenticated {
     session: Session,
     user: UserId,
+    /// The session as it was stored when it was extracted.
+    stored: SessionHandle,
 }
 
 impl Authenticated {
@@ -194,6 +197,20 @@ impl Authenticated {
     #[must_use]
     pub fn user(&self) -> &UserId {
         &self.user
+    }
+
+    /// The public handle of the user's session. After another login of this user, that of the new one once it is committed; after a
+    /// logout, or a login of somebody else, that of the session which this was extracted from, and which has ended.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.handle().id()
+    }
+
+    /// What a socket, a stream or a job takes along, as [`Session::handle`] explains: the session with this [id](Self::id).
+    #[must_use]
+    pub fn handle(&self) -> SessionHandle {
+        let current = self.session.handle().filter(|current| current.user() == Some(&self.user));
+        current.unwrap_or_else(|| self.stored.clone())
     }
 
     /// Checks that the user authenticated at `level` or above less than `max_age` ago: for a sensitive action whose
@@ -223,8 +240,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let session = <Session as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        let user = session.user().ok_or(RejectionKind::Unauthenticated)?;
-        Ok(Self { session, user })
+        let (user, stored) = require_user(session.manager(), &session).await?;
+        Ok(Self { session, user, stored })
     }
 }
 

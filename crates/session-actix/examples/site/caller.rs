@@ -25,7 +25,7 @@ impl Caller {
 
     pub(crate) fn session(&self) -> Option<SessionId> {
         match self {
-            Self::Browser(session) => session.id(),
+            Self::Browser(session) => Some(session.id()),
             Self::Token(bearer) => Some(bearer.session().id),
         }
     }

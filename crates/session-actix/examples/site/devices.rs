@@ -46,7 +46,7 @@ pub(crate) async fn revoke(caller: Caller, id: Path<String>) -> Result<HttpRespo
     let id: SessionId = id.parse().map_err(|_| ApiError::NotFound)?;
     let outcome = match &caller {
         // A browser ends its own by logging out, which removes the cookie too.
-        Caller::Browser(session) if session.id() == Some(id) => {
+        Caller::Browser(session) if session.id() == id => {
             session.logout()?;
             DeleteOutcome::Deleted
         }

@@ -8,7 +8,7 @@ use actix_web::web::{Bytes, Payload};
 use actix_web::{Error, HttpRequest, HttpResponse, rt};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason};
 use futures::stream;
-use session_actix::{Authenticated, Rejection, RejectionKind};
+use session_actix::Authenticated;
 use session_core::{Key, SessionHandle};
 use tokio::time::timeout;
 
@@ -25,17 +25,13 @@ const MAX_MESSAGE: usize = 4096;
 /// How often a stream without news says that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-fn handle(session: &Authenticated) -> Result<SessionHandle, Rejection> {
-    session.handle().ok_or_else(|| RejectionKind::Unauthenticated.into())
-}
-
 /// Each text message is activity, and is answered with how many there were.
 pub(crate) async fn socket(
     session: Authenticated,
     request: HttpRequest,
     body: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let handle = handle(&session)?;
+    let handle = session.handle();
     let (response, socket, messages) = actix_ws::handle(&request, body).map_err(|_| ApiError::InvalidHandshake)?;
     // A message in several frames is one message, and no longer than another.
     let messages = messages.max_frame_size(MAX_MESSAGE).aggregate_continuations().max_continuation_size(MAX_MESSAGE);
@@ -85,13 +81,13 @@ async fn count(handle: &SessionHandle) -> Result<u64, session_core::Error> {
 }
 
 /// `live`, then `ended` when the session has ended. Watching is no activity.
-pub(crate) async fn events(session: Authenticated, request: HttpRequest) -> Result<HttpResponse, Rejection> {
+pub(crate) async fn events(session: Authenticated, request: HttpRequest) -> HttpResponse {
     session.set_passive();
-    let handle = handle(&session)?;
+    let handle = session.handle();
     let mut response = HttpResponse::Ok();
     response.content_type("text/event-stream");
     if *request.method() == Method::HEAD {
-        return Ok(response.finish());
+        return response.finish();
     }
     let ended = Box::pin(async move { handle.ended().await });
     let begin = (Some("event: session\ndata: live\n\n"), Some(ended));
@@ -106,5 +102,5 @@ pub(crate) async fn events(session: Authenticated, request: HttpRequest) -> Resu
         }
     });
     let events = futures::StreamExt::map(events, |event| Ok::<_, Error>(Bytes::from_static(event.as_bytes())));
-    Ok(response.streaming(events))
+    response.streaming(events)
 }

@@ -10,7 +10,7 @@ use actix_ws::{CloseCode, CloseReason, Message};
 use futures::SinkExt as _;
 use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
-use session_actix::{Authenticated, Rejection, RejectionKind, Session};
+use session_actix::{Authenticated, Rejection, Session};
 use session_core::SessionHandle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
@@ -167,16 +167,16 @@ async fn a_client_that_disconnects_leaves_the_session_as_it_was() {
 }
 
 /// As the documentation shows it.
-async fn events(user: Authenticated) -> Result<HttpResponse, Rejection> {
+async fn events(user: Authenticated) -> HttpResponse {
     user.set_passive();
-    let session = user.handle().ok_or(RejectionKind::Unauthenticated)?;
+    let session = user.handle();
     let event = |text: &'static str| Ok::<_, Error>(Bytes::from_static(text.as_bytes()));
     let end = async move {
         session.ended().await;
         event("data: signed out\n\n")
     };
     let events = stream::iter([event("data: live\n\n")]).chain(stream::once(end));
-    Ok(HttpResponse::Ok().content_type("text/event-stream").streaming(events))
+    HttpResponse::Ok().content_type("text/event-stream").streaming(events)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,7 +195,7 @@ async fn a_stream_goes_on_after_its_head_and_ends_with_its_session() {
 }
 
 async fn socket(user: Authenticated, request: HttpRequest, body: Payload) -> Result<HttpResponse, Error> {
-    let session = user.handle().ok_or(Rejection::from(RejectionKind::Unauthenticated))?;
+    let session = user.handle();
     let (response, socket, messages) = actix_ws::handle(&request, body)?;
     rt::spawn(echo(socket, messages, session));
     Ok(response)

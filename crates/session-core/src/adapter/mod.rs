@@ -26,7 +26,9 @@ pub use guard::{Enforcement, MissingOrigin, OriginGuard};
 pub use next::safe_next;
 pub use origin::OriginError;
 pub use rejection::{BearerRejectionKind, RejectionKind, error_body};
-pub use request::{Finish, HeaderEdit, HeaderEdits, RequestHead, RequestSession, ResponseHeaders, require_fresh, vary};
+pub use request::{
+    Finish, HeaderEdit, HeaderEdits, RequestHead, RequestSession, ResponseHeaders, require_fresh, require_user, vary,
+};
 pub use tokens::{TokenTransport, bearer_token, token_edits};
 
 pub use crate::policy::cookie::{PresentedCookie, SetCookie};

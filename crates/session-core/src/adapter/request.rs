@@ -18,6 +18,8 @@ use crate::error::Error;
 use crate::event::RequestContext;
 use crate::manager::SessionManager;
 use crate::manager::background::Persistent;
+use crate::manager::handle::SessionHandle;
+use crate::model::id::UserId;
 use crate::model::summary::Assurance;
 use crate::policy::caching::{ClearSiteData, NO_STORE};
 use crate::policy::cookie::{PresentedCookie, SetCookie};
@@ -370,6 +372,26 @@ pub fn vary<'v>(present: impl IntoIterator<Item = &'v [u8]>, name: &'static str)
     let mut fields = present.into_iter().flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     let is_present = fields.any(|field| field == b"*" || field.eq_ignore_ascii_case(name.as_bytes()));
     (!is_present).then_some(HeaderEdit::Append("vary", name))
+}
+
+/// The session of a logged-in user, as it is stored. No round trip, unless this request has logged in before and nothing has
+/// committed it: then this does, because what is not stored has neither an id nor a [`SessionHandle`].
+///
+/// # Errors
+/// [`RejectionKind::Unauthenticated`] if no user is logged in; where there is something to commit, what keeps it from that.
+pub async fn require_user(
+    manager: &SessionManager,
+    session: &Session,
+) -> Result<(UserId, SessionHandle), RejectionKind> {
+    let stored = |user: &UserId| manager.handle(session).filter(|handle| handle.user() == Some(user));
+    let user = session.user().ok_or(RejectionKind::Unauthenticated)?;
+    if let Some(handle) = stored(&user) {
+        return Ok((user, handle));
+    }
+    // Boxed, as what is rare: every other request would carry it along.
+    Box::pin(manager.commit(session)).await?;
+    let handle = stored(&user).ok_or(RejectionKind::Gone)?;
+    Ok((user, handle))
 }
 
 /// Checks that the user authenticated at `level` or above less than `max_age` ago.

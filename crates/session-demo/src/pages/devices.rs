@@ -18,12 +18,12 @@ pub(super) async fn show(session: Authenticated) -> Result<Markup, PageError> {
     let manager = session.manager();
     let mut sessions = manager.list(session.user()).await?;
     // This one first, the others as they were.
-    sessions.sort_by_key(|listed| session.id() != Some(listed.id));
+    sessions.sort_by_key(|listed| session.id() != listed.id);
     let now = manager.now();
     let content = html! {
         (notice::take(&session)?)
         p.quiet { "Where you are signed in. “Last activity” lags behind by up to a minute or so." }
-        ul.devices { @for listed in &sessions { (device(listed, session.id() == Some(listed.id), now)) } }
+        ul.devices { @for listed in &sessions { (device(listed, session.id() == listed.id, now)) } }
         @if sessions.len() > 1 {
             form method="post" action="/devices/revoke-others" { button.quiet { "Log out all other devices" } }
         }

@@ -3,7 +3,7 @@
 use axum::response::Redirect;
 use axum::routing::{get, post};
 use axum::{Form, Router};
-use session_kit::axum::{Authenticated, Rejection, RejectionKind, SessionLayer};
+use session_kit::axum::{Authenticated, Rejection, SessionLayer};
 use session_kit::{DeleteOutcome, SessionId, SessionManager};
 
 async fn list(session: Authenticated) -> Result<String, Rejection> {
@@ -11,7 +11,7 @@ async fn list(session: Authenticated) -> Result<String, Rejection> {
     // The one that was used last comes first.
     for entry in session.manager().list(session.user()).await? {
         let name = entry.device.user_agent().unwrap_or("unknown"); // what a stranger sent: escape it in a page
-        let here = if session.id() == Some(entry.id) { ", this device" } else { "" };
+        let here = if session.id() == entry.id { ", this device" } else { "" };
         text += &format!("{} {name}, seen {}{here}\n", entry.id, entry.last_seen);
     }
     Ok(text)
@@ -24,7 +24,7 @@ struct Entry {
 }
 
 async fn end(session: Authenticated, Form(Entry { id }): Form<Entry>) -> Result<Redirect, Rejection> {
-    if session.id() == Some(id) {
+    if session.id() == id {
         session.logout()?; // which also removes the cookie
     } else {
         match session.manager().revoke(session.user(), &id).await? {
@@ -36,8 +36,7 @@ async fn end(session: Authenticated, Form(Entry { id }): Form<Entry>) -> Result<
 }
 
 async fn end_others(session: Authenticated) -> Result<String, Rejection> {
-    let kept = session.id().ok_or(RejectionKind::Gone)?;
-    let ended = session.manager().revoke_others(session.user(), &kept).await?;
+    let ended = session.manager().revoke_others(session.user(), &session.id()).await?;
     Ok(format!("{ended} other devices are logged out")) // at their next request; their sockets at once
 }
 

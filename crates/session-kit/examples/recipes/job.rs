@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
-use session_kit::axum::{Authenticated, Rejection, RejectionKind, SessionLayer};
+use session_kit::axum::{Authenticated, Rejection, SessionLayer};
 use session_kit::{Error, Key, SessionHandle, SessionManager};
 use tokio::sync::Semaphore;
 
@@ -17,7 +17,7 @@ pub(crate) type Work = Arc<Semaphore>;
 
 async fn start(State(work): State<Work>, session: Authenticated) -> Result<StatusCode, Rejection> {
     session.insert(PERCENT, &0)?;
-    let session = session.handle().ok_or(RejectionKind::Unauthenticated)?;
+    let session = session.handle();
     tokio::spawn(async move {
         tokio::select! {
             () = session.ended() => {} // the user has logged out: nobody waits for it

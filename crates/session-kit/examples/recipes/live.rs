@@ -8,15 +8,15 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::stream::{self, StreamExt as _};
-use session_kit::axum::{Authenticated, Rejection, RejectionKind, SessionLayer};
+use session_kit::axum::{Authenticated, SessionLayer};
 use session_kit::{Key, SessionHandle, SessionManager};
 
 const SENT: Key<u32> = Key::new("sent");
 
-async fn socket(session: Authenticated, upgrade: WebSocketUpgrade) -> Result<Response, Rejection> {
+async fn socket(session: Authenticated, upgrade: WebSocketUpgrade) -> Response {
     // The session of the request cannot be changed once its response is sent: take a handle along.
-    let session = session.handle().ok_or(RejectionKind::Unauthenticated)?;
-    Ok(upgrade.on_upgrade(|socket| talk(socket, session)))
+    let session = session.handle();
+    upgrade.on_upgrade(|socket| talk(socket, session))
 }
 
 async fn talk(mut socket: WebSocket, session: SessionHandle) {
@@ -43,13 +43,13 @@ async fn count(session: &SessionHandle) -> Result<u32, session_kit::Error> {
     Ok(current.get(SENT)?.unwrap_or_default())
 }
 
-async fn events(session: Authenticated) -> Result<impl IntoResponse, Rejection> {
+async fn events(session: Authenticated) -> impl IntoResponse {
     session.set_passive(); // to watch is no activity: a tab that is left open keeps nobody logged in
-    let session = session.handle().ok_or(RejectionKind::Unauthenticated)?;
+    let session = session.handle();
     let news = stream::once(async { Event::default().data("hello") }).chain(stream::pending()); // yours
     let until_the_end = news.take_until(async move { session.ended().await });
     let events = until_the_end.chain(stream::once(async { Event::default().data("signed out") }));
-    Ok(Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default()))
+    Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default())
 }
 
 pub(crate) fn app(sessions: SessionManager) -> Router {

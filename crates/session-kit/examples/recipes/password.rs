@@ -43,8 +43,7 @@ async fn change(
     session.step_up(StepUp::new(user.clone()).method("pwd").credentials(&new))?;
     session.commit().await?;
     // 3. All others.
-    let kept = session.id().ok_or(RejectionKind::Gone)?;
-    let ended = session.manager().revoke_others(&user, &kept).await?;
+    let ended = session.manager().revoke_others(&user, &session.id()).await?;
     Ok(format!("changed; {ended} other sessions ended"))
 }
 
