@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use session_core::SessionManager;
-use session_core::adapter::{OriginGuard, RequestSession};
+use session_core::adapter::{LoginPage, OriginGuard, RequestSession};
 
 use crate::refusal::Refuser;
 use crate::rejection::Rejection;
@@ -20,6 +20,21 @@ pub(crate) struct Config {
     pub(crate) manager: SessionManager,
     pub(crate) guard: OriginGuard,
     pub(crate) render: Option<Arc<Render>>,
+    /// Where who is not logged in is led to.
+    pub(crate) login: Option<LoginPage>,
+}
+
+impl Config {
+    /// Whether the words of a rejection depend on its request.
+    pub(crate) fn words_rejections(&self) -> bool {
+        self.render.is_some() || self.login.is_some()
+    }
+
+    /// Where the response to a rejected request leads, if to a login.
+    pub(crate) fn login(&self, rejection: Rejection, line: &RequestLine) -> Option<String> {
+        let page = self.login.as_ref()?;
+        page.location(rejection.kind(), line.uri().path(), line.return_to().as_deref())
+    }
 }
 
 /// What extractors find in the extensions of a request. A type of its own, so that only this crate finds it.

@@ -8,7 +8,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::{Error, HttpResponse};
 use session_core::SessionManager;
-use session_core::adapter::OriginGuard;
+use session_core::adapter::{LoginPage, LoginPageError, OriginGuard};
 
 use crate::LocalBoxFuture;
 use crate::config::Config;
@@ -90,7 +90,7 @@ pub struct SessionMiddleware {
 impl SessionMiddleware {
     /// Sessions of `manager`, behind the default [`OriginGuard`].
     pub fn new(manager: SessionManager) -> Self {
-        Self { config: Arc::new(Config { manager, guard: OriginGuard::new(), render: None }) }
+        Self { config: Arc::new(Config { manager, guard: OriginGuard::new(), render: None, login: None }) }
     }
 
     /// Replaces the guard against cross-site request forgery.
@@ -115,28 +115,14 @@ impl SessionMiddleware {
     /// and `Vary` of the session are added afterwards. For pages in one place and JSON in another, wrap each scope in its own
     /// middleware. Of nested ones, the innermost that has words for it words a rejection.
     ///
-    /// Who is not logged in may be led to a login, and back by a parameter that [`safe_next`](crate::safe_next) checks
-    /// when it returns: it is in the address, where strangers can write it. Only `GET` and `HEAD` are redirected.
-    ///
     /// ```
     /// # fn demo(manager: session_core::SessionManager) {
-    /// use actix_web::http::header::LOCATION;
     /// use actix_web::{HttpResponse, ResponseError as _};
-    /// use session_actix::{RejectionKind, SessionMiddleware, safe_next};
+    /// use session_actix::SessionMiddleware;
     ///
     /// let sessions = SessionMiddleware::new(manager).on_rejection(|rejection, request| {
-    ///     match (rejection.kind(), request.return_to()) {
-    ///         (RejectionKind::Unauthenticated, Some(page)) => {
-    ///             HttpResponse::SeeOther().insert_header((LOCATION, format!("/login?next={page}"))).finish()
-    ///         }
-    ///         _ => HttpResponse::build(rejection.status_code()).body(format!("Sorry: {rejection}.")),
-    ///     }
+    ///     HttpResponse::build(rejection.status_code()).body(format!("Sorry: {rejection}. {}", request.uri().path()))
     /// });
-    ///
-    /// /// Where a login leads to; `next` is what the form sent.
-    /// fn after_login(next: &str) -> &str {
-    ///     safe_next(next).unwrap_or("/")
-    /// }
     /// # }
     /// ```
     ///
@@ -147,6 +133,38 @@ impl SessionMiddleware {
     {
         self.config_mut().render = Some(Arc::new(render));
         self
+    }
+
+    /// Leads who is not logged in to the login page at `path`, with the page that they wanted as the parameter `next`. The login
+    /// hands that to [`safe_next`](crate::safe_next) before it leads back: it is in the address, where strangers can write it.
+    ///
+    /// A `GET` or `HEAD` that is rejected with [`RejectionKind::Unauthenticated`](crate::RejectionKind::Unauthenticated) or
+    /// [`Gone`](crate::RejectionKind::Gone) is answered with
+    /// 303, and with the cookies and headers of the session, as any rejection. All others are answered as without this, or as
+    /// [`on_rejection`](Self::on_rejection) words them: a form that is sent, whose values a redirect would lose; the login page
+    /// itself. A script that expects JSON follows redirects, too: wrap the scope of an API in a middleware of its own, without this.
+    ///
+    /// For this, each request costs what [`on_rejection`](Self::on_rejection) costs.
+    ///
+    /// ```
+    /// # fn demo(manager: session_core::SessionManager) -> Result<(), session_actix::LoginPageError> {
+    /// use session_actix::{SessionMiddleware, safe_next};
+    ///
+    /// let sessions = SessionMiddleware::new(manager).redirect_to_login("/login")?;
+    ///
+    /// /// Where a login leads to; `next` is the parameter of its address.
+    /// fn after_login(next: &str) -> &str {
+    ///     safe_next(next).unwrap_or("/")
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`LoginPageError`] if `path` is no page of this site: see [`LoginPage::new`].
+    pub fn redirect_to_login(mut self, path: &str) -> Result<Self, LoginPageError> {
+        self.config_mut().login = Some(LoginPage::new(path)?);
+        Ok(self)
     }
 
     fn config_mut(&mut self) -> &mut Config {
@@ -204,7 +222,7 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let config = Arc::clone(&self.config);
-        let line = config.render.as_ref().map(|_| RequestLine::of(request.request()));
+        let line = config.words_rejections().then(|| RequestLine::of(request.request()));
         let mut exchange = Exchange { config, line, is_nested: false, stay: None };
         let refusals = Refusals::new();
         match exchange.begin(request.request(), refusals.refuser()) {

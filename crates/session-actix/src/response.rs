@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::ServiceResponse;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, SET_COOKIE, WWW_AUTHENTICATE,
+};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _};
 use session_core::adapter::{RejectionKind, RequestSession, ResponseHeaders, vary};
 
@@ -19,7 +21,7 @@ use crate::request_line::RequestLine;
 /// What a response needs to know of its request, and of the middleware it passes.
 pub(crate) struct Exchange {
     pub(crate) config: Arc<Config>,
-    /// If the application words rejections.
+    /// If the words of a rejection depend on it.
     pub(crate) line: Option<RequestLine>,
     /// Whether there is another session middleware around this one.
     pub(crate) is_nested: bool,
@@ -115,11 +117,20 @@ impl Exchange {
     /// The response; if it is a rejection, in the application's words and with the `Vary` that belongs to it.
     fn rendered(&self, mut response: HttpResponse) -> HttpResponse {
         let Some(rejection) = response.extensions().get::<Rejection>().copied() else { return response };
-        if let (Some(render), Some(line)) = (&self.config.render, &self.line)
-            && !response.extensions().contains::<Worded>()
-        {
-            response = reworded(response, render(rejection, line));
-            response.extensions_mut().insert(Worded);
+        let line = self.line.as_ref().filter(|_| !response.extensions().contains::<Worded>());
+        if let Some(line) = line {
+            let version = match self.config.login(rejection, line) {
+                Some(location) => {
+                    // It is no 401 any more.
+                    response.headers_mut().remove(WWW_AUTHENTICATE);
+                    Some(HttpResponse::SeeOther().insert_header((LOCATION, location)).finish())
+                }
+                None => self.config.render.as_ref().map(|render| render(rejection, line)),
+            };
+            if let Some(version) = version {
+                response = reworded(response, version);
+                response.extensions_mut().insert(Worded);
+            }
         }
         let headers = response.headers_mut();
         let edit = rejection.kind().varies_by().and_then(|names| vary(values(headers, "vary"), names));
@@ -153,7 +164,7 @@ impl Exchange {
     }
 }
 
-/// Marks a rejection that has the application's words: middlewares around this one leave it as it is.
+/// Marks a rejection that has the words of a middleware: middlewares around this one leave it as it is.
 struct Worded;
 
 /// The cookies that inner session middlewares set and removed.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Extensions, Response};
+use http::{Extensions, HeaderValue, Response};
 use session_core::SessionManager;
-use session_core::adapter::OriginGuard;
+use session_core::adapter::{LoginPage, OriginGuard};
 
 use crate::rejection::Rejection;
 use crate::request_line::RequestLine;
@@ -18,13 +18,27 @@ pub(crate) struct Config {
     pub(crate) manager: SessionManager,
     pub(crate) guard: OriginGuard,
     pub(crate) render: Option<Arc<Render>>,
+    /// Where who is not logged in is led to.
+    pub(crate) login: Option<LoginPage>,
     /// What a request without extensions begins with.
     pub(crate) extensions: Extensions,
 }
 
 impl Config {
     pub(crate) fn new(manager: SessionManager) -> Self {
-        Self { manager, guard: OriginGuard::new(), render: None, extensions: preallocated_extensions() }
+        Self { manager, guard: OriginGuard::new(), render: None, login: None, extensions: preallocated_extensions() }
+    }
+
+    /// Whether the words of a rejection depend on its request.
+    pub(crate) fn words_rejections(&self) -> bool {
+        self.render.is_some() || self.login.is_some()
+    }
+
+    /// Where the response to a rejected request leads, if to a login.
+    pub(crate) fn login(&self, rejection: Rejection, line: &RequestLine) -> Option<HeaderValue> {
+        let page = self.login.as_ref()?;
+        let location = page.location(rejection.kind(), line.uri().path(), line.return_to().as_deref())?;
+        HeaderValue::try_from(location).ok()
     }
 }
 

@@ -9,7 +9,7 @@ use axum_core::body::Body;
 use bytes::Bytes;
 use http::{Request, Response};
 use session_core::SessionManager;
-use session_core::adapter::{OriginGuard, RejectionKind, RequestSession};
+use session_core::adapter::{LoginPage, LoginPageError, OriginGuard, RejectionKind, RequestSession};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -114,31 +114,16 @@ impl SessionLayer {
     /// and `Vary` of the session are added afterwards. For pages in one place and JSON in another, give each router
     /// its own layer. Of nested layers, the innermost that has words for it words a rejection.
     ///
-    /// Who is not logged in may be led to a login, and back by a parameter that [`safe_next`](crate::safe_next) checks
-    /// when it returns: it is in the address, where strangers can write it. Only `GET` and `HEAD` are redirected.
-    ///
     /// ```
     /// # fn demo(manager: session_core::SessionManager) {
-    /// use http::{HeaderValue, Response, StatusCode, header::LOCATION};
-    /// use session_tower::{RejectionKind, SessionLayer, safe_next};
+    /// use http::Response;
+    /// use session_tower::SessionLayer;
     ///
     /// let sessions = SessionLayer::new(manager).on_rejection(|rejection, request| {
-    ///     let mut response = Response::new(format!("Sorry: {rejection}.").into());
+    ///     let mut response = Response::new(format!("Sorry: {rejection}. {}", request.uri().path()).into());
     ///     *response.status_mut() = rejection.status();
-    ///     if rejection.kind() == RejectionKind::Unauthenticated
-    ///         && let Some(page) = request.return_to()
-    ///         && let Ok(login) = HeaderValue::try_from(format!("/login?next={page}"))
-    ///     {
-    ///         *response.status_mut() = StatusCode::SEE_OTHER;
-    ///         response.headers_mut().insert(LOCATION, login);
-    ///     }
     ///     response
     /// });
-    ///
-    /// /// Where a login leads to; `next` is what the form sent.
-    /// fn after_login(next: &str) -> &str {
-    ///     safe_next(next).unwrap_or("/")
-    /// }
     /// # }
     /// ```
     ///
@@ -149,6 +134,38 @@ impl SessionLayer {
     {
         self.config_mut().render = Some(Arc::new(render));
         self
+    }
+
+    /// Leads who is not logged in to the login page at `path`, with the page that they wanted as the parameter `next`. The login
+    /// hands that to [`safe_next`](crate::safe_next) before it leads back: it is in the address, where strangers can write it.
+    ///
+    /// A `GET` or `HEAD` that is rejected with [`RejectionKind::Unauthenticated`] or [`Gone`](RejectionKind::Gone) is answered with
+    /// 303, and with the cookies and headers of the session, as any rejection. All others are answered as without this, or as
+    /// [`on_rejection`](Self::on_rejection) words them: a form that is sent, whose values a redirect would lose; the login page
+    /// itself. A script that expects JSON follows redirects, too: give an API a layer of its own, without this.
+    ///
+    /// `next` is the target that the layer got: in a router that is nested in another, wrap the outer one. For this, each request
+    /// costs what [`on_rejection`](Self::on_rejection) costs.
+    ///
+    /// ```
+    /// # fn demo(manager: session_core::SessionManager) -> Result<(), session_tower::LoginPageError> {
+    /// use session_tower::{SessionLayer, safe_next};
+    ///
+    /// let sessions = SessionLayer::new(manager).redirect_to_login("/login")?;
+    ///
+    /// /// Where a login leads to; `next` is the parameter of its address.
+    /// fn after_login(next: &str) -> &str {
+    ///     safe_next(next).unwrap_or("/")
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`LoginPageError`] if `path` is no page of this site: see [`LoginPage::new`].
+    pub fn redirect_to_login(mut self, path: &str) -> Result<Self, LoginPageError> {
+        self.config_mut().login = Some(LoginPage::new(path)?);
+        Ok(self)
     }
 
     fn config_mut(&mut self) -> &mut Config {
@@ -218,7 +235,7 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let config = Arc::clone(&self.config);
-        let line = config.render.as_ref().map(|_| Box::new(RequestLine::of(&request)));
+        let line = config.words_rejections().then(|| Box::new(RequestLine::of(&request)));
         match begin(&config, &mut request) {
             Ok(RequestSessionExt { session, outer }) => {
                 let exchange = Exchange { config, line, is_nested: outer.is_some() };

@@ -65,7 +65,8 @@ pub use response::ResponseFuture;
 #[cfg(feature = "jwt")]
 pub use session_core::adapter::{BearerRejectionKind, Challenge, ChallengeError};
 pub use session_core::adapter::{
-    Enforcement, MissingOrigin, OriginError, OriginGuard, RejectionKind, RequestInfo, safe_next,
+    Enforcement, LoginPage, LoginPageError, MissingOrigin, OriginError, OriginGuard, RejectionKind, RequestInfo,
+    safe_next,
 };
 #[cfg(feature = "jwt")]
 pub use session_jwt::{AnyToken, TokenRequirement};

@@ -8,8 +8,10 @@ use std::task::{Context, Poll, ready};
 use axum_core::BoxError;
 use axum_core::body::Body;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
-use http::{HeaderValue, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE,
+};
+use http::{HeaderValue, Response, StatusCode};
 use pin_project_lite::pin_project;
 use session_core::adapter::{Finish, RejectionKind, RequestSession, ResponseHeaders, vary};
 
@@ -42,7 +44,7 @@ pin_project! {
 /// What a response needs to know of its request, and of the layer it passes.
 pub(crate) struct Exchange {
     pub(crate) config: Arc<Config>,
-    /// If the application words rejections.
+    /// If the words of a rejection depend on it.
     pub(crate) line: Option<Box<RequestLine>>,
     /// Whether there is another session layer around this one.
     pub(crate) is_nested: bool,
@@ -103,10 +105,19 @@ impl Exchange {
     /// The response; if it is a rejection, in the application's words and with the `Vary` that belongs to it.
     fn rendered(&self, mut response: Response<Body>) -> Response<Body> {
         let Some(rejection) = response.extensions().get::<Rejection>().copied() else { return response };
-        if let (Some(render), Some(line)) = (&self.config.render, &self.line)
-            && response.extensions_mut().insert(Worded).is_none()
-        {
-            replace(&mut response, render(rejection, line));
+        if let (Some(line), None) = (&self.line, response.extensions().get::<Worded>()) {
+            let version = match self.config.login(rejection, line) {
+                Some(location) => {
+                    // It is no 401 any more.
+                    response.headers_mut().remove(WWW_AUTHENTICATE);
+                    Some(see_other(location))
+                }
+                None => self.config.render.as_ref().map(|render| render(rejection, line)),
+            };
+            if let Some(version) = version {
+                response.extensions_mut().insert(Worded);
+                replace(&mut response, version);
+            }
         }
         let headers = response.headers_mut();
         let edit = rejection.kind().varies_by().and_then(|names| vary(values(headers, "vary"), names));
@@ -134,7 +145,7 @@ impl Exchange {
     }
 }
 
-/// Marks a rejection that has the application's words: layers around this one leave it as it is.
+/// Marks a rejection that has the words of a layer: layers around this one leave it as it is.
 #[derive(Clone)]
 struct Worded;
 
@@ -144,6 +155,13 @@ struct InnerCookies(Vec<HeaderValue>);
 
 fn rejected(rejection: Rejection) -> Response<Body> {
     rejection.response().map(Body::from)
+}
+
+fn see_other(location: HeaderValue) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response.headers_mut().insert(LOCATION, location);
+    response
 }
 
 /// Puts the application's version of a rejection in place of ours, and keeps the other headers: those of CORS, say.

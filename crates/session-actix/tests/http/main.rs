@@ -8,6 +8,7 @@ mod failures;
 mod guards;
 mod headers;
 mod jwt;
+mod login;
 mod nested;
 mod order;
 mod render;

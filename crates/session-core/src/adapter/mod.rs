@@ -6,7 +6,7 @@
 //! 3. when there is a response, ends the request with [`RequestSession::finish`] (replacing the response by a rejection
 //!    if that fails) and applies the [edits](ResponseHeaders::edits) to the headers.
 //!
-//! Pages that lead to a login and back check the way back with [`safe_next`].
+//! [`LoginPage`] leads visitors to a login; the way back is checked with [`safe_next`].
 //!
 //! For access tokens it verifies the [`bearer_token`], and answers a [`BearerRejectionKind`] if there is no valid one.
 
@@ -23,7 +23,7 @@ mod tokens;
 pub use challenge::{Challenge, ChallengeError, Requirement};
 pub use context::{RequestInfo, report_refusal};
 pub use guard::{Enforcement, MissingOrigin, OriginGuard};
-pub use next::safe_next;
+pub use next::{LoginPage, LoginPageError, safe_next};
 pub use origin::OriginError;
 pub use rejection::{BearerRejectionKind, RejectionKind, error_body};
 pub use request::{

@@ -13,6 +13,7 @@ mod fails_closed;
 mod feed_queue;
 mod grants;
 mod handle;
+mod login_page;
 mod manager;
 mod opaque;
 mod ping;

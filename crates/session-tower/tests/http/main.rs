@@ -10,6 +10,7 @@ mod failures;
 mod guards;
 mod headers;
 mod jwt;
+mod login;
 mod nested;
 mod optional;
 mod plain_http;
