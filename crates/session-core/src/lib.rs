@@ -7,6 +7,8 @@
 pub mod adapter;
 pub mod manual;
 pub mod store;
+#[cfg(feature = "test-util")]
+pub mod testing;
 
 mod clock;
 mod decide;

@@ -37,6 +37,7 @@
 //! | `jwt` | [`jwt`](https://docs.rs/session-jwt), and bearer tokens in the adapters | clients that keep no cookies; sessions without a store |
 //! | `encryption` | `store::EncryptedStore` | values that the store cannot read |
 //! | `metrics` | `SessionManagerBuilder::metrics`, `CacheStats::publish` | [counters and timings](manual::observing), through the facade [`metrics`](https://docs.rs/metrics) |
+//! | `test-util` | [`testing`](https://docs.rs/session-core/latest/session_core/testing/) | a logged-in user in one line; for `[dev-dependencies]` |
 //!
 //! An adapter brings no framework of its own version: your `axum` and ours are one as long as both are 0.8. Of sqlx, the pool that
 //! `PostgresStore::new` takes has the version of `store::postgres::sqlx`.

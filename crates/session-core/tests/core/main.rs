@@ -28,6 +28,7 @@ mod several;
 mod skew;
 mod store;
 mod sweep;
+mod testing;
 mod tickets;
 mod transport;
 mod user_id;
