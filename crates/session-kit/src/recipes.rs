@@ -72,9 +72,9 @@
 //! ```
 //!
 //! # To the login, and back
-//! A parameter of the address says where to go after the login. Strangers can write it, so
-//! [`safe_next`](crate::adapter::safe_next) decides when it comes back. Do not build the redirect in a middleware around the layer:
-//! a new response there loses the session's headers.
+//! The layer leads visitors to the login (`redirect_to_login`), and a parameter of the address says where to go after it. Strangers
+//! can write that, so [`safe_next`](crate::adapter::safe_next) decides when it comes back. Do not build the redirect in a middleware
+//! around the layer: a new response there loses the session's headers.
 //!
 //! ```no_run
 #![doc = include_str!("../examples/recipes/next.rs")]
@@ -135,8 +135,16 @@
 //! ```
 //!
 //! # Tests
-//! A store in memory, a [`ManualClock`](crate::ManualClock), and a login without its form: nothing is slow, nothing sleeps.
-//! Requests without `Origin` and `Sec-Fetch-Site` pass the guard, as those of scripts do.
+//! A store in memory, a [`ManualClock`](crate::ManualClock), and a user who is logged in by one line
+//! ([`testing`](https://docs.rs/session-core/latest/session_core/testing/)): nothing is slow, nothing sleeps. That line is a feature,
+//! for tests only; with actix-web it is the same:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! session-kit = { version = "0.1", features = ["test-util"] }
+//! ```
+//!
+//! A visitor with values is [`testing::begin`](https://docs.rs/session-core/latest/session_core/testing/fn.begin.html). Requests without `Origin` and `Sec-Fetch-Site` pass the guard, as those of scripts do.
 //!
 //! ```no_run
 #![doc = include_str!("../examples/recipes/testing.rs")]
@@ -156,6 +164,9 @@
 //! ```
 //!
 //! # Health
+//! [`ping`](crate::SessionManager::ping) asks the store itself, past any cache, and waits no longer than a request does. Who shall know
+//! the cause without the log finds it in the [source](std::error::Error::source) of the error: `redis: load: unavailable: …`.
+//!
 //! ```no_run
 #![doc = include_str!("../examples/recipes/health.rs")]
 //! ```
@@ -180,6 +191,10 @@
 //! ```
 //!
 //! # Administration
+//! Who may do it, is yours to say: [`RejectionKind::Forbidden`](crate::adapter::RejectionKind::Forbidden) is the answer to all others.
+//! The session of a visitor has no owner, and ends by its id alone ([`revoke_visitor`](crate::SessionManager::revoke_visitor)). From a shell:
+//! [`session-admin`](crate::manual::operating).
+//!
 //! ```no_run
 #![doc = include_str!("../examples/recipes/admin.rs")]
 //! ```

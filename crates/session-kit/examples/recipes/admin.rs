@@ -20,7 +20,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Administrator {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let session = Authenticated::from_request_parts(parts, state).await?;
         let is_administrator = session.user().as_str() == "root"; // ask your database: sessions know no roles
-        if is_administrator { Ok(Self(session)) } else { Err(RejectionKind::WrongUser.into()) }
+        if is_administrator { Ok(Self(session)) } else { Err(RejectionKind::Forbidden.into()) }
     }
 }
 
@@ -45,17 +45,20 @@ async fn list(admin: Administrator, Query(query): Query<PageQuery>) -> Result<St
 
 #[derive(serde::Deserialize)]
 struct Revoke {
-    user: String,
+    /// Without one: a visitor.
+    user: Option<UserId>,
     /// Without one: all sessions of the user.
     session: Option<SessionId>,
 }
 
 /// Only for who has proved within five minutes who they are.
 async fn revoke(admin: Administrator, _: Fresh<300>, Form(form): Form<Revoke>) -> Result<Redirect, Rejection> {
-    let user = UserId::new(form.user).map_err(|_| RejectionKind::WrongUser)?;
-    match form.session {
-        Some(session) => drop(admin.0.manager().revoke(&user, &session).await?),
-        None => drop(admin.0.manager().revoke_all(&user).await?),
+    let sessions = admin.0.manager();
+    match (&form.user, &form.session) {
+        (Some(user), Some(session)) => drop(sessions.revoke(user, session).await?),
+        (Some(user), None) => drop(sessions.revoke_all(user).await?),
+        (None, Some(visitor)) => drop(sessions.revoke_visitor(visitor).await?),
+        (None, None) => {}
     }
     Ok(Redirect::to("/sessions")) // obeyed by every node, at the next request
 }

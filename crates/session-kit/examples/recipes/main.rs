@@ -55,7 +55,7 @@ async fn app(recipe: &str, sessions: &SessionManager) -> Result<Router, Box<dyn 
         "job" => job::app(sessions, Arc::new(Semaphore::new(3))).merge(login()),
         "live" => live::app(sessions).merge(login()),
         "mobile" => mobile::app(sessions)?,
-        "next" => next::app(sessions),
+        "next" => next::app(sessions)?,
         "password" => password::app(sessions, Arc::clone(&accounts)).merge(login()),
         "pool" => {
             pool::open(session_kit::store::postgres::sqlx::PgPool::connect(&std::env::var("DATABASE_URL")?).await?)

@@ -1,12 +1,12 @@
 //! Visitors are led to the login, and back to the page that they wanted.
 
+use std::error::Error;
+
 use axum::extract::Query;
-use axum::http::header::LOCATION;
-use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::{Html, Redirect};
 use axum::routing::get;
 use axum::{Form, Router};
-use session_kit::axum::{Authenticated, Rejection, RejectionKind, Session, SessionLayer, safe_next};
+use session_kit::axum::{Authenticated, Rejection, Session, SessionLayer, safe_next};
 use session_kit::{Login, SessionManager, UserId};
 
 #[derive(serde::Deserialize)]
@@ -38,19 +38,9 @@ async fn orders(session: Authenticated) -> String {
     format!("orders of {}", session.user().as_str())
 }
 
-pub(crate) fn app(sessions: SessionManager) -> Router {
-    let sessions = SessionLayer::new(sessions).on_rejection(|rejection, request| {
-        let mut response = Response::new(rejection.to_string().into());
-        *response.status_mut() = rejection.status();
-        // Nothing to return to: a form that was sent, which would be lost. That stays a 401.
-        if let (RejectionKind::Unauthenticated, Some(page)) = (rejection.kind(), request.return_to())
-            && let Ok(login) = HeaderValue::try_from(format!("/login?next={page}"))
-        {
-            *response.status_mut() = StatusCode::SEE_OTHER;
-            response.headers_mut().insert(LOCATION, login);
-        }
-        response
-    });
+pub(crate) fn app(sessions: SessionManager) -> Result<Router, Box<dyn Error>> {
+    // Pages only. A form that was sent stays a 401: there is nothing to return to, and a redirect would lose it.
+    let sessions = SessionLayer::new(sessions).redirect_to_login("/login")?;
     let routes = Router::new().route("/login", get(Html(FORM)).post(log_in)).route("/orders", get(orders).post(orders));
-    routes.layer(sessions)
+    Ok(routes.layer(sessions))
 }

@@ -6,7 +6,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method};
 use axum::routing::{get, post};
 use axum::{Form, Router};
-use session_kit::axum::{Authenticated, OriginGuard, Rejection, RejectionKind, Session, SessionLayer};
+use session_kit::axum::{Authenticated, OriginGuard, Rejection, Session, SessionLayer};
 use session_kit::{Login, SessionManager, UserId};
 use tower_http::cors::CorsLayer;
 
@@ -18,12 +18,11 @@ async fn me(session: Authenticated) -> String {
 
 #[derive(serde::Deserialize)]
 struct Credentials {
-    name: String,
+    name: UserId,
 }
 
 async fn log_in(session: Session, Form(form): Form<Credentials>) -> Result<(), Rejection> {
-    let user = UserId::new(form.name).map_err(|_| RejectionKind::Unauthenticated)?;
-    Ok(session.login(Login::new(user).method("pwd"))?) // after you checked the password
+    Ok(session.login(Login::new(form.name).method("pwd"))?) // after you checked the password
 }
 
 /// In the application: `fetch("https://api.example.org/me", { credentials: "include" })`.

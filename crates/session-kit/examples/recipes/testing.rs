@@ -8,27 +8,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header::COOKIE};
 use axum::routing::get;
-use session_kit::adapter::{PresentedCookie, RequestSession};
 use session_kit::axum::{Authenticated, SessionLayer};
 use session_kit::store::moka::MokaStore;
-use session_kit::{Login, ManualClock, SessionManager, UserId};
+use session_kit::{Login, ManualClock, SessionManager, UserId, testing};
 use tower::ServiceExt as _;
 
 /// The site under test.
 fn app(sessions: SessionManager) -> Router {
     let account = async |session: Authenticated| session.user().as_str().to_owned();
     Router::new().route("/account", get(account)).layer(SessionLayer::new(sessions))
-}
-
-/// Logs in as the layer would, and returns the `Cookie` header of the browser afterwards. Values that the session is to have:
-/// `session.insert(…)` behind the login.
-pub(crate) async fn log_in(sessions: &SessionManager, login: Login) -> Result<String, session_kit::Error> {
-    let request = RequestSession::new(sessions.clone(), PresentedCookie::Nothing);
-    request.session().await?.login(login)?;
-    let (committed, headers) = request.finish().await;
-    committed?;
-    let cookie = headers.set_cookie.map(|cookie| cookie.expose().to_owned()).unwrap_or_default();
-    Ok(cookie.split(';').next().unwrap_or_default().to_owned())
 }
 
 async fn status(site: &Router, path: &str, cookie: &str) -> Result<StatusCode, Box<dyn Error>> {
@@ -41,7 +29,7 @@ async fn who_is_idle_is_logged_out() -> Result<(), Box<dyn Error>> {
     let clock = ManualClock::default(); // clones are the same clock
     let sessions = SessionManager::builder(Arc::new(MokaStore::new())).clock(clock.clone()).build();
     let site = app(sessions.clone());
-    let cookie = log_in(&sessions, Login::new(UserId::new("alice")?)).await?;
+    let cookie = testing::log_in(&sessions, Login::new(UserId::new("alice")?)).await?;
 
     clock.advance(Duration::from_secs(29 * 60));
     assert_eq!(status(&site, "/account", &cookie).await?, StatusCode::OK); // which is activity

@@ -93,7 +93,7 @@
 //!             preStop: { sleep: { seconds: 5 } }
 //! ```
 //!
-//! - **The store is asked at the start** (`startupProbe`): a version with a wrong password or without its tables gets no requests, and the
+//! - **The store is asked at the start** (`startupProbe`, by [`ping`](crate::SessionManager::ping)): a version with a wrong password or without its tables gets no requests, and the
 //!   roll-out stops. It is *not* asked later: a store that all servers share would make all of them unready at once, and pages
 //!   that need no session would be gone as well. While it is down, requests that need a session are answered with 503.
 //! - **`preStop`** waits until the pod is out of the lists of endpoints, which happens at the same time as SIGTERM would; requests that are

@@ -1,5 +1,6 @@
 //! One pool, and the end of a server.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -112,10 +113,13 @@ async fn shutdown_does_not_wait_for_streams_forever() {
 #[tokio::test]
 async fn health_tells_a_process_from_its_store() {
     let down = Down::default();
-    let mut probe = Browser::new(&health::app(sessions_with(down.clone())), "kubelet");
+    let sessions = sessions_with(down.clone());
+    let mut probe = Browser::new(&health::app(sessions.clone()), "kubelet");
     assert_eq!(probe.get("/health/ready").await.0, StatusCode::NO_CONTENT);
     down.0.store(true, Ordering::SeqCst);
-    assert_eq!(probe.get("/health/ready").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(probe.get("/health/ready").await, (StatusCode::SERVICE_UNAVAILABLE, String::new()));
+    let cause = sessions.ping().await.unwrap_err().source().map(ToString::to_string);
+    assert_eq!(cause.as_deref(), Some("reference: load: unavailable: told to fail"));
     assert_eq!(probe.get("/health/live").await.0, StatusCode::NO_CONTENT);
 }
 

@@ -12,9 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use session_conformance::{Intercept, Intercepted, ReferenceStore, StoreCall};
-use session_kit::{Login, ManualClock, Policy, SessionManager, StoreError, StoreErrorKind, UserId};
-
-use crate::example::testing::log_in;
+use session_kit::{Login, ManualClock, Policy, SessionManager, StoreError, StoreErrorKind, UserId, testing};
 
 /// Longer than anything takes that happens at all.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,7 +35,7 @@ fn sessions_with(store: impl Intercept) -> SessionManager {
 
 /// The cookie of somebody who is logged in.
 async fn cookie_of(sessions: &SessionManager, user: &str) -> String {
-    log_in(sessions, Login::new(UserId::new(user).unwrap())).await.unwrap()
+    testing::log_in(sessions, Login::new(UserId::new(user).unwrap())).await.unwrap()
 }
 
 /// Whether the store fails.

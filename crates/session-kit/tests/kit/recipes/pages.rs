@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use session_kit::adapter::{PresentedCookie, RequestSession};
-use session_kit::{Key, Policy};
+use session_kit::{Key, Policy, testing};
 
 use super::{Down, alice, cookie_of, sessions, sessions_with};
 use crate::browser::{Browser, header_of, text};
@@ -47,7 +47,7 @@ async fn admin_sees_and_ends_sessions_and_others_do_not() {
     let mut user = Browser::with_cookie(&site, cookie_of(&sessions, "alice").await);
     cookie_of(&sessions, "alice").await;
     assert_eq!(Browser::new(&site, "visitor").get("/sessions").await.0, StatusCode::UNAUTHORIZED);
-    assert_eq!(user.get("/sessions").await.0, StatusCode::FORBIDDEN);
+    assert_eq!(user.get("/sessions").await, (StatusCode::FORBIDDEN, r#"{"error":"forbidden"}"#.to_owned()));
     assert_eq!(user.send("POST", "/sessions", "user=root").await.0, StatusCode::FORBIDDEN);
     let list = root.get("/sessions").await.1;
     assert!(list.starts_with("3 sessions\n") && list.matches(" alice, seen 2026-01-01T").count() == 2, "{list}");
@@ -62,6 +62,23 @@ async fn admin_sees_and_ends_sessions_and_others_do_not() {
     let mut root = Browser::with_cookie(&site, cookie_of(&sessions, "root").await);
     root.send("POST", "/sessions", "user=alice").await;
     assert_eq!(user.get("/sessions").await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn admin_ends_the_session_of_a_visitor() {
+    const CART: Key<u32> = Key::new("cart");
+    let (sessions, _) = sessions(Policy::standard());
+    testing::begin(&sessions, |session| session.insert(CART, &1)).await.unwrap();
+    let mut root = Browser::with_cookie(&admin::app(sessions.clone()), cookie_of(&sessions, "root").await);
+    let list = root.get("/sessions").await.1;
+    let visitor = list.lines().find_map(|line| line.split_once(" a visitor, seen ")).unwrap().0;
+    // Not by way of a user, nor without saying whose.
+    root.send("POST", "/sessions", &format!("user=alice&session={visitor}")).await;
+    root.send("POST", "/sessions", "").await;
+    assert_eq!(sessions.count().await.unwrap().sessions, 2);
+    assert_eq!(root.send("POST", "/sessions", &format!("session={visitor}")).await.0, StatusCode::SEE_OTHER);
+    assert_eq!(sessions.count().await.unwrap().sessions, 1);
+    assert_eq!(root.send("POST", "/sessions", "user=").await.0, StatusCode::UNPROCESSABLE_ENTITY);
 }
 
 #[tokio::test]

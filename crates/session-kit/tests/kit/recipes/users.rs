@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use session_kit::{Device, Login, Policy, SessionManager};
+use session_kit::{Device, Login, Policy, SessionManager, testing};
 use tokio::sync::RwLock;
 
 use super::{alice, cookie_of, sessions};
 use crate::browser::{Browser, header_of};
 use crate::example::login::{Accounts, hash};
-use crate::example::testing::log_in;
 use crate::example::{current_user, devices, login, next, password, remember};
 
 const OK: StatusCode = StatusCode::OK;
@@ -110,7 +109,7 @@ async fn current_user_is_out_when_the_account_has_other_credentials_or_is_gone()
 async fn current_user_is_out_if_the_login_said_no_credentials() {
     let (sessions, _) = sessions(Policy::standard());
     let site = site(&sessions, &accounts());
-    let cookie = log_in(&sessions, Login::new(alice())).await.unwrap();
+    let cookie = testing::log_in(&sessions, Login::new(alice())).await.unwrap();
     assert_eq!(Browser::with_cookie(&site, cookie).get("/account").await.0, UNAUTHORIZED);
 }
 
@@ -151,7 +150,7 @@ async fn password_change_also_ends_a_login_that_is_late() {
     let before = accounts.read().await.get(&alice()).cloned().unwrap();
     laptop.send("POST", "/password", "old=correct-horse&new=battery-staple").await;
     // It verified the password before the change, and begins after it.
-    let late = log_in(&sessions, Login::new(alice()).credentials(before)).await.unwrap();
+    let late = testing::log_in(&sessions, Login::new(alice()).credentials(before)).await.unwrap();
     assert_eq!(Browser::with_cookie(&site, late).get("/account").await.0, UNAUTHORIZED);
     assert_eq!(laptop.get("/account").await.0, OK);
 }
@@ -162,7 +161,7 @@ async fn devices_are_listed_and_ended_one_by_one() {
     let site = devices::app(sessions.clone());
     let at = async |agent| {
         let login = Login::new(alice()).device(Device::new().with_user_agent(agent));
-        Browser::with_cookie(&site, log_in(&sessions, login).await.unwrap())
+        Browser::with_cookie(&site, testing::log_in(&sessions, login).await.unwrap())
     };
     let (mut phone, mut laptop, mut tablet) = (at("phone").await, at("laptop").await, at("tablet").await);
     let list = laptop.get("/devices").await.1;
@@ -199,7 +198,7 @@ async fn devices_are_ended_together_and_the_cookie_goes() {
 #[tokio::test]
 async fn next_leads_to_the_login_and_back() {
     let (sessions, _) = sessions(Policy::standard());
-    let mut browser = Browser::new(&next::app(sessions), "browser");
+    let mut browser = Browser::new(&next::app(sessions).unwrap(), "browser");
     let answer = browser.answer("GET", "/orders?page=2&q=a%26b", "").await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
     let login = header_of(&answer, "location").to_owned();
@@ -213,7 +212,7 @@ async fn next_leads_to_the_login_and_back() {
 #[tokio::test]
 async fn next_is_never_another_site() {
     let (sessions, _) = sessions(Policy::standard());
-    let mut browser = Browser::new(&next::app(sessions), "browser");
+    let mut browser = Browser::new(&next::app(sessions).unwrap(), "browser");
     for next in ["https://evil.example", "//evil.example", "/%5Cevil.example", "%2F%2Fevil.example", "javascript:x", ""]
     {
         let answer = browser.answer("POST", &format!("/login?next={next}"), "name=alice").await;
@@ -225,7 +224,7 @@ async fn next_is_never_another_site() {
 #[tokio::test]
 async fn next_does_not_redirect_a_form() {
     let (sessions, _) = sessions(Policy::standard());
-    let answer = Browser::new(&next::app(sessions), "browser").answer("POST", "/orders", "item=1").await;
+    let answer = Browser::new(&next::app(sessions).unwrap(), "browser").answer("POST", "/orders", "item=1").await;
     assert_eq!((answer.status(), header_of(&answer, "location")), (UNAUTHORIZED, ""));
 }
 
