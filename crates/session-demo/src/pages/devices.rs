@@ -72,7 +72,7 @@ pub(super) struct Chosen {
 
 /// Idempotent: leads back to the list whether or not the session still existed.
 pub(super) async fn revoke(session: Authenticated, Form(Chosen { id }): Form<Chosen>) -> Result<Redirect, PageError> {
-    let is_current = session.id() == Some(id);
+    let is_current = session.id() == id;
     let caller = Caller::Browser(session.clone());
     let outcome = actions::revoke(&caller, &id).await?;
     if !is_current {

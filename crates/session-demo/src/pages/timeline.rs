@@ -32,7 +32,7 @@ pub(super) async fn show(
 ) -> Result<Markup, PageError> {
     let manager = session.manager();
     let current = session.info();
-    let chosen = chosen.ok().map(|Query(Chosen { id })| id).filter(|id| session.id().as_ref() != Some(id));
+    let chosen = chosen.ok().map(|Query(Chosen { id })| id).filter(|id| session.id() != Some(*id));
     let shown = match chosen {
         None => current,
         Some(id) => {

@@ -21,7 +21,7 @@ pub(super) fn read(json: &str) -> Option<ReadPayload<'_>> {
         return None;
     }
     let mut rest = Rest(json);
-    let payload = ReadPayload {
+    Some(ReadPayload {
         iss: Some(rest.text(r#"{"iss":""#)?),
         sub: Some(rest.text(r#","sub":""#)?),
         aud: Some(Audience::One(rest.text(r#","aud":""#)?.into_inner())),
@@ -34,9 +34,8 @@ pub(super) fn read(json: &str) -> Option<ReadPayload<'_>> {
         auth_time: Some(rest.number(r#","auth_time":"#)?),
         acr: Some(rest.text(r#","acr":""#)?),
         amr: Some(rest.texts(r#","amr":"#)?),
-        scope: if rest.0 == "}" { None } else { Some(rest.text(r#","scope":""#)?) },
-    };
-    (rest.0 == "}").then(|| payload)
+        scope: rest.scope()?,
+    })
 }
 
 /// What is left to read. Inlined, so that literals are compared as the few words that they are.
@@ -57,6 +56,13 @@ impl<'a> Rest<'a> {
         let (text, rest) = self.0.split_at(end);
         self.0 = rest.strip_prefix('"')?;
         Some(Text::from(Cow::Borrowed(text)))
+    }
+
+    /// The last member, which may be missing, and the end.
+    #[inline(always)]
+    fn scope(&mut self) -> Option<Option<Text<'a>>> {
+        let scope = if self.0 == "}" { None } else { Some(self.text(r#","scope":""#)?) };
+        (self.0 == "}").then_some(scope)
     }
 
     /// `literal`, and an array of texts, which may be empty.
