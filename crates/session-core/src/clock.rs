@@ -120,9 +120,26 @@ impl fmt::Debug for Timestamp {
 /// that the servers of one deployment agree on to within a few seconds (NTP).
 ///
 /// Nothing else in the library, and nothing in a backend, reads a clock to decide anything.
+///
+/// ```
+/// use std::sync::Arc;
+/// use session_core::{Clock, ManualClock, SessionManager, Timestamp};
+///
+/// let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_millis(7))); // chosen at run time, say
+/// # let store = Arc::new(session_conformance::ReferenceStore::new());
+/// let sessions = SessionManager::builder(store).clock(clock).build();
+/// assert_eq!(sessions.now(), Timestamp::from_millis(7));
+/// ```
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> Timestamp;
+}
+
+/// A clock that was chosen at run time, or that is shared.
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
 }
 
 /// The wall clock of the operating system; the default.

@@ -1,6 +1,7 @@
 //! Randomness, as something that can fail.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rand::TryRng;
@@ -21,6 +22,13 @@ pub trait Entropy: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`EntropyError`] if the generator failed. `dest` must not be used then.
     fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError>;
+}
+
+/// A generator that was chosen at run time, or that is shared.
+impl<E: Entropy + ?Sized> Entropy for Arc<E> {
+    fn fill(&self, dest: &mut [u8]) -> Result<(), EntropyError> {
+        (**self).fill(dest)
+    }
 }
 
 /// The generator of the operating system; the default.

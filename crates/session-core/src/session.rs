@@ -160,7 +160,8 @@ impl Session {
     }
 
     /// Logs a user in: **a new session begins**, with a new id and a new token, and the one before ends, all in one atomic
-    /// step at the commit. Of the data, only what [`Login::carry_over`] names survives; at a change of user, nothing.
+    /// step at the commit. Of the data, only what [`Login::carry_over`] names survives; at a change of user, nothing. What is
+    /// inserted after this, in the same request, is in the new session.
     ///
     /// The session limit is enforced at the commit. To answer a login that it rejects, commit in the handler.
     ///

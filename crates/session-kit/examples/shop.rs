@@ -35,6 +35,8 @@ async fn devices(session: Authenticated) -> Result<String, Rejection> {
 }
 
 async fn log_out_everywhere(session: Authenticated) -> Result<(), Rejection> {
+    session.logout()?;
+    session.commit().await?; // this one first, with its cookie
     session.manager().revoke_all(session.user()).await?; // obeyed by every node: at the next request, or soon with a cache
     Ok(())
 }

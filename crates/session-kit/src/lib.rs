@@ -45,7 +45,7 @@
 //! # Names
 //! All of session-core is here, under its own names: [`SessionManager`], [`Policy`], [`Key`], [`Login`], the [`manual`]. In a
 //! handler, the `Session` is that of the adapter (`axum::Session`, `actix::Session`), which also gets the session from
-//! the request.
+//! the request. Import names, not `session_kit::*`: the modules `axum` and `actix` would stand in the way of those crates.
 //!
 //! A library that only works with sessions depends on `session-core`, one for a backend on `session-conformance` too. An
 //! application can depend on the parts instead of this crate: the types are the same.
