@@ -167,6 +167,7 @@ async fn every_public_type_hides_what_is_secret() {
         RequestContext: RequestContext::default(), RequestInfo: RequestInfo::new(),
         VisitorLimit: policy.visitor_limit(), VisitorDecision: VisitorDecision::Refuse, MissingOrigin: MissingOrigin::Refuse,
         Enforcement: Enforcement::Off, TokenTransport: TokenTransport::body(), Challenge: Challenge::new(), ChallengeError: ChallengeError,
+        LoginPage: LoginPage::new("/login").unwrap(), LoginPageError: LoginPageError,
         Requirement: Requirement::NONE, RejectionKind: RejectionKind::Gone,
         BearerRejectionKind: BearerRejectionKind::Invalid,
         IssuedRefreshToken: issued, VerifiedRefreshToken: verified, Session: session,
