@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::backend::postgres;
 use crate::op::{Benchmark as _, Failure};
+use crate::process;
 use crate::report::Followers;
 use crate::servers::Servers;
 use crate::store::{StoreOp, StoreOpKind};
@@ -27,8 +28,6 @@ const ROUNDS: usize = 5;
 const BEAT: Duration = Duration::from_secs(1);
 /// By then, all have heard of the last write.
 const SETTLED: Duration = Duration::from_millis(500);
-/// Of `/proc/PID/stat`, whatever the kernel counts in.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Processor time of the server, per write, by the number of followers.
 ///
@@ -108,21 +107,16 @@ async fn computed_by(pid: u32, op: &Arc<StoreOp>, writes: usize) -> Result<f64, 
 
 /// Seconds that a process and its children have computed, those that ended included.
 fn computed(pid: u32) -> Result<f64, Failure> {
-    let mut ticks = 0;
+    let mut seconds = 0.0;
     for entry in fs::read_dir("/proc")? {
-        let Ok(process) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(number) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
         // A process may end meanwhile.
-        let Ok(stat) = fs::read_to_string(format!("/proc/{process}/stat")) else { continue };
-        // The name, in parentheses, may have spaces.
-        let Some((_, fields)) = stat.rsplit_once(") ") else { continue };
-        let fields: Vec<&str> = fields.split(' ').collect();
-        let field = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
-        let (parent, own, of_ended) = (field(1), field(11) + field(12), field(13) + field(14));
-        if process == pid {
-            ticks += own + of_ended;
-        } else if parent == u64::from(pid) {
-            ticks += own;
+        let Some(process) = process::computed(number) else { continue };
+        if number == pid {
+            seconds += process.own + process.of_ended;
+        } else if process.parent == u64::from(pid) {
+            seconds += process.own;
         }
     }
-    Ok(ticks as f64 / TICKS_PER_SECOND)
+    Ok(seconds)
 }

@@ -16,6 +16,7 @@ mod memory;
 mod op;
 mod payload;
 mod populate;
+mod process;
 mod report;
 mod request;
 mod servers;

@@ -9,6 +9,7 @@ use sqlx::Row as _;
 use crate::backend::{self, Backend};
 use crate::op::Failure;
 use crate::populate::{Population, populate};
+use crate::process;
 use crate::report::Memory;
 use crate::servers::Addresses;
 
@@ -61,9 +62,7 @@ async fn resident() -> Result<Memory, Failure> {
 
 /// The resident set of this process, in bytes.
 fn resident_set() -> Result<u64, Failure> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    Ok(process::memory("self", "VmRSS").ok_or("no VmRSS")?)
 }
 
 async fn redis(addresses: &Addresses, population: Population) -> Result<Memory, Failure> {

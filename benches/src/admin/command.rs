@@ -1,6 +1,5 @@
 //! `session-admin` as a process of its own, and what it takes.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -10,11 +9,10 @@ use tokio::time::timeout;
 
 use super::place::Place;
 use crate::op::Failure;
+use crate::process::{computed, memory};
 
 /// How often its memory is read: it is gone with the process.
 const LOOK: Duration = Duration::from_millis(10);
-/// Of `/proc/PID/stat`, whatever the kernel counts in.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What one run took.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +54,8 @@ pub(crate) async fn run(place: &Place, new: Option<&Place>, args: &[&str]) -> Re
         match timeout(LOOK, &mut ending).await {
             Ok(output) => break output?,
             Err(_) => {
-                peak_bytes = peak(pid).unwrap_or(peak_bytes);
-                own_seconds = computed(pid).unwrap_or(own_seconds);
+                peak_bytes = memory(pid, "VmHWM").unwrap_or(peak_bytes);
+                own_seconds = computed(pid).map_or(own_seconds, |computed| computed.own);
             }
         }
     };
@@ -66,20 +64,4 @@ pub(crate) async fn run(place: &Place, new: Option<&Place>, args: &[&str]) -> Re
         return Err(format!("session-admin {args:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
     Ok(Taken { begin, end, own_seconds, peak_bytes })
-}
-
-/// The largest resident set so far, in bytes.
-fn peak(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
-}
-
-/// Seconds that it has computed.
-fn computed(pid: u32) -> Option<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may have spaces.
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let mut ticks = fields.split(' ').skip(11).map_while(|field| field.parse::<u64>().ok());
-    Some((ticks.next()? + ticks.next()?) as f64 / TICKS_PER_SECOND)
 }
