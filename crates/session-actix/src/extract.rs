@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use session_core::adapter::{RejectionKind, require_fresh, require_user};
+use session_core::adapter::{RejectionKind, handle_of, require_fresh, require_user};
 use session_core::{Assurance, Error, SessionHandle, SessionId, SessionManager, UserId};
 
 use crate::LocalBoxFuture;
@@ -232,8 +232,7 @@ impl Authenticated {
     /// What a socket, a stream or a job takes along, as [`Session::handle`] explains: the session with this [id](Self::id).
     #[must_use]
     pub fn handle(&self) -> SessionHandle {
-        let current = self.session.handle().filter(|current| current.user() == Some(&self.user));
-        current.unwrap_or_else(|| self.stored.clone())
+        handle_of(self.manager(), &self.session, &self.user).unwrap_or_else(|| self.stored.clone())
     }
 
     /// Checks that the user authenticated at `level` or above less than `max_age` ago: for a sensitive action whose

@@ -27,7 +27,8 @@ pub use next::{LoginPage, LoginPageError, safe_next};
 pub use origin::OriginError;
 pub use rejection::{BearerRejectionKind, RejectionKind, error_body};
 pub use request::{
-    Finish, HeaderEdit, HeaderEdits, RequestHead, RequestSession, ResponseHeaders, require_fresh, require_user, vary,
+    Finish, HeaderEdit, HeaderEdits, RequestHead, RequestSession, ResponseHeaders, handle_of, require_fresh,
+    require_user, vary,
 };
 pub use tokens::{TokenTransport, bearer_token, token_edits};
 

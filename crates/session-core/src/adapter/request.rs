@@ -383,15 +383,20 @@ pub async fn require_user(
     manager: &SessionManager,
     session: &Session,
 ) -> Result<(UserId, SessionHandle), RejectionKind> {
-    let stored = |user: &UserId| manager.handle(session).filter(|handle| handle.user() == Some(user));
     let user = session.user().ok_or(RejectionKind::Unauthenticated)?;
-    if let Some(handle) = stored(&user) {
+    if let Some(handle) = handle_of(manager, session, &user) {
         return Ok((user, handle));
     }
     // Boxed, as what is rare: every other request would carry it along.
     Box::pin(manager.commit(session)).await?;
-    let handle = stored(&user).ok_or(RejectionKind::Gone)?;
+    let handle = handle_of(manager, session, &user).ok_or(RejectionKind::Gone)?;
     Ok((user, handle))
+}
+
+/// The handle of the session as it is stored, if it is this user's. No round trip.
+#[must_use]
+pub fn handle_of(manager: &SessionManager, session: &Session, user: &UserId) -> Option<SessionHandle> {
+    manager.handle(session).filter(|handle| handle.user() == Some(user))
 }
 
 /// Checks that the user authenticated at `level` or above less than `max_age` ago.
