@@ -105,6 +105,17 @@ impl Proxy {
         });
     }
 
+    /// Waits until the reply was cut that [`cut_one_reply`](Self::cut_one_reply) waits for: what it is a reply to may be seen
+    /// at the server before.
+    ///
+    /// # Panics
+    /// If there is none for a minute.
+    pub async fn reply_cut(&self) {
+        let mut state = self.shared.state.subscribe();
+        let cut = state.wait_for(|state| state.then.is_none());
+        assert!(tokio::time::timeout(Duration::from_secs(60), cut).await.is_ok(), "there was no reply to cut");
+    }
+
     /// How many connections were accepted so far.
     #[must_use]
     pub fn connections(&self) -> u64 {

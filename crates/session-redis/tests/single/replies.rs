@@ -50,6 +50,7 @@ async fn an_update_that_may_have_been_executed_is_not_a_conflict() {
     };
     eventually("it is executed", async || load(&there, &first.id()).await.unwrap().version == third.version).await;
     assert_eq!(there.update(&next(&third), third.version, NOW).await.unwrap(), UpdateOutcome::Applied);
+    proxy.reply_cut().await;
     proxy.set(Mode::Pass);
     let error = update.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
@@ -74,6 +75,7 @@ async fn a_login_that_may_have_been_executed_is_not_refused() {
     };
     eventually("it is executed", async || load(&there, &login.id()).await.is_some()).await;
     run(&server, "CONFIG SET maxmemory 1").await;
+    proxy.reply_cut().await;
     proxy.set(Mode::Pass);
     let error = create.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");

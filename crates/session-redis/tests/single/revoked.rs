@@ -98,6 +98,7 @@ async fn a_login_that_the_driver_repeats_does_not_undo_a_logout_everywhere() {
     };
     eventually("it is executed", async || load(&direct, &new.id()).await.is_some()).await;
     assert_eq!(direct.delete_by_user(&alice, None, NOW).await.unwrap().ids(), [new.id()]);
+    proxy.reply_cut().await;
     proxy.set(Mode::Pass);
     assert_eq!(login.await.unwrap().unwrap(), CreateOutcome::IdTaken);
     tokio::time::sleep(Duration::from_millis(50)).await;
