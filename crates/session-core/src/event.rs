@@ -132,6 +132,10 @@ pub enum EventKind {
     MalformedToken,
     /// An access token was presented that is malformed, forged or expired, or whose session has ended.
     InvalidAccessToken,
+    /// A proof of possession (DPoP, RFC 9449) was refused: it is malformed, forged, too old, of another request or another key,
+    /// or was used before; or there was none where a token is bound to a key. Many of one user may be a thief who has all but
+    /// the key.
+    InvalidProof,
     /// A logout token of an OpenID provider was refused: it is malformed, forged or expired, was used before, or names no
     /// user. If it is genuine, sessions live on here that ended there.
     InvalidLogoutToken,
@@ -318,6 +322,7 @@ impl SessionObserver for TracingObserver {
             | EventKind::UnknownToken
             | EventKind::MalformedToken
             | EventKind::InvalidAccessToken
+            | EventKind::InvalidProof
             | EventKind::LoginRefused
             | EventKind::VisitorRefused => tracing::debug!(target: "session", ?kind, "session event"),
         }

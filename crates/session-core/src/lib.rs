@@ -38,6 +38,7 @@ pub use manager::builder::SessionManagerBuilder;
 pub use manager::handle::SessionHandle;
 pub use manager::refresh::{IssuedRefreshToken, VerifiedRefreshToken};
 pub use measurement::{Measurement, Opened};
+pub use model::binding::{KeyThumbprint, ParseKeyThumbprintError};
 pub use model::data::{Key, KeyError, ValueError};
 pub use model::device::Device;
 pub use model::format::RecordFormat;

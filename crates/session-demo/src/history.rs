@@ -67,6 +67,7 @@ impl SessionObserver for History {
             | EventKind::UnknownToken
             | EventKind::MalformedToken
             | EventKind::InvalidAccessToken
+            | EventKind::InvalidProof
             | EventKind::InvalidLogoutToken
             | EventKind::LoginRefused
             | EventKind::AmbiguousCookie

@@ -60,6 +60,7 @@
 //! Key deny lists by [`Claims::token_id`], never by the text of the token: an ECDSA signature has two valid forms.
 
 mod algorithm;
+mod dpop;
 mod encoding;
 mod keys;
 mod oauth;
@@ -71,6 +72,9 @@ mod token_service;
 mod tokens;
 
 pub use algorithm::{Algorithm, AlgorithmNames};
+pub use dpop::key::ProvenKey;
+pub use dpop::policy::{Dpop, DpopError, DpopMode};
+pub use dpop::proof::ProofError;
 pub use keys::error::KeyError;
 pub use keys::external::{ExternalSigner, SigningError};
 pub use keys::jwks::Jwks;

@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use session_core::adapter::PresentedCookie;
 use session_core::store::Freshness;
 use session_core::{
-    Authentication, DeleteOutcome, EncodedToken, Error, EventKind, Grant, IssuedRefreshToken, Login, Persistence,
-    PresentedToken, Scope, SessionManager, SessionSummary, StoreErrorKind, Timestamp, UserId, VerifiedRefreshToken,
+    Authentication, DeleteOutcome, EncodedToken, Error, EventKind, Grant, IssuedRefreshToken, KeyThumbprint, Login,
+    Persistence, PresentedToken, Scope, SessionManager, SessionSummary, StoreErrorKind, Timestamp, UserId,
+    VerifiedRefreshToken,
 };
 
+use crate::dpop::key::ProvenKey;
 use crate::tokens::access_tokens::{AccessToken, AccessTokens, IssueError, Subject};
 use crate::tokens::account_claims::AccountClaims;
 use crate::tokens::claims::Claims;
@@ -73,6 +75,9 @@ pub struct TokenPair {
     pub session: SessionSummary,
     /// What the access token may be used for.
     pub scope: Scope,
+    /// The key that the access token is bound to (RFC 9449). The refresh token is, too, if the login
+    /// [said so](Login::bound_to).
+    pub key: Option<KeyThumbprint>,
 }
 
 impl fmt::Debug for TokenPair {
@@ -153,25 +158,26 @@ impl TokenService {
     /// atomic step. An invalid one is ignored.
     ///
     /// What [`Login::grant`] says is kept with the session. Without an audience in it, it is that of the
-    /// [`TokenPolicy`](crate::TokenPolicy).
+    /// [`TokenPolicy`](crate::TokenPolicy). If the login is [bound to](Login::bound_to) a key, both tokens are.
     ///
     /// # Errors
     /// [`TokenServiceError`]
     pub async fn login(&self, login: Login, replaces: Option<&str>) -> Result<TokenPair, TokenServiceError> {
         let replaces = replaces.and_then(|text| PresentedToken::parse(text.as_bytes()).ok());
-        self.login_instead(login, replaces.as_ref()).await
+        self.login_instead(login, replaces.as_ref(), None).await
     }
 
     /// As [`login`](Self::login), in place of whatever a request presented: all of these sessions end. Two more round trips
-    /// for each but the first.
+    /// for each but the first. The access token is bound to the key of the login; if that has none, to `key`.
     pub(crate) async fn login_in_place_of(
         &self,
         login: Login,
         presented: &PresentedCookie,
+        key: Option<KeyThumbprint>,
     ) -> Result<TokenPair, TokenServiceError> {
         let mut tokens = presented.tokens();
         let first = tokens.next();
-        let pair = self.login_instead(login, first).await?;
+        let pair = self.login_instead(login, first, key).await?;
         for other in tokens {
             // The login stands. A session that could not be ended is reported, and has no cookie any more.
             let _ = self.manager.revoke_refresh_token(other).await;
@@ -183,6 +189,7 @@ impl TokenService {
         &self,
         login: Login,
         replaces: Option<&PresentedToken>,
+        key: Option<KeyThumbprint>,
     ) -> Result<TokenPair, TokenServiceError> {
         let login = self.with_audience(login)?;
         if !self.is_ours(login.granted()) {
@@ -192,7 +199,7 @@ impl TokenService {
         let claims = self.accounts.claims(login.user(), login.granted()).await?;
         let issued = self.manager.issue_refresh_token(login, replaces).await?;
         let (id, user) = (issued.session.id, issued.session.user().cloned());
-        let pair = self.pair(issued, &claims).await;
+        let pair = self.pair(issued, &claims, key).await;
         if let (Err(_), Some(user)) = (&pair, user) {
             // No client has its token. If this fails too, it is reported, and the session ends by its idle timeout.
             let _ = self.manager.revoke(&user, &id).await;
@@ -202,15 +209,34 @@ impl TokenService {
 
     /// Consumes a refresh token and issues the next pair. A second use inside the policy's
     /// [grace window](session_core::Policy::refresh_grace) returns the identical refresh token again. A later use fails, and
-    /// once the [clock skew](session_core::Policy::max_clock_skew) has passed it is reuse, which ends the session.
+    /// once the [clock skew](session_core::Policy::max_clock_skew) has passed it is reuse, which ends the session. One that is
+    /// bound to a key is not valid here.
     ///
     /// # Errors
     /// [`TokenServiceError`]. Unless it is [`InvalidGrant`](TokenServiceError::InvalidGrant), retry with the same token.
     pub async fn refresh(&self, token: &str) -> Result<TokenPair, TokenServiceError> {
+        self.refresh_with(token, None).await
+    }
+
+    /// As [`refresh`](Self::refresh), by a client that has proved to have `key`: the access token is bound to it. A refresh token
+    /// that is bound to another key is not valid.
+    ///
+    /// # Errors
+    /// As [`refresh`](Self::refresh).
+    pub async fn refresh_with(&self, token: &str, key: Option<&ProvenKey>) -> Result<TokenPair, TokenServiceError> {
         let token = PresentedToken::parse(token.as_bytes()).map_err(|_| TokenServiceError::InvalidGrant)?;
         let verified = self.verify_refresh(&PresentedCookie::Token(token)).await?;
+        let key = key.map(ProvenKey::thumbprint);
+        if verified.key().is_some() && verified.key() != key {
+            self.manager.report(
+                EventKind::InvalidProof,
+                Some(verified.session().id),
+                verified.session().user().cloned(),
+            );
+            return Err(TokenServiceError::InvalidGrant);
+        }
         let claims = self.claims_of(&verified).await?;
-        self.rotated(verified, &claims).await
+        self.rotated(verified, &claims, key).await
     }
 
     /// The first half of a refresh: whose token is it?
@@ -233,9 +259,10 @@ impl TokenService {
         &self,
         refresh: VerifiedRefreshToken,
         claims: &AccountClaims,
+        key: Option<KeyThumbprint>,
     ) -> Result<TokenPair, TokenServiceError> {
         let rotated = valid(self.manager.rotate(refresh).await)?.ok_or(TokenServiceError::InvalidGrant)?;
-        self.pair(rotated, claims).await
+        self.pair(rotated, claims, key).await
     }
 
     /// The second half, if it [is settling](VerifiedRefreshToken::is_settling) where its client keeps it: it stays.
@@ -243,6 +270,7 @@ impl TokenService {
         &self,
         refresh: &VerifiedRefreshToken,
         claims: &AccountClaims,
+        key: Option<KeyThumbprint>,
     ) -> Result<(AccessToken, Scope), TokenServiceError> {
         let session = refresh.session();
         let user = session.user().ok_or(TokenServiceError::InvalidGrant)?;
@@ -251,7 +279,7 @@ impl TokenService {
         if !is_alive {
             return Err(TokenServiceError::InvalidGrant);
         }
-        self.access(session, refresh.grant(), refresh.scope().clone(), claims).await
+        self.access(session, refresh.grant(), refresh.scope().clone(), claims, key).await
     }
 
     /// In between: whether the account is in order, and what the application says of it.
@@ -292,13 +320,23 @@ impl TokenService {
     /// plus the leeway. [`not_before`](session_core::Policy::not_before) takes effect at once, where it is set; a token tells
     /// the time of its login in whole seconds, so it counts as the next one if it is between two.
     ///
+    /// The token is presented by whoever has it: one that is bound to a key is refused.
+    ///
     /// # Errors
     /// [`VerifyError`]
     pub fn verify(&self, access: &str) -> Result<Claims, VerifyError> {
-        self.young_enough(self.tokens.verify(access, self.manager.now())?)
+        self.verify_with(access, None)
     }
 
-    /// As [`verify`](Self::verify), for whichever audience of ours it is.
+    /// As [`verify`](Self::verify), with the proof of a key: the token must be bound to it, and to none without one.
+    ///
+    /// # Errors
+    /// [`VerifyError`]
+    pub fn verify_with(&self, access: &str, key: Option<&ProvenKey>) -> Result<Claims, VerifyError> {
+        self.young_enough(self.tokens.verify_with(access, key, self.manager.now())?)
+    }
+
+    /// For whichever audience of ours it is, and whatever it is bound to.
     pub(crate) fn verify_for_any(&self, access: &str) -> Result<Claims, VerifyError> {
         self.young_enough(self.tokens.verify_for_any(access, self.manager.now())?)
     }
@@ -356,10 +394,16 @@ impl TokenService {
         grant.audiences().iter().all(|audience| self.tokens.policy().issues_for(audience))
     }
 
-    async fn pair(&self, refresh: IssuedRefreshToken, claims: &AccountClaims) -> Result<TokenPair, TokenServiceError> {
-        let IssuedRefreshToken { token, session, grant, scope, .. } = refresh;
-        let (access, scope) = self.access(&session, &grant, scope, claims).await?;
-        Ok(TokenPair { access, refresh: token.encode(), session, scope })
+    async fn pair(
+        &self,
+        refresh: IssuedRefreshToken,
+        claims: &AccountClaims,
+        key: Option<KeyThumbprint>,
+    ) -> Result<TokenPair, TokenServiceError> {
+        let IssuedRefreshToken { token, session, grant, scope, key: bound, .. } = refresh;
+        let key = bound.or(key);
+        let (access, scope) = self.access(&session, &grant, scope, claims, key).await?;
+        Ok(TokenPair { access, refresh: token.encode(), session, scope, key })
     }
 
     /// An access token, and its scope.
@@ -369,6 +413,7 @@ impl TokenService {
         grant: &Grant,
         scope: Scope,
         claims: &AccountClaims,
+        key: Option<KeyThumbprint>,
     ) -> Result<(AccessToken, Scope), TokenServiceError> {
         let authentication = session.authentication.as_ref().ok_or(TokenServiceError::InvalidGrant)?;
         let scope = claims.limit(scope);
@@ -376,6 +421,7 @@ impl TokenService {
         subject.client = grant.client();
         subject.audiences = grant.audiences();
         subject.scope = Some(scope.as_str()).filter(|scope| !scope.is_empty());
+        subject.key = key;
         subject.claims = Some(claims);
         Ok((self.tokens.issue(&subject, self.manager.now()).await?, scope))
     }

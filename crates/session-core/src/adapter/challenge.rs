@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::rejection::BearerRejectionKind;
 
-/// What challenges say of the resource server, beside the error: RFC 6750, section 3, and RFC 9728, section 5.1. Nothing,
+/// What challenges say of the resource server, beside the error: RFC 6750, section 3, RFC 9449, section 7.1, and RFC 9728, section 5.1. Nothing,
 /// unless it is told.
 ///
 /// ```
@@ -30,6 +30,13 @@ use super::rejection::BearerRejectionKind;
 pub struct Challenge {
     realm: Option<String>,
     resource_metadata: Option<String>,
+    dpop: Option<DpopChallenge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct DpopChallenge {
+    algorithms: String,
+    is_required: bool,
 }
 
 /// The text cannot be part of a challenge.
@@ -75,12 +82,47 @@ impl Challenge {
         Ok(Self { resource_metadata: Some(quotable(url.into())?), ..self })
     }
 
+    /// Tokens may be bound to a key whose proofs are signed with one of `algorithms`, separated by blanks (RFC 9449, section
+    /// 7.1); or they must be, and the scheme `Bearer` is not offered.
+    ///
+    /// # Errors
+    /// [`ChallengeError`]
+    pub fn dpop(self, algorithms: impl Into<String>, is_required: bool) -> Result<Self, ChallengeError> {
+        let algorithms = quotable(algorithms.into())?;
+        Ok(Self { dpop: Some(DpopChallenge { algorithms, is_required }), ..self })
+    }
+
     /// The value of `WWW-Authenticate` for a rejection, at a route that wants `requirement`. `None` where no other token
     /// would help.
     #[must_use]
     pub fn of(&self, kind: BearerRejectionKind, requirement: &Requirement<'_>) -> Option<String> {
         let error = kind.challenge()?;
-        let mut text = String::from("Bearer");
+        let is_of_proof = matches!(kind, BearerRejectionKind::InvalidProof | BearerRejectionKind::NonceNeeded);
+        let offers_bearer = self.dpop.as_ref().is_none_or(|dpop| !dpop.is_required && !is_of_proof);
+        let mut text = String::new();
+        if offers_bearer {
+            self.add("Bearer", None, kind, error, requirement, &mut text);
+        }
+        if let Some(dpop) = &self.dpop {
+            self.add("DPoP", Some(&dpop.algorithms), kind, error, requirement, &mut text);
+        }
+        Some(text)
+    }
+
+    /// Appends the challenge of one scheme.
+    fn add(
+        &self,
+        scheme: &str,
+        algorithms: Option<&str>,
+        kind: BearerRejectionKind,
+        error: Option<&str>,
+        requirement: &Requirement<'_>,
+        text: &mut String,
+    ) {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(scheme);
         let mut first = true;
         let mut add = |name: &str, value: &str| {
             // Writing to a string cannot fail.
@@ -104,10 +146,12 @@ impl Challenge {
                 add("max_age", &max_age.as_secs().to_string());
             }
         }
+        if let Some(algorithms) = algorithms {
+            add("algs", algorithms);
+        }
         if let Some(url) = &self.resource_metadata {
             add("resource_metadata", url);
         }
-        Some(text)
     }
 }
 

@@ -30,6 +30,6 @@ pub use request::{
     Finish, HeaderEdit, HeaderEdits, RequestHead, RequestSession, ResponseHeaders, handle_of, require_fresh,
     require_user, vary,
 };
-pub use tokens::{TokenTransport, bearer_token, token_edits};
+pub use tokens::{TokenScheme, TokenTransport, bearer_token, presented_token, token_edits};
 
 pub use crate::policy::cookie::{PresentedCookie, SetCookie};

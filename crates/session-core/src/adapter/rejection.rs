@@ -189,6 +189,12 @@ pub enum BearerRejectionKind {
     Malformed,
     /// The token is malformed, forged or expired, or its session has ended. 401 `invalid_token`.
     Invalid,
+    /// There is no proof of possession (DPoP, RFC 9449) beside a token that needs one, or it is not valid, or was used before.
+    /// 401 `invalid_dpop_proof`.
+    InvalidProof,
+    /// The proof of possession has no nonce of this server, or an old one: the client repeats the request with the one in
+    /// `DPoP-Nonce`. 401 `use_dpop_nonce`.
+    NonceNeeded,
     /// The token is valid, but not for what this route does. 403 `insufficient_scope`.
     InsufficientScope,
     /// The token is valid, but its user must authenticate once more, or more strongly (RFC 9470). 401
@@ -221,9 +227,12 @@ impl BearerRejectionKind {
     pub(super) const fn challenge(self) -> Option<Option<&'static str>> {
         match self {
             Self::Missing => Some(None),
-            Self::Malformed | Self::Invalid | Self::InsufficientScope | Self::InsufficientAuthentication => {
-                Some(Some(self.code()))
-            }
+            Self::Malformed
+            | Self::Invalid
+            | Self::InvalidProof
+            | Self::NonceNeeded
+            | Self::InsufficientScope
+            | Self::InsufficientAuthentication => Some(Some(self.code())),
             Self::StoreUnavailable | Self::KeysUnavailable | Self::LayerMissing => None,
         }
     }
@@ -240,6 +249,8 @@ impl BearerRejectionKind {
             Self::Missing => (401, "unauthenticated", "there is no access token"),
             Self::Malformed => (400, "invalid_request", "the Authorization header is repeated or unreadable"),
             Self::Invalid => (401, "invalid_token", "the access token is not valid"),
+            Self::InvalidProof => (401, "invalid_dpop_proof", "the DPoP proof is missing or not valid"),
+            Self::NonceNeeded => (401, "use_dpop_nonce", "the DPoP proof needs the nonce that is in DPoP-Nonce"),
             Self::InsufficientScope => {
                 (403, "insufficient_scope", "the access token does not have the scope that is needed")
             }

@@ -34,6 +34,11 @@ pub trait RequestHead {
     /// The path of the request target, without the query, as it was sent.
     fn path(&self) -> &str;
 
+    /// The path of the request target as the client sent it, where a router has cut off the beginning of [`path`](Self::path).
+    fn target_path(&self) -> &str {
+        self.path()
+    }
+
     /// Host and port of the request target, where it has them: over HTTP/2 and in requests to a proxy.
     fn authority(&self) -> Option<&[u8]>;
 

@@ -8,13 +8,22 @@ use crate::model::summary::{Persistence, SessionSummary};
 use crate::model::token::EncodedToken;
 use crate::policy::cookie::{CookiePolicy, CookiePolicyError, PresentedCookie, SameSite, SetCookie};
 
-/// The token in the `Authorization` header; `None` without the header, and for other schemes than `Bearer` (in any case,
-/// RFC 9110).
+/// How an access token is presented: the scheme of the `Authorization` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenScheme {
+    /// By whoever has it (RFC 6750).
+    Bearer,
+    /// With a proof that its holder has the key that it is bound to (RFC 9449).
+    Dpop,
+}
+
+/// The access token in the `Authorization` header, and how it is presented; `None` without the header, and for other schemes
+/// (in any case, RFC 9110).
 ///
 /// # Errors
 /// [`BearerRejectionKind::Malformed`] if the header is repeated, has characters other than visible ASCII and blanks, or
 /// has no token.
-pub fn bearer_token(request: &impl RequestHead) -> Result<Option<&str>, BearerRejectionKind> {
+pub fn presented_token(request: &impl RequestHead) -> Result<Option<(TokenScheme, &str)>, BearerRejectionKind> {
     let value = match Field::of(request, "authorization") {
         Field::Absent => return Ok(None),
         Field::One(value) => value,
@@ -24,11 +33,24 @@ pub fn bearer_token(request: &impl RequestHead) -> Result<Option<&str>, BearerRe
     let is_readable = value.iter().fold(true, |all, byte| all & matches!(byte, b' '..=b'~' | b'\t'));
     let value = std::str::from_utf8(value).ok().filter(|_| is_readable).ok_or(BearerRejectionKind::Malformed)?;
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    if !scheme.eq_ignore_ascii_case("bearer") {
+    let scheme = if scheme.eq_ignore_ascii_case("bearer") {
+        TokenScheme::Bearer
+    } else if scheme.eq_ignore_ascii_case("dpop") {
+        TokenScheme::Dpop
+    } else {
         return Ok(None);
-    }
+    };
     let token = token.trim_start_matches(' ');
-    if token.is_empty() { Err(BearerRejectionKind::Malformed) } else { Ok(Some(token)) }
+    if token.is_empty() { Err(BearerRejectionKind::Malformed) } else { Ok(Some((scheme, token))) }
+}
+
+/// The token of a `Bearer` in the `Authorization` header: [`presented_token`], where no other scheme is known.
+///
+/// # Errors
+/// As [`presented_token`].
+pub fn bearer_token(request: &impl RequestHead) -> Result<Option<&str>, BearerRejectionKind> {
+    let presented = presented_token(request)?;
+    Ok(presented.and_then(|(scheme, token)| (scheme == TokenScheme::Bearer).then_some(token)))
 }
 
 /// Where clients keep their refresh tokens, and so how these travel.

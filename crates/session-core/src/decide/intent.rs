@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
+use crate::model::binding::KeyThumbprint;
 use crate::model::data::{Key, ValueError};
 use crate::model::device::Device;
 use crate::model::grant::Grant;
@@ -38,6 +39,7 @@ pub struct Login {
     pub(crate) carry_over: Vec<Bytes>,
     pub(crate) timeouts: Timeouts,
     pub(crate) grant: Arc<Grant>,
+    pub(crate) key: Option<KeyThumbprint>,
     pub(crate) provider_session: Option<ProviderSession>,
     pub(crate) credentials: Option<Credentials>,
 }
@@ -54,6 +56,7 @@ impl Login {
             carry_over: Vec::new(),
             timeouts: Timeouts::UNLIMITED,
             grant: Arc::default(),
+            key: None,
             provider_session: None,
             credentials: None,
         }
@@ -103,6 +106,14 @@ impl Login {
         self
     }
 
+    /// Binds the refresh token that [`issue_refresh_token`](crate::SessionManager::issue_refresh_token) hands out, and its
+    /// successors, to the key of the client: only who proves to have it may use them
+    /// ([`VerifiedRefreshToken::key`](crate::VerifiedRefreshToken::key)). A session with a cookie has none.
+    pub fn bound_to(mut self, key: KeyThumbprint) -> Self {
+        self.key = Some(key);
+        self
+    }
+
     /// The session of the OpenID provider that this login came from: `iss` and `sid` of the ID token. The session here, with a
     /// cookie or a refresh token, ends with it
     /// ([`revoke_provider_session`](crate::SessionManager::revoke_provider_session)). A digest of both is kept until the session
@@ -128,6 +139,12 @@ impl Login {
     #[must_use]
     pub fn granted(&self) -> &Grant {
         &self.grant
+    }
+
+    /// The key that the refresh token is bound to.
+    #[must_use]
+    pub fn key(&self) -> Option<KeyThumbprint> {
+        self.key
     }
 
     /// Whose login it is.

@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::entropy::{Batch, Entropy, EntropyError};
 use crate::error::Error;
 use crate::event::{EventKind, Termination};
+use crate::model::binding::KeyThumbprint;
 use crate::model::credential::Credential;
 use crate::model::data::Data;
 use crate::model::device::Device;
@@ -42,6 +43,8 @@ pub(crate) struct Draft {
     pub(crate) device: Device,
     /// The longest that a session may live that begins with this.
     pub(crate) timeouts: Timeouts,
+    /// What a session is bound to that begins with this.
+    pub(crate) binding: Option<Bytes>,
     pub(crate) change: Change,
     /// Whether the request wants the values to be some way, whether or not they were so already.
     pub(crate) has_written: bool,
@@ -57,6 +60,7 @@ impl Draft {
                 persistence: record.summary.persistence,
                 device: record.summary.device.clone(),
                 timeouts: Timeouts::UNLIMITED,
+                binding: None,
                 change: Change::None,
                 has_written: false,
             },
@@ -66,6 +70,7 @@ impl Draft {
                 persistence: Persistence::Transient,
                 device: Device::new(),
                 timeouts: Timeouts::UNLIMITED,
+                binding: None,
                 change: Change::None,
                 has_written: false,
             },
@@ -77,6 +82,7 @@ impl Draft {
         let mut draft = Self::of(None);
         draft.log_in(login, at, policy);
         login.grant.write(&mut draft.data);
+        draft.binding = login.key.as_ref().map(KeyThumbprint::binding);
         draft
     }
 
@@ -282,8 +288,8 @@ pub(crate) fn new_record(
         ..SessionSummary::new(id, kind, now, timeouts)
     };
     let version = Version::first(&entropy)?;
-    let (data, format) = (draft.data.clone(), policy.record_format());
-    Ok((Record { data, format, ..Record::new(summary, version, credential) }, token))
+    let (data, binding, format) = (draft.data.clone(), draft.binding.clone(), policy.record_format());
+    Ok((Record { data, binding, format, ..Record::new(summary, version, credential) }, token))
 }
 
 /// The record of a session whose current refresh token is used up now, and the token that follows it.

@@ -9,6 +9,7 @@ mod backing;
 mod client_side;
 mod commit;
 mod devices;
+mod once;
 mod open;
 mod patience;
 mod presented;

@@ -15,6 +15,7 @@ use crate::decide::verdict::{Access, LoadedSession, TokenStatus, Verdict, still_
 use crate::error::{Error, StoreError, StoreErrorKind};
 use crate::event::{EventKind, Termination};
 use crate::measurement::Measurement;
+use crate::model::binding::KeyThumbprint;
 use crate::model::credential::{Grace, TokenCheck};
 use crate::model::grant::{Grant, GrantError, Scope};
 use crate::model::record::Record;
@@ -36,6 +37,8 @@ pub struct IssuedRefreshToken {
     /// The scope of the access token that comes with it: that of the grant, unless a refresh asked for
     /// [less](VerifiedRefreshToken::narrow).
     pub scope: Scope,
+    /// The key that the token is bound to. It stays so.
+    pub key: Option<KeyThumbprint>,
 }
 
 impl fmt::Debug for IssuedRefreshToken {
@@ -52,9 +55,15 @@ pub struct VerifiedRefreshToken {
     token: PresentedToken,
     status: TokenStatus,
     session: SessionSummary,
+    terms: Terms,
+}
+
+/// What a token was handed out with. A refresh changes none of it but the scope.
+struct Terms {
     grant: Grant,
     /// That of the grant, or a part of it.
     scope: Scope,
+    key: Option<KeyThumbprint>,
 }
 
 impl VerifiedRefreshToken {
@@ -67,7 +76,13 @@ impl VerifiedRefreshToken {
     /// What the token was granted for: what the login said.
     #[must_use]
     pub fn grant(&self) -> &Grant {
-        &self.grant
+        &self.terms.grant
+    }
+
+    /// The key that the token [is bound to](crate::Login::bound_to): who uses it must have proved to have that key.
+    #[must_use]
+    pub fn key(&self) -> Option<KeyThumbprint> {
+        self.terms.key
     }
 
     /// Whether the user's account had these credentials when the session began ([`Login::credentials`](crate::Login::credentials)).
@@ -83,16 +98,16 @@ impl VerifiedRefreshToken {
     /// # Errors
     /// [`GrantError::NotGranted`] if it is more than was granted. Nothing is changed then, and the token is not used up.
     pub fn narrow(&mut self, scope: Scope) -> Result<(), GrantError> {
-        if !scope.is_subset_of(self.grant.scope()) {
+        if !scope.is_subset_of(self.terms.grant.scope()) {
             return Err(GrantError::NotGranted);
         }
-        self.scope = scope;
+        self.terms.scope = scope;
         Ok(())
     }
 
     /// The scope of the access token that comes with it.
     pub fn scope(&self) -> &Scope {
-        &self.scope
+        &self.terms.scope
     }
 
     /// Whether it is the current token, and the window of its predecessor is still open: it was handed out a moment ago, and
@@ -105,7 +120,15 @@ impl VerifiedRefreshToken {
     }
 
     fn issued(self, token: SessionToken, session: SessionSummary) -> IssuedRefreshToken {
-        IssuedRefreshToken { token, session, grant: self.grant, scope: self.scope }
+        let Terms { grant, scope, key } = self.terms;
+        IssuedRefreshToken { token, session, grant, scope, key }
+    }
+}
+
+impl Terms {
+    fn of(record: &Record) -> Result<Self, StoreError> {
+        let (grant, key) = (Grant::read(&record.data)?, KeyThumbprint::of(record.binding.as_ref())?);
+        Ok(Self { scope: grant.scope().clone(), grant, key })
     }
 }
 
@@ -162,7 +185,7 @@ impl SessionManager {
                     let session = tightened(&record.summary, self.policy());
                     let grant = Grant::clone(&login.grant);
                     let scope = grant.scope().clone();
-                    let issued = IssuedRefreshToken { token, session, grant, scope };
+                    let issued = IssuedRefreshToken { token, session, grant, scope, key: login.key };
                     return Ok(Unreceived { manager: self.clone(), issued: Some(issued) });
                 }
                 Outcome::Conflict => {
@@ -213,9 +236,8 @@ impl SessionManager {
         if status == TokenStatus::Superseded && self.allowance(&record)? == Allowance::Spent {
             return Err(self.refuse_replay(&record));
         }
-        let grant = Grant::read(&record.data).map_err(|error| self.store_failed("load", error))?;
-        let scope = grant.scope().clone();
-        Ok(Some(self.verified(record, token.copy(), status, grant, scope)))
+        let terms = Terms::of(&record).map_err(|error| self.store_failed("load", error))?;
+        Ok(Some(self.verified(record, token.copy(), status, terms)))
     }
 
     /// Uses a refresh token up: hands out its successor. One round trip.
@@ -279,7 +301,7 @@ impl SessionManager {
             self.pause_before(attempt).await?;
             // It was accepted when this began. What others did with its successors since then, however late this is, makes no
             // thief of its client.
-            let VerifiedRefreshToken { token, grant, scope, .. } = verified;
+            let VerifiedRefreshToken { token, terms, .. } = verified;
             let Some(record) = self.load(token.id(), Freshness::Latest).await? else { return Ok(None) };
             match still_accepted(&record, &token, self.policy(), self.now()) {
                 None => return Ok(None),
@@ -288,7 +310,7 @@ impl SessionManager {
                     return Err(Error::Superseded);
                 }
                 Some(status @ (TokenStatus::Current | TokenStatus::Superseded)) => {
-                    verified = self.verified(record, token, status, grant, scope);
+                    verified = self.verified(record, token, status, terms);
                 }
             }
         }
@@ -344,11 +366,10 @@ impl SessionManager {
         record: Record,
         token: PresentedToken,
         status: TokenStatus,
-        grant: Grant,
-        scope: Scope,
+        terms: Terms,
     ) -> VerifiedRefreshToken {
         let session = tightened(&record.summary, self.policy());
-        VerifiedRefreshToken { record, token, status, session, grant, scope }
+        VerifiedRefreshToken { record, token, status, session, terms }
     }
 
     /// The live session of the token that a client has when it logs in once more.

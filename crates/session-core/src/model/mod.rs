@@ -1,5 +1,6 @@
 //! What a session is: its parts as plain data, without a decision and without I/O.
 
+pub(crate) mod binding;
 pub(crate) mod credential;
 pub(crate) mod data;
 pub(crate) mod device;

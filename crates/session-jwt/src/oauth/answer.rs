@@ -8,6 +8,7 @@ use session_core::adapter::{HeaderEdits, RejectionKind, SetCookie, token_edits};
 use session_core::{Error, StoreErrorKind};
 
 use super::attempt::Refusal;
+use crate::dpop::proof::ProofError;
 use crate::keys::external::SigningError;
 use crate::token_service::TokenServiceError;
 use crate::tokens::access_tokens::IssueError;
@@ -24,6 +25,8 @@ pub struct Answer {
     removed_cookies: Vec<SetCookie>,
     challenge: Option<&'static str>,
     retry_after: Option<Duration>,
+    /// The next nonce for proofs of possession.
+    nonce: Option<String>,
 }
 
 impl Answer {
@@ -50,7 +53,8 @@ impl Answer {
         let challenge = self.challenge.map(|value| ("www-authenticate", value.to_owned()));
         let retry_after = self.retry_after.map(|after| ("retry-after", whole_seconds(after).to_string()));
         let caching = self.max_age.map(|age| ("cache-control", format!("public, max-age={}", age.as_secs())));
-        [challenge, retry_after, caching].into_iter().flatten()
+        let nonce = self.nonce.clone().map(|nonce| ("dpop-nonce", nonce));
+        [challenge, retry_after, caching, nonce].into_iter().flatten()
     }
 
     /// The other headers: cookies, and that no cache keeps what may hold tokens.
@@ -89,6 +93,7 @@ impl Answer {
             removed_cookies: Vec::new(),
             challenge: None,
             retry_after: None,
+            nonce: None,
         }
     }
 
@@ -98,6 +103,10 @@ impl Answer {
 
     pub(super) fn with_cookie(self, cookie: Option<SetCookie>, removed_cookies: Vec<SetCookie>) -> Self {
         Self { cookie, removed_cookies, ..self }
+    }
+
+    pub(super) fn with_nonce(self, nonce: Option<String>) -> Self {
+        Self { nonce, ..self }
     }
 }
 
@@ -132,6 +141,8 @@ impl Refused {
     pub(super) const GRANT: Self =
         Self(400, "invalid_grant", "the credentials or the refresh token are not valid; log in again");
     pub(super) const CLIENT: Self = Self(401, "invalid_client", "the client is unknown, or did not authenticate");
+    pub(super) const PROOF: Self = Self(400, "invalid_dpop_proof", "the DPoP proof is missing or not valid");
+    pub(super) const NONCE: Self = Self(400, "use_dpop_nonce", "the DPoP proof needs the nonce that is in DPoP-Nonce");
     pub(super) const LATER: Self =
         Self(503, "temporarily_unavailable", "the server cannot answer now; repeat the request");
     pub(super) const SERVER: Self = Self(500, "server_error", "the server failed");
@@ -161,6 +172,18 @@ impl From<RejectionKind> for Refused {
             _ => "the request was refused",
         };
         Self(kind.status(), kind.code(), description)
+    }
+}
+
+impl From<&ProofError> for Refused {
+    fn from(error: &ProofError) -> Self {
+        if error.is_of_client() {
+            Self::PROOF
+        } else if matches!(error, ProofError::Nonce) {
+            Self::NONCE
+        } else {
+            Self::LATER
+        }
     }
 }
 

@@ -127,6 +127,9 @@ pub struct Pending {
     state: Value,
     /// The client that began.
     pub(super) client: Option<String>,
+    /// The key that it has proved to have.
+    #[serde(default)]
+    pub(super) key: Option<String>,
     #[serde(skip)]
     pub(super) members: Map<String, Value>,
 }
@@ -141,7 +144,7 @@ impl Pending {
     /// `user` has shown a first factor.
     pub fn new(user: UserId) -> Self {
         let user = user.as_str().to_owned();
-        Self { user, attempts: 0, state: Value::Null, client: None, members: Map::new() }
+        Self { user, attempts: 0, state: Value::Null, client: None, key: None, members: Map::new() }
     }
 
     /// What the application needs to know when the second factor comes: stored, and not shown to the client. What is not JSON

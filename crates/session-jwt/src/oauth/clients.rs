@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::answer::Refused;
 use super::fields::Fields;
+use crate::dpop::policy::DpopMode;
 use crate::token_service::AccountsError;
 
 /// The clients of an authorization server. Without it, every client is public and none is known: names are only kept.
@@ -43,6 +44,17 @@ pub trait Clients: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// If it cannot be told now: 503.
     async fn status(&self, client: &str, secret: Option<&ClientSecret>) -> Result<ClientStatus, AccountsError>;
+
+    /// Whether the tokens of this client are bound to its key (RFC 9449; `dpop_bound_access_tokens` of its section 5.2). `None`,
+    /// unless an implementation says otherwise: as [`Dpop::mode`](crate::Dpop::mode) says. Without a
+    /// [`Dpop`](crate::Dpop) at the routes, nobody is asked.
+    ///
+    /// # Errors
+    /// If it cannot be told now: 503.
+    async fn dpop(&self, client: &str) -> Result<Option<DpopMode>, AccountsError> {
+        let _ = client;
+        Ok(None)
+    }
 }
 
 /// The answer of [`Clients::status`].

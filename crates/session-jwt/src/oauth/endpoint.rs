@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use session_core::adapter::{OriginGuard, PresentedCookie, RequestHead, TokenTransport, report_refusal};
-use session_core::{DeleteOutcome, EventKind, Grant, Login, PresentedToken, Scope};
+use session_core::{DeleteOutcome, EventKind, Grant, KeyThumbprint, Login, PresentedToken, Scope};
 
 use super::answer::{Answer, Refused};
 use super::attempt::{Attempt, Pending, Refusal};
 use super::clients::{ClientStatus, Clients, PresentedClient};
 use super::fields::Fields;
+use crate::dpop::policy::{Checked, Dpop, DpopMode};
+use crate::dpop::proof::ProofError;
 use crate::token_service::{AccountsError, TokenPair, TokenService};
 use crate::tokens::access_tokens::AccessToken;
 
@@ -23,6 +25,7 @@ pub struct TokenEndpoint {
     transport: TokenTransport,
     guard: OriginGuard,
     pub(super) clients: Option<Arc<dyn Clients>>,
+    dpop: Option<Arc<Dpop>>,
 }
 
 /// Which route a token request came to.
@@ -50,8 +53,9 @@ pub enum Step {
 #[derive(Debug)]
 pub struct LoginRequest {
     fields: Fields,
-    client: Option<String>,
+    client: Option<(String, ClientStatus)>,
     replaces: PresentedCookie,
+    key: Option<KeyThumbprint>,
     /// How often the second factor was tried, if it is about that.
     attempts: Option<u32>,
 }
@@ -67,7 +71,7 @@ impl LoginRequest {
 impl TokenEndpoint {
     /// Refresh tokens travel in bodies, and all clients are public.
     pub fn new(tokens: Arc<TokenService>) -> Self {
-        Self { tokens, transport: TokenTransport::body(), guard: OriginGuard::new(), clients: None }
+        Self { tokens, transport: TokenTransport::body(), guard: OriginGuard::new(), clients: None, dpop: None }
     }
 
     /// How refresh tokens travel.
@@ -85,6 +89,16 @@ impl TokenEndpoint {
         Self { clients: Some(clients), ..self }
     }
 
+    /// Binds tokens to the keys of their clients.
+    pub fn with_dpop(self, dpop: Dpop) -> Self {
+        Self { dpop: Some(Arc::new(dpop)), ..self }
+    }
+
+    /// What binds tokens to the keys of their clients, unless it is off.
+    pub(super) fn dpop(&self) -> Option<&Dpop> {
+        self.dpop.as_deref().filter(|dpop| dpop.current_mode() != DpopMode::Off)
+    }
+
     /// The service.
     #[must_use]
     pub fn tokens(&self) -> &Arc<TokenService> {
@@ -99,7 +113,21 @@ impl TokenEndpoint {
 
     /// Begins a token request; a refresh is done with that.
     pub async fn token(&self, head: &impl RequestHead, body: &[u8], route: TokenRoute) -> Step {
-        self.begin(head, body, route).await.unwrap_or_else(|refused| Step::Answer(refused.into()))
+        match self.begin(head, body, route).await {
+            Ok(Step::Answer(answer)) => Step::Answer(self.with_nonce(head, answer)),
+            Ok(step) => step,
+            Err(refused) => Step::Answer(self.with_nonce(head, refused.into())),
+        }
+    }
+
+    /// The answer, with the next nonce for a client that sends proofs.
+    fn with_nonce(&self, head: &impl RequestHead, answer: Answer) -> Answer {
+        match &self.dpop {
+            Some(dpop) if head.values("dpop").next().is_some() => {
+                answer.with_nonce(dpop.nonce(self.tokens.manager().now()))
+            }
+            Some(_) | None => answer,
+        }
     }
 
     async fn begin(&self, head: &impl RequestHead, body: &[u8], route: TokenRoute) -> Result<Step, Refused> {
@@ -113,9 +141,11 @@ impl TokenEndpoint {
             (Some(_), _) => return Err(Refused::GRANT_TYPE),
         };
         let client = self.identify(head, &fields).await?;
+        let proof = self.proof(head, client.as_ref()).await?;
         if is_refresh {
-            return self.refresh(head, &fields, client).await.map(Step::Answer);
+            return self.refresh(head, &fields, client, proof).await.map(Step::Answer);
         }
+        let key = self.used(head, proof).await?;
         let replaces = if self.transport.is_cookie() {
             self.transport.presented(head)
         } else {
@@ -123,17 +153,20 @@ impl TokenEndpoint {
         };
         // What nobody can grant need not be asked for; what is granted decides the application.
         let _ = fields.text("scope")?.map(Scope::parse).transpose().map_err(|_| Refused::SCOPE)?;
-        let client = client.map(|(client, _)| client);
         let Some(ticket) = fields.text("mfa_token")? else {
-            return Ok(Step::Login(LoginRequest { fields, client, replaces, attempts: None }));
+            return Ok(Step::Login(LoginRequest { fields, client, replaces, key, attempts: None }));
         };
         let pending: Option<Pending> = self.tokens.manager().redeem_ticket(Pending::PURPOSE, ticket).await?;
-        let Some(pending) = pending.filter(|pending| pending.client == client) else {
+        let named = client.as_ref().map(|(client, _)| client);
+        let is_same = |pending: &Pending| {
+            pending.client.as_ref() == named && pending.key == key.as_ref().map(KeyThumbprint::to_string)
+        };
+        let Some(pending) = pending.filter(is_same) else {
             report_refusal(self.tokens.manager(), head, EventKind::LoginRefused);
             return Err(Refused::GRANT);
         };
         let attempts = Some(pending.attempts());
-        Ok(Step::SecondFactor(pending, LoginRequest { fields, client, replaces, attempts }))
+        Ok(Step::SecondFactor(pending, LoginRequest { fields, client, replaces, key, attempts }))
     }
 
     /// Answers a login when the application has judged it.
@@ -143,7 +176,7 @@ impl TokenEndpoint {
         request: LoginRequest,
         attempt: Result<Attempt, AccountsError>,
     ) -> Answer {
-        match attempt {
+        let answer = match attempt {
             Err(_) => Refused::LATER.into(),
             Ok(Attempt::Accepted(login)) => match self.log_in(login, &request).await {
                 Ok(answer) => answer,
@@ -154,7 +187,8 @@ impl TokenEndpoint {
                 refusal.into()
             }
             Ok(Attempt::SecondFactor(pending)) => self.continue_with(head, pending, request).await,
-        }
+        };
+        self.with_nonce(head, answer)
     }
 
     /// The answer to credentials that are not there, or not of the type that the application has for them.
@@ -164,13 +198,18 @@ impl TokenEndpoint {
 
     async fn log_in(&self, login: Login, request: &LoginRequest) -> Result<Answer, Refused> {
         let login = match &request.client {
-            Some(client) if login.granted().client().is_none() => {
+            Some((client, _)) if login.granted().client().is_none() => {
                 let grant = login.granted().clone().with_client(client.as_str()).map_err(|_| Refused::CLIENT)?;
                 login.grant(grant)
             }
             Some(_) | None => login,
         };
-        Ok(self.pair(&self.tokens.login_in_place_of(login, &request.replaces).await?))
+        // What a client with a secret may do with its refresh token is up to that secret (RFC 9449, section 5).
+        let login = match (request.key, &request.client) {
+            (Some(key), None | Some((_, ClientStatus::Public | ClientStatus::Unknown))) => login.bound_to(key),
+            (Some(_), Some((_, ClientStatus::Authenticated))) | (None, _) => login,
+        };
+        Ok(self.pair(&self.tokens.login_in_place_of(login, &request.replaces, request.key).await?))
     }
 
     async fn continue_with(&self, head: &impl RequestHead, pending: Pending, request: LoginRequest) -> Answer {
@@ -185,7 +224,8 @@ impl TokenEndpoint {
                 pending.after(attempts + 1)
             }
         };
-        pending.client = request.client;
+        pending.client = request.client.map(|(client, _)| client);
+        pending.key = request.key.as_ref().map(KeyThumbprint::to_string);
         match self.tokens.manager().issue_ticket(Pending::PURPOSE, &pending, Pending::LIFETIME).await {
             Ok(ticket) => pending.into_refusal(ticket.expose()).into(),
             Err(error) => Refused::from(error).into(),
@@ -197,6 +237,7 @@ impl TokenEndpoint {
         head: &impl RequestHead,
         fields: &Fields,
         client: Option<(String, ClientStatus)>,
+        proof: Option<Checked>,
     ) -> Result<Answer, Refused> {
         let presented = if self.transport.is_cookie() {
             self.transport.presented(head)
@@ -223,16 +264,23 @@ impl TokenEndpoint {
                 silent.identify(self.clients.as_deref()).await?.ok_or(Refused::CLIENT)?;
             }
         }
+        if let Some(bound) = verified.key()
+            && proof.as_ref().is_none_or(|proof| proof.key.thumbprint() != bound)
+        {
+            report_refusal(self.tokens.manager(), head, EventKind::InvalidProof);
+            return Err(if proof.is_some() { Refused::GRANT } else { Refused::PROOF });
+        }
+        let key = self.used(head, proof).await?;
         // Where an application has no scopes, clients repeat the one that they asked for: they were not told otherwise.
         if let Some(scope) = scope.filter(|_| !verified.grant().scope().is_empty()) {
             verified.narrow(scope).map_err(|_| Refused::SCOPE)?;
         }
         let claims = self.tokens.claims_of(&verified).await?;
         if self.transport.is_cookie() && verified.is_settling(self.tokens.manager().now()) {
-            let (access, scope) = self.tokens.kept(&verified, &claims).await?;
-            return Ok(Answer::json(200, members(&access, &scope)));
+            let (access, scope) = self.tokens.kept(&verified, &claims, key).await?;
+            return Ok(Answer::json(200, members(&access, &scope, key.is_some())));
         }
-        Ok(self.pair(&self.tokens.rotated(verified, &claims).await?))
+        Ok(self.pair(&self.tokens.rotated(verified, &claims, key).await?))
     }
 
     /// Ends the session of the token in the body, a refresh token or an access token (RFC 7009), and those of the cookie.
@@ -280,7 +328,7 @@ impl TokenEndpoint {
     }
 
     fn pair(&self, pair: &TokenPair) -> Answer {
-        let mut body = members(&pair.access, &pair.scope);
+        let mut body = members(&pair.access, &pair.scope, pair.key.is_some());
         let cookie = self.transport.set(&pair.refresh, &pair.session, self.tokens.manager().now());
         if cookie.is_none() {
             body["refresh_token"] = pair.refresh.expose().into();
@@ -294,6 +342,44 @@ impl TokenEndpoint {
             self.guard.check(self.tokens.manager(), head, &PresentedCookie::Nothing)?;
         }
         Ok(())
+    }
+
+    /// The proof of possession of a request, as far as it must have one. It is not used up yet.
+    async fn proof(
+        &self,
+        head: &impl RequestHead,
+        client: Option<&(String, ClientStatus)>,
+    ) -> Result<Option<Checked>, Refused> {
+        let Some(dpop) = &self.dpop else { return Ok(None) };
+        let of_client = match (client, &self.clients) {
+            (Some((client, _)), Some(clients)) => clients.dpop(client).await.map_err(|_| Refused::LATER)?,
+            _ => None,
+        };
+        let mode = of_client.unwrap_or(dpop.current_mode());
+        if mode == DpopMode::Off {
+            return Ok(None);
+        }
+        let checked = dpop.check(head, None, self.tokens.manager().now()).map_err(|error| self.refuse(head, &error))?;
+        if mode == DpopMode::Required && checked.is_none() {
+            report_refusal(self.tokens.manager(), head, EventKind::InvalidProof);
+            return Err(Refused::PROOF);
+        }
+        Ok(checked)
+    }
+
+    /// Uses the proof up.
+    async fn used(&self, head: &impl RequestHead, proof: Option<Checked>) -> Result<Option<KeyThumbprint>, Refused> {
+        let (Some(dpop), Some(proof)) = (&self.dpop, proof) else { return Ok(None) };
+        let used = dpop.accept(proof, self.tokens.manager().now()).await;
+        used.map(|key| Some(key.thumbprint())).map_err(|error| self.refuse(head, &error))
+    }
+
+    fn refuse(&self, head: &impl RequestHead, error: &ProofError) -> Refused {
+        if error.is_of_client() {
+            report_refusal(self.tokens.manager(), head, EventKind::InvalidProof);
+        }
+        tracing::debug!(target: "session", %error, "DPoP proof refused");
+        error.into()
     }
 
     /// The client of a request, if it names one.
@@ -329,16 +415,21 @@ pub(super) fn fields(head: &impl RequestHead, body: &[u8]) -> Result<Fields, Ref
 }
 
 /// What a token response has in any case.
-fn members(access: &AccessToken, scope: &Scope) -> Value {
+fn members(access: &AccessToken, scope: &Scope, is_bound: bool) -> Value {
     let mut body = json!({
         "access_token": access.expose(),
-        "token_type": "Bearer",
+        "token_type": token_type(is_bound),
         "expires_in": access.expires_in().as_secs(),
     });
     if !scope.is_empty() {
         body["scope"] = scope.as_str().into();
     }
     body
+}
+
+/// How an access token is to be presented.
+pub(super) const fn token_type(is_bound: bool) -> &'static str {
+    if is_bound { "DPoP" } else { "Bearer" }
 }
 
 fn presented(text: &str) -> PresentedCookie {

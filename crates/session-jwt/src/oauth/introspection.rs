@@ -6,12 +6,13 @@ use session_core::adapter::RequestHead;
 
 use super::answer::{Answer, Refused};
 use super::clients::ClientStatus;
-use super::endpoint::{TokenEndpoint, fields};
+use super::endpoint::{TokenEndpoint, fields, token_type};
 use crate::tokens::payload::numeric_date;
 
 impl TokenEndpoint {
     /// Tells a client that has authenticated whether a token is good, and of whom it is: an access token of this issuer whose
-    /// session is alive. Uses nothing up. One round trip.
+    /// session is alive. One that is bound to a key has a `cnf` (RFC 9449, section 6.2): whoever asks verifies the proof. Uses nothing
+    /// up. One round trip.
     ///
     /// Of a refresh token it tells the client that it was granted to, which says what it is (`token_type_hint=refresh_token`),
     /// whether it is the current one of a live session. To everybody else it is no active token: a gateway that is shown one
@@ -45,7 +46,7 @@ impl TokenEndpoint {
             return Ok(None);
         }
         let Ok(mut members) = claims.application::<Map<String, Value>>() else { return Ok(None) };
-        members.insert("token_type".to_owned(), "Bearer".into());
+        members.insert("token_type".to_owned(), token_type(claims.key().is_some()).into());
         Ok(Some(members))
     }
 

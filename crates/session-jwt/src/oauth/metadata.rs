@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::answer::Answer;
 use super::endpoint::TokenEndpoint;
+use crate::dpop::policy::DpopMode;
 
 /// Metadata changes with a release.
 const METADATA_MAX_AGE: Duration = Duration::from_secs(3600);
@@ -35,17 +36,24 @@ impl TokenEndpoint {
             document["introspection_endpoint_auth_methods_supported"] =
                 json!(["client_secret_basic", "client_secret_post"]);
         }
+        if let Some(dpop) = self.dpop() {
+            document["dpop_signing_alg_values_supported"] = dpop.algorithm_names().into();
+        }
         Answer::document(document.to_string(), "application/json", METADATA_MAX_AGE)
     }
 
     /// The document of the resource server (RFC 9728) that takes the access tokens of this service.
     pub fn resource_metadata(&self) -> Answer {
         let policy = self.tokens.tokens().policy();
-        let document = json!({
+        let mut document = json!({
             "resource": policy.audience(),
             "authorization_servers": [policy.issuer()],
             "bearer_methods_supported": ["header"],
         });
+        if let Some(dpop) = self.dpop() {
+            document["dpop_signing_alg_values_supported"] = dpop.algorithm_names().into();
+            document["dpop_bound_access_tokens_required"] = (dpop.current_mode() == DpopMode::Required).into();
+        }
         Answer::document(document.to_string(), "application/json", METADATA_MAX_AGE)
     }
 

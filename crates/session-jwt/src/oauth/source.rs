@@ -1,12 +1,17 @@
 //! [`TokenSource`]: how an adapter verifies access tokens, and what it says when there is none.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use session_core::adapter::{BearerRejectionKind, Challenge, RequestHead, Requirement, bearer_token, report_refusal};
-use session_core::{Clock, EventKind, SessionManager, SessionSummary};
+use session_core::adapter::{
+    BearerRejectionKind, Challenge, RequestHead, Requirement, TokenScheme, presented_token, report_refusal,
+};
+use session_core::{Clock, EventKind, SessionManager, SessionSummary, Timestamp};
 
 use super::requirement::{TokenRequirement, acr_values};
+use crate::dpop::policy::{Checked, Dpop, DpopMode};
+use crate::dpop::proof::ProofError;
+use crate::dpop::replays::ProofId;
 use crate::remote::verifier::{RemoteVerifier, RemoteVerifyError};
 use crate::token_service::TokenService;
 use crate::tokens::claims::Claims;
@@ -21,6 +26,9 @@ use crate::tokens::verifier::Verifier;
 pub struct TokenSource {
     issuer: Issuer,
     challenge: Arc<Challenge>,
+    dpop: Option<Arc<Dpop>>,
+    /// The proof of this request, once it is used up: extractors of the same request need not share theirs.
+    used: Option<Arc<OnceLock<ProofId>>>,
 }
 
 #[derive(Clone)]
@@ -48,33 +56,123 @@ impl TokenSource {
 
     /// What `WWW-Authenticate` says beside the error.
     pub fn with_challenge(self, challenge: Challenge) -> Self {
-        Self { challenge: Arc::new(challenge), ..self }
+        Self { challenge: Arc::new(challenge), ..self }.advertised()
+    }
+
+    /// Tokens that are bound to the key of their client are accepted, with a proof; or no others are. Challenges say so. Without
+    /// it, a bound token is refused.
+    pub fn with_dpop(self, dpop: Dpop) -> Self {
+        if dpop.current_mode() == DpopMode::Off {
+            return self;
+        }
+        Self { dpop: Some(Arc::new(dpop)), ..self }.advertised()
+    }
+
+    /// With a challenge that names the scheme `DPoP`, if that is accepted.
+    fn advertised(self) -> Self {
+        let Some(dpop) = &self.dpop else { return self };
+        let is_required = dpop.current_mode() == DpopMode::Required;
+        let challenge = Challenge::clone(&self.challenge).dpop(dpop.algorithm_names().join(" "), is_required);
+        Self { challenge: challenge.map_or(self.challenge, Arc::new), ..self }
     }
 
     fn of(issuer: Issuer) -> Self {
-        Self { issuer, challenge: Arc::default() }
+        Self { issuer, challenge: Arc::default(), dpop: None, used: None }
+    }
+
+    /// For the extractors of one request, all of which may look at its proof. `outer` is that of a layer around this one.
+    pub fn for_request(&self, head: &impl RequestHead, outer: Option<&Self>) -> Self {
+        let has_proof = self.dpop.is_some() && head.values("dpop").next().is_some();
+        let used = has_proof.then(|| outer.and_then(|outer| outer.used.clone()).unwrap_or_default());
+        Self { used, ..self.clone() }
+    }
+
+    fn now(&self) -> Timestamp {
+        match &self.issuer {
+            Issuer::Service(tokens) => tokens.manager().now(),
+            Issuer::Verifier(_, clock) => clock.now(),
+            Issuer::Remote(verifier) => verifier.now(),
+        }
+    }
+
+    /// The value of `DPoP-Nonce` in the answer to a request, whatever it is: the next nonce, if its client sends proofs that need
+    /// one.
+    #[must_use]
+    pub fn nonce(&self, head: &impl RequestHead) -> Option<String> {
+        let dpop = self.dpop.as_ref()?;
+        head.values("dpop").next()?;
+        dpop.nonce(self.now())
+    }
+
+    /// The token in the `Authorization` header, and the proof beside it.
+    fn presented<'h>(&self, head: &'h impl RequestHead) -> Result<(&'h str, Option<Checked>), BearerRejectionKind> {
+        let (scheme, token) = presented_token(head)?.ok_or(BearerRejectionKind::Missing)?;
+        match (scheme, &self.dpop) {
+            (TokenScheme::Bearer, Some(dpop)) if dpop.current_mode() == DpopMode::Required => {
+                self.report_invalid(head);
+                Err(BearerRejectionKind::Invalid)
+            }
+            (TokenScheme::Bearer, _) => Ok((token, None)),
+            // A scheme that is not known here.
+            (TokenScheme::Dpop, None) => Err(BearerRejectionKind::Missing),
+            (TokenScheme::Dpop, Some(dpop)) => match dpop.check(head, Some(token), self.now()) {
+                Ok(Some(checked)) => Ok((token, Some(checked))),
+                Ok(None) => {
+                    self.report(head, EventKind::InvalidProof);
+                    Err(BearerRejectionKind::InvalidProof)
+                }
+                Err(error) => Err(self.refuse(head, &error)),
+            },
+        }
+    }
+
+    /// Uses the proof up.
+    async fn use_up(&self, head: &impl RequestHead, proof: Option<Checked>) -> Result<(), BearerRejectionKind> {
+        let (Some(dpop), Some(proof)) = (&self.dpop, proof) else { return Ok(()) };
+        let (id, used) = (proof.id, self.used.as_deref());
+        if used.and_then(OnceLock::get) == Some(&id) {
+            return Ok(());
+        }
+        dpop.accept(proof, self.now()).await.map_err(|error| self.refuse(head, &error))?;
+        let _ = used.map(|used| used.set(id));
+        Ok(())
+    }
+
+    fn refuse(&self, head: &impl RequestHead, error: &ProofError) -> BearerRejectionKind {
+        tracing::debug!(target: "session", %error, "DPoP proof refused");
+        if error.is_of_client() {
+            self.report(head, EventKind::InvalidProof);
+            BearerRejectionKind::InvalidProof
+        } else if matches!(error, ProofError::Nonce) {
+            BearerRejectionKind::NonceNeeded
+        } else {
+            BearerRejectionKind::StoreUnavailable
+        }
     }
 
     /// The claims of the token in the `Authorization` header, if they meet `R`. No round trip, but for keys.
     ///
     /// # Errors
-    /// [`BearerRejectionKind::Missing`], [`Malformed`](BearerRejectionKind::Malformed) and
-    /// [`Invalid`](BearerRejectionKind::Invalid); what [`Claims::meets`] says;
+    /// [`BearerRejectionKind::Missing`], [`Malformed`](BearerRejectionKind::Malformed),
+    /// [`Invalid`](BearerRejectionKind::Invalid), [`InvalidProof`](BearerRejectionKind::InvalidProof) and
+    /// [`NonceNeeded`](BearerRejectionKind::NonceNeeded); what [`Claims::meets`] says;
     /// [`KeysUnavailable`](BearerRejectionKind::KeysUnavailable) if they could not be fetched.
     pub async fn open<R: TokenRequirement>(&self, head: &impl RequestHead) -> Result<Claims, BearerRejectionKind> {
-        let token = bearer_token(head)?.ok_or(BearerRejectionKind::Missing)?;
+        let (token, proof) = self.presented(head)?;
+        let key = proof.as_ref().map(|proof| &proof.key);
         let (verified, now) = match &self.issuer {
-            Issuer::Service(tokens) => (tokens.verify(token), tokens.manager().now()),
+            Issuer::Service(tokens) => (tokens.verify_with(token, key), tokens.manager().now()),
             Issuer::Verifier(verifier, clock) => {
                 let now = clock.now();
-                (verifier.verify(token, now), now)
+                (verifier.verify_with(token, key, now), now)
             }
-            Issuer::Remote(verifier) => (known(verifier.verify(token).await)?, verifier.now()),
+            Issuer::Remote(verifier) => (known(verifier.verify_with(token, key).await)?, verifier.now()),
         };
         let Ok(claims) = verified else {
             self.report_invalid(head);
             return Err(BearerRejectionKind::Invalid);
         };
+        self.use_up(head, proof).await?;
         claims.meets::<R>(now).map(|()| claims)
     }
 
@@ -86,16 +184,18 @@ impl TokenSource {
         &self,
         head: &impl RequestHead,
     ) -> Result<IssuerClaims, BearerRejectionKind> {
-        let token = bearer_token(head)?.ok_or(BearerRejectionKind::Missing)?;
+        let (token, proof) = self.presented(head)?;
+        let key = proof.as_ref().map(|proof| &proof.key);
         let (verified, now) = match &self.issuer {
             Issuer::Service(_) => return Err(BearerRejectionKind::LayerMissing),
             Issuer::Verifier(verifier, clock) => {
                 let now = clock.now();
-                (verifier.verify_foreign(token, now), now)
+                (verifier.verify_foreign_with(token, key, now), now)
             }
-            Issuer::Remote(verifier) => (known(verifier.verify_foreign(token).await)?, verifier.now()),
+            Issuer::Remote(verifier) => (known(verifier.verify_foreign_with(token, key).await)?, verifier.now()),
         };
         let claims = verified.map_err(|_| BearerRejectionKind::Invalid)?;
+        self.use_up(head, proof).await?;
         claims.meets::<R>(now).map(|()| claims)
     }
 
@@ -132,10 +232,14 @@ impl TokenSource {
         self.challenge.of(kind, &requirement)
     }
 
-    /// An event, where there is a manager that has observers.
     fn report_invalid(&self, head: &impl RequestHead) {
+        self.report(head, EventKind::InvalidAccessToken);
+    }
+
+    /// An event, where there is a manager that has observers.
+    fn report(&self, head: &impl RequestHead, kind: EventKind) {
         if let Issuer::Service(tokens) = &self.issuer {
-            report_refusal(tokens.manager(), head, EventKind::InvalidAccessToken);
+            report_refusal(tokens.manager(), head, kind);
         }
     }
 }

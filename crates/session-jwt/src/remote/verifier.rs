@@ -10,6 +10,7 @@ use super::cache_control::max_age;
 use super::fetch::{FetchError, FetchJwks, JwksDocument};
 use super::flight::{Departure, Flight, Flights, TooEarly};
 use super::limits::FetchLimits;
+use crate::dpop::key::ProvenKey;
 use crate::keys::error::KeyError;
 use crate::tokens::claims::Claims;
 use crate::tokens::error::VerifyError;
@@ -121,7 +122,19 @@ impl RemoteVerifier {
     /// # Errors
     /// [`RemoteVerifyError`]
     pub async fn verify(&self, token: impl AsRef<[u8]>) -> Result<Claims, RemoteVerifyError> {
-        self.verify_with(|verifier, now| verifier.verify(token.as_ref(), now)).await
+        self.verify_with(token, None).await
+    }
+
+    /// As [`verify`](Self::verify), with the proof of a key: [`Verifier::verify_with`].
+    ///
+    /// # Errors
+    /// [`RemoteVerifyError`]
+    pub async fn verify_with(
+        &self,
+        token: impl AsRef<[u8]>,
+        key: Option<&ProvenKey>,
+    ) -> Result<Claims, RemoteVerifyError> {
+        self.with_keys(|verifier, now| verifier.verify_with(token.as_ref(), key, now)).await
     }
 
     /// Verifies an access token of other software: [`Verifier::verify_foreign`].
@@ -129,7 +142,19 @@ impl RemoteVerifier {
     /// # Errors
     /// [`RemoteVerifyError`]
     pub async fn verify_foreign(&self, token: impl AsRef<[u8]>) -> Result<IssuerClaims, RemoteVerifyError> {
-        self.verify_with(|verifier, now| verifier.verify_foreign(token.as_ref(), now)).await
+        self.verify_foreign_with(token, None).await
+    }
+
+    /// As [`verify_foreign`](Self::verify_foreign), with the proof of a key: [`Verifier::verify_foreign_with`].
+    ///
+    /// # Errors
+    /// [`RemoteVerifyError`]
+    pub async fn verify_foreign_with(
+        &self,
+        token: impl AsRef<[u8]>,
+        key: Option<&ProvenKey>,
+    ) -> Result<IssuerClaims, RemoteVerifyError> {
+        self.with_keys(|verifier, now| verifier.verify_foreign_with(token.as_ref(), key, now)).await
     }
 
     /// Verifies a logout token of an OpenID provider: [`Verifier::verify_logout`].
@@ -137,10 +162,10 @@ impl RemoteVerifier {
     /// # Errors
     /// [`RemoteVerifyError`]
     pub async fn verify_logout(&self, token: impl AsRef<[u8]>) -> Result<LogoutClaims, RemoteVerifyError> {
-        self.verify_with(|verifier, now| verifier.verify_logout(token.as_ref(), now)).await
+        self.with_keys(|verifier, now| verifier.verify_logout(token.as_ref(), now)).await
     }
 
-    async fn verify_with<T>(
+    async fn with_keys<T>(
         &self,
         verify: impl Fn(&Verifier, Timestamp) -> Result<T, VerifyError>,
     ) -> Result<T, RemoteVerifyError> {

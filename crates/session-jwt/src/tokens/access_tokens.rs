@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{Authentication, Entropy, EntropyError, OsEntropy, SessionId, Timestamp};
+use session_core::{Authentication, Entropy, EntropyError, KeyThumbprint, OsEntropy, SessionId, Timestamp};
 use zeroize::Zeroizing;
 
 use super::account_claims::AccountClaims;
@@ -12,9 +12,10 @@ use super::claims::{Check, Claims};
 use super::error::VerifyError;
 use super::gate::MAX_TOKEN_LEN;
 use super::header::TokenType;
-use super::payload::{WrittenAudience, WrittenPayload, numeric_date};
+use super::payload::{WrittenAudience, WrittenConfirmation, WrittenPayload, numeric_date};
 use super::policy::TokenPolicy;
 use super::signer::Signer;
+use crate::dpop::key::ProvenKey;
 use crate::encoding;
 use crate::keys::error::KeyError;
 use crate::keys::external::SigningError;
@@ -55,6 +56,8 @@ pub struct Subject<'a> {
     pub audiences: &'a [String],
     /// What it may be used for, separated by blanks.
     pub scope: Option<&'a str>,
+    /// The key that it is bound to: it is good with proofs of that key alone (RFC 9449).
+    pub key: Option<KeyThumbprint>,
     /// What the application has to say.
     pub claims: Option<&'a AccountClaims>,
 }
@@ -63,7 +66,7 @@ impl<'a> Subject<'a> {
     /// The session `session` of the user in `authentication`, which ends at `deadline` at the latest.
     #[must_use]
     pub fn new(session: SessionId, authentication: &'a Authentication, deadline: Timestamp) -> Self {
-        Self { session, authentication, deadline, client: None, audiences: &[], scope: None, claims: None }
+        Self { session, authentication, deadline, client: None, audiences: &[], scope: None, key: None, claims: None }
     }
 }
 
@@ -171,6 +174,7 @@ impl AccessTokens {
             acr: proof.level.as_str(),
             amr: &proof.methods,
             scope: subject.scope,
+            cnf: subject.key.map(|key| WrittenConfirmation { jkt: key.to_string() }),
             extra: subject.claims.map(|claims| &claims.extra).filter(|extra| !extra.is_empty()),
         };
         let Ok(payload) = serde_json::to_vec(&payload) else { unreachable!("strings, numbers and JSON are JSON") };
@@ -181,15 +185,29 @@ impl AccessTokens {
         Ok(AccessToken { text, expires_in: Duration::from_secs(exp - iat) })
     }
 
-    /// Verifies one of our tokens and returns its claims.
+    /// Verifies one of our tokens, which is presented by whoever has it, and returns its claims. One that is bound to a key is
+    /// refused.
     ///
     /// # Errors
     /// [`VerifyError`]
     pub fn verify(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
-        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Check::Full)
+        self.verify_with(token, None, now)
     }
 
-    /// As [`verify`](Self::verify), for whichever audience of ours it is.
+    /// As [`verify`](Self::verify), with the proof of a key: the token must be bound to it, and to none without one.
+    ///
+    /// # Errors
+    /// [`VerifyError`]
+    pub fn verify_with(
+        &self,
+        token: impl AsRef<[u8]>,
+        key: Option<&ProvenKey>,
+        now: Timestamp,
+    ) -> Result<Claims, VerifyError> {
+        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Check::Full)?.presented_with(key)
+    }
+
+    /// For whichever audience of ours it is, and whatever it is bound to.
     pub(crate) fn verify_for_any(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
         Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Check::AnyAudience)
     }

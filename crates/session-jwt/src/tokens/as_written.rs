@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use memchr::memchr2;
 use smallvec::SmallVec;
 
-use super::payload::{Audience, ReadPayload, Text};
+use super::payload::{Audience, Confirmation, ReadPayload, Text};
 
 /// No number that we write is longer: it is a time in seconds.
 const MAX_DIGITS: usize = 18;
@@ -21,7 +21,7 @@ pub(super) fn read(json: &str) -> Option<ReadPayload<'_>> {
         return None;
     }
     let mut rest = Rest(json);
-    Some(ReadPayload {
+    let payload = ReadPayload {
         iss: Some(rest.text(r#"{"iss":""#)?),
         sub: Some(rest.text(r#","sub":""#)?),
         aud: Some(Audience::One(rest.text(r#","aud":""#)?.into_inner())),
@@ -34,8 +34,10 @@ pub(super) fn read(json: &str) -> Option<ReadPayload<'_>> {
         auth_time: Some(rest.number(r#","auth_time":"#)?),
         acr: Some(rest.text(r#","acr":""#)?),
         amr: Some(rest.texts(r#","amr":"#)?),
-        scope: rest.scope()?,
-    })
+        scope: rest.last(r#","scope":""#, "")?,
+        cnf: rest.last(r#","cnf":{"jkt":""#, "}")?.map(Confirmation::Key),
+    };
+    (rest.0 == "}").then_some(payload)
 }
 
 /// What is left to read. Inlined, so that literals are compared as the few words that they are.
@@ -58,11 +60,15 @@ impl<'a> Rest<'a> {
         Some(Text::from(Cow::Borrowed(text)))
     }
 
-    /// The last member, which may be missing, and the end.
+    /// One of the last members, which may be missing: `literal`, a text, and `end`.
     #[inline(always)]
-    fn scope(&mut self) -> Option<Option<Text<'a>>> {
-        let scope = if self.0 == "}" { None } else { Some(self.text(r#","scope":""#)?) };
-        (self.0 == "}").then_some(scope)
+    fn last(&mut self, literal: &str, end: &str) -> Option<Option<Text<'a>>> {
+        if self.0 == "}" || !self.0.starts_with(literal) {
+            return Some(None);
+        }
+        let text = self.text(literal)?;
+        self.skip(end)?;
+        Some(Some(text))
     }
 
     /// `literal`, and an array of texts, which may be empty.
@@ -105,9 +111,9 @@ mod tests {
     use session_core::{OsEntropy, SessionId};
 
     use super::read;
-    use crate::tokens::payload::{ReadPayload, WrittenAudience, WrittenPayload};
+    use crate::tokens::payload::{ReadPayload, WrittenAudience, WrittenConfirmation, WrittenPayload};
 
-    fn written(sub: &str, amr: &[String], scope: Option<&str>) -> String {
+    fn written(sub: &str, amr: &[String], scope: Option<&str>, jkt: Option<&str>) -> String {
         let payload = WrittenPayload {
             iss: "https://login.example",
             sub,
@@ -121,6 +127,7 @@ mod tests {
             acr: "aal1",
             amr,
             scope,
+            cnf: jkt.map(|jkt| WrittenConfirmation { jkt: jkt.to_owned() }),
             extra: None,
         };
         serde_json::to_string(&payload).unwrap()
@@ -130,8 +137,10 @@ mod tests {
     fn what_is_written_needs_no_parser() {
         let methods = |count: usize| vec!["otp".to_owned(); count];
         for (sub, count, scope) in [("alice", 1, None), ("zoë 🙂", 0, Some("read write")), ("", 3, Some(""))] {
-            let json = written(sub, &methods(count), scope);
-            assert_eq!(read(&json).unwrap(), ReadPayload::parse(&json).unwrap(), "{json}");
+            for jkt in [None, Some("a"), Some("")] {
+                let json = written(sub, &methods(count), scope, jkt);
+                assert_eq!(read(&json).unwrap(), ReadPayload::parse(&json).unwrap(), "{json}");
+            }
         }
     }
 
@@ -140,7 +149,7 @@ mod tests {
 
     #[test]
     fn whatever_it_reads_the_parser_reads_in_the_same_way() {
-        let json = written("alice", &["pwd".to_owned()], Some("read")).into_bytes();
+        let json = written("alice", &["pwd".to_owned()], Some("read"), Some("key")).into_bytes();
         let mut read_after_all = 0;
         for index in 0..json.len() {
             let removed = [&json[..index], &json[index + 1..]].concat();

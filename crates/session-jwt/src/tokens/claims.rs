@@ -9,8 +9,9 @@ use smallvec::SmallVec;
 use super::account_claims::ClaimError;
 use super::as_written;
 use super::error::VerifyError;
-use super::payload::{ReadPayload, level};
+use super::payload::{Confirmation, ReadPayload, level};
 use super::policy::TokenPolicy;
+use crate::dpop::key::ProvenKey;
 
 /// The last second of the year 9999. A later `NumericDate` is invalid.
 pub(super) const LAST_SECOND: u64 = 253_402_300_799;
@@ -44,6 +45,7 @@ pub struct Claims {
     token_id: Span,
     client: Option<Span>,
     scope: Option<Span>,
+    key: Option<Span>,
     /// Rarely more than two: no allocation of their own.
     methods: SmallVec<[Span; 2]>,
     /// The payload, as it was signed; behind it, without their escapes, the texts that have some. One buffer for all texts: a
@@ -99,6 +101,18 @@ impl Claims {
         self.scope.map(|scope| self.text(scope))
     }
 
+    /// The thumbprint of the key that the token is bound to (`cnf.jkt`, RFC 9449). Whoever presented it has proved to have that
+    /// key; a token without one is good for whoever has it.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.key.map(|key| self.text(key))
+    }
+
+    /// The token, if it may be presented by whoever has proved to have `key`; by whoever has it, without one.
+    pub(super) fn presented_with(self, key: Option<&ProvenKey>) -> Result<Self, VerifyError> {
+        confirm(self.key(), key).map(|()| self)
+    }
+
     /// Whether the token may be used for `scope`, a single one.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
@@ -135,7 +149,7 @@ impl Claims {
     /// Reads a signed payload and checks it: the only way to get [`Claims`].
     pub(super) fn read(json: Vec<u8>, policy: &TokenPolicy, now: Timestamp, check: Check) -> Result<Self, VerifyError> {
         let json = String::from_utf8(json).map_err(|_| VerifyError::Payload)?;
-        let ReadPayload { iss, sub, aud, exp, nbf, iat, jti, sid, auth_time, acr, amr, client_id, scope } =
+        let ReadPayload { iss, sub, aud, exp, nbf, iat, jti, sid, auth_time, acr, amr, client_id, scope, cnf } =
             match as_written::read(&json) {
                 Some(payload) => payload,
                 None => ReadPayload::parse(&json)?,
@@ -188,6 +202,11 @@ impl Claims {
         let token_id = texts.span(&token_id);
         let client = client_id.map(|client| texts.span(&client));
         let scope = scope.map(|scope| texts.span(&scope));
+        let key = match cnf {
+            None => None,
+            Some(Confirmation::Key(key)) => Some(texts.span(&key)),
+            Some(Confirmation::Unknown) => return Err(VerifyError::Confirmation),
+        };
         let (payload_len, unescaped) = (json.len(), texts.unescaped);
         let texts = if unescaped.is_empty() { json } else { json + &unescaped };
         Ok(Self {
@@ -200,6 +219,7 @@ impl Claims {
             token_id,
             client,
             scope,
+            key,
             methods,
             texts,
             payload_len,
@@ -235,6 +255,17 @@ impl fmt::Debug for Claims {
             .field("issued_at", &self.issued_at)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
+    }
+}
+
+/// Whether a token that is bound to the key with the thumbprint `bound`, or to none, may be presented with a proof of `key`, or
+/// without one.
+pub(super) fn confirm(bound: Option<&str>, key: Option<&ProvenKey>) -> Result<(), VerifyError> {
+    match (bound, key) {
+        (None, None) => Ok(()),
+        (Some(bound), Some(key)) if bound == key.thumbprint().to_string() => Ok(()),
+        (Some(_), _) => Err(VerifyError::Bound),
+        (None, Some(_)) => Err(VerifyError::Unbound),
     }
 }
 

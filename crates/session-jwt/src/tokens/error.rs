@@ -51,6 +51,15 @@ pub enum VerifyError {
     /// `aud` does not include the audience.
     #[error("the token is for another audience")]
     Audience,
+    /// It is bound to a key (`cnf`, RFC 9449), and was presented without a proof of that key: as `Bearer`, or with another one.
+    #[error("the token is bound to a key that was not proved")]
+    Bound,
+    /// It was presented with a proof of a key, and is bound to none.
+    #[error("the token is not bound to the key that was proved")]
+    Unbound,
+    /// It is bound to something that is not checked here: a client certificate, say.
+    #[error("the token is bound to something that is not checked here")]
+    Confirmation,
     /// At or after `exp` plus the leeway.
     #[error("the token has expired")]
     Expired,

@@ -51,30 +51,34 @@ impl Gate {
             KeyFor::Whole(key) => (key, signed),
             KeyFor::Payload(key) => (key, payload),
         };
-        let is_genuine = if key.is_rsa() {
-            key.verify(signed, decode_signature(signature, &mut [0; MAX_RSA_SIGNATURE_LEN])?)
-        } else {
-            key.verify(signed, decode_signature(signature, &mut [0; MAX_SIGNATURE_LEN])?)
-        };
-        if !is_genuine {
-            return Err(VerifyError::Signature);
-        }
+        verify_signature(key, signed, signature)?;
         encoding::decode(payload).ok_or(VerifyError::Encoding)
     }
 }
 
+/// Whether the segment `signature` is the key's signature of `signed`.
+#[inline]
+pub(crate) fn verify_signature(key: &VerifyingKey, signed: &[u8], signature: &[u8]) -> Result<(), VerifyError> {
+    let is_genuine = if key.is_rsa() {
+        key.verify(signed, decode_signature(signature, &mut [0; MAX_RSA_SIGNATURE_LEN])?)
+    } else {
+        key.verify(signed, decode_signature(signature, &mut [0; MAX_SIGNATURE_LEN])?)
+    };
+    if is_genuine { Ok(()) } else { Err(VerifyError::Signature) }
+}
+
 /// A token, split at its dots.
-struct Segments<'t> {
-    header: &'t [u8],
-    payload: &'t [u8],
-    signature: &'t [u8],
+pub(crate) struct Segments<'t> {
+    pub(crate) header: &'t [u8],
+    pub(crate) payload: &'t [u8],
+    pub(crate) signature: &'t [u8],
     /// Header and payload, with the dot between them.
-    signed: &'t [u8],
+    pub(crate) signed: &'t [u8],
 }
 
 impl<'t> Segments<'t> {
     /// Exactly three, none of them empty.
-    fn split(token: &'t [u8]) -> Option<Self> {
+    pub(crate) fn split(token: &'t [u8]) -> Option<Self> {
         let (header, rest) = split_at_dot(token)?;
         let (payload, signature) = split_at_dot(rest)?;
         let signed = &token[..header.len() + 1 + payload.len()];

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use super::error::VerifyError;
 use crate::algorithm::Algorithm;
@@ -41,6 +42,8 @@ pub(crate) enum AcceptedTypes {
     LogoutToken,
     /// Also `JWT`, and none.
     LogoutAlsoGeneric,
+    /// `dpop+jwt`, to the letter, as RFC 9449 demands of proofs of possession.
+    Proof,
 }
 
 /// The longest header segment of another issuer: some write a certificate there.
@@ -67,8 +70,8 @@ pub(super) fn segment(typ: TokenType, alg: &str, kid: &str) -> String {
 }
 
 /// The header of another issuer. Only these members are interpreted. Others are skipped, as RFC 7515 asks; so nothing that
-/// brings or names a key by itself (`jku`, `jwk`, `x5u`, `x5c`) is ever followed. A member that occurs twice is an error.
-pub(super) struct Header {
+/// brings or names a key by itself (`jku`, `jwk`, `x5u`, `x5c`) is ever followed, but for the `jwk` of a proof of possession. A member that occurs twice is an error.
+pub(crate) struct Header {
     alg: String,
     kid: Option<String>,
 }
@@ -76,11 +79,25 @@ pub(super) struct Header {
 impl Header {
     /// Reads the header segment of a token of another issuer.
     pub(super) fn read(segment: &[u8], types: AcceptedTypes) -> Result<Self, VerifyError> {
-        if segment.len() > MAX_SEGMENT_LEN {
-            return Err(VerifyError::Header);
+        Self::parse(&decode(segment)?, types)
+    }
+
+    /// The same, and the JWK in it: of what proves nothing but that its maker has that key.
+    pub(crate) fn read_with_key(segment: &[u8], types: AcceptedTypes) -> Result<(Self, String), VerifyError> {
+        #[derive(Deserialize)]
+        struct WithKey<'a> {
+            #[serde(borrow)]
+            jwk: &'a RawValue,
         }
-        let json = encoding::decode(segment).ok_or(VerifyError::Header)?;
-        let Members { alg, kid, typ } = serde_json::from_slice(&json).map_err(|_| VerifyError::Header)?;
+
+        let json = decode(segment)?;
+        let header = Self::parse(&json, types)?;
+        let WithKey { jwk } = serde_json::from_slice(&json).map_err(|_| VerifyError::Key)?;
+        Ok((header, jwk.get().to_owned()))
+    }
+
+    fn parse(json: &[u8], types: AcceptedTypes) -> Result<Self, VerifyError> {
+        let Members { alg, kid, typ } = serde_json::from_slice(json).map_err(|_| VerifyError::Header)?;
         if !types.include(typ.as_deref()) {
             return Err(VerifyError::Type);
         }
@@ -88,7 +105,7 @@ impl Header {
     }
 
     /// `None` if it is none that verifies anything here.
-    pub(super) fn algorithm(&self) -> Option<Algorithm> {
+    pub(crate) fn algorithm(&self) -> Option<Algorithm> {
         Algorithm::from_name(&self.alg)
     }
 
@@ -97,12 +114,20 @@ impl Header {
     }
 }
 
+fn decode(segment: &[u8]) -> Result<Vec<u8>, VerifyError> {
+    if segment.len() > MAX_SEGMENT_LEN {
+        return Err(VerifyError::Header);
+    }
+    encoding::decode(segment).ok_or(VerifyError::Header)
+}
+
 impl AcceptedTypes {
     /// For a logout token what these are for an access token.
     pub(super) const fn for_logout(self) -> Self {
         match self {
             Self::AccessToken | Self::LogoutToken => Self::LogoutToken,
             Self::AlsoGeneric | Self::LogoutAlsoGeneric => Self::LogoutAlsoGeneric,
+            Self::Proof => Self::Proof,
         }
     }
 
@@ -112,6 +137,7 @@ impl AcceptedTypes {
             Self::AlsoGeneric => (TokenType::Access.as_str(), true),
             Self::LogoutToken => ("logout+jwt", false),
             Self::LogoutAlsoGeneric => ("logout+jwt", true),
+            Self::Proof => return typ == Some("dpop+jwt"),
         };
         let Some(typ) = typ else { return also_generic };
         // A media type: its case is irrelevant (RFC 2045), and the prefix is optional (RFC 7515, 4.1.9).

@@ -7,11 +7,13 @@ use serde_json::Value;
 use session_core::Timestamp;
 
 use super::account_claims::ClaimError;
-use super::claims::names_scope;
+use super::claims::{confirm, names_scope};
 use super::error::VerifyError;
 use super::logout_claims::mentions_logout;
 use super::members::{Members, Times};
+use super::payload::Confirmation;
 use super::policy::TokenPolicy;
+use crate::dpop::key::ProvenKey;
 
 /// What names the client: RFC 9068, OpenID Connect (Keycloak, Auth0, Entra ID), Okta, and Entra ID in version 1.
 const CLIENT: [&str; 4] = ["client_id", "azp", "cid", "appid"];
@@ -34,6 +36,8 @@ pub struct IssuerClaims {
     pub client: Option<String>,
     /// What the token may be used for (`scope`, or `scp`; a text or an array), separated by blanks: see [`has_scope`](Self::has_scope).
     pub scope: Option<String>,
+    /// The thumbprint of the key that the token is bound to (`cnf.jkt`, RFC 9449): whoever presented it has proved to have it.
+    pub key: Option<String>,
     /// When the user authenticated (`auth_time`).
     pub authenticated_at: Option<Timestamp>,
     /// How strongly (`acr`), in the terms of the issuer.
@@ -62,6 +66,11 @@ impl IssuerClaims {
         serde_json::from_slice(&self.payload).map_err(|_| ClaimError::Type)
     }
 
+    /// The token, if it may be presented by whoever has proved to have `key`; by whoever has it, without one.
+    pub(super) fn presented_with(self, key: Option<&ProvenKey>) -> Result<Self, VerifyError> {
+        confirm(self.key.as_deref(), key).map(|()| self)
+    }
+
     /// Reads a signed payload and checks it: the only way to get [`IssuerClaims`].
     pub(super) fn check(json: Vec<u8>, policy: &TokenPolicy, now: Timestamp) -> Result<Self, VerifyError> {
         let claims = Members::parse(&json)?;
@@ -83,7 +92,12 @@ impl IssuerClaims {
         }
         let acr = claims.get::<Value>("acr")?.and_then(|acr| acr.as_str().map(str::to_owned));
         let (scope, token_id) = (scope(&claims)?, claims.text("jti")?);
-        Ok(Self { subject, client, scope, authenticated_at, acr, token_id, issued_at, expires_at, payload: json })
+        let key = match claims.get("cnf")? {
+            None => None,
+            Some(Confirmation::Key(key)) => Some(key.into_inner().into_owned()),
+            Some(Confirmation::Unknown) => return Err(VerifyError::Confirmation),
+        };
+        Ok(Self { subject, client, scope, key, authenticated_at, acr, token_id, issued_at, expires_at, payload: json })
     }
 }
 

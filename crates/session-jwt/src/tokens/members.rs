@@ -14,7 +14,7 @@ use super::payload::{Audience, Text};
 use super::policy::TokenPolicy;
 
 /// The members of a payload, each of which is read when it is asked for. One that is `null` counts as missing.
-pub(super) struct Members<'a>(BTreeMap<Text<'a>, &'a RawValue>);
+pub(crate) struct Members<'a>(BTreeMap<Text<'a>, &'a RawValue>);
 
 /// When a token was issued, and when it expires.
 pub(super) struct Times {
@@ -24,7 +24,7 @@ pub(super) struct Times {
 
 impl<'a> Members<'a> {
     /// Those of exactly one object. A name that occurs twice is an error, however it is written.
-    pub(super) fn parse(json: &'a [u8]) -> Result<Self, VerifyError> {
+    pub(crate) fn parse(json: &'a [u8]) -> Result<Self, VerifyError> {
         let Entries(entries) = serde_json::from_slice(json).map_err(|_| VerifyError::Payload)?;
         let mut members = BTreeMap::new();
         for (name, value) in entries {
@@ -49,7 +49,7 @@ impl<'a> Members<'a> {
     }
 
     /// A text, if it is there and not empty.
-    pub(super) fn text(&self, name: &'static str) -> Result<Option<String>, VerifyError> {
+    pub(crate) fn text(&self, name: &'static str) -> Result<Option<String>, VerifyError> {
         Ok(self.get::<String>(name)?.filter(|text| !text.is_empty()))
     }
 
@@ -86,7 +86,7 @@ impl<'a> Members<'a> {
     }
 
     /// A `NumericDate`, which may have a fraction (RFC 7519, section 2).
-    pub(super) fn time(&self, name: &'static str) -> Result<Option<Timestamp>, VerifyError> {
+    pub(crate) fn time(&self, name: &'static str) -> Result<Option<Timestamp>, VerifyError> {
         let Some(seconds) = self.get::<f64>(name)? else { return Ok(None) };
         if !(0.0..=LAST_SECOND as f64).contains(&seconds) {
             return Err(VerifyError::Invalid(name));

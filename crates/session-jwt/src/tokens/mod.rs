@@ -10,7 +10,7 @@ pub(crate) mod gate;
 pub(crate) mod header;
 pub(crate) mod issuer_claims;
 pub(crate) mod logout_claims;
-mod members;
+pub(crate) mod members;
 pub(crate) mod payload;
 pub(crate) mod policy;
 pub(crate) mod signer;

@@ -30,9 +30,17 @@ pub(super) struct WrittenPayload<'a> {
     pub(super) amr: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cnf: Option<WrittenConfirmation>,
     /// None of the names above.
     #[serde(flatten)]
     pub(super) extra: Option<&'a Map<String, Value>>,
+}
+
+/// The key that whoever presents the token must prove to have (RFC 7800, RFC 9449).
+#[derive(Serialize)]
+pub(super) struct WrittenConfirmation {
+    pub(super) jkt: String,
 }
 
 /// One as a string, which every verifier understands; several as an array.
@@ -74,6 +82,7 @@ pub(super) struct ReadPayload<'a> {
     pub(super) amr: Option<SmallVec<[Text<'a>; 2]>>,
     pub(super) client_id: Option<Text<'a>>,
     pub(super) scope: Option<Text<'a>>,
+    pub(super) cnf: Option<Confirmation<'a>>,
 }
 
 impl<'a> ReadPayload<'a> {
@@ -165,6 +174,7 @@ impl<'de> Visitor<'de> for PayloadVisitor<'_> {
                 "amr" => self.take(&mut payload.amr, "amr", &mut map)?,
                 "client_id" => self.take(&mut payload.client_id, "client_id", &mut map)?,
                 "scope" => self.take(&mut payload.scope, "scope", &mut map)?,
+                "cnf" => self.take(&mut payload.cnf, "cnf", &mut map)?,
                 _ => {
                     if !others.insert(name) {
                         self.duplicate()?;
@@ -230,5 +240,44 @@ impl<'de> Visitor<'de> for AudienceVisitor {
             all.push(one);
         }
         if all.is_empty() { Err(A::Error::custom("no audience")) } else { Ok(Audience::Several(all)) }
+    }
+}
+
+/// `cnf`: what whoever presents the token must prove (RFC 7800).
+#[derive(PartialEq)]
+#[cfg_attr(test, derive(Debug))]
+pub(super) enum Confirmation<'a> {
+    /// To have the key with this thumbprint (`jkt`), and nothing else.
+    Key(Text<'a>),
+    /// Something that is not checked here: a client certificate, say. Such a token is good for nothing.
+    Unknown,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Confirmation<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ConfirmationVisitor)
+    }
+}
+
+struct ConfirmationVisitor;
+
+impl<'de> Visitor<'de> for ConfirmationVisitor {
+    type Value = Confirmation<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of confirmations")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Confirmation<'de>, A::Error> {
+        let (mut key, mut is_known) = (None, true);
+        while let Some(name) = map.next_key::<Text<'de>>()? {
+            if *name == *"jkt" && key.is_none() {
+                key = Some(map.next_value()?);
+            } else {
+                is_known = false;
+                map.next_value::<serde::de::IgnoredAny>()?;
+            }
+        }
+        Ok(key.filter(|_| is_known).map_or(Confirmation::Unknown, Confirmation::Key))
     }
 }

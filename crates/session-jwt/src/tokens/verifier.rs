@@ -11,6 +11,7 @@ use super::issuer_claims::IssuerClaims;
 use super::logout_claims::LogoutClaims;
 use super::policy::TokenPolicy;
 use super::verifying_keys::VerifyingKeys;
+use crate::dpop::key::ProvenKey;
 
 /// Verifies the tokens of one issuer. No I/O, and no clock.
 ///
@@ -109,7 +110,22 @@ impl Verifier {
     /// # Errors
     /// [`VerifyError`]
     pub fn verify_foreign(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<IssuerClaims, VerifyError> {
-        IssuerClaims::check(self.gate.open(token.as_ref(), &self.keys.load(), now)?, &self.policy, now)
+        self.verify_foreign_with(token, None, now)
+    }
+
+    /// As [`verify_foreign`](Self::verify_foreign), with the proof of a key: the token must be bound to it, and to none without
+    /// one.
+    ///
+    /// # Errors
+    /// [`VerifyError`]
+    pub fn verify_foreign_with(
+        &self,
+        token: impl AsRef<[u8]>,
+        key: Option<&ProvenKey>,
+        now: Timestamp,
+    ) -> Result<IssuerClaims, VerifyError> {
+        let payload = self.gate.open(token.as_ref(), &self.keys.load(), now)?;
+        IssuerClaims::check(payload, &self.policy, now)?.presented_with(key)
     }
 
     /// Verifies a logout token of an OpenID provider (Back-Channel Logout 1.0, section 2.6), for an application that ends
@@ -142,12 +158,26 @@ impl Verifier {
         LogoutClaims::check(&payload, &self.policy, now)
     }
 
-    /// Verifies a token and returns its claims.
+    /// Verifies a token, which is presented by whoever has it, and returns its claims. One that is bound to a key is refused.
     ///
     /// # Errors
     /// [`VerifyError`]
     pub fn verify(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
-        Claims::read(self.gate.open(token.as_ref(), &self.keys.load(), now)?, &self.policy, now, Check::Full)
+        self.verify_with(token, None, now)
+    }
+
+    /// As [`verify`](Self::verify), with the proof of a key: the token must be bound to it, and to none without one.
+    ///
+    /// # Errors
+    /// [`VerifyError`]
+    pub fn verify_with(
+        &self,
+        token: impl AsRef<[u8]>,
+        key: Option<&ProvenKey>,
+        now: Timestamp,
+    ) -> Result<Claims, VerifyError> {
+        let payload = self.gate.open(token.as_ref(), &self.keys.load(), now)?;
+        Claims::read(payload, &self.policy, now, Check::Full)?.presented_with(key)
     }
 
     /// Replaces the keys, after the JWKS document was reloaded. Running verifications finish with the previous ones. Never

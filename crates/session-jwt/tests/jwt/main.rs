@@ -4,6 +4,7 @@ mod backchannel;
 mod client_side;
 #[path = "../common/mod.rs"]
 mod common;
+mod dpop;
 mod encrypted;
 mod external;
 mod foreign;
