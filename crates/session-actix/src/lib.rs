@@ -83,7 +83,7 @@ pub use session_core::adapter::{
     safe_next,
 };
 #[cfg(feature = "jwt")]
-pub use session_jwt::{AnyToken, TokenRequirement};
+pub use session_jwt::{AnyToken, Dpop, DpopError, DpopMode, TokenRequirement};
 
 /// A future of one worker.
 type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;

@@ -40,6 +40,12 @@ impl RequestHead for Head<'_> {
         self.uri.path()
     }
 
+    #[cfg(feature = "jwt")]
+    fn target_path(&self) -> &str {
+        let original = self.extensions.get::<axum::extract::OriginalUri>();
+        original.map_or(self.uri, |original| &original.0).path()
+    }
+
     fn authority(&self) -> Option<&[u8]> {
         self.uri.authority().map(|authority| authority.as_str().as_bytes())
     }

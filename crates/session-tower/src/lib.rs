@@ -55,8 +55,8 @@ mod response;
 pub use extract::{Authenticated, Fresh, Session};
 #[cfg(feature = "jwt")]
 pub use jwt::{
-    Authenticator, Bearer, BearerLayer, BearerRejection, BearerService, ForeignBearer, LiveBearer, TokenRoutes,
-    backchannel_logout,
+    Authenticator, Bearer, BearerFuture, BearerLayer, BearerRejection, BearerService, ForeignBearer, LiveBearer,
+    TokenRoutes, backchannel_logout,
 };
 pub use layer::{SessionLayer, SessionService};
 pub use rejection::Rejection;
@@ -69,4 +69,4 @@ pub use session_core::adapter::{
     safe_next,
 };
 #[cfg(feature = "jwt")]
-pub use session_jwt::{AnyToken, TokenRequirement};
+pub use session_jwt::{AnyToken, Dpop, DpopError, DpopMode, TokenRequirement};

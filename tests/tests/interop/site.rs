@@ -15,7 +15,7 @@ use session_jwt::{
     AccessTokens, AccountStatus, Accounts, AccountsError, Algorithm, Attempt, ClientSecret, ClientStatus, Clients,
     KeyRing, Rotation, TokenPolicy, TokenService,
 };
-use session_tower::{Authenticator, TokenRoutes};
+use session_tower::{Authenticator, Bearer, BearerLayer, Dpop, TokenRoutes};
 use tokio::net::TcpListener;
 
 pub(crate) const AUDIENCE: &str = "https://api.example";
@@ -33,6 +33,11 @@ pub(crate) struct Site {
 impl Site {
     /// Its access tokens are signed with ES256, which all of the others know.
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| None).await
+    }
+
+    /// Its tokens are bound as `dpop` says, which is told its address. `/me` takes them.
+    pub(crate) async fn start_with(dpop: impl FnOnce(&str) -> Option<Dpop>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let manager = SessionManager::builder(Arc::new(ReferenceStore::new())).build();
@@ -42,7 +47,13 @@ impl Site {
         let tokens = Arc::new(TokenService::new(manager, Arc::new(access), Everybody).unwrap());
         let routes = TokenRoutes::new(Arc::clone(&tokens), Everybody).clients(Registered);
         let (issuer, orders) = (format!("http://{address}"), Router::new().route("/orders", get(orders)));
-        let app = orders.merge(routes.router()).merge(routes.jwks()).merge(routes.metadata(&issuer, &issuer));
+        let layer = BearerLayer::new(Arc::clone(&tokens));
+        let (routes, layer) = match dpop(&issuer) {
+            Some(dpop) => (routes.dpop(dpop.clone()), layer.dpop(dpop)),
+            None => (routes, layer),
+        };
+        let me = Router::new().route("/me", get(async |bearer: Bearer| bearer.user.as_str().to_owned())).layer(layer);
+        let app = orders.merge(me).merge(routes.router()).merge(routes.jwks()).merge(routes.metadata(&issuer, &issuer));
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self { tokens, address }
     }

@@ -6,14 +6,19 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{Error, HttpMessage as _, ResponseError as _};
 use session_core::adapter::Challenge;
 use session_core::{Clock, SystemClock};
-use session_jwt::{RemoteVerifier, TokenService, TokenSource, Verifier};
+use session_jwt::{Dpop, RemoteVerifier, TokenService, TokenSource, Verifier};
 
 use super::rejection::BearerRejection;
 use crate::LocalBoxFuture;
+use crate::head::Head;
 use crate::refusal::{Refusals, Refuser};
+
+/// The next nonce for proofs of possession.
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// Tells the extractors inside it how access tokens are verified. Does not look at requests itself.
 ///
@@ -80,6 +85,24 @@ impl BearerAuth {
     pub fn challenge(self, challenge: Challenge) -> Self {
         Self { source: self.source.with_challenge(challenge) }
     }
+
+    /// Tokens that are bound to the key of their client are accepted, with a proof of that key (DPoP, RFC 9449); if that is
+    /// [required](crate::DpopMode::Required), no others are. Without it, a bound token is refused.
+    ///
+    /// An application in a browser at another origin needs CORS to allow the request header `DPoP`, and to expose `DPoP-Nonce`
+    /// and `WWW-Authenticate`.
+    ///
+    /// ```
+    /// # fn demo(tokens: std::sync::Arc<session_jwt::TokenService>) -> Result<(), session_actix::DpopError> {
+    /// use session_actix::{BearerAuth, Dpop};
+    ///
+    /// let auth = BearerAuth::new(tokens).dpop(Dpop::new("https://api.example")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dpop(self, dpop: Dpop) -> Self {
+        Self { source: self.source.with_dpop(dpop) }
+    }
 }
 
 impl<S, B> Transform<S, ServiceRequest> for BearerAuth
@@ -123,13 +146,20 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let refusals = Refusals::new();
-        request.extensions_mut().insert(InsideAuth { source: self.source.clone(), refuser: refusals.refuser() });
+        let outer = request.extensions().get::<InsideAuth>().map(|outer| outer.source.clone());
+        let source = self.source.for_request(&Head(request.request()), outer.as_ref());
+        let nonce = source.nonce(&Head(request.request())).and_then(|nonce| HeaderValue::try_from(nonce).ok());
+        request.extensions_mut().insert(InsideAuth { source, refuser: refusals.refuser() });
         let handled = refusals.or(self.inner.call(request));
         Box::pin(async move {
-            match handled.await {
-                Ok(response) => response.map(ServiceResponse::map_into_boxed_body),
-                Err((request, rejection)) => Ok(ServiceResponse::new(request, rejection.error_response())),
+            let mut response = match handled.await {
+                Ok(response) => response.map(ServiceResponse::map_into_boxed_body)?,
+                Err((request, rejection)) => ServiceResponse::new(request, rejection.error_response()),
+            };
+            if let Some(nonce) = nonce {
+                response.headers_mut().insert(DPOP_NONCE, nonce);
             }
+            Ok(response)
         })
     }
 }

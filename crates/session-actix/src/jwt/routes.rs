@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use session_core::adapter::{OriginGuard, TokenTransport};
 use session_core::{CookiePolicy, CookiePolicyError};
 use session_jwt::{
-    AccountsError, Answer, Attempt, Clients, Fields, Pending, Refusal, Step, TokenEndpoint, TokenRoute, TokenService,
+    AccountsError, Answer, Attempt, Clients, Dpop, Fields, Pending, Refusal, Step, TokenEndpoint, TokenRoute,
+    TokenService,
 };
 
 use super::respond::{get, post};
@@ -185,6 +186,14 @@ impl<A: Authenticator> TokenRoutes<A> {
     /// secret must present it; those that have authenticated may introspect tokens. Without it, every client is public.
     pub fn clients(self, clients: impl Clients) -> Self {
         Self { endpoint: self.endpoint.clients(Arc::new(clients)), ..self }
+    }
+
+    /// Binds tokens to the keys of their clients (DPoP, RFC 9449): at a login with a proof, and at each refresh. The token type is
+    /// `DPoP` then, and the refresh token of a public client is good with proofs of the same key alone. 400 `invalid_dpop_proof`,
+    /// and `use_dpop_nonce` with `DPoP-Nonce`, if there are [nonces](crate::Dpop::nonces). The routes that take the access
+    /// tokens need the same: [`BearerAuth::dpop`](crate::BearerAuth::dpop).
+    pub fn dpop(self, dpop: Dpop) -> Self {
+        Self { endpoint: self.endpoint.with_dpop(dpop), ..self }
     }
 
     /// `/token`, `/token/refresh` and `/token/revoke`; with [`clients`](Self::clients), `/token/introspect` too: for

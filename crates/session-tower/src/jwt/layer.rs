@@ -1,14 +1,22 @@
 //! [`BearerLayer`]: where access tokens are verified, and what is said when there is none.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use http::Request;
+use http::{HeaderName, HeaderValue, Request, Response};
+use pin_project_lite::pin_project;
 use session_core::adapter::Challenge;
 use session_core::{Clock, SystemClock};
-use session_jwt::{RemoteVerifier, TokenService, TokenSource, Verifier};
+use session_jwt::{Dpop, RemoteVerifier, TokenService, TokenSource, Verifier};
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::head::Head;
+
+/// The next nonce for proofs of possession.
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// Tells the extractors inside it how access tokens are verified. Does not look at requests itself.
 ///
@@ -68,6 +76,24 @@ impl BearerLayer {
     pub fn challenge(self, challenge: Challenge) -> Self {
         Self { source: self.source.with_challenge(challenge) }
     }
+
+    /// Tokens that are bound to the key of their client are accepted, with a proof of that key (DPoP, RFC 9449); if that is
+    /// [required](crate::DpopMode::Required), no others are. Without it, a bound token is refused.
+    ///
+    /// An application in a browser at another origin needs CORS to allow the request header `DPoP`, and to expose `DPoP-Nonce`
+    /// and `WWW-Authenticate`.
+    ///
+    /// ```
+    /// # fn demo(tokens: std::sync::Arc<session_jwt::TokenService>) -> Result<(), session_tower::DpopError> {
+    /// use session_tower::{BearerLayer, Dpop};
+    ///
+    /// let layer = BearerLayer::new(tokens).dpop(Dpop::new("https://api.example")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dpop(self, dpop: Dpop) -> Self {
+        Self { source: self.source.with_dpop(dpop) }
+    }
 }
 
 impl<S> Layer<S> for BearerLayer {
@@ -85,17 +111,52 @@ pub struct BearerService<S> {
     source: TokenSource,
 }
 
-impl<S: Service<Request<B>>, B> Service<Request<B>> for BearerService<S> {
+impl<S, B, R> Service<Request<B>> for BearerService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = BearerFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
-        request.extensions_mut().insert(self.source.clone());
-        self.inner.call(request)
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let head = Head::from(&request);
+        let source = self.source.for_request(&head, request.extensions().get());
+        let nonce = source.nonce(&head).and_then(|nonce| HeaderValue::try_from(nonce).ok());
+        request.extensions_mut().insert(source);
+        BearerFuture { inner: self.inner.call(request), nonce }
+    }
+}
+
+pin_project! {
+    /// The future of [`BearerService`].
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct BearerFuture<F> {
+        #[pin]
+        inner: F,
+        nonce: Option<HeaderValue>,
+    }
+}
+
+impl<F: Future<Output = Result<Response<R>, E>>, R, E> Future for BearerFuture<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let mut answer = ready!(this.inner.poll(cx));
+        if let (Ok(response), Some(nonce)) = (&mut answer, this.nonce.take()) {
+            response.headers_mut().insert(DPOP_NONCE, nonce);
+        }
+        Poll::Ready(answer)
+    }
+}
+
+impl<F> fmt::Debug for BearerFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BearerFuture").finish_non_exhaustive()
     }
 }

@@ -10,6 +10,6 @@ mod routes;
 
 pub use backchannel::backchannel_logout;
 pub use bearer::{Bearer, ForeignBearer, LiveBearer};
-pub use layer::{BearerLayer, BearerService};
+pub use layer::{BearerFuture, BearerLayer, BearerService};
 pub use rejection::BearerRejection;
 pub use routes::{Authenticator, TokenRoutes};
