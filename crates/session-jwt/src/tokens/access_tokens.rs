@@ -8,7 +8,7 @@ use session_core::{Authentication, Entropy, EntropyError, KeyThumbprint, OsEntro
 use zeroize::Zeroizing;
 
 use super::account_claims::AccountClaims;
-use super::claims::{Check, Claims};
+use super::claims::{Check, Claims, Possession};
 use super::error::VerifyError;
 use super::gate::MAX_TOKEN_LEN;
 use super::header::TokenType;
@@ -204,17 +204,17 @@ impl AccessTokens {
         key: Option<&ProvenKey>,
         now: Timestamp,
     ) -> Result<Claims, VerifyError> {
-        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Check::Full)?.presented_with(key)
+        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Check::Full, key.into())
     }
 
     /// For whichever audience of ours it is, and whatever it is bound to.
     pub(crate) fn verify_for_any(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
-        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Check::AnyAudience)
+        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Check::AnyAudience, Possession::Any)
     }
 
     /// The same, also after it has expired, as long as its key is in the ring: to end its session.
     pub(crate) fn verify_at_any_time(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Claims, VerifyError> {
-        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Check::AnyTime)
+        Claims::read(self.signer.open(token.as_ref(), now)?, &self.policy, now, Check::AnyTime, Possession::Any)
     }
 
     /// Replaces the keys, after a rotation or after a stored ring was loaded. Running calls finish with the previous ones.

@@ -21,7 +21,7 @@ pub(super) fn read(json: &str) -> Option<ReadPayload<'_>> {
         return None;
     }
     let mut rest = Rest(json);
-    let payload = ReadPayload {
+    Some(ReadPayload {
         iss: Some(rest.text(r#"{"iss":""#)?),
         sub: Some(rest.text(r#","sub":""#)?),
         aud: Some(Audience::One(rest.text(r#","aud":""#)?.into_inner())),
@@ -34,10 +34,9 @@ pub(super) fn read(json: &str) -> Option<ReadPayload<'_>> {
         auth_time: Some(rest.number(r#","auth_time":"#)?),
         acr: Some(rest.text(r#","acr":""#)?),
         amr: Some(rest.texts(r#","amr":"#)?),
-        scope: rest.last(r#","scope":""#, "")?,
-        cnf: rest.last(r#","cnf":{"jkt":""#, "}")?.map(Confirmation::Key),
-    };
-    (rest.0 == "}").then_some(payload)
+        scope: rest.scope()?,
+        cnf: rest.confirmation()?,
+    })
 }
 
 /// What is left to read. Inlined, so that literals are compared as the few words that they are.
@@ -60,15 +59,24 @@ impl<'a> Rest<'a> {
         Some(Text::from(Cow::Borrowed(text)))
     }
 
-    /// One of the last members, which may be missing: `literal`, a text, and `end`.
+    /// The last member but one, which may be missing.
     #[inline(always)]
-    fn last(&mut self, literal: &str, end: &str) -> Option<Option<Text<'a>>> {
+    fn scope(&mut self) -> Option<Option<Text<'a>>> {
+        let literal = r#","scope":""#;
         if self.0 == "}" || !self.0.starts_with(literal) {
             return Some(None);
         }
-        let text = self.text(literal)?;
-        self.skip(end)?;
-        Some(Some(text))
+        self.text(literal).map(Some)
+    }
+
+    /// The last member, which may be missing, and the end.
+    #[inline(always)]
+    fn confirmation(&mut self) -> Option<Option<Confirmation<'a>>> {
+        if self.0 == "}" {
+            return Some(None);
+        }
+        let key = self.text(r#","cnf":{"jkt":""#)?;
+        (self.0 == "}}").then_some(Some(Confirmation::Key(key)))
     }
 
     /// `literal`, and an array of texts, which may be empty.

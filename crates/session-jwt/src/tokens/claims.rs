@@ -51,14 +51,50 @@ pub struct Claims {
     /// The payload, as it was signed; behind it, without their escapes, the texts that have some. One buffer for all texts: a
     /// token is verified with each request, which looks at few of them.
     texts: String,
-    payload_len: usize,
+    payload_len: u32,
 }
 
-/// Where in [`Claims::texts`] a text is.
+/// Where in [`Claims::texts`] a text is. A payload is much shorter than these can tell, and claims are moved a few times.
 #[derive(Clone, Copy)]
 struct Span {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    fn new(start: usize, len: usize) -> Self {
+        let end = |end| u32::try_from(end).unwrap_or(u32::MAX);
+        Self { start: end(start), end: end(start + len) }
+    }
+}
+
+/// How a token is presented.
+#[derive(Clone, Copy)]
+pub(super) enum Possession<'k> {
+    /// By whoever has it.
+    Bearer,
+    /// By whoever has proved to have this key, too.
+    Key(&'k ProvenKey),
+    /// It is not: somebody asks what it is.
+    Any,
+}
+
+impl<'k> From<Option<&'k ProvenKey>> for Possession<'k> {
+    fn from(key: Option<&'k ProvenKey>) -> Self {
+        key.map_or(Self::Bearer, Self::Key)
+    }
+}
+
+impl Possession<'_> {
+    /// Whether a token may be presented so that is bound to the key with the thumbprint `bound`, or to none.
+    pub(super) fn allows(self, bound: Option<&str>) -> Result<(), VerifyError> {
+        match (self, bound) {
+            (Self::Bearer, None) | (Self::Any, _) => Ok(()),
+            (Self::Key(key), Some(bound)) if bound == key.thumbprint().to_string() => Ok(()),
+            (Self::Bearer | Self::Key(_), Some(_)) => Err(VerifyError::Bound),
+            (Self::Key(_), None) => Err(VerifyError::Unbound),
+        }
+    }
 }
 
 /// Whether `scope` is among these tokens.
@@ -108,11 +144,6 @@ impl Claims {
         self.key.map(|key| self.text(key))
     }
 
-    /// The token, if it may be presented by whoever has proved to have `key`; by whoever has it, without one.
-    pub(super) fn presented_with(self, key: Option<&ProvenKey>) -> Result<Self, VerifyError> {
-        confirm(self.key(), key).map(|()| self)
-    }
-
     /// Whether the token may be used for `scope`, a single one.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
@@ -143,11 +174,17 @@ impl Claims {
     }
 
     fn text(&self, span: Span) -> &str {
-        self.texts.get(span.start..span.end).unwrap_or_default()
+        self.texts.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
     /// Reads a signed payload and checks it: the only way to get [`Claims`].
-    pub(super) fn read(json: Vec<u8>, policy: &TokenPolicy, now: Timestamp, check: Check) -> Result<Self, VerifyError> {
+    pub(super) fn read(
+        json: Vec<u8>,
+        policy: &TokenPolicy,
+        now: Timestamp,
+        check: Check,
+        possession: Possession<'_>,
+    ) -> Result<Self, VerifyError> {
         let json = String::from_utf8(json).map_err(|_| VerifyError::Payload)?;
         let ReadPayload { iss, sub, aud, exp, nbf, iat, jti, sid, auth_time, acr, amr, client_id, scope, cnf } =
             match as_written::read(&json) {
@@ -202,12 +239,14 @@ impl Claims {
         let token_id = texts.span(&token_id);
         let client = client_id.map(|client| texts.span(&client));
         let scope = scope.map(|scope| texts.span(&scope));
-        let key = match cnf {
+        let key = match &cnf {
             None => None,
-            Some(Confirmation::Key(key)) => Some(texts.span(&key)),
+            Some(Confirmation::Key(key)) => Some(&**key),
             Some(Confirmation::Unknown) => return Err(VerifyError::Confirmation),
         };
-        let (payload_len, unescaped) = (json.len(), texts.unescaped);
+        possession.allows(key)?;
+        let key = key.map(|key| texts.span(key));
+        let (payload_len, unescaped) = (Span::new(0, json.len()).end, texts.unescaped);
         let texts = if unescaped.is_empty() { json } else { json + &unescaped };
         Ok(Self {
             session,
@@ -238,11 +277,11 @@ impl Texts<'_> {
     fn span(&mut self, text: &str) -> Span {
         let start = text.as_ptr().addr().wrapping_sub(self.json.as_ptr().addr());
         if start < self.json.len() {
-            return Span { start, end: start + text.len() };
+            return Span::new(start, text.len());
         }
         let start = self.json.len() + self.unescaped.len();
         self.unescaped.push_str(text);
-        Span { start, end: start + text.len() }
+        Span::new(start, text.len())
     }
 }
 
@@ -255,17 +294,6 @@ impl fmt::Debug for Claims {
             .field("issued_at", &self.issued_at)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
-    }
-}
-
-/// Whether a token that is bound to the key with the thumbprint `bound`, or to none, may be presented with a proof of `key`, or
-/// without one.
-pub(super) fn confirm(bound: Option<&str>, key: Option<&ProvenKey>) -> Result<(), VerifyError> {
-    match (bound, key) {
-        (None, None) => Ok(()),
-        (Some(bound), Some(key)) if bound == key.thumbprint().to_string() => Ok(()),
-        (Some(_), _) => Err(VerifyError::Bound),
-        (None, Some(_)) => Err(VerifyError::Unbound),
     }
 }
 

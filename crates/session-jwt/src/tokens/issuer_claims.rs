@@ -7,13 +7,12 @@ use serde_json::Value;
 use session_core::Timestamp;
 
 use super::account_claims::ClaimError;
-use super::claims::{confirm, names_scope};
+use super::claims::{Possession, names_scope};
 use super::error::VerifyError;
 use super::logout_claims::mentions_logout;
 use super::members::{Members, Times};
 use super::payload::Confirmation;
 use super::policy::TokenPolicy;
-use crate::dpop::key::ProvenKey;
 
 /// What names the client: RFC 9068, OpenID Connect (Keycloak, Auth0, Entra ID), Okta, and Entra ID in version 1.
 const CLIENT: [&str; 4] = ["client_id", "azp", "cid", "appid"];
@@ -66,13 +65,13 @@ impl IssuerClaims {
         serde_json::from_slice(&self.payload).map_err(|_| ClaimError::Type)
     }
 
-    /// The token, if it may be presented by whoever has proved to have `key`; by whoever has it, without one.
-    pub(super) fn presented_with(self, key: Option<&ProvenKey>) -> Result<Self, VerifyError> {
-        confirm(self.key.as_deref(), key).map(|()| self)
-    }
-
     /// Reads a signed payload and checks it: the only way to get [`IssuerClaims`].
-    pub(super) fn check(json: Vec<u8>, policy: &TokenPolicy, now: Timestamp) -> Result<Self, VerifyError> {
+    pub(super) fn check(
+        json: Vec<u8>,
+        policy: &TokenPolicy,
+        now: Timestamp,
+        possession: Possession<'_>,
+    ) -> Result<Self, VerifyError> {
         let claims = Members::parse(&json)?;
         claims.check_names(policy)?;
         // Signed by the same keys, and maybe without a `typ` of its own.
@@ -97,6 +96,7 @@ impl IssuerClaims {
             Some(Confirmation::Key(key)) => Some(key.into_inner().into_owned()),
             Some(Confirmation::Unknown) => return Err(VerifyError::Confirmation),
         };
+        possession.allows(key.as_deref())?;
         Ok(Self { subject, client, scope, key, authenticated_at, acr, token_id, issued_at, expires_at, payload: json })
     }
 }

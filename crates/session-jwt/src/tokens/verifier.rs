@@ -125,7 +125,7 @@ impl Verifier {
         now: Timestamp,
     ) -> Result<IssuerClaims, VerifyError> {
         let payload = self.gate.open(token.as_ref(), &self.keys.load(), now)?;
-        IssuerClaims::check(payload, &self.policy, now)?.presented_with(key)
+        IssuerClaims::check(payload, &self.policy, now, key.into())
     }
 
     /// Verifies a logout token of an OpenID provider (Back-Channel Logout 1.0, section 2.6), for an application that ends
@@ -177,7 +177,7 @@ impl Verifier {
         now: Timestamp,
     ) -> Result<Claims, VerifyError> {
         let payload = self.gate.open(token.as_ref(), &self.keys.load(), now)?;
-        Claims::read(payload, &self.policy, now, Check::Full)?.presented_with(key)
+        Claims::read(payload, &self.policy, now, Check::Full, key.into())
     }
 
     /// Replaces the keys, after the JWKS document was reloaded. Running verifications finish with the previous ones. Never
