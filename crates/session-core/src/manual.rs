@@ -3,6 +3,7 @@
 //! - [`lifecycle`]: what a session goes through, what each step costs, what a handler can rely on
 //! - [`defaults`]: each default, with its reason and its source
 //! - [`kinds`]: a cookie, access and refresh tokens, or everything in the cookie
+//! - [`possession`]: tokens that are bound to a key of the client (DPoP)
 //! - [`browsers`]: which cookie, two cookies of one name, proxies, sockets
 //! - [`threats`]: what is defended against, how, and what is not
 //! - [`stores`]: choosing a backend, what it costs, how to operate it
@@ -22,6 +23,9 @@ pub mod defaults {}
 
 #[doc = include_str!("manual/kinds.md")]
 pub mod kinds {}
+
+#[doc = include_str!("manual/possession.md")]
+pub mod possession {}
 
 #[doc = include_str!("manual/browsers.md")]
 pub mod browsers {}
