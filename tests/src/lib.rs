@@ -8,6 +8,7 @@ pub mod chaos;
 mod client;
 pub mod coherence;
 pub mod crowd;
+pub mod device;
 pub mod dpop;
 mod failure;
 pub mod feeds;

@@ -73,6 +73,8 @@ pub use jwt::{
     Authenticator, Bearer, BearerAuth, BearerAuthService, BearerRejection, ForeignBearer, LiveBearer, TokenRoutes,
     backchannel_logout,
 };
+#[cfg(feature = "experimental-dbsc")]
+pub use jwt::{device_binding, require_device};
 pub use middleware::{SessionMiddleware, SessionService};
 pub use rejection::Rejection;
 pub use request_line::RequestLine;
@@ -84,6 +86,8 @@ pub use session_core::adapter::{
 };
 #[cfg(feature = "jwt")]
 pub use session_jwt::{AnyToken, Dpop, DpopError, DpopMode, TokenRequirement};
+#[cfg(feature = "experimental-dbsc")]
+pub use session_jwt::{BindingEnforcement, BindingState, DeviceBinding, DeviceBindingError};
 
 /// A future of one worker.
 type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;

@@ -136,6 +136,9 @@ pub enum EventKind {
     /// or was used before; or there was none where a token is bound to a key. Many of one user may be a thief who has all but
     /// the key.
     InvalidProof,
+    /// A session that is bound to a device was presented without what that device alone has: a copy of its cookie, or a browser
+    /// that gave the binding up.
+    DeviceNotProved,
     /// A logout token of an OpenID provider was refused: it is malformed, forged or expired, was used before, or names no
     /// user. If it is genuine, sessions live on here that ended there.
     InvalidLogoutToken,
@@ -323,6 +326,7 @@ impl SessionObserver for TracingObserver {
             | EventKind::MalformedToken
             | EventKind::InvalidAccessToken
             | EventKind::InvalidProof
+            | EventKind::DeviceNotProved
             | EventKind::LoginRefused
             | EventKind::VisitorRefused => tracing::debug!(target: "session", ?kind, "session event"),
         }

@@ -68,6 +68,7 @@ impl SessionObserver for History {
             | EventKind::MalformedToken
             | EventKind::InvalidAccessToken
             | EventKind::InvalidProof
+            | EventKind::DeviceNotProved
             | EventKind::InvalidLogoutToken
             | EventKind::LoginRefused
             | EventKind::AmbiguousCookie

@@ -60,6 +60,8 @@
 //! Key deny lists by [`Claims::token_id`], never by the text of the token: an ECDSA signature has two valid forms.
 
 mod algorithm;
+#[cfg(feature = "experimental-dbsc")]
+mod dbsc;
 mod dpop;
 mod encoding;
 mod keys;
@@ -72,6 +74,8 @@ mod token_service;
 mod tokens;
 
 pub use algorithm::{Algorithm, AlgorithmNames};
+#[cfg(feature = "experimental-dbsc")]
+pub use dbsc::binding::{BindingEnforcement, BindingState, DeviceBinding, DeviceBindingError};
 pub use dpop::key::ProvenKey;
 pub use dpop::policy::{Dpop, DpopError, DpopMode};
 pub use dpop::proof::ProofError;

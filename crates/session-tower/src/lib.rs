@@ -58,6 +58,8 @@ pub use jwt::{
     Authenticator, Bearer, BearerFuture, BearerLayer, BearerRejection, BearerService, ForeignBearer, LiveBearer,
     TokenRoutes, backchannel_logout,
 };
+#[cfg(feature = "experimental-dbsc")]
+pub use jwt::{device_binding, require_device};
 pub use layer::{SessionLayer, SessionService};
 pub use rejection::Rejection;
 pub use request_line::RequestLine;
@@ -70,3 +72,5 @@ pub use session_core::adapter::{
 };
 #[cfg(feature = "jwt")]
 pub use session_jwt::{AnyToken, Dpop, DpopError, DpopMode, TokenRequirement};
+#[cfg(feature = "experimental-dbsc")]
+pub use session_jwt::{BindingEnforcement, BindingState, DeviceBinding, DeviceBindingError};

@@ -53,6 +53,7 @@ fn every_event_is_counted_once() {
         (EventKind::MalformedToken, "session_tokens_refused_total{reason=malformed}"),
         (EventKind::InvalidAccessToken, "session_tokens_refused_total{reason=access_token}"),
         (EventKind::InvalidProof, "session_tokens_refused_total{reason=proof}"),
+        (EventKind::DeviceNotProved, "session_tokens_refused_total{reason=device}"),
         (EventKind::InvalidLogoutToken, "session_tokens_refused_total{reason=logout_token}"),
         (EventKind::LimitReached, "session_logins_refused_total{reason=limit}"),
         (EventKind::LoginRefused, "session_logins_refused_total{reason=credentials}"),

@@ -46,7 +46,7 @@ pub(super) fn get(path: &str, document: impl Fn() -> Answer + Clone + 'static) -
     resource.route(web::get().to(answer.clone())).route(web::head().to(answer))
 }
 
-fn respond(answer: Answer) -> HttpResponse {
+pub(super) fn respond(answer: Answer) -> HttpResponse {
     try_respond(answer)
         .or_else(|| try_respond(Answer::server_error()))
         .unwrap_or_else(|| HttpResponse::InternalServerError().finish())

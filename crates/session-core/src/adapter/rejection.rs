@@ -36,6 +36,9 @@ pub enum RejectionKind {
     /// The application does not let this user do that: whoever is logged in, to log in again changes nothing. Said by handlers,
     /// never by the library. 403 `forbidden`.
     Forbidden,
+    /// The session is bound to a device, and the request does not show that it comes from there; or it is not, and the route
+    /// wants it to be. 401 `device_binding_required`.
+    DeviceBindingRequired,
     /// The request comes from another site (CSRF). 403 `cross_origin`.
     CrossOrigin,
     /// The request was sent to a host that the application does not answer for. 421 `host_not_allowed`.
@@ -107,6 +110,9 @@ impl RejectionKind {
             Self::Conflict => (409, "session_conflict", "another request changed the session at the same time"),
             Self::ReauthenticationRequired => (403, "reauthentication_required", "the user must authenticate again"),
             Self::WrongUser => (403, "wrong_user", "the session belongs to another user"),
+            Self::DeviceBindingRequired => {
+                (401, "device_binding_required", "the request does not come from the device of the session")
+            }
             Self::Forbidden => (403, "forbidden", "the user may not do that"),
             Self::CrossOrigin => (403, "cross_origin", "the request comes from another site"),
             Self::HostNotAllowed => (421, "host_not_allowed", "the application does not answer for this host"),

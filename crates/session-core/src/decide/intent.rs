@@ -228,6 +228,9 @@ impl fmt::Debug for StepUp {
 /// Computes the new encoded value of a key from the old one. Run again on every conflict.
 pub(crate) type UpdateFn = Arc<dyn Fn(Option<&[u8]>) -> Result<Bytes, ValueError> + Send + Sync>;
 
+/// Computes what binds a session from what has bound it. Run again on every conflict.
+pub(crate) type RebindFn = Arc<dyn Fn(Option<&[u8]>) -> Option<Bytes> + Send + Sync>;
+
 /// One thing a request wants.
 #[derive(Clone)]
 pub(crate) enum Intent {
@@ -237,6 +240,7 @@ pub(crate) enum Intent {
     Clear,
     Login(Arc<Login>, Timestamp),
     StepUp(Arc<StepUp>, Timestamp),
+    Rebind(RebindFn),
     Regenerate,
     Logout,
 }
@@ -246,9 +250,13 @@ impl Intent {
     pub(crate) fn blind_write(&self) -> Option<&Bytes> {
         match self {
             Self::Set(key, _) | Self::Remove(key) => Some(key),
-            Self::Update(..) | Self::Clear | Self::Login(..) | Self::StepUp(..) | Self::Regenerate | Self::Logout => {
-                None
-            }
+            Self::Update(..)
+            | Self::Clear
+            | Self::Login(..)
+            | Self::StepUp(..)
+            | Self::Rebind(_)
+            | Self::Regenerate
+            | Self::Logout => None,
         }
     }
 }

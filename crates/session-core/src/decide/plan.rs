@@ -43,7 +43,7 @@ pub(crate) struct Draft {
     pub(crate) device: Device,
     /// The longest that a session may live that begins with this.
     pub(crate) timeouts: Timeouts,
-    /// What a session is bound to that begins with this.
+    /// What the session is bound to.
     pub(crate) binding: Option<Bytes>,
     pub(crate) change: Change,
     /// Whether the request wants the values to be some way, whether or not they were so already.
@@ -60,7 +60,7 @@ impl Draft {
                 persistence: record.summary.persistence,
                 device: record.summary.device.clone(),
                 timeouts: Timeouts::UNLIMITED,
-                binding: None,
+                binding: record.binding.clone(),
                 change: Change::None,
                 has_written: false,
             },
@@ -118,6 +118,14 @@ impl Draft {
                 Ok(())
             }
             Intent::StepUp(step_up, at) => self.step_up(step_up, *at),
+            Intent::Rebind(rebind) => {
+                if self.authentication.is_none() {
+                    return Err(Error::NotAuthenticated);
+                }
+                self.binding = rebind(self.binding.as_deref());
+                self.has_written = true;
+                Ok(())
+            }
             Intent::Regenerate => {
                 if self.change == Change::None {
                     self.change = Change::Regenerate;
@@ -158,6 +166,8 @@ impl Draft {
         self.authentication = Some(Authentication::new(login.user.clone(), login.proof(at)));
         self.persistence = policy.persistence(login.remember);
         self.timeouts = login.timeouts;
+        // What was bound is the session before.
+        self.binding = None;
         self.device = login.device.clone();
         self.change = Change::Login;
     }
@@ -330,7 +340,7 @@ fn carry_on(
 ) -> Result<Plan, Error> {
     let stored = &loaded.record;
     let reissue = matches!(draft.change, Change::Regenerate | Change::StepUp);
-    let wanted = reissue || !stored.data.same_as(&draft.data);
+    let wanted = reissue || !stored.data.same_as(&draft.data) || stored.binding != draft.binding;
     if stored.is_copy && draft.has_written && !wanted {
         // That it was so already, only the store may say.
         return Ok(Plan { store: StoreOp::LoadAgain, ..Plan::nothing() });
@@ -374,7 +384,7 @@ fn carry_on(
         ..stored.summary
     };
     let record = Record::new(summary, stored.version.next(entropy)?, credential);
-    let (binding, replaces) = (stored.binding.clone(), stored.replaces.clone());
+    let (binding, replaces) = (draft.binding.clone(), stored.replaces.clone());
     let record = Record { data: draft.data.clone(), binding, replaces, format: policy.record_format(), ..record };
     if reissue && matches!(loaded.access, Access::Seal) {
         // A copy of the old seal can only be denied by its id: the session goes on under another.
@@ -428,6 +438,7 @@ pub(crate) fn sample(
     record.summary.authentication = draft.authentication.clone();
     record.summary.device = draft.device.clone();
     record.data = draft.data.clone();
+    record.binding = draft.binding.clone();
     Ok(record)
 }
 

@@ -54,7 +54,7 @@ impl Wants {
     pub(super) fn of(loaded: &LoadedSession, intents: &[Intent], activity: Activity, policy: &Policy) -> Option<Self> {
         let only_values = intents.iter().all(|intent| match intent {
             Intent::Set(..) | Intent::Remove(_) | Intent::Update(..) | Intent::Clear => true,
-            Intent::Login(..) | Intent::StepUp(..) | Intent::Regenerate | Intent::Logout => false,
+            Intent::Login(..) | Intent::StepUp(..) | Intent::Rebind(_) | Intent::Regenerate | Intent::Logout => false,
         });
         match &loaded.access {
             Access::Token(token, TokenStatus::Current)

@@ -171,7 +171,8 @@ impl CookiePolicy {
         if cookies.is_empty() { PresentedCookie::Malformed } else { PresentedCookie::Several { cookies, is_complete } }
     }
 
-    fn values<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> impl Iterator<Item = &'h [u8]> {
+    /// The values of all cookies of this name in the `Cookie` headers of a request, in their order: for what is no session.
+    pub fn values<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> impl Iterator<Item = &'h [u8]> {
         let pairs = headers.into_iter().flat_map(|header| header.split(|byte| *byte == b';'));
         pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(self.name.as_bytes())?.strip_prefix(b"="))
     }
@@ -208,7 +209,8 @@ impl CookiePolicy {
         self.name.len() + len <= MAX_PAIR
     }
 
-    pub(crate) fn set_text(&self, value: &str, max_age: Option<Duration>) -> SetCookie {
+    /// As [`set`](Self::set), with another value than a token: characters of base64url, which need no escapes.
+    pub fn set_text(&self, value: &str, max_age: Option<Duration>) -> SetCookie {
         let mut cookie = self.template(value);
         if let Some(max_age) = max_age {
             let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);

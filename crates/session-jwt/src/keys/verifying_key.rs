@@ -151,6 +151,12 @@ impl PublicKey {
         self.kid == other.kid && self.algorithm() == other.algorithm()
     }
 
+    /// The public JWK with the members that make the key, and no other.
+    #[cfg(feature = "experimental-dbsc")]
+    pub(crate) fn to_bare_jwk(&self) -> String {
+        self.material.bare_jwk()
+    }
+
     pub(crate) fn material(&self) -> &Material {
         &self.material
     }
@@ -210,14 +216,17 @@ impl Material {
     }
 
     /// RFC 7638 fixes the members and their order; base64url needs no escaping.
-    pub(super) fn thumbprint(&self) -> String {
+    fn bare_jwk(&self) -> String {
         let [one, other] = self.numbers();
-        let json = match self {
+        match self {
             Self::Ed25519(_) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{one}"}}"#),
             Self::P256(_) => format!(r#"{{"crv":"P-256","kty":"EC","x":"{one}","y":"{other}"}}"#),
             Self::Rsa(_) => format!(r#"{{"e":"{other}","kty":"RSA","n":"{one}"}}"#),
-        };
-        encoding::encode(Sha256::digest(json))
+        }
+    }
+
+    pub(super) fn thumbprint(&self) -> String {
+        encoding::encode(Sha256::digest(self.bare_jwk()))
     }
 
     /// `x` and `y`, which Ed25519 does not have, or `n` and `e`; encoded.

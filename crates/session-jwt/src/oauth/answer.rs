@@ -27,6 +27,9 @@ pub struct Answer {
     retry_after: Option<Duration>,
     /// The next nonce for proofs of possession.
     nonce: Option<String>,
+    /// What the browser signs next, for a session that is bound to a device.
+    #[cfg(feature = "experimental-dbsc")]
+    device_challenge: Option<String>,
 }
 
 impl Answer {
@@ -54,7 +57,10 @@ impl Answer {
         let retry_after = self.retry_after.map(|after| ("retry-after", whole_seconds(after).to_string()));
         let caching = self.max_age.map(|age| ("cache-control", format!("public, max-age={}", age.as_secs())));
         let nonce = self.nonce.clone().map(|nonce| ("dpop-nonce", nonce));
-        [challenge, retry_after, caching, nonce].into_iter().flatten()
+        let headers = [challenge, retry_after, caching, nonce].into_iter();
+        #[cfg(feature = "experimental-dbsc")]
+        let headers = headers.chain([self.device_challenge.clone().map(|value| ("secure-session-challenge", value))]);
+        headers.flatten()
     }
 
     /// The other headers: cookies, and that no cache keeps what may hold tokens.
@@ -78,12 +84,23 @@ impl Answer {
         Refused(405, "invalid_request", "the method is not one of this route").into()
     }
 
+    /// The store, or the random generator, failed: 503 `temporarily_unavailable`.
+    #[cfg(feature = "experimental-dbsc")]
+    pub(crate) fn later() -> Self {
+        Refused::LATER.into()
+    }
+
     /// A bug in the application: 500 `server_error`.
     pub fn server_error() -> Self {
         Refused::SERVER.into()
     }
 
-    pub(super) fn json(status: u16, body: Value) -> Self {
+    #[cfg(feature = "experimental-dbsc")]
+    pub(crate) fn with_device_challenge(self, challenge: String) -> Self {
+        Self { device_challenge: Some(challenge), ..self }
+    }
+
+    pub(crate) fn json(status: u16, body: Value) -> Self {
         Self {
             status,
             body: body.to_string(),
@@ -94,6 +111,8 @@ impl Answer {
             challenge: None,
             retry_after: None,
             nonce: None,
+            #[cfg(feature = "experimental-dbsc")]
+            device_challenge: None,
         }
     }
 
@@ -101,7 +120,7 @@ impl Answer {
         Self { body, content_type, max_age: Some(max_age), ..Self::json(200, Value::Null) }
     }
 
-    pub(super) fn with_cookie(self, cookie: Option<SetCookie>, removed_cookies: Vec<SetCookie>) -> Self {
+    pub(crate) fn with_cookie(self, cookie: Option<SetCookie>, removed_cookies: Vec<SetCookie>) -> Self {
         Self { cookie, removed_cookies, ..self }
     }
 

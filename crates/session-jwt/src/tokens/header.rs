@@ -44,6 +44,9 @@ pub(crate) enum AcceptedTypes {
     LogoutAlsoGeneric,
     /// `dpop+jwt`, to the letter, as RFC 9449 demands of proofs of possession.
     Proof,
+    /// `dbsc+jwt`, to the letter, as the draft of device-bound sessions has it.
+    #[cfg(feature = "experimental-dbsc")]
+    BoundSession,
 }
 
 /// The longest header segment of another issuer: some write a certificate there.
@@ -78,7 +81,7 @@ pub(crate) struct Header {
 
 impl Header {
     /// Reads the header segment of a token of another issuer.
-    pub(super) fn read(segment: &[u8], types: AcceptedTypes) -> Result<Self, VerifyError> {
+    pub(crate) fn read(segment: &[u8], types: AcceptedTypes) -> Result<Self, VerifyError> {
         Self::parse(&decode(segment)?, types)
     }
 
@@ -128,6 +131,8 @@ impl AcceptedTypes {
             Self::AccessToken | Self::LogoutToken => Self::LogoutToken,
             Self::AlsoGeneric | Self::LogoutAlsoGeneric => Self::LogoutAlsoGeneric,
             Self::Proof => Self::Proof,
+            #[cfg(feature = "experimental-dbsc")]
+            Self::BoundSession => Self::BoundSession,
         }
     }
 
@@ -138,6 +143,8 @@ impl AcceptedTypes {
             Self::LogoutToken => ("logout+jwt", false),
             Self::LogoutAlsoGeneric => ("logout+jwt", true),
             Self::Proof => return typ == Some("dpop+jwt"),
+            #[cfg(feature = "experimental-dbsc")]
+            Self::BoundSession => return typ == Some("dbsc+jwt"),
         };
         let Some(typ) = typ else { return also_generic };
         // A media type: its case is irrelevant (RFC 2045), and the prefix is optional (RFC 7515, 4.1.9).

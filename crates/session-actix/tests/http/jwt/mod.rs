@@ -3,6 +3,7 @@
 mod backchannel;
 mod bearer;
 mod cookie;
+mod device;
 mod dpop;
 mod foreign;
 mod provider;

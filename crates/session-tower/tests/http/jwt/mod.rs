@@ -5,6 +5,7 @@ mod bearer;
 mod clients;
 mod cookie;
 mod cors;
+mod device;
 mod dpop;
 mod foreign;
 mod provider;

@@ -1,0 +1,432 @@
+//! [`DeviceBinding`]: what an application says about devices, and what routes and guards do with it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use session_core::adapter::{RejectionKind, RequestHead, report_refusal};
+use session_core::{
+    CookiePolicy, Entropy, EntropyError, Error, EventKind, OsEntropy, Session, SessionManager, Timestamp,
+};
+
+use super::header::{self, Unreadable};
+use super::response::Response;
+use super::state::{Fresh, Shown, State};
+use crate::encoding;
+use crate::oauth::answer::Answer;
+
+/// What a request must show of the device of its session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BindingEnforcement {
+    /// Nothing: what would be refused is an event, and a line in the log.
+    ReportOnly,
+    /// A session that is bound is good on its device alone. One that is not, because its browser cannot, is good as ever.
+    #[default]
+    WhereBound,
+    /// The same; and one that is not bound a minute after its login is refused: for what matters, where all browsers are known
+    /// to do it.
+    Required,
+}
+
+/// Whether a session is bound to a device, and a request comes from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindingState {
+    /// It is not bound: the browser has not registered a key, or cannot.
+    Unbound,
+    /// A key is registered, but no request has had its cookie yet: the browser may not have got the answer.
+    Registered,
+    /// It is bound, and the request comes from the device.
+    Bound,
+    /// It is bound, and the request does not show that it comes from the device: a copy of the cookie.
+    Missing,
+}
+
+/// What cannot be configured, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceBindingError {
+    /// The origin is none.
+    #[error("an origin is a scheme and a host, as in https://shop.example")]
+    Origin,
+    /// A path of a route cannot be one.
+    #[error("a path begins with / and has no quotes, blanks and backslashes")]
+    Path,
+    /// The life of the bound cookie.
+    #[error("the bound cookie lives between 1 minute and 1 hour")]
+    Lifetime,
+}
+
+/// Device-bound sessions (DBSC), as the W3C draft of 2026-02-17 has them. **Experimental.** A browser that knows the protocol
+/// makes a key at the login, where malware cannot copy it, and from then on the session's cookie is good together with a second
+/// one alone, which lives for ten minutes and is renewed by a signature. Who copies both cookies has them until then. Other
+/// browsers see nothing of it, and have sessions as ever.
+///
+/// 1. A login calls [`offer`](Self::offer), and its answer has the header that comes of it.
+/// 2. The browser sends its key to the route behind which [`register`](Self::register) is, and has a bound cookie.
+/// 3. Requests are [required](Self::require) to have that cookie, from the first one on that had it.
+/// 4. When the cookie has expired, the browser renews it at the route of [`renew`](Self::renew) before it sends anything else.
+///
+/// Not for client-side sessions: each copy of such a cookie has its own state.
+#[derive(Clone)]
+#[must_use]
+pub struct DeviceBinding {
+    config: Arc<Config>,
+}
+
+#[derive(Clone)]
+struct Config {
+    origin: String,
+    registration: String,
+    renewal: String,
+    cookie: CookiePolicy,
+    lifetime: Duration,
+    enforcement: BindingEnforcement,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl DeviceBinding {
+    /// How long the bound cookie lives.
+    const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
+    /// How long after a login a session may be unbound where it must not be.
+    const GRACE: Duration = Duration::from_secs(60);
+
+    /// For the site at `origin`, whose browsers register keys at the path `registration` and renew cookies at `renewal`. `cookie`
+    /// is the bound one, beside that of the session: with another name, and the same attributes.
+    ///
+    /// ```
+    /// use session_core::CookiePolicy;
+    /// use session_jwt::DeviceBinding;
+    ///
+    /// let cookie = CookiePolicy::builder("__Host-bound").build()?;
+    /// let binding = DeviceBinding::new("https://shop.example", "/session/bind", "/session/renew", cookie)?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`DeviceBindingError::Origin`], [`DeviceBindingError::Path`].
+    pub fn new(
+        origin: &str,
+        registration: &str,
+        renewal: &str,
+        cookie: CookiePolicy,
+    ) -> Result<Self, DeviceBindingError> {
+        let (scheme, host) = origin.split_once("://").ok_or(DeviceBindingError::Origin)?;
+        let is_host =
+            !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
+        if !["http", "https"].contains(&scheme) || !is_host {
+            return Err(DeviceBindingError::Origin);
+        }
+        let is_path = |path: &str| {
+            path.starts_with('/')
+                && path.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'"' && byte != b'\\')
+        };
+        if !is_path(registration) || !is_path(renewal) {
+            return Err(DeviceBindingError::Path);
+        }
+        let config = Config {
+            origin: origin.to_owned(),
+            registration: registration.to_owned(),
+            renewal: renewal.to_owned(),
+            cookie,
+            lifetime: Self::DEFAULT_LIFETIME,
+            enforcement: BindingEnforcement::default(),
+            entropy: Arc::new(OsEntropy),
+        };
+        Ok(Self { config: Arc::new(config) })
+    }
+
+    /// What requests must show.
+    pub fn enforcement(self, enforcement: BindingEnforcement) -> Self {
+        self.with(|config| config.enforcement = enforcement)
+    }
+
+    /// How long the bound cookie lives, and so a copy of it: 1 minute to 1 hour. Default: 10 minutes. Each renewal is a request, and
+    /// two round trips.
+    ///
+    /// # Errors
+    /// [`DeviceBindingError::Lifetime`]
+    pub fn lifetime(self, lifetime: Duration) -> Result<Self, DeviceBindingError> {
+        if !(Duration::from_secs(60)..=Duration::from_secs(3600)).contains(&lifetime) {
+            return Err(DeviceBindingError::Lifetime);
+        }
+        Ok(self.with(|config| config.lifetime = lifetime))
+    }
+
+    /// Draws challenges and cookies from `entropy` instead of the operating system: for tests.
+    pub fn entropy(self, entropy: impl Entropy) -> Self {
+        self.with(|config| config.entropy = Arc::new(entropy))
+    }
+
+    fn with(self, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::clone(&self.config);
+        change(&mut config);
+        Self { config: Arc::new(config) }
+    }
+
+    /// The paths of the routes: of the registration, and of the renewal.
+    #[must_use]
+    pub fn paths(&self) -> [&str; 2] {
+        [&self.config.registration, &self.config.renewal]
+    }
+
+    /// Offers the browser to bind the session of the user who is logged in: the header of the answer. After
+    /// [`Session::login`](session_core::Session::login) in the same request it costs no round trip of its own. A session that is
+    /// bound stays so.
+    ///
+    /// # Errors
+    /// [`Error::NotAuthenticated`] if no user is logged in, [`Error::Entropy`], [`Error::ResponseSent`].
+    pub fn offer(&self, manager: &SessionManager, session: &Session) -> Result<(&'static str, String), Error> {
+        let (challenge, now) = (self.draw()?, manager.now());
+        let offered = challenge.clone();
+        session.rebind(move |before| match before.map(State::decode) {
+            // What this version cannot read stays as it is.
+            Some(None) => before.map(bytes::Bytes::copy_from_slice),
+            before => Some(State::offered(before.flatten().as_ref(), &offered, now).encode()),
+        })?;
+        Ok(("secure-session-registration", header::registration(&self.config.registration, &challenge)))
+    }
+
+    /// Whether the session is bound, as far as it was read, and the request comes from its device. No round trip.
+    #[must_use]
+    pub fn state(&self, manager: &SessionManager, session: &Session, head: &impl RequestHead) -> BindingState {
+        match self.shown(manager, session, head) {
+            Shown::Unbound => BindingState::Unbound,
+            Shown::Registered => BindingState::Registered,
+            Shown::Bound { .. } => BindingState::Bound,
+            Shown::Missing => BindingState::Missing,
+        }
+    }
+
+    fn shown(&self, manager: &SessionManager, session: &Session, head: &impl RequestHead) -> Shown {
+        let Some(binding) = session.binding() else { return Shown::Unbound };
+        // What this version cannot read is bound in a way that it cannot check.
+        let Some(state) = State::decode(&binding) else { return Shown::Missing };
+        state.shown(self.config.cookie.values(head.values("cookie")), manager.now())
+    }
+
+    /// Lets a request pass that comes from the device of its session, or whose session need not be bound. No round trip; one before
+    /// a request is refused, for what was read may be old, and one when the bound cookie is seen for the first time.
+    ///
+    /// # Errors
+    /// [`RejectionKind::DeviceBindingRequired`]; what a store that fails leads to.
+    pub async fn require(
+        &self,
+        manager: &SessionManager,
+        session: &Session,
+        head: &impl RequestHead,
+    ) -> Result<(), RejectionKind> {
+        if self.is_allowed(manager, session, head)? {
+            return Ok(());
+        }
+        Box::pin(manager.reload(session)).await?;
+        if self.is_allowed(manager, session, head)? {
+            return Ok(());
+        }
+        report_refusal(manager, head, EventKind::DeviceNotProved);
+        if self.config.enforcement == BindingEnforcement::ReportOnly {
+            return Ok(());
+        }
+        // Whoever has a copy must not get the next token instead of the browser.
+        session.set_passive();
+        Err(RejectionKind::DeviceBindingRequired)
+    }
+
+    fn is_allowed(
+        &self,
+        manager: &SessionManager,
+        session: &Session,
+        head: &impl RequestHead,
+    ) -> Result<bool, RejectionKind> {
+        Ok(match self.shown(manager, session, head) {
+            Shown::Bound { is_news: false } => true,
+            Shown::Bound { is_news: true } => {
+                session.rebind(|before| {
+                    let state = before.and_then(State::decode);
+                    state.map(|state| state.confirmed().encode()).or_else(|| before.map(bytes::Bytes::copy_from_slice))
+                })?;
+                true
+            }
+            Shown::Missing => false,
+            Shown::Unbound | Shown::Registered => {
+                let begun = session.authentication().map(|authentication| authentication.strongest().at);
+                let is_recent = begun.is_some_and(|begun| manager.now() < begun + Self::GRACE);
+                self.config.enforcement != BindingEnforcement::Required || begun.is_none() || is_recent
+            }
+        })
+    }
+
+    /// Answers a registration: a `POST` to its path, inside of the session layer. Two round trips.
+    pub async fn register(&self, manager: &SessionManager, session: &Session, head: &impl RequestHead) -> Answer {
+        let answer = async {
+            let text = answered(head)?.ok_or(Refused::Request)?;
+            self.prepare(manager, session).await?;
+            let (response, jwk) = Response::of_registration(text).map_err(|_| Refused::Request)?;
+            let (cookie, fresh) = self.fresh(manager.now())?;
+            let wanted = fresh.clone();
+            session.rebind(move |before| {
+                let state = before.and_then(State::decode);
+                let next = state.and_then(|state| state.registered(&response.challenge, &jwk, &wanted));
+                next.map(|next| next.encode()).or_else(|| before.map(bytes::Bytes::copy_from_slice))
+            })?;
+            manager.commit(session).await?;
+            self.hand_out(session, &cookie, &fresh)?.ok_or(Refused::Request)
+        };
+        answer.await.unwrap_or_else(|refused| self.refuse(manager, head, refused))
+    }
+
+    /// Answers a renewal: a `POST` to its path, inside of the session layer. One round trip without a signature, two with one.
+    ///
+    /// A signature of another challenge than the current one is no theft: another tab was faster, or an answer was lost. The browser
+    /// is given the current one, and tries again. A session that has ended is told to end in the browser, too.
+    pub async fn renew(&self, manager: &SessionManager, session: &Session, head: &impl RequestHead) -> Answer {
+        let answer = async {
+            let id = header::string(head, "sec-secure-session-id")?.ok_or(Refused::Request)?;
+            let text = answered(head)?;
+            match self.prepare(manager, session).await {
+                Ok(()) => {}
+                Err(Refused::Ended) => return Ok(ended(id)),
+                Err(refused) => return Err(refused),
+            }
+            // That of a login before this one.
+            let current = session.id().map(|id| id.to_string()).filter(|current| *current == id);
+            let (Some(current), Some(state)) = (current, state_of(session)) else { return Ok(ended(id)) };
+            let Some(bound) = &state.bound else { return Ok(ended(id)) };
+            let challenged = |state: &State| {
+                let challenge = header::challenge(&state.challenge, &current);
+                Answer::json(403, json!({ "error": "challenge" })).with_device_challenge(challenge)
+            };
+            let Some(text) = text else { return Ok(challenged(&state)) };
+            let Ok(response) = Response::of_renewal(text, &bound.jwk) else {
+                report_refusal(manager, head, EventKind::DeviceNotProved);
+                return Ok(challenged(&state));
+            };
+            let (cookie, fresh) = self.fresh(manager.now())?;
+            let wanted = fresh.clone();
+            session.rebind(move |before| {
+                let state = before.and_then(State::decode);
+                let next = state.and_then(|state| state.renewed(&response.challenge, &wanted));
+                next.map(|next| next.encode()).or_else(|| before.map(bytes::Bytes::copy_from_slice))
+            })?;
+            match manager.commit(session).await {
+                Ok(()) => {}
+                Err(Error::Gone) => return Ok(ended(id)),
+                Err(error) => return Err(error.into()),
+            }
+            match (self.hand_out(session, &cookie, &fresh)?, state_of(session)) {
+                (Some(answer), _) => Ok(answer),
+                (None, Some(state)) => Ok(challenged(&state)),
+                (None, None) => Ok(ended(id)),
+            }
+        };
+        answer.await.unwrap_or_else(|refused| self.refuse(manager, head, refused))
+    }
+
+    /// The session as the store has it now. It is no activity of the user.
+    async fn prepare(&self, manager: &SessionManager, session: &Session) -> Result<(), Refused> {
+        session.set_passive();
+        if session.user().is_none() {
+            return Err(Refused::Ended);
+        }
+        match manager.reload(session).await {
+            Ok(()) if session.user().is_some() => Ok(()),
+            Ok(()) | Err(Error::Gone) => Err(Refused::Ended),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The answer that hands out the cookie, if it was this request whose cookie was stored.
+    fn hand_out(&self, session: &Session, cookie: &str, fresh: &Fresh) -> Result<Option<Answer>, Refused> {
+        let id = session.id().ok_or(Refused::Ended)?;
+        if !state_of(session).is_some_and(|state| state.has_handed_out(&fresh.digest)) {
+            return Ok(None);
+        }
+        let Config { origin, renewal, cookie: policy, lifetime, .. } = &*self.config;
+        let set = policy.set_text(cookie, Some(*lifetime));
+        // Without `Max-Age`: the browser compares what does not change.
+        let attributes = policy.set_text("", None).expose().split_once("; ").map(|(_, rest)| rest.to_owned());
+        let body = json!({
+            "session_identifier": id.to_string(),
+            "refresh_url": renewal,
+            "scope": { "origin": origin, "include_site": false, "scope_specification": [] },
+            "credentials": [{ "type": "cookie", "name": policy.name(), "attributes": attributes.unwrap_or_default() }],
+        });
+        let challenge = header::challenge(&fresh.challenge, &id.to_string());
+        Ok(Some(Answer::json(200, body).with_device_challenge(challenge).with_cookie(Some(set), Vec::new())))
+    }
+
+    fn refuse(&self, manager: &SessionManager, head: &impl RequestHead, refused: Refused) -> Answer {
+        match refused {
+            Refused::Request => {
+                report_refusal(manager, head, EventKind::DeviceNotProved);
+                Answer::json(400, json!({ "error": "invalid_request" }))
+            }
+            Refused::Ended => Answer::json(401, json!({ "error": "unauthenticated" })),
+            // The browser tries again.
+            Refused::Later => Answer::later(),
+        }
+    }
+
+    /// A cookie, and what is kept of it, with the challenge that comes next.
+    fn fresh(&self, now: Timestamp) -> Result<(String, Fresh), Error> {
+        let (cookie, challenge) = (self.draw()?, self.draw()?);
+        let fresh = Fresh::new(&cookie, challenge, now, self.config.lifetime);
+        Ok((cookie, fresh))
+    }
+
+    fn draw(&self) -> Result<String, EntropyError> {
+        let mut bytes = [0; 16];
+        self.config.entropy.fill(&mut bytes)?;
+        Ok(encoding::encode(bytes))
+    }
+}
+
+/// Why there is no cookie.
+enum Refused {
+    /// The request is not one of a browser that was offered this.
+    Request,
+    /// There is no session, or it has ended.
+    Ended,
+    /// The store, or the generator, failed.
+    Later,
+}
+
+impl From<Unreadable> for Refused {
+    fn from(_: Unreadable) -> Self {
+        Self::Request
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        if matches!(error, Error::Gone | Error::NotAuthenticated) { Self::Ended } else { Self::Later }
+    }
+}
+
+/// The signature, if there is one.
+fn answered(head: &impl RequestHead) -> Result<Option<&str>, Unreadable> {
+    header::string(head, "secure-session-response")
+}
+
+fn state_of(session: &Session) -> Option<State> {
+    State::decode(&session.binding()?)
+}
+
+/// The session of the browser is over.
+fn ended(id: &str) -> Answer {
+    Answer::json(200, json!({ "session_identifier": id, "continue": false }))
+}
+
+impl fmt::Debug for DeviceBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Config { origin, registration, renewal, cookie, lifetime, enforcement, entropy: _ } = &*self.config;
+        f.debug_struct("DeviceBinding")
+            .field("origin", origin)
+            .field("registration", registration)
+            .field("renewal", renewal)
+            .field("cookie", cookie)
+            .field("lifetime", lifetime)
+            .field("enforcement", enforcement)
+            .finish()
+    }
+}

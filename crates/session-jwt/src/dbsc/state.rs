@@ -1,0 +1,158 @@
+//! [`State`]: what a session is bound to, and what each step makes of it. Pure.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use session_core::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::encoding;
+
+/// The first byte of the binding of a session: this protocol. (1 is that of refresh tokens.)
+const PROTOCOL: u8 = 2;
+
+/// For how long a cookie is accepted that its browser has forgotten: its answer was under way, and clocks of servers differ.
+const LEEWAY: Duration = Duration::from_secs(30);
+
+/// A value of the bound cookie that is accepted: its digest, and until when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Accepted {
+    #[serde(rename = "d")]
+    digest: String,
+    #[serde(rename = "u")]
+    until: i64,
+}
+
+/// A key that was registered, and the cookies that it renewed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Bound {
+    /// The public key.
+    #[serde(rename = "k")]
+    pub(super) jwk: String,
+    #[serde(rename = "c")]
+    cookie: Accepted,
+    /// The one before, which requests that are under way may have.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    previous: Option<Accepted>,
+    /// Whether a request has shown a bound cookie. Until then the browser may not have got the answer to its registration.
+    #[serde(rename = "f", default)]
+    is_confirmed: bool,
+}
+
+/// What a session is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct State {
+    /// What the browser signs next.
+    #[serde(rename = "n")]
+    pub(super) challenge: String,
+    /// When the registration was offered.
+    #[serde(rename = "o")]
+    pub(super) offered_at: i64,
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub(super) bound: Option<Bound>,
+}
+
+/// A cookie, and the challenge after it: what a registration or a renewal hands out.
+#[derive(Clone)]
+pub(super) struct Fresh {
+    pub(super) digest: String,
+    pub(super) challenge: String,
+    pub(super) until: Timestamp,
+}
+
+/// What a request shows of the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Nothing is bound yet.
+    Unbound,
+    /// A key is registered, and no request has had its cookie yet.
+    Registered,
+    /// It has the cookie. `is_news`, if no request had it before.
+    Bound { is_news: bool },
+    /// It has not.
+    Missing,
+}
+
+impl State {
+    /// Unreadable is not unbound.
+    pub(super) fn decode(binding: &[u8]) -> Option<Self> {
+        let json = binding.strip_prefix(&[PROTOCOL])?;
+        serde_json::from_slice(json).ok()
+    }
+
+    pub(super) fn encode(&self) -> Bytes {
+        let mut bytes = vec![PROTOCOL];
+        // Strings, numbers and a flag are JSON, and memory takes any number of bytes.
+        let _ = serde_json::to_writer(&mut bytes, self);
+        bytes.into()
+    }
+
+    /// A registration is offered, unless a key is in use.
+    pub(super) fn offered(before: Option<&Self>, challenge: &str, now: Timestamp) -> Self {
+        match before {
+            Some(before) if before.is_confirmed() => before.clone(),
+            Some(_) | None => Self { challenge: challenge.to_owned(), offered_at: now.as_millis(), bound: None },
+        }
+    }
+
+    /// A key is registered that has signed `challenge`. `None` if that is not what was offered, or another key is in use.
+    pub(super) fn registered(&self, challenge: &str, jwk: &str, fresh: &Fresh) -> Option<Self> {
+        if self.challenge != challenge || self.bound.is_some() {
+            return None;
+        }
+        let bound = Bound { jwk: jwk.to_owned(), cookie: fresh.accepted(), previous: None, is_confirmed: false };
+        Some(Self { challenge: fresh.challenge.clone(), offered_at: self.offered_at, bound: Some(bound) })
+    }
+
+    /// The cookie is renewed by who has signed `challenge`. `None` if that is not the one to sign now: another tab was faster, or
+    /// an answer was lost.
+    pub(super) fn renewed(&self, challenge: &str, fresh: &Fresh) -> Option<Self> {
+        let bound = self.bound.as_ref().filter(|_| self.challenge == challenge)?;
+        let bound = Bound { cookie: fresh.accepted(), previous: Some(bound.cookie.clone()), ..bound.clone() };
+        Some(Self { challenge: fresh.challenge.clone(), offered_at: self.offered_at, bound: Some(bound) })
+    }
+
+    /// A request has shown the cookie: from now on each must.
+    pub(super) fn confirmed(&self) -> Self {
+        let bound = self.bound.clone().map(|bound| Bound { is_confirmed: true, ..bound });
+        Self { bound, ..self.clone() }
+    }
+
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.bound.as_ref().is_some_and(|bound| bound.is_confirmed)
+    }
+
+    /// Whether a cookie with this digest was handed out last.
+    pub(super) fn has_handed_out(&self, digest: &str) -> bool {
+        self.bound.as_ref().is_some_and(|bound| bound.cookie.digest == digest)
+    }
+
+    /// What a request shows that has these values of the bound cookie.
+    pub(super) fn shown<'v>(&self, values: impl IntoIterator<Item = &'v [u8]>, now: Timestamp) -> Shown {
+        let Some(bound) = &self.bound else { return Shown::Unbound };
+        let is_accepted = |digest: &str| {
+            let accepted = [Some(&bound.cookie), bound.previous.as_ref()].into_iter().flatten();
+            accepted.filter(|accepted| now.as_millis() < accepted.until).any(|accepted| accepted.digest == digest)
+        };
+        if values.into_iter().any(|value| is_accepted(&digest(value))) {
+            return Shown::Bound { is_news: !bound.is_confirmed };
+        }
+        if bound.is_confirmed { Shown::Missing } else { Shown::Registered }
+    }
+}
+
+impl Fresh {
+    pub(super) fn new(cookie: &str, challenge: String, now: Timestamp, lifetime: Duration) -> Self {
+        Self { digest: digest(cookie.as_bytes()), challenge, until: now + lifetime + LEEWAY }
+    }
+
+    fn accepted(&self) -> Accepted {
+        Accepted { digest: self.digest.clone(), until: self.until.as_millis() }
+    }
+}
+
+/// What is kept of a cookie: 128 random bits need no key. Where two digests differ tells nothing of a value.
+fn digest(cookie: &[u8]) -> String {
+    encoding::encode(&Sha256::digest(cookie)[..16])
+}
