@@ -47,6 +47,7 @@
 //! | feature | brings |
 //! |---|---|
 //! | `jwt` | bearer tokens, the routes that issue them, and logout by an OpenID provider |
+//! | `experimental-dbsc` | sessions that are bound to a device, as a draft has them; it changes with the draft |
 //!
 //! [actix-web]: https://docs.rs/actix-web
 #![cfg_attr(

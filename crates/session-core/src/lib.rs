@@ -10,6 +10,7 @@ pub mod store;
 #[cfg(feature = "test-util")]
 pub mod testing;
 
+mod binding;
 mod clock;
 mod decide;
 mod entropy;

@@ -192,27 +192,6 @@ impl Session {
         self.intend(Intent::Regenerate)
     }
 
-    /// Changes what binds the session to a key of the device, of a user who is logged in: `change` computes it from what it
-    /// was, `None` if the session is not bound. For protocols; applications do not call it. **No change is lost**: it is run
-    /// now, and again at the commit whenever another request was faster, and must have no other effect. A login begins unbound,
-    /// and may be followed by this in the same request.
-    ///
-    /// # Errors
-    /// [`Error::NotAuthenticated`] if no user is logged in, [`Error::ResponseSent`] if it is too late.
-    pub fn rebind<F>(&self, change: F) -> Result<(), Error>
-    where
-        F: Fn(Option<&[u8]>) -> Option<Bytes> + Send + Sync + 'static,
-    {
-        self.intend(Intent::Rebind(Arc::new(change)))
-    }
-
-    /// What binds the session to a key of the device, with the changes of this request: bytes that only the protocol of the
-    /// binding knows.
-    #[must_use]
-    pub fn binding(&self) -> Option<Bytes> {
-        self.state().draft.binding.clone()
-    }
-
     /// Ends the session: the record is deleted, and nothing in flight can bring it back. Values set afterwards belong to
     /// a new, anonymous session.
     ///
@@ -279,7 +258,7 @@ impl Session {
 
     /// Records `intent` if it can be applied. A client-side session has to fit into its cookie, too. Code of the application
     /// does not run under the lock: it may use the session.
-    fn intend(&self, intent: Intent) -> Result<(), Error> {
+    pub(crate) fn intend(&self, intent: Intent) -> Result<(), Error> {
         let context = self.context();
         match (&context.seal, intent) {
             (None, Intent::Update(key, update)) => self.intend_update(key, update),

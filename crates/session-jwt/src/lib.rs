@@ -7,6 +7,7 @@
 //!   the document, and keeps it fresh.
 //! - [`TokenService`]: pairs of an access token and a refresh token, whose session is in a store.
 //! - [`BackchannelLogout`]: ends sessions when an OpenID provider says so.
+//! - [`Dpop`]: tokens that are bound to a key of their client (RFC 9449).
 //! - [`JwtSeal`]: client-side sessions, signed with the same kind of keys, and encrypted if it is asked to.
 //!
 //! ```
@@ -58,6 +59,11 @@
 //! Presenting an access token is not activity of the session. The payload is signed, not encrypted: the holder can read it.
 //!
 //! Key deny lists by [`Claims::token_id`], never by the text of the token: an ECDSA signature has two valid forms.
+//!
+//! # Features
+//! | feature | brings |
+//! |---|---|
+//! | `experimental-dbsc` | `DeviceBinding`: sessions in cookies that are bound to a device, as a draft has them; it changes with the draft |
 
 mod algorithm;
 #[cfg(feature = "experimental-dbsc")]

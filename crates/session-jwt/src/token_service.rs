@@ -225,16 +225,8 @@ impl TokenService {
     /// As [`refresh`](Self::refresh).
     pub async fn refresh_with(&self, token: &str, key: Option<&ProvenKey>) -> Result<TokenPair, TokenServiceError> {
         let token = PresentedToken::parse(token.as_bytes()).map_err(|_| TokenServiceError::InvalidGrant)?;
-        let verified = self.verify_refresh(&PresentedCookie::Token(token)).await?;
         let key = key.map(ProvenKey::thumbprint);
-        if verified.key().is_some() && verified.key() != key {
-            self.manager.report(
-                EventKind::InvalidProof,
-                Some(verified.session().id),
-                verified.session().user().cloned(),
-            );
-            return Err(TokenServiceError::InvalidGrant);
-        }
+        let verified = self.verify_refresh(&PresentedCookie::Token(token), key.as_ref()).await?;
         let claims = self.claims_of(&verified).await?;
         self.rotated(verified, &claims, key).await
     }
@@ -243,8 +235,9 @@ impl TokenService {
     pub(crate) async fn verify_refresh(
         &self,
         presented: &PresentedCookie,
+        key: Option<&KeyThumbprint>,
     ) -> Result<VerifiedRefreshToken, TokenServiceError> {
-        let verified = valid(self.manager.verify_presented(presented).await)?;
+        let verified = valid(self.manager.verify_presented(presented, key).await)?;
         let refresh = verified.ok_or(TokenServiceError::InvalidGrant)?;
         // That of another issuer with the same store.
         if !self.is_ours(refresh.grant()) {

@@ -34,6 +34,7 @@
 //! | feature | brings |
 //! |---|---|
 //! | `jwt` | bearer tokens, the routes that issue them, and logout by an OpenID provider; needs axum, not only `axum-core` |
+//! | `experimental-dbsc` | sessions that are bound to a device, as a draft has them; it changes with the draft |
 //!
 //! [tower]: https://docs.rs/tower
 //! [axum]: https://docs.rs/axum

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::{Error, HttpMessage as _, ResponseError as _};
 use session_core::adapter::Challenge;
 use session_core::{Clock, SystemClock};
@@ -148,7 +148,7 @@ where
         let refusals = Refusals::new();
         let outer = request.extensions().get::<InsideAuth>().map(|outer| outer.source.clone());
         let source = self.source.for_request(&Head(request.request()), outer.as_ref());
-        let nonce = source.nonce(&Head(request.request())).and_then(|nonce| HeaderValue::try_from(nonce).ok());
+        let nonces = source.hands_out_nonces(&Head(request.request())).then(|| source.clone());
         request.extensions_mut().insert(InsideAuth { source, refuser: refusals.refuser() });
         let handled = refusals.or(self.inner.call(request));
         Box::pin(async move {
@@ -156,8 +156,13 @@ where
                 Ok(response) => response.map(ServiceResponse::map_into_boxed_body)?,
                 Err((request, rejection)) => ServiceResponse::new(request, rejection.error_response()),
             };
-            if let Some(nonce) = nonce {
-                response.headers_mut().insert(DPOP_NONCE, nonce);
+            let nonce = nonces.and_then(|source| source.nonce());
+            if let Some(nonce) = nonce.and_then(|nonce| HeaderValue::try_from(nonce).ok()) {
+                let headers = response.headers_mut();
+                headers.insert(DPOP_NONCE, nonce);
+                if !headers.contains_key(CACHE_CONTROL) {
+                    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                }
             }
             Ok(response)
         })

@@ -15,8 +15,9 @@ impl SessionManager {
     /// Whether `what` is claimed for the first time, for `purpose`, before `until`: of any number of calls on any number of
     /// servers with the same store, one is told so. For tokens that are good once: the `jti` of a proof, a code in a mail.
     ///
-    /// What is kept until then is a digest of both, like a session of no user: neither listed nor limited, and nobody has its
-    /// token. If `until` is over, nothing is claimed. One round trip.
+    /// What is kept until then, and for the [clock skew](crate::PolicyBuilder::max_clock_skew) longer, is a digest of both, like a
+    /// session of no user: neither listed nor limited, and nobody has its token. It counts where a store counts what it has
+    /// ([`count`](Self::count)). If `until` is over, nothing is claimed. One round trip.
     ///
     /// ```
     /// # async fn demo(manager: session_core::SessionManager, code: &str) -> Result<(), session_core::Error> {
@@ -38,7 +39,8 @@ impl SessionManager {
         if until <= now {
             return Ok(false);
         }
-        let lifetime = until.since(now);
+        // The clock of the server that sweeps may be ahead.
+        let lifetime = until.since(now) + self.policy().max_clock_skew();
         let mut draft = Draft::of(None);
         draft.timeouts = Timeouts { idle: lifetime, absolute: lifetime };
         let (mut record, _nobodys) = new_record(Kind::Refresh, &draft, self.policy(), now, &*self.inner.entropy)?;

@@ -7,6 +7,7 @@ use crate::decide::plan::tightened;
 use crate::decide::verdict::{Verdict, best_of, later_login, verdict};
 use crate::error::{Error, StoreErrorKind};
 use crate::event::EventKind;
+use crate::model::binding::KeyThumbprint;
 use crate::model::credential::TokenCheck;
 use crate::model::grant::Grant;
 use crate::model::id::SessionId;
@@ -19,11 +20,19 @@ impl SessionManager {
     /// As [`verify_refresh_token`](Self::verify_refresh_token), of whatever a request presented. What names no live session
     /// counts for nothing; of several live ones, the later login counts. One round trip for each session that is named.
     ///
+    /// `key` is the one that the client has proved to have. A session that [is bound](crate::Login::bound_to) to another, or
+    /// presented without one, counts for nothing, and nothing comes of it: a token that was used up ends it only in the hands of
+    /// who has the key.
+    ///
     /// # Errors
     /// As `verify_refresh_token`.
-    pub async fn verify_presented(&self, presented: &PresentedCookie) -> Result<Option<VerifiedRefreshToken>, Error> {
+    pub async fn verify_presented(
+        &self,
+        presented: &PresentedCookie,
+        key: Option<&KeyThumbprint>,
+    ) -> Result<Option<VerifiedRefreshToken>, Error> {
         match presented {
-            PresentedCookie::Token(token) => return self.verify_refresh_token(token).await,
+            PresentedCookie::Token(token) => return self.verify_by(token, key).await,
             PresentedCookie::Several { .. } => {}
             PresentedCookie::Malformed | PresentedCookie::Sealed(_) => {
                 self.report(EventKind::MalformedToken, None, None);
@@ -35,7 +44,7 @@ impl SessionManager {
         let mut live = Vec::new();
         let mut failed = None;
         for (id, tokens) in by_session(presented.tokens()) {
-            match self.verify_one_of(id, &tokens).await {
+            match self.verify_one_of(id, &tokens, key).await {
                 Ok(verified) => live.extend(verified),
                 // A session that cannot be read, or a token that lost a race: another one may do.
                 Err(error @ Error::Superseded) => failed = Some(error),
@@ -55,6 +64,7 @@ impl SessionManager {
         &self,
         id: SessionId,
         tokens: &[&PresentedToken],
+        key: Option<&KeyThumbprint>,
     ) -> Result<Option<VerifiedRefreshToken>, Error> {
         let Some(record) = self.load(id, Freshness::Latest).await? else {
             self.report(EventKind::UnknownToken, Some(id), None);
@@ -63,7 +73,7 @@ impl SessionManager {
         let best = best_of(&record, Kind::Refresh, tokens, self.policy(), self.now());
         // None is good: what the first of them is decides what happens.
         match best.map(|(token, _)| token).or(tokens.first().copied()) {
-            Some(token) => self.verify_loaded(record, token).await,
+            Some(token) => self.verify_loaded(record, token, key).await,
             None => Ok(None),
         }
     }

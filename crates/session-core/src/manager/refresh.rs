@@ -209,16 +209,28 @@ impl SessionManager {
     /// [clock skew](crate::PolicyBuilder::max_clock_skew), is reuse: there is a copy of it. It ends the session, durably (one
     /// more round trip), and is `None` too.
     ///
+    /// One that [is bound](crate::Login::bound_to) to a key is `None`, and nothing comes of it: see
+    /// [`verify_presented`](Self::verify_presented).
+    ///
     /// # Errors
     /// [`Error::Store`] if the store failed: unavailable is not invalid. [`Error::Superseded`] if the token was consumed so
     /// lately that it may be the loser of a race, or if too many tokens of the session were
     /// [replayed](crate::PolicyBuilder::refresh_replays): it is of no use, and the session lives.
     pub async fn verify_refresh_token(&self, token: &PresentedToken) -> Result<Option<VerifiedRefreshToken>, Error> {
+        self.verify_by(token, None).await
+    }
+
+    /// The same, by who has proved to have `key`.
+    pub(super) async fn verify_by(
+        &self,
+        token: &PresentedToken,
+        key: Option<&KeyThumbprint>,
+    ) -> Result<Option<VerifiedRefreshToken>, Error> {
         let Some(record) = self.load(token.id(), Freshness::Latest).await? else {
             self.report(EventKind::UnknownToken, Some(token.id()), None);
             return Ok(None);
         };
-        self.verify_loaded(record, token).await
+        self.verify_loaded(record, token, key).await
     }
 
     /// The same, of a session that was read.
@@ -226,17 +238,23 @@ impl SessionManager {
         &self,
         record: Record,
         token: &PresentedToken,
+        key: Option<&KeyThumbprint>,
     ) -> Result<Option<VerifiedRefreshToken>, Error> {
         // A ticket, which is of no session.
         if record.user().is_none() {
             self.report(EventKind::UnknownToken, Some(token.id()), None);
             return Ok(None);
         }
+        let terms = Terms::of(&record).map_err(|error| self.store_failed("load", error))?;
+        // Before anything is concluded from the token: without its key it is of no use to a thief, and ends nothing.
+        if terms.key.is_some() && terms.key.as_ref() != key {
+            self.report(EventKind::InvalidProof, Some(record.id()), record.user().cloned());
+            return Ok(None);
+        }
         let Some(status) = self.admit(&record, Kind::Refresh, token).await? else { return Ok(None) };
         if status == TokenStatus::Superseded && self.allowance(&record)? == Allowance::Spent {
             return Err(self.refuse_replay(&record));
         }
-        let terms = Terms::of(&record).map_err(|error| self.store_failed("load", error))?;
         Ok(Some(self.verified(record, token.copy(), status, terms)))
     }
 

@@ -12,6 +12,7 @@ use crate::measurement::Measurement;
 use crate::model::id::{SessionId, UserId};
 use crate::model::record::Record;
 use crate::model::summary::SessionSummary;
+use crate::model::token::Kind;
 use crate::store::contract::DeleteOutcome;
 use crate::store::page::{Count, Cursor, Listing, Page};
 
@@ -43,6 +44,8 @@ impl SessionManager {
         };
         let mut page = self.store_call("list_all", page).await?.ok_or(Error::InvalidCursor)?;
         self.report_unreadable("list_all", &page.listing.unreadable, None);
+        // Tickets, and what may happen once: they are no sessions.
+        page.listing.sessions.retain(|session| session.kind != Kind::Refresh || session.user().is_some());
         self.show(&mut page.listing.sessions);
         Ok(page)
     }

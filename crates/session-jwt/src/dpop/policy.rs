@@ -80,6 +80,7 @@ pub enum DpopError {
 }
 
 /// A proof that is in order, and may have been used before.
+#[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) key: ProvenKey,
     pub(crate) id: ProofId,
@@ -176,17 +177,19 @@ impl Dpop {
         token: Option<&str>,
         now: Timestamp,
     ) -> Result<Option<ProvenKey>, ProofError> {
-        match self.check(head, token, now)? {
+        match self.check(head, token, None, now)? {
             Some(checked) => self.accept(checked, now).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// The first half: everything but whether it was used before.
+    /// The first half: everything but whether it was used before. `seen` is the proof that this request has used up already,
+    /// which may have grown old since.
     pub(crate) fn check(
         &self,
         head: &impl RequestHead,
         token: Option<&str>,
+        seen: Option<ProofId>,
         now: Timestamp,
     ) -> Result<Option<Checked>, ProofError> {
         let mut values = head.values("dpop");
@@ -204,7 +207,7 @@ impl Dpop {
         if token.is_some_and(|token| !proof.is_about(token)) {
             return Err(ProofError::AccessToken);
         }
-        let until = self.good_until(&proof, now)?;
+        let until = if seen == Some(proof.id) { now } else { self.good_until(&proof, now)? };
         Ok(Some(Checked { key: ProvenKey::new(proof.key), id: proof.id, until }))
     }
 
@@ -216,9 +219,6 @@ impl Dpop {
     }
 
     fn good_until(&self, proof: &Proof, now: Timestamp) -> Result<Timestamp, ProofError> {
-        if proof.expires_at.is_some_and(|expires_at| now >= expires_at) {
-            return Err(VerifyError::Expired.into());
-        }
         if let Some(nonces) = &self.nonces {
             // By the clock of the server, whatever that of the client says.
             let nonce = proof.nonce.as_ref().ok_or(ProofError::Nonce)?;
@@ -228,8 +228,17 @@ impl Dpop {
         if proof.made_at > latest || proof.not_before.is_some_and(|not_before| not_before > latest) {
             return Err(ProofError::InFuture);
         }
+        // Proofs need none.
+        if proof.expires_at.is_some_and(|expires_at| now >= expires_at + Self::AHEAD) {
+            return Err(VerifyError::Expired.into());
+        }
         let until = proof.made_at + self.max_age;
         if now >= until { Err(ProofError::TooOld) } else { Ok(until) }
+    }
+
+    /// Whether a proof that one of them has seen is used up for the other.
+    pub(crate) fn remembers_with(&self, other: &Self) -> bool {
+        self.replays.is_same(&other.replays)
     }
 
     /// The value of `DPoP-Nonce` now, if there are nonces.

@@ -14,6 +14,8 @@ use crate::tokens::members::Members;
 
 /// The longest proof, in bytes: one with an RSA key of 4096 bits and long URIs has less.
 const MAX_PROOF_LEN: usize = 4096;
+/// The longest signature: that of an RSA key of 4096 bits.
+const MAX_SIGNATURE_LEN: usize = 512;
 /// The longest `jti`, in bytes.
 const MAX_ID_LEN: usize = 256;
 
@@ -53,7 +55,7 @@ pub enum ProofError {
     #[error("the DPoP proof was used before")]
     Replayed,
     /// It cannot be told whether it was used before: this process remembers as many as it can.
-    #[error("too many DPoP proofs at once; repeat the request later")]
+    #[error("too many DPoP proofs at once; repeat the request later, with another proof")]
     Full,
     /// It cannot be told whether it was used before: the store failed.
     #[error("the store could not tell whether the DPoP proof was used before")]
@@ -106,14 +108,19 @@ impl Proof {
         let (header, jwk) = Header::read_with_key(header, AcceptedTypes::Proof)?;
         let algorithm = header.algorithm().filter(|algorithm| algorithms.contains(algorithm));
         let algorithm = algorithm.ok_or(VerifyError::Algorithm)?;
-        let key = PublicKey::from_jwk(&jwk).map_err(|_| VerifyError::Key)?;
+        let key = PublicKey::from_unnamed_jwk(&jwk).map_err(|_| VerifyError::Key)?;
         let key = match (key.algorithm(), algorithm) {
             // A JWK need not say which padding it is for.
             (Algorithm::Rs256, Algorithm::Ps256) => key.for_ps256().map_err(|_| VerifyError::Key)?,
             (of_key, named) if of_key == named => key,
             _ => return Err(VerifyError::Algorithm),
         };
-        verify_signature(&VerifyingKey::Public(key.material().clone()), signed, signature)?;
+        let verifying = VerifyingKey::Public(key.material().clone());
+        // Who sends it need be nobody's client: longer keys cost a server too much.
+        if verifying.signature_len() > MAX_SIGNATURE_LEN {
+            return Err(VerifyError::Key);
+        }
+        verify_signature(&verifying, signed, signature)?;
         let payload = encoding::decode(payload).ok_or(VerifyError::Encoding)?;
         let claims = Members::parse(&payload)?;
         let text = |name| claims.text(name)?.ok_or(VerifyError::Missing(name));

@@ -23,9 +23,33 @@ impl Target {
 
     /// Whether `htu` names `path` here: both normalised (RFC 3986, sections 6.2.2 and 6.2.3), without query and fragment.
     pub(super) fn is_named_by(&self, htu: &str, path: &str) -> bool {
-        let claimed = normal(htu);
-        claimed.is_some() && claimed == normal(&format!("{}{path}", self.0))
+        // No router removes dots: what it would serve is not what is named.
+        if !path.starts_with('/') || path.split('/').any(is_dots) {
+            return false;
+        }
+        let authority = htu.find("://").map_or(0, |index| index + 3);
+        let end = htu[authority..].find('/').map_or(htu.len(), |index| authority + index);
+        let claimed = normal(&format!("{}{}", &htu[..end], encoded(&htu[end..])));
+        claimed.is_some() && claimed == normal(&format!("{}{}", self.0, encoded(path)))
     }
+}
+
+fn is_dots(segment: &str) -> bool {
+    matches!(segment.replace("%2e", ".").replace("%2E", ".").as_str(), "." | "..")
+}
+
+/// What browsers (URL Standard) and others send in paths and queries as it is, and RFC 3986 does not have.
+fn encoded(path: &str) -> String {
+    let mut text = String::with_capacity(path.len());
+    for char in path.chars() {
+        match char {
+            '"' | '<' | '>' | '[' | ']' | '^' | '`' | '{' | '|' | '}' => {
+                text.push_str(&format!("%{:02X}", char as u32))
+            }
+            char => text.push(char),
+        }
+    }
+    text
 }
 
 /// An http or https URI in its normal form, without query and fragment.

@@ -105,7 +105,9 @@ impl Jwk {
     /// Whether `use` and `key_ops` allow `operation`.
     pub(super) fn is_for(&self, operation: &str) -> bool {
         let usage = self.usage.as_deref().is_none_or(|usage| usage == "sig");
-        let operations = self.key_ops.as_ref().is_none_or(|all| all.iter().any(|one| one == operation));
+        // None at all is what WebCrypto writes of a pair that was made to sign.
+        let operations =
+            self.key_ops.as_ref().is_none_or(|all| all.is_empty() || all.iter().any(|one| one == operation));
         usage && operations
     }
 

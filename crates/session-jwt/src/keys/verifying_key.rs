@@ -81,6 +81,13 @@ impl PublicKey {
         Self::from_public_jwk(&serde_json::from_str(json).map_err(|_| KeyError::Jwk)?)
     }
 
+    /// As [`from_jwk`](Self::from_jwk), of a key that nobody calls by its `kid`.
+    pub(crate) fn from_unnamed_jwk(json: &str) -> Result<Self, KeyError> {
+        let mut jwk: Jwk = serde_json::from_str(json).map_err(|_| KeyError::Jwk)?;
+        jwk.kid = None;
+        Self::from_public_jwk(&jwk)
+    }
+
     /// As [`from_jwk`](Self::from_jwk).
     pub(super) fn from_public_jwk(jwk: &Jwk) -> Result<Self, KeyError> {
         if jwk.has_secret() {

@@ -55,7 +55,8 @@ pub struct LoginRequest {
     fields: Fields,
     client: Option<(String, ClientStatus)>,
     replaces: PresentedCookie,
-    key: Option<KeyThumbprint>,
+    /// Used up once the application has judged: nobody without an account fills memory.
+    proof: Option<Checked>,
     /// How often the second factor was tried, if it is about that.
     attempts: Option<u32>,
 }
@@ -141,11 +142,11 @@ impl TokenEndpoint {
             (Some(_), _) => return Err(Refused::GRANT_TYPE),
         };
         let client = self.identify(head, &fields).await?;
-        let proof = self.proof(head, client.as_ref()).await?;
         if is_refresh {
-            return self.refresh(head, &fields, client, proof).await.map(Step::Answer);
+            return self.refresh(head, &fields, client).await.map(Step::Answer);
         }
-        let key = self.used(head, proof).await?;
+        let proof = self.proof(head, client.as_ref().map(|(client, _)| client.as_str())).await?;
+        let key = proof.as_ref().map(|proof| proof.key.thumbprint());
         let replaces = if self.transport.is_cookie() {
             self.transport.presented(head)
         } else {
@@ -154,7 +155,7 @@ impl TokenEndpoint {
         // What nobody can grant need not be asked for; what is granted decides the application.
         let _ = fields.text("scope")?.map(Scope::parse).transpose().map_err(|_| Refused::SCOPE)?;
         let Some(ticket) = fields.text("mfa_token")? else {
-            return Ok(Step::Login(LoginRequest { fields, client, replaces, key, attempts: None }));
+            return Ok(Step::Login(LoginRequest { fields, client, replaces, proof, attempts: None }));
         };
         let pending: Option<Pending> = self.tokens.manager().redeem_ticket(Pending::PURPOSE, ticket).await?;
         let named = client.as_ref().map(|(client, _)| client);
@@ -166,7 +167,7 @@ impl TokenEndpoint {
             return Err(Refused::GRANT);
         };
         let attempts = Some(pending.attempts());
-        Ok(Step::SecondFactor(pending, LoginRequest { fields, client, replaces, key, attempts }))
+        Ok(Step::SecondFactor(pending, LoginRequest { fields, client, replaces, proof, attempts }))
     }
 
     /// Answers a login when the application has judged it.
@@ -178,7 +179,7 @@ impl TokenEndpoint {
     ) -> Answer {
         let answer = match attempt {
             Err(_) => Refused::LATER.into(),
-            Ok(Attempt::Accepted(login)) => match self.log_in(login, &request).await {
+            Ok(Attempt::Accepted(login)) => match self.log_in(head, login, request).await {
                 Ok(answer) => answer,
                 Err(refused) => refused.into(),
             },
@@ -196,7 +197,8 @@ impl TokenEndpoint {
         Refused::CREDENTIALS.into()
     }
 
-    async fn log_in(&self, login: Login, request: &LoginRequest) -> Result<Answer, Refused> {
+    async fn log_in(&self, head: &impl RequestHead, login: Login, request: LoginRequest) -> Result<Answer, Refused> {
+        let key = self.used(head, request.proof).await?;
         let login = match &request.client {
             Some((client, _)) if login.granted().client().is_none() => {
                 let grant = login.granted().clone().with_client(client.as_str()).map_err(|_| Refused::CLIENT)?;
@@ -205,14 +207,18 @@ impl TokenEndpoint {
             Some(_) | None => login,
         };
         // What a client with a secret may do with its refresh token is up to that secret (RFC 9449, section 5).
-        let login = match (request.key, &request.client) {
+        let login = match (key, &request.client) {
             (Some(key), None | Some((_, ClientStatus::Public | ClientStatus::Unknown))) => login.bound_to(key),
             (Some(_), Some((_, ClientStatus::Authenticated))) | (None, _) => login,
         };
-        Ok(self.pair(&self.tokens.login_in_place_of(login, &request.replaces, request.key).await?))
+        Ok(self.pair(&self.tokens.login_in_place_of(login, &request.replaces, key).await?))
     }
 
     async fn continue_with(&self, head: &impl RequestHead, pending: Pending, request: LoginRequest) -> Answer {
+        let key = match self.used(head, request.proof).await {
+            Ok(key) => key,
+            Err(refused) => return refused.into(),
+        };
         let mut pending = match request.attempts {
             None => pending,
             // A second factor that was wrong.
@@ -225,7 +231,7 @@ impl TokenEndpoint {
             }
         };
         pending.client = request.client.map(|(client, _)| client);
-        pending.key = request.key.as_ref().map(KeyThumbprint::to_string);
+        pending.key = key.as_ref().map(KeyThumbprint::to_string);
         match self.tokens.manager().issue_ticket(Pending::PURPOSE, &pending, Pending::LIFETIME).await {
             Ok(ticket) => pending.into_refusal(ticket.expose()).into(),
             Err(error) => Refused::from(error).into(),
@@ -237,7 +243,6 @@ impl TokenEndpoint {
         head: &impl RequestHead,
         fields: &Fields,
         client: Option<(String, ClientStatus)>,
-        proof: Option<Checked>,
     ) -> Result<Answer, Refused> {
         let presented = if self.transport.is_cookie() {
             self.transport.presented(head)
@@ -249,7 +254,19 @@ impl TokenEndpoint {
             return Err(Refused::GRANT);
         }
         let scope = fields.text("scope")?.map(Scope::parse).transpose().map_err(|_| Refused::SCOPE)?;
-        let mut verified = self.tokens.verify_refresh(&presented).await?;
+        let named = client.as_ref().map(|(client, _)| client.as_str());
+        let proof = self.proof(head, named).await?;
+        let key = proof.as_ref().map(|proof| proof.key.thumbprint());
+        let mut verified = self.tokens.verify_refresh(&presented, key.as_ref()).await?;
+        // The policy of whom it was granted to, whomever the request names.
+        let proof = match (verified.grant().client(), verified.key()) {
+            (Some(owner), None) if named.is_none() => match self.mode_of(Some(owner)).await? {
+                DpopMode::Off => None,
+                DpopMode::Optional => proof,
+                DpopMode::Required => Some(proof.ok_or_else(|| self.missing(head))?),
+            },
+            _ => proof,
+        };
         match (verified.grant().client().map(str::to_owned), client) {
             // To nobody, or before clients had names.
             (None, _) => {}
@@ -263,12 +280,6 @@ impl TokenEndpoint {
                 let silent = PresentedClient::named(&granted);
                 silent.identify(self.clients.as_deref()).await?.ok_or(Refused::CLIENT)?;
             }
-        }
-        if let Some(bound) = verified.key()
-            && proof.as_ref().is_none_or(|proof| proof.key.thumbprint() != bound)
-        {
-            report_refusal(self.tokens.manager(), head, EventKind::InvalidProof);
-            return Err(if proof.is_some() { Refused::GRANT } else { Refused::PROOF });
         }
         let key = self.used(head, proof).await?;
         // Where an application has no scopes, clients repeat the one that they asked for: they were not told otherwise.
@@ -345,26 +356,33 @@ impl TokenEndpoint {
     }
 
     /// The proof of possession of a request, as far as it must have one. It is not used up yet.
-    async fn proof(
-        &self,
-        head: &impl RequestHead,
-        client: Option<&(String, ClientStatus)>,
-    ) -> Result<Option<Checked>, Refused> {
+    async fn proof(&self, head: &impl RequestHead, client: Option<&str>) -> Result<Option<Checked>, Refused> {
         let Some(dpop) = &self.dpop else { return Ok(None) };
+        let mode = self.mode_of(client).await?;
+        let now = self.tokens.manager().now();
+        match mode {
+            DpopMode::Off => return Ok(None),
+            // By whom it was granted to, that is yet to be seen.
+            DpopMode::Required if client.is_none() && self.clients.is_some() => {}
+            DpopMode::Required if head.values("dpop").next().is_none() => return Err(self.missing(head)),
+            DpopMode::Optional | DpopMode::Required => {}
+        }
+        dpop.check(head, None, None, now).map_err(|error| self.refuse(head, &error))
+    }
+
+    /// Whether the tokens of `client` are bound.
+    async fn mode_of(&self, client: Option<&str>) -> Result<DpopMode, Refused> {
+        let Some(dpop) = &self.dpop else { return Ok(DpopMode::Off) };
         let of_client = match (client, &self.clients) {
-            (Some((client, _)), Some(clients)) => clients.dpop(client).await.map_err(|_| Refused::LATER)?,
+            (Some(client), Some(clients)) => clients.dpop(client).await.map_err(|_| Refused::LATER)?,
             _ => None,
         };
-        let mode = of_client.unwrap_or(dpop.current_mode());
-        if mode == DpopMode::Off {
-            return Ok(None);
-        }
-        let checked = dpop.check(head, None, self.tokens.manager().now()).map_err(|error| self.refuse(head, &error))?;
-        if mode == DpopMode::Required && checked.is_none() {
-            report_refusal(self.tokens.manager(), head, EventKind::InvalidProof);
-            return Err(Refused::PROOF);
-        }
-        Ok(checked)
+        Ok(of_client.unwrap_or(dpop.current_mode()))
+    }
+
+    fn missing(&self, head: &impl RequestHead) -> Refused {
+        report_refusal(self.tokens.manager(), head, EventKind::InvalidProof);
+        Refused::PROOF
     }
 
     /// Uses the proof up.

@@ -1,12 +1,13 @@
 //! [`TokenSource`]: how an adapter verifies access tokens, and what it says when there is none.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use session_core::adapter::{
     BearerRejectionKind, Challenge, RequestHead, Requirement, TokenScheme, presented_token, report_refusal,
 };
 use session_core::{Clock, EventKind, SessionManager, SessionSummary, Timestamp};
+use tokio::sync::Mutex;
 
 use super::requirement::{TokenRequirement, acr_values};
 use crate::dpop::policy::{Checked, Dpop, DpopMode};
@@ -27,8 +28,15 @@ pub struct TokenSource {
     issuer: Issuer,
     challenge: Arc<Challenge>,
     dpop: Option<Arc<Dpop>>,
-    /// The proof of this request, once it is used up: extractors of the same request need not share theirs.
-    used: Option<Arc<OnceLock<ProofId>>>,
+    used: Option<Arc<Used>>,
+}
+
+/// The proof of one request, which all of its extractors may look at.
+struct Used {
+    /// What it is that was used up.
+    proof: Mutex<Option<ProofId>>,
+    /// Where that is remembered.
+    by: Arc<Dpop>,
 }
 
 #[derive(Clone)]
@@ -82,8 +90,17 @@ impl TokenSource {
 
     /// For the extractors of one request, all of which may look at its proof. `outer` is that of a layer around this one.
     pub fn for_request(&self, head: &impl RequestHead, outer: Option<&Self>) -> Self {
-        let has_proof = self.dpop.is_some() && head.values("dpop").next().is_some();
-        let used = has_proof.then(|| outer.and_then(|outer| outer.used.clone()).unwrap_or_default());
+        let outer = outer.and_then(|outer| outer.used.as_ref());
+        let used = match &self.dpop {
+            // For a layer further inside.
+            None => outer.map(Arc::clone),
+            Some(_) if head.values("dpop").next().is_none() => None,
+            // What was used up elsewhere counts only where the same memory would be asked.
+            Some(dpop) => match outer.filter(|outer| dpop.remembers_with(&outer.by)) {
+                Some(outer) => Some(Arc::clone(outer)),
+                None => Some(Arc::new(Used { proof: Mutex::default(), by: Arc::clone(dpop) })),
+            },
+        };
         Self { used, ..self.clone() }
     }
 
@@ -95,13 +112,17 @@ impl TokenSource {
         }
     }
 
-    /// The value of `DPoP-Nonce` in the answer to a request, whatever it is: the next nonce, if its client sends proofs that need
-    /// one.
+    /// Whether answers to this request have a `DPoP-Nonce`: its client sends proofs, and they need one.
     #[must_use]
-    pub fn nonce(&self, head: &impl RequestHead) -> Option<String> {
-        let dpop = self.dpop.as_ref()?;
-        head.values("dpop").next()?;
-        dpop.nonce(self.now())
+    pub fn hands_out_nonces(&self, head: &impl RequestHead) -> bool {
+        self.nonce().is_some() && head.values("dpop").next().is_some()
+    }
+
+    /// The value of `DPoP-Nonce` in an answer that is sent now. With it belongs `Cache-Control: no-store`, unless the application
+    /// says something itself.
+    #[must_use]
+    pub fn nonce(&self) -> Option<String> {
+        self.dpop.as_ref()?.nonce(self.now())
     }
 
     /// The token in the `Authorization` header, and the proof beside it.
@@ -115,7 +136,7 @@ impl TokenSource {
             (TokenScheme::Bearer, _) => Ok((token, None)),
             // A scheme that is not known here.
             (TokenScheme::Dpop, None) => Err(BearerRejectionKind::Missing),
-            (TokenScheme::Dpop, Some(dpop)) => match dpop.check(head, Some(token), self.now()) {
+            (TokenScheme::Dpop, Some(dpop)) => match dpop.check(head, Some(token), self.seen(), self.now()) {
                 Ok(Some(checked)) => Ok((token, Some(checked))),
                 Ok(None) => {
                     self.report(head, EventKind::InvalidProof);
@@ -126,15 +147,24 @@ impl TokenSource {
         }
     }
 
+    /// The proof that this request has used up.
+    fn seen(&self) -> Option<ProofId> {
+        self.used.as_ref().and_then(|used| used.proof.try_lock().ok().and_then(|used| *used))
+    }
+
     /// Uses the proof up.
     async fn use_up(&self, head: &impl RequestHead, proof: Option<Checked>) -> Result<(), BearerRejectionKind> {
         let (Some(dpop), Some(proof)) = (&self.dpop, proof) else { return Ok(()) };
-        let (id, used) = (proof.id, self.used.as_deref());
-        if used.and_then(OnceLock::get) == Some(&id) {
-            return Ok(());
+        let Some(used) = &self.used else {
+            return dpop.accept(proof, self.now()).await.map(drop).map_err(|error| self.refuse(head, &error));
+        };
+        let id = proof.id;
+        // Held until the store has answered: extractors of one request may run at the same time.
+        let mut used = used.proof.lock().await;
+        if *used != Some(id) {
+            dpop.accept(proof, self.now()).await.map_err(|error| self.refuse(head, &error))?;
+            *used = Some(id);
         }
-        dpop.accept(proof, self.now()).await.map_err(|error| self.refuse(head, &error))?;
-        let _ = used.map(|used| used.set(id));
         Ok(())
     }
 

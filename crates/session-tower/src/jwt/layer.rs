@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use http::header::CACHE_CONTROL;
 use http::{HeaderName, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use session_core::adapter::Challenge;
@@ -126,9 +127,9 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let head = Head::from(&request);
         let source = self.source.for_request(&head, request.extensions().get());
-        let nonce = source.nonce(&head).and_then(|nonce| HeaderValue::try_from(nonce).ok());
+        let nonces = source.hands_out_nonces(&head).then(|| source.clone());
         request.extensions_mut().insert(source);
-        BearerFuture { inner: self.inner.call(request), nonce }
+        BearerFuture { inner: self.inner.call(request), nonces }
     }
 }
 
@@ -138,7 +139,7 @@ pin_project! {
     pub struct BearerFuture<F> {
         #[pin]
         inner: F,
-        nonce: Option<HeaderValue>,
+        nonces: Option<TokenSource>,
     }
 }
 
@@ -148,8 +149,10 @@ impl<F: Future<Output = Result<Response<R>, E>>, R, E> Future for BearerFuture<F
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let mut answer = ready!(this.inner.poll(cx));
-        if let (Ok(response), Some(nonce)) = (&mut answer, this.nonce.take()) {
+        let nonce = this.nonces.take().and_then(|source| source.nonce());
+        if let (Ok(response), Some(nonce)) = (&mut answer, nonce.and_then(|nonce| HeaderValue::try_from(nonce).ok())) {
             response.headers_mut().insert(DPOP_NONCE, nonce);
+            response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         }
         Poll::Ready(answer)
     }

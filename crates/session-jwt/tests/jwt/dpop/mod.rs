@@ -1,6 +1,7 @@
 //! Proofs of possession (DPoP, RFC 9449), at the items that adapters are made of.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
+mod attack;
 mod proofs;
 mod thief;
 mod vectors;

@@ -102,6 +102,14 @@ async fn a_browser_registers_and_renews_and_a_copy_is_refused() {
     assert_eq!(renewed.status, 200, "{renewed:?}");
     let fresh = renewed.cookie();
     assert_eq!(guarded(&format!("{session}; {fresh}")).await.status, 200);
+    // Requests that are under way have the one before, as long as that lives.
+    site.clock.advance(Duration::from_secs(300));
+    let next = renew(Some(&key.renewal(quoted(renewed.all("secure-session-challenge")[0])[0]))).await;
+    assert_eq!(next.status, 200, "{next:?}");
+    for cookie in [&fresh, &next.cookie()] {
+        assert_eq!(guarded(&format!("{session}; {cookie}")).await.status, 200);
+    }
+    guarded(&format!("{session}; {bound}")).await.assert_rejected(401, "device_binding_required");
     assert_eq!(renew(Some(&key.renewal(quoted(&challenge)[0]))).await.status, 403, "a renewal that was captured");
     let again = [("cookie", session.as_str()), ("secure-session-response", signed.as_str())];
     assert_eq!(send_to(&app, "POST", "/bind", &again).await.status, 400, "registered once");

@@ -1,5 +1,6 @@
 //! Access tokens and the routes that hand them out.
 
+mod attack;
 mod backchannel;
 mod bearer;
 mod clients;
