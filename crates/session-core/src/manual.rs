@@ -3,7 +3,7 @@
 //! - [`lifecycle`]: what a session goes through, what each step costs, what a handler can rely on
 //! - [`defaults`]: each default, with its reason and its source
 //! - [`kinds`]: a cookie, access and refresh tokens, or everything in the cookie
-//! - [`possession`]: tokens that are bound to a key of the client (DPoP)
+//! - [`possession`]: tokens that are bound to a key of the client (DPoP), sessions that are bound to a device
 //! - [`browsers`]: which cookie, two cookies of one name, proxies, sockets
 //! - [`threats`]: what is defended against, how, and what is not
 //! - [`stores`]: choosing a backend, what it costs, how to operate it

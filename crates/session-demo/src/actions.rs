@@ -4,8 +4,9 @@ use axum::extract::FromRequestParts as _;
 use axum::http::request::Parts;
 use serde_json::Value;
 use session_core::{DeleteOutcome, Key, Login, SessionId};
-use session_tower::{Rejection, RejectionKind, Session};
+use session_tower::{DeviceBinding, Rejection, RejectionKind, Session};
 
+use crate::bound::{Bound, Offer};
 use crate::caller::Caller;
 
 /// What an anonymous user collects and keeps at login. Of any shape, because the API stores any value.
@@ -16,11 +17,12 @@ pub(crate) const COUNTER: Key<u64> = Key::new("counter");
 /// Logs in, after the password was checked: a failed attempt does not touch the session.
 ///
 /// Commits, because the answer depends on the session limit.
-pub(crate) async fn log_in(parts: &mut Parts, login: Login) -> Result<Session, Rejection> {
+pub(crate) async fn log_in(parts: &mut Parts, login: Login) -> Result<(Session, Offer), Rejection> {
     let session = Session::from_request_parts(parts, &()).await?;
     session.login(login.carry_over(CART).carry_over(COUNTER))?;
+    let offer = Bound::offer(parts.extensions.get::<DeviceBinding>(), &session)?;
     session.commit().await?;
-    Ok(session)
+    Ok((session, offer))
 }
 
 /// Ends one session of the user. A browser ends its own by logging out, which removes the cookie too.

@@ -11,6 +11,7 @@ use session_tower::{BearerLayer, Challenge, SessionLayer, TokenRoutes};
 
 use crate::accounts::Accounts;
 use crate::args::Embedder;
+use crate::bound::Bound;
 use crate::history::History;
 use crate::metrics::{self, Metrics};
 use crate::sessions::Sessions;
@@ -29,12 +30,13 @@ pub fn build_router(
     cache: Option<Cache>,
     metrics: Metrics,
     history: History,
+    bound: Option<&Bound>,
 ) -> Router {
     let (manager, mode) = (sessions.manager(), sessions.mode());
-    let pages =
-        pages::router(sessions, history).layer(SessionLayer::new(manager.clone()).on_rejection(pages::rejection));
-    let mut api = api::router(mode).layer(SessionLayer::new(manager.clone()));
-    let mut site = pages;
+    let pages = Bound::around(bound, pages::router(sessions, history));
+    let pages = pages.layer(SessionLayer::new(manager.clone()).on_rejection(pages::rejection));
+    let mut api = Bound::around(bound, api::router(mode)).layer(SessionLayer::new(manager.clone()));
+    let mut site = pages.merge(Bound::routes(bound).layer(SessionLayer::new(manager.clone())));
     if let Sessions::Hybrid(service) = sessions {
         let tokens = TokenRoutes::new(service.clone(), Accounts);
         let described = format!("{address}/.well-known/oauth-protected-resource");

@@ -61,6 +61,10 @@ pub struct Args {
     /// How many anonymous sessions there may be: beyond that, the one that was used least recently ends for each that begins
     #[arg(long, value_name = "N")]
     pub max_visitors: Option<u32>,
+    /// Bind sessions to the device they began on, where the browser can (a draft: Device Bound Session Credentials). With
+    /// require, /sensitive wants it. Behind a proxy with https, --issuer says the address of the site
+    #[arg(long, value_enum, default_value_t = Bind::Off)]
+    pub bind: Bind,
     /// Use a cookie that works over plain http everywhere: for local development only. Its name has that of the namespace, which
     /// keeps demos on several ports of one host apart
     #[arg(long)]
@@ -129,6 +133,17 @@ impl Mode {
             Self::Client => "client",
         }
     }
+}
+
+/// Whether sessions are bound to devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Bind {
+    /// No
+    Off,
+    /// Where the browser can
+    Offer,
+    /// The same; and /sensitive is for bound sessions alone
+    Require,
 }
 
 /// A preset of [`Policy`].

@@ -11,6 +11,7 @@
 //! - [`sessions`]: the three kinds of sessions: cookies, access and refresh tokens, or the whole session in the cookie;
 //! - `live.rs`: a WebSocket and a stream of events, which go on after their response and end with their session;
 //! - [`server`]: how long a client may take, and how much it may send;
+//! - [`bound`]: sessions that are bound to the device they began on;
 //! - `counts.rs`: how many sessions there are, over time and by kind, for an administrator;
 //! - [`history`]: what happened to a session, for a picture of its life;
 //! - [`metrics`]: what the site counts, for Prometheus;
@@ -24,6 +25,7 @@ mod actions;
 mod api;
 mod app;
 pub mod args;
+pub mod bound;
 mod caller;
 mod counts;
 pub mod history;

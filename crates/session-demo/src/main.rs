@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use session_core::Policy;
 use session_demo::args::{Args, Mode};
+use session_demo::bound::Bound;
 use session_demo::history::History;
 use session_demo::keys::KeyFile;
 use session_demo::metrics::{Metrics, Recorder};
@@ -102,7 +103,9 @@ async fn serve_site(
     let metrics = Metrics::new(recorder.clone(), &sessions, cache.clone());
     let upkeep = tokio::spawn(recorder.upkeep());
     let site = site.trim_end_matches('/');
-    let router = session_demo::build_router(&sessions, site, &args.embedded_by, cache, metrics, history);
+    let bound = Bound::new(args, policy, site)?;
+    let bound = bound.as_ref();
+    let router = session_demo::build_router(&sessions, site, &args.embedded_by, cache, metrics, history, bound);
     session_demo::server::serve(listener, router, shutdown, GRACE).await;
     sweep.abort();
     upkeep.abort();

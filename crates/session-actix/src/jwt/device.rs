@@ -4,7 +4,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{Error, HttpRequest};
+use actix_web::{Error, HttpMessage as _, HttpRequest};
 use session_core::adapter::RequestHead as _;
 use session_jwt::DeviceBinding;
 
@@ -59,7 +59,10 @@ pub fn device_binding(binding: DeviceBinding) -> impl FnOnce(&mut ServiceConfig)
 /// Lets requests pass that come from the device of their session, as [`DeviceBinding::require`] says: for
 /// [`from_fn`](actix_web::middleware::from_fn), around the routes that want it, and inside of the
 /// [`SessionMiddleware`](crate::SessionMiddleware). **Experimental.** The binding is application data. It reads the session of each request:
-/// one round trip, which extractors of the same request do not repeat. The routes of the protocol pass.
+/// one round trip, which extractors of the same request do not repeat. The routes of the protocol pass. Handlers inside find
+/// a `ReqData<BindingState>`: whether the session is bound.
+///
+/// Leave the login and the logout outside: whoever has lost the key logs in again.
 ///
 /// # Errors
 /// [`DeviceBindingRequired`](session_core::adapter::RejectionKind::DeviceBindingRequired), and what [`Session`] is rejected with.
@@ -69,11 +72,13 @@ pub async fn require_device<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    {
+    let state = {
         let head = Head(request.request());
         if !binding.paths().contains(&head.path()) {
             binding.require(session.manager(), &session, &head).await.map_err(Rejection::from)?;
         }
-    }
+        binding.state(session.manager(), &session, &head)
+    };
+    request.extensions_mut().insert(state);
     next.call(request).await
 }

@@ -1,13 +1,15 @@
 //! Login, logout, and who is logged in.
 
 use axum::Json as JsonResponse;
+use axum::extract::Extension;
 use axum::extract::FromRequestParts as _;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::response::IntoResponse;
 use serde::Serialize;
 use serde_json::{Value, json};
 use session_core::{SessionId, SessionSummary};
-use session_tower::{Authenticated, Bearer, Fresh, Session};
+use session_tower::{Authenticated, Bearer, BindingState, Fresh, Session};
 
 use super::error::{ApiError, Json};
 use crate::accounts::{Credentials, Reauthentication, device};
@@ -17,10 +19,10 @@ use crate::caller::access_token;
 pub(super) async fn login(
     mut parts: Parts,
     Json(credentials): Json<Credentials>,
-) -> Result<JsonResponse<Value>, ApiError> {
+) -> Result<impl IntoResponse, ApiError> {
     let login = credentials.login(device(&parts)).ok_or(ApiError::InvalidCredentials)?;
-    let session = actions::log_in(&mut parts, login).await?;
-    Ok(JsonResponse(json!({ "user": credentials.username, "session_id": session.id() })))
+    let (session, offer) = actions::log_in(&mut parts, login).await?;
+    Ok((offer, JsonResponse(json!({ "user": credentials.username, "session_id": session.id() }))))
 }
 
 pub(super) async fn logout(session: Session) -> Result<StatusCode, ApiError> {
@@ -58,6 +60,17 @@ pub(super) async fn me(mut parts: Parts) -> Result<JsonResponse<Me>, ApiError> {
     }
     let session = Session::from_request_parts(&mut parts, &()).await?;
     Ok(JsonResponse(session.info().as_ref().map(Me::from).unwrap_or_default()))
+}
+
+/// Whether the session is bound to its device; `null` without `--bind`.
+pub(super) async fn binding(state: Option<Extension<BindingState>>) -> JsonResponse<Value> {
+    let state = state.map(|Extension(state)| match state {
+        BindingState::Unbound => "unbound",
+        BindingState::Registered => "registered",
+        BindingState::Bound => "bound",
+        BindingState::Missing => "missing",
+    });
+    JsonResponse(json!({ "state": state }))
 }
 
 /// What the access token says. Makes no store call, and so does not notice a revocation.

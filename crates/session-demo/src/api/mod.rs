@@ -28,6 +28,7 @@ pub(crate) fn router(mode: Mode) -> Router {
         .route("/login", post(account::login))
         .route("/logout", post(account::logout))
         .route("/me", get(account::me))
+        .route("/binding", get(account::binding))
         .route("/reauthenticate", post(account::reauthenticate))
         .route("/sensitive", get(account::sensitive))
         .route("/data", get(data::keys))

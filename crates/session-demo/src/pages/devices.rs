@@ -1,10 +1,11 @@
 //! "Your devices".
 
+use axum::extract::Extension;
 use axum::response::Redirect;
 use maud::{Markup, html};
 use serde::Deserialize;
 use session_core::{DeleteOutcome, Kind, SessionId, SessionSummary, Timestamp};
-use session_tower::Authenticated;
+use session_tower::{Authenticated, BindingState};
 
 use super::agent::in_words;
 use super::errors::{Form, PageError};
@@ -14,7 +15,7 @@ use super::notice;
 use crate::actions;
 use crate::caller::Caller;
 
-pub(super) async fn show(session: Authenticated) -> Result<Markup, PageError> {
+pub(super) async fn show(session: Authenticated, bound: Option<Extension<BindingState>>) -> Result<Markup, PageError> {
     let manager = session.manager();
     let mut sessions = manager.list(session.user()).await?;
     // This one first, the others as they were.
@@ -23,6 +24,7 @@ pub(super) async fn show(session: Authenticated) -> Result<Markup, PageError> {
     let content = html! {
         (notice::take(&session)?)
         p.quiet { "Where you are signed in. “Last activity” lags behind by up to a minute or so." }
+        @if let Some(Extension(state)) = bound { (binding(state)) }
         ul.devices { @for listed in &sessions { (device(listed, session.id() == listed.id, now)) } }
         @if sessions.len() > 1 {
             form method="post" action="/devices/revoke-others" { button.quiet { "Log out all other devices" } }
@@ -35,6 +37,25 @@ pub(super) async fn show(session: Authenticated) -> Result<Markup, PageError> {
         p { a href="/" { "Back to the start" } }
     };
     Ok(page("Your devices", &Viewer::User(session.user().clone()), &content))
+}
+
+/// What a copy of the cookies is worth.
+fn binding(state: BindingState) -> Markup {
+    html! {
+        @match state {
+            BindingState::Bound => p.binding {
+                strong { "Bound to this device. " }
+                "A copy of your cookies, made by malware, say, is refused after ten minutes at the latest: only this device can renew them."
+            }
+            BindingState::Registered => p.binding {
+                "This device has registered a key. From its next request on, your session is good here alone."
+            }
+            BindingState::Unbound | BindingState::Missing => p.binding {
+                strong { "Not bound. " }
+                "Your browser does not bind sessions to devices (yet): whoever copies your cookies has your session until it ends."
+            }
+        }
+    }
 }
 
 fn device(listed: &SessionSummary, current: bool, now: Timestamp) -> Markup {

@@ -77,6 +77,15 @@ pub(crate) fn rejection(rejection: Rejection, request: &RequestLine) -> Response
 
 fn words(rejection: Rejection) -> Markup {
     let (title, text) = match rejection.kind() {
+        RejectionKind::DeviceBindingRequired => (
+            "Not from this device",
+            html! {
+                p {
+                    "Your session is bound to the device it began on, and your browser does not show that this is the one. "
+                    "Please " a href="/" { "sign in again" } "."
+                }
+            },
+        ),
         RejectionKind::Unauthenticated => ("Please sign in", html! { p { (back()) } }),
         RejectionKind::ReauthenticationRequired => ("Is it really you?", password_form(None)),
         RejectionKind::Gone => (

@@ -67,8 +67,8 @@ impl Arrival {
 pub(super) async fn login(mut parts: Parts, Form(credentials): Form<Credentials>) -> Result<Response, PageError> {
     let next = credentials.next.as_deref().and_then(safe_next);
     let Some(login) = credentials.login(device(&parts)) else { return Ok(refused(&credentials.username, next)) };
-    actions::log_in(&mut parts, login).await?;
-    Ok(Redirect::to(next.unwrap_or("/?welcome")).into_response())
+    let (_, offer) = actions::log_in(&mut parts, login).await?;
+    Ok((offer, Redirect::to(next.unwrap_or("/?welcome"))).into_response())
 }
 
 pub(super) async fn logout(session: Session) -> Result<Redirect, PageError> {

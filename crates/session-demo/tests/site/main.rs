@@ -3,6 +3,7 @@
 
 mod account;
 mod backend;
+mod bound;
 mod cache;
 mod client;
 mod data;

@@ -61,7 +61,10 @@ async fn renew(State(binding): State<DeviceBinding>, session: Session, parts: Pa
 /// Lets requests pass that come from the device of their session, as [`DeviceBinding::require`] says: for
 /// [`from_fn_with_state`](axum::middleware::from_fn_with_state), around the routes that want it, and inside of the
 /// [`SessionLayer`](crate::SessionLayer). **Experimental.** It reads the session of each request: one round trip, which extractors of the
-/// same request do not repeat. The routes of the protocol pass.
+/// same request do not repeat. The routes of the protocol pass. Handlers inside find
+/// an `Extension<BindingState>`: whether the session is bound.
+///
+/// Leave the login and the logout outside: whoever has lost the key logs in again.
 ///
 /// # Errors
 /// [`DeviceBindingRequired`](session_core::adapter::RejectionKind::DeviceBindingRequired), and what [`Session`] is rejected with.
@@ -71,12 +74,14 @@ pub async fn require_device(
     request: Request,
     next: Next,
 ) -> Result<Response, Rejection> {
-    let (parts, body) = request.into_parts();
-    {
+    let (mut parts, body) = request.into_parts();
+    let state = {
         let head = Head::from(&parts);
         if !binding.paths().contains(&head.target_path()) {
             binding.require(session.manager(), &session, &head).await?;
         }
-    }
+        binding.state(session.manager(), &session, &head)
+    };
+    parts.extensions.insert(state);
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
