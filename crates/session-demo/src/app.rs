@@ -52,7 +52,8 @@ pub fn build_router(
         api = api.route("/cache", get(async move || Json(cache.describe())));
     }
     // With the wording of the API: a script opens it.
-    let live = Router::new().route("/ws", get(live::socket)).layer(SessionLayer::new(manager.clone()));
+    let live = Bound::around(bound, Router::new().route("/ws", get(live::socket)));
+    let live = live.layer(SessionLayer::new(manager.clone()));
     let metrics = async move || ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.render().await);
     site.merge(live)
         .nest("/api", api)

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use axum::Router;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Extension, FromRequestParts, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use session_core::{CookiePolicy, Policy};
@@ -47,6 +47,22 @@ impl Bound {
         Ok(Some(Self { sensitive: binding.clone().enforcement(sensitive), binding }))
     }
 
+    /// What most routes want.
+    pub fn binding(&self) -> &DeviceBinding {
+        &self.binding
+    }
+
+    /// What a route wants whose path ends with this; `None` if it wants nothing: whoever has lost the key may log in again, and
+    /// out, and a ping asks for no session.
+    #[must_use]
+    pub fn wanted_by(&self, path: &str) -> Option<&DeviceBinding> {
+        match path.rsplit('/').next() {
+            Some("login" | "logout" | "ping") => None,
+            Some("sensitive") => Some(&self.sensitive),
+            Some(_) | None => Some(&self.binding),
+        }
+    }
+
     /// `routes`, which demand what is bound. To be put inside of the session layer.
     pub(crate) fn around(bound: Option<&Self>, routes: Router) -> Router {
         match bound {
@@ -71,18 +87,9 @@ impl Bound {
     }
 }
 
-/// Whoever has lost the key may log in again, and out; and a ping asks for no session.
-async fn require(
-    State(Bound { binding, sensitive }): State<Bound>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Rejection> {
-    let binding = match request.uri().path().rsplit('/').next() {
-        Some("login" | "logout" | "ping") => return Ok(next.run(request).await),
-        Some("sensitive") => sensitive,
-        Some(_) | None => binding,
-    };
+async fn require(State(bound): State<Bound>, request: Request, next: Next) -> Result<Response, Rejection> {
+    let Some(binding) = bound.wanted_by(request.uri().path()).cloned() else { return Ok(next.run(request).await) };
     let (mut parts, body) = request.into_parts();
-    let session = <Session as axum::extract::FromRequestParts<()>>::from_request_parts(&mut parts, &()).await?;
+    let session = <Session as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await?;
     require_device(State(binding), session, Request::from_parts(parts, body), next).await
 }

@@ -1,14 +1,15 @@
 //! Login, logout, and who is logged in.
 
 use actix_web::http::header::USER_AGENT;
-use actix_web::web::Json as JsonResponse;
+use actix_web::web::{Json as JsonResponse, ReqData};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse};
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::{Value, json};
-use session_actix::{Authenticated, Authenticator, Bearer, Fresh, Session};
+use session_actix::{Authenticated, Authenticator, Bearer, BindingState, Fresh, Session};
 use session_core::{Device, Key, SessionId, SessionSummary};
 use session_demo::accounts::{Credentials, Reauthentication};
+use session_demo::bound::Bound;
 use session_jwt::{AccountsError, Attempt};
 
 use crate::body::Json;
@@ -26,12 +27,29 @@ const COUNTER: Key<u64> = Key::new("counter");
 pub(crate) async fn login(
     request: HttpRequest,
     Json(credentials): Json<Credentials>,
-) -> Result<JsonResponse<Value>, ApiError> {
+) -> Result<HttpResponse, ApiError> {
     let login = credentials.login(device(&request)).ok_or(ApiError::InvalidCredentials)?;
     let session = Session::extract(&request).await?;
     session.login(login.carry_over(CART).carry_over(COUNTER))?;
+    let bound = request.app_data::<Bound>();
+    let offer = bound.map(|bound| bound.binding().offer(session.manager(), &session)).transpose()?;
     session.commit().await?;
-    Ok(JsonResponse(json!({ "user": credentials.username, "session_id": session.id() })))
+    let mut response = HttpResponse::Ok();
+    if let Some(offer) = offer {
+        response.insert_header(offer);
+    }
+    Ok(response.json(json!({ "user": credentials.username, "session_id": session.id() })))
+}
+
+/// Whether the session is bound to its device; `null` without `--bind`.
+pub(crate) async fn binding(state: Option<ReqData<BindingState>>) -> JsonResponse<Value> {
+    let state = state.map(|state| match *state {
+        BindingState::Unbound => "unbound",
+        BindingState::Registered => "registered",
+        BindingState::Bound => "bound",
+        BindingState::Missing => "missing",
+    });
+    JsonResponse(json!({ "state": state }))
 }
 
 /// The other end of the connection, for the list of devices. Behind a proxy that is the proxy.

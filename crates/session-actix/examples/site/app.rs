@@ -4,12 +4,16 @@ use std::future::ready;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::guard::fn_guard;
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{DefaultHeaders, Next, from_fn};
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{Error, HttpMessage as _, HttpResponse};
-use session_actix::{BearerAuth, Challenge, RequestInfo, SessionMiddleware, TokenRoutes};
+use session_actix::{
+    BearerAuth, Challenge, RequestInfo, Session, SessionMiddleware, TokenRoutes, device_binding, require_device,
+};
 use session_demo::args::Mode;
+use session_demo::bound::Bound;
 use session_demo::metrics::{self, Metrics};
 use session_demo::sessions::Sessions;
 use session_demo::store::Cache;
@@ -32,10 +36,18 @@ pub(crate) struct Site {
     /// With `--cache`.
     cache: Option<Cache>,
     metrics: Metrics,
+    /// With `--bind`.
+    bound: Option<Bound>,
 }
 
 impl Site {
-    pub(crate) fn new(sessions: &Sessions, address: String, cache: Option<Cache>, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        sessions: &Sessions,
+        address: String,
+        cache: Option<Cache>,
+        metrics: Metrics,
+        bound: Option<Bound>,
+    ) -> Self {
         let tokens = match sessions {
             Sessions::Hybrid(service) => {
                 let described = format!("{address}/.well-known/oauth-protected-resource");
@@ -46,7 +58,7 @@ impl Site {
             Sessions::Cookie(_) | Sessions::Client(..) => None,
         };
         let middleware = SessionMiddleware::new(sessions.manager().clone());
-        Self { mode: sessions.mode(), sessions: middleware, tokens, address, cache, metrics }
+        Self { mode: sessions.mode(), sessions: middleware, tokens, address, cache, metrics, bound }
     }
 
     /// The whole site. The body of a request is read first, whatever it is for.
@@ -65,7 +77,14 @@ impl Site {
     }
 
     fn routes(&self, config: &mut ServiceConfig) {
-        let live = at("/ws").get(live::socket).into_resource().wrap(self.sessions.clone());
+        if let Some(bound) = &self.bound {
+            config.app_data(bound.clone());
+            // The routes of the protocol, and no others.
+            let is_protocol = fn_guard(|context| context.head().uri.path().starts_with("/session/"));
+            let protocol = web::scope("").guard(is_protocol).wrap(self.sessions.clone());
+            config.service(protocol.configure(device_binding(bound.binding().clone())));
+        }
+        let live = at("/ws").get(live::socket).into_resource().wrap(from_fn(on_device)).wrap(self.sessions.clone());
         let routes = |config: &mut ServiceConfig| {
             api(config, self.mode);
             if let Some(cache) = self.cache.clone() {
@@ -73,7 +92,8 @@ impl Site {
                 config.service(at("/cache").get(move || ready(web::Json(cache.describe()))));
             }
         };
-        let api = web::scope("").wrap(self.sessions.clone()).configure(routes).default_service(web::to(not_found));
+        let api = web::scope("").wrap(from_fn(on_device)).wrap(self.sessions.clone());
+        let api = api.configure(routes).default_service(web::to(not_found));
         let Some((tokens, auth)) = &self.tokens else {
             config.service(live).service(web::scope("/api").service(api));
             return;
@@ -106,6 +126,7 @@ fn api(config: &mut ServiceConfig, mode: Mode) {
         .service(at("/login").post(account::login))
         .service(at("/logout").post(account::logout))
         .service(at("/me").get(account::me))
+        .service(at("/binding").get(account::binding))
         .service(at("/reauthenticate").post(account::reauthenticate))
         .service(at("/sensitive").get(account::sensitive))
         .service(at("/data").get(data::keys))
@@ -123,6 +144,19 @@ fn devices(config: &mut ServiceConfig) {
 
 async fn not_found() -> Result<&'static str, ApiError> {
     Err(ApiError::NotFound)
+}
+
+/// With `--bind`, a session that is bound is good on its device alone.
+async fn on_device(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let bound = request.app_data::<Bound>();
+    let Some(binding) = bound.and_then(|bound| bound.wanted_by(request.path())).cloned() else {
+        return next.call(request).await;
+    };
+    let session = request.extract::<Session>().await?;
+    require_device(session, Data::new(binding), request, next).await
 }
 
 /// Says for events where a request comes from.

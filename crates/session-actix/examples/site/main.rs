@@ -30,6 +30,7 @@ use actix_web::{App, HttpServer, rt};
 use clap::Parser as _;
 use session_core::Policy;
 use session_demo::args::{Args, Mode};
+use session_demo::bound::Bound;
 use session_demo::keys::KeyFile;
 use session_demo::metrics::{Metrics, Recorder};
 use session_demo::sessions::Sessions;
@@ -86,25 +87,26 @@ async fn serve(
 ) -> Result<(), Box<dyn Error>> {
     // Before there is anything to count.
     let recorder = Recorder::install()?;
-    let sessions = Sessions::open(&args, policy, store).await?;
+    let sessions = Sessions::open(&args, policy.clone(), store).await?;
     let listener = std::net::TcpListener::bind(args.listen);
     let listener = listener.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let address = listener.local_addr()?;
     // With a store that expires records by itself, it is idle.
     let sweep = rt::spawn(sessions.manager().clone().sweep());
-    match args.keys {
+    match &args.keys {
         // Ends with the runtime.
-        Some(path) => drop(rt::spawn(sessions.clone().watch_key_file(KeyFile::new(path)))),
+        Some(path) => drop(rt::spawn(sessions.clone().watch_key_file(KeyFile::new(path.clone())))),
         None if args.mode != Mode::Cookie => eprintln!("hint: what this process signs ends with it; see --keys"),
         None => {}
     }
     let manager = sessions.manager().clone();
     // Made once, and shared by all workers.
-    let address_of_site = args.issuer.unwrap_or_else(|| format!("http://{address}"));
+    let address_of_site = args.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
     let cache = store.and_then(OpenStore::cache);
     let metrics = Metrics::new(recorder.clone(), &sessions, cache.clone());
     let upkeep = rt::spawn(recorder.upkeep());
-    let site = Site::new(&sessions, address_of_site, cache, metrics);
+    let bound = Bound::new(&args, &policy, &address_of_site)?;
+    let site = Site::new(&sessions, address_of_site, cache, metrics, bound);
     let server = HttpServer::new(move || App::new().configure(|config| site.configure(config)))
         .client_request_timeout(PATIENCE)
         // For actix-web, that is about the first request of a connection: each other head could take forever. Behind a proxy

@@ -6,6 +6,8 @@
 mod account;
 #[path = "../../../session-demo/tests/site/backend.rs"]
 mod backend;
+#[path = "../../../session-demo/tests/site/bound.rs"]
+mod bound;
 #[path = "../../../session-demo/tests/site/cache.rs"]
 mod cache;
 #[path = "../../../session-demo/tests/site/client.rs"]

@@ -125,13 +125,6 @@ impl VerifiedRefreshToken {
     }
 }
 
-impl Terms {
-    fn of(record: &Record) -> Result<Self, StoreError> {
-        let (grant, key) = (Grant::read(&record.data)?, KeyThumbprint::of(record.binding.as_ref())?);
-        Ok(Self { scope: grant.scope().clone(), grant, key })
-    }
-}
-
 impl fmt::Debug for VerifiedRefreshToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedRefreshToken").field("session", &self.session).finish_non_exhaustive()
@@ -245,9 +238,9 @@ impl SessionManager {
             self.report(EventKind::UnknownToken, Some(token.id()), None);
             return Ok(None);
         }
-        let terms = Terms::of(&record).map_err(|error| self.store_failed("load", error))?;
+        let bound = KeyThumbprint::of(record.binding.as_ref()).map_err(|error| self.store_failed("load", error))?;
         // Before anything is concluded from the token: without its key it is of no use to a thief, and ends nothing.
-        if terms.key.is_some() && terms.key.as_ref() != key {
+        if bound.is_some() && bound.as_ref() != key {
             self.report(EventKind::InvalidProof, Some(record.id()), record.user().cloned());
             return Ok(None);
         }
@@ -255,6 +248,8 @@ impl SessionManager {
         if status == TokenStatus::Superseded && self.allowance(&record)? == Allowance::Spent {
             return Err(self.refuse_replay(&record));
         }
+        let grant = Grant::read(&record.data).map_err(|error| self.store_failed("load", error))?;
+        let terms = Terms { scope: grant.scope().clone(), grant, key: bound };
         Ok(Some(self.verified(record, token.copy(), status, terms)))
     }
 

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod assurance;
+mod binding;
 mod codec;
 mod constant_time;
 mod cookie;
