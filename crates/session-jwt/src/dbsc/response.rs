@@ -52,7 +52,7 @@ fn split(text: &str) -> Result<Segments<'_>, VerifyError> {
 
 /// The public key in `jwk`, in one form, whose signature this is.
 fn signed_by(segments: &Segments<'_>, header: &Header, jwk: &str) -> Result<String, VerifyError> {
-    let key = PublicKey::from_unnamed_jwk(jwk).map_err(|_| VerifyError::Key)?;
+    let key = PublicKey::from_jwk_of_proof(jwk).map_err(|_| VerifyError::Key)?;
     if key.algorithm() != Algorithm::Es256 || header.algorithm() != Some(Algorithm::Es256) {
         return Err(VerifyError::Algorithm);
     }

@@ -108,7 +108,7 @@ impl Proof {
         let (header, jwk) = Header::read_with_key(header, AcceptedTypes::Proof)?;
         let algorithm = header.algorithm().filter(|algorithm| algorithms.contains(algorithm));
         let algorithm = algorithm.ok_or(VerifyError::Algorithm)?;
-        let key = PublicKey::from_unnamed_jwk(&jwk).map_err(|_| VerifyError::Key)?;
+        let key = PublicKey::from_jwk_of_proof(&jwk).map_err(|_| VerifyError::Key)?;
         let key = match (key.algorithm(), algorithm) {
             // A JWK need not say which padding it is for.
             (Algorithm::Rs256, Algorithm::Ps256) => key.for_ps256().map_err(|_| VerifyError::Key)?,

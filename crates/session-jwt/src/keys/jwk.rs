@@ -105,10 +105,14 @@ impl Jwk {
     /// Whether `use` and `key_ops` allow `operation`.
     pub(super) fn is_for(&self, operation: &str) -> bool {
         let usage = self.usage.as_deref().is_none_or(|usage| usage == "sig");
-        // None at all is what WebCrypto writes of a pair that was made to sign.
-        let operations =
-            self.key_ops.as_ref().is_none_or(|all| all.is_empty() || all.iter().any(|one| one == operation));
+        let operations = self.key_ops.as_ref().is_none_or(|all| all.iter().any(|one| one == operation));
         usage && operations
+    }
+
+    /// As a proof brings it: nobody calls it by its `kid`, and no operations at all are what WebCrypto writes into the public half
+    /// of a pair that was made to sign.
+    pub(super) fn of_proof(self) -> Self {
+        Self { kid: None, key_ops: self.key_ops.filter(|all| !all.is_empty()), ..self }
     }
 
     pub(super) fn has_secret(&self) -> bool {

@@ -81,11 +81,10 @@ impl PublicKey {
         Self::from_public_jwk(&serde_json::from_str(json).map_err(|_| KeyError::Jwk)?)
     }
 
-    /// As [`from_jwk`](Self::from_jwk), of a key that nobody calls by its `kid`.
-    pub(crate) fn from_unnamed_jwk(json: &str) -> Result<Self, KeyError> {
-        let mut jwk: Jwk = serde_json::from_str(json).map_err(|_| KeyError::Jwk)?;
-        jwk.kid = None;
-        Self::from_public_jwk(&jwk)
+    /// As [`from_jwk`](Self::from_jwk), of the key that a proof brings.
+    pub(crate) fn from_jwk_of_proof(json: &str) -> Result<Self, KeyError> {
+        let jwk: Jwk = serde_json::from_str(json).map_err(|_| KeyError::Jwk)?;
+        Self::from_public_jwk(&jwk.of_proof())
     }
 
     /// As [`from_jwk`](Self::from_jwk).
