@@ -74,10 +74,11 @@ pub async fn require_device<B: MessageBody>(
 ) -> Result<ServiceResponse<B>, Error> {
     let state = {
         let head = Head(request.request());
-        if !binding.paths().contains(&head.path()) {
-            binding.require(session.manager(), &session, &head).await.map_err(Rejection::from)?;
+        if binding.paths().contains(&head.path()) {
+            binding.state(session.manager(), &session, &head)
+        } else {
+            binding.require(session.manager(), &session, &head).await.map_err(Rejection::from)?
         }
-        binding.state(session.manager(), &session, &head)
     };
     request.extensions_mut().insert(state);
     next.call(request).await

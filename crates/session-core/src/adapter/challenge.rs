@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::rejection::BearerRejectionKind;
 
-/// What challenges say of the resource server, beside the error: RFC 6750, section 3, RFC 9449, section 7.1, and RFC 9728, section 5.1. Nothing,
-/// unless it is told.
+/// What challenges say of the resource server, beside the error: RFC 6750, section 3, RFC 9449, section 7.1, and RFC 9728,
+/// section 5.1. Nothing, unless it is told.
 ///
 /// ```
 /// use session_core::adapter::{BearerRejectionKind, Challenge, Requirement};

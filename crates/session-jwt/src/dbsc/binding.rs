@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::json;
 use session_core::adapter::{RejectionKind, RequestHead, report_refusal};
 use session_core::{
@@ -40,6 +41,17 @@ pub enum BindingState {
     Bound,
     /// It is bound, and the request does not show that it comes from the device: a copy of the cookie.
     Missing,
+}
+
+impl From<Shown> for BindingState {
+    fn from(shown: Shown) -> Self {
+        match shown {
+            Shown::Unbound => Self::Unbound,
+            Shown::Registered => Self::Registered,
+            Shown::Bound { .. } => Self::Bound,
+            Shown::Missing => Self::Missing,
+        }
+    }
 }
 
 /// What cannot be configured, and why.
@@ -181,7 +193,7 @@ impl DeviceBinding {
         let offered = challenge.clone();
         session.rebind(move |before| match before.map(State::decode) {
             // What this version cannot read stays as it is.
-            Some(None) => before.map(bytes::Bytes::copy_from_slice),
+            Some(None) => before.map(Bytes::copy_from_slice),
             before => Some(State::offered(before.flatten().as_ref(), &offered, now).encode()),
         })?;
         Ok(("secure-session-registration", header::registration(&self.config.registration, &challenge)))
@@ -190,12 +202,7 @@ impl DeviceBinding {
     /// Whether the session is bound, as far as it was read, and the request comes from its device. No round trip.
     #[must_use]
     pub fn state(&self, manager: &SessionManager, session: &Session, head: &impl RequestHead) -> BindingState {
-        match self.shown(manager, session, head) {
-            Shown::Unbound => BindingState::Unbound,
-            Shown::Registered => BindingState::Registered,
-            Shown::Bound { .. } => BindingState::Bound,
-            Shown::Missing => BindingState::Missing,
-        }
+        self.shown(manager, session, head).into()
     }
 
     fn shown(&self, manager: &SessionManager, session: &Session, head: &impl RequestHead) -> Shown {
@@ -206,7 +213,8 @@ impl DeviceBinding {
     }
 
     /// Lets a request pass that comes from the device of its session, or whose session need not be bound. No round trip; one before
-    /// a request is refused, for what was read may be old, and one when the bound cookie is seen for the first time.
+    /// a request is refused, for what was read may be old, and one when the bound cookie is seen for the first time. Returns what
+    /// [`state`](Self::state) says then.
     ///
     /// # Errors
     /// [`RejectionKind::DeviceBindingRequired`]; what a store that fails leads to.
@@ -215,36 +223,36 @@ impl DeviceBinding {
         manager: &SessionManager,
         session: &Session,
         head: &impl RequestHead,
-    ) -> Result<(), RejectionKind> {
-        if self.is_allowed(manager, session, head)? {
-            return Ok(());
+    ) -> Result<BindingState, RejectionKind> {
+        let (mut shown, mut is_allowed) = self.judge(manager, session, head)?;
+        if !is_allowed {
+            Box::pin(manager.reload(session)).await?;
+            (shown, is_allowed) = self.judge(manager, session, head)?;
         }
-        Box::pin(manager.reload(session)).await?;
-        if self.is_allowed(manager, session, head)? {
-            return Ok(());
+        if is_allowed {
+            return Ok(shown.into());
         }
         report_refusal(manager, head, EventKind::DeviceNotProved);
         if self.config.enforcement == BindingEnforcement::ReportOnly {
-            return Ok(());
+            return Ok(shown.into());
         }
         // Whoever has a copy must not get the next token instead of the browser.
         session.set_passive();
         Err(RejectionKind::DeviceBindingRequired)
     }
 
-    fn is_allowed(
+    /// What the request shows, and whether that is enough.
+    fn judge(
         &self,
         manager: &SessionManager,
         session: &Session,
         head: &impl RequestHead,
-    ) -> Result<bool, RejectionKind> {
-        Ok(match self.shown(manager, session, head) {
+    ) -> Result<(Shown, bool), RejectionKind> {
+        let shown = self.shown(manager, session, head);
+        let is_allowed = match shown {
             Shown::Bound { is_news: false } => true,
             Shown::Bound { is_news: true } => {
-                session.rebind(|before| {
-                    let state = before.and_then(State::decode);
-                    state.map(|state| state.confirmed().encode()).or_else(|| before.map(bytes::Bytes::copy_from_slice))
-                })?;
+                step(session, |state| Some(state.confirmed()))?;
                 true
             }
             Shown::Missing => false,
@@ -253,7 +261,8 @@ impl DeviceBinding {
                 let is_recent = begun.is_some_and(|begun| manager.now() < begun + Self::GRACE);
                 self.config.enforcement != BindingEnforcement::Required || begun.is_none() || is_recent
             }
-        })
+        };
+        Ok((shown, is_allowed))
     }
 
     /// Answers a registration: a `POST` to its path, inside of the session layer. Two round trips.
@@ -264,11 +273,7 @@ impl DeviceBinding {
             let (response, jwk) = Response::of_registration(text).map_err(|_| Refused::Request)?;
             let (cookie, fresh) = self.fresh(manager.now())?;
             let wanted = fresh.clone();
-            session.rebind(move |before| {
-                let state = before.and_then(State::decode);
-                let next = state.and_then(|state| state.registered(&response.challenge, &jwk, &wanted));
-                next.map(|next| next.encode()).or_else(|| before.map(bytes::Bytes::copy_from_slice))
-            })?;
+            step(session, move |state| state.registered(&response.challenge, &jwk, &wanted))?;
             manager.commit(session).await?;
             self.hand_out(session, &cookie, &fresh)?.ok_or(Refused::Request)
         };
@@ -303,11 +308,7 @@ impl DeviceBinding {
             };
             let (cookie, fresh) = self.fresh(manager.now())?;
             let wanted = fresh.clone();
-            session.rebind(move |before| {
-                let state = before.and_then(State::decode);
-                let next = state.and_then(|state| state.renewed(&response.challenge, &wanted));
-                next.map(|next| next.encode()).or_else(|| before.map(bytes::Bytes::copy_from_slice))
-            })?;
+            step(session, move |state| state.renewed(&response.challenge, &wanted))?;
             match manager.commit(session).await {
                 Ok(()) => {}
                 Err(Error::Gone) => return Ok(ended(id)),
@@ -410,6 +411,14 @@ fn answered(head: &impl RequestHead) -> Result<Option<&str>, Unreadable> {
 
 fn state_of(session: &Session) -> Option<State> {
     State::decode(&session.binding()?)
+}
+
+/// The next state of the session. Without one, and where this version cannot read it, it stays as it is.
+fn step(session: &Session, next: impl Fn(State) -> Option<State> + Send + Sync + 'static) -> Result<(), Error> {
+    session.rebind(move |before| {
+        let next = before.and_then(State::decode).and_then(&next);
+        next.map(|next| next.encode()).or_else(|| before.map(Bytes::copy_from_slice))
+    })
 }
 
 /// The session of the browser is over.

@@ -1,7 +1,10 @@
 //! [`Target`]: the URIs of requests, as proofs name them (`htu`).
 
+use std::borrow::Cow;
+
 use fluent_uri::Uri;
 use fluent_uri::normalize::Normalizer;
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 
 /// The longest `htu`, in bytes.
 const MAX_LEN: usize = 2048;
@@ -39,17 +42,12 @@ fn is_dots(segment: &str) -> bool {
 }
 
 /// What browsers (URL Standard) and others send in paths and queries as it is, and RFC 3986 does not have.
-fn encoded(path: &str) -> String {
-    let mut text = String::with_capacity(path.len());
-    for char in path.chars() {
-        match char {
-            '"' | '<' | '>' | '[' | ']' | '^' | '`' | '{' | '|' | '}' => {
-                text.push_str(&format!("%{:02X}", char as u32))
-            }
-            char => text.push(char),
-        }
-    }
-    text
+const SENT_AS_IT_IS: AsciiSet =
+    AsciiSet::EMPTY.add(b'"').add(b'<').add(b'>').add(b'[').add(b']').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+
+/// As RFC 3986 has it. What is not ASCII stays, and is refused.
+fn encoded(path: &str) -> Cow<'_, str> {
+    if path.is_ascii() { utf8_percent_encode(path, &SENT_AS_IT_IS).into() } else { path.into() }
 }
 
 /// An http or https URI in its normal form, without query and fragment.

@@ -63,7 +63,7 @@ impl<'a> Rest<'a> {
     #[inline(always)]
     fn scope(&mut self) -> Option<Option<Text<'a>>> {
         let literal = r#","scope":""#;
-        if self.0 == "}" || !self.0.starts_with(literal) {
+        if !self.0.starts_with(literal) {
             return Some(None);
         }
         self.text(literal).map(Some)

@@ -77,10 +77,11 @@ pub async fn require_device(
     let (mut parts, body) = request.into_parts();
     let state = {
         let head = Head::from(&parts);
-        if !binding.paths().contains(&head.target_path()) {
-            binding.require(session.manager(), &session, &head).await?;
+        if binding.paths().contains(&head.target_path()) {
+            binding.state(session.manager(), &session, &head)
+        } else {
+            binding.require(session.manager(), &session, &head).await?
         }
-        binding.state(session.manager(), &session, &head)
     };
     parts.extensions.insert(state);
     Ok(next.run(Request::from_parts(parts, body)).await)

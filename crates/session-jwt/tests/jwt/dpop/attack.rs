@@ -12,27 +12,15 @@ use session_core::store::{
     UpdateOutcome, Version,
 };
 use session_core::{
-    Clock as _, DeleteOutcome, Login, ManualClock, OsEntropy, SessionId, SessionManager, SessionSummary, StoreError,
-    Timestamp, UserId,
+    Clock as _, DeleteOutcome, Login, ManualClock, OsEntropy, SessionId, SessionManager, StoreError, Timestamp, UserId,
 };
 use session_jwt::{
-    AccessTokens, AccountStatus, Accounts, AccountsError, Algorithm, AnyToken, Attempt, ClientSecret, ClientStatus,
-    Clients, Dpop, DpopMode, KeyRing, ProofError, Refusal, Rotation, Step, TokenEndpoint, TokenPolicy, TokenRoute,
-    TokenService, TokenSource,
+    AccessTokens, AccountsError, Algorithm, AnyToken, Attempt, ClientSecret, ClientStatus, Clients, Dpop, DpopMode,
+    KeyRing, ProofError, Refusal, Rotation, Step, TokenEndpoint, TokenPolicy, TokenRoute, TokenService, TokenSource,
 };
 
-use super::{BASE, Head, Proof, quoted};
+use super::{BASE, Everybody, Head, Proof, quoted};
 use crate::common::{Forge, NOW, at, at_once, encode, now};
-
-#[derive(Debug)]
-struct Everybody;
-
-#[async_trait]
-impl Accounts for Everybody {
-    async fn status(&self, _: &UserId, _: &SessionSummary) -> Result<AccountStatus, AccountsError> {
-        Ok(AccountStatus::Active)
-    }
-}
 
 /// All public: `old` sends no proofs, `strict` must.
 #[derive(Debug)]

@@ -6,12 +6,25 @@ mod proofs;
 mod thief;
 mod vectors;
 
-use session_core::RequestContext;
+use async_trait::async_trait;
 use session_core::adapter::RequestHead;
+use session_core::{RequestContext, SessionSummary, UserId};
+use session_jwt::{AccountStatus, Accounts, AccountsError};
 
 use crate::common::{Forge, NOW, encode};
 
 const BASE: &str = "https://api.example";
+
+/// Accounts that are all in order.
+#[derive(Debug)]
+struct Everybody;
+
+#[async_trait]
+impl Accounts for Everybody {
+    async fn status(&self, _: &UserId, _: &SessionSummary) -> Result<AccountStatus, AccountsError> {
+        Ok(AccountStatus::Active)
+    }
+}
 
 /// The head of a request.
 #[derive(Clone, Debug)]

@@ -8,27 +8,16 @@ use serde_json::{Value, json};
 use session_conformance::ReferenceStore;
 use session_core::adapter::BearerRejectionKind;
 use session_core::{
-    Clock as _, Event, EventKind, Login, ManualClock, OsEntropy, SessionManager, SessionObserver, SessionSummary,
-    UserId,
+    Clock as _, Event, EventKind, Login, ManualClock, OsEntropy, SessionManager, SessionObserver, UserId,
 };
 use session_jwt::{
-    AccessTokens, AccountStatus, Accounts, AccountsError, Algorithm, Answer, AnyToken, Attempt, ClientSecret,
-    ClientStatus, Clients, Dpop, DpopMode, KeyRing, Pending, Rotation, Step, TokenEndpoint, TokenPolicy, TokenRoute,
-    TokenService, TokenServiceError, TokenSource, VerifyError,
+    AccessTokens, AccountsError, Algorithm, Answer, AnyToken, Attempt, ClientSecret, ClientStatus, Clients, Dpop,
+    DpopMode, KeyRing, Pending, Rotation, Step, TokenEndpoint, TokenPolicy, TokenRoute, TokenService,
+    TokenServiceError, TokenSource, VerifyError,
 };
 
-use super::{BASE, Head, Proof, quoted};
+use super::{BASE, Everybody, Head, Proof, quoted};
 use crate::common::{Forge, now};
-
-#[derive(Debug)]
-struct Everybody;
-
-#[async_trait]
-impl Accounts for Everybody {
-    async fn status(&self, _: &UserId, _: &SessionSummary) -> Result<AccountStatus, AccountsError> {
-        Ok(AccountStatus::Active)
-    }
-}
 
 /// `app` is public; `server` has a secret; `old` sends no proofs, and `strict` must.
 #[derive(Debug)]
