@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use session_conformance::Harness as _;
 use session_core::store::SessionStore;
@@ -17,11 +18,14 @@ const COUNT: Key<u64> = Key::new("count");
 /// How many nodes there are, and how often each increments.
 const NODES: usize = 16;
 const INCREMENTS: usize = 16;
+/// For one increment. A busy machine takes seconds for all of them, and none promises to be faster.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Every node increments as fast as it can; none fails, and none is lost.
 async fn every_increment_of_every_node_succeeds(stores: Vec<Arc<dyn SessionStore>>) {
+    let policy = Policy::standard().to_builder().store_timeout(PATIENCE).build().unwrap();
     let managers: Vec<SessionManager> =
-        stores.into_iter().map(|store| SessionManager::builder(store).policy(Policy::standard()).build()).collect();
+        stores.into_iter().map(|store| SessionManager::builder(store).policy(policy.clone()).build()).collect();
     let mut client = Client::new(&managers[0]);
     let user = UserId::new("alice").unwrap();
     client.request(async |session| session.login(Login::new(user.clone()))).await.unwrap();

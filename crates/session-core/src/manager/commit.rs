@@ -2,13 +2,12 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::Instrument as _;
 
 use super::background::Persistent;
 use super::backing::Backing;
-use super::patience::Patience;
+use super::patience::{Backoff, Patience};
 use super::queue::{Answer, Queued, Turn, Wants};
 use super::together::Company;
 use super::{Existence, Inner, SessionManager, spans};
@@ -30,8 +29,6 @@ use crate::store::contract::{CreateOutcome, DeleteOutcome, TouchOutcome, UpdateO
 
 /// How many ids are tried: one that is taken is a defect of the random generator, or of the store.
 const MAX_IDS: u32 = 32;
-/// The longest pause between two tries.
-const MAX_PAUSE: Duration = Duration::from_millis(32);
 
 /// How a try ended.
 pub(super) enum Outcome {
@@ -291,7 +288,7 @@ impl SessionManager {
                     let mut left = None;
                     // Boxed, as all that is rare in a commit: each would carry it along.
                     match &mut repetition {
-                        Some(repetition) => Box::pin(self.pause(repetition)).await?,
+                        Some(repetition) => Box::pin(self.pause(&mut repetition.backoff)).await?,
                         None => match Box::pin(self.repeat(stale, intents, activity)).await? {
                             Repeated::Turn(turn) => left = repetition.insert(turn).turn.take_latest(),
                             Repeated::Written(next) => return Ok((next, None)),
@@ -329,7 +326,7 @@ impl SessionManager {
         loop {
             match self.inner.queue.turn(stale.record.id(), patience, wants.take()).await {
                 Queued::Turn(turn) => {
-                    return Ok(Repeated::Turn(Repetition { turn, attempt: 0, patience: Patience::begin(limit) }));
+                    return Ok(Repeated::Turn(Repetition { turn, backoff: Backoff::begin(limit) }));
                 }
                 Queued::Answer(Answer::Written(record)) => {
                     return Ok(Repeated::Written(match &stale.access {
@@ -490,19 +487,13 @@ impl SessionManager {
         }
     }
 
-    /// Waits a random while, longer with each attempt, so that nodes do not collide in step. An error if it took too long.
-    async fn pause(&self, repetition: &mut Repetition<'_>) -> Result<(), Error> {
-        if repetition.patience.is_over() {
+    /// Waits before the next try. [`Error::Conflict`] if there is no time for one.
+    pub(super) async fn pause(&self, backoff: &mut Backoff) -> Result<(), Error> {
+        if backoff.is_over() {
             return Err(Error::Conflict);
         }
-        repetition.attempt += 1;
-        self.pause_before(repetition.attempt).await
-    }
-
-    pub(super) async fn pause_before(&self, attempt: u32) -> Result<(), Error> {
-        let [random] = entropy::random::<1>(&*self.inner.entropy)?;
-        let ceiling = Duration::from_millis(1 << attempt.min(5)).min(MAX_PAUSE);
-        tokio::time::sleep(ceiling * u32::from(random) / 255).await;
+        let [random] = entropy::random(&*self.inner.entropy)?;
+        backoff.wait(random).await;
         Ok(())
     }
 }
@@ -514,9 +505,8 @@ enum Repeated<'q> {
     Written(Option<Arc<LoadedSession>>),
 }
 
-/// A commit that met a conflict: its turn, and how long it may go on.
+/// A commit that met a conflict: its turn, and its tries since then.
 struct Repetition<'q> {
     turn: Turn<'q>,
-    attempt: u32,
-    patience: Patience,
+    backoff: Backoff,
 }

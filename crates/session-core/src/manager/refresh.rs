@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::commit::Outcome;
-use super::patience::Patience;
+use super::patience::Backoff;
 use super::{Existence, SessionManager};
 use crate::clock::Timestamp;
 use crate::decide::intent::Login;
@@ -160,8 +160,8 @@ impl SessionManager {
         let draft = Draft::logged_in(login, self.now(), self.policy());
         let mut replaced = self.replaced(replaces).await?;
         let is_new_device = self.is_new_device(&draft).await;
-        let patience = Patience::begin(self.policy().store_timeout());
-        for attempt in 0.. {
+        let mut backoff = Backoff::begin(self.policy().store_timeout());
+        loop {
             let now = self.now();
             let (record, token) = new_record(Kind::Refresh, &draft, self.policy(), now, &*self.inner.entropy)?;
             let next = Arc::new(LoadedSession::current(record, token.presented()));
@@ -182,17 +182,16 @@ impl SessionManager {
                     return Ok(Unreceived { manager: self.clone(), issued: Some(issued) });
                 }
                 Outcome::Conflict => {
-                    self.pause_before(attempt).await?;
+                    self.pause(&mut backoff).await?;
                     replaced = self.replaced(replaces).await?;
                 }
                 Outcome::ReplacedAbsent => replaced = None,
                 Outcome::Unchanged | Outcome::Again | Outcome::EndedBefore | Outcome::Gone => {}
             }
-            if patience.is_over() {
-                break;
+            if backoff.is_over() {
+                return Err(Error::Conflict);
             }
         }
-        Err(Error::Conflict)
     }
 
     /// Reads the session of a refresh token. One round trip.
@@ -271,8 +270,8 @@ impl SessionManager {
     }
 
     async fn rotate_to_the_end(&self, mut verified: VerifiedRefreshToken) -> Result<Option<IssuedRefreshToken>, Error> {
-        let patience = Patience::begin(self.policy().store_timeout());
-        for attempt in 0.. {
+        let mut backoff = Backoff::begin(self.policy().store_timeout());
+        loop {
             let VerifiedRefreshToken { record, token, status, session, .. } = &verified;
             let now = self.now();
             // The policy may be stricter than the timeouts that the store knows.
@@ -308,10 +307,7 @@ impl SessionManager {
                     }
                 }
             }
-            if patience.is_over() {
-                break;
-            }
-            self.pause_before(attempt).await?;
+            self.pause(&mut backoff).await?;
             // It was accepted when this began. What others did with its successors since then, however late this is, makes no
             // thief of its client.
             let VerifiedRefreshToken { token, terms, .. } = verified;
@@ -327,7 +323,6 @@ impl SessionManager {
                 }
             }
         }
-        Err(Error::Conflict)
     }
 
     /// Counts a replay, unless the token was counted before. `None` if the budget is spent.

@@ -70,6 +70,8 @@ async fn a_commit_does_not_disturb_one_that_is_being_repeated() {
 struct Rival {
     store: Arc<ReferenceStore>,
     conflicts: AtomicU64,
+    /// How long an update takes.
+    update: Duration,
 }
 
 impl Intercept for Rival {
@@ -78,6 +80,9 @@ impl Intercept for Rival {
         call: StoreCall<'_>,
         execute: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
+        if call.operation == "update" {
+            tokio::time::sleep(self.update).await;
+        }
         let fewer = |left: u64| left.checked_sub(1);
         if let Some(written) = call.written.filter(|_| call.operation == "update")
             && self.conflicts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok()
@@ -103,8 +108,24 @@ impl Entropy for Largest {
 
 #[tokio::test(start_paused = true)]
 async fn the_pauses_between_tries_grow_up_to_a_limit() {
+    let pauses = |conflicts: &[u32]| conflicts.iter().sum::<u32>();
+    for (conflicts, expected) in [(1, 0), (2, 2), (3, 2 + 4), (7, pauses(&[2, 4, 8, 16, 16, 16]))] {
+        assert_eq!(time_of_a_commit(conflicts, Duration::ZERO).await, expected * MS, "{conflicts} conflicts");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_store_makes_the_pauses_longer_but_not_beyond_a_quarter_of_what_is_left() {
+    // The first try, and one for each conflict behind it.
+    assert_eq!(time_of_a_commit(3, 10 * MS).await, 4 * 10 * MS + (20 + 40) * MS);
+    assert_eq!(time_of_a_commit(2, 400 * MS).await, 3 * 400 * MS + (2000 - 400) / 4 * MS);
+}
+
+/// How long it takes, with so many conflicts and a store that takes so long for an update. After the first conflict there is a
+/// fresh record, but no pause.
+async fn time_of_a_commit(conflicts: u64, update: Duration) -> Duration {
     let store = Arc::new(ReferenceStore::new());
-    let rival = Rival { store: Arc::clone(&store), conflicts: AtomicU64::new(0) };
+    let rival = Rival { store: Arc::clone(&store), conflicts: AtomicU64::new(0), update };
     let intercepted = Arc::new(Intercepted::new(store, rival));
     let builder = SessionManager::builder(Arc::clone(&intercepted) as Arc<dyn SessionStore>);
     let manager = builder.entropy(Largest).clock(ManualClock::default()).build();
@@ -113,16 +134,12 @@ async fn the_pauses_between_tries_grow_up_to_a_limit() {
     };
     let first = request(None);
     first.session().await.unwrap().insert(N, &0).unwrap();
-    let cookie = pair(&first.finish().await.1);
-    // After the first conflict there is a fresh record, but no pause.
-    for (conflicts, pauses) in [(1, 0), (2, 2), (3, 2 + 4), (7, 2 + 4 + 8 + 16 + 32 + 32)] {
-        let request = request(cookie.clone());
-        request.session().await.unwrap().update(N, |n| *n += 1).unwrap();
-        intercepted.hook().conflicts.store(conflicts, Ordering::Relaxed);
-        let begin = Instant::now();
-        request.finish().await.0.unwrap();
-        assert_eq!(begin.elapsed(), pauses * MS, "{conflicts} conflicts");
-    }
+    let request = request(pair(&first.finish().await.1));
+    request.session().await.unwrap().update(N, |n| *n += 1).unwrap();
+    intercepted.hook().conflicts.store(conflicts, Ordering::Relaxed);
+    let begin = Instant::now();
+    request.finish().await.0.unwrap();
+    begin.elapsed()
 }
 
 #[tokio::test(start_paused = true)]
