@@ -26,6 +26,8 @@ pub(crate) struct Session {
     label: Option<String>,
     user_agent: Option<String>,
     ip: Option<String>,
+    /// To a key of its client.
+    is_bound: bool,
     /// What has proved who the user is, the strongest first.
     proofs: Vec<Proved>,
 }
@@ -54,6 +56,7 @@ impl Session {
             label: device.label().map(str::to_owned),
             user_agent: device.user_agent().map(str::to_owned),
             ip: device.ip().map(|ip| ip.to_string()),
+            is_bound: session.is_bound,
             proofs: authentication.into_iter().flat_map(|found| found.proofs()).map(Proved::new).collect(),
         }
     }
@@ -73,6 +76,9 @@ impl Session {
             ("user agent", text(&self.user_agent)),
             ("address", text(&self.ip)),
         ];
+        if self.is_bound {
+            lines.push(("bound", "to a key of the device".to_owned()));
+        }
         for Proved { level, at, methods } in &self.proofs {
             lines.push(("proof", format!("AAL{level} at {at}: {}", methods.join(", "))));
         }

@@ -46,6 +46,7 @@ pub(crate) fn summary_difference(actual: &SessionSummary, expected: &SessionSumm
         ("persistence", a.persistence == e.persistence),
         ("authentication", authentication(a) == authentication(e)),
         ("device", device(a) == device(e)),
+        ("is_bound", a.is_bound == e.is_bound),
     ])
 }
 

@@ -157,6 +157,6 @@ impl RecordBuilder {
             authentication
         });
         let record = Record::new(summary, Version::first(&OsEntropy)?, credential);
-        Ok(Record { data: self.data, binding: self.binding, format: self.format, ..record })
+        Ok(Record { data: self.data, format: self.format, ..record }.with_binding(self.binding))
     }
 }

@@ -14,6 +14,10 @@ impl Session {
     /// now, and again at the commit whenever another request was faster, and must have no other effect. A login begins unbound,
     /// and may be followed by this in the same request.
     ///
+    /// The first byte names the protocol, the only one that knows the rest: 1 is DPoP, 2 is DBSC. With its highest bit set, a key
+    /// was asked for and the session is not bound yet; without, [`SessionSummary::is_bound`](crate::SessionSummary::is_bound) is
+    /// `true`.
+    ///
     /// # Errors
     /// [`Error::NotAuthenticated`] if no user is logged in, [`Error::ResponseSent`] if it is too late.
     pub fn rebind<F>(&self, change: F) -> Result<(), Error>

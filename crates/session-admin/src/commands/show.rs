@@ -20,7 +20,6 @@ struct Shown {
     /// How often it was updated, and one.
     version: u32,
     format: u8,
-    is_bound: bool,
     values: Vec<Value>,
     /// Of all names and values, those of the library itself included.
     bytes: usize,
@@ -46,7 +45,6 @@ pub(crate) async fn run(args: &Show, target: &Target, output: &mut Output) -> Re
         is_expired: record.is_expired(now()),
         version: record.version.number,
         format: RecordFormat::byte(record.format),
-        is_bound: record.binding.is_some(),
         values: names.collect(),
         bytes: record.data.size(),
     };
@@ -55,9 +53,6 @@ pub(crate) async fn run(args: &Show, target: &Target, output: &mut Output) -> Re
         lines.push(("state", "expired, and not deleted yet".to_owned()));
     }
     lines.push(("stored", format!("version {}, format {}", shown.version, shown.format)));
-    if shown.is_bound {
-        lines.push(("bound", "to a key of the device".to_owned()));
-    }
     lines.push(("values", format!("{}, {} bytes in all", shown.values.len(), shown.bytes)));
     for value in &shown.values {
         lines.push(("", format!("{}: {} bytes", value.name, value.bytes)));

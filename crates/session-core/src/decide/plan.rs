@@ -298,8 +298,9 @@ pub(crate) fn new_record(
         ..SessionSummary::new(id, kind, now, timeouts)
     };
     let version = Version::first(&entropy)?;
-    let (data, binding, format) = (draft.data.clone(), draft.binding.clone(), policy.record_format());
-    Ok((Record { data, binding, format, ..Record::new(summary, version, credential) }, token))
+    let (data, format) = (draft.data.clone(), policy.record_format());
+    let record = Record { data, format, ..Record::new(summary, version, credential) };
+    Ok((record.with_binding(draft.binding.clone()), token))
 }
 
 /// The record of a session whose current refresh token is used up now, and the token that follows it.
@@ -384,8 +385,8 @@ fn carry_on(
         ..stored.summary
     };
     let record = Record::new(summary, stored.version.next(entropy)?, credential);
-    let (binding, replaces) = (draft.binding.clone(), stored.replaces.clone());
-    let record = Record { data: draft.data.clone(), binding, replaces, format: policy.record_format(), ..record };
+    let (data, replaces, format) = (draft.data.clone(), stored.replaces.clone(), policy.record_format());
+    let record = Record { data, replaces, format, ..record }.with_binding(draft.binding.clone());
     if reissue && matches!(loaded.access, Access::Seal) {
         // A copy of the old seal can only be denied by its id: the session goes on under another.
         let mut record = record;
@@ -438,8 +439,7 @@ pub(crate) fn sample(
     record.summary.authentication = draft.authentication.clone();
     record.summary.device = draft.device.clone();
     record.data = draft.data.clone();
-    record.binding = draft.binding.clone();
-    Ok(record)
+    Ok(record.with_binding(draft.binding.clone()))
 }
 
 /// No randomness, for what is thrown away.

@@ -1,4 +1,4 @@
-//! [`KeyThumbprint`]: the key that a session is bound to, and how a record keeps it.
+//! [`KeyThumbprint`]: the key that a session is bound to, how a record keeps it, and what a list says of it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +11,13 @@ use crate::error::{StoreError, StoreErrorKind};
 
 /// The first byte of [`Record::binding`](crate::store::Record::binding): which protocol knows the rest.
 const DPOP: u8 = 1;
+/// A bit of that byte: a key was asked for, and none is bound yet.
+const PENDING: u8 = 0x80;
+
+/// Whether that binds a session. What cannot be read must not pass for unbound.
+pub(crate) fn is_bound(binding: Option<&[u8]>) -> bool {
+    binding.is_some_and(|binding| binding.first().is_none_or(|protocol| protocol & PENDING == 0))
+}
 
 /// The SHA-256 thumbprint of a public key (RFC 7638): the key of a client that a session is
 /// [bound to](crate::Login::bound_to). As text, 43 characters of base64url: the claim `jkt` of RFC 9449.
@@ -102,6 +109,16 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+
+    #[test]
+    fn what_is_asked_for_does_not_bind_yet() {
+        let key = KeyThumbprint::from_bytes([7; 32]).binding();
+        for (binding, expected) in
+            [(None, false), (Some(&key[..]), true), (Some(&[]), true), (Some(&[2]), true), (Some(&[0x82, 1]), false)]
+        {
+            assert_eq!(is_bound(binding), expected, "{binding:?}");
+        }
+    }
 
     #[test]
     fn what_is_not_known_is_not_unbound() {

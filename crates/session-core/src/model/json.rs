@@ -74,6 +74,7 @@ impl Serialize for SessionSummary {
             label: self.device.label(),
             user_agent: self.device.user_agent(),
             ip: self.device.ip(),
+            bound: self.is_bound,
         };
         shown.serialize(serializer)
     }
@@ -101,6 +102,7 @@ struct Shown<'a> {
     user_agent: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ip: Option<IpAddr>,
+    bound: bool,
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::binding::is_bound;
 use super::credential::{Credential, TokenCheck};
 use super::data::Data;
 use super::format::RecordFormat;
@@ -28,8 +29,8 @@ pub struct Record {
     pub credential: Credential,
     /// The application's values.
     pub data: Data,
-    /// What binds the session to a key of the device, in a form that only the protocol of the binding knows. Kept by every
-    /// update; a new id begins without it.
+    /// What binds the session to a key of the device: see [`Session::rebind`](crate::Session::rebind). Kept by every update; a
+    /// new id begins without it. Set by [`with_binding`](Self::with_binding).
     pub binding: Option<Bytes>,
     /// How [`encode`](Self::encode) writes it. In what was read, how it was stored.
     pub format: RecordFormat,
@@ -56,6 +57,14 @@ impl Record {
             replaces: None,
             is_copy: false,
         }
+    }
+
+    /// The record with this binding, and a summary that says so.
+    #[must_use]
+    pub fn with_binding(mut self, binding: Option<Bytes>) -> Self {
+        self.summary.is_bound = is_bound(binding.as_deref());
+        self.binding = binding;
+        self
     }
 
     /// The primary key.
@@ -98,10 +107,10 @@ impl Record {
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { summary, version, credential, data, binding, format, replaces: _, is_copy: _ } = self;
+        let Self { summary, version, credential, data, binding: _, format, replaces: _, is_copy: _ } = self;
         let mut record = f.debug_struct("Record");
         record.field("summary", summary).field("version", version).field("credential", credential).field("data", data);
-        record.field("is_bound", &binding.is_some()).field("format", format);
+        record.field("format", format);
         record.finish_non_exhaustive()
     }
 }

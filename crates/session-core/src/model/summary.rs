@@ -31,6 +31,9 @@ pub struct SessionSummary {
     pub authentication: Option<Authentication>,
     /// Where the session was opened, for "your devices".
     pub device: Device,
+    /// Whether the session is bound to a key of its client ([`Login::bound_to`](crate::Login::bound_to), or a protocol like
+    /// DBSC): a copy of its token is worth nothing elsewhere.
+    pub is_bound: bool,
 }
 
 impl SessionSummary {
@@ -46,6 +49,7 @@ impl SessionSummary {
             persistence: Persistence::Transient,
             authentication: None,
             device: Device::new(),
+            is_bound: false,
         }
     }
 

@@ -424,9 +424,10 @@ impl<'a> Reader<'a> {
             persistence: if has(flag::PERSISTENT) { Persistence::Persistent } else { Persistence::Transient },
             authentication,
             device,
+            is_bound: false,
         };
         let credential = Credential { current, issued_at: issued_at.as_millis(), lineage };
-        Ok(Record { binding, format: self.format, ..Record::new(summary, version, credential) })
+        Ok(Record { format: self.format, ..Record::new(summary, version, credential) }.with_binding(binding))
     }
 
     /// What [`Record::put_values`] appended, to the end; the values share the memory of `bytes`.

@@ -65,6 +65,7 @@ fn device(listed: &SessionSummary, current: bool, now: Timestamp) -> Markup {
             div {
                 strong { (agent) }
                 @if current { " " span.current { "This device" } }
+                @if listed.is_bound { " " span.bound { "Bound to its device" } }
                 p.quiet {
                     @if let Some(ip) = listed.device.ip() { span.part { "From " (ip) ". " } " " }
                     span.part {

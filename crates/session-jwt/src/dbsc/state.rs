@@ -9,8 +9,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::encoding;
 
-/// The first byte of the binding of a session: this protocol. (1 is that of refresh tokens.)
+/// The first byte of the binding of a session: this protocol, and the same before a browser has used a key.
 const PROTOCOL: u8 = 2;
+const PENDING: u8 = 0x80 | PROTOCOL;
 
 /// For how long a cookie is accepted that its browser has forgotten: its answer was under way, and clocks of servers differ.
 const LEEWAY: Duration = Duration::from_secs(30);
@@ -77,12 +78,12 @@ pub(super) enum Shown {
 impl State {
     /// Unreadable is not unbound.
     pub(super) fn decode(binding: &[u8]) -> Option<Self> {
-        let json = binding.strip_prefix(&[PROTOCOL])?;
+        let (&(PROTOCOL | PENDING), json) = binding.split_first()? else { return None };
         serde_json::from_slice(json).ok()
     }
 
     pub(super) fn encode(&self) -> Bytes {
-        let mut bytes = vec![PROTOCOL];
+        let mut bytes = vec![if self.is_confirmed() { PROTOCOL } else { PENDING }];
         // Strings, numbers and a flag are JSON, and memory takes any number of bytes.
         let _ = serde_json::to_writer(&mut bytes, self);
         bytes.into()

@@ -12,6 +12,7 @@ use super::*;
 use crate::decide::intent::{Intent, Login, StepUp};
 use crate::decide::verdict::TokenStatus;
 use crate::entropy::OsEntropy;
+use crate::model::binding::is_bound;
 use crate::model::credential::TokenCheck;
 use crate::model::id::UserId;
 use crate::model::summary::{Authentication, Timeouts};
@@ -29,6 +30,8 @@ enum Step {
     Clear,
     Login(&'static str, bool),
     Confirm(&'static str),
+    /// Bound to a key, asked for one, or set free.
+    Rebind(Option<u8>),
     Regenerate,
     Logout,
 }
@@ -43,6 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Clear),
         1 => (user.clone(), any::<bool>()).prop_map(|(user, remember)| Step::Login(user, remember)),
         1 => user.prop_map(Step::Confirm),
+        1 => prop_oneof![Just(None), Just(Some(2)), Just(Some(0x82))].prop_map(Step::Rebind),
         1 => Just(Step::Regenerate),
         1 => Just(Step::Logout),
     ]
@@ -62,6 +66,10 @@ fn intent(step: &Step, now: Timestamp) -> Intent {
             Intent::Login(Arc::new(if *remember { login.remember() } else { login }), now)
         }
         Step::Confirm(user) => Intent::StepUp(Arc::new(StepUp::new(UserId::new(*user).unwrap())), now),
+        Step::Rebind(protocol) => {
+            let binding = protocol.map(|protocol| Bytes::from(vec![protocol]));
+            Intent::Rebind(Arc::new(move |_| binding.clone()))
+        }
         Step::Regenerate => Intent::Regenerate,
         Step::Logout => Intent::Logout,
     }
@@ -77,7 +85,7 @@ fn loaded(user: Option<&str>, status: TokenStatus) -> Arc<LoadedSession> {
     summary.authentication =
         user.map(|user| Authentication::new(user, crate::Proof::new(crate::Assurance::Aal1, START)));
     let mut record = Record::new(summary, Version::first(&OsEntropy).unwrap(), credential);
-    record.binding = Some(Bytes::from_static(b"key of the device"));
+    record = record.with_binding(Some(Bytes::from_static(b"key of the device")));
     record.replaces = Some(Bytes::from_static(b"as it was read"));
     for key in KEYS {
         record.data.insert(Bytes::from_static(key), Bytes::from_static(b"before"));
@@ -159,7 +167,8 @@ proptest! {
                 prop_assert!(record.deadline() <= old.summary.absolute_deadline());
                 prop_assert!(now < old.deadline(), "a dead session is never written");
                 prop_assert!(record.data.same_as(&draft.data));
-                prop_assert_eq!((&record.binding, &record.replaces), (&old.binding, &old.replaces));
+                prop_assert_eq!((&record.binding, &record.replaces), (&draft.binding, &old.replaces));
+                prop_assert_eq!(record.summary.is_bound, is_bound(record.binding.as_deref()));
                 prop_assert_eq!(record.summary.timeouts, policy.effective_timeouts(&old.summary));
                 // The cookie changes exactly if the token does.
                 let check = record.check(held(base).0);
@@ -191,7 +200,11 @@ proptest! {
                 prop_assert_eq!(token.id(), record.id());
                 prop_assert_eq!(record.summary.created_at, now);
                 prop_assert_eq!(record.version.number, 1);
-                prop_assert!(record.binding.is_none() && record.replaces.is_none());
+                // What binds a session does not go on with a login; of its own it may have one.
+                prop_assert!(record.replaces.is_none());
+                let rebound = steps.iter().skip_while(|step| !matches!(step, Step::Login(..))).any(|step| matches!(step, Step::Rebind(_)));
+                prop_assert!(rebound || record.binding.is_none());
+                prop_assert_eq!((&record.binding, record.summary.is_bound), (&draft.binding, is_bound(draft.binding.as_deref())));
                 prop_assert_eq!(limit.is_some(), record.user().is_some());
                 prop_assert_eq!(replaces.is_some(), base.is_some());
                 if let Some(base) = base {
@@ -216,6 +229,7 @@ proptest! {
                 prop_assert!(!passive);
                 prop_assert!(now >= START + policy.touch_interval());
                 prop_assert!(base.record.data.same_as(&draft.data));
+                prop_assert_eq!(&base.record.binding, &draft.binding);
                 prop_assert!(matches!(plan.cookie, CookieOp::Keep));
             }
             (StoreOp::LoadAgain, _) => prop_assert!(elapsed >= 1_800_000),
@@ -223,6 +237,7 @@ proptest! {
                 prop_assert!(matches!(plan.cookie, CookieOp::Keep));
                 if let Some(base) = base {
                     prop_assert!(base.record.data.same_as(&draft.data), "a change is never dropped");
+                    prop_assert_eq!(&base.record.binding, &draft.binding);
                 } else {
                     prop_assert!(draft.data.is_empty());
                 }
