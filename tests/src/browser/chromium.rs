@@ -195,6 +195,15 @@ impl Context {
         serde_json::from_value(answer["cookies"].take()).map_err(|error| ServerError::new(format!("cookies: {error}")))
     }
 
+    /// Stores cookies, as if a site had set them: copies of those of somebody else, say. One that has expired is removed.
+    ///
+    /// # Errors
+    /// If Chromium does not take them.
+    pub async fn set_cookies(&self, cookies: &[Cookie]) -> Result<(), ServerError> {
+        let cookies: Vec<Value> = cookies.iter().map(Cookie::to_be_set).collect();
+        self.pipe.call(None, "Storage.setCookies", self.here(json!({ "cookies": cookies }))).await.map(drop)
+    }
+
     fn here(&self, mut params: Value) -> Value {
         if let Some(id) = &self.id {
             params["browserContextId"] = id.clone();
@@ -241,4 +250,22 @@ pub struct Cookie {
     pub same_site: Option<String>,
     /// The site it is partitioned by, if it is.
     pub partition_key: Option<Value>,
+}
+
+impl Cookie {
+    fn to_be_set(&self) -> Value {
+        let Self { name, value, domain, path, expires, session, secure, http_only, same_site, partition_key: _ } = self;
+        let mut cookie = json!({
+            // A domain would make it one for subdomains, too.
+            "name": name, "value": value, "url": format!("https://{domain}{path}"), "path": path, "secure": secure,
+            "httpOnly": http_only,
+        });
+        if !session {
+            cookie["expires"] = json!(expires);
+        }
+        if let Some(same_site) = same_site {
+            cookie["sameSite"] = json!(same_site);
+        }
+        cookie
+    }
 }

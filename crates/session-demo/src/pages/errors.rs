@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use session_core::UserId;
 use session_tower::{Rejection, RejectionKind, RequestLine, Session};
 
-use super::layout::{Viewer, page, password_form};
+use super::forms::{password_form, sign_in_form};
+use super::layout::{Viewer, page};
 
 /// Why a request was refused.
 pub(super) enum PageError {
@@ -82,8 +83,10 @@ fn words(rejection: Rejection) -> Markup {
             html! {
                 p {
                     "Your session is bound to the device it began on, and your browser does not show that this is the one. "
-                    "Please " a href="/" { "sign in again" } "."
+                    "If it has lost the key, sign in again."
                 }
+                // Here: the start page is refused like this one.
+                (sign_in_form(None, None, None))
             },
         ),
         RejectionKind::Unauthenticated => ("Please sign in", html! { p { (back()) } }),

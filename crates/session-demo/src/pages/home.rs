@@ -12,8 +12,9 @@ use session_core::{SessionSummary, Timestamp};
 use session_tower::{Authenticated, Fresh, Rejection, RejectionKind, Session};
 
 use super::errors::{Form, PageError};
+use super::forms::password_form;
 use super::kinds;
-use super::layout::{Viewer, page, password_form};
+use super::layout::{Viewer, page};
 use super::moment::dated_moment;
 use super::sign_in::Arrival;
 use crate::accounts::Reauthentication;

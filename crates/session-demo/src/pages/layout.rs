@@ -81,25 +81,6 @@ fn account(user: &UserId) -> Markup {
     }
 }
 
-/// Asks for the password again.
-pub(super) fn password_form(problem: Option<&str>) -> Markup {
-    html! {
-        @if let Some(problem) = problem { p.notice #problem role="alert" { (problem) } }
-        section {
-            p { "This page wants to be sure. Please type your password again." }
-            form method="post" action="/reauthenticate" {
-                label {
-                    "Password"
-                    input name="password" type="password" autocomplete="current-password" required autofocus
-                        aria-invalid=[problem.map(|_| "true")] aria-describedby=[problem.map(|_| "problem")];
-                }
-                button { "Continue" }
-            }
-            p { a href="/" { "Back to the start" } }
-        }
-    }
-}
-
 pub(crate) async fn favicon() -> impl IntoResponse {
     ([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "public, max-age=86400")], ICON)
 }

@@ -5,6 +5,7 @@ mod agent;
 mod chart;
 mod devices;
 mod errors;
+mod forms;
 mod home;
 mod kinds;
 mod layout;

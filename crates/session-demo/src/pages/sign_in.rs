@@ -12,6 +12,7 @@ use serde::Deserialize;
 use session_tower::{Session, safe_next};
 
 use super::errors::{Form, PageError};
+use super::forms::sign_in_form;
 use crate::accounts::{Credentials, device};
 use crate::actions;
 
@@ -99,36 +100,6 @@ fn typed_name(headers: &HeaderMap) -> Option<String> {
     let mut cookies = cookies.flat_map(Cookie::split_parse_encoded).filter_map(Result::ok);
     let name = cookies.find(|cookie| cookie.name() == TYPED_NAME)?;
     Some(name.value().to_owned()).filter(|name| !name.is_empty() && name.len() <= MAX_NAME)
-}
-
-fn sign_in_form(problem: Option<&str>, name: Option<&str>, next: Option<&str>) -> Markup {
-    // Where there is something to mend, the keyboard is there already.
-    let (invalid, described) = (problem.map(|_| "true"), problem.map(|_| "problem"));
-    let focus_name = problem.is_some() && name.is_none();
-    let focus_password = problem.is_some() && name.is_some();
-    html! {
-        section {
-            form method="post" action="/login" {
-                label {
-                    "Name"
-                    input name="username" autocomplete="username" autocapitalize="none" required value=[name]
-                        autofocus[focus_name] aria-invalid=[invalid] aria-describedby=[described];
-                }
-                label {
-                    "Password"
-                    input name="password" type="password" autocomplete="current-password" required
-                        autofocus[focus_password] aria-invalid=[invalid] aria-describedby=[described];
-                }
-                label.check { input name="remember" type="checkbox" value="true"; "Stay signed in on this device" }
-                @if let Some(next) = next { input type="hidden" name="next" value=(next); }
-                button { "Sign in" }
-            }
-            p.quiet {
-                "There are " code { "alice" } ", who is the administrator, " code { "bob" } " and " code { "carol" }
-                ", and their password is " code { "correct-horse" } "."
-            }
-        }
-    }
 }
 
 fn lost_cookie() -> Markup {

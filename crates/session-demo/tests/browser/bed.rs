@@ -31,6 +31,9 @@ pub(crate) const CLIENT: &str = "https://client.example.test";
 /// The demo with `--mode hybrid`, and nobody there but who is counted.
 pub(crate) const ADMIN: &str = "https://admin.example.test";
 
+/// The demo with `--bind require`.
+pub(crate) const BOUND: &str = "https://bound.example.test";
+
 /// The demo with its sessions in a file, in [`Bed::lasting`].
 pub(crate) const LASTING: &str = "https://lasting.example.test";
 
@@ -42,6 +45,10 @@ pub(crate) const THIRD: &str = "https://third.test";
 
 /// Another origin of the same site: not stopped by `SameSite`.
 pub(crate) const SIBLING: &str = "https://sibling.example.test";
+
+/// The flag of a Chromium that binds sessions to devices. Its keys are in software, for Linux has no other place that it knows.
+const BINDS_SESSIONS: &str =
+    "--enable-features=DeviceBoundSessions,EnableBoundSessionCredentialsSoftwareKeysForManualTesting";
 
 /// What nginx may send to the demo as `Host`, by the name of the site in `example.test` that does so.
 ///
@@ -88,6 +95,7 @@ impl Bed {
             ("hybrid", &["--mode", "hybrid"]),
             ("client", &["--mode", "client"]),
             ("admin", &["--mode", "hybrid"]),
+            ("bound", &["--bind", "require", "--issuer", BOUND]),
         ] {
             let demo = demo(options).await;
             sites.push((format!("{name}.example.test"), proxied(demo.address(), HOSTS[0].1)));
@@ -106,7 +114,9 @@ impl Bed {
         let sites: Vec<(String, String)> = sites.into_iter().map(|(name, site)| (name, site + &blank)).collect();
         let sites: Vec<(&str, &str)> = sites.iter().map(|(name, site)| (name.as_str(), site.as_str())).collect();
         let nginx = Nginx::launch(&sites).await.unwrap();
-        let chromium = Chromium::launch(&nginx.chromium_flags()).await.unwrap();
+        let mut flags = nginx.chromium_flags().to_vec();
+        flags.push(BINDS_SESSIONS.to_owned());
+        let chromium = Chromium::launch(&flags).await.unwrap();
         Self { _demos: demos, lasting, nginx, applications, chromium }
     }
 

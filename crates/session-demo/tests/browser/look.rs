@@ -67,7 +67,7 @@ const OVERFLOWS: &str = r"(() => {
 })()";
 
 /// Text that is torn in two, of those that are read at a glance.
-const TORN: &str = r"[...document.querySelectorAll('button, time, .utc, .current, header p, header a')]
+const TORN: &str = r"[...document.querySelectorAll('button, time, .utc, .current, .bound, header p, header a')]
     .filter(element => element.getClientRects().length > 1 || element.getBoundingClientRect().height > 48)
     .map(element => element.outerHTML.slice(0, 80))";
 

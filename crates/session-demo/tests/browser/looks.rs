@@ -13,13 +13,15 @@ use crate::look::{
 };
 
 /// Every page, as a visitor and as a user sees it.
-const LOOKS: [&str; 27] = [
+const LOOKS: [&str; 30] = [
     "admin",
     "admin-refused",
     "cookie-lost",
     "devices",
+    "devices-bound",
     "devices-client",
     "devices-everywhere",
+    "devices-not-bound",
     "devices-notice",
     "home",
     "home-client",
@@ -31,6 +33,7 @@ const LOOKS: [&str; 27] = [
     "kinds-visitor-client",
     "kinds-visitor-hybrid",
     "not-found",
+    "not-this-device",
     "password-again",
     "refused",
     "sensitive",
@@ -43,7 +46,7 @@ const LOOKS: [&str; 27] = [
     "timeline-visitor",
 ];
 
-async fn see(tab: &Page, name: &str) {
+pub(crate) async fn see(tab: &Page, name: &str) {
     assert!(LOOKS.contains(&name), "{name}");
     look(tab, name).await;
 }

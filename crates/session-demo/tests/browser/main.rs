@@ -3,6 +3,7 @@
 
 mod applications;
 mod bed;
+mod bound;
 mod cookies;
 mod embedded;
 mod look;

@@ -65,7 +65,7 @@ pub enum DeviceBindingError {
     #[error("a path begins with / and has no quotes, blanks and backslashes")]
     Path,
     /// The life of the bound cookie.
-    #[error("the bound cookie lives between 1 minute and 1 hour")]
+    #[error("the bound cookie lives between 3 minutes and 1 hour")]
     Lifetime,
 }
 
@@ -153,13 +153,14 @@ impl DeviceBinding {
         self.with(|config| config.enforcement = enforcement)
     }
 
-    /// How long the bound cookie lives, and so a copy of it: 1 minute to 1 hour. Default: 10 minutes. Each renewal is a request, and
-    /// two round trips.
+    /// How long the bound cookie lives, and so a copy of it: 3 minutes to 1 hour. Default: 10 minutes. Each renewal is a request, and
+    /// two round trips; and Chromium signs six times in nine minutes for all sessions of a site, logins among them, then sends
+    /// requests without the cookie.
     ///
     /// # Errors
     /// [`DeviceBindingError::Lifetime`]
     pub fn lifetime(self, lifetime: Duration) -> Result<Self, DeviceBindingError> {
-        if !(Duration::from_secs(60)..=Duration::from_secs(3600)).contains(&lifetime) {
+        if !(Duration::from_secs(180)..=Duration::from_secs(3600)).contains(&lifetime) {
             return Err(DeviceBindingError::Lifetime);
         }
         Ok(self.with(|config| config.lifetime = lifetime))
@@ -286,7 +287,7 @@ impl DeviceBinding {
     /// is given the current one, and tries again. A session that has ended is told to end in the browser, too.
     pub async fn renew(&self, manager: &SessionManager, session: &Session, head: &impl RequestHead) -> Answer {
         let answer = async {
-            let id = header::string(head, "sec-secure-session-id")?.ok_or(Refused::Request)?;
+            let id = header::text(head, "sec-secure-session-id")?.ok_or(Refused::Request)?;
             let text = answered(head)?;
             match self.prepare(manager, session).await {
                 Ok(()) => {}
@@ -406,7 +407,7 @@ impl From<Error> for Refused {
 
 /// The signature, if there is one.
 fn answered(head: &impl RequestHead) -> Result<Option<&str>, Unreadable> {
-    header::string(head, "secure-session-response")
+    header::text(head, "secure-session-response")
 }
 
 fn state_of(session: &Session) -> Option<State> {
@@ -437,5 +438,31 @@ impl fmt::Debug for DeviceBinding {
             .field("lifetime", lifetime)
             .field("enforcement", enforcement)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    #[test]
+    fn what_browsers_would_not_take_cannot_be_configured() {
+        let cookie = || CookiePolicy::builder("__Host-bound").build().unwrap();
+        let new = |origin, bind, renew| DeviceBinding::new(origin, bind, renew, cookie()).map(drop);
+        assert_eq!(new("https://shop.example:8443", "/bind", "/renew"), Ok(()));
+        for origin in ["", "shop.example", "ftp://shop.example", "https://", "https://shop.example/", "https://a b"] {
+            assert_eq!(new(origin, "/bind", "/renew"), Err(DeviceBindingError::Origin), "{origin}");
+        }
+        for path in ["", "bind", "/a\"b", "/a b", "/a\\b", "/ä"] {
+            assert_eq!(new("https://shop.example", path, "/renew"), Err(DeviceBindingError::Path), "{path}");
+            assert_eq!(new("https://shop.example", "/bind", path), Err(DeviceBindingError::Path), "{path}");
+        }
+        let binding = DeviceBinding::new("https://shop.example", "/bind", "/renew", cookie()).unwrap();
+        for (seconds, is_allowed) in [(179, false), (180, true), (3600, true), (3601, false)] {
+            let set = binding.clone().lifetime(Duration::from_secs(seconds));
+            assert_eq!(set.is_ok(), is_allowed, "{seconds}");
+        }
     }
 }

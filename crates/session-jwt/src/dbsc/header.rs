@@ -2,19 +2,27 @@
 
 use session_core::adapter::RequestHead;
 
-/// The one string in the one header of this name; `None` without it. As a browser writes it: `"text"`, without escapes, for
-/// neither a JWT nor an identifier needs any.
-pub(super) fn string<'h>(head: &'h impl RequestHead, name: &'static str) -> Result<Option<&'h str>, Unreadable> {
+/// The one text in the one header of this name; `None` without it. As the draft has it, in quotes and without escapes, for neither a
+/// JWT nor an identifier needs any; or as Chromium writes it, without quotes.
+pub(super) fn text<'h>(head: &'h impl RequestHead, name: &'static str) -> Result<Option<&'h str>, Unreadable> {
     let mut values = head.values(name);
     let (value, others) = (values.next(), values.next());
     let Some(value) = value else { return Ok(None) };
     let text = std::str::from_utf8(value).map_err(|_| Unreadable)?.trim_matches(' ');
-    let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).ok_or(Unreadable)?;
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-    if others.is_some() || !inner.bytes().all(is_plain) { Err(Unreadable) } else { Ok(Some(inner)) }
+    // What JWTs and base64 consist of: nothing that could begin a second item, or a parameter.
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~+/=".contains(&byte);
+    let (inner, is_text) = match text.strip_prefix('"') {
+        Some(text) => {
+            let inner = text.strip_suffix('"').ok_or(Unreadable)?;
+            (inner, inner.bytes().all(is_plain))
+        }
+        None => (text, !text.is_empty() && text.bytes().all(is_bare)),
+    };
+    if others.is_some() || !is_text { Err(Unreadable) } else { Ok(Some(inner)) }
 }
 
-/// A header is repeated, or is no string.
+/// A header is repeated, or is no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
