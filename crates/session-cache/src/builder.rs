@@ -93,9 +93,7 @@ impl<S: SessionStore> CachedStoreBuilder<S> {
         if !SENSIBLE.contains(&self.limits.max_stale) {
             tracing::warn!(max_stale = ?self.limits.max_stale, "a cache of sessions with a strange `max_stale`: seconds are usual");
         }
-        // What may not be given any more need not be kept.
-        let kept = if has_feed { self.limits.max_age } else { self.limits.max_stale.min(self.limits.max_age) };
-        let cache = Arc::new(Cache::new(self.limits, self.capacity, kept, self.time));
+        let cache = Arc::new(Cache::new(self.limits, self.capacity, self.time));
         let follower = Follower::new(self.feed, Arc::clone(&cache));
         follower.ensure();
         CachedStore::with(self.store, cache, follower, has_feed)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use foldhash::quality::RandomState;
+use quick_cache::Weighter;
 use session_core::store::{FeedEvent, Record, Version};
 use session_core::{SessionId, Timestamp};
 
@@ -20,9 +21,6 @@ const STRIPES: usize = 256;
 
 /// What a copy takes beside its values, with its place in the cache, in bytes. `tests/memory.rs` measures it.
 const OVERHEAD: usize = 1000;
-
-/// More than moka can be told is a panic.
-const LONGEST: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 /// Copies of sessions, and the rules around them.
 pub(crate) struct Cache {
@@ -58,10 +56,10 @@ impl Counts {
 }
 
 impl Cache {
-    pub(crate) fn new(limits: Limits, capacity: u64, kept: Duration, time: Arc<dyn Time>) -> Self {
+    pub(crate) fn new(limits: Limits, capacity: u64, time: Arc<dyn Time>) -> Self {
         Self {
             stripes: (0..STRIPES).map(|_| Slot::default()).collect(),
-            copies: Kept::new(kept, capacity),
+            copies: Kept::new(capacity),
             followed: ArcSwap::from_pointee(Followed::new(time.now())),
             limits,
             time,
@@ -158,8 +156,7 @@ impl Cache {
 
     /// How many copies there are, and how many bytes they take.
     pub(crate) fn size(&self) -> (u64, u64) {
-        self.copies.0.run_pending_tasks();
-        (self.copies.0.entry_count(), self.copies.0.weighted_size())
+        (self.copies.0.len() as u64, self.copies.0.weight())
     }
 
     /// How many loads a copy answered, and how many none did.
@@ -257,22 +254,27 @@ impl Drop for UnderWay<'_> {
 }
 
 /// Records, within a bound. Not hashed with SipHash: what is kept was found in the store, so its id is one that we generated.
-struct Kept(moka::sync::Cache<SessionId, Arc<Held<Record>>, RandomState>);
+/// One that may not be given any more goes when there is no room.
+struct Kept(quick_cache::sync::Cache<SessionId, Arc<Held<Record>>, Weight, RandomState>);
 
 impl Kept {
-    fn new(kept: Duration, capacity: u64) -> Self {
-        let builder = moka::sync::Cache::builder().max_capacity(capacity).weigher(weight);
-        let builder = builder.time_to_live(kept.min(LONGEST));
-        Self(builder.build_with_hasher(RandomState::default()))
+    fn new(capacity: u64) -> Self {
+        let items = usize::try_from(capacity).unwrap_or(usize::MAX) / OVERHEAD;
+        Self(quick_cache::sync::Cache::with(items, capacity, Weight, RandomState::default(), Default::default()))
     }
 }
 
-fn weight(_: &SessionId, held: &Arc<Held<Record>>) -> u32 {
-    let record = &held.content;
-    // Values are parts of what was read, if that is there.
-    let values = record.replaces.as_ref().map_or(0, Bytes::len).max(record.data.size());
-    let binding = record.binding.as_ref().map_or(0, Bytes::len);
-    u32::try_from(OVERHEAD + values + binding).unwrap_or(u32::MAX)
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<SessionId, Arc<Held<Record>>> for Weight {
+    fn weight(&self, _: &SessionId, held: &Arc<Held<Record>>) -> u64 {
+        let record = &held.content;
+        // Values are parts of what was read, if that is there.
+        let values = record.replaces.as_ref().map_or(0, Bytes::len).max(record.data.size());
+        let binding = record.binding.as_ref().map_or(0, Bytes::len);
+        (OVERHEAD + values + binding) as u64
+    }
 }
 
 impl Copies<Record> for Kept {
@@ -285,7 +287,7 @@ impl Copies<Record> for Kept {
     }
 
     fn remove(&self, id: &SessionId) {
-        self.0.invalidate(id);
+        self.0.remove(id);
     }
 }
 
