@@ -120,9 +120,9 @@ impl Site {
 
     async fn login(&self, node: u64, cookies: &Cookies) -> Answered {
         let (offer, set) = self
-            .request(node, &cookies.head(), async |manager, session| {
+            .request(node, &cookies.head(), async |_, session| {
                 session.login(Login::new(UserId::new("alice").unwrap())).unwrap();
-                self.binding.offer(manager, session).unwrap()
+                self.binding.offer(session).unwrap()
             })
             .await;
         Answered { status: 200, body: Value::Null, challenge: Some(offer.1), cookies: set }
@@ -145,7 +145,7 @@ impl Site {
                 session.update(VISITS, |visits| *visits += 1).unwrap();
                 let state = self.binding.state(manager, session, &head);
                 let offers = offers && matches!(state, BindingState::Unbound | BindingState::Registered);
-                let offer = offers.then(|| self.binding.offer(manager, session).unwrap().1);
+                let offer = offers.then(|| self.binding.offer(session).unwrap().1);
                 (Ok(state), offer)
             })
             .await;

@@ -171,7 +171,7 @@ impl FromRequest for Session {
 
 /// What `of` makes of the session of the request. Rejections that only say that there is no such thing are `absent`; after any
 /// other this does not return.
-async fn extract<T>(
+pub(crate) async fn extract<T>(
     request: HttpRequest,
     absent: &[RejectionKind],
     of: impl AsyncFnOnce(Session) -> Result<T, Rejection>,

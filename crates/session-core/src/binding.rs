@@ -6,7 +6,17 @@ use bytes::Bytes;
 
 use crate::decide::intent::Intent;
 use crate::error::Error;
+use crate::policy::cookie::SetCookie;
 use crate::session::Session;
+
+/// What the response to a request that was [refused](Session::refuse) says to an honest browser.
+#[derive(Debug, Default)]
+pub struct Remedy {
+    /// A cookie that is worth nothing any more, and is removed: the browser asks for another.
+    pub removes: Option<SetCookie>,
+    /// Whether it is to load the page again (`Refresh: 0`).
+    pub reloads: bool,
+}
 
 impl Session {
     /// Changes what binds the session to a key of the device, of a user who is logged in: `change` computes it from what it
@@ -25,6 +35,14 @@ impl Session {
         F: Fn(Option<&[u8]>) -> Option<Bytes> + Send + Sync + 'static,
     {
         self.intend(Intent::Rebind(Arc::new(change)))
+    }
+
+    /// Says that a guard refuses the request, for it does not come from the device. It is [passive](Self::set_passive), its
+    /// response gives nobody the token of the device's client, and tells an honest browser what mends it.
+    pub fn refuse(&self, remedy: Remedy) {
+        self.set_passive();
+        let mut state = self.state();
+        (state.successor, state.remedy) = (None, remedy);
     }
 
     /// What binds the session to a key of the device, with the changes of this request: bytes that only the protocol of the

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::binding::Remedy;
 use crate::clock::{Clock, Timestamp};
 use crate::decide::intent::{Intent, Login, StepUp, UpdateFn};
 use crate::decide::plan::{Change, Draft, sample, tightened};
@@ -476,6 +477,8 @@ pub(crate) struct State {
     /// The successor of the superseded token that was presented, which the response carries if there is no other cookie and
     /// the grace window is still open.
     pub(crate) successor: Option<SetCookie>,
+    /// What an honest browser is told, if a guard refuses the request.
+    pub(crate) remedy: Remedy,
     /// A session that was created here, or whose token was replaced, until the response carries its token.
     pub(crate) unreceived: Option<(SessionId, Option<UserId>)>,
     /// Changes with `draft`.
@@ -505,6 +508,7 @@ pub(crate) struct State {
 #[derive(Default)]
 pub(crate) struct HandedOut {
     pub(crate) cookie: Option<SetCookie>,
+    pub(crate) remedy: Remedy,
     pub(crate) had_user: bool,
     pub(crate) logged_out: bool,
 }
@@ -534,6 +538,7 @@ impl State {
             activity: Activity::Active,
             cookie: None,
             successor,
+            remedy: Remedy::default(),
             unreceived: None,
             revision: 0,
             is_closed: false,
@@ -589,6 +594,7 @@ impl State {
     pub(crate) fn hand_out(&mut self) -> HandedOut {
         self.unreceived = None;
         let cookie = self.cookie.take().or(self.successor.take());
-        HandedOut { cookie, had_user: self.had_user, logged_out: self.logged_out }
+        let remedy = mem::take(&mut self.remedy);
+        HandedOut { cookie, remedy, had_user: self.had_user, logged_out: self.logged_out }
     }
 }

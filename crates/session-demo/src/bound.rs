@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use axum::Router;
-use axum::extract::{Extension, FromRequestParts, Request, State};
+use axum::extract::{Extension, FromRequestParts, OriginalUri, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use session_core::{CookiePolicy, Policy};
@@ -52,14 +52,14 @@ impl Bound {
         &self.binding
     }
 
-    /// What a route wants whose path ends with this; `None` if it wants nothing: whoever has lost the key may log in again, and
+    /// What a route wants, by the path of the target; `None` if it wants nothing: whoever has lost the key may log in again, and
     /// out, and a ping asks for no session.
     #[must_use]
     pub fn wanted_by(&self, path: &str) -> Option<&DeviceBinding> {
-        match path.rsplit('/').next() {
-            Some("login" | "logout" | "ping") => None,
-            Some("sensitive") => Some(&self.sensitive),
-            Some(_) | None => Some(&self.binding),
+        match path {
+            "/login" | "/logout" | "/api/login" | "/api/logout" | "/api/ping" => None,
+            "/sensitive" | "/api/sensitive" => Some(&self.sensitive),
+            _ => Some(&self.binding),
         }
     }
 
@@ -81,15 +81,20 @@ impl Bound {
     /// Offers to bind the session of a login, if there is something to offer.
     pub(crate) fn offer(binding: Option<&DeviceBinding>, session: &Session) -> Result<Offer, Rejection> {
         Ok(match binding {
-            Some(binding) => Some([binding.offer(session.manager(), session)?]),
+            Some(binding) => Some([binding.offer(session)?]),
             None => None,
         })
     }
 }
 
 async fn require(State(bound): State<Bound>, request: Request, next: Next) -> Result<Response, Rejection> {
-    let Some(binding) = bound.wanted_by(request.uri().path()).cloned() else { return Ok(next.run(request).await) };
     let (mut parts, body) = request.into_parts();
+    // Not the path that a router has cut the beginning off.
+    let OriginalUri(uri) =
+        OriginalUri::from_request_parts(&mut parts, &()).await.unwrap_or_else(|never| match never {});
+    let Some(binding) = bound.wanted_by(uri.path()).cloned() else {
+        return Ok(next.run(Request::from_parts(parts, body)).await);
+    };
     let session = <Session as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await?;
     require_device(State(binding), session, Request::from_parts(parts, body), next).await
 }

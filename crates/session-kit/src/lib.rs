@@ -35,6 +35,7 @@
 //! | `axum` | [`axum`](https://docs.rs/session-tower), which is `session-tower` | axum 0.8, and any other tower service |
 //! | `actix` | [`actix`](https://docs.rs/session-actix), which is `session-actix` | actix-web 4 |
 //! | `jwt` | [`jwt`](https://docs.rs/session-jwt), and bearer tokens in the adapters | clients that keep no cookies; sessions without a store |
+//! | `experimental-dbsc` | `DeviceBinding`, and what it needs in the adapters | [sessions in cookies that are bound to a device](manual::possession#sessions-in-cookies), as a draft has them; it changes with the draft |
 //! | `encryption` | `store::EncryptedStore` | values that the store cannot read |
 //! | `metrics` | `SessionManagerBuilder::metrics`, `CacheStats::publish` | [counters and timings](manual::observing), through the facade [`metrics`](https://docs.rs/metrics) |
 //! | `test-util` | [`testing`](https://docs.rs/session-core/latest/session_core/testing/) | a logged-in user in one line; for `[dev-dependencies]` |

@@ -32,7 +32,7 @@ pub(crate) async fn login(
     let session = Session::extract(&request).await?;
     session.login(login.carry_over(CART).carry_over(COUNTER))?;
     let bound = request.app_data::<Bound>();
-    let offer = bound.map(|bound| bound.binding().offer(session.manager(), &session)).transpose()?;
+    let offer = bound.map(|bound| bound.binding().offer(&session)).transpose()?;
     session.commit().await?;
     let mut response = HttpResponse::Ok();
     if let Some(offer) = offer {

@@ -1,15 +1,16 @@
 //! Device-bound sessions: the routes of the protocol, and the guard in front of others.
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{Error, HttpMessage as _, HttpRequest};
+use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest};
 use session_core::adapter::RequestHead as _;
-use session_jwt::DeviceBinding;
+use session_jwt::{Answer, DeviceBinding};
 
 use super::respond::respond;
-use crate::extract::Session;
+use crate::LocalBoxFuture;
+use crate::extract::{Session, extract};
 use crate::head::Head;
 use crate::rejection::Rejection;
 
@@ -26,7 +27,7 @@ use crate::rejection::Rejection;
 ///
 /// async fn login(binding: Data<DeviceBinding>, session: Session) -> Result<HttpResponse, Rejection> {
 ///     session.login(Login::new(UserId::new("alice")?))?; // whoever has shown the right password
-///     let offer = binding.offer(session.manager(), &session)?;
+///     let offer = binding.offer(&session)?;
 ///     Ok(HttpResponse::Ok().insert_header(offer).body("welcome"))
 /// }
 ///
@@ -44,15 +45,44 @@ pub fn device_binding(binding: DeviceBinding) -> impl FnOnce(&mut ServiceConfig)
     move |config| {
         let [registration, renewal] = binding.paths().map(str::to_owned);
         let (of_registration, of_renewal) = (binding.clone(), binding);
-        let register = move |session: Session, request: HttpRequest| {
+        let register = move |Opened(session): Opened, request: HttpRequest| {
             let binding = of_registration.clone();
-            async move { respond(binding.register(session.manager(), &session, &Head(&request)).await) }
+            async move {
+                match session {
+                    Ok(session) => respond(binding.register(session.manager(), &session, &Head(&request)).await),
+                    Err(answer) => respond(answer),
+                }
+            }
         };
-        let renew = move |session: Session, request: HttpRequest| {
+        let renew = move |Opened(session): Opened, request: HttpRequest| {
             let binding = of_renewal.clone();
-            async move { respond(binding.renew(session.manager(), &session, &Head(&request)).await) }
+            async move {
+                match session {
+                    Ok(session) => respond(binding.renew(session.manager(), &session, &Head(&request)).await),
+                    Err(answer) => respond(answer),
+                }
+            }
         };
         config.route(&registration, web::post().to(register)).route(&renewal, web::post().to(renew));
+    }
+}
+
+/// The session of a registration or a renewal; or what is answered, if another request has just changed it.
+struct Opened(Result<Session, Answer>);
+
+impl FromRequest for Opened {
+    type Error = Rejection;
+    type Future = LocalBoxFuture<Result<Self, Rejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let opened = extract(request, &DeviceBinding::PASSING, async |session| Ok(session)).await;
+            opened
+                .map(Ok)
+                .or_else(|rejection| DeviceBinding::answer_to(rejection.kind()).map(Err).ok_or(rejection))
+                .map(Self)
+        })
     }
 }
 

@@ -20,6 +20,7 @@ mod rejection;
 mod request;
 mod tokens;
 
+pub use crate::binding::Remedy;
 pub use challenge::{Challenge, ChallengeError, Requirement};
 pub use context::{RequestInfo, report_refusal};
 pub use guard::{Enforcement, MissingOrigin, OriginGuard};

@@ -115,6 +115,8 @@ pub struct ResponseHeaders {
     /// `Clear-Site-Data`, where the application sets none itself: if the request logged out and the
     /// [policy](crate::PolicyBuilder::clear_site_data) wants it.
     pub clear_site_data: Option<&'static str>,
+    /// `Refresh: 0`: see [`Remedy::reloads`](crate::adapter::Remedy::reloads).
+    pub refresh: bool,
 }
 
 impl RequestSession {
@@ -219,7 +221,7 @@ impl RequestSession {
         self.inner.session.get()
     }
 
-    fn headers(&self, HandedOut { cookie, had_user, logged_out }: HandedOut) -> ResponseHeaders {
+    fn headers(&self, HandedOut { cookie, remedy, had_user, logged_out }: HandedOut) -> ResponseHeaders {
         if !self.inner.consulted.load(Ordering::Relaxed) {
             return ResponseHeaders::default();
         }
@@ -228,7 +230,8 @@ impl RequestSession {
             dropped.report();
         }
         let clears = logged_out && policy.clear_site_data() == ClearSiteData::AtLogout;
-        let removed_cookies = if cookie.is_some() { policy.cookie().remove_former() } else { Vec::new() };
+        let mut removed_cookies = if cookie.is_some() { policy.cookie().remove_former() } else { Vec::new() };
+        removed_cookies.extend(remedy.removes);
         ResponseHeaders {
             set_cookie: cookie,
             removed_cookies,
@@ -239,6 +242,7 @@ impl RequestSession {
                 (false, false) => None,
             },
             clear_site_data: clears.then_some(CLEARED),
+            refresh: remedy.reloads,
         }
     }
 }
@@ -308,12 +312,12 @@ pub enum HeaderEdit<'h> {
 /// Edits in the order they are to be applied. Allocates nothing.
 #[derive(Clone, Debug)]
 pub struct HeaderEdits<'h> {
-    edits: Flatten<array::IntoIter<Option<HeaderEdit<'h>>, 6>>,
+    edits: Flatten<array::IntoIter<Option<HeaderEdit<'h>>, 7>>,
     removed_cookies: slice::Iter<'h, SetCookie>,
 }
 
 impl<'h> HeaderEdits<'h> {
-    pub(super) fn new(edits: [Option<HeaderEdit<'h>>; 6], removed_cookies: &'h [SetCookie]) -> Self {
+    pub(super) fn new(edits: [Option<HeaderEdit<'h>>; 7], removed_cookies: &'h [SetCookie]) -> Self {
         Self { edits: edits.into_iter().flatten(), removed_cookies: removed_cookies.iter() }
     }
 }
@@ -333,12 +337,13 @@ impl ResponseHeaders {
     /// Whether there is nothing to set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { set_cookie, removed_cookies, vary_cookie, cache_control, clear_site_data } = self;
+        let Self { set_cookie, removed_cookies, vary_cookie, cache_control, clear_site_data, refresh } = self;
         set_cookie.is_none()
             && removed_cookies.is_empty()
             && !vary_cookie
             && cache_control.is_none()
             && clear_site_data.is_none()
+            && !refresh
     }
 
     /// What to change in a response. `present` gives the values that it has of a header, whose name is in lower case.
@@ -366,6 +371,7 @@ impl ResponseHeaders {
             beside(HeaderEdit::Remove("cdn-cache-control")),
             beside(HeaderEdit::Remove("surrogate-control")),
             unless_present("clear-site-data", self.clear_site_data),
+            self.refresh.then_some(HeaderEdit::Set("refresh", "0")),
         ];
         HeaderEdits::new(edits, &self.removed_cookies)
     }

@@ -126,5 +126,8 @@ impl TokenTransport {
 pub fn token_edits<'c>(cookie: Option<&'c SetCookie>, removed: &'c [SetCookie]) -> HeaderEdits<'c> {
     let no_store = HeaderEdit::Set("cache-control", "no-store");
     let no_cache = HeaderEdit::Set("pragma", "no-cache");
-    HeaderEdits::new([Some(no_store), Some(no_cache), cookie.map(HeaderEdit::AppendCookie), None, None, None], removed)
+    HeaderEdits::new(
+        [Some(no_store), Some(no_cache), cookie.map(HeaderEdit::AppendCookie), None, None, None, None],
+        removed,
+    )
 }

@@ -256,6 +256,15 @@ impl SessionManager {
         Ok(record.filter(is_live).map(|record| tightened(&record.summary, self.policy())))
     }
 
+    /// Whether the session `id` is alive, whoever's it is. One round trip. Does not count as activity.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store failed: unavailable is not ended.
+    pub async fn is_live(&self, id: &SessionId) -> Result<bool, Error> {
+        let record = self.load(*id, Freshness::Latest).await?;
+        Ok(record.is_some_and(|record| verdict(&record.summary, self.policy(), self.now()) == Verdict::Live))
+    }
+
     /// The cookie that gives the holder of a superseded token its successor again.
     pub(super) fn successor_cookie(
         &self,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use session_testbed::browser::{Chromium, Context, Cookie};
 
-use crate::bed::{BOUND, Remember, bed, sign_in, sign_in_here, user_of};
+use crate::bed::{BOUND, OTHER, Remember, SIBLING, bed, link_from, sign_in, sign_in_here, user_of};
 use crate::looks::see;
 
 const COOKIE: &str = "__Host-bound";
@@ -95,6 +95,25 @@ async fn a_copied_cookie_is_refused_and_harms_nobody() {
     registered(&thief, "").await;
     other.open(&format!("{BOUND}/devices")).await.unwrap();
     assert!(other.text().await.unwrap().contains("Bound to this device."));
+}
+
+/// Chromium does not renew for what another site began.
+#[tokio::test]
+async fn a_link_on_another_site_leads_to_the_page_when_the_cookie_has_expired() {
+    for from in [OTHER, SIBLING] {
+        let person = bed().await.person().await;
+        let tab = person.page().await.unwrap();
+        sign_in(&tab, BOUND, "carol", Remember::No).await;
+        let cookie = registered(&person, "").await;
+        let devices = format!("{BOUND}/devices");
+        tab.open(&devices).await.unwrap();
+        let before = cookie.value.clone();
+        person.set_cookies(&[Cookie { expires: 1.0, ..cookie }]).await.unwrap();
+        link_from(&tab, from, &devices).await;
+        registered(&person, &before).await;
+        tab.open(&devices).await.unwrap();
+        assert!(tab.text().await.unwrap().contains("Bound to this device."), "{from}");
+    }
 }
 
 #[tokio::test]

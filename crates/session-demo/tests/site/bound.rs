@@ -61,6 +61,11 @@ async fn a_copy_is_refused_on_each_node(backend: Backend) {
         if HAS_PAGES {
             assert!(copy.get("/").await.assert(401).text().contains("Not from this device"));
         }
+        // Whose names are those of routes that want nothing.
+        for name in ["login", "logout", "ping"] {
+            copy.get(&format!("/api/data/{name}")).await.assert_error(401, "device_binding_required");
+            copy.post(&format!("/api/counter/{name}"), &Value::Null).await.assert_error(401, "device_binding_required");
+        }
         copy.get("/api/ping").await.assert(200);
     }
     assert_eq!(a.get("/api/sensitive").await.assert(200).status, 200);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
-use session_core::adapter::{RejectionKind, RequestHead, report_refusal};
+use session_core::adapter::{RejectionKind, Remedy, RequestHead, report_refusal};
 use session_core::{
     CookiePolicy, Entropy, EntropyError, Error, EventKind, OsEntropy, Session, SessionManager, Timestamp,
 };
@@ -189,13 +189,13 @@ impl DeviceBinding {
     ///
     /// # Errors
     /// [`Error::NotAuthenticated`] if no user is logged in, [`Error::Entropy`], [`Error::ResponseSent`].
-    pub fn offer(&self, manager: &SessionManager, session: &Session) -> Result<(&'static str, String), Error> {
-        let (challenge, now) = (self.draw()?, manager.now());
+    pub fn offer(&self, session: &Session) -> Result<(&'static str, String), Error> {
+        let challenge = self.draw()?;
         let offered = challenge.clone();
         session.rebind(move |before| match before.map(State::decode) {
             // What this version cannot read stays as it is.
             Some(None) => before.map(Bytes::copy_from_slice),
-            before => Some(State::offered(before.flatten().as_ref(), &offered, now).encode()),
+            before => Some(State::offered(before.flatten().as_ref(), &offered).encode()),
         })?;
         Ok(("secure-session-registration", header::registration(&self.config.registration, &challenge)))
     }
@@ -237,8 +237,11 @@ impl DeviceBinding {
         if self.config.enforcement == BindingEnforcement::ReportOnly {
             return Ok(shown.into());
         }
-        // Whoever has a copy must not get the next token instead of the browser.
-        session.set_passive();
+        // Whoever has a copy must not get the next token instead of the browser; which may believe in a cookie that is none here,
+        // or was led here by a page of another site, and does not renew for that.
+        let cookie = &self.config.cookie;
+        let has_one = cookie.values(head.values("cookie")).next().is_some();
+        session.refuse(Remedy { removes: has_one.then(|| cookie.remove()), reloads: is_led_here(head) });
         Err(RejectionKind::DeviceBindingRequired)
     }
 
@@ -251,9 +254,10 @@ impl DeviceBinding {
     ) -> Result<(Shown, bool), RejectionKind> {
         let shown = self.shown(manager, session, head);
         let is_allowed = match shown {
-            Shown::Bound { is_news: false } => true,
-            Shown::Bound { is_news: true } => {
-                step(session, |state| Some(state.confirmed()))?;
+            Shown::Bound { news: None } => true,
+            Shown::Bound { news: Some(ref digest) } => {
+                let digest = digest.clone();
+                step(session, move |state| state.confirmed(&digest))?;
                 true
             }
             Shown::Missing => false,
@@ -264,6 +268,16 @@ impl DeviceBinding {
             }
         };
         Ok((shown, is_allowed))
+    }
+
+    /// Rejections that pass, for another request has just changed the session: [`answer_to`](Self::answer_to).
+    pub const PASSING: [RejectionKind; 2] = [RejectionKind::Superseded, RejectionKind::Conflict];
+
+    /// The answer to a registration or a renewal whose session is refused for what [passes](Self::PASSING): 503, where 409 would
+    /// end the session in the browser. `None` if the rejection is as good as any.
+    #[must_use]
+    pub fn answer_to(rejection: RejectionKind) -> Option<Answer> {
+        Self::PASSING.contains(&rejection).then(Answer::later)
     }
 
     /// Answers a registration: a `POST` to its path, inside of the session layer. Two round trips.
@@ -284,21 +298,33 @@ impl DeviceBinding {
     /// Answers a renewal: a `POST` to its path, inside of the session layer. One round trip without a signature, two with one.
     ///
     /// A signature of another challenge than the current one is no theft: another tab was faster, or an answer was lost. The browser
-    /// is given the current one, and tries again. A session that has ended is told to end in the browser, too.
+    /// is given the current one, and tries again. A session that has ended is told to end in the browser, too; whether it has, is
+    /// asked of the store if the request came without its cookie, which browsers keep back from what another site began.
     pub async fn renew(&self, manager: &SessionManager, session: &Session, head: &impl RequestHead) -> Answer {
         let answer = async {
             let id = header::text(head, "sec-secure-session-id")?.ok_or(Refused::Request)?;
             let text = answered(head)?;
             match self.prepare(manager, session).await {
                 Ok(()) => {}
-                Err(Refused::Ended) => return Ok(ended(id)),
+                Err(Refused::Ended) => {
+                    let is_sent = manager.policy().cookie().values(head.values("cookie")).next().is_some();
+                    let named = id.parse().ok().filter(|_| !is_sent);
+                    let is_live = match &named {
+                        Some(named) => manager.is_live(named).await?,
+                        None => false,
+                    };
+                    return if is_live { Err(Refused::Later) } else { Ok(ended(id)) };
+                }
                 Err(refused) => return Err(refused),
             }
             // That of a login before this one.
             let current = session.id().map(|id| id.to_string()).filter(|current| *current == id);
-            let (Some(current), Some(state)) = (current, state_of(session)) else { return Ok(ended(id)) };
+            let (Some(current), Some(binding)) = (current, session.binding()) else { return Ok(ended(id)) };
+            // A newer version may read it.
+            let state = State::decode(&binding).ok_or(Refused::Later)?;
             let Some(bound) = &state.bound else { return Ok(ended(id)) };
             let challenged = |state: &State| {
+                session.refuse(Remedy::default());
                 let challenge = header::challenge(&state.challenge, &current);
                 Answer::json(403, json!({ "error": "challenge" })).with_device_challenge(challenge)
             };
@@ -403,6 +429,14 @@ impl From<Error> for Refused {
     fn from(error: Error) -> Self {
         if matches!(error, Error::Gone | Error::NotAuthenticated) { Self::Ended } else { Self::Later }
     }
+}
+
+/// Whether a link or a form of another site, or of a sibling, led the browser to this page. Loaded again, it is the page's own doing.
+fn is_led_here(head: &impl RequestHead) -> bool {
+    let is = |name, values: &[&[u8]]| head.values(name).any(|value| values.contains(&value));
+    head.method() == "GET"
+        && is("sec-fetch-mode", &[b"navigate"])
+        && is("sec-fetch-site", &[b"cross-site", b"same-site"])
 }
 
 /// The signature, if there is one.

@@ -47,9 +47,9 @@ pub(super) struct State {
     /// What the browser signs next.
     #[serde(rename = "n")]
     pub(super) challenge: String,
-    /// When the registration was offered.
-    #[serde(rename = "o")]
-    pub(super) offered_at: i64,
+    /// Whether that is the offer of a login, to register a key. What a renewal is asked to sign registers none.
+    #[serde(rename = "r", default)]
+    is_offered: bool,
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     pub(super) bound: Option<Bound>,
 }
@@ -63,14 +63,14 @@ pub(super) struct Fresh {
 }
 
 /// What a request shows of the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Shown {
     /// Nothing is bound yet.
     Unbound,
     /// A key is registered, and no request has had its cookie yet.
     Registered,
-    /// It has the cookie. `is_news`, if no request had it before.
-    Bound { is_news: bool },
+    /// It has the cookie; the digest of that, if no request had it before.
+    Bound { news: Option<String> },
     /// It has not.
     Missing,
 }
@@ -89,35 +89,41 @@ impl State {
         bytes.into()
     }
 
-    /// A registration is offered, unless a key is in use.
-    pub(super) fn offered(before: Option<&Self>, challenge: &str, now: Timestamp) -> Self {
+    /// A registration is offered, unless a key is in use. One that is registered stays until another is.
+    pub(super) fn offered(before: Option<&Self>, challenge: &str) -> Self {
         match before {
             Some(before) if before.is_confirmed() => before.clone(),
-            Some(_) | None => Self { challenge: challenge.to_owned(), offered_at: now.as_millis(), bound: None },
+            Some(_) | None => {
+                let bound = before.and_then(|before| before.bound.clone());
+                Self { challenge: challenge.to_owned(), is_offered: true, bound }
+            }
         }
     }
 
     /// A key is registered that has signed `challenge`. `None` if that is not what was offered, or another key is in use.
     pub(super) fn registered(&self, challenge: &str, jwk: &str, fresh: &Fresh) -> Option<Self> {
-        if self.challenge != challenge || self.bound.is_some() {
+        if self.challenge != challenge || !self.is_offered || self.is_confirmed() {
             return None;
         }
         let bound = Bound { jwk: jwk.to_owned(), cookie: fresh.accepted(), previous: None, is_confirmed: false };
-        Some(Self { challenge: fresh.challenge.clone(), offered_at: self.offered_at, bound: Some(bound) })
+        Some(Self { challenge: fresh.challenge.clone(), is_offered: false, bound: Some(bound) })
     }
 
-    /// The cookie is renewed by who has signed `challenge`. `None` if that is not the one to sign now: another tab was faster, or
-    /// an answer was lost.
+    /// The cookie is renewed by who has signed `challenge`, which shows that the registration was answered. `None` if that is not
+    /// the one to sign now: another tab was faster, or an answer was lost.
     pub(super) fn renewed(&self, challenge: &str, fresh: &Fresh) -> Option<Self> {
         let bound = self.bound.as_ref().filter(|_| self.challenge == challenge)?;
-        let bound = Bound { cookie: fresh.accepted(), previous: Some(bound.cookie.clone()), ..bound.clone() };
-        Some(Self { challenge: fresh.challenge.clone(), offered_at: self.offered_at, bound: Some(bound) })
+        let previous = Some(bound.cookie.clone());
+        let bound = Bound { cookie: fresh.accepted(), previous, is_confirmed: true, ..bound.clone() };
+        Some(Self { challenge: fresh.challenge.clone(), is_offered: false, bound: Some(bound) })
     }
 
-    /// A request has shown the cookie: from now on each must.
-    pub(super) fn confirmed(&self) -> Self {
-        let bound = self.bound.clone().map(|bound| Bound { is_confirmed: true, ..bound });
-        Self { bound, ..self.clone() }
+    /// A request has shown the cookie with this digest: from now on each must show one. `None` if that is not of the key that is
+    /// registered now.
+    pub(super) fn confirmed(&self, digest: &str) -> Option<Self> {
+        let bound = self.bound.as_ref().filter(|bound| bound.accepted().any(|accepted| accepted.digest == digest))?;
+        let bound = Some(Bound { is_confirmed: true, ..bound.clone() });
+        Some(Self { challenge: self.challenge.clone(), is_offered: false, bound })
     }
 
     pub(super) fn is_confirmed(&self) -> bool {
@@ -132,14 +138,21 @@ impl State {
     /// What a request shows that has these values of the bound cookie.
     pub(super) fn shown<'v>(&self, values: impl IntoIterator<Item = &'v [u8]>, now: Timestamp) -> Shown {
         let Some(bound) = &self.bound else { return Shown::Unbound };
-        let is_accepted = |digest: &str| {
-            let accepted = [Some(&bound.cookie), bound.previous.as_ref()].into_iter().flatten();
-            accepted.filter(|accepted| now.as_millis() < accepted.until).any(|accepted| accepted.digest == digest)
+        let is_accepted = |digest: &String| {
+            bound.accepted().any(|accepted| now.as_millis() < accepted.until && accepted.digest == *digest)
         };
-        if values.into_iter().any(|value| is_accepted(&digest(value))) {
-            return Shown::Bound { is_news: !bound.is_confirmed };
+        match values.into_iter().map(digest).find(is_accepted) {
+            Some(_) if bound.is_confirmed => Shown::Bound { news: None },
+            Some(digest) => Shown::Bound { news: Some(digest) },
+            None if bound.is_confirmed => Shown::Missing,
+            None => Shown::Registered,
         }
-        if bound.is_confirmed { Shown::Missing } else { Shown::Registered }
+    }
+}
+
+impl Bound {
+    fn accepted(&self) -> impl Iterator<Item = &Accepted> {
+        [Some(&self.cookie), self.previous.as_ref()].into_iter().flatten()
     }
 }
 

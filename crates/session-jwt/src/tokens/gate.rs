@@ -2,8 +2,10 @@
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::{DecodeSliceError, Engine as _};
+use hmac::Mac as _;
 use memchr::memchr;
 use session_core::Timestamp;
+use subtle::ConstantTimeEq as _;
 
 use super::error::VerifyError;
 use super::header::{AcceptedTypes, Header};
@@ -59,10 +61,22 @@ impl Gate {
 /// Whether the segment `signature` is the key's signature of `signed`.
 #[inline]
 pub(crate) fn verify_signature(key: &VerifyingKey, signed: &[u8], signature: &[u8]) -> Result<(), VerifyError> {
-    let is_genuine = if key.is_rsa() {
-        key.verify(signed, decode_signature(signature, &mut [0; MAX_RSA_SIGNATURE_LEN])?)
-    } else {
-        key.verify(signed, decode_signature(signature, &mut [0; MAX_SIGNATURE_LEN])?)
+    let is_genuine = match key {
+        VerifyingKey::Hmac(mac) => {
+            // Compared as text, in constant time: to encode the right one takes less than to decode any, which a text that is
+            // wrong is for the sake of the reason alone.
+            let mut expected = [0; encoding::encoded_len(32)];
+            let tag = mac.clone().chain_update(signed).finalize().into_bytes();
+            let is_encoded = URL_SAFE_NO_PAD.encode_slice(tag, &mut expected).is_ok();
+            is_encoded && bool::from(expected.ct_eq(signature)) || {
+                decode_signature(signature, &mut [0; MAX_SIGNATURE_LEN])?;
+                false
+            }
+        }
+        VerifyingKey::Public(_) if key.is_rsa() => {
+            key.verify(signed, decode_signature(signature, &mut [0; MAX_RSA_SIGNATURE_LEN])?)
+        }
+        VerifyingKey::Public(_) => key.verify(signed, decode_signature(signature, &mut [0; MAX_SIGNATURE_LEN])?),
     };
     if is_genuine { Ok(()) } else { Err(VerifyError::Signature) }
 }

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::routing::post;
-use axum_core::response::Response;
+use axum_core::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use session_core::adapter::RequestHead as _;
 use session_jwt::{Answer, DeviceBinding};
@@ -27,7 +27,7 @@ use crate::rejection::Rejection;
 ///
 /// async fn login(State(binding): State<DeviceBinding>, session: Session) -> Result<impl IntoResponse, Rejection> {
 ///     session.login(Login::new(UserId::new("alice")?))?; // whoever has shown the right password
-///     let offer = binding.offer(session.manager(), &session)?;
+///     let offer = binding.offer(&session)?;
 ///     Ok(([offer], "welcome"))
 /// }
 ///
@@ -50,12 +50,24 @@ pub fn device_binding(binding: DeviceBinding) -> Router {
         .with_state(binding)
 }
 
-async fn register(State(binding): State<DeviceBinding>, session: Session, parts: Parts) -> Response {
-    respond(binding.register(session.manager(), &session, &Head::from(&parts)).await)
+type Opened = Result<Session, Rejection>;
+
+async fn register(State(binding): State<DeviceBinding>, session: Opened, parts: Parts) -> Response {
+    match session {
+        Ok(session) => respond(binding.register(session.manager(), &session, &Head::from(&parts)).await),
+        Err(rejection) => unopened(rejection),
+    }
 }
 
-async fn renew(State(binding): State<DeviceBinding>, session: Session, parts: Parts) -> Response {
-    respond(binding.renew(session.manager(), &session, &Head::from(&parts)).await)
+async fn renew(State(binding): State<DeviceBinding>, session: Opened, parts: Parts) -> Response {
+    match session {
+        Ok(session) => respond(binding.renew(session.manager(), &session, &Head::from(&parts)).await),
+        Err(rejection) => unopened(rejection),
+    }
+}
+
+fn unopened(rejection: Rejection) -> Response {
+    DeviceBinding::answer_to(rejection.kind()).map_or_else(|| rejection.into_response(), respond)
 }
 
 /// Lets requests pass that come from the device of their session, as [`DeviceBinding::require`] says: for

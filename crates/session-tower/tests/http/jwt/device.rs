@@ -20,7 +20,7 @@ use crate::common::{Answer, Behaviour, Site, send};
 async fn bound() -> (Site, Router) {
     async fn login(State(binding): State<DeviceBinding>, session: Session) -> Result<impl IntoResponse, Rejection> {
         session.login(Login::new(UserId::new("alice")?))?;
-        Ok(([binding.offer(session.manager(), &session)?], "welcome"))
+        Ok(([binding.offer(&session)?], "welcome"))
     }
     async fn logout(session: Session) -> Result<(), Rejection> {
         Ok(session.logout()?)
@@ -40,14 +40,20 @@ async fn bound() -> (Site, Router) {
     (site, app)
 }
 
-async fn send_to(app: &Router, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+pub(super) async fn send_to(app: &Router, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let request = Request::builder().method(method).uri(path).header("host", "shop.example");
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     send(app, request.body(Body::empty()).unwrap()).await
 }
 
+/// Refused, and the bound cookie is removed.
+fn assert_taken_away(answer: &Answer) {
+    assert_eq!((answer.status.as_u16(), answer.text()), (401, r#"{"error":"device_binding_required"}"#));
+    assert!(answer.all("set-cookie")[0].starts_with("__Host-bound=; "), "{answer:?}");
+}
+
 /// The texts in quotation marks.
-fn quoted(header: &str) -> Vec<&str> {
+pub(super) fn quoted(header: &str) -> Vec<&str> {
     header.split('"').skip(1).step_by(2).collect()
 }
 
@@ -79,13 +85,13 @@ async fn a_browser_registers_and_renews_and_a_copy_is_refused() {
     assert_eq!(guarded(&session).await.status, 200);
     assert_eq!(guarded(&format!("{session}; {bound}")).await.status, 200);
     guarded(&session).await.assert_rejected(401, "device_binding_required");
-    guarded(&format!("{session}; __Host-bound=made-up")).await.assert_rejected(401, "device_binding_required");
+    assert_taken_away(&guarded(&format!("{session}; __Host-bound=made-up")).await);
     assert!(site.events.take().contains(&EventKind::DeviceNotProved));
     assert_eq!(send_to(&app, "GET", "/open", &[("cookie", &session)]).await.status, 200, "where no guard is");
 
     // A copy of both is good as long as the bound one lives.
     site.clock.advance(Duration::from_secs(630));
-    guarded(&format!("{session}; {bound}")).await.assert_rejected(401, "device_binding_required");
+    assert_taken_away(&guarded(&format!("{session}; {bound}")).await);
     let id = format!("\"{}\"", instructions["session_identifier"].as_str().unwrap());
     let renew = async |signed: Option<&str>| {
         let mut headers = vec![("cookie", session.as_str()), ("sec-secure-session-id", id.as_str())];
@@ -109,7 +115,7 @@ async fn a_browser_registers_and_renews_and_a_copy_is_refused() {
     for cookie in [&fresh, &next.cookie()] {
         assert_eq!(guarded(&format!("{session}; {cookie}")).await.status, 200);
     }
-    guarded(&format!("{session}; {bound}")).await.assert_rejected(401, "device_binding_required");
+    assert_taken_away(&guarded(&format!("{session}; {bound}")).await);
     assert_eq!(renew(Some(&key.renewal(quoted(&challenge)[0]))).await.status, 403, "a renewal that was captured");
     let again = [("cookie", session.as_str()), ("secure-session-response", signed.as_str())];
     assert_eq!(send_to(&app, "POST", "/bind", &again).await.status, 400, "registered once");

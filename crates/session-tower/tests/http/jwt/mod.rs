@@ -7,6 +7,7 @@ mod clients;
 mod cookie;
 mod cors;
 mod device;
+mod device_weather;
 mod dpop;
 mod foreign;
 mod provider;
