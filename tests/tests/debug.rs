@@ -162,6 +162,7 @@ async fn every_public_type_hides_what_is_secret() {
         SessionSummary: summary, Version: version, Freshness: Freshness::Cached, FeedEvent: FeedEvent::Ended { id },
         FeedQueue: FeedQueue::default(), FollowedFeed: FollowedFeed::spawn(&tokio::runtime::Handle::current(), async |_| ()),
         RequestSession: request, ResponseHeaders: client.begin().finish().await.1,
+        Remedy: Remedy { removes: Some(policy.cookie().remove()), reloads: true },
         HeaderEdit: HeaderEdit::AppendCookie(&set_cookie), HeaderEdits: token_edits(Some(&set_cookie), &[]),
         OriginGuard: OriginGuard::new(), OriginError: OriginError::Form, OriginRefusal: OriginRefusal::Missing,
         RequestContext: RequestContext::default(), RequestInfo: RequestInfo::new(),

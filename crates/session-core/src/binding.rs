@@ -4,19 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::adapter::remedy::Remedy;
 use crate::decide::intent::Intent;
 use crate::error::Error;
-use crate::policy::cookie::SetCookie;
 use crate::session::Session;
-
-/// What the response to a request that was [refused](Session::refuse) says to an honest browser.
-#[derive(Debug, Default)]
-pub struct Remedy {
-    /// A cookie that is worth nothing any more, and is removed: the browser asks for another.
-    pub removes: Option<SetCookie>,
-    /// Whether it is to load the page again (`Refresh: 0`).
-    pub reloads: bool,
-}
 
 impl Session {
     /// Changes what binds the session to a key of the device, of a user who is logged in: `change` computes it from what it

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::binding::Remedy;
+use crate::adapter::remedy::Remedy;
 use crate::clock::{Clock, Timestamp};
 use crate::decide::intent::{Intent, Login, StepUp, UpdateFn};
 use crate::decide::plan::{Change, Draft, sample, tightened};

@@ -17,16 +17,17 @@ mod next;
 mod origin;
 mod plain_http;
 mod rejection;
+pub(crate) mod remedy;
 mod request;
 mod tokens;
 
-pub use crate::binding::Remedy;
 pub use challenge::{Challenge, ChallengeError, Requirement};
 pub use context::{RequestInfo, report_refusal};
 pub use guard::{Enforcement, MissingOrigin, OriginGuard};
 pub use next::{LoginPage, LoginPageError, safe_next};
 pub use origin::OriginError;
 pub use rejection::{BearerRejectionKind, RejectionKind, error_body};
+pub use remedy::Remedy;
 pub use request::{
     Finish, HeaderEdit, HeaderEdits, RequestHead, RequestSession, ResponseHeaders, handle_of, require_fresh,
     require_user, vary,
