@@ -131,7 +131,7 @@ mod tests {
         let [oldest, installed, newest] = POSTGRES_RELEASES.map(short);
         let claim = format!(
             "Tested on Redis {redis}, Valkey {valkey}, and PostgreSQL {oldest}, {installed} and {newest} \
-             (`cargo xtask conformance --servers all`); Redis {} is refused",
+             (`cargo xtask conformance --servers all`); connecting to Redis {} is an error",
             short(REFUSED_RELEASE)
         );
         let readme: Vec<&str> = include_str!("../../../README.md").split_whitespace().collect();
